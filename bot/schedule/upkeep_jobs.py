@@ -19,6 +19,7 @@ from core.store.client import Store
 from runtimes.inventory.mirror import Mirror
 
 TICK_SECONDS = 60.0
+UNITS_SECONDS = 120.0  # systemd is asked about every service of the machine
 ROUND_SECONDS = 300.0
 DISK_USE_SECONDS = 3600.0  # for all engines together; each has a deadline of its own
 RETENTION_SECONDS = 600.0
@@ -32,7 +33,7 @@ def upkeep_jobs(
     jobs = [
         Job(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
         Job(name="filesystems", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(roots.run), close=roots.close),
-        Job(name="units", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(units.run)),
+        Job(name="units", every=UNITS_SECONDS, within=ROUND_SECONDS, run=_round(units.run)),
         Job(name="retention", every=RETENTION_SECONDS, within=ROUND_SECONDS, run=_retention(store), shared=True),
     ]
     if disk_use is not None:

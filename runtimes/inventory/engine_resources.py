@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
+from core import errors
 from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
 from core.model.units import Unit
 
@@ -34,9 +36,19 @@ class EngineResources:
         self.units: Sequence[Unit] | None = None
         self.units_at = 0.0
 
-    async def measured(self, measure: Callable[[], Awaitable[DiskUse]]) -> DiskUse:
-        """Returns the newest measurement, if it is new enough, else the result of `measure`."""
-        async with self._measuring:
+    async def measured(self, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime) -> DiskUse:
+        """Returns the newest measurement, if it is new enough, else the result of `measure`. If another caller is still
+        measuring at the deadline, returns the last known measurement. Raises TimedOut if there is none."""
+        try:
+            async with asyncio.timeout((deadline - datetime.now(UTC)).total_seconds()):
+                await self._measuring.acquire()
+        except TimeoutError as error:
+            if self.disk_use is not None:
+                return self.disk_use
+            raise errors.TimedOut(
+                "The disk use is still being measured.", sent=False, hint="Give the command again in a minute."
+            ) from error
+        try:
             known = self.disk_use
             if known is None or not 0 <= self._now() - known.read_at < MEASUREMENT_SECONDS:
                 began = self._now()
@@ -45,3 +57,5 @@ class EngineResources:
                     known, read_at=began, took=max(0.0, self._now() - began)
                 )
             return known
+        finally:
+            self._measuring.release()

@@ -103,7 +103,8 @@ class Mirror(ContainerCache):
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))
         if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
-            return cast(R, await self.resources.measured(lambda: self._runtime.run(action, call)))
+            measured = self.resources.measured(lambda: self._runtime.run(action, call), call.deadline)
+            return cast(R, await measured)
         if isinstance(action, InspectContainer):
             document = cast(Document, await self._runtime.run(action, call))
             return cast(R, self._with_last_end(document, action.target.id))

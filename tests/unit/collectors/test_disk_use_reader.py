@@ -106,6 +106,23 @@ async def test_two_runs_and_a_person_at_once_are_one_measurement(store: Store) -
     assert found[2].images == 100
 
 
+async def test_who_asks_during_a_long_measurement_gets_the_last_one_or_a_sentence(store: Store) -> None:
+    engine = Measured("h1", hang)
+    now = 1000.0
+    mirror = Mirror(engine, now=lambda: now)
+    running = asyncio.create_task(reader(store, mirror).run())
+    async with asyncio.timeout(5):
+        while not engine.times:
+            await asyncio.sleep(0.005)
+    with pytest.raises(errors.TimedOut, match="still being measured"):
+        await mirror.run(ReadDiskUse(engine=mirror.ref), call_within(0.05, "df"))
+    mirror.resources.disk_use = USE
+    assert await mirror.run(ReadDiskUse(engine=mirror.ref), call_within(0.05, "df")) == USE
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert engine.times == 1
+
+
 async def test_many_processes_measure_an_engine_once_and_all_have_the_result(store: Store) -> None:
     engines = [Measured("h1") for _ in range(6)]
     mirrors = [Mirror(engine) for engine in engines]
@@ -149,7 +166,8 @@ async def test_silent_engines_and_those_that_may_not_be_measured_are_not_asked(s
     forbidden._allow = ("container.*",)
     mirror = Mirror(silent)
     mirror.engine_silent(errors.Unreachable("It is away.", hint="Start it."))
-    done = await reader(store, mirror, Mirror(forbidden), Mirror(FakeRuntime("h3"))).run()
+    unable = FakeRuntime("h3", lacks=(ReadDiskUse.verb,))
+    done = await reader(store, mirror, Mirror(forbidden), Mirror(unable)).run()
     assert (done.asked, silent.times, forbidden.times) == (0, 0, 0)
 
 
