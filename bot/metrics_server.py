@@ -44,10 +44,11 @@ async def serve(
     ready: Ready,
     refused: Callable[[str], None],
     limits: http_server.Limits = LIMITS,
+    prepare: recent_pages.Prepare | None = None,
 ) -> Server:
     """Starts to answer requests on a listening socket. The returned server closes the socket when it is closed.
-    `refused`: see HttpServer."""
-    server = Server(page, ready, limits, refused)
+    `refused`: see HttpServer. `prepare`: see RecentPages."""
+    server = Server(recent_pages.RecentPages(page, prepare=prepare), ready, limits, refused)
     await server.http.open(sock)
     return server
 
@@ -56,9 +57,13 @@ class Server:
     """The server that `serve` started."""
 
     def __init__(
-        self, page: recent_pages.Render, ready: Ready, limits: http_server.Limits, refused: Callable[[str], None]
+        self,
+        pages: recent_pages.RecentPages,
+        ready: Ready,
+        limits: http_server.Limits,
+        refused: Callable[[str], None],
     ) -> None:
-        self._pages = recent_pages.RecentPages(page)
+        self._pages = pages
         self._ready = ready
         self.http = http_server.HttpServer(self._handle, limits, refused)
 

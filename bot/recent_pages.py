@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from core.metric_families import Format
 
 Render = Callable[[Format], bytes]
+Prepare = Callable[[], Awaitable[None]]
 
 PAUSE = 9  # times the duration of the last rendering
 GZIP_LEVEL = 1  # level 6 takes three to six times as long, for a page that is a tenth smaller
@@ -24,18 +25,24 @@ SMALL_PAGE = 16 << 10  # bytes; such a page is compressed at once, in 0.1 ms
 
 
 class RecentPages:
-    """Holds the newest page of each format. `clock`: in seconds."""
+    """Holds the newest page of each format. `prepare` is awaited before a page is rendered; it does what takes long in
+    parts. `clock`: in seconds."""
 
-    def __init__(self, render: Render, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._render = render
+    def __init__(
+        self, render: Render, clock: Callable[[], float] = time.perf_counter, *, prepare: Prepare | None = None
+    ) -> None:
+        self._render, self._prepare = render, prepare
         self._clock = clock
         self._pages: dict[Format, _Page] = {}
         self._compressor = ThreadPoolExecutor(1, "compress metrics")
 
     async def page(self, form: Format, *, compressed: bool) -> bytes:
         """Returns the page; `compressed`: with gzip."""
-        page = self._pages.get(form)
-        if page is None or self._clock() >= page.valid_until:
+        page = self._valid(form)
+        if page is None and self._prepare is not None:
+            await self._prepare()
+            page = self._valid(form)  # another request may have rendered it meanwhile
+        if page is None:
             page = self._pages[form] = self._new(form)
         if not compressed:
             return page.plain
@@ -45,6 +52,10 @@ class RecentPages:
 
     def close(self) -> None:
         self._compressor.shutdown(wait=False)
+
+    def _valid(self, form: Format) -> _Page | None:
+        page = self._pages.get(form)
+        return page if page is not None and self._clock() < page.valid_until else None
 
     def _new(self, form: Format) -> _Page:
         began = self._clock()

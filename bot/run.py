@@ -85,6 +85,7 @@ async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.
     server = await metrics_server.serve(
         listener,
         page=page.render,
+        prepare=page.prepare,
         ready=app.ready,
         refused=lambda reason: app.metrics.http_refused_total.labels("metrics", reason).inc(),
     )

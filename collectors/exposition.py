@@ -8,20 +8,23 @@ rarely: samples look the same in both formats, and this module adds what differs
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import pkgutil
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
-from collectors.shown_containers import ContainerSelection, Scrape
+from collectors.shown_containers import ContainerSelection, Scrape, ShownContainer
 from core import metric_registry, metrics
 from core.metric_families import Family, Format
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger()
+AT_ONCE = 250  # new containers: five milliseconds
 
 Collect = Callable[[Scrape], Sequence[bytes]]
 """Returns the samples of each family of the scraper, in the order of `Scraper.families`. It must not block or await."""
@@ -72,7 +75,25 @@ class Exposition:
         check_names([*counts.families, *(family for one in found for family in one.families)])
         self._selection = ContainerSelection(options.max_containers)
         self._engines: set[tuple[str, str]] | None = None
+        self._known: set[ShownContainer] = set()  # those that the scrapers have seen
         self._failing: set[str] = set()
+
+    async def prepare(self) -> None:
+        """Lets the scrapers fill their caches, AT_ONCE new containers at a time, and lets the event loop run meanwhile.
+        Else the first page of thousands of containers would hold it."""
+        scrape = self._selection.select(self._mirrors(), self._now())
+        new = [shown for engine in scrape.engines for shown in engine.containers.values() if shown not in self._known]
+        for end in range(AT_ONCE, len(new), AT_ONCE):
+            part = self._known | set(new[:end])
+            engines = [
+                replace(engine, containers={key: one for key, one in engine.containers.items() if one in part})
+                for engine in scrape.engines
+            ]
+            for _, collect in self._scrapers:
+                with contextlib.suppress(Exception):  # `render` logs it
+                    collect(replace(scrape, engines=tuple(engines)))
+            await asyncio.sleep(0)
+        self._known = {shown for engine in scrape.engines for shown in engine.containers.values()}
 
     def render(self, form: Format = Format.TEXT) -> bytes:
         """The whole page. The registry is read last, so that it includes this scrape, and comes first on the page."""

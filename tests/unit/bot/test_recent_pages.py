@@ -93,3 +93,23 @@ async def test_a_large_page_is_compressed_once_and_beside_the_loop(monkeypatch: 
     assert await asyncio.gather(*requests) == [b"compressed"] * 4
     assert compressed == ["compress metrics_0"] and renderer.rendered == 1
     pages.close()
+
+
+async def test_a_page_is_prepared_before_it_is_rendered_and_once_for_requests_at_the_same_time() -> None:
+    renderer = Renderer()
+    steps: list[str] = []
+
+    async def prepare() -> None:
+        steps.append("prepare")
+        await asyncio.sleep(0)
+
+    def render(form: Format) -> bytes:
+        steps.append("render")
+        return renderer.render(form)
+
+    pages = RecentPages(render, renderer.clock, prepare=prepare)
+    both = await asyncio.gather(*(pages.page(Format.TEXT, compressed=False) for _ in range(2)))
+    assert both == [f"{Format.TEXT} 1\n".encode()] * 2
+    assert steps == ["prepare", "prepare", "render"]
+    await pages.page(Format.TEXT, compressed=False)
+    assert steps == ["prepare", "prepare", "render"]
