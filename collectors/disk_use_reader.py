@@ -135,9 +135,10 @@ class DiskUseReader:
     async def _measure(self, mirror: Mirror) -> DiskUse:
         self._measured_at[mirror.engine_id] = self._clock()
         call = engine_rounds.call_within(self._deadline, "disk use")
+        max_age = min(self._interval, INTERVAL_SECONDS)
         try:
             async with asyncio.timeout(self._deadline):
-                return await mirror.run(ReadDiskUse(engine=mirror.ref), call)
+                return await mirror.run(ReadDiskUse(engine=mirror.ref, max_age=max_age), call)
         except TimeoutError as error:
             raise errors.TimedOut(
                 f"{mirror.ref} did not measure its disk use within {self._deadline:.0f} s.",

@@ -53,9 +53,12 @@ class Filesystem(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadDiskUse(Action[DiskUse]):
-    """Measures the disk use. A large engine needs minutes for it, so a cached measurement answers for some time."""
+    """Measures the disk use. A large engine needs minutes for it, so a cached measurement answers if it is not older
+    than `max_age` seconds. The default is longer than the time after which the schedule measures again, so that the
+    question of a person does not start a measurement beside that of another process."""
 
     verb = "engine.disk-use"
+    max_age: float = 20 * 60.0
 
     def timeout_seconds(self) -> float:
         return 120.0

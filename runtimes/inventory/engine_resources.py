@@ -1,7 +1,7 @@
 """Caches what is read from one engine from time to time: counts of resources, disk use, its file system and its units.
 
 The disk use is measured by one caller at a time. Others wait for it and get the same measurement. A measurement answers
-for MEASUREMENT_SECONDS, because a large engine needs minutes for it and is slow meanwhile.
+for as long as the caller accepts it, because a large engine needs minutes for it and is slow meanwhile.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ import msgspec
 from core import errors
 from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
 from core.model.units import Unit
-
-MEASUREMENT_SECONDS = 15 * 60.0
 
 
 class EngineResources:
@@ -36,9 +34,10 @@ class EngineResources:
         self.units: Sequence[Unit] | None = None
         self.units_at = 0.0
 
-    async def measured(self, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime) -> DiskUse:
-        """Returns the newest measurement, if it is new enough, else the result of `measure`. If another caller is still
-        measuring at the deadline, returns the last known measurement. Raises TimedOut if there is none."""
+    async def measured(self, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime, max_age: float) -> DiskUse:
+        """Returns the newest measurement, if it is at most `max_age` seconds old, else the result of `measure`. If
+        another caller is still measuring at the deadline, returns the last known measurement. Raises TimedOut if there
+        is none."""
         try:
             async with asyncio.timeout((deadline - datetime.now(UTC)).total_seconds()):
                 await self._measuring.acquire()
@@ -50,7 +49,7 @@ class EngineResources:
             ) from error
         try:
             known = self.disk_use
-            if known is None or not 0 <= self._now() - known.read_at < MEASUREMENT_SECONDS:
+            if known is None or not 0 <= self._now() - known.read_at < max_age:
                 began = self._now()
                 known = await measure()
                 self.disk_use = known = msgspec.structs.replace(

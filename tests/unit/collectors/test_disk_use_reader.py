@@ -123,6 +123,17 @@ async def test_who_asks_during_a_long_measurement_gets_the_last_one_or_a_sentenc
     assert engine.times == 1
 
 
+async def test_a_persons_question_starts_no_measurement_while_the_schedule_measures_regularly(store: Store) -> None:
+    now = 1000.0
+    engine = Measured("h1")
+    mirror = Mirror(engine, now=lambda: now)
+    await reader(store, mirror).run()
+    for after, times in ((890.0, 1), (300.0, 1), (60.0, 2)):
+        now += after
+        await mirror.run(ReadDiskUse(engine=mirror.ref), call_within(5.0, "df"))
+        assert engine.times == times
+
+
 async def test_many_processes_measure_an_engine_once_and_all_have_the_result(store: Store) -> None:
     engines = [Measured("h1") for _ in range(6)]
     mirrors = [Mirror(engine) for engine in engines]
