@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
@@ -26,7 +26,6 @@ from collectors.cursor import Cursors
 from collectors.event_recorder import EventRecorder, EventWriter
 from core import metrics, supervise
 from core.model.actions import DescribeEngine
-from core.model.containers import Container
 from core.model.refs import EngineRef
 from core.ports import Call, Runtime
 from core.store.records import WatchRecord, WatchUpdate
@@ -86,10 +85,6 @@ class EngineManager:
     @property
     def refs(self) -> Sequence[EngineRef]:
         return tuple(engine.ref for engine in self._members)
-
-    def containers(self, engine: EngineRef) -> Mapping[str, Container]:
-        """Returns the containers of an engine, as its mirror caches them; none of an engine that is not watched."""
-        return next((mirror.containers for mirror in self.mirrors if mirror.ref == engine), {})
 
     @property
     def mirrors(self) -> Sequence[Mirror]:

@@ -56,7 +56,7 @@ async def run_bot(
         supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
         app.engines.keep_current()
         if app.alerts is not None:
-            app.alerts.start(supervisor, app.engines.containers)
+            app.alerts.start(supervisor, lambda: app.engines.mirrors)
         schedule = _schedule(app, settings)
         supervisor.start_background("schedule", schedule.run, RESTART)
         if listener is not None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from bot.notify.alert_intake import AlertIntake, stored_incidents
 from collectors.alert_evaluator import Evaluator
+from collectors.engine_watch import EngineWatch
 from collectors.rule import Rule
 from core import errors, metrics, supervise
 from core.model.alerts import Severity
-from core.model.containers import Container
-from core.model.refs import EngineRef
 from core.store.incidents import IncidentStore
+from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
+SILENT_SECONDS = 30.0  # without any contact, from which on an engine counts as not watched
 RETRY_SECONDS = 5.0
 RESTART = supervise.Backoff()
 
@@ -37,19 +39,21 @@ class AlertRunner:
         self._counts = counts
         self.changed = asyncio.Event()
         self.intake = AlertIntake(store, counts, self.changed.set)
+        self._engines = EngineWatch()
         self.evaluator = Evaluator(rules, self.intake.report, is_own=is_own)
 
-    def start(
-        self, supervisor: supervise.Supervisor, containers: Callable[[EngineRef], Mapping[str, Container]]
-    ) -> None:
-        """Starts the background tasks. `containers`: the containers of an engine."""
+    def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
+        """Starts the background tasks. `mirrors` returns the engines that are watched."""
         supervisor.start_background("alert_intake", self.intake.run, RESTART)
-        supervisor.start_background("alert_rules", lambda: self._tick_forever(containers), RESTART)
+        supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
-    async def _tick_forever(self, containers: Callable[[EngineRef], Mapping[str, Container]]) -> None:
+    async def _tick_forever(self, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         await self._restore()
         while True:
-            self.evaluator.tick(containers)
+            watched = mirrors()
+            self.evaluator.observe(self._engines.compare((each.ref, _fault(each)) for each in watched), {})
+            by_engine = {each.ref: each.containers for each in watched}
+            self.evaluator.tick(lambda engine, known=by_engine: known.get(engine, {}))  # type: ignore[misc]
             self._measure()
             await asyncio.sleep(TICK_SECONDS)
 
@@ -71,3 +75,8 @@ class AlertRunner:
             self._counts.alerts_firing.labels(str(severity)).set(firing.count(severity))
         self._counts.alerts_queued.set(self.intake.queued)
         self._counts.alerts_dropped.set(self.evaluator.dropped)
+
+
+def _fault(mirror: Mirror) -> str:
+    """Returns why an engine is not watched; empty if it is. An engine without an event stream is listed instead."""
+    return mirror.not_live_reason if time.time() - mirror.last_contact > SILENT_SECONDS else ""

@@ -34,7 +34,7 @@ def incident_reply(incident: Incident) -> Reply:
     """Returns the message of one incident."""
     main, state = incident.main, incident.state
     blocks: list[Block] = [Text(text=f"{WORDS[state]}: {main.owner}: {main.text}", tone=TONES[state])]
-    blocks += [Text(text=f"Also: {alert.text}") for alert in incident.firing[1:]]
+    blocks += [Text(text=f"Also: {alert.text}") for alert in incident.firing[1:] if alert.text not in main.text]
     blocks.append(Text(text=_details(incident)))
     return Reply(blocks=blocks, buttons=_buttons(incident) if state is not IncidentState.RESOLVED else ())
 

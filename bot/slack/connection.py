@@ -25,8 +25,6 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import app as composition
 from bot.access import first_admin
-from bot.notify import alert_runner, incident_reporter
-from bot.schedule import leadership
 from bot.slack import http_requests, incident_poster, listeners, users
 from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
@@ -113,7 +111,7 @@ class SlackConnection:
         # Not a task group: the error that ends the connection must reach the caller as itself.
         tasks = [asyncio.get_running_loop().create_task(handler.answer_rejected(), name="slack rejections")]
         if self._app.alerts is not None:
-            post = functools.partial(self._post_incidents, self._app.alerts)
+            post = functools.partial(incident_poster.post_incidents, self._app, self._app.alerts, self._outbox)
             tasks.append(self._app.supervisor.start_background("incidents", post, RESTART))
         try:
             async with contextlib.AsyncExitStack() as stack:
@@ -142,25 +140,6 @@ class SlackConnection:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _post_incidents(self, alerts: alert_runner.AlertRunner) -> None:
-        """Posts incidents while this process holds the lease for it. Never returns."""
-        app = self._app
-        lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
-        reporter = incident_reporter.IncidentReporter(
-            app.store,
-            incident_poster.IncidentPoster(self._outbox),
-            app.metrics,
-            channel=app.config.alerts.to or "",
-            changed=alerts.changed,
-            leads=lambda: lead.held,
-        )
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(lead.keep(), name="slack incidents: lease")
-                group.create_task(reporter.run(), name="slack incidents: report")
-        finally:
-            await lead.release()
-
     def _bolt_app(self, identity: Mapping[str, Any], handler: SlackHandler) -> AsyncApp:
         authorized = AuthorizeResult(
             enterprise_id=identity.get("enterprise_id"),
@@ -185,8 +164,6 @@ class SlackConnection:
             bolt, handler.accept, handler.ignore, command=self._settings.command, direct=self._settings.direct
         )
         return bolt
-
-    # ── Socket Mode ────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.asynccontextmanager
     async def _socket(self, bolt: AsyncApp) -> AsyncIterator[SocketModeClient]:
@@ -255,8 +232,6 @@ class SlackConnection:
                     task.cancel()
             await client.aiohttp_client_session.close()
         self._client = None
-
-    # ── HTTP requests ────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.asynccontextmanager
     async def _http_server(self, bolt: AsyncApp) -> AsyncIterator[None]:

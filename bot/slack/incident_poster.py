@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from bot import app as composition
+from bot.notify import alert_runner, incident_reporter
+from bot.schedule import leadership
 from bot.slack import render
 from bot.slack.outbox import Outbox, OutgoingMessage
 from core.model.replies import Reply
@@ -19,6 +24,25 @@ class IncidentPoster:
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
         await self._outbox.edit(channel, ts, _outgoing(reply))
+
+
+async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner, outbox: Outbox) -> None:
+    """Posts incidents while this process holds the lease for it. Never returns."""
+    lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
+    reporter = incident_reporter.IncidentReporter(
+        app.store,
+        IncidentPoster(outbox),
+        app.metrics,
+        channel=app.config.alerts.to or "",
+        changed=alerts.changed,
+        leads=lambda: lead.held,
+    )
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lead.keep(), name="slack incidents: lease")
+            group.create_task(reporter.run(), name="slack incidents: report")
+    finally:
+        await lead.release()
 
 
 def _outgoing(reply: Reply) -> OutgoingMessage:

@@ -1,0 +1,34 @@
+"""Fires once after each time in which an engine's events were missed and did not all arrive later.
+
+A gap of a few seconds, after which a list shows what changed, is no alert: every restart of an engine has one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from collectors.rule import Rule, Seen
+from core.model.alerts import Finding, Firing, Severity
+from core.model.events import EventKind
+from core.model.gaps import Recovery, from_event
+
+MIN_SECONDS = 60
+
+
+def check(seen: Seen) -> Finding | None:
+    gap = from_event(seen.last)
+    if gap.recovery is Recovery.REPLAYED or (gap.recovery is Recovery.RESYNCED and gap.seconds < MIN_SECONDS):
+        return None
+    began, ended = (f"{datetime.fromtimestamp(at / 1e9, UTC):%H:%M:%S}" for at in (gap.from_ns, gap.until_ns))
+    return Firing(f"its events from {began} to {ended} UTC were missed: {gap.text}")
+
+
+rule = Rule(
+    name="stream-blind",
+    summary="The events of an engine were missed for some time, and did not all arrive later.",
+    severity=Severity.LOW,
+    on=frozenset({EventKind.GAP}),
+    check=check,
+    topic="gap",
+    settle=timedelta(minutes=1),
+)
