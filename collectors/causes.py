@@ -99,6 +99,18 @@ def exit_code(end: EndEvidence) -> int | None:
     return int(text) if text else None
 
 
+def is_certain(end: EndEvidence) -> bool:
+    """Whether no later event can change the cause of this end: the engine reports every request before the end, there
+    was none, and the program failed by itself or because of its memory limit."""
+    code = exit_code(end)
+    if end.died.subject.engine.kind not in REPORTING_ENGINES or end.call is not None or code in (None, 0):
+        return False
+    if any(event.kind in (EventKind.KILLED, EventKind.STOPPED, EventKind.RESTARTED) for event in end.run):
+        return False
+    number = (code or 0) - SIGNAL_BASE
+    return number < 1 or number in FAULT_SIGNALS or _is_out_of_memory(end, code)
+
+
 def _is_requested(end: EndEvidence, code: int | None) -> bool:
     died_at = end.died.at_ns
     for event in end.run:

@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.causes import SECOND, EndEvidence, explain
+from collectors.causes import SECOND, EndEvidence, explain, is_certain
 from core import unexpected_errors
 from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
@@ -86,7 +86,8 @@ class EndTracker:
     """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_calls`: the
     changes by Quarterdeck. `records` receives each container's events and causes. `report` receives each end with its
     cause, and the container as it was known last. `last_known` returns a container that the mirror has removed or not
-    inspected. `now_ns`: our clock."""
+    inspected. `report_early` receives an end at once whose cause is certain; `report` receives it later too. `now_ns`:
+    our clock."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class EndTracker:
         records: EndRecords,
         *,
         last_known: Callable[[str], Container | None] | None = None,
+        report_early: Callable[[Event, Cause, Container | None], None] | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._containers = containers
@@ -103,6 +105,7 @@ class EndTracker:
         self._own_calls = own_calls
         self._records = records
         self._last_known = last_known or (lambda container_id: None)
+        self._report_early = report_early
         self._now_ns = now_ns
         self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
         self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
@@ -200,6 +203,16 @@ class EndTracker:
         end = _Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call)
         self._new.append(end)
         self._last[died.subject.id] = end
+        if self._report_early is not None and self._is_certain(end):
+            self._report_early(died, self._explain_safely(end, {}), row)
+
+    def _is_certain(self, end: _Pending) -> bool:
+        """Whether the cause is certain already. It is not if the engine may be stopping, which ends all containers."""
+        if self._gap is not None and self._in_gap(end.died):
+            return False
+        if not is_certain(EndEvidence(died=end.died, run=end.run, container=end.row, call=end.call)):
+            return False
+        return any(row.state in LIVE_STATES and key != end.died.subject.id for key, row in self._containers().items())
 
     def _in_gap(self, died: Event) -> bool:
         gap = self._gap

@@ -83,7 +83,12 @@ class Pipeline:
         self._children: dict[tuple[str, str], Counter] = {}
         self._end_children: dict[CauseKind, Counter] = {}
         parts = (self._report_cause, mirror.own_calls, mirror.ends)
-        self._ends = EndTracker(lambda: mirror.containers, *parts, last_known=mirror.last_known_row)
+        self._ends = EndTracker(
+            lambda: mirror.containers,
+            *parts,
+            last_known=mirror.last_known_row,
+            report_early=alerts.observe_end if alerts is not None else None,
+        )
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
         self._recorder = recorder
         self._call_later = call_later

@@ -8,8 +8,12 @@ import msgspec
 import pytest
 
 from collectors import causes, end_tracker
+from collectors.alert_evaluator import Evaluator
 from collectors.pipeline import ACTIONS, CONTAINERD, CRI, SWARM, TYPES, Pipeline
+from collectors.rules import crash, out_of_memory
 from core import metrics
+from core.model.alerts import Alert
+from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker import decode
@@ -21,6 +25,19 @@ from tests.helpers.paths import CAPTURES
 def event(action: str, *, kind: str = "container", at: int = 1, what: EventKind = EventKind.OTHER) -> Event:
     ref = Ref(EngineRef(host="h", kind="fake"), Kind.CONTAINER, "1" * 64, "web")
     return Event(at, what, ref, Origin.LIVE, kind, action, {})
+
+
+def fake_container(engine: FakeRuntime, name: str) -> Container:
+    return Container(
+        ref=Ref(engine=engine.ref, kind=Kind.CONTAINER, id=name.ljust(64, "0"), name=name),
+        image="web:1",
+        image_id="sha256:1",
+        command="web",
+        state="running",
+        status="Up",
+        created_at=0.0,
+        labels={},
+    )
 
 
 class Line:
@@ -149,3 +166,43 @@ def test_every_word_a_real_engine_said_is_counted_under_its_own_name(name: str) 
     assert line.pipeline.process(events) == max(event.at_ns for event in events)
     assert {(kind, action) for _, kind, action in line.counted()} == words
     assert sum(line.counted().values()) == len(events) > 80
+
+
+@pytest.mark.parametrize(
+    ("code", "before", "early"),
+    [
+        ("1", [], True),
+        ("139", [], True),
+        ("0", [], False),
+        ("137", [], False),
+        ("137", [EventKind.OOM], True),
+        ("1", [EventKind.KILLED], False),
+        ("143", [], False),
+        ("", [], False),
+    ],
+)
+def test_an_end_whose_cause_is_certain_reaches_the_alert_rules_at_once(
+    code: str, before: list[EventKind], early: bool
+) -> None:
+    alerts: list[Alert] = []
+    evaluator = Evaluator([crash.rule, out_of_memory.rule], alerts.append)
+    engine = FakeRuntime("h", kind="docker")
+    mirror, due = Mirror(engine), []
+    pipeline = Pipeline(mirror, metrics.Metrics(), alerts=evaluator, call_later=lambda seconds, call: due.append(call))
+    web, other = (fake_container(engine, name) for name in ("web", "other"))
+    mirror.stream_opened(0)
+    mirror.replace([web, other], 1)
+
+    def happened(kind: EventKind, at: int, **attrs: str) -> Event:
+        return Event(at, kind, web.ref, Origin.LIVE, "container", str(kind), attrs)
+
+    died = happened(EventKind.DIED, 9, exit_code=code) if code else happened(EventKind.DIED, 9)
+    pipeline.process([*(happened(kind, 8, signal="15") for kind in before), died])
+    ended = [alert for alert in alerts if alert.cause is not None]
+    assert bool(ended) is early
+    # The final cause is the same end, so it changes nothing.
+    pipeline._ends._now_ns = lambda: 2 * 10**18
+    due.pop()()
+    assert not pipeline._ends.pending
+    if early:
+        assert [alert for alert in alerts if alert.cause is not None] == ended
