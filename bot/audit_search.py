@@ -2,6 +2,9 @@
 
 A question about a person, a target or refusals is answered by the index, which holds the names of each row, so rows of
 others are not read. A glob is compared with the names in the index. Without such a question, the newest rows are read.
+Commands that only read are in an audit of their own, which is searched only if they are asked for. The number of rows
+and names that one question may cost is limited.
+
 A row holds the id of a person. The store has the name under which each person last gave a command; a question about a
 name is a question about all ids with that name.
 """
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.model import bot_actions
+from core.store import keys
 from core.store.audit_trail import IndexRange
 from core.store.client import Store
 from core.store.records import AuditRow
@@ -23,6 +27,7 @@ ROWS_AT_ONCE = 500
 MEMBERS_AT_ONCE = 5_000
 CLOCK_TOLERANCE_MS = 60_000  # between the clocks of the store and of Quarterdeck
 MAX_RANGES = 200  # of the index; if more people have the name, the whole index is searched
+MAX_ROWS = 100_000  # of one audit that are read for one question
 MAX_MEMBERS = 500_000  # of the index; more than the audit usually stores
 KINDS = ("console", "slack", "job", "rule")  # of identities; `root` also means `console:root`
 _GLOB = re.compile(r"[*?\[]")
@@ -38,25 +43,23 @@ class Search:
 
 async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actions.AuditPage:
     """The newest matching rows, oldest first, at most `action.limit`. The page says if older rows were removed that
-    could have matched."""
+    could have matched, and if there are too many rows to search all of them."""
     since_ms = max(0, action.since_ns // 1_000_000 - CLOCK_TOLERANCE_MS)
     names = await store.people()
     search = Search(action=action, ids=_ids_of_name(action.who, names))
-    ranges = _ranges(search)
-    complete = True
-    if ranges:
-        ids, complete = await _find_ids(store, ranges, search, since_ms)
-        found = await _read_matching(store, ids, search)
-    else:
-        found = await _read_newest(store, search, since_ms)
+    found, complete = await _search(store, keys.AUDIT, search, since_ms)
+    reads, reads_complete = await _search(store, keys.READS, search, since_ms) if action.reads else ([], True)
+    newest = sorted([*reversed(found), *reversed(reads)], key=lambda entry: entry.at)[-action.limit :]
     usage = await store.usage()
-    oldest_ms = usage.audit_oldest_ms if usage.audit_trimmed and len(found) < action.limit else 0
+    gone = usage.audit_trimmed and len(found) < action.limit and usage.audit_oldest_ms > since_ms
+    reads_gone = usage.read_trimmed and len(reads) < action.limit and usage.read_oldest_ms > since_ms
     return bot_actions.AuditPage(
-        entries=tuple(reversed(found)),
-        reaches_back_to=oldest_ms / 1000 if oldest_ms > since_ms else 0.0,
+        entries=tuple(newest),
+        reaches_back_to=usage.audit_oldest_ms / 1000 if gone else 0.0,
         removed=usage.audit_trimmed,
-        complete=complete,
-        names={entry.who: names[entry.who] for entry in found if entry.who in names},
+        reads_reach_back_to=usage.read_oldest_ms / 1000 if reads_gone and action.reads else 0.0,
+        complete=complete and reads_complete,
+        names={entry.who: names[entry.who] for entry in newest if entry.who in names},
     )
 
 
@@ -67,21 +70,37 @@ def _ids_of_name(pattern: str, names: Mapping[str, str]) -> frozenset[str]:
     return frozenset(who for who, name in names.items() if fnmatch.fnmatchcase(name.casefold(), wanted))
 
 
-async def _read_newest(store: Store, search: Search, since_ms: int) -> list[bot_actions.AuditEntry]:
+async def _search(
+    store: Store, audit: keys.AuditKeys, search: Search, since_ms: int
+) -> tuple[list[bot_actions.AuditEntry], bool]:
+    """Returns the newest matching rows of one audit, newest first; and False if there are too many to search all."""
+    ranges = _ranges(search)
+    if not ranges:
+        return await _read_newest(store, audit, search, since_ms)
+    ids, complete = await _find_ids(store, audit, ranges, search, since_ms)
+    found, read_all = await _read_matching(store, audit, ids, search)
+    return found, complete and read_all
+
+
+async def _read_newest(
+    store: Store, audit: keys.AuditKeys, search: Search, since_ms: int
+) -> tuple[list[bot_actions.AuditEntry], bool]:
     found: list[bot_actions.AuditEntry] = []
     before = None
     # A row is written after it happened, so what was written before the time asked for is too old.
-    while len(found) < search.action.limit and (before is None or _written_ms(before) >= since_ms):
-        rows = await store.read_audit(count=ROWS_AT_ONCE, before=before)
+    for _ in range(MAX_ROWS // ROWS_AT_ONCE):
+        rows = await store.read_audit(count=ROWS_AT_ONCE, before=before, audit=audit)
         if not rows:
-            break
+            return found, True
         before = rows[-1].id
         found += _matching(rows, search)
-    return found[: search.action.limit]
+        if len(found) >= search.action.limit or _written_ms(before) < since_ms:
+            return found[: search.action.limit], True
+    return found, False
 
 
 async def _find_ids(
-    store: Store, ranges: Sequence[IndexRange], search: Search, since_ms: int
+    store: Store, audit: keys.AuditKeys, ranges: Sequence[IndexRange], search: Search, since_ms: int
 ) -> tuple[Sequence[str], bool]:
     """Returns the ids of the rows whose names match, newest first; and False if there are too many to compare."""
     ids: set[str] = set()
@@ -89,7 +108,7 @@ async def _find_ids(
     for wanted in ranges:
         before = None
         while True:
-            members = await store.find_audit(wanted, count=MEMBERS_AT_ONCE, before=before)
+            members = await store.find_audit(wanted, count=MEMBERS_AT_ONCE, before=before, audit=audit)
             compared += len(members)
             ids.update(
                 id_ for _, name, id_ in members if _written_ms(id_) >= since_ms and _name_matches(wanted, name, search)
@@ -102,13 +121,15 @@ async def _find_ids(
     return _newest_first(ids), True
 
 
-async def _read_matching(store: Store, ids: Sequence[str], search: Search) -> list[bot_actions.AuditEntry]:
+async def _read_matching(
+    store: Store, audit: keys.AuditKeys, ids: Sequence[str], search: Search
+) -> tuple[list[bot_actions.AuditEntry], bool]:
     found: list[bot_actions.AuditEntry] = []
-    for start in range(0, len(ids), ROWS_AT_ONCE):
-        found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE]), search)
+    for start in range(0, min(len(ids), MAX_ROWS), ROWS_AT_ONCE):
+        found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE], audit), search)
         if len(found) >= search.action.limit:
-            break
-    return found[: search.action.limit]
+            return found[: search.action.limit], True
+    return found, len(ids) <= MAX_ROWS
 
 
 def _ranges(search: Search) -> Sequence[IndexRange]:
@@ -181,6 +202,8 @@ def _matches(search: Search, entry: bot_actions.AuditEntry) -> bool:
     if action.who and not _who_matches(search, entry.who):
         return False
     if action.target and not any(_target_matches(action.target, ref) for ref in entry.target.split(", ")):
+        return False
+    if entry.phase == "read" and not search.action.reads:  # one that an older version wrote between all others
         return False
     return not action.refused or entry.phase == "refused"
 

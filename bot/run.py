@@ -12,13 +12,14 @@ import signal
 import socket
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from bot import app as bot_app
-from bot import listening_socket, metrics_server
+from bot import audit_migration, listening_socket, metrics_server
 from bot.console import interactive, terminal
 from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
@@ -54,6 +55,7 @@ async def run_bot(
         supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
         supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
+        supervisor.start_oneshot("audit reads", audit_migration.move_old_reads(app.store, datetime.now(UTC)))
         app.engines.keep_current()
         if app.alerts is not None:
             app.alerts.start(supervisor, lambda: app.engines.mirrors)

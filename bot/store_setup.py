@@ -43,7 +43,9 @@ def _audit_limits(settings: load.Config) -> records.AuditLimits:
     if settings.store.url is None:
         megabytes = min(megabytes, settings.store.max_megabytes // 2)
     age = settings.audit.keep_for.total_seconds() if settings.audit.keep_for else 0.0
-    return records.AuditLimits(rows=settings.audit.keep, bytes=megabytes << 20, seconds=age)
+    return records.AuditLimits(
+        rows=settings.audit.keep, bytes=megabytes << 20, seconds=age, reads=settings.audit.keep_reads
+    )
 
 
 def _event_limits(settings: load.Config) -> records.EventLimits:

@@ -52,6 +52,34 @@ class Audit:
         ]
         await self._append(phase, rows)
 
+    async def read(self, inv: Invocation, endings: Sequence[tuple[Action[Any], str, str]], decision: Decision) -> None:
+        """Records in one row that a command read something, whatever the number of its actions. Equal commands within
+        FOLD are one row with a count."""
+        actions = [action for action, _, _ in endings]
+        targets = list(dict.fromkeys(str(ref) for action in actions for ref in action.targets()))
+        more = f"{len(targets)} targets in all" if len(targets) > MAX_TARGETS else ""
+        failures = dict.fromkeys(detail for _, _, detail in endings if detail)
+        statuses = dict.fromkeys(status for _, status, _ in endings)
+        row = self.row(
+            inv,
+            "read",
+            actions[0],
+            decision,
+            status=next(iter(statuses)) if len(statuses) == 1 else "partly failed",
+            detail="; ".join(filter(None, (more, *failures))),
+        )
+        row |= {"verb": ", ".join(dict.fromkeys(action.verb for action in actions))}
+        row |= {"target": ", ".join(targets[:MAX_TARGETS])}
+        row = _limited(row)
+        key = "\0".join((inv.who.id, row["line"], row["place"], row["rule"], row["status"]))
+        window = FOLD.total_seconds()
+        await self.deferred.write(
+            deferred_writes.DeferredWrite(
+                write=lambda: self._store.fold_read(row, key=key, window=window), rows=(row,), minor=True
+            )
+        )
+        self.count("read", 1)
+
     async def question(
         self, inv: Invocation, phase: str, plan: Sequence[Action[Any]], token: str, decision: Decision
     ) -> None:

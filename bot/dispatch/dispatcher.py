@@ -208,9 +208,9 @@ class Dispatcher:
                 results = await self._execute(plan, view, state)
             except asyncio.CancelledError:
                 # What was read before the cancellation may have been shown.
-                await self._audit.record(inv, "read", [(action, "", "cancelled") for action in plan], decided)
+                await self._audit.read(inv, [(action, "", "cancelled") for action in plan], decided)
                 raise
-            await self._audit.record(inv, "read", reply_texts.endings(results), decided)
+            await self._audit.read(inv, reply_texts.endings(results), decided)
             return reply_texts.shared(context, rendering.render(command, context, results, self._bugs))
 
         change = state.change = change_record.ChangeRecord(

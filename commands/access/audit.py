@@ -1,4 +1,4 @@
-"""`audit`: shows who did what and what was refused, the newest action last."""
+"""`audit`: shows who changed what and what was refused, the newest action last; with `--reads` also who read what."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             target=args["target"] or "",
             since_ns=int((context.now - since).timestamp()) * 1_000_000_000 if since else 0,
             refused=args["refused"],
+            reads=args["reads"],
             limit=args["limit"],
         ),
     )
@@ -63,6 +64,9 @@ def _notes(page: AuditPage, now: datetime) -> list[str]:
         oldest = formatting.clock(datetime.fromtimestamp(page.reaches_back_to, now.tzinfo), now)
         removed = formatting.count(page.removed, "older row")
         notes.append(f"The audit reaches back to {oldest}. Removed so far: {removed} (`audit` in quarterdeck.yaml).")
+    if page.reads_reach_back_to:
+        oldest = formatting.clock(datetime.fromtimestamp(page.reads_reach_back_to, now.tzinfo), now)
+        notes.append(f"Commands that only read are stored back to {oldest} (`audit.keep_reads` in quarterdeck.yaml).")
     if not page.complete:
         notes.append("Too many rows match to search all of them. Name the person or the target more exactly.")
     return notes
@@ -104,7 +108,13 @@ def _reason(entry: AuditEntry) -> str:
 command = Command(
     name="audit",
     summary="show who did what and what was refused",
-    examples=("audit", "audit --who console:alice --since 1d", "audit --target web --limit 100", "audit --refused"),
+    examples=(
+        "audit",
+        "audit --who console:alice --since 1d",
+        "audit --target web --limit 100",
+        "audit --refused",
+        "audit --reads --target web",
+    ),
     plan=plan,
     render=render,
     verbs=(ReadAudit.verb,),
@@ -118,6 +128,7 @@ command = Command(
             help="only actions of the last TIME, for example 90s, 10m, 2h or 1d",
         ),
         Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
+        Arg(name="--reads", type=ArgType.FLAG, help="also show commands that only read, such as logs and ps"),
         Arg(
             name="--limit",
             short="n",

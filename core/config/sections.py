@@ -142,12 +142,17 @@ class Audit(Section):
     keep: int = Field(
         default=100_000, ge=1, description="Maximum number of rows, about 1 KiB each; the oldest are deleted first."
     )
+    keep_reads: int = Field(
+        default=50_000,
+        ge=1,
+        description="Maximum number of rows about commands that only read. Equal ones within ten minutes are one row.",
+    )
     keep_megabytes: int = Field(
         default=128,
         ge=1,
         le=32_768,
         description="Maximum size of the rows and their index, in MiB; of the store in the state directory at most half"
-        " of `store.max_megabytes`.",
+        " of `store.max_megabytes`. Reads have a quarter of it on top.",
     )
     keep_for: Annotated[timedelta, BeforeValidator(field_types.duration)] | None = Field(
         default=None,

@@ -91,12 +91,13 @@ class AuditEntry(msgspec.Struct, frozen=True):
 class AuditPage(msgspec.Struct, frozen=True):
     """Matching rows of the audit, oldest first. `reaches_back_to`: when the oldest stored row was written, in seconds
     since the epoch, if older rows that could have matched were removed; else 0. `removed`: how many rows were ever
-    removed. `complete`: False if too many rows match to find all of them. `names`: what the people of the rows are
-    called, by id, if that is known."""
+    removed. `reads_reach_back_to`: as `reaches_back_to`, of the commands that only read. `complete`: False if too many
+    rows match to find all of them. `names`: what the people of the rows are called, by id, if that is known."""
 
     entries: tuple[AuditEntry, ...] = ()
     reaches_back_to: float = 0.0
     removed: int = 0
+    reads_reach_back_to: float = 0.0
     complete: bool = True
     names: dict[str, str] = {}
 
@@ -181,13 +182,14 @@ class ListGrants(BuiltinAction[tuple[Grant, ...]]):
 class ReadAudit(BuiltinAction[AuditPage]):
     """The newest `limit` rows that match, oldest first. `who` and `target` are globs over id or name; empty matches
     all; the case of a person's name does not matter. `since_ns`: nanoseconds since the epoch; `refused`: only refused
-    commands."""
+    commands; `reads`: also commands that only read."""
 
     verb = "audit.read"
     who: str = ""
     target: str = ""
     since_ns: int = 0
     refused: bool = False
+    reads: bool = False
     limit: int = 20
 
 

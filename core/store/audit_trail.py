@@ -1,8 +1,9 @@
 """Stores the audit: rows in the order of their writing, an index by who, target and phase, and limits of their size.
 
-Only the newest rows are kept. Their number, their total size and their age are limited, approximately. Equal refusals
-become one row with a count. If one person, or all people together, cause too many refusals in one time window, the
-further ones are only counted. So refusals fill neither the store nor the audit.
+Commands that only read have an audit of their own, with the same form and smaller limits, so that they cannot push
+changes out. Only the newest rows are kept. Their number, their total size and their age are limited, approximately.
+Equal refusals become one row with a count, and so do equal reads. If one person, or all people together, cause too many
+refusals in one time window, the further ones are only counted. So refusals fill neither the store nor the audit.
 """
 
 from __future__ import annotations
@@ -70,51 +71,78 @@ class AuditTrail(StoreConnection):
         rows = map(flat, (fields, of_person, of_all))
         return int(await self._run_audited("fold", names=names, args=[*limits, *rows]))
 
-    async def read_audit(self, *, count: int, before: str | None = None) -> Sequence[AuditRow]:
+    async def fold_read(self, fields: Mapping[str, str], *, key: str, window: float) -> int:
+        """Records a command that only read. Returns how often one with this `key` was given in the window of `window`
+        seconds, which begins with the first of them. Raises StoreFull."""
+        self.check_reserve()
+        names, args = (keys.read_fold(_digest(key)),), (milliseconds(window), flat(fields))
+        return int(await self._run_audited("fold_read", names=names, args=args, audit=keys.READS))
+
+    async def move_reads(self, rows: Sequence[AuditRow]) -> int:
+        """Moves rows from the audit to that of the reads. Returns how many. If it fails halfway, they are in both."""
+        if not rows:
+            return 0
+        self.check_reserve()
+        await self._run_audited("append", args=[flat(row.fields) for row in rows], audit=keys.READS)
+        return int(await self._run_audited("drop_rows", args=[row.id for row in rows]))
+
+    async def claim_reads_moved(self, at: str) -> bool:
+        """Returns True once: for the process that moves the rows of reads which an older version wrote."""
+        async with self._call():
+            return bool(await self._client.set(self._key(keys.READS_MOVED), at, nx=True))
+
+    async def read_audit(
+        self, *, count: int, before: str | None = None, audit: keys.AuditKeys = keys.AUDIT
+    ) -> Sequence[AuditRow]:
         """Returns at most `count` rows, newest first, all older than the row `before`."""
         async with self._call():
             start = f"({before}" if before else "+"
-            rows = await self._client.xrevrange(self._key(keys.AUDIT), start, "-", count=count)
-            return await self._with_repeats(rows)
+            rows = await self._client.xrevrange(self._key(audit.rows), start, "-", count=count)
+            return await self._with_repeats(rows, audit)
 
-    async def read_audit_rows(self, ids: Sequence[str]) -> Sequence[AuditRow]:
+    async def read_audit_rows(self, ids: Sequence[str], audit: keys.AuditKeys = keys.AUDIT) -> Sequence[AuditRow]:
         """Returns these rows, in this order. Rows that were removed meanwhile are left out."""
         if not ids:
             return ()
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
             for id_ in ids:
-                pipe.xrange(self._key(keys.AUDIT), id_, id_)
+                pipe.xrange(self._key(audit.rows), id_, id_)
             found = await pipe.execute()
-            return await self._with_repeats([row for rows in found for row in rows])
+            return await self._with_repeats([row for rows in found for row in rows], audit)
 
     async def find_audit(
-        self, wanted: IndexRange, *, count: int, before: bytes | None = None
+        self, wanted: IndexRange, *, count: int, before: bytes | None = None, audit: keys.AuditKeys = keys.AUDIT
     ) -> Sequence[tuple[bytes, str, str]]:
         """Returns at most `count` members of the index, from the end of the range to its start: the member itself, to
         continue `before` it; the name; and the row's id."""
         high = b"(" + before if before else b"(" + wanted.start + b"\xff"
         async with self._call():
             members = await self._client.zrange(
-                self._key(keys.AUDIT_INDEX), high, b"[" + wanted.start, desc=True, bylex=True, offset=0, num=count
+                self._key(audit.names), high, b"[" + wanted.start, desc=True, bylex=True, offset=0, num=count
             )
         return [(member, *_decoded(member)) for member in members]
 
     async def usage(self) -> StoreUsage:
         """Returns how full the server and the audit are."""
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
-            audit = self._key(keys.AUDIT)
-            pipe.info("memory").xlen(audit).hgetall(self._key(keys.AUDIT_STATE)).xrange(audit, count=1)
+            pipe.info("memory")
+            for audit in (keys.AUDIT, keys.READS):
+                stream = self._key(audit.rows)
+                pipe.xlen(stream).hgetall(self._key(audit.state)).xrange(stream, count=1)
             pipe.hlen(self._key(keys.EVENTS)).hget(self._key(keys.EVENT_STATE), "bytes")
-            memory, rows, state, oldest, event_rows, event_bytes = await pipe.execute()
+            memory, rows, state, oldest, reads, read_state, oldest_read, events, event_bytes = await pipe.execute()
         usage = StoreUsage(
             memory=int(memory.get("used_memory", 0)),
             max_memory=int(memory.get("maxmemory", 0)),
             audit_rows=rows,
             audit_bytes=int(state.get(b"bytes", 0)),
             audit_trimmed=int(state.get(b"trimmed", 0)),
-            audit_oldest_ms=int(text(oldest[0][0]).partition("-")[0]) if oldest else 0,
+            audit_oldest_ms=_written_ms(oldest),
             audit_limits=self._audit_limits,
-            event_rows=event_rows,
+            read_rows=reads,
+            read_trimmed=int(read_state.get(b"trimmed", 0)),
+            read_oldest_ms=_written_ms(oldest_read),
+            event_rows=events,
             event_bytes=int(event_bytes or 0),
         )
         self._usage = usage
@@ -131,18 +159,26 @@ class AuditTrail(StoreConnection):
             )
 
     async def _run_audited(
-        self, script: str, *, names: Iterable[str] = (), args: Iterable[str | bytes | int | float] = ()
+        self,
+        script: str,
+        *,
+        names: Iterable[str] = (),
+        args: Iterable[str | bytes | int | float] = (),
+        audit: keys.AuditKeys = keys.AUDIT,
     ) -> Any:
         """Runs a script that writes audit rows: their keys and limits come first."""
+        limits = self._audit_limits if audit is keys.AUDIT else self._audit_limits.of_reads
         return await self._run(
             script,
-            names=(keys.AUDIT, keys.AUDIT_INDEX, keys.AUDIT_STATE, keys.AUDIT_REPEATS, *names),
-            args=(self._audit_limits.to_json(), *args),
+            names=(*audit, *names),
+            args=(limits.to_json(), *args),
         )
 
-    async def _with_repeats(self, rows: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Sequence[AuditRow]:
+    async def _with_repeats(
+        self, rows: Sequence[tuple[bytes, Mapping[bytes, bytes]]], audit: keys.AuditKeys
+    ) -> Sequence[AuditRow]:
         ids = [row for row, _ in rows]
-        repeats = await self._client.hmget(self._key(keys.AUDIT_REPEATS), ids) if rows else []
+        repeats = await self._client.hmget(self._key(audit.repeats), ids) if rows else []
         return [
             AuditRow(
                 id=text(row),
@@ -162,6 +198,11 @@ def _decoded(member: bytes) -> tuple[str, str]:
     _, name, padded = member.decode("utf-8", "replace").split("\0")
     at, _, number = padded.partition("-")
     return name, f"{int(at)}-{int(number)}"
+
+
+def _written_ms(rows: Sequence[tuple[bytes, Any]]) -> int:
+    """When the first of these rows was written, in milliseconds; 0 without any."""
+    return int(text(rows[0][0]).partition("-")[0]) if rows else 0
 
 
 def _digest(value: str) -> str:

@@ -28,7 +28,7 @@ from core.store.records import AuditLimits, EventLimits, StoreUsage
 LUA = Path(__file__).parent / "lua"
 # The functions that a script begins with, by what it calls.
 SHARED = {
-    re.compile(r"\b(?:append_rows?|trim_rows)\("): LUA / "shared/audit_rows.lua",
+    re.compile(r"\b(?:append_rows?|trim_rows|drop_rows)\("): LUA / "shared/audit_rows.lua",
     re.compile(r"\badd_event\("): LUA / "shared/event_rows.lua",
 }
 MAX_CONNECTIONS = 16

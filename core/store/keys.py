@@ -26,6 +26,9 @@ wrote.
     audit:repeats            hash     trimmed    how often a folded refusal was repeated, by row
     audit:fold:KEY           string   minutes    the audit row on which refusals are counted, by a digest
     audit:refusals:KEY       string   minutes    counter: rows of refusals in the window, of one person or of all
+    audit:reads              stream   trimmed    the audit rows of commands that only read; beside it the same keys as
+                                                 for the audit: audit:reads:index, :state, :repeats and :fold:KEY
+    audit:reads:moved        string   never      when the rows of reads were moved from the audit to audit:reads
     hold:schedule            hash     seconds    the lease of the process that runs the shared jobs
     hold:posting             hash     seconds    the lease of the process that posts incidents
     hold:disk-use:ENGINE     hash     minutes    the lease of the process that measures an engine's disk use
@@ -46,6 +49,8 @@ wrote.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 NAMESPACE = "qd"
 UNFINISHED = "inv"
 CONTAINERS = "containers"
@@ -58,10 +63,21 @@ EVENTS = "events"
 EVENT_TIMES = "events:times"
 EVENT_NAMES = "events:names"
 EVENT_STATE = "events:state"
-AUDIT = "audit"
-AUDIT_INDEX = "audit:index"
-AUDIT_STATE = "audit:state"
-AUDIT_REPEATS = "audit:repeats"
+READS_MOVED = "audit:reads:moved"
+
+
+class AuditKeys(NamedTuple):
+    """The keys of one audit, in the order in which the scripts take them."""
+
+    rows: str
+    names: str
+    state: str
+    repeats: str
+
+
+AUDIT = AuditKeys("audit", "audit:index", "audit:state", "audit:repeats")
+READS = AuditKeys("audit:reads", "audit:reads:index", "audit:reads:state", "audit:reads:repeats")
+"""Commands that only read have an audit of their own, so that they cannot push changes out."""
 INCIDENTS = "incidents"
 INCIDENTS_CHANGED = "incidents:changed"
 
@@ -105,6 +121,10 @@ def slack_shape(team: str) -> str:
 
 def audit_fold(key: str) -> str:
     return f"audit:fold:{key}"
+
+
+def read_fold(key: str) -> str:
+    return f"audit:reads:fold:{key}"
 
 
 def audit_refusals(key: str) -> str:

@@ -96,11 +96,17 @@ class Unfinished:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditLimits:
     """How much of the audit is stored: the number of its rows, their bytes with the index (estimated), and their age in
-    seconds (0: no limit)."""
+    seconds (0: no limit). `reads`: the number of rows about commands that only read."""
 
     rows: int = 100_000
     bytes: int = 128 << 20
     seconds: float = 0.0
+    reads: int = 50_000
+
+    @property
+    def of_reads(self) -> AuditLimits:
+        """The limits of the audit of commands that only read: their number, a quarter of the bytes, the same age."""
+        return AuditLimits(rows=self.reads, bytes=self.bytes // 4, seconds=self.seconds)
 
     def to_json(self) -> str:
         """Returns the limits as the scripts take them."""
@@ -187,8 +193,8 @@ class EventsFound:
 class StoreUsage:
     """How full the store is. `memory`, `max_memory`: bytes of the server, 0: unknown or unlimited. `audit_bytes`: of
     the rows and their index, estimated; `audit_trimmed`: how many rows were ever removed; `audit_oldest_ms`: when the
-    oldest row was written, in milliseconds since the epoch, 0 without rows. `event_rows`, `event_bytes`: the size of
-    the history of events."""
+    oldest row was written, in milliseconds since the epoch, 0 without rows. `read_…`: the same of the audit of commands
+    that only read. `event_rows`, `event_bytes`: the size of the history of events."""
 
     memory: int = 0
     max_memory: int = 0
@@ -197,6 +203,9 @@ class StoreUsage:
     audit_trimmed: int = 0
     audit_oldest_ms: int = 0
     audit_limits: AuditLimits = AuditLimits()
+    read_rows: int = 0
+    read_trimmed: int = 0
+    read_oldest_ms: int = 0
     event_rows: int = 0
     event_bytes: int = 0
 

@@ -48,7 +48,9 @@ class UpkeepStore(EventHistoryStore):
         records have expired. Returns how many. Writers remove them too, but only while they write."""
         removed = await self.remove_old_events(MAX_PASSES)
         for _ in range(MAX_PASSES):
-            found = int(await self._run_audited("expire", names=(keys.UNFINISHED,), args=(milliseconds(RECORD_TTL),)))
+            names, args = (keys.UNFINISHED,), (milliseconds(RECORD_TTL),)
+            found = int(await self._run_audited("expire", names=names, args=args))
+            found += int(await self._run_audited("expire", names=names, args=args, audit=keys.READS))
             if not found:
                 break
             removed += found

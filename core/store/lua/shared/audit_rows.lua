@@ -91,3 +91,23 @@ local function append_rows(from)
   return ids
 end
 
+
+-- Removes the rows whose ids are in ARGV from the number `from` on, and returns how many there were.
+local function drop_rows(from)
+  local bytes = tonumber(redis.call('HGET', KEYS[3], 'bytes') or '0')
+  local dropped = 0
+  for i = from, #ARGV do
+    local entry = redis.call('XRANGE', KEYS[1], ARGV[i], ARGV[i])[1]
+    if entry then
+      local members, size = measure(entry[1], entry[2])
+      redis.call('XDEL', KEYS[1], entry[1])
+      redis.call('HDEL', KEYS[4], entry[1])
+      if #members > 0 then
+        redis.call('ZREM', KEYS[2], unpack(members))
+      end
+      bytes, dropped = math.max(0, bytes - size), dropped + 1
+    end
+  end
+  redis.call('HSET', KEYS[3], 'bytes', string.format('%.0f', bytes))
+  return dropped
+end

@@ -116,4 +116,4 @@ async def test_a_full_store_still_takes_changes_and_grants(world):
         await store._client.config_set("maxmemory", 0)
         await store.usage()
     await dispatcher.flush_spool()
-    assert [row["phase"] for row in await world.rows()] == ["intent", "outcome", "read"]
+    assert [row["phase"] for row in await world.rows()] == ["read", "intent", "outcome"]

@@ -9,6 +9,7 @@ from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import Selector
 from core.model.replies import Ending
+from core.store import keys
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import Deck
 
@@ -218,5 +219,5 @@ async def test_the_audit_counts_the_rows_that_were_read(valkey, engines):
     engines[0].add("web", image="nginx:1")
     async with deck(valkey, engines) as one:
         await one.say("images --engine docker")
-        rows = await one.store.read_audit(count=5)
+        rows = await one.store.read_audit(count=5, audit=keys.READS)
     assert [row.fields["detail"] for row in rows if row.fields["verb"] == "image.list"] == ["1 rows"]

@@ -19,6 +19,7 @@ from core.model.policy import Grant, Policy
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Lines, Status, Table, Text
 from core.model.results import Document, LogLine, LogPage, Outcome
+from core.store import keys
 from core.store.client import Store
 from core.store.records import RateLimitRule
 from runtimes.base.base_adapter import BaseAdapter, does
@@ -167,7 +168,11 @@ class World:
                 await asyncio.sleep(0.01)
 
     async def rows(self):
-        return [dict(row.fields) | {"count": row.count} for row in reversed(await self.stores[0].read_audit(count=500))]
+        """All audit rows, in the order of their times; rows of commands that only read after others of equal time."""
+        store = self.stores[0]
+        found = [await store.read_audit(count=500, audit=audit) for audit in (keys.AUDIT, keys.READS)]
+        rows = [dict(row.fields) | {"count": row.count} for part in found for row in reversed(part)]
+        return sorted(rows, key=lambda row: row["at"])
 
     async def aclose(self):
         for store in self.stores:

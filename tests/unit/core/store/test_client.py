@@ -1037,7 +1037,7 @@ def test_an_error_shows_no_command_and_is_not_judged_by_its_arguments(text: str,
 
 
 async def test_a_real_error_in_a_pipeline_shows_no_command(store: Store) -> None:
-    await store._client.set(store._key(keys.AUDIT), "no stream")
+    await store._client.set(store._key(keys.AUDIT.rows), "no stream")
     with pytest.raises(errors.StoreError) as caught:
         await store.append_audit([{"line": "zebra"}])
     assert "zebra" not in caught.value.full_message() and "XADD" not in caught.value.full_message()

@@ -85,11 +85,13 @@ async def test_a_measurement_is_there_for_its_time(store: Store) -> None:
 async def test_rows_older_than_their_age_go_without_any_new_row(store: Store, raw: Any) -> None:
     prefix = f"{{{keys.NAMESPACE}}}:"
     for number in range(200):  # rows of two hours ago, as a quiet bot has them
-        await raw.xadd(prefix + keys.AUDIT, {"phase": "intent", "who": "ann"}, id=f"{1_700_000_000_000 + number}-0")
+        await raw.xadd(
+            prefix + keys.AUDIT.rows, {"phase": "intent", "who": "ann"}, id=f"{1_700_000_000_000 + number}-0"
+        )
     await store.append_audit([{"phase": "intent", "who": "ann", "target": "web"}])
-    assert await raw.xlen(prefix + keys.AUDIT) > 100, "one row removes only a few old ones"
+    assert await raw.xlen(prefix + keys.AUDIT.rows) > 100, "one row removes only a few old ones"
     assert await store.remove_expired() > 100
-    assert await raw.xlen(prefix + keys.AUDIT) == 1
+    assert await raw.xlen(prefix + keys.AUDIT.rows) == 1
     assert await store.remove_expired() == 0
 
 
