@@ -30,7 +30,8 @@ class ListCommand:
 
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
     one for each of `columns`; a column of `optional` is left out where it is empty in every line. `filter`: whether a
-    row is wanted, by the command's own options. `none`: the sentence shown where nothing exists.
+    row is wanted, by the command's own options. `names`: the typed names of rows, by default those of
+    TARGET. `none`: the sentence shown where nothing exists.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class ListCommand:
     order: Callable[[Any], Any] = lambda row: row.ref.name
     lines: Callable[[Any], Sequence[Any]] = lambda row: (row,)
     filter: Callable[[Mapping[str, Any], Any], bool] = lambda args, row: True
+    names: Callable[[Mapping[str, Any]], Sequence[str]] = lambda args: args["target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,8 @@ def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> R
     labelled = [
         row for row in known if spec.filter(args, row) and _has_labels(args["label"], getattr(row, "labels", {}))
     ]
-    selected, unmatched = select(spec.kind, args["target"], labelled)
+    names = spec.names(args)
+    selected, unmatched = select(spec.kind, names, labelled)
     lines = {line.ref: line for row in selected for line in spec.lines(row)}
     rows = sorted(lines.values(), key=lambda row: (spec.order(row), str(row.ref.engine)))
     blocks: list[Block] = []
@@ -107,7 +110,7 @@ def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> R
     elif rows:
         blocks.append(_table(spec, rows, results, context.now))
     elif answered and not unmatched:
-        chosen = args["target"] or args["label"] or len(labelled) < len(known)
+        chosen = names or args["label"] or len(labelled) < len(known)
         blocks.append(Text(text=f"No {spec.kind} matches." if chosen and known else spec.none))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, answered, unmatched))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from commands._shared import formatting, targets
+from commands._shared import formatting, log_reply, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, ReadLogs
@@ -51,7 +51,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
-        return _followed(results)
+        return log_reply.followed(results)
     pages = [result for result in results if isinstance(result.value, LogPage)]
     labels = targets.display_names([targets.target_of(result) for result in results])
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
@@ -75,22 +75,6 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not lines:
         return Reply(blocks=(Text(text=_no_lines(context, [label_of[id(result)] for result in pages])), *notes))
     return Reply(blocks=(Lines(lines=[text for _, text in lines]), *notes), ending=Ending.OK)
-
-
-def _followed(results: Sequence[Result]) -> Reply:
-    labels = targets.display_names([targets.target_of(result) for result in results])
-    blocks: list[Text] = []
-    ended = [result.value for result in results if isinstance(result.value, FollowResult)]
-    for label, result in zip(labels, results, strict=True):
-        if isinstance(result.value, FollowResult):
-            end = result.value
-            skipped = f", {end.skipped:,} of them not shown" if end.skipped else ""
-            received = f"{formatting.count(end.lines, 'line')}{skipped}"
-            text = f"Followed {label} for {formatting.span(end.seconds)}: {received}; {end.why.removesuffix('.')}."
-            blocks.append(Text(text=text, tone=Tone.BAD if end.failed else Tone.PLAIN))
-        elif result.error is not None:
-            blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
-    return Reply(blocks=blocks, ending=Ending.FAILED if all(end.failed for end in ended) else Ending.OK)
 
 
 def _page(context: Context, page: LogPage, prefix: str) -> list[tuple[datetime, str]]:

@@ -142,11 +142,13 @@ class ActivateNode(TargetAction[Outcome]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListTasks(Action[Tasks]):
-    """`service`: only the tasks of the service with this id; `ended`: also tasks that have ended."""
+    """`service`, `node`: only the tasks of the service or the node with this id; `ended`: also tasks that have
+    ended."""
 
     verb = "task.list"
     listing = True
     service: str = ""
+    node: str = ""
     ended: bool = True
 
 

@@ -245,7 +245,7 @@ class Swarm(JobAdapter):
         rows = [
             decode.task(self.ref, task, services.get(task.service), names.get(task.node, task.node[:12]), self.skipped)
             for task in tasks
-            if action.ended or task.status.state not in json_models.FINAL
+            if task.is_wanted(node=action.node, ended=action.ended)
         ]
         return swarm.Tasks(rows=tuple(sorted(rows, key=lambda row: (row.service, row.ref.name, -row.at))))
 

@@ -108,6 +108,10 @@ class Task(msgspec.Struct):
     def image(self) -> str:
         return self.spec.container.image if self.spec.container is not None else ""
 
+    def is_wanted(self, *, node: str, ended: bool) -> bool:
+        """Whether it is on the node with this id, or `node` is empty, and has not ended, or `ended`."""
+        return node in ("", self.node) and (ended or self.status.state not in FINAL)
+
     @property
     def why(self) -> str:
         return (self.status.error or self.status.message).strip().rstrip(".")[:400]

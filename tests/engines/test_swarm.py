@@ -133,6 +133,14 @@ async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opene
     tasks = (await do(opened.swarm, model_swarm.ListTasks(engine=opened.swarm.ref))).rows
     assert [(task.ref.name, task.state, task.service) for task in tasks] == [("shop_web.1", "running", "shop_web")]
     assert tasks[0].container == row.members[0]
+    (node,) = (await do(opened.swarm, model_swarm.ListNodes(engine=opened.swarm.ref))).rows
+    for more in ({"service": row.ref.id}, {"node": node.ref.id}, {"node": node.ref.id, "ended": False}):
+        assert (await do(opened.swarm, model_swarm.ListTasks(engine=opened.swarm.ref, **more))).rows == tasks
+    elsewhere = model_swarm.ListTasks(engine=opened.swarm.ref, node="none")
+    assert (await do(opened.swarm, elsewhere)).rows == ()
+    inspect = model_swarm.InspectNode(engine=opened.swarm.ref, target=node.ref)
+    told = (await do(opened.swarm, inspect)).summary
+    assert (told["Availability"], told["Role"], told["Status"]) == ("active", "manager, leader", "ready")
     (stack,) = (await do(opened.swarm, model_swarm.ListStacks(engine=opened.swarm.ref))).rows
     assert (stack.name, stack.running, stack.desired) == ("shop", 1, 1)
 

@@ -10,7 +10,7 @@ from core import errors
 from core.model import swarm
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
-from core.model.results import Document, Outcome
+from core.model.results import Document, LogLine, LogPage, Outcome
 from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
@@ -60,6 +60,12 @@ class Cluster(FakeEngine):
         data = {"ID": row.ref.id, "Spec": {"Name": row.ref.name, "Labels": dict(row.labels[0])}}
         return Document(ref=row.ref, data=data, summary={"Mode": row.mode, "Image": row.image})
 
+    @does(swarm.ReadServiceLogs)
+    async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage:
+        await self._answer("logs", seconds)
+        line = LogLine(at="2026-01-02T03:04:05Z", stream="stdout", text=f"{action.target.name}.1 | is up")
+        return LogPage(lines=(line,)[-action.tail :])
+
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:
         outcome = await self._turn(action.target, "drain", seconds)
@@ -75,6 +81,8 @@ class Cluster(FakeEngine):
     async def list_tasks(self, action: swarm.ListTasks, seconds: float) -> swarm.Tasks:
         await self._answer("tasks", seconds)
         rows = [task for task in self.tasks if not action.service or task.service_id == action.service]
+        node = self.nodes[action.node].ref.name if action.node else ""
+        rows = [row for row in rows if node in ("", row.node)]
         return swarm.Tasks(rows=tuple(row for row in rows if action.ended or row.state not in OVER))
 
     @does(swarm.ListStacks)

@@ -13,7 +13,7 @@ from core.text import command_line
 
 WORDS = load_catalogue()
 # Commands that tables and hints name, and that do not exist yet.
-NOT_YET = {"swarm info", "secret ls", "config ls", "stack services"}
+NOT_YET = {"secret ls", "config ls"}
 
 
 def ours(line):
@@ -76,6 +76,11 @@ def refusal(line):
         ("runc resume web", "unpause --engine oci web"),
         ("systemctl --user restart web.service", "unit restart web.service"),
         ("systemctl status", "units"),
+        ("docker service ps shop_web", "service ps shop_web"),
+        ("docker service logs -f shop_web", "service logs -f shop_web"),
+        ("docker service inspect --pretty shop_web", "service inspect --pretty shop_web"),
+        ("docker node ps worker-1", "node ps worker-1"),
+        ("docker stack services shop", "stack services shop"),
         ("docker top web", "top web"),
         ("docker container port web 80", "port web 80"),
         ("docker container wait web", "wait web"),

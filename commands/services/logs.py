@@ -1,0 +1,80 @@
+"""`service logs`: shows the newest log lines of all tasks of Swarm services, or follows them. Each line begins with its
+task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import formatting, log_reply, targets
+from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result
+from core import errors
+from core.model.actions import Action
+from core.model.jobs import FollowResult
+from core.model.refs import Kind
+from core.model.replies import Block, Lines, Reply, Text, Tone
+from core.model.results import LogPage
+from core.model.swarm import ReadServiceLogs
+
+TAIL, FOLLOW_TAIL, MAX_LINES = 100, 10, 10_000
+MAX_TARGETS = 5
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    refs = await targets.select(context, "service logs", MAX_TARGETS, Kind.SERVICE)
+    if args["follow"] and len(refs) > 1:
+        raise errors.BadUsage("service logs -f follows one service.", hint="Name one service.")
+    since = int((context.now - args["since"]).timestamp()) * 1_000_000_000 if args["since"] else 0
+    tail = args["tail"] or (FOLLOW_TAIL if args["follow"] else TAIL)
+    return [
+        ReadServiceLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since, follow=args["follow"]) for ref in refs
+    ]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    if any(isinstance(result.value, FollowResult) for result in results):
+        return log_reply.followed(results)
+    blocks: list[Block] = []
+    for label, result in zip(targets.display_names([targets.target_of(one) for one in results]), results, strict=True):
+        if result.error is not None:
+            blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
+            continue
+        page: LogPage = result.value
+        lines = [f"{line.at} {line.text}" if context.args["timestamps"] else line.text for line in page.lines]
+        blocks.append(Lines(lines=lines) if lines else Text(text=f"{label} wrote nothing."))
+        if page.dropped:
+            left_out = formatting.count(page.dropped, "older line")
+            blocks.append(Text(text=f"{label}: {left_out} left out; --tail {MAX_LINES} shows more."))
+    failed = all(result.error is not None for result in results)
+    return Reply(blocks=blocks, ending=formatting.failed_ending(results)) if failed else Reply(blocks=blocks)
+
+
+command = Command(
+    name="service logs",
+    summary="show the newest log lines of Swarm services",
+    examples=("service logs shop_front", "service logs shop_front --tail 500 -t"),
+    plan=plan,
+    render=render,
+    verbs=(ReadServiceLogs.verb,),
+    args=(
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            many=True,
+            required=True,
+            help="Swarm service (shop_web, web), or a glob like 'shop_*'",
+        ),
+        Arg(
+            name="--tail",
+            short="n",
+            type=ArgType.COUNT,
+            maximum=MAX_LINES,
+            help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL})",
+        ),
+        Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
+        Arg(name="--since", short="S", type=ArgType.DURATION, help="only lines of the last TIME, such as 10m or 2h"),
+        Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
+        *SELECTION,
+    ),
+)
