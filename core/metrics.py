@@ -2,7 +2,8 @@
 
 Callers hold a `Metrics` object and use its attributes. Every label has a closed set of values: hosts and engines come
 from the configuration, all others are constants (an unknown command counts as `unknown`), so the input of a user can
-never create a time series. Code that runs often stores the child that `.labels(…)` returns.
+never create a time series. Code that runs often stores the child that `.labels(…)` returns. The metrics of engines are
+in `core.engine_metrics`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import platform
 from prometheus_client import CollectorRegistry
 
 from core import metric_families
-from core.metric_families import ENGINE_LABELS, Format
-from core.metric_registry import MetricRegistry
+from core.engine_metrics import EngineMetrics
+from core.metric_families import Format
 from core.model.refs import EngineRef
 
 PREFIX = metric_families.PREFIX
@@ -22,8 +23,6 @@ MAX_LABEL_LENGTH = 512  # characters of a label's value
 
 # Buckets in seconds. Commands wait for engines (a stop may take ten seconds); a healthy store answers within 1 ms.
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-STREAM_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 JOB_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
@@ -48,114 +47,13 @@ def visible(value: str) -> str:
     return value
 
 
-class Metrics(MetricRegistry):
+class Metrics(EngineMetrics):
     """All metric families of the process that are counted, in `registry` or in a new one."""
 
-    def __init__(  # noqa: PLR0915 (one list)
-        self, registry: CollectorRegistry | None = None, *, version: str = "unknown"
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:
         super().__init__(registry)
         counter, gauge, histogram = self.counter, self.gauge, self.histogram
 
-        # Event streams and mirrors.
-        self.events_total = counter(
-            "events_total",
-            "Events of the engine, including those from replays and relists",
-            *ENGINE_LABELS,
-            "type",
-            "action",
-        )
-        self.engine_up = gauge("engine_up", "1 if the engine answers Quarterdeck, else 0", *ENGINE_LABELS)
-        self.engine_info = self.info(
-            "engine", "Version of the engine and of its API; always 1", *ENGINE_LABELS, about=("version", "api")
-        )
-        self.stream_up = gauge(
-            "stream_up", "State of the engine's event stream: 1 if it is open, else 0", *ENGINE_LABELS
-        )
-        self.stream_connects_total = counter(
-            "stream_connects_total", "Event stream connections established", *ENGINE_LABELS
-        )
-        self.stream_reconnects_total = counter(
-            "stream_reconnects_total", "Event stream connections established after the first one", *ENGINE_LABELS
-        )
-        self.stream_gaps_total = counter(
-            "stream_gaps_total",
-            "Times in which the engine's events were not received, by reason and by what is known of them",
-            *ENGINE_LABELS,
-            "reason",
-            "recovery",
-        )
-        self.stream_gap_seconds_total = counter(
-            "stream_gap_seconds_total",
-            "Seconds in which the engine's events were not received, by reason and by what is known of them",
-            *ENGINE_LABELS,
-            "reason",
-            "recovery",
-        )
-        self.stream_replayed_events_total = counter(
-            "stream_replayed_events_total",
-            "Missed events that the engine sent again when the stream was reopened",
-            *ENGINE_LABELS,
-        )
-        self.stream_duplicate_events_total = counter(
-            "stream_duplicate_events_total", "Events that the engine sent again and that were left out", *ENGINE_LABELS
-        )
-        self.stream_lag_seconds = histogram(
-            "stream_lag_seconds",
-            "Delay from an event, by the engine's clock, to its processing, in seconds; at most 20 samples a second",
-            STREAM_LAG_BUCKETS,
-            *ENGINE_LABELS,
-        )
-        self.stream_cursor_age_seconds = gauge(
-            "stream_cursor_age_seconds",
-            "Seconds since the store last recorded that the engine is watched: the gap that a crash would leave now",
-            *ENGINE_LABELS,
-        )
-        self.stream_overflows_total = counter(
-            "stream_overflows_total",
-            "Events dropped because the event queue was full; each loss forces a relist",
-            *ENGINE_LABELS,
-        )
-        self.engine_data_skipped_total = counter(
-            "engine_data_skipped_total",
-            "Events, rows, fields and lines from the engine that could not be decoded and were left out",
-            *ENGINE_LABELS,
-            "what",
-        )
-        self.events_cut_total = counter(
-            "events_cut_total", "Events that were shortened or dropped because a field was too long", *ENGINE_LABELS
-        )
-        self.stream_last_event_timestamp_seconds = gauge(
-            "stream_last_event_timestamp_seconds",
-            "Engine's own time of its last event, in seconds since the epoch",
-            *ENGINE_LABELS,
-        )
-        self.relists_total = counter("relists_total", "Full lists of the engine, by outcome", *ENGINE_LABELS, "outcome")
-        self.relist_duration_seconds = histogram(
-            "relist_duration_seconds",
-            "Duration of a full list of the engine with its inspections, in seconds",
-            RELIST_BUCKETS,
-            *ENGINE_LABELS,
-        )
-        self.resync_events_total = counter(
-            "resync_events_total", "Events that the stream missed and a relist found", *ENGINE_LABELS
-        )
-        self.usage_interval_seconds = gauge(
-            "usage_interval_seconds", "Seconds between two readings of the containers' resource usage", *ENGINE_LABELS
-        )
-        self.usage_read_duration_seconds = gauge(
-            "usage_read_duration_seconds",
-            "Duration of the last reading of the containers' resource usage, in seconds",
-            *ENGINE_LABELS,
-        )
-        self.history_lost_events_total = counter(
-            "history_lost_events_total",
-            "Events that could not be stored in the history, because the store did not accept them for too long",
-            *ENGINE_LABELS,
-        )
-        self.container_ends_total = counter(
-            "container_ends_total", "Ends of containers, by cause", *ENGINE_LABELS, "cause"
-        )
         # Alerts.
         self.alerts_total = counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
         self.alerts_firing = gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
@@ -166,10 +64,6 @@ class Metrics(MetricRegistry):
         self.posting_leader = gauge("posting_leader", "1 if this process posts incidents, else 0")
         self.alerts_queued = gauge("alerts_queued", "Changes of alerts that wait for the store")
         self.alerts_dropped = gauge("alerts_dropped", "Alerts left out, because too many were open at once")
-        self.mirror_containers = gauge("mirror_containers", "Containers of the engine held in memory", *ENGINE_LABELS)
-        self.mirror_live = gauge(
-            "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS
-        )
 
         # The process: its event loop and its tasks.
         self.loop_lag_seconds = histogram(
