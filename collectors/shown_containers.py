@@ -64,7 +64,7 @@ class ContainerSelection:
 
     def __init__(self, max_containers: int) -> None:
         self._max_containers = max_containers
-        self._shown: dict[EngineKey, Mapping[str, ShownContainer]] = {}
+        self._labelled: dict[EngineKey, Mapping[str, ShownContainer]] = {}  # all containers, by id
         self._over_limit: set[EngineKey] = set()
 
     def select(self, mirrors: Sequence[Mirror], now: float) -> Scrape:
@@ -74,7 +74,7 @@ class ContainerSelection:
             if now - mirror.last_contact <= STALE_AFTER_SECONDS and ListContainers.verb in mirror.verbs:
                 by_engine.setdefault(metrics.engine_labels(mirror.ref), []).append(mirror)
         engines = {key: self._engine(key, found) for key, found in by_engine.items()}
-        self._shown = {key: engine.containers for key, engine in engines.items()}
+        self._labelled = {key: found for key, found in self._labelled.items() if key in engines}
         self._log_limit({key: engine.left_out for key, engine in engines.items() if engine.left_out})
         return Scrape(mirrors=mirrors, engines=tuple(engines.values()), now=now)
 
@@ -83,16 +83,19 @@ class ContainerSelection:
         for mirror in mirrors:
             rows.update(mirror.containers)
         labels = _text(key)
-        before = self._shown.get(key, {})
+        before = self._labelled.get(key, {})
+        labelled: dict[str, ShownContainer] = {}
         by_name: dict[str, ShownContainer] = {}
         for container_id, row in rows.items():
             shown = before.get(container_id)
             if shown is None or shown.row is not row:  # the mirror returns the same object while nothing changes
                 shown = ShownContainer(row, f'{labels},name="{escape(row.ref.name)}"')
+            labelled[container_id] = shown
             # By the name on the page: two names may differ only in what is written out there.
             other = by_name.get(shown.labels)
             if other is None or other.row.created_at <= row.created_at:
                 by_name[shown.labels] = shown
+        self._labelled[key] = labelled
         chosen: Sequence[ShownContainer] = tuple(by_name.values())
         if len(chosen) > self._max_containers:
             chosen = sorted(chosen, key=_order)[: self._max_containers]
