@@ -4,7 +4,7 @@ Several processes may use one state directory. The process that holds the lock `
 are guests on its socket. When the owner ends, a guest takes the lock and starts the next server on the same data. Two
 servers never use the data at the same time: each server inherits a lock on the data directory, and the kernel releases
 that lock when the server and its children have ended, however the owner died. A power failure loses at most the last
-second of writes. A killed process loses nothing.
+two seconds of writes. A killed process loses nothing.
 
     store.lock   held by the owner; not inherited by the server      store/   the data, with the lock `in-use`
     store.sock   the socket; if that path is too long, `store.run` links to a short private directory that has it
@@ -189,6 +189,9 @@ class EmbeddedStore:
         server = self._server
         if server is None:
             return
+        if server.poll() is None:
+            with contextlib.suppress(errors.StoreDown):  # the state directory was removed
+                await server_process.ask(self._socket(), b"SHUTDOWN\r\n")  # it takes effect sooner than a signal
         for signum in (signal.SIGTERM, signal.SIGKILL):
             if server.poll() is None:
                 server.send_signal(signum)
