@@ -1,6 +1,7 @@
 """Resident memory of `quarterdeck run` on 200 containers, its console used on a terminal: ps, logs, restart.
 
-Private and shared pages alike, as `ps` shows them (VmRSS). The store's server is a process of its own. For
+Private and shared pages alike, as `ps` shows them (VmRSS). The store's server is a process of its own. Beside it, a
+process with the watcher, the store's client and the metrics page only, after a scrape (`benchmarks.watch_only`). For
 comparison: a bare interpreter, and one that listed the same containers with docker-py.
 """
 
@@ -11,18 +12,19 @@ import fcntl
 import os
 import pty
 import select
+import statistics
 import struct
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from benchmarks import stage
-from benchmarks.figures.start import DOCKER_PY, QUARTERDECK
-from benchmarks.harness import Figure, Table
+from benchmarks import processes, stage
+from benchmarks.figures.start import DOCKER_PY
+from benchmarks.harness import Figure, Goal, Table
 
+BOT, WATCH_ONLY = "quarterdeck run, after ps, logs, restart", "watcher, store client and exporter only"
 OWN = "; print(next(line for line in open('/proc/self/status') if line.startswith('VmRSS')))"
 
 
@@ -31,15 +33,18 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     for _ in range(times):
         for name, found in once(scene).items():
             rows.setdefault(name, []).append(found)
-    ours = "quarterdeck run, after ps, logs, restart"
-    return [Table(title="memory: resident, on 200 containers", unit="MiB", rows=rows, ours=ours)]
+    goals = [
+        Goal(what="MiB, the whole bot", found=statistics.median(rows[BOT]), most=85),
+        Goal(what="MiB, watcher, store client and exporter", found=statistics.median(rows[WATCH_ONLY]), most=50),
+    ]
+    return [Table(title="memory: resident, on 200 containers", unit="MiB", rows=rows, ours=BOT, goals=goals)]
 
 
 def once(scene: stage.Stage) -> dict[str, float]:
     with terminal(scene) as (process, console):
         console.until("deck>")
         time.sleep(1)  # the containers are being described
-        before = resident(process.pid)
+        before = processes.resident(process.pid)
         for line, sign in (("ps -a", "c199"), (f"logs {stage.TALKER} -n 100", f"{stage.LOGGED_LINES} "),
                            ("restart c001 -t 1", "restarted in")):  # fmt: skip
             console.say(line)
@@ -48,12 +53,20 @@ def once(scene: stage.Stage) -> dict[str, float]:
         time.sleep(0.2)
         return {
             "quarterdeck run, at rest": before,
-            "quarterdeck run, after ps, logs, restart": resident(process.pid),
-            "its store": sum(resident(child) for child in children(process.pid)),
+            BOT: processes.resident(process.pid),
+            "its store": sum(map(processes.resident, processes.children(process.pid))),
+            WATCH_ONLY: watch_only(scene),
             "docker-py, after containers.list": float(scene.run([sys.executable, "-c", DOCKER_PY + OWN]).split()[-2])
             / 1024,
             "python, nothing": float(scene.run([sys.executable, "-c", "pass" + OWN]).split()[-2]) / 1024,
         }
+
+
+def watch_only(scene: stage.Stage) -> float:
+    port = processes.free_port()
+    with processes.watch_only(scene.dockerd.url, scene.room / "watch-only", port, scene.environment) as process:
+        processes.scrape(port)
+        return processes.resident(process.pid)
 
 
 class Console:
@@ -79,7 +92,7 @@ def terminal(scene: stage.Stage) -> Iterator[tuple[subprocess.Popen[bytes], Cons
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     process = subprocess.Popen(
-        [*QUARTERDECK, "run"], env={**scene.environment, "TERM": "xterm"}, cwd=scene.room,
+        [*processes.QUARTERDECK, "run"], env={**scene.environment, "TERM": "xterm"}, cwd=scene.room,
         stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
     )  # fmt: skip
     os.close(follower)
@@ -94,18 +107,6 @@ def terminal(scene: stage.Stage) -> Iterator[tuple[subprocess.Popen[bytes], Cons
             process.kill()
             process.wait()
         os.close(leader)
-
-
-def resident(pid: int) -> float:
-    """MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def children(pid: int) -> Sequence[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 figure = Figure(name="memory", summary="resident memory of a running bot", rounds=3, measure=measure)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks import stage
 from benchmarks.harness import Figure, Table, called, rounds
+from benchmarks.processes import QUARTERDECK
 
-QUARTERDECK = [sys.executable, "-m", "bot.cli"]
 DOCKER_PY = "import docker; print([c.name for c in docker.from_env(version='1.41').containers.list(all=True)])"
 
 
