@@ -63,8 +63,12 @@ class EventRecorder:
 
     def add(self, events: Iterable[Event]) -> None:
         """Takes events in the engine's order, also an end again once its cause is known. Does not wait."""
-        # This runs for every event, so the rare ones are looked at more closely when they are written.
-        found = [event for event in events if event.kind is not _OTHER or event.type in LIFECYCLE_TYPES]
+        # This runs for every event, and most of those that are left out are of two kinds.
+        found = [
+            event
+            for event in events
+            if event.kind is not _OTHER or (event.type in LIFECYCLE_TYPES and is_lifecycle(event))
+        ]
         if not found:
             return
         self._waiting.extend(found)

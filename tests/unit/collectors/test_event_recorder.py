@@ -100,6 +100,14 @@ async def test_while_the_store_is_gone_events_wait_within_a_limit_and_the_loss_i
     assert line.store.lost[-1][0] == 0
 
 
+async def test_the_events_of_health_probes_take_no_place(monkeypatch) -> None:
+    monkeypatch.setattr(event_recorder, "MAX_WAITING", 5)
+    line = Line()
+    line.recorder.add([event(1)])
+    line.recorder.add([event(number, EventKind.OTHER, "exec_start", "container") for number in range(2, 20)])
+    assert (len(line.recorder), line.dropped) == (1, 0)
+
+
 async def test_a_burst_is_written_in_parts(monkeypatch) -> None:
     monkeypatch.setattr(event_recorder, "MAX_WRITTEN", 3)
     line = Line()
