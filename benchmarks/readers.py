@@ -53,8 +53,8 @@ class Clock:
 class Line(pipeline.Pipeline):
     """The product's pipeline, which also knows when the newest event has come through."""
 
-    def __init__(self, mirror: Mirror, counts: metrics.Metrics) -> None:
-        super().__init__(mirror, counts)
+    def __init__(self, mirror: Mirror, counts: metrics.Metrics, **more: Any) -> None:
+        super().__init__(mirror, counts, **more)
         self._until = 0
         self._through = asyncio.Event()
 

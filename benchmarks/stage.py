@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from collectors import pipeline, watcher
+from collectors import cursor, pipeline, watcher
 from core import metrics
 from core.ports import Call
 from core.store.records import WatchRecord, WatchUpdate
@@ -86,10 +86,15 @@ class Cursors:
 
 @contextlib.asynccontextmanager
 async def watching(
-    engine: WatchedEngine, mirror: Mirror, line: pipeline.Pipeline, counts: metrics.Metrics
+    engine: WatchedEngine,
+    mirror: Mirror,
+    line: pipeline.Pipeline,
+    counts: metrics.Metrics,
+    cursors: cursor.Cursors | None = None,
 ) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
-    task = asyncio.create_task(watcher.Watcher(engine, mirror, line, Cursors(), counts).run(), name="watch")
+    watch = watcher.Watcher(engine, mirror, line, cursors or Cursors(), counts)
+    task = asyncio.create_task(watch.run(), name="watch")
     try:
         async with asyncio.timeout(60):
             while not mirror.live or mirror.dirty:
