@@ -7,6 +7,7 @@ line is never changed into another change: only its names of commands and the op
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -92,7 +93,16 @@ def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) 
             raise _missing(phrase, *missing_commands.MISSING[ours])
     if words:
         _check_word(words[0])
+        _check_program(words[0].lower(), catalogue)
     return words
+
+
+def _check_program(word: str, catalogue: Catalogue) -> None:
+    """Raises UnknownCommand for a program's name with a typing mistake, such as `podmam`."""
+    close = difflib.get_close_matches(word, client_commands.CLIENTS, n=1, cutoff=0.8)
+    known = word in catalogue.names or catalogue.verbs_of(word)
+    if close and not known and not difflib.get_close_matches(word, catalogue.names, n=1, cutoff=0.8):
+        raise errors.UnknownCommand(f"There is no command “{word}”.", hint=f"Did you mean {close[0]}?")
 
 
 def _without_container(words: list[str], table: Mapping[str, str], catalogue: Catalogue) -> list[str]:

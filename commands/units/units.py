@@ -58,8 +58,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    if not context.args["draft"]:
-        return _render_list(context, results)
+    return render_files(results) if context.args["draft"] else _render_list(context, results)
+
+
+def render_files(results: Sequence[Result], *notes: Text) -> Reply:
+    """Renders the files that would run containers under systemd."""
     blocks: list[Block] = []
     for result in results:
         if isinstance(result.value, UnitFiles):
@@ -68,7 +71,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         elif result.error is not None:
             blocks.append(Text(text=f"{targets.target_of(result).name}: {result.error.full_message()}", tone=Tone.WARN))
     drafted = any(isinstance(result.value, UnitFiles) for result in results)
-    return Reply(blocks=blocks, ending=Ending.OK if drafted else formatting.failed_ending(results))
+    return Reply(
+        blocks=(*blocks, *notes) if drafted else blocks,
+        ending=Ending.OK if drafted else formatting.failed_ending(results),
+    )
 
 
 command = Command(

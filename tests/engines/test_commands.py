@@ -66,6 +66,7 @@ LINES = {
     "activate": ("activate worker-2", r"There is no node", "running"),
     "pods": ("pods", r"Docker has no pods", "running"),
     "units": ("units", r"cannot do unit\.list\. .*Podman", "running"),
+    "generate systemd": ("generate systemd {name}", r"cannot do unit\.draft", "running"),
     "unit": ("unit restart pod-cart.service", r"There is no unit", "running"),
     "start": ("start web", r"web was already running", "running"),
     "stop": ("stop web --timeout 30", r"web stopped", "exited"),
@@ -92,7 +93,7 @@ ENDINGS = {
     "scale": Ending.ASKED,
     "pull": Ending.FAILED,
     **dict.fromkeys(("nodes", "pods", "units", "stack ls", "namespaces", "service inspect"), Ending.USAGE),
-    **dict.fromkeys(("service ps", "service logs", "stack ps"), Ending.USAGE),
+    **dict.fromkeys(("service ps", "service logs", "stack ps", "generate systemd"), Ending.USAGE),
     **dict.fromkeys(
         (
             "drain",
@@ -133,7 +134,7 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     dockerd.run("web", "echo hello; exec sleep 3600", labels=FRONT)
     wait_for("the first line", lambda: b"hello" in dockerd.api.logs("web"))
     granted = plain_text.render(await deck.say("grant group:sre operator"))
-    filled = {"{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
+    filled = {"{name}": "web", "{grant}": re.search(r"g-[0-9a-f]{6}", granted)[0]}
     if "{token}" in line:
         filled["{token}"] = (await deck.say("rm -f web")).buttons[0].line.split()[1]
     if "{code}" in line:

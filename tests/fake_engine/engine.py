@@ -79,6 +79,7 @@ class FakeRuntime(Images, Pods, Cluster, Units, NetworksAndVolumes, Inside):
         row = self._find(action.target)
         state = {
             "Status": row.state,
+            "Running": row.state == "running",
             "ExitCode": row.exit_code or 0,
             "StartedAt": datetime.fromtimestamp(row.started_at or 0, UTC).isoformat(),
         }

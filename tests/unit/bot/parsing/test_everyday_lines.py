@@ -1,0 +1,149 @@
+"""The everyday lines of docker, podman, crictl and systemd, each typed whole: what it does, or the sentence that says
+why not and what does. Lines whose command does not exist yet are in MISSING; that table shrinks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from bot import plain_text
+from core.model.events import EventKind
+from core.model.refs import Kind, Ref
+from core.model.replies import Ending
+from core.model.services import Service
+from tests.fake_engine.engine import FakeRuntime
+from tests.helpers.deck import Deck
+
+DOES = (
+    ("docker ps --help", r"^Usage: ps", Ending.OK),
+    ("docker <command> --help", r"“<command>” stands for a name", Ending.USAGE),
+    ("docker images -a", r"^REPOSITORY +TAG +ID", Ending.OK),
+    ("docker logs WebA", r"ready for connections", Ending.OK),
+    ("docker logs -f WebA // shows new lines as they come", r"Followed WebA", Ending.OK),
+    ("docker ps", r"WebA", Ending.OK),
+    ("docker ps -a", r"old", Ending.OK),
+    ("docker pull busybox --host prod-1 --engine docker", r"busybox:latest pulled", Ending.OK),
+    ("docker rm old", r"rm old cannot be undone", Ending.ASKED),
+    ("docker start WebA", r"WebA was already running", Ending.OK),
+    ("docker stop WebA", r"WebA stopped", Ending.OK),
+    ("docker start|stop WebA", r"“start\|stop” stands for one of several words", Ending.USAGE),
+    ("docker stats", r"WebA +0\.5", Ending.OK),
+    ("docker inspect WebA", r"^State +running", Ending.OK),
+    ("docker network ls", r"^bridge +\w+ +bridge +local", Ending.OK),
+    ("docker network inspect bridge", r"^Driver +bridge", Ending.OK),
+    ("docker network inspect [bridge|host|local]", r"stands for one of several words", Ending.USAGE),
+    ("docker volume ls", r"^data +local", Ending.OK),
+    ("docker service ls", r"^hello-world +replicated +1/1", Ending.OK),
+    ("docker service ps hello-world", r"^hello-world\.1 ", Ending.OK),
+    ("docker service logs hello-world", r"hello-world\.1 \| is up", Ending.OK),
+    ("docker service inspect --pretty hello-world // for people", r"^Mode +replicated", Ending.OK),
+    ("docker service scale hello-world=3 // three replicas", r"hello-world scaled from 1 to 3", Ending.OK),
+    ('docker inspect --format "{{.State.Running}}" busybox // one field', r"^true$", Ending.OK),
+    ('docker inspect -f "{{.HostConfig.Links}}" busybox // its links', r'^\["/web:/insideweb"\]$', Ending.OK),
+    ("docker images // is the new image there?", r"nginx", Ending.OK),
+    ("podman info", r"^podman/h2$", Ending.OK),
+    ("podman ps --all", r"test_container", Ending.OK),
+    ("podman images", r"busybox", Ending.OK),
+    ("podman pull busybox", r"busybox:latest pulled", Ending.OK),
+    ("podman start test_container", r"test_container was already running", Ending.OK),
+    ("podman stop test_container", r"test_container stopped", Ending.OK),
+    ("podmam rm -a", r"There is no command “podmam”\. Did you mean podman\?", Ending.USAGE),
+    ("podman rm -a", r"rm has no option -a\. A change takes names", Ending.USAGE),
+    ("skopeo inspect busybox", r'"RepoTags"', Ending.OK),
+    (
+        "podman generate systemd --name test_container --files --new",
+        r"No file was written\. .* unit install",
+        Ending.OK,
+    ),
+    ("systemctl --user restart test_container.service", r"removes its container", Ending.ASKED),
+    ("crictl info", r"^cri/h3$", Ending.OK),
+    ("crictl images", r"busybox", Ending.OK),
+    ("crictl pull busybox", r"busybox:latest pulled", Ending.OK),
+)
+
+# Not yet, or never: the sentence.
+MISSING = (
+    ("docker commit nginx_base // an image of a container", r"“commit”: Quarterdeck makes no images of containers yet"),
+    ("docker exec WebA /bin/sh // a shell inside", r"“exec”: Quarterdeck runs no programs in containers from chat"),
+    ("docker rmi busybox", r"“rmi”: Quarterdeck does not change images yet"),
+    ("docker tag 4f2a busybox:2", r"“tag”: Quarterdeck does not change images yet"),
+    ("docker search nginx", r"“search”: Quarterdeck does not search catalogues"),
+    ("docker create nginx", r"“create”: Quarterdeck does not create containers yet"),
+    ("docker run hello-world", r"“run”: Quarterdeck does not create containers yet"),
+    ("docker run --name hi hello-world", r"“run”"),
+    ("docker run -d --name WebA nginx // in the background", r"“run”"),
+    ("docker run --name busy -it busybox /bin/sh // with a terminal", r"“run”"),
+    ("docker run -it --name example --link <container>:<alias> busybox", r"“run”"),
+    ("docker run -it --name example --link web:insideweb busybox // two that talk", r"“run”"),
+    ("docker run -it --name example --link web busybox // without an alias", r"“run”"),
+    ("docker run -it --network lows-network --name network-explorer alpine:3.8 sh", r"“run”"),
+    (
+        "docker network create --driver bridge --attachable --scope local --subnet 192.168.1.0/24"
+        " --ip-range 192.168.1.128/25 lows-network",
+        r"“network create”: Quarterdeck does not change networks yet",
+    ),
+    ("docker swarm init // services from now on", r"“swarm init”: Quarterdeck does not change who belongs to a Swarm"),
+    ("docker service create -p 8080:80 --name hello-world busybox", r"“service create”: Quarterdeck does not change"),
+    ("podman run -it busybox", r"“run”"),
+    ("podman run -d --name test_container -p 80:8080 busybox", r"“run”"),
+    ("podman exec -it test_container /bin/bash", r"“exec”"),
+    ("podman rmi busybox", r"“rmi”"),
+    ("mkdir -p ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host"),
+    ("less ~/.config/systemd/user/test_container.service", r"“less”: .* units --draft NAME"),
+    ("loginctl enable-linger", r"“enable-linger”: Quarterdeck turns lingering on when it installs"),
+    ("loginctl show-user cloud_user | grep linger", r"“show-user”: Quarterdeck turns lingering on"),
+    ("systemctl --user daemon-reload", r"“daemon-reload”: Quarterdeck reloads systemd when it installs a unit"),
+    (
+        "systemctl --user enable --now test_container.service",
+        r"“enable”: Quarterdeck enables a unit when it installs it",
+    ),
+)
+
+
+@pytest.fixture
+def engines():
+    docker, podman = FakeRuntime("prod-1", kind="docker"), FakeRuntime("h2", kind="podman")
+    cri, swarm = FakeRuntime("h3", kind="cri"), FakeRuntime("c1", kind="swarm", lacks=("container.*", "image.*"))
+    docker.add("WebA", image="nginx:1", log=("ready for connections",))
+    docker.add("old", start=False)
+    docker.host_configs[docker.add("busybox").id] = {"Links": ["/web:/insideweb"]}
+    docker.add_network("bridge")
+    docker.add_volume("data")
+    container = podman.add("test_container", image="busybox:1")
+    podman.add_unit(container)
+    cri.add_image("busybox:1")
+    node = swarm.add_node("manager-1", role="manager")
+    service = Ref(engine=swarm.ref, kind=Kind.SERVICE, id="hello-world", name="hello-world")
+    swarm.swarm.append(
+        Service(
+            ref=service, mode="replicated", image="busybox", running=1, desired=1, labels=({},), service="hello-world"
+        )
+    )
+    swarm.add_task("hello-world", node)
+    return docker, podman, cri, swarm
+
+
+@pytest.mark.parametrize(("line", "shown", "ending"), DOES, ids=[line for line, _, _ in DOES])
+async def test_a_line_does_what_it_does_at_its_own_prompt(valkey, engines, line, shown, ending):
+    docker = engines[0]
+    async with Deck(valkey.url, engines) as deck:
+        if " -f WebA" in line:
+            web = next(row.ref for row in docker.containers.values() if row.ref.name == "WebA")
+            asyncio.get_running_loop().call_later(0.1, docker.happen, EventKind.DIED, web)
+        reply = await deck.say(line)
+    text = plain_text.render(reply)
+    assert re.search(shown, text, re.MULTILINE), text
+    assert reply.ending is ending, text
+
+
+@pytest.mark.parametrize(("line", "sentence"), MISSING, ids=[line for line, _ in MISSING])
+async def test_a_line_that_does_not_work_here_says_why_and_what_does(valkey, engines, line, sentence):
+    async with Deck(valkey.url, engines) as deck:
+        reply = await deck.say(line)
+    text = plain_text.render(reply)
+    assert re.search(sentence, text), text
+    assert reply.ending is Ending.USAGE
+    assert "change" not in [asked for engine in engines for asked in engine.asked]
+    assert text.rstrip().endswith(".") and "\n" not in text.rstrip()

@@ -1,0 +1,100 @@
+"""The table in docs/commands.md: every command on every kind of engine, made from the code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from commands.catalogue import load_catalogue
+from commands.spec import Command
+from core.model.event_actions import ListEvents
+from core.model.refs import EngineRef
+from runtimes import engine_registry
+from runtimes.base.base_adapter import BaseAdapter
+from runtimes.swarm.engine import Swarm
+from tests.helpers.paths import ROOT
+
+PAGE = ROOT / "docs/commands.md"
+URLS = {
+    "docker": "unix:///run/docker.sock",
+    "podman": "unix:///run/podman/podman.sock",
+    "containerd": "unix:///run/containerd/containerd.sock",
+    "cri": "unix:///run/crio/crio.sock",
+    "oci": "file:///run/runc",
+}
+HEAD = """# Commands and engines
+
+This page is made from the code; `make golden` writes it. `help` shows the commands, and `help COMMAND` explains one. A
+command that is given to several engines skips those that do not have it. If none has it, the reply says what to do
+instead. Which permission each command needs is in its help.
+
+"""
+# Nouns of verbs that the bot answers itself.
+OWN = ("help", "policy", "audit", "question", "job", "alert", "incident", "rule", "schedule")
+
+
+def engines() -> Mapping[str, BaseAdapter]:
+    """One adapter of each kind. None of them is contacted."""
+    opened: dict[str, BaseAdapter] = {
+        kind: engine_registry.open_engine(engine_registry.EngineAddress(kind=kind, url=url))
+        for kind, url in URLS.items()
+    }
+    opened["swarm"] = Swarm(EngineRef(host="c1", kind="swarm"), "c1", on_refused=lambda manager: None)
+    return opened
+
+
+def supports(engine: BaseAdapter, command: Command) -> bool:
+    """Whether the engine has the verbs of the command. Events of every engine are stored while it is watched. `inspect`
+    needs only one: it takes resources of every kind."""
+    enough = any if command.name == "inspect" else all
+    return enough(verb in engine.verbs or verb == ListEvents.verb for verb in command.verbs)
+
+
+def commands() -> Sequence[Command]:
+    """The commands that engines run."""
+    return [one for one in load_catalogue() if one.verbs and not all(map(_is_own, one.verbs))]
+
+
+def page(opened: Mapping[str, BaseAdapter]) -> str:
+    return "".join([HEAD, *_table(opened), "\n## What to do instead\n", *_instead(opened)])
+
+
+def _is_own(verb: str) -> bool:
+    return verb.partition(".")[0] in OWN
+
+
+def _table(opened: Mapping[str, BaseAdapter]) -> Iterator[str]:
+    yield f"| command | {' | '.join(opened)} |\n|---|{'---|' * len(opened)}\n"
+    for command in commands():
+        cells = ["yes" if supports(engine, command) else "–" for engine in opened.values()]
+        yield f"| `{command.name}` | {' | '.join(cells)} |\n"
+
+
+def _instead(opened: Mapping[str, BaseAdapter]) -> Iterator[str]:
+    for kind, engine in opened.items():
+        by_sentence: dict[str, list[str]] = {}
+        for command in commands():
+            if not supports(engine, command):
+                by_sentence.setdefault(engine._alternative(command.verbs[0]), []).append(f"`{command.name}`")
+        if by_sentence:
+            yield f"\nOn {kind}:\n\n"
+        for sentence, names in by_sentence.items():
+            yield f"- {', '.join(names)}: {sentence}\n"
+
+
+async def test_the_table_in_the_docs_is_what_the_code_does():
+    opened = engines()
+    made = page(opened)
+    for engine in opened.values():
+        await engine.aclose()
+    if os.environ.get("GOLDEN"):
+        PAGE.write_text(made)
+    assert made == PAGE.read_text(), "Write it again with GOLDEN=1, and read the difference."
+
+
+async def test_every_command_that_engines_run_is_run_by_one():
+    opened = engines()
+    for command in commands():
+        assert any(supports(engine, command) for engine in opened.values()), command.name
+    for engine in opened.values():
+        await engine.aclose()
