@@ -24,7 +24,7 @@ from runtimes.inventory import stored_events
 log = structlog.get_logger()
 
 MAX_WAITING = 5_000  # events
-MAX_WRITTEN = 500  # events in one write: the store does nothing else meanwhile, for about 10 ms
+MAX_WRITTEN = 500  # events in one write: the store does nothing else meanwhile, for 15 to 40 ms
 WRITE_SECONDS = 1.0  # between two writes
 LAST_WRITE_SECONDS = 2.0
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).

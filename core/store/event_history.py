@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import msgspec
 
@@ -54,7 +55,8 @@ class EventHistoryStore(AuditTrail):
             return int(await self._client.zcard(self._key(keys.EVENT_TIMES)))
 
     async def find_events(self, wanted: EventsWanted, selects: Callable[[str, str, str], bool]) -> EventsFound:
-        """Returns the newest events that are wanted, oldest first. `selects` chooses by type, action and kind."""
+        """Returns the newest events that are wanted, oldest first, and perhaps others of the same time with other
+        names. `selects` chooses by type, action and kind."""
         if wanted.names:
             found, state, oldest, complete = await self._by_name(wanted)
         else:
@@ -105,6 +107,7 @@ class EventHistoryStore(AuditTrail):
         low, high = _padded(wanted.since_us), _after(wanted.until_us)
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
             pipe.hgetall(self._key(keys.EVENT_STATE)).zrange(self._key(keys.EVENT_TIMES), 0, 0)
+            pipe.zlexcount(self._key(keys.EVENT_TIMES), f"[{low}", f"({high}")
             for name in exact:
                 start = f"{name.text}\0"
                 pipe.zrange(
@@ -116,17 +119,23 @@ class EventHistoryStore(AuditTrail):
                     offset=0,
                     num=wanted.limit,
                 )
-            state, first, *answers = await pipe.execute()
+            state, first, number, *answers = await pipe.execute()
         found = [member for answer in answers for member in answer]
-        complete = True
-        unknown = [name.text for name, answer in zip(exact, answers, strict=True) if name.or_prefix and not answer]
-        for prefix in (*unknown, *(name.text for name in wanted.names if name.is_prefix)):
-            members, whole = await self._by_prefix(prefix, low, high)
-            found += members
-            complete = complete and whole
+        oldest = text(first[0])[:16] if first else ""
+        prefixes = [name.text for name, answer in zip(exact, answers, strict=True) if name.or_prefix and not answer]
+        prefixes += [name.text for name in wanted.names if name.is_prefix]
+        complete = not prefixes or number <= wanted.limit
+        if prefixes and number > wanted.limit:
+            parts = [await self._by_prefix(prefix, low, high) for prefix in prefixes]
+            complete = all(whole for _, whole in parts)
+            found += [member for members, _ in parts for member in members]
+        if prefixes and (number <= wanted.limit or not complete):
+            # Few events in this time, or too many names: the caller chooses among the newest events.
+            keys_found, *_ = await self._by_time(replace(wanted, names=()), lambda *_: True)
+            return keys_found, state, oldest, complete
         times = {key: at for at, key in (text(member).split("\0")[1:] for member in found)}
         newest = sorted(times, key=lambda key: times[key], reverse=True)[: wanted.limit]
-        return newest, state, text(first[0])[:16] if first else "", complete
+        return newest, state, oldest, complete
 
     async def _by_prefix(self, prefix: str, low: str, high: str) -> tuple[list[bytes], bool]:
         found: list[bytes] = []

@@ -172,7 +172,7 @@ def test_ctrl_c_ends_do_with_130_and_nothing_is_told_later(bot, dockerd, valkey)
     said = process.log.read_text()
     assert "Traceback" not in said
     assert "did not end in time" not in said
-    assert "logs web -f" in bot.do("audit --limit 5")
+    assert "logs web -f" in bot.do("audit --reads --limit 5")
 
 
 def test_a_pipe_that_saw_enough_ends_it_quietly(bot, dockerd):

@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_uploaded_is_counted(deck, dockerd, slack):
     deck.last("ada", "The last 30 of 3,000 lines")
     wait_for("the count", lambda: deck.series("slack_undelivered_total") == 1)
     assert "files:write" in deck.log()
-    assert deck.audit("--who", ADA) == [(ADA, "logs web --tail 3000", "done")]
+    assert deck.audit("--reads", "--who", ADA) == [(ADA, "logs web --tail 3000", "done")]
 
 
 def test_a_crowd_of_containers(deck, dockerd, slack):

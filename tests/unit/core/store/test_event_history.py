@@ -14,6 +14,7 @@ from core.store import event_history, keys
 from core.store.client import Store
 from core.store.records import EventLimits, EventName, EventsWanted, StoredEvent, StoreUsage, engine_key
 
+WEB = ["web", "web", "new"]
 NOW = int(time.time()) * 1_000_000
 ENGINE = engine_key("engine-1")
 ENGINES = frozenset({ENGINE})
@@ -112,16 +113,30 @@ async def test_a_name_is_found_by_the_index_whatever_else_there_is(store, monkey
     many = [row(number, f"job-{number}", 1000 + number) for number in range(1, 90)]
     await store.record_events([*many, row(50, "web", 7), row(40, "web", 8), row(30, "web-2", 9)])
     await store.record_events([row(20, "new", 7, kind="renamed", action="rename", attrs={"old_name": "web"})])
-    assert await names(store, EventName(text="web")) == ["web", "web", "new"]
+    assert await names(store, EventName(text="web"), limit=50) == WEB
     assert await names(store, EventName(text="web"), since_us=NOW - 45_000_000) == ["web", "new"]
-    assert await names(store, EventName(text="web", is_prefix=True)) == ["web", "web", "web-2", "new"]
-    assert await names(store, EventName(text="we")) == []
-    assert await names(store, EventName(text="we", or_prefix=True)) == ["web", "web", "web-2", "new"]
-    assert await names(store, EventName(text=f"#{7:012x}")) == ["web", "new"]
-    assert await names(store, EventName(text=f"#{7:012x}", is_prefix=True)) == ["web", "new"]
+    assert await names(store, EventName(text="web", is_prefix=True), limit=50) == ["web", "web", "web-2", "new"]
+    assert await names(store, EventName(text="we"), limit=50) == []
+    assert await names(store, EventName(text="we", or_prefix=True), limit=50) == ["web", "web", "web-2", "new"]
+    assert await names(store, EventName(text=f"#{7:012x}"), limit=50) == ["web", "new"]
+    assert await names(store, EventName(text=f"#{7:012x}", is_prefix=True), limit=50) == ["web", "new"]
     assert len(await names(store, EventName(text="job-", is_prefix=True), limit=5)) == 5
-    assert await names(store, EventName(text="web"), EventName(text="job-3")) == ["web", "web", "new", "job-3"]
-    assert await names(store, EventName(text="gone")) == []
+    assert await names(store, EventName(text="web"), EventName(text="job-3"), limit=50) == [
+        "web",
+        "web",
+        "new",
+        "job-3",
+    ]
+    assert await names(store, EventName(text="gone"), limit=50) == []
+
+
+async def test_a_short_time_is_read_whole_and_not_searched_by_name(store):
+    await store.record_events([row(number, f"job-{number}", number) for number in range(1, 30)])
+    assert await names(store, EventName(text="job-2", is_prefix=True), since_us=NOW - 3_000_000) == [
+        "job-3",
+        "job-2",
+        "job-1",
+    ]
 
 
 async def test_too_many_names_to_compare_are_said(store, monkeypatch):
@@ -129,9 +144,9 @@ async def test_too_many_names_to_compare_are_said(store, monkeypatch):
     monkeypatch.setattr(event_history, "MAX_MEMBERS", 20)
     await store.record_events([row(number, f"job-{number}", number) for number in range(1, 90)])
     found = await store.find_events(
-        EventsWanted(engines=ENGINES, names=(EventName(text="job", is_prefix=True),)), everything
+        EventsWanted(engines=ENGINES, names=(EventName(text="job", is_prefix=True),), limit=30), everything
     )
-    assert not found.complete and len(found.events) == 20
+    assert not found.complete and len(found.events) == 30
 
 
 async def test_the_limits_of_number_bytes_and_age_remove_the_oldest_and_their_index(store_url, raw):
