@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 import structlog
 
-from collectors import pipeline, usage_sampler, watcher
+from collectors import end_restorer, pipeline, usage_sampler, watcher
 from collectors.alert_evaluator import Evaluator
 from collectors.cursor import Cursors
 from collectors.event_recorder import EventRecorder, EventWriter
@@ -194,9 +194,16 @@ class EngineManager:
             member.tasks = [
                 self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
                 self._supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
-                self._supervisor.start_background(f"history {engine.ref}", recorder.run, RESTART),
+                self._supervisor.start_background(
+                    f"history {engine.ref}", functools.partial(self._keep_history, mirror, recorder), RESTART
+                ),
             ]
         self.fleet.add(member.runtime)
+
+    async def _keep_history(self, mirror: Mirror, recorder: EventRecorder) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(end_restorer.restore_ends(mirror, self._stored), name=f"restore {mirror.ref}")
+            await recorder.run()
 
     @contextlib.asynccontextmanager
     async def _watch_while_followed(self, engine: WatchedEngine) -> AsyncIterator[EventFeed]:
