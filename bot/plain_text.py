@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import wcwidth
@@ -90,8 +90,8 @@ def _table(table: Table, width: int, colour: bool) -> str:
 
 def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
     """The cells of one row as one or more lines: the last cell is broken between words where it is too wide."""
-    room, parts = widths[-1], [""]
-    for word in cells[-1].split(" "):
+    room, parts = max(widths[-1], MIN_CELL_WIDTH), [""]
+    for word in _short_words(cells[-1], room):
         longer = f"{parts[-1]} {word}" if parts[-1] else word
         if _width(longer) <= room or not parts[-1]:
             parts[-1] = longer
@@ -100,6 +100,18 @@ def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
         else:
             parts[-1] = longer  # too long: it is cut
     return [[*cells[:-1], parts[0]], *([*([""] * (len(cells) - 1)), part] for part in parts[1:])]
+
+
+def _short_words(text: str, room: int) -> Iterator[str]:
+    """The words of a text. One that is wider than `room` is broken."""
+    for word in text.split(" "):
+        while _width(word) > room:
+            part = word[:room]
+            while _width(part) > room:
+                part = part[:-1]
+            yield part
+            word = word[len(part) :]  # noqa: PLW2901
+        yield word
 
 
 def _fitted(widths: Sequence[int], room: int) -> list[int]:

@@ -25,6 +25,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, StoredEvent, engine_key
+from core.text import redact
 from runtimes.inventory import event_history
 from runtimes.inventory.event_feed import EventFeed
 
@@ -32,6 +33,7 @@ R = TypeVar("R")
 NOW_NS = 1_000_000_000  # what is asked for from this long ago on is all new
 MAX_ATTRIBUTE = 300  # characters
 MAX_ATTRIBUTES = 12
+FREE_TEXTS = frozenset({"why"})
 _KINDS = {str(kind): kind for kind in EventKind}
 _ORIGINS = {str(origin): origin for origin in Origin}
 _RESOURCES = {str(kind): kind for kind in Kind}
@@ -197,7 +199,7 @@ def to_stored(event: Event, engine_id: str, now_ns: int) -> StoredEvent:
         subject_kind=str(event.subject.kind),
         subject_id=_plain(event.subject.id),
         name=_plain(event.subject.name),
-        attrs={name: _plain(value)[:MAX_ATTRIBUTE] for name, value in list(event.attrs.items())[:MAX_ATTRIBUTES]},
+        attrs={name: _attribute(name, value) for name, value in list(event.attrs.items())[:MAX_ATTRIBUTES]},
         known=event_history.cause_rank(event.attrs),
     )
 
@@ -219,6 +221,12 @@ def _event(row: StoredEvent, engine: EngineRef) -> Event:
 def _plain(text: str) -> str:
     """Without the character that separates the parts of an index, and without halves of characters."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _attribute(name: str, value: str) -> str:
+    """The text of an engine about an error may hold a secret; it is stored without."""
+    text = _plain(value)[:MAX_ATTRIBUTE]
+    return redact.redact(text) if name in FREE_TEXTS else text
 
 
 def _names(action: ListEvents) -> Iterable[EventName]:

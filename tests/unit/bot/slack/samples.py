@@ -14,6 +14,8 @@ from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
 from core.model.bot_actions import BOT, AuditEntry, AuditPage, HelpPage, ReadAudit, ShowHelp
 from core.model.containers import Container, Containers, Port
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventKind, Origin
 from core.model.identity import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Button, Ending, Reply, Text, Tone, text_reply
@@ -116,6 +118,47 @@ def logs(number: int) -> Reply:
     return made("logs web", [Result(action=ReadLogs(engine=HOST7, target=ref("web")), value=page)])
 
 
+def events() -> Reply:
+    """An evening: a stop through Quarterdeck, a crash loop, a container that was too large, a pulled image."""
+
+    def event(ago: int, kind: EventKind, action: str, name: str, *, type_: str = "container", **attrs: str) -> Event:
+        subject = ref(name) if type_ == "container" else Ref(engine=HOST7, kind=Kind.IMAGE, id=name, name=name)
+        at = int((NOW - timedelta(seconds=ago)).timestamp() * 1e9)
+        return Event(at, kind, subject, Origin.LIVE, type_, action, attrs)
+
+    def died(ago: int, name: str, code: str, cause: str, text: str, **more: str) -> Event:
+        return event(
+            ago,
+            EventKind.DIED,
+            "die",
+            name,
+            exit_code=code,
+            cause=cause,
+            cause_text=f"{text} (exit code {code})",
+            **more,
+        )
+
+    loop = [
+        died(1200 - 60 * number, "mailer", "1", "crashed", "crashed: it failed")
+        if half
+        else event(1195 - 60 * number, EventKind.STARTED, "start", "mailer", image="shop/mailer:1.3")
+        for number in range(15)
+        for half in (True, False)
+    ]
+    happened = (
+        event(2400, EventKind.OTHER, "pull", "registry.example.com/shop/api:2.14.1", type_="image"),
+        died(2300, "shop-api", "143", "requested", "stop through Quarterdeck", cause_by="slack:T1/U1"),
+        event(2290, EventKind.STARTED, "start", "shop-api", image="registry.example.com/shop/api:2.14.1"),
+        *loop,
+        event(900, EventKind.OOM, "oom", "cache"),
+        died(900, "cache", "137", "out_of_memory", "out of memory"),
+        died(300, "shop-db", "137", "killed", "killed from outside the engine by SIGKILL"),
+        event(60, EventKind.HEALTH, "health_status", "shop-web", health="unhealthy"),
+    )
+    action = ListEvents(engine=HOST7, since_ns=1, lifecycle=True)
+    return made("events", [Result(action=action, value=action.select(happened))])
+
+
 def audit() -> Reply:
     def row(minute: int, line: str, phase: str, **more: str) -> AuditEntry:
         at = (NOW - timedelta(minutes=minute)).isoformat()
@@ -186,6 +229,7 @@ LATE = Outcome(status="unknown", detail="The engine did not answer in time.")
 
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "ps-5": ("ps", ps(FIVE)),
+    "events": ("events", events()),
     "ps-250": ("ps", ps(MANY)),
     "services": ("services", served()),
     "scaled": ("scale shop/web=3", scaled(Outcome(status="done", detail="from 1 to 3", took=4.2))),

@@ -174,6 +174,14 @@ async def test_hostile_text_and_times_are_stored_harmlessly() -> None:
     assert row.name == "ab?" and len(msgspec.json.encode(row)) < 5_000
 
 
+async def test_an_engines_text_is_stored_without_its_secrets() -> None:
+    engine = FakeRuntime("h1")
+    failed = engine.happen(
+        EventKind.TASK_FAILED, engine.add("web"), action="failed", why="login password=hunter2 failed"
+    )
+    assert to_stored(failed, engine.engine_id, NOW_NS).attrs["why"] == "login password=•••• failed"
+
+
 @pytest.mark.parametrize(
     ("typed", "existing", "looked_up"),
     [
