@@ -12,7 +12,7 @@ import pytest
 
 from collectors import metric_list
 from core import metric_families
-from core.metric_families import Family, Format, ListFormat
+from core.metric_families import Format, ListFormat
 from tests.helpers.paths import ROOT
 from tests.unit.collectors.test_metrics_page import parsed, whole_page
 
@@ -98,25 +98,3 @@ def test_the_json_has_all_fields() -> None:
         "unit": "seconds",
         "meaning": "CPU time used, in seconds",
     }
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "labels"),
-    [
-        ("quarterdeck_ends", "counter", ()),
-        ("quarterdeck_ends_total", "gauge", ()),
-        ("quarterdeck_build", "info", ()),
-        ("quarterdeck-x", "gauge", ()),
-        ("quarterdeck_x", "gauge", ("name", "host", "engine")),
-        ("quarterdeck_x", "gauge", ("engine", "host")),
-    ],
-)
-def test_a_declaration_against_the_conventions_is_refused(name: str, kind: str, labels: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=name):
-        Family(name=name, kind=kind, text="Something", labels=labels)
-
-
-def test_a_meaning_that_would_break_the_page_is_refused() -> None:
-    for text in ("", 'a "word"', "two\nlines"):
-        with pytest.raises(ValueError, match="meaning of quarterdeck_x"):
-            metric_families.gauge("x", text)
