@@ -23,6 +23,7 @@ from core.model.networks_and_volumes import ListNamespaces, ListNetworks, ListVo
 from core.model.pods import ListPods
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
+from core.model.secrets_and_configs import ListConfigs, ListSecrets
 from core.model.swarm import ListNodes, ListStacks, ListTasks
 from core.model.units import ListUnits
 
@@ -38,6 +39,8 @@ LISTS: Mapping[Kind, type[Action[Any]]] = {
     Kind.NETWORK: ListNetworks,
     Kind.VOLUME: ListVolumes,
     Kind.NAMESPACE: ListNamespaces,
+    Kind.SECRET: ListSecrets,
+    Kind.CONFIG: ListConfigs,
 }
 
 

@@ -56,6 +56,8 @@ VIEWER = (
     "service.logs",
     "task.list",
     "stack.list",
+    "secret.list",
+    "config.list",
     "node.list",
     "node.inspect",
     "pod.list",

@@ -27,6 +27,8 @@ class Kind(enum.StrEnum):
     UNIT = "unit"
     STACK = "stack"
     PROJECT = "project"
+    SECRET = "secret"  # noqa: S105 (a kind, not a password)
+    CONFIG = "config"
     NAMESPACE = "namespace"
     BOT = "bot"
 

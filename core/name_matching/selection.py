@@ -27,6 +27,8 @@ LIST_COMMANDS = {
     Kind.STACK: "stack ls",
     Kind.PROJECT: "project ls",
     Kind.NAMESPACE: "namespaces",
+    Kind.SECRET: "secret ls",
+    Kind.CONFIG: "config ls",
 }
 NO_CONTAINERS = "A compose service without containers exists only in its compose file; start it with: docker compose up"
 

@@ -41,6 +41,8 @@ ALTERNATIVES = {
     "service.rollback": "Use kubectl rollout undo.",
     "service.update": "Use kubectl set image.",
     "stack.list": _KUBECTL,
+    "secret.list": _KUBECTL,
+    "config.list": _KUBECTL,
     "swarm.init": _SWARM,
     "swarm.token": _SWARM,
     "unit.draft": "The kubelet restarts containers here; only Podman writes systemd units.",

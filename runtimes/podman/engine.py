@@ -34,6 +34,7 @@ from runtimes.podman.info import InfoVerbs
 from runtimes.podman.logs import LogVerbs
 from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.podman.pods import PodVerbs
+from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.units import UnitVerbs
 
@@ -48,6 +49,7 @@ class Podman(
     ImageVerbs,
     PodVerbs,
     NetworkVolumeVerbs,
+    SecretVerbs,
     DiskUseVerbs,
     StatsVerbs,
     UnitVerbs,
@@ -65,7 +67,7 @@ class Podman(
             (
                 "service.inspect", "service.logs", "service.create", "service.update", "service.rollback",
                 "service.remove", "node.list", "node.inspect", "node.drain", "node.activate", "task.list",
-                "stack.list", "swarm.init", "swarm.token",
+                "stack.list", "swarm.init", "swarm.token", "config.list", "config.list",
             ),
             NO_SWARM,
         ),

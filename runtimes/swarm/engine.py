@@ -30,7 +30,7 @@ from core.model.services import Service, Services
 from core.model.swarm_state import SwarmState
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.base.jobs import JOB_VERBS, JobAdapter
+from runtimes.base.jobs import JOB_VERBS
 from runtimes.formats import json_decoder
 from runtimes.swarm import (
     decode,
@@ -45,15 +45,14 @@ from runtimes.swarm import (
 )
 from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.manager_pool import Manager, ManagerPool
+from runtimes.swarm.secrets_and_configs import SecretAndConfigVerbs
 from runtimes.swarm.watcher import SwarmWatcher
 
 KIND = "swarm"
-NODES_OWN = (
-    "Containers are listed and changed by the engine of their node. The command tasks lists them with their nodes."
-)
+NODES_OWN = "Containers belong to the engine of their node; service ps lists the tasks with their nodes."
 
 
-class Swarm(JobAdapter):
+class Swarm(SecretAndConfigVerbs):
     """Runs actions on one Swarm. `engine_id` is the Swarm's own id."""
 
     alternatives: ClassVar[Mapping[str, str]] = {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from core.model import actions, images, networks_and_volumes
+from core.model.refs import Kind
+from core.model.secrets_and_configs import ListSecrets
 from tests.contract.grounds import over
 
 
@@ -53,3 +57,15 @@ async def test_a_network_and_a_volume_in_short(ground):
     told = (await ground.do(networks_and_volumes.InspectVolume(engine=ground.runtime.ref, target=target))).summary
     assert (told["Driver"], told["Labels"]) == ("local", "env=prod")
     assert told["Path"].endswith("/qd-vol/_data")
+
+
+@over(ListSecrets)
+async def test_secrets_are_listed_by_name_alone(ground):
+    ground.daemon.cli("secret", "create", "qd-key", "/etc/hostname")
+    try:
+        rows = (await ground.do(ListSecrets(engine=ground.runtime.ref))).rows
+        row = next(row for row in rows if row.ref.name == "qd-key")
+        assert (row.ref.kind, row.driver) == (Kind.SECRET, "file")
+        assert abs(row.created_at - time.time()) < 600
+    finally:
+        ground.daemon.cli("secret", "rm", "qd-key")

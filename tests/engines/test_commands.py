@@ -57,6 +57,8 @@ LINES = {
     "stack ps": ("stack ps shop", r"cannot do task\.list", "running"),
     "stack services": ("stack services shop", r"No service matches", "running"),
     "swarm info": ("swarm info", r"No engine here manages a Swarm", "running"),
+    "secret ls": ("secret ls", r"cannot do secret\.list", "running"),
+    "config ls": ("config ls", r"cannot do config\.list", "running"),
     "stack ls": ("stack ls", r"cannot do stack\.list\. .*Swarm", "running"),
     "namespaces": ("namespaces", r"cannot do namespace\.list", "running"),
     "node inspect": ("node inspect worker-1 -f '{{.Spec.Availability}}'", r"There is no node", "running"),
@@ -93,7 +95,9 @@ ENDINGS = {
     "scale": Ending.ASKED,
     "pull": Ending.FAILED,
     **dict.fromkeys(("nodes", "pods", "units", "stack ls", "namespaces", "service inspect"), Ending.USAGE),
-    **dict.fromkeys(("service ps", "service logs", "stack ps", "generate systemd"), Ending.USAGE),
+    **dict.fromkeys(
+        ("service ps", "service logs", "stack ps", "generate systemd", "secret ls", "config ls"), Ending.USAGE
+    ),
     **dict.fromkeys(
         (
             "drain",

@@ -20,6 +20,7 @@ from core.model.events import EventKind
 from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
+from core.model.secrets_and_configs import ListConfigs, ListSecrets
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror
 from runtimes.swarm import membership_tracker
@@ -141,6 +142,13 @@ async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opene
     inspect = model_swarm.InspectNode(engine=opened.swarm.ref, target=node.ref)
     told = (await do(opened.swarm, inspect)).summary
     assert (told["Availability"], told["Role"], told["Status"]) == ("active", "manager, leader", "ready")
+    cluster.daemon.api.create_secret("shop_key", b"hunter2", labels={"app": "shop"})
+    cluster.daemon.api.create_config("shop_conf", b"hunter3", labels={"app": "shop"})
+    for kind in (ListSecrets, ListConfigs):
+        (one,) = (await do(opened.swarm, kind(engine=opened.swarm.ref))).rows
+        assert one.ref.name in ("shop_key", "shop_conf")
+        assert one.labels == {"app": "shop"} and one.created_at > 0
+        assert "hunter" not in repr(one)
     (stack,) = (await do(opened.swarm, model_swarm.ListStacks(engine=opened.swarm.ref))).rows
     assert (stack.name, stack.running, stack.desired) == ("shop", 1, 1)
 

@@ -11,6 +11,7 @@ from core.model import swarm
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, LogLine, LogPage, Outcome
+from core.model.secrets_and_configs import ListConfigs, ListSecrets, StoredValue, StoredValues
 from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
@@ -24,6 +25,7 @@ class Cluster(FakeEngine):
         super().__init__(*given, **more)
         self.nodes: dict[str, swarm.Node] = {}
         self.tasks: list[swarm.Task] = []
+        self.stored: dict[Kind, list[StoredValue]] = {Kind.SECRET: [], Kind.CONFIG: []}
 
     def add_node(self, name: str, **more: Any) -> Ref:
         self._made += 1
@@ -50,6 +52,22 @@ class Cluster(FakeEngine):
         row = self._node(action.target)
         spec = {"Availability": row.availability, "Role": row.role, "Labels": dict(row.labels)}
         return Document(ref=row.ref, data={"ID": row.ref.id, "Spec": spec, "Status": {"State": row.state}})
+
+    @does(ListSecrets)
+    async def list_secrets(self, action: ListSecrets, seconds: float) -> StoredValues:
+        await self._answer("secrets", seconds)
+        return StoredValues(rows=tuple(self.stored[Kind.SECRET]))
+
+    @does(ListConfigs)
+    async def list_configs(self, action: ListConfigs, seconds: float) -> StoredValues:
+        await self._answer("configs", seconds)
+        return StoredValues(rows=tuple(self.stored[Kind.CONFIG]))
+
+    def add_stored(self, kind: Kind, name: str, **more: Any) -> Ref:
+        self._made += 1
+        ref = Ref(engine=self.ref, kind=kind, id=f"{kind}{self._made:019d}", name=name)
+        self.stored[kind].append(StoredValue(ref=ref, created_at=self._now(), **more))
+        return ref
 
     @does(swarm.InspectService)
     async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:

@@ -1,0 +1,44 @@
+"""Defines the secrets and configs of Swarm, and the secrets of Podman. Only their names and times are read, never their
+contents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from core.model.actions import Action
+from core.model.refs import Ref
+from core.model.resource_facts import ResourceFacts
+
+
+class StoredValue(msgspec.Struct, frozen=True, gc=False):
+    """One secret or config. `driver`: where its content is stored, if the engine reports it; times: unix seconds, 0 if
+    unknown."""
+
+    ref: Ref
+    driver: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+    labels: Mapping[str, str] = {}
+
+    def facts(self, at: datetime) -> ResourceFacts:
+        return ResourceFacts(labels=self.labels, at=at)
+
+
+class StoredValues(msgspec.Struct, frozen=True):
+    rows: tuple[StoredValue, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSecrets(Action[StoredValues]):
+    verb = "secret.list"
+    listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListConfigs(Action[StoredValues]):
+    verb = "config.list"
+    listing = True
