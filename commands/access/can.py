@@ -34,9 +34,12 @@ KINDS = {
     "units": Kind.UNIT,
 }
 
+# The first words of commands of two words.
+NOUNS = frozenset(map(str, Kind)) | {"swarm", "generate"}
+
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    typed: tuple[str, ...] = context.args["what"]
+    typed = _words(context.args["what"])
     if len(typed) > 2:
         raise errors.BadUsage("can takes a target and a command.", hint="For example: can web restart")
     if len(typed) == 1:
@@ -76,6 +79,14 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(table, *blocks), ending=ending)
 
 
+def _words(typed: Sequence[str]) -> Sequence[str]:
+    """Joins a noun and the verb after it: `can shop network inspect` is about the command `network inspect`."""
+    for at, word in enumerate(typed[:-1]):
+        if word in NOUNS and len(typed) - at == 2:
+            return (*typed[:at], " ".join(typed[at:]))
+    return typed
+
+
 async def _target_and_word(context: Context, first: str, second: str) -> tuple[Sequence[Ref], str]:
     """Accepts `can web restart` and also `can restart web`: where the first is no target, the second is tried."""
     try:
@@ -89,9 +100,10 @@ async def _target_and_word(context: Context, first: str, second: str) -> tuple[S
 
 def _kind(word: str) -> Kind:
     """The kind of resource that a command or verb is about."""
-    noun = word.partition(".")[0]
-    if "." in word and noun in list_action_by_kind.LISTS:
-        return Kind(noun)
+    for separator in (".", " "):
+        noun = word.partition(separator)[0]
+        if separator in word and noun in list_action_by_kind.LISTS:
+            return Kind(noun)
     return KINDS.get(word, Kind.CONTAINER)
 
 

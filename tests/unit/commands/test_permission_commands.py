@@ -40,6 +40,8 @@ async def test_whoami(world):
         ("can restart web", "restart", "web"),
         ("can restart", "restart", None),
         ("can web container.logs", "container.logs", "web"),
+        ("can web network inspect", "network inspect", "web"),
+        ("can network ls", "network ls", None),
     ],
 )
 async def test_can_takes_either_order(world, line, word, target):
