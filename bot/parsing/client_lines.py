@@ -55,9 +55,9 @@ def check_words(command: Command, words: Sequence[str]) -> None:
     """Raises BadUsage for a word that belongs to a shell or to a manual, not to a command: `|`, `<id>`, `start|stop`.
     `words`: those before `--`."""
     for word in words:
-        if word in _SHELL:
+        if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
-                f"“{word}” is for a shell; Quarterdeck takes one command without it.",
+                f"“{command_line.abbreviate(word)}” is for a shell; Quarterdeck takes one command without it.",
                 hint=f"Write {command.name} alone. Lists take names and patterns, such as 'web-*'.",
             )
         _check_word(word)

@@ -104,6 +104,7 @@ MISSING: Mapping[str, tuple[str, str]] = {
             "Use docker compose there; see its containers with ps PROJECT; restart PROJECT restarts them.",
         ),
     ),
+    "compose": ("Quarterdeck finds a project by its name", "Name it as the target: ps shop, restart shop/web."),
     "compose exec": ("Quarterdeck runs no programs in containers from chat", "Look inside with: logs, top, inspect."),
     **dict.fromkeys(
         ("context ls", "context use", "context", "machine", "system connection"),

@@ -33,7 +33,8 @@ def container(data: Mapping[str, Any]) -> dict[str, str]:
             "Restarts": _restarts(data, text.mapping(host.get("RestartPolicy"))),
             "Image": data.get("ImageName") or config.get("Image"),
             "Image ID": data.get("Image"),
-            "Command": text.command(data.get("Path"), data.get("Args")),
+            "Command": text.command(data.get("Path"), data.get("Args"))
+            or text.command(config.get("Entrypoint"), config.get("Cmd")),
             "User": config.get("User"),
             "Working directory": config.get("WorkingDir"),
             "Created": text.time(data.get("Created")),

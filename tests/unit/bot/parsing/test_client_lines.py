@@ -123,7 +123,12 @@ def test_a_line_of_another_program_is_ours(typed, line):
         ("docker -H tcp://x:2375 ps", "Quarterdeck does not take docker -H. Quarterdeck knows its engines by name"),
         ("docker --context prod ps", "add --engine NAME or --host NAME"),
         ("crictl -r unix:///run/crio.sock ps", "Quarterdeck does not take crictl -r."),
-        ("docker compose -p shop ps", "There is no command “compose”"),
+        (
+            "docker compose -p shop ps",
+            "“compose”: Quarterdeck finds a project by its name. Name it as the target: ps shop",
+        ),
+        ("docker rm $(docker ps -aq)", "“$(docker” is for a shell"),
+        ("docker ps 2>/dev/null", "“2>/dev/null” is for a shell"),
         ("docker rm <id>", "“<id>” stands for a name. Write the name itself"),
         ("docker start|stop web", "“start|stop” stands for one of several words. Write one of them, such as start."),
         ("docker logs [web|api]", "“[web|api]” stands for one of several words."),

@@ -35,6 +35,7 @@ def test_a_container_of_docker_in_short():
     assert told["Restarts"] == "0; policy no"
     assert "com.docker.compose.project=shop" in told["Labels"].split("\n")
     assert told["Log driver"] == "json-file"
+    assert told["Command"] == "/bin/sh -c exec sleep 3600"
 
 
 def test_a_container_of_podman_in_short():
