@@ -37,6 +37,8 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
         words = ["help", *words[1:]]
     command, count = _find_command(words, catalogue)
     words = words[count:]
+    if command.name == "help" and words:
+        words = client_lines.translate(words, catalogue, limited=False)
     if _asks_for_help(command, words):
         words = [word for word in words if word not in HELP_WORDS] if command.name == "help" else command.name.split()
         command = catalogue.find("help")

@@ -16,5 +16,6 @@ command = Command(
     ),
     render=tasks.make_render(),
     verbs=(ListTasks.verb,),
+    aliases=("tasks",),
     args=tasks.arguments("Swarm service (shop_web, web), or a glob like 'shop_*'"),
 )
