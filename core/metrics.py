@@ -77,7 +77,7 @@ class Metrics(EngineMetrics):
 
         # Commands.
         self.commands_total = counter(
-            "commands_total", "Commands, by policy verdict and ending", "command", "verdict", "ending"
+            "commands_total", "Commands, by policy verdict and outcome", "command", "verdict", "outcome"
         )
         self.command_duration_seconds = histogram(
             "command_duration_seconds",
@@ -165,9 +165,9 @@ class Metrics(EngineMetrics):
         """Declares the families of recurring jobs. Their label is not `job`, because Prometheus sets that one."""
         self.job_runs_total = self.counter(
             "job_runs_total",
-            "Runs of a recurring job, by result; skipped: not started, because the previous run had not ended",
+            "Runs of a recurring job, by outcome; skipped: not started, because the previous run had not ended",
             "job_name",
-            "result",
+            "outcome",
         )
         self.job_duration_seconds = self.histogram(
             "job_duration_seconds", "Duration of one run of a recurring job, in seconds", JOB_BUCKETS, "job_name"

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 FIRST_SECONDS = 5.0  # after the start, so that the engines are known by then
 CLOCK_SECONDS = 30.0  # between two looks at the system's clock
 SET_BACK_SECONDS = 10.0  # from which on the system's clock counts as set back
-RESULTS = ("success", "failure", "skipped")
+OUTCOMES = ("ok", "failed", "skipped")
 _SILENT = logging.Logger("apscheduler")  # what APScheduler reports is counted and logged here
 _SILENT.addHandler(logging.NullHandler())
 
@@ -61,8 +61,8 @@ class Schedule:
         self._faults = {name: RepeatedLog() for name in self._jobs}
         leadership.on_lost = self._cancel_shared
         for name in self._jobs:  # so that every series exists before its first run
-            for result in RESULTS:
-                counts.job_runs_total.labels(name, result)
+            for outcome in OUTCOMES:
+                counts.job_runs_total.labels(name, outcome)
 
     async def run(self) -> None:
         """Runs the jobs. Never returns."""
@@ -128,7 +128,7 @@ class Schedule:
             self._finish(job.name, report)
 
     def _finish(self, name: str, report: Report) -> None:
-        self._counts.job_runs_total.labels(name, "failure" if report.faults else "success").inc()
+        self._counts.job_runs_total.labels(name, "failed" if report.faults else "ok").inc()
         if report.faults:
             if times := self._faults[name].due(reason := " ".join(report.faults)):
                 log.warning("A scheduled job failed.", job=name, reason=reason, times=times)

@@ -39,7 +39,7 @@ def test_a_killed_leader_is_replaced_and_one_measurement_serves_both(bot, valkey
     leader.wait()
     wait_for("the next leader", lambda: leads(other), 60, pause=0.2)
     wait_for("the measurement on its page", lambda: series(other.port, measured), 90, pause=0.2)
-    jobs = {"job_name": "resources", "result": "success"}
+    jobs = {"job_name": "resources", "outcome": "ok"}
     assert series(other.port, "quarterdeck_job_runs_total", **jobs) >= 1
     other.send_signal(signal.SIGTERM)
     assert other.wait(20) == 0

@@ -68,8 +68,8 @@ def job(name: str, run: Callable[[], Awaitable[Report]], **more: Any) -> Job:
     return Job(**{"name": name, "every": FAST, "within": 5.0, "run": run, **more})
 
 
-def runs(counts: metrics.Metrics, name: str, result: str) -> float:
-    return counts.registry.get_sample_value("quarterdeck_job_runs_total", {"job_name": name, "result": result}) or 0.0
+def runs(counts: metrics.Metrics, name: str, outcome: str) -> float:
+    return counts.registry.get_sample_value("quarterdeck_job_runs_total", {"job_name": name, "outcome": outcome}) or 0.0
 
 
 def counting(into: list[str], name: str) -> Callable[[], Awaitable[Report]]:
@@ -85,7 +85,7 @@ async def test_a_job_runs_again_and_again_and_each_run_is_timed_and_counted() ->
     async with running(job("a", counting(done, "a"))) as (counts, _):
         await until(lambda: len(done) >= 3)
         value = counts.registry.get_sample_value
-        assert runs(counts, "a", "success") >= 2
+        assert runs(counts, "a", "ok") >= 2
         assert value("quarterdeck_job_duration_seconds_count", {"job_name": "a"}) >= 2
         assert value("quarterdeck_job_last_success_timestamp_seconds", {"job_name": "a"}) > 1_700_000_000
 
@@ -98,12 +98,12 @@ async def test_every_series_exists_before_the_first_run() -> None:
     async with running(job("a", never)) as (counts, _):
         await until(lambda: any(task.get_name() == "job a" for task in asyncio.all_tasks()))
         found = {
-            sample.labels["result"]
+            sample.labels["outcome"]
             for family in counts.registry.collect()
             for sample in family.samples
             if sample.name == "quarterdeck_job_runs_total"
         }
-        assert found == {"success", "failure", "skipped"}
+        assert found == {"ok", "failed", "skipped"}
 
 
 async def test_a_job_never_runs_twice_at_once_and_starts_left_out_are_counted() -> None:
@@ -119,9 +119,9 @@ async def test_a_job_never_runs_twice_at_once_and_starts_left_out_are_counted() 
 
     async with running(job("a", slow)) as (counts, _):
         await until(lambda: runs(counts, "a", "skipped") >= 3)
-        assert (inside, runs(counts, "a", "success")) == (1, 0)
+        assert (inside, runs(counts, "a", "ok")) == (1, 0)
         go.set()
-        await until(lambda: runs(counts, "a", "success") >= 2)
+        await until(lambda: runs(counts, "a", "ok") >= 2)
     assert most == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_job_that_hangs_is_ended_at_its_deadline_and_the_others_go_on() 
 
     with structlog.testing.capture_logs() as logs:
         async with running(job("stuck", hang, within=0.05), job("b", counting(done, "b"))) as (counts, _):
-            await until(lambda: runs(counts, "stuck", "failure") >= 2 and len(done) >= 5)
+            await until(lambda: runs(counts, "stuck", "failed") >= 2 and len(done) >= 5)
     said = [line for line in logs if line["event"] == "A scheduled job failed."]
     assert len(said) == 1, "the same failure again and again is one line"
     assert said[0]["job"] == "stuck" and "did not end within" in said[0]["reason"]
@@ -159,11 +159,11 @@ async def test_a_failing_job_is_counted_logged_once_and_tried_again(error: Excep
 
     with structlog.testing.capture_logs() as logs:
         async with running(job("a", run)) as (counts, _):
-            await until(lambda: runs(counts, "a", "failure") >= 3)
+            await until(lambda: runs(counts, "a", "failed") >= 3)
             succeeded = "quarterdeck_job_last_success_timestamp_seconds"
             assert counts.registry.get_sample_value(succeeded, {"job_name": "a"}) is None
             works = True
-            await until(lambda: runs(counts, "a", "success") >= 1)
+            await until(lambda: runs(counts, "a", "ok") >= 1)
     said = [line for line in logs if line["event"] == "A scheduled job failed."]
     assert len(said) == 1 and reason in said[0]["reason"]
     assert [line["job"] for line in logs if line["event"] == "A scheduled job succeeded again."] == ["a"]
@@ -179,7 +179,7 @@ async def test_a_part_that_fails_makes_the_run_a_failure_and_nothing_to_do_is_no
 
     async with running(job("a", run)) as (counts, _):
         await until(lambda: times >= 4)
-        assert (runs(counts, "a", "failure"), runs(counts, "a", "success")) == (1, 0)
+        assert (runs(counts, "a", "failed"), runs(counts, "a", "ok")) == (1, 0)
 
 
 async def test_shutdown_in_the_middle_of_a_job_waits_for_its_end_and_gives_up_the_lead() -> None:
@@ -206,7 +206,7 @@ async def test_shutdown_in_the_middle_of_a_job_waits_for_its_end_and_gives_up_th
             assert not [each for each in asyncio.all_tasks() if each.get_name().startswith("job ")]
             assert leases.released == 1
             assert counts.registry.get_sample_value("quarterdeck_schedule_leader") == 0
-            assert runs(counts, "a", "failure") == 0, "a shutdown is no failure"
+            assert runs(counts, "a", "failed") == 0, "a shutdown is no failure"
     assert not [line for line in logs if line["log_level"] in ("warning", "error")]
 
 
@@ -243,7 +243,7 @@ async def test_a_leader_whose_store_is_gone_stops_its_shared_jobs_says_so_and_le
             leases.down = True
             await until(lambda: cancelled == 1)
             assert counts.registry.get_sample_value("quarterdeck_schedule_leader") == 0
-            await until(lambda: runs(counts, "shared", "failure") == 1)
+            await until(lambda: runs(counts, "shared", "failed") == 1)
             now = len(alone)
             await until(lambda: len(alone) >= now + 5)
             assert begun == 1, "without the lead no shared job starts"

@@ -57,13 +57,13 @@ async def test_each_job_does_its_part_and_an_engine_that_is_away_is_named(store:
     schedule = Schedule(jobs(mirrors, store), leadership, counts, first=0.0)
     task = asyncio.create_task(schedule.run(), name="schedule")
 
-    def runs(name: str, result: str) -> float | None:
-        labels = {"job_name": name, "result": result}
+    def runs(name: str, outcome: str) -> float | None:
+        labels = {"job_name": name, "outcome": outcome}
         return counts.registry.get_sample_value("quarterdeck_job_runs_total", labels)
 
     try:
         async with asyncio.timeout(20):
-            while not (runs("retention", "success") and runs("disk_use", "failure") and runs("resources", "failure")):
+            while not (runs("retention", "ok") and runs("disk_use", "failed") and runs("resources", "failed")):
                 await asyncio.sleep(0.01)
     finally:
         task.cancel()
