@@ -1,0 +1,39 @@
+"""`config ls`: lists configs by their names and times. Nobody can read their contents here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import formatting, lists
+from commands.spec import Command
+from core.model.refs import Kind
+from core.model.secrets_and_configs import ListConfigs, StoredValue
+
+
+def config_cells(row: StoredValue, now: datetime) -> Sequence[str]:
+    """Returns the cells of one config in the table."""
+    times = (
+        formatting.span(max(0.0, now.timestamp() - at)) + " ago" if at else ""
+        for at in (row.created_at, row.updated_at)
+    )
+    return (row.ref.name, row.ref.short_id, row.driver, *times)
+
+
+command = Command(
+    name="config ls",
+    summary="list configs",
+    examples=("config ls", "config ls --host 'prod-*'"),
+    plan=lists.make_plan(Kind.CONFIG),
+    render=lists.make_render(
+        lists.ListCommand(
+            kind=Kind.CONFIG,
+            columns=("CONFIG", "ID", "DRIVER", "CREATED", "UPDATED"),
+            optional=("DRIVER",),
+            cells=config_cells,
+            none="There are no configs.",
+        )
+    ),
+    verbs=(ListConfigs.verb,),
+    args=lists.arguments("config, start of its name or id, or a glob like 'shop_*'"),
+)

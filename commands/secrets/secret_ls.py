@@ -1,0 +1,39 @@
+"""`secret ls`: lists secrets by their names and times. Nobody can read their contents here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commands._shared import formatting, lists
+from commands.spec import Command
+from core.model.refs import Kind
+from core.model.secrets_and_configs import ListSecrets, StoredValue
+
+
+def secret_cells(row: StoredValue, now: datetime) -> Sequence[str]:
+    """Returns the cells of one secret in the table."""
+    times = (
+        formatting.span(max(0.0, now.timestamp() - at)) + " ago" if at else ""
+        for at in (row.created_at, row.updated_at)
+    )
+    return (row.ref.name, row.ref.short_id, row.driver, *times)
+
+
+command = Command(
+    name="secret ls",
+    summary="list secrets",
+    examples=("secret ls", "secret ls --host 'prod-*'"),
+    plan=lists.make_plan(Kind.SECRET),
+    render=lists.make_render(
+        lists.ListCommand(
+            kind=Kind.SECRET,
+            columns=("SECRET", "ID", "DRIVER", "CREATED", "UPDATED"),
+            optional=("DRIVER",),
+            cells=secret_cells,
+            none="There are no secrets.",
+        )
+    ),
+    verbs=(ListSecrets.verb,),
+    args=lists.arguments("secret, start of its name or id, or a glob like 'shop_*'"),
+)
