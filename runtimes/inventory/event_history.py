@@ -82,7 +82,7 @@ def merge(*lists: Iterable[Event]) -> list[Event]:
         known = merged.get(identity)
         if known is None or cause_rank(event.attrs) > cause_rank(known.attrs):
             merged[identity] = event
-    return _without_found_again(sorted(merged.values(), key=_at))
+    return sorted(merged.values(), key=_at)
 
 
 def cause_rank(attrs: Mapping[str, str]) -> int:
@@ -93,9 +93,10 @@ def cause_rank(attrs: Mapping[str, str]) -> int:
     return 0 if not cause else 1 if cause == CauseKind.UNKNOWN else 2
 
 
-def _without_found_again(events: Sequence[Event]) -> list[Event]:
+def without_found_again(events: Sequence[Event]) -> list[Event]:
     """Leaves out what a list found again: a list does not know the time of an end or a removal, so another process that
-    received the event has another time for it."""
+    received the event has another time for it. `events`: all of a time, sorted, because a start in between makes it
+    another end."""
     kept: dict[int, Event] = {}
     last: dict[tuple[str, bool], int] = {}  # the newest event about the run, or about the life, of each container
     for at, event in enumerate(events):

@@ -117,7 +117,10 @@ async def list_events(
             raise asked
         notes.append(f"{runtime.ref} was asked for more events, and did not answer: {asked.message}")
         asked = EventList()
-    return action.select(event_history.merge(asked.rows, found, remembered), [*asked.notes, *notes])
+    events = event_history.merge(asked.rows, found, remembered)
+    if not action.actions:
+        events = event_history.without_found_again(events)
+    return action.select(events, [*asked.notes, *notes])
 
 
 async def follow(feed: EventFeed, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
