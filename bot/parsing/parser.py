@@ -17,6 +17,7 @@ from bot.parsing import client_lines, filters, foreign_options, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType, Command
 from core import errors
+from core.model import moments
 from core.text import command_line
 
 HELP_WORDS = frozenset({"--help", "-h", "-?", "?"})
@@ -192,6 +193,8 @@ class _ArgumentParser:
                 return _count(arg, name, text)
             case ArgType.SECONDS:
                 return _number(arg, name, text.removesuffix("s"), minimum=0)
+            case ArgType.MOMENT:
+                return _moment(name, text)
             case ArgType.DURATION:
                 return _duration(name, text)
             case ArgType.COMMAND:
@@ -239,6 +242,17 @@ def _duration(name: str, text: str) -> timedelta:
     if not 0 < seconds <= MAX_DURATION.total_seconds():
         raise _invalid(name, text, f"It takes a time from 1s to {MAX_DURATION.days}d.")
     return timedelta(seconds=seconds)
+
+
+def _moment(name: str, text: str) -> moments.Moment:
+    found = moments.parse_moment(text)
+    if found is not None:
+        return found
+    if ":" in text or "-" in text:
+        raise _invalid(
+            name, text, "It takes a time of day such as 14:05, a date such as 2026-11-29T14:05 (UTC), or 2h."
+        )
+    return moments.Moment(ago=_duration(name, text))
 
 
 def _invalid(name: str, text: str, hint: str) -> errors.BadUsage:

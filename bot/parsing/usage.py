@@ -13,6 +13,13 @@ from typing import Any
 from commands.spec import Arg, ArgType, Command
 from core.model import bot_actions
 
+PLACEHOLDERS = {
+    ArgType.COUNT: "COUNT",
+    ArgType.SECONDS: "SECONDS",
+    ArgType.DURATION: "TIME",
+    ArgType.MOMENT: "TIME",
+}
+EXAMPLE_VALUES = {ArgType.COUNT: "50", ArgType.SECONDS: "10", ArgType.DURATION: "10m", ArgType.MOMENT: "10m"}
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -70,7 +77,7 @@ def placeholder(arg: Arg) -> str:
         return arg.key.replace("_", "-").upper()
     if arg.choices:
         return arg.key.upper()
-    return {ArgType.COUNT: "COUNT", ArgType.SECONDS: "SECONDS", ArgType.DURATION: "TIME"}.get(arg.type, arg.key.upper())
+    return PLACEHOLDERS.get(arg.type, arg.key.upper())
 
 
 def spelling(arg: Arg) -> str:
@@ -85,7 +92,7 @@ def example_value(arg: Arg) -> str:
     """A valid value, for a hint."""
     if arg.choices:
         return arg.choices[0]
-    return {ArgType.COUNT: "50", ArgType.SECONDS: "10", ArgType.DURATION: "10m"}.get(arg.type, placeholder(arg))
+    return EXAMPLE_VALUES.get(arg.type, placeholder(arg))
 
 
 def _arg_help(arg: Arg) -> str:

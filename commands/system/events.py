@@ -33,7 +33,7 @@ LIFECYCLE_TYPES = events.LIFECYCLE_TYPES | {"container", "engine"}
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    _check_times(args)
+    _check_times(context)
     # Names are matched in `render`, so `--limit` cannot be given to the engines.
     wanted = query(context)
     names = tuple([(name, await _containers(context, replace(wanted, names=(name,)))) for name in wanted.names])
@@ -48,8 +48,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     return [
         ListEvents(
             engine=engine,
-            since_ns=_ns_ago(context.now, timedelta(0) if new_only else _since(args)),
-            until_ns=0 if args["until"] is None else _ns_ago(context.now, args["until"]),
+            since_ns=_ns(context.now if new_only else _since(context)),
+            until_ns=0 if args["until"] is None else _ns(args["until"].before(context.now)),
             limit=args["limit"] if args["follow"] else MAX_SEARCHED if chosen or args["all"] else MAX_EVENTS,
             lifecycle=not args["all"] and not args["action"] and LIFECYCLE_TYPES.issuperset(args["type"]),
             probes=args["all"] or bool(args["action"]),
@@ -62,26 +62,27 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     ]
 
 
-def _check_times(args: Any) -> None:
-    since, until = _since(args), args["until"]
-    if until is None:
+def _check_times(context: Context) -> None:
+    args = context.args
+    if args["until"] is None:
         return
     if args["follow"]:
         raise errors.BadUsage("--follow and --until exclude each other.", hint="Leave one of them out.")
-    if until >= since:
+    since, until = _since(context), args["until"].before(context.now)
+    if until <= since:
         raise errors.BadUsage(
-            f"--until {formatting.span(until.total_seconds())} ago is not later than --since"
-            f" {formatting.span(since.total_seconds())} ago.",
-            hint="Give --since a longer time, for example --since 2h --until 1h.",
+            f"--until {_time(until, context.now)} is not later than --since {_time(since, context.now)}.",
+            hint="Give an earlier --since, for example --since 2h --until 1h.",
         )
 
 
-def _since(args: Any) -> timedelta:
-    return args["since"] or SINCE
+def _since(context: Context) -> datetime:
+    given = context.args["since"]
+    return context.now - SINCE if given is None else given.before(context.now)
 
 
-def _ns_ago(now: datetime, ago: timedelta) -> int:
-    return int((now - ago).timestamp()) * 1_000_000_000
+def _ns(at: datetime) -> int:
+    return int(at.timestamp()) * 1_000_000_000
 
 
 async def _containers(context: Context, wanted: Query) -> tuple[Ref, ...]:
@@ -133,7 +134,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
     columns = ("TIME", "WHAT", "NAME", *where, "DETAIL")
-    table = Table(columns=columns, rows=rows, empty=_nothing(args), wrap=True)
+    table = Table(columns=columns, rows=rows, empty=_nothing(context), wrap=True)
     return Reply(blocks=(*([table] if answered else []), *notes), ending=ending)
 
 
@@ -162,13 +163,20 @@ def _notes(results: Sequence[Result]) -> list[Text]:
     return [Text(text=note, tone=Tone.WARN) for note in notes]
 
 
-def _nothing(args: Any) -> str:
+def _nothing(context: Context) -> str:
+    args, now = context.args, context.now
     what = "No such event happened" if args["type"] or args["action"] else "Nothing happened"
     subjects = f" to {', '.join(args['target'])}" if args["target"] else ""
-    since = formatting.span(_since(args).total_seconds())
     if args["until"]:
-        return f"{what}{subjects} between {since} and {formatting.span(args['until'].total_seconds())} ago."
-    return f"{what}{subjects} in the last {since}."
+        since, until = _time(_since(context), now), _time(args["until"].before(now), now)
+        return f"{what}{subjects} between {since} and {until}."
+    if args["since"] is not None and args["since"].ago is None:
+        return f"{what}{subjects} since {_time(_since(context), now)}."
+    return f"{what}{subjects} in the last {formatting.span((now - _since(context)).total_seconds())}."
+
+
+def _time(at: datetime, now: datetime) -> str:
+    return formatting.clock(at, now)
 
 
 def _detail(one: event_text.ShownEvent, now: datetime) -> str:
@@ -188,6 +196,7 @@ command = Command(
         "events",
         "events web --since 10m",
         "events --since 2h --until 1h --action died",
+        "events --since 14:05 --until 14:20",
         "events --type image --type network --limit 200",
         "events --all",
         "events -f --engine docker",
@@ -200,10 +209,10 @@ command = Command(
         Arg(
             name="--since",
             short="S",
-            type=ArgType.DURATION,
-            help="only events of the last TIME, for example 90s, 10m, 2h or 1d (default 1h)",
+            type=ArgType.MOMENT,
+            help="only events since TIME: so long ago (10m, 2h, 1d), 14:05 or 2026-11-29T14:05 in UTC (default 1h)",
         ),
-        Arg(name="--until", type=ArgType.DURATION, help="only events that happened at least TIME ago"),
+        Arg(name="--until", type=ArgType.MOMENT, help="only events until TIME, given as for --since"),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
         Arg(
             name="--action",

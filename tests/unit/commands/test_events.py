@@ -119,10 +119,36 @@ async def test_until_ends_the_window_and_must_lie_in_it(world):
     assert isinstance(action, ListEvents)
     assert (action.since_ns, action.until_ns) == (NOW_NS - 7200 * SECOND, NOW_NS - 1800 * SECOND)
     reply = await say(world, "events --since 2h --until 30m")
-    assert reply.blocks[0].empty == "Nothing happened between 2 h and 30 min ago."
-    with pytest.raises(errors.BadUsage, match="--until 2 h ago is not later than --since 1 h ago") as raised:
+    assert reply.blocks[0].empty == "Nothing happened between 01:00:00 and 02:30:00."
+    with pytest.raises(errors.BadUsage, match="--until 01:00:00 is not later than --since 02:00:00") as raised:
         await world.plan("events --until 2h")
     assert "--since 2h --until 1h" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds_ago"),
+    [
+        ("90s", 90),
+        ("2:30", 1800),
+        ("02:59:30", 30),
+        ("3:00", 0),
+        ("3:01", 86_400 - 60),  # of yesterday: it is 3:00
+        ("2026-11-24", 3 * 3600),
+        ("2026-11-24T02:30", 1800),
+        ("'2026-11-24 02:30:15Z'", 1785),
+        ("2026-11-24T03:30:00+01:00", 1800),
+    ],
+)
+async def test_a_time_may_be_a_span_a_time_of_day_or_a_date(world, since, seconds_ago):
+    (action,) = await world.plan(f"events --since {since}")
+    assert action.since_ns == NOW_NS - seconds_ago * SECOND
+
+
+@pytest.mark.parametrize("since", ["25:00", "2026-13-01", "2026-11-24T99", "14:5", "-1h", "1:2:3:4", "9" * 50 + "-1"])
+async def test_no_time_is_refused_with_those_that_are(world, since):
+    with pytest.raises(errors.BadUsage, match="--since cannot be") as raised:
+        await world.plan(f"events --since={since}")
+    assert "14:05" in raised.value.hint
 
 
 async def test_an_answer_says_what_is_missing(world):
