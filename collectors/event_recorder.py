@@ -16,10 +16,11 @@ from typing import Protocol
 import structlog
 
 from core import errors
+from core.model.causes import CauseKind
 from core.model.events import LIFECYCLE_TYPES, Event, EventKind, is_lifecycle
 from core.repeated_log import RepeatedLog
-from core.store.records import StoredEvent
-from runtimes.inventory import stored_events
+from core.store.records import StoredEvent, engine_key
+from runtimes.inventory import event_rows
 
 log = structlog.get_logger()
 
@@ -27,6 +28,7 @@ MAX_WAITING = 5_000  # events
 MAX_WRITTEN = 500  # events in one write: the store does nothing else meanwhile, for 15 to 40 ms
 WRITE_SECONDS = 1.0  # between two writes
 LAST_WRITE_SECONDS = 2.0
+REQUESTED = frozenset({CauseKind.REQUESTED, CauseKind.REPLACED})
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
 _OTHER = EventKind.OTHER
 
@@ -35,6 +37,8 @@ class EventWriter(Protocol):
     """What stores events; the same ones may be stored again."""
 
     async def record_events(self, events: Iterable[StoredEvent], /, *, lost: int, lost_until_us: int) -> int: ...
+
+    async def take_calls(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]: ...
 
 
 class EventRecorder:
@@ -96,10 +100,11 @@ class EventRecorder:
             return
         taken = [self._waiting.popleft() for _ in range(min(MAX_WRITTEN, len(self._waiting)))]
         lost, until_us, stored = self._lost, min(self._lost_until_ns, now) // 1000, False
-        rows = [stored_events.to_stored(event, engine_id, now) for event in taken if is_lifecycle(event)]
+        rows = [event_rows.to_stored(event, engine_id, now) for event in taken if is_lifecycle(event)]
         try:
             if rows or lost:
-                await self._store.record_events(_newest_knowledge(rows), lost=lost, lost_until_us=until_us)
+                rows = await self._with_requesters(_newest_knowledge(rows), engine_id)
+                await self._store.record_events(rows, lost=lost, lost_until_us=until_us)
             stored = True
         except errors.StoreError as error:
             if times := self._repeated_log.due(error.message):
@@ -114,6 +119,17 @@ class EventRecorder:
                 self._due.set()
         if stored and self._repeated_log.ended():
             log.info("Events are stored again.")
+
+    async def _with_requesters(self, rows: Sequence[StoredEvent], engine_id: str) -> list[StoredEvent]:
+        """Adds who requested an end through a process that does not watch this engine, such as a single command."""
+        asked = [row.subject_id for row in rows if row.attrs.get("cause") in REQUESTED and "cause_by" not in row.attrs]
+        calls = await self._store.take_calls(engine_key(engine_id), asked) if asked else {}
+        return [
+            event_rows.with_requester(row, calls[row.subject_id])
+            if row.subject_id in calls and row.attrs.get("cause") in REQUESTED
+            else row
+            for row in rows
+        ]
 
     def _drop_excess(self) -> None:
         if (excess := len(self._waiting) - MAX_WAITING) > 0:

@@ -8,14 +8,14 @@ are in microseconds since the epoch, by the engines' clocks, but never after the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from core.store import keys
 from core.store.audit_trail import AuditTrail
-from core.store.connection import text
+from core.store.connection import milliseconds, text
 from core.store.records import EventsFound, EventsWanted, StoredEvent
 
 MEMBERS_AT_ONCE = 5_000
@@ -74,6 +74,21 @@ class EventHistoryStore(AuditTrail):
             lost_until_us=int(state.get(b"lost_until", 0)),
             complete=complete,
         )
+
+    async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float) -> None:
+        """Notes for `ttl` seconds that a change is about to end these containers of an engine (its key)."""
+        async with self._call(), self._client.pipeline(transaction=False) as pipe:
+            for container in containers:
+                pipe.set(self._key(keys.call(engine, container)), value, px=milliseconds(ttl))
+            await pipe.execute()
+
+    async def take_calls(self, engine: str, containers: Sequence[str]) -> dict[str, bytes]:
+        """Returns what was noted of these containers, and forgets it: a change ends each container only once."""
+        async with self._call(), self._client.pipeline(transaction=False) as pipe:
+            for container in containers:
+                pipe.getdel(self._key(keys.call(engine, container)))
+            found = await pipe.execute()
+        return {container: value for container, value in zip(containers, found, strict=True) if value}
 
     async def _by_time(
         self, wanted: EventsWanted, selects: Callable[[str, str, str], bool]

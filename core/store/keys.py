@@ -40,6 +40,7 @@ wrote.
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
     incidents                hash     trimmed    incidents by key
     incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by time
+    call:ENGINE:ID           string   minutes    who ended a container through a process that does not watch its engine
     events                   hash     trimmed    the history of events, by a digest of what makes an event one fact
     events:times             zset     trimmed    TIME, ENGINE, TYPE, ACTION, KIND and key of each event
     events:names             zset     trimmed    NAME, TIME and key of each event, by its resource
@@ -129,6 +130,10 @@ def read_fold(key: str) -> str:
 
 def audit_refusals(key: str) -> str:
     return f"audit:refusals:{key}"
+
+
+def call(engine: str, container: str) -> str:
+    return f"call:{engine}:{container}"
 
 
 def cursor(engine: str) -> str:

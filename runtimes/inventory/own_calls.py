@@ -40,7 +40,7 @@ class OwnCalls:
 
     def noted(self, action: Action[R], call: Call) -> Action[R]:
         """Stores `action` if it can end containers, and returns it."""
-        ids = {ref.id for ref in _ended(action) if ref.kind is Kind.CONTAINER}
+        ids = ended_containers(action)
         if ids:
             until = call.deadline.timestamp() + WINDOW_SECONDS
             self._calls.append((OwnCall(verb=action.verb, who=call.who, until=until), ids))
@@ -55,6 +55,11 @@ class OwnCalls:
                 ids.discard(container_id)
                 return found
         return None
+
+
+def ended_containers(action: Action[Any]) -> set[str]:
+    """Returns the ids of the containers that an action ends."""
+    return {ref.id for ref in _ended(action) if ref.kind is Kind.CONTAINER}
 
 
 def _ended(action: Action[Any]) -> Iterator[Ref]:

@@ -1,4 +1,4 @@
-"""Reads the history of events from the store, for one engine or for several at once, and writes events in its form.
+"""Reads the history of events from the store, for one engine or for several at once.
 
 The lists of one command ask for their engines in the same moment: they share one request to the store. An error of the
 store is not raised: the answer then says that older events may be missing.
@@ -7,42 +7,40 @@ store is not raised: the answer then says that older events may be missing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
 from core import errors
 from core.model.actions import Action
 from core.model.event_actions import ListEvents
-from core.model.events import Event, EventKind, EventList, Origin
+from core.model.events import Event, EventList
 from core.model.jobs import JobStarted
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.refs import EngineRef
 from core.name_matching import match
 from core.ports import Call, Runtime
-from core.store.records import EventName, EventsFound, EventsWanted, StoredEvent, engine_key
-from core.text import redact
-from runtimes.inventory import event_history
+from core.store.records import EventName, EventsFound, EventsWanted, engine_key
+from runtimes.inventory import event_history, event_rows, own_calls
 from runtimes.inventory.event_feed import EventFeed
+from runtimes.inventory.own_calls import WINDOW_SECONDS
 
 R = TypeVar("R")
 NOW_NS = 1_000_000_000  # what is asked for from this long ago on is all new
-MAX_ATTRIBUTE = 300  # characters
-MAX_ATTRIBUTES = 12
-FREE_TEXTS = frozenset({"why"})
-_KINDS = {str(kind): kind for kind in EventKind}
-_ORIGINS = {str(origin): origin for origin in Origin}
-_RESOURCES = {str(kind): kind for kind in Kind}
+NOTE_SECONDS = 3_700.0  # a stop waits an hour at most
 
 
 class EventStore(Protocol):
     """What reads the stored history."""
 
     async def find_events(self, wanted: EventsWanted, selects: Callable[[str, str, str], bool], /) -> EventsFound: ...
+
+    async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None: ...
 
 
 class StoredEvents:
@@ -68,8 +66,19 @@ class StoredEvents:
             found = await asyncio.shield(batch.task)
         except errors.StoreError as error:
             return [], [f"Events that this process did not see itself may be missing: {error.message}"]
-        rows = [_event(row, engine) for row in found.events if row.engine == key]
+        rows = [event_rows.to_event(row, engine) for row in found.events if row.engine == key]
         return rows, _notes(found, action)
+
+    async def note_call(self, engine_id: str, action: Action[Any], call: Call) -> None:
+        """Notes who is about to end containers, for the process that watches their engine. Without the store, the cause
+        of the end does not name the requester."""
+        if not engine_id or not (ids := own_calls.ended_containers(action)):
+            return
+        noted = event_rows.NotedCall(
+            verb=action.verb, who=call.who, at=time.time(), until=call.deadline.timestamp() + WINDOW_SECONDS
+        )
+        with contextlib.suppress(errors.StoreError):
+            await self._store.note_calls(engine_key(engine_id), ids, msgspec.json.encode(noted), NOTE_SECONDS)
 
     async def _find(self, action: ListEvents, batch: _Batch) -> EventsFound:
         await asyncio.sleep(0)  # the lists of the other engines of this command join
@@ -172,6 +181,7 @@ class EngineWithHistory:
         if self._feed.owns(action):
             return cast(R, await self._feed.run(action))
         if not isinstance(action, ListEvents) or action.verb not in self.verbs:
+            await self._stored.note_call(self._engine.engine_id, action, call)
             return await self._engine.run(action, call)
         if action.follow:
             return cast(R, await follow(self._feed, self, action, call))
@@ -187,49 +197,6 @@ class EngineWithHistory:
     async def aclose(self) -> None:
         await self._feed.aclose()
         await self._engine.aclose()
-
-
-def to_stored(event: Event, engine_id: str, now_ns: int) -> StoredEvent:
-    """Returns an event as it is stored. Its size is limited. A time in the future would keep it for ever."""
-    return StoredEvent(
-        engine=engine_key(engine_id),
-        padded_us=f"{max(0, min(event.at_ns, now_ns)) // 1000:016d}",
-        at_ns=str(event.at_ns),
-        origin=str(event.origin),
-        type=_plain(event.type),
-        action=_plain(event.action),
-        kind=str(event.kind),
-        subject_kind=str(event.subject.kind),
-        subject_id=_plain(event.subject.id),
-        name=_plain(event.subject.name),
-        attrs={name: _attribute(name, value) for name, value in list(event.attrs.items())[:MAX_ATTRIBUTES]},
-        known=event_history.cause_rank(event.attrs),
-    )
-
-
-def _event(row: StoredEvent, engine: EngineRef) -> Event:
-    """A kind that a newer version of Quarterdeck stored is shown in the engine's own words."""
-    kind = _RESOURCES.get(row.subject_kind, Kind.ENGINE)
-    return Event(
-        at_ns=int(row.at_ns),
-        kind=_KINDS.get(row.kind, EventKind.OTHER),
-        subject=Ref(engine=engine, kind=kind, id=row.subject_id, name=row.name),
-        origin=_ORIGINS.get(row.origin, Origin.REPLAY),
-        type=row.type,
-        action=row.action,
-        attrs=row.attrs,
-    )
-
-
-def _plain(text: str) -> str:
-    """Without the character that separates the parts of an index, and without halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _attribute(name: str, value: str) -> str:
-    """The text of an engine about an error may hold a secret; it is stored without."""
-    text = _plain(value)[:MAX_ATTRIBUTE]
-    return redact.redact(text) if name in FREE_TEXTS else text
 
 
 def _names(action: ListEvents) -> Iterable[EventName]:

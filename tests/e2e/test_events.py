@@ -38,9 +38,11 @@ def test_causes_outlive_the_bot_and_are_the_same_in_every_process(bot, dockerd):
     dockerd.run("web")
     dockerd.run("crash", "sleep 1; exit 3", init=False)
     dockerd.run("hog", HUNGRY, init=False, host={"mem_limit": "16m", "memswap_limit": "16m"})
+    bot.do("stop web -t 1")
     shows(
         bot,
         "events --since 10m",
+        ("died", "web", "stop through Quarterdeck (console:root)"),
         ("died", "crash", "crashed: it failed (exit code 3)"),
         ("died", "hog", "out of memory (exit code 137)"),
     )

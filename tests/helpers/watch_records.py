@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.store.records import EventsFound, EventsWanted, StoredEvent, WatchRecord, WatchUpdate
 
@@ -38,6 +38,12 @@ class WatchRecords:
     async def record_events(self, events: Iterable[StoredEvent], /, *, lost: int, lost_until_us: int) -> int:
         self.events += events
         return len(self.events)
+
+    async def take_calls(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]:
+        return {}
+
+    async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None:
+        """Notes nothing."""
 
     async def find_events(self, wanted: EventsWanted, selects: object, /) -> EventsFound:
         return EventsFound()

@@ -12,8 +12,9 @@ from core.model.causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.store.records import EventsFound
 from runtimes.inventory import event_history
+from runtimes.inventory.event_rows import to_stored
 from runtimes.inventory.mirror import Mirror
-from runtimes.inventory.stored_events import StoredEvents, to_stored
+from runtimes.inventory.stored_events import StoredEvents
 from tests.fake_engine.engine import FakeRuntime
 
 NOW_NS = 1_800_000_000 * 1_000_000_000

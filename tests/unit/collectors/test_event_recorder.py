@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,6 +17,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.records import StoredEvent
 from runtimes.inventory import event_history
+from runtimes.inventory.event_rows import NotedCall
 
 ENGINE = EngineRef(host="h1", kind="docker")
 NOW_NS = 1_800_000_000 * 1_000_000_000
@@ -33,6 +35,7 @@ class Writer:
         self.writes: list[list[StoredEvent]] = []
         self.lost: list[tuple[int, int]] = []
         self.gone = False
+        self.calls: dict[str, bytes] = {}
         self.silent = False
 
     async def record_events(self, events: Iterable[StoredEvent], /, *, lost: int, lost_until_us: int) -> int:
@@ -43,6 +46,9 @@ class Writer:
         self.writes.append(list(events))
         self.lost.append((lost, lost_until_us))
         return len(self.writes[-1])
+
+    async def take_calls(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]:
+        return {container: self.calls.pop(container) for container in containers if container in self.calls}
 
 
 class Line:
@@ -79,6 +85,29 @@ async def test_a_cause_that_comes_before_the_write_is_written_with_its_end_and_a
         [("ann", 3)],
         [("ann", 3)],
     ]
+
+
+@pytest.mark.parametrize(
+    ("noted_ago", "cause", "text", "by"),
+    [
+        (2, "requested", "stop through Quarterdeck", "console:ada"),
+        (2, "replaced", "replaced by web", "console:ada"),
+        (2, "crashed", "crashed", None),
+        (-60, "requested", "stopped by a client of its engine", None),  # it was noted after the end
+    ],
+)
+async def test_the_requester_of_a_process_that_does_not_watch_is_added_once(noted_ago, cause, text, by) -> None:
+    line, died = Line(), event(1, EventKind.DIED, "die", exit_code="0")
+    said = "stopped by a client of its engine" if cause == "requested" else text
+    died = event_history.explained(died, Cause(kind=CauseKind(cause), text=said))
+    now = NOW_NS / 1e9
+    call = NotedCall(verb="container.stop", who="console:ada", at=now - noted_ago, until=now + 60)
+    line.store.calls["1" * 64] = msgspec.json.encode(call)
+    line.recorder.add([died])
+    await line.recorder.write()
+    ((row,),) = line.store.writes
+    assert (row.attrs["cause_text"], row.attrs.get("cause_by")) == (text, by)
+    assert bool(line.store.calls) == (cause == "crashed")
 
 
 async def test_while_the_store_is_gone_events_wait_within_a_limit_and_the_loss_is_counted(monkeypatch) -> None:

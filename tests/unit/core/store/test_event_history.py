@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -208,3 +209,12 @@ async def test_a_row_of_another_version_is_left_out(store, raw):
 
 def test_another_engine_is_another_event():
     assert event_history._key(row(1)) != event_history._key(row(1, engine=engine_key("engine-2")))
+
+
+async def test_who_ends_a_container_is_noted_and_taken_once(store):
+    await store.note_calls(ENGINE, ["a", "b"], b"ann", 60)
+    assert await store.take_calls(ENGINE, ["a", "c"]) == {"a": b"ann"}
+    assert await store.take_calls(ENGINE, ["a", "b"]) == {"b": b"ann"}
+    await store.note_calls(ENGINE, ["a"], b"ann", 0.01)
+    await asyncio.sleep(0.05)
+    assert await store.take_calls(ENGINE, ["a"]) == {}

@@ -9,14 +9,16 @@ import msgspec
 import pytest
 
 from core import errors
+from core.model import actions
 from core.model.causes import Cause, CauseKind
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, EventList, Origin
 from core.ports import Call
 from core.store.records import EventName, EventsFound, engine_key
-from runtimes.inventory import event_history, stored_events
+from runtimes.inventory import event_history, event_rows, stored_events
+from runtimes.inventory.event_rows import to_stored
 from runtimes.inventory.mirror import Mirror
-from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents, to_stored
+from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents
 from tests.fake_engine.engine import FakeRuntime
 
 NOW = 1_800_000_000.0
@@ -206,3 +208,25 @@ async def test_names_are_looked_up_in_the_index(typed, existing, looked_up) -> N
 
 def names(action: ListEvents) -> list[EventName]:
     return list(stored_events._names(action))
+
+
+async def test_a_process_that_does_not_watch_notes_who_ends_a_container(monkeypatch) -> None:
+    engine = FakeRuntime("h1")
+    web = engine.add("web")
+    noted = []
+
+    class Notes(Shelf):
+        async def note_calls(self, *call):
+            noted.append(call)
+            if self.gone:
+                raise errors.StoreDown("The store does not answer.")
+
+    shelf = Notes()
+    front = EngineWithHistory(engine, StoredEvents(shelf))
+    await front.run(actions.Stop(engine=engine.ref, target=web), call())
+    await front.run(actions.Start(engine=engine.ref, target=web), call())
+    ((key, ids, value, _),) = noted
+    assert (key, ids) == (engine_key(engine.engine_id), {web.id})
+    assert msgspec.json.decode(value, type=event_rows.NotedCall).who == "ann"
+    shelf.gone = True
+    assert (await front.run(actions.Stop(engine=engine.ref, target=web), call())).status == "done"
