@@ -1,4 +1,4 @@
-"""`python -m benchmarks [FIGURE …] [--list] [--json FILE]`: measures, prints tables, and leaves nothing behind."""
+"""`python -m benchmarks [FIGURE …]`: measures, prints tables, and leaves nothing behind. `--help` lists the options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import figures, harness, stage
+from benchmarks import chart, figures, harness, stage
 from core import logs
 from tests.helpers.private_root import private_root
 
@@ -41,6 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"any of: {', '.join(known)}")
     parser.add_argument("--list", action="store_true", help="say which figures there are")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measured value there too")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write the ratios there as a Mermaid chart")
     parser.add_argument(
         "--quick", action="store_true", help="one round of each figure: shows that it runs, not how fast anything is"
     )
@@ -62,6 +63,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"Nothing was measured: {missing}", file=sys.stderr)
         return 1
     print(f"Took {time.monotonic() - began:.0f} s.")
+    if given.chart:
+        given.chart.write_text(chart.mermaid(told))
     if given.json:
         given.json.write_text(json.dumps({"machine": machine(), "figures": told}, indent=1) + "\n")
     return 0

@@ -51,7 +51,8 @@ class Goal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """`rows`: what each way measured, round by round. `ours`: the row the others are compared with; `more_is_better`
-    for rates. A row of another number of rounds is shown without a ratio, and all rows if nothing is `compared`."""
+    for rates. A row of another number of rounds is shown without a ratio, and all rows if nothing is `compared`.
+    `short`: its name in the chart; by default what is before the colon in `title`."""
 
     title: str
     unit: str
@@ -59,6 +60,7 @@ class Table:
     ours: str
     more_is_better: bool = False
     compared: bool = True
+    short: str = ""
     goals: Sequence[Goal] = ()
     notes: Sequence[str] = field(default=())
 
@@ -72,6 +74,8 @@ class Table:
     def as_data(self) -> dict[str, Any]:
         return {
             "title": self.title,
+            "short": self.short or self.title.partition(":")[0],
+            "compared": self.compared,
             "unit": self.unit,
             "ours": self.ours,
             "more_is_better": self.more_is_better,

@@ -57,6 +57,7 @@ async def rates(ways: readers.Ways, recording: str, how: str, times: int, lost: 
     goals = [Goal(what="times docker-py", found=ratio(taken[OURS], taken[THEIRS]), least=LEAST[recording, how])]
     return Table(
         title=f"events ({WORDS[recording]}): taken in, counted and mirrored, {WORDS[how]}",
+        short=f"events, {recording}, {how}",
         unit="events/CPU s",
         rows=taken,
         ours=OURS,
@@ -82,6 +83,7 @@ async def live(ways: readers.Ways, recording: str, times: int, lost: Lost) -> Ta
     taken = await rounds({name: each(name, way) for name, way in ways_by_name.items()}, times)
     return Table(
         title=f"events ({WORDS[recording]}): CPU of the reading process at {RATE:,} a second, one write each",
+        short=f"events, {recording}, live CPU",
         unit="µs/event",
         rows=taken,
         ours=OURS,

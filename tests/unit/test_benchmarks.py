@@ -13,7 +13,7 @@ import pytest
 
 import benchmarks
 from benchmarks import __main__ as program
-from benchmarks import figures, harness, readers, recordings, replay
+from benchmarks import chart, figures, harness, readers, recordings, replay
 from tests.helpers.paths import ROOT
 
 MODULES = [module.name for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")]
@@ -55,6 +55,20 @@ def test_ratios_are_taken_round_by_round_and_a_missed_goal_says_so() -> None:
     assert table.advantage("theirs") == 3.0
     assert "MISSED  ms: 2, wanted at most 1" in table.text()
     assert "met     times: 3, wanted at least 2" in table.text()
+
+
+def test_the_chart_has_a_bar_for_each_comparison_also_those_we_lose() -> None:
+    tables = [
+        harness.Table(title="a: x", unit="ms", rows={"ours": [1.0], "docker-py": [3.0], "bytes": [9.0]}, ours="ours"),
+        harness.Table(
+            title="b: x", unit="1/s", rows={"ours": [1.0], "docker-py": [4.0]}, ours="ours", more_is_better=True
+        ),
+        harness.Table(title="c: x", unit="ms", rows={"ours": [1.0], "docker-py list": [40.0]}, ours="ours"),
+        harness.Table(title="d: x", unit="n", rows={"ours": [0.0], "docker-py": [0.0]}, ours="ours", compared=False),
+    ]
+    text = chart.mermaid({"all": [table.as_data() for table in tables]})
+    assert 'x-axis ["a", "b", "c, docker-py list: 40"]' in text
+    assert "bar [3.00, 0.25, 10.00]" in text
 
 
 STANDING = [recordings.container_id(number) for number in range(200)]
