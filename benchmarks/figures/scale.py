@@ -93,7 +93,7 @@ async def cpu(work: Callable[[], Awaitable[None]], size: int) -> float:
 async def cpu_of(work: Callable[[], Awaitable[None]], size: int) -> float:
     """CPU seconds of one call: the lowest of several runs."""
     taken = []
-    for _ in range(5):
+    for _ in range(3):
         gc.collect()
         began = time.process_time()
         for _ in range(REPEAT[size]):
