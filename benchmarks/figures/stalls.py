@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from benchmarks import readers, recordings, replay, stage
 from benchmarks.harness import Figure, Goal, Table
@@ -69,7 +70,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     try:
         for recording in recordings.RECORDINGS:
             for _ in range(times):
-                lost.setdefault(recording, []).append(await once(scene, server, recording, calls))
+                lost.setdefault(recording, []).append(await once(scene.room, server, recording, calls))
     finally:
         server.close()
     added = statistics.median(calls[FLOOD]) - statistics.median(calls[IDLE])
@@ -93,11 +94,11 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     ]
 
 
-async def once(scene: stage.Stage, server: replay.Engine, recording: str, calls: dict[str, list[float]]) -> float:
+async def once(room: Path, server: replay.Engine, recording: str, calls: dict[str, list[float]]) -> float:
     """The events lost; adds the milliseconds of each call to `calls`."""
     alerts: deque[object] = deque(maxlen=10_000)
     store = HungStore()
-    side = readers.Side(f"unix://{scene.room / DOOR}.sock")
+    side = readers.Side(f"unix://{room / DOOR}.sock")
     recorder = event_recorder.EventRecorder(store, lambda: "replay", lambda number: None)
     side.line = readers.Line(
         side.mirror, side.counts, alerts=alert_evaluator.Evaluator([RULE], alerts.append), recorder=recorder

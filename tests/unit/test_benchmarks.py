@@ -14,6 +14,7 @@ import pytest
 import benchmarks
 from benchmarks import __main__ as program
 from benchmarks import chart, figures, harness, readers, recordings, replay
+from benchmarks.figures import stalls
 from tests.helpers.paths import ROOT
 
 MODULES = [module.name for module in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")]
@@ -72,6 +73,20 @@ def test_the_chart_has_a_bar_for_each_comparison_also_those_we_lose() -> None:
 
 
 STANDING = [recordings.container_id(number) for number in range(200)]
+
+
+@pytest.mark.parametrize("name", recordings.RECORDINGS)
+async def test_a_flood_while_store_and_chat_hang_and_a_rule_is_slow_loses_nothing_and_stops_no_call(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    server = replay.Engine(tmp_path, [stalls.DOOR], containers=20)
+    calls: dict[str, list[float]] = {stalls.IDLE: [], stalls.FLOOD: []}
+    try:
+        assert await stalls.once(tmp_path, server, name, calls) == 0
+    finally:
+        server.close()
+    assert calls[stalls.FLOOD]
 
 
 @pytest.mark.parametrize("name", recordings.RECORDINGS)
