@@ -235,6 +235,10 @@ DIALECTS: dict[str, Dialect] = {
         samples.captured("docker-20.10.events.jsonl", "docker-26.1.events.jsonl"),
         lambda data: docker.Decoder(ENGINE, skipped()).events(data, replay_before=5),
     ),
+    "docker event stream": Dialect(
+        samples.captured("docker-20.10.events.jsonl", "docker-26.1.events.jsonl"),
+        lambda data: docker.Decoder(ENGINE, skipped()).events(data, replay_before=5, fold=True),
+    ),
     "docker info": Dialect([*samples.exchanged("GET /info"), *samples.exchanged("GET /version")], decode_info),
     "docker networks": Dialect(
         samples.exchanged("GET /networks"), lambda data: docker.networks(ENGINE, data, skipped())
