@@ -16,8 +16,16 @@ from collectors.alert_evaluator import Evaluator
 from core import errors
 from core.model import list_action_by_kind
 from core.model.actions import DescribeEngine, Risk
-from core.model.alert_actions import AcknowledgeIncident, IncidentPage, ListIncidents, ListRules, RuleState
+from core.model.alert_actions import (
+    AcknowledgeIncident,
+    FireTestAlert,
+    IncidentPage,
+    ListIncidents,
+    ListRules,
+    RuleState,
+)
 from core.model.alerts import Alert
+from core.model.bot_actions import BOT
 from core.model.identity import Identity, Place
 from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.owners import project_of
@@ -25,6 +33,8 @@ from core.model.policy import Verdict
 from core.model.resource_facts import ResourceFacts
 from core.store.client import Store
 from runtimes.base.base_adapter import BaseAdapter, does
+
+NO_RULES = "This process evaluates no alert rules."
 
 
 class AlertCommands(BaseAdapter):
@@ -39,9 +49,7 @@ class AlertCommands(BaseAdapter):
     @does(ListRules)
     async def rules(self, action: ListRules, seconds: float) -> tuple[RuleState, ...]:
         if self.evaluator is None:
-            raise errors.UserError(
-                "This process evaluates no alert rules.", hint="Ask the bot, or start it: quarterdeck run"
-            )
+            raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
         firing = [alert.rule for alert in self.evaluator.firing]
         waiting = [alert.rule for alert in self.evaluator.waiting]
         return tuple(
@@ -86,6 +94,13 @@ class AlertCommands(BaseAdapter):
         return await change_incident(
             self._store, matching[0].key, lambda incident: acknowledge(incident, action.by.id, action.by.name)
         )
+
+    @does(FireTestAlert)
+    async def fire_test(self, action: FireTestAlert, seconds: float) -> str:
+        if self.evaluator is None:
+            raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
+        self.evaluator.fire_test(BOT, f"a test by {action.by.name or action.by.id}; nothing is wrong")
+        return self.alert_channel
 
     async def _visible_incidents(self, who: Identity, place: Place) -> Sequence[Incident]:
         now = self._clock()

@@ -7,7 +7,6 @@ until the engine or the store answers.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 import time
@@ -30,7 +29,6 @@ from core.config import load
 from core.model.actions import Risk
 from core.name_matching import containers
 from core.ports import Call, Query
-from core.repeated_log import RepeatedLog
 from core.store import embedded, records
 from core.store.client import Store
 from core.store.records import RateLimitRule
@@ -42,9 +40,8 @@ from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
 Notifier = Callable[[recovery.Unfinished], Awaitable[None]]
-HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 15.0  # how often a replica reports that it runs, and how long a report is valid
+LEASE_SECONDS = 15.0  # how long the report is valid that a replica runs
 MEET_SECONDS = 3.0  # how long a single command waits for engines to report their names
-RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
 COMPLETION_SECONDS = 1.0
 AUDIT_WARNING_RATIO = 0.8  # of its limits
 # How long a container counts as a part of Quarterdeck after its process ended: an update leaves the old one behind.
@@ -265,39 +262,12 @@ def base_policy(settings: load.Config) -> Any:
     )
 
 
-async def keep_alive(app: App) -> None:
-    """Reports every few seconds that this replica runs, and measures the store. Never returns."""
-    repeated = RepeatedLog()
-    while True:
-        try:
-            await app.probe()
-            await app.store.heartbeat(app.replica, LEASE_SECONDS)
-            await share_containers(app)
-            await app.dispatcher.flush_spool()
-            if repeated.ended():
-                log.info("the store answers again", action="heartbeat")
-        except errors.StoreError as error:
-            if times := repeated.due(error.message):
-                log.warning("the store does not answer", action="heartbeat", reason=error.message, times=times)
-        await asyncio.sleep(HEARTBEAT_SECONDS)
-
-
 async def share_containers(app: App) -> None:
     """Exchanges the containers of this process and of the other processes that share the store. Raises StoreDown."""
     own = app.policies.configured
     ids = {*own.self_ids, own.self_name} - {""}
     found = await app.store.share_containers(ids, at=time.time(), ttl=OWN_CONTAINER_TTL_SECONDS)
     app.policies.replace_replica_ids(found - own.self_ids)
-
-
-async def keep_recovering(app: App) -> None:
-    """Calls `recover` at once and then every few seconds. Never returns."""
-    while True:
-        try:
-            await app.recover()
-        except errors.StoreError as error:
-            log.debug("unfinished commands could not be read", reason=error.message)
-        await asyncio.sleep(RECOVERY_SECONDS)
 
 
 def _engine_readiness(mirror: Mirror) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot import app as bot_app
-from bot import audit_migration, listening_socket, metrics_server
+from bot import audit_migration, heartbeat, listening_socket, metrics_server
 from bot.console import interactive, terminal
 from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
@@ -53,8 +53,8 @@ async def run_bot(
             supervisor.start_background("embedded_store", app.embedded.watch, RESTART)
         watchdog = loop_watchdog.LoopWatchdog(app.metrics.loop_lag_seconds.observe)
         supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
-        supervisor.start_background("heartbeat", lambda: bot_app.keep_alive(app), RESTART)
-        supervisor.start_background("recovery", lambda: bot_app.keep_recovering(app), RESTART)
+        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), RESTART)
+        supervisor.start_background("recovery", lambda: heartbeat.keep_recovering(app), RESTART)
         supervisor.start_oneshot("audit reads", audit_migration.move_old_reads(app.store, datetime.now(UTC)))
         app.engines.keep_current()
         if app.alerts is not None:

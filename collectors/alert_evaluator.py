@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import msgspec
 
@@ -21,12 +22,12 @@ from collectors import alert_labels
 from collectors.alert_windows import AlertWindows, OwnerKey, is_for
 from collectors.rule import Rule, Seen, SeenEvent
 from core import unexpected_errors
-from core.model.alerts import Alert, AlertState, Cleared, Finding
+from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
 from core.model.causes import Cause
 from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
 from core.model.owners import owner_of, owner_of_container
-from core.model.refs import EngineRef, Kind
+from core.model.refs import EngineRef, Kind, Ref
 
 SECOND = 1_000_000_000
 MAX_OPEN = 10_000  # alerts that wait or fire; more are counted and not reported
@@ -36,6 +37,15 @@ LATE_NS = 60 * SECOND  # a replayed event that is younger is not late
 STOPPED_NS = 30 * SECOND  # between two looks at a container that crashed and does not run
 
 Containers = Mapping[str, Container]
+TEST_RULE = Rule(
+    name="test",
+    summary="A test alert, which somebody asked for.",
+    severity=Severity.LOW,
+    on=frozenset(),
+    check=lambda seen: None,
+    topic="test",
+    settle=timedelta(minutes=1),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +104,13 @@ class Evaluator:
                 self._open[alert.fingerprint] = _Open(
                     rule=rule, key=key, alert=alert, settles_ns=self._settles(rule, self._now_ns())
                 )
+
+    def fire_test(self, engine: EngineRef, text: str) -> None:
+        """Fires a test alert about Quarterdeck itself. It resolves after a minute."""
+        now = self._now_ns()
+        subject = Ref(engine=engine, kind=Kind.BOT, id="quarterdeck", name="quarterdeck")
+        event = Event(now, EventKind.OTHER, subject, Origin.LIVE, "bot", "test", {})
+        self._fire(TEST_RULE, (engine, Kind.BOT, "quarterdeck"), text, Seen(events=[SeenEvent(event=event)]))
 
     def observe(self, events: Iterable[Event], containers: Containers) -> None:
         """Takes events in the engine's order. The ends of containers come to `observe_end`, with their causes."""

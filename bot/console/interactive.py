@@ -12,6 +12,7 @@ import sys
 import structlog
 
 from bot import app as composition
+from bot import heartbeat
 from bot.console import terminal
 from core import errors, supervise
 from core.config import load
@@ -25,7 +26,7 @@ async def run_console(settings: load.Config) -> None:
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
-        supervisor.start_background("heartbeat", lambda: composition.keep_alive(built), RETRY)
+        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         built.engines.keep_current()
         if built.embedded is not None:
             supervisor.start_background("embedded_store", built.embedded.watch, RETRY)

@@ -12,7 +12,7 @@ import os
 import sys
 
 from bot import app as composition
-from bot import plain_text
+from bot import heartbeat, plain_text
 from bot.console import terminal
 from core import logs, supervise
 from core.config import load
@@ -33,7 +33,7 @@ async def do(settings: load.Config, line: list[str], *, as_json: bool, yes: bool
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
-        supervisor.start_background("heartbeat", lambda: composition.keep_alive(built), RETRY)
+        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         responder = _Silent(sys.stdout) if as_json else _ProgressOnly(sys.stdout)
         work = supervisor.start_oneshot("do", _run(built, command, responder, yes=yes))
         stopped = asyncio.get_running_loop().create_task(supervisor.stopping.wait(), name="stopped")

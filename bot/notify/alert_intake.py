@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from core import errors, metrics
-from core.model.alerts import Alert, AlertState
+from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident, incident_key, merge_alert
 from core.repeated_log import RepeatedLog
 from core.store.incidents import IncidentStore
@@ -83,19 +83,25 @@ class AlertIntake:
             if merged is None:
                 return False
             if await self._store.change_incident(key, before, _encode(merged)):
-                log.info(
-                    "an alert fires" if alert.state is AlertState.FIRING else "an alert is resolved",
-                    rule=alert.rule,
-                    incident=merged.id,
-                    subject=str(alert.subject),
-                    owner=alert.owner,
-                    severity=str(alert.severity),
-                    text=alert.text,
-                    count=alert.count,
-                )
+                _log(merged, alert)
                 return True
         self._arrived.set()
         raise errors.StoreError(CONFLICT, hint="It is tried again.")
+
+
+def _log(incident: Incident, alert: Alert) -> None:
+    """Logs the begin and the end of an alert; at a console without a chat, these lines are all that people see."""
+    resolved = alert.state is AlertState.RESOLVED
+    if alert.count > 1 and not resolved:
+        return
+    say = log.info if resolved or alert.severity is Severity.LOW else log.warning
+    say(
+        "An alert is resolved." if resolved else "An alert fires.",
+        subject=str(alert.subject),
+        reason=alert.text,
+        severity=str(alert.severity),
+        incident=incident.id,
+    )
 
 
 async def change_incident(store: IncidentStore, key: str, change: Callable[[Incident], Incident]) -> Incident:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+from bot.notify.old_incidents import remove_old_incidents
 from bot.schedule.job import Job, Report
 from collectors.data_root_reader import DataRootReader
 from collectors.disk_use_reader import DiskUseReader
@@ -53,6 +54,7 @@ def _round(run: Callable[[], Awaitable[Round]]) -> Callable[[], Awaitable[Report
 def _retention(store: Store) -> Callable[[], Awaitable[Report]]:
     async def once() -> Report:
         await store.remove_expired()
+        await remove_old_incidents(store)
         return Report()
 
     return once

@@ -65,3 +65,12 @@ class AcknowledgeIncident(BuiltinAction[Incident]):
     by: Identity
     place: Place
     id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FireTestAlert(BuiltinAction[str]):
+    """Fires a test alert, which resolves after a minute. Returns the channel where it is posted; empty for nowhere."""
+
+    verb = "alert.test"
+    risk = Risk.CHANGE
+    by: Identity

@@ -12,7 +12,7 @@ from bot.notify.alert_intake import stored_incidents
 from collectors.rule_catalogue import load_rules
 from commands.catalogue import load_catalogue
 from core import errors
-from core.model.alert_actions import AcknowledgeIncident, ListIncidents, ListRules
+from core.model.alert_actions import AcknowledgeIncident, FireTestAlert, ListIncidents, ListRules
 from core.model.alerts import AlertState
 from core.model.identity import Identity, Place
 from core.model.policy import Grant, Policy
@@ -122,3 +122,15 @@ async def test_rules_are_listed_with_what_they_saw(bot):
     rules = {rule.name: rule for rule in await ops.ask(ListRules())}
     assert (rules["crash"].firing, rules["crash"].fired) == (1, 1)
     assert (rules["out-of-memory"].firing, rules["out-of-memory"].fired) == (0, 0)
+
+
+async def test_a_test_alert_fires_and_resolves_after_a_minute(bot):
+    ops = bot(may("*"))
+    scene = AlertScene(load_rules())
+    ops.runtime.evaluator, ops.runtime.alert_channel = scene.evaluator, "C1"
+    assert await ops.ask(FireTestAlert(by=BOB)) == "C1"
+    assert scene.said == ["firing test: a test by bob; nothing is wrong"]
+    scene.wait(61)
+    assert scene.said[1:] == ["resolved test: no trouble since"]
+    await ops.desk.take(*scene.alerts[:1])
+    assert [incident.main.rule for incident in await ops.incidents()] == ["test"]

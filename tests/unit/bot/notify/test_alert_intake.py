@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bot.notify import old_incidents
 from bot.notify.alert_intake import AlertIntake, change_incident, decode_incident, stored_incidents
 from core import errors, metrics
 from core.model.alerts import AlertState
@@ -117,3 +118,20 @@ async def test_what_another_version_wrote_is_replaced(desk):
     assert await stored_incidents(desk.store) == []
     (again,) = await desk.take(alert(at=9))
     assert again.main.at_ns == 9
+
+
+async def test_old_incidents_are_removed_and_open_ones_stay(desk, monkeypatch):
+    week = old_incidents.KEEP_NS
+    await desk.take(alert(), alert(fingerprint="b", owner="b", at=week), alert(fingerprint="c", owner="c", at=2 * week))
+    await desk.take(
+        *(
+            alert(fingerprint=name, owner=owner, at=at + 1, state=AlertState.RESOLVED)
+            for name, owner, at in (("crash", "shop/web", 1), ("c", "c", 2 * week))
+        )
+    )
+    assert await old_incidents.remove_old_incidents(desk.store, now_ns=2 * week + 10) == 1
+    assert {each.main.owner for each in await stored_incidents(desk.store)} == {"b", "c"}
+    monkeypatch.setattr(old_incidents, "MAX_INCIDENTS", 1)
+    assert await old_incidents.remove_old_incidents(desk.store, now_ns=2 * week + 10) == 1
+    assert {each.main.owner for each in await stored_incidents(desk.store)} == {"b"}
+    assert await desk.store.changed_incidents(10) == [(await stored_incidents(desk.store))[0].key]

@@ -1,0 +1,42 @@
+"""Reports every few seconds that this process runs, and looks for the unfinished commands of processes that do not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from bot.app import LEASE_SECONDS, App, share_containers
+from core import errors
+from core.repeated_log import RepeatedLog
+
+log = structlog.get_logger(__name__)
+HEARTBEAT_SECONDS = 5.0
+RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
+
+
+async def keep_alive(app: App) -> None:
+    """Reports every few seconds that this replica runs, and measures the store. Never returns."""
+    repeated = RepeatedLog()
+    while True:
+        try:
+            await app.probe()
+            await app.store.heartbeat(app.replica, LEASE_SECONDS)
+            await share_containers(app)
+            await app.dispatcher.flush_spool()
+            if repeated.ended():
+                log.info("the store answers again", action="heartbeat")
+        except errors.StoreError as error:
+            if times := repeated.due(error.message):
+                log.warning("the store does not answer", action="heartbeat", reason=error.message, times=times)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+async def keep_recovering(app: App) -> None:
+    """Calls `recover` at once and then every few seconds. Never returns."""
+    while True:
+        try:
+            await app.recover()
+        except errors.StoreError as error:
+            log.debug("unfinished commands could not be read", reason=error.message)
+        await asyncio.sleep(RECOVERY_SECONDS)

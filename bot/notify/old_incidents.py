@@ -1,0 +1,31 @@
+"""Removes old incidents from the store: those that ended a week ago, and the oldest if there are too many."""
+
+from __future__ import annotations
+
+import time
+
+from bot.notify.alert_intake import decode_incident
+from core.model.incidents import IncidentState
+from core.store.incidents import IncidentStore
+
+KEEP_NS = 7 * 86_400 * 1_000_000_000
+MAX_INCIDENTS = 10_000
+
+
+async def remove_old_incidents(store: IncidentStore, *, now_ns: int | None = None) -> int:
+    """Returns how many were removed. Raises StoreError."""
+    now = time.time_ns() if now_ns is None else now_ns
+    removed: list[str] = []
+    ended: list[tuple[int, str]] = []
+    stored = await store.incidents()
+    for key, value in stored.items():
+        incident = decode_incident(value)
+        if incident is None or (incident.state is IncidentState.RESOLVED and now - incident.changed_ns > KEEP_NS):
+            removed.append(key)
+        elif incident.state is IncidentState.RESOLVED:
+            ended.append((incident.changed_ns, key))
+    excess = len(stored) - len(removed) - MAX_INCIDENTS
+    if excess > 0:
+        removed += [key for _, key in sorted(ended)[:excess]]
+    await store.remove_incidents(removed)
+    return len(removed)
