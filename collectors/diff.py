@@ -68,6 +68,8 @@ def _new(row: Container, since_ns: int, at_ns: int) -> Iterator[Event]:
         yield _event(EventKind.CREATED, row, _ns(row.created_at, at_ns))
     if row.started_at is not None and row.started_at * 1e9 > since_ns:
         yield _event(EventKind.STARTED, row, _ns(row.started_at, at_ns))
+        if row.state == "paused":
+            yield _event(EventKind.PAUSED, row, at_ns)
         if row.state in LIVE_STATES and row.health == "unhealthy":
             yield _event(EventKind.HEALTH, row, at_ns, health=row.health)
     if row.state not in LIVE_STATES and row.finished_at is not None and row.finished_at * 1e9 > since_ns:
@@ -88,7 +90,8 @@ def _changed(old: Container, row: Container, at_ns: int) -> Iterator[Event]:
         yield _event(EventKind.STARTED, row, _ns(row.started_at, at_ns))
     if (was and not now) or ran:
         yield from _death(row, at_ns)
-    if was and now and not restarted and old.state != row.state:
+    before = old.state if was and not restarted else "running"  # it runs when it has started
+    if now and before != row.state:
         yield _event(EventKind.PAUSED if row.state == "paused" else EventKind.UNPAUSED, row, at_ns)
     if now and row.health not in ("", "starting", "" if restarted else old.health):
         yield _event(EventKind.HEALTH, row, at_ns, health=row.health)
