@@ -33,8 +33,8 @@ class Refused(AssertionError):
 class Client:
     bot_token, app_token, signing_secret = state.BOT_TOKEN, state.APP_TOKEN, state.SIGNING_SECRET
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, pid: int = 0) -> None:
+        self.url, self.pid = url, pid
         self.api = f"{url}/api/"
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
@@ -82,7 +82,7 @@ def start(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Client]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the stand-in did not start (status {process.returncode})")
             time.sleep(0.02)
-        yield Client(f"http://127.0.0.1:{port_file.read_text()}")
+        yield Client(f"http://127.0.0.1:{port_file.read_text()}", process.pid)
     finally:
         assert process.stdin is not None
         process.stdin.close()
