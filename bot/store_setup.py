@@ -52,6 +52,6 @@ def _event_limits(settings: load.Config) -> records.EventLimits:
     """Returns the limits of the history of events."""
     megabytes = settings.history.keep_megabytes
     if settings.store.url is None:
-        megabytes = min(megabytes, settings.store.max_megabytes // 5)
+        megabytes = min(megabytes, settings.store.max_megabytes // 6)
     seconds = settings.history.keep_for.total_seconds()
     return records.EventLimits(rows=settings.history.keep, bytes=megabytes << 20, seconds=seconds)

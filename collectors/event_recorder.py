@@ -25,7 +25,7 @@ from runtimes.inventory import event_rows
 log = structlog.get_logger()
 
 MAX_WAITING = 5_000  # events
-MAX_WRITTEN = 500  # events in one write: the store does nothing else meanwhile, for 15 to 40 ms
+MAX_WRITTEN = 250  # events in one write: the store does nothing else meanwhile, for 8 to 50 ms
 WRITE_SECONDS = 1.0  # between two writes
 LAST_WRITE_SECONDS = 2.0
 REQUESTED = frozenset({CauseKind.REQUESTED, CauseKind.REPLACED})

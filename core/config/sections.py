@@ -132,7 +132,7 @@ class History(Section):
         ge=1,
         le=8_192,
         description="Maximum size of the events and their index, in MiB; of the store in the state directory at most a"
-        " fifth of `store.max_megabytes`.",
+        " sixth of `store.max_megabytes`.",
     )
 
 
