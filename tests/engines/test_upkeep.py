@@ -18,7 +18,7 @@ from core.model.disk_use import ReadDiskUse
 from core.store.client import Store
 from runtimes.engine_registry import EngineAddress
 from runtimes.inventory.mirror import Mirror
-from tests.daemons.swarm import Opened, private_swarm
+from tests.daemons.swarm import Opened, private_swarm, three_managers
 from tests.helpers.watched_engine import WatchedEngine
 
 pytestmark = pytest.mark.engine
@@ -140,45 +140,84 @@ async def test_the_services_and_nodes_of_a_swarm_are_on_the_page():
     with private_swarm() as cluster:
         opened = await Opened(cluster.daemon).meet()
         try:
-            mirror = Mirror(opened.swarm)
-            assert shown(mirror, "swarm_node_leader") is None, "nothing is known before the first contact"
-            stream = mirror.events(None)
-            await anext(stream)
-            assert shown(mirror, "swarm_node_state", 'state="ready"') == 1
-            assert shown(mirror, "swarm_node_availability", 'availability="active"') == 1
-            assert shown(mirror, "swarm_node_manager_reachability", 'reachability="reachable"') == 1
-            assert shown(mirror, "swarm_node_leader") == 1
-            assert shown(mirror, "swarm_node_info", 'role="manager"') == 1
-            cluster.serve("web", replicas=2, labels={"com.docker.stack.namespace": "shop"})
-            cluster.serve("stuck", replicas=1, constraints=["node.labels.none==here"])
-
-            async def until(true):
-                following = asyncio.create_task(_drain(stream))
-                try:
-                    async with asyncio.timeout(60):
-                        while not true():
-                            await asyncio.sleep(0.05)
-                finally:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-
-            web = 'service="web"'
-            await until(lambda: shown(mirror, "swarm_service_replicas_running", web) == 2)
-            assert shown(mirror, "swarm_service_replicas_desired", web) == 2
-            assert shown(mirror, "swarm_service_info", web, 'mode="replicated"', 'stack="shop"') == 1
-            assert shown(mirror, "swarm_service_update_state", web, 'state="updating"') is None
-            stuck = 'service="stuck"'
-            assert (
-                shown(mirror, "swarm_service_replicas_desired", stuck),
-                shown(mirror, "swarm_service_replicas_running", stuck),
-            ) == (1, 0)
+            async with followed(opened.swarm) as mirror:
+                assert shown(mirror, "swarm_node_state", 'state="ready"') == 1
+                assert shown(mirror, "swarm_node_availability", 'availability="active"') == 1
+                assert shown(mirror, "swarm_node_manager_reachability", 'reachability="reachable"') == 1
+                assert shown(mirror, "swarm_node_leader") == 1
+                assert shown(mirror, "swarm_node_info", 'role="manager"') == 1
+                cluster.serve("web", replicas=2, labels={"com.docker.stack.namespace": "shop"})
+                cluster.serve("stuck", replicas=1, constraints=["node.labels.none==here"])
+                web, stuck = 'service="web"', 'service="stuck"'
+                await until(lambda: shown(mirror, "swarm_service_replicas_running", web) == 2)
+                assert shown(mirror, "swarm_service_replicas_desired", web) == 2
+                assert shown(mirror, "swarm_service_info", web, 'mode="replicated"', 'stack="shop"') == 1
+                assert shown(mirror, "swarm_service_update_state", web, 'state="updating"') is None
+                assert shown(mirror, "swarm_service_replicas_desired", stuck) == 1
+                assert shown(mirror, "swarm_service_replicas_running", stuck) == 0
+                cluster.api.remove_service("stuck")
+                await until(lambda: shown(mirror, "swarm_service_replicas_desired", stuck) is None)
         finally:
             await opened.aclose()
 
 
-async def _drain(stream):
-    async for _ in stream:
-        pass
+async def test_a_rollout_that_stopped_and_a_manager_that_is_lost_are_on_the_page():
+    with three_managers() as cluster:
+        opened = await Opened(*cluster.daemons).meet()
+        try:
+            async with followed(opened.swarm) as mirror:
+                cluster.serve("web", replicas=1)
+                web, lost = 'service="web"', 'node="m3"'
+                await until(lambda: shown(mirror, "swarm_service_replicas_running", web) == 1)
+                assert shown(mirror, "swarm_node_manager_reachability", lost, 'reachability="reachable"') == 1
+                assert sum(shown(mirror, "swarm_node_leader", f'node="{name}"') for name in ("m1", "m2", "m3")) == 1
+                before = cluster.api.inspect_service("web")
+                spec = before["Spec"]
+                spec["TaskTemplate"]["ContainerSpec"]["Image"] = "localhost/nothing-there:1"
+                cluster.api.update_service(
+                    before["ID"],
+                    before["Version"]["Index"],
+                    task_template=spec["TaskTemplate"],
+                    name="web",
+                    mode=spec["Mode"],
+                )
+                paused = (web, 'state="paused"')
+                await until(lambda: shown(mirror, "swarm_service_update_state", *paused) == 1)
+                assert shown(mirror, "swarm_service_update_state", web, 'state="updating"') == 0
+                await asyncio.to_thread(cluster.daemons[2].kill)
+                unreachable = (lost, 'reachability="unreachable"')
+                await until(lambda: shown(mirror, "swarm_node_manager_reachability", *unreachable) == 1)
+                await until(lambda: shown(mirror, "swarm_node_state", lost, 'state="down"') == 1)
+                assert shown(mirror, "swarm_node_state", lost, 'state="ready"') == 0
+        finally:
+            await opened.aclose()
+
+
+@contextlib.asynccontextmanager
+async def followed(swarm):
+    """The mirror of a Swarm whose stream is read: its watcher polls only while somebody reads."""
+    mirror = Mirror(swarm)
+    assert shown(mirror, "swarm_node_leader") is None, "nothing is known before the first contact"
+    stream = mirror.events(None)
+    await anext(stream)
+
+    async def drain():
+        async for _ in stream:
+            pass
+
+    following = asyncio.create_task(drain())
+    try:
+        yield mirror
+        assert not following.done()
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def until(true):
+    async with asyncio.timeout(60):
+        while not true():
+            await asyncio.sleep(0.05)
 
 
 async def test_a_measurement_of_a_daemon_that_was_stopped_is_no_fault_of_the_others(own_dockerd, podmand, store):
