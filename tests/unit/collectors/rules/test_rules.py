@@ -21,6 +21,7 @@ from core.model.causes import CauseKind
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from tests.helpers.alert_scene import ENGINE, SWARM, AlertScene
+from tests.helpers.paths import ROOT
 
 SHOP = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
 
@@ -247,3 +248,10 @@ def test_podmans_failed_pull_is_reported() -> None:
     scene.happen(EventKind.OTHER, image, action="pull-error", why="manifest unknown")
     scene.happen(EventKind.OTHER, image, action="prune")
     assert scene.said == ["firing image-pull-failed: the image cannot be pulled: manifest unknown"]
+
+
+def test_the_document_lists_every_rule_as_it_is() -> None:
+    text = (ROOT / "docs/alerts.md").read_text()
+    for rule in load_rules():
+        hold = f"{int(rule.hold.total_seconds())} s" if rule.hold else ""
+        assert f"| `{rule.name}` | {rule.severity} | {rule.summary} | {hold} |" in text
