@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 _HOST = "on the engine's own host"
 _NO_TERMINAL = "Chat has no terminal"
-_CREATES = "Quarterdeck does not create containers yet"
 _NETWORKS = "Quarterdeck does not change networks yet"
 _VOLUMES = "Quarterdeck does not change volumes yet"
 _SERVICES = "Quarterdeck does not change this of a service yet"
@@ -29,8 +28,6 @@ _FILES = "Quarterdeck is no shell on the host"
 
 # By the name of the command: why it is missing, and what helps, as one imperative sentence.
 MISSING: Mapping[str, tuple[str, str]] = {
-    "run": (_CREATES, f"Use docker run or podman run {_HOST}, then: ps, logs, restart."),
-    "create": (_CREATES, f"Use docker create or podman create {_HOST}, then: start NAME."),
     "exec": ("Quarterdeck runs no programs in containers from chat", "Look inside with: logs, top, inspect, stats."),
     "attach": (_NO_TERMINAL, "Follow the output with: logs -f NAME."),
     "commit": (

@@ -50,6 +50,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
 
     kind = "containerd"
     alternatives: ClassVar[Mapping[str, str]] = {
+        "container.create": "containerd leaves that to its clients: nerdctl run, ctr run.",
         "container.logs": "containerd stores no output of containers. Use the program that started the container"
         " (nerdctl logs), or watch the engine that started it too (Docker, CRI).",
         "container.diff": "containerd compares no files. Its clients do: nerdctl diff.",

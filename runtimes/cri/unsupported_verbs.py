@@ -9,6 +9,7 @@ _VOLUMES = "The kubelet mounts volumes; inspect shows the mounts of a container.
 
 ALTERNATIVES = {
     "container.restart": "Stop the container: the kubelet starts a new one.",
+    "container.create": "Only the kubelet creates containers here: use kubectl run.",
     "container.kill": "Stop the container with a timeout of 0: this sends SIGKILL. Use exec to send another signal.",
     "container.pause": "CRI cannot pause containers. Use an engine of kind containerd or oci on the same host.",
     "container.unpause": "CRI cannot resume containers. Use an engine of kind containerd or oci on the same host.",

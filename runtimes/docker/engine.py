@@ -19,10 +19,10 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.compose_services import ServiceVerbs
+from runtimes.docker.create import CreateVerbs
 from runtimes.docker.disk_use import DiskUseVerbs
 from runtimes.docker.events import EventVerbs
 from runtimes.docker.given_image_names import GivenImageNames
-from runtimes.docker.images import ImageVerbs
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
@@ -39,7 +39,7 @@ class Docker(
     InfoVerbs,
     EventVerbs,
     LogVerbs,
-    ImageVerbs,
+    CreateVerbs,
     NetworkVolumeVerbs,
     DiskUseVerbs,
     StatsVerbs,

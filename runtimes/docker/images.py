@@ -33,14 +33,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
-        wanted = image_reference.parse_image_reference(action.image)
-        # Without a tag, older daemons pull every tag of the repository.
-        query = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.tag_or_digest})
-        path = f"/images/create?{query}"
-        return self.jobs.start(
-            action.verb,
-            lambda job: self._transfer(path, action.timeout, job, asked=action.image, name=str(wanted)),
-        )
+        return self.jobs.start(action.verb, lambda job: self._pull(action.image, action.timeout, job))
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
@@ -72,6 +65,12 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _pull(self, image: str, timeout: float, job: Job) -> Outcome:
+        wanted = image_reference.parse_image_reference(image)
+        # Without a tag, older daemons pull every tag of the repository.
+        query = urllib.parse.urlencode({"fromImage": wanted.repository, "tag": wanted.tag_or_digest})
+        return await self._transfer(f"/images/create?{query}", timeout, job, asked=image, name=str(wanted))
 
     async def _transfer(self, path: str, timeout: float, job: Job, *, asked: str, name: str) -> Outcome:
         """Pulls or pushes; `path` says which. `asked`: the image's name as it was written; `name`: its full name."""

@@ -48,6 +48,7 @@ class Oci(lifecycle.LifecycleVerbs):
 
     kind = "oci"
     alternatives: ClassVar[Mapping[str, str]] = {
+        "container.create": "A bundle must be prepared for it: use an engine of kind docker or podman.",
         "container.restart": "An OCI container runs only once. Delete it and run its bundle again.",
         "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
         " journal.",

@@ -27,9 +27,9 @@ from runtimes.docker_like.container_reads import ContainerReads
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 from runtimes.formats import json_decoder
+from runtimes.podman.create import CreateVerbs
 from runtimes.podman.disk_use import DiskUseVerbs
 from runtimes.podman.events import EventVerbs
-from runtimes.podman.images import ImageVerbs
 from runtimes.podman.info import InfoVerbs
 from runtimes.podman.logs import LogVerbs
 from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
@@ -46,7 +46,7 @@ class Podman(
     InfoVerbs,
     EventVerbs,
     LogVerbs,
-    ImageVerbs,
+    CreateVerbs,
     PodVerbs,
     NetworkVolumeVerbs,
     SecretVerbs,

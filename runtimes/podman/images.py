@@ -55,22 +55,20 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
-        wanted = str(image_reference.parse_image_reference(action.image))
+        return self.jobs.start(action.verb, lambda job: self._pull(action.image, action.timeout, job))
 
-        async def work(job: Job) -> Outcome:
-            began = time.monotonic()
-            before = await self._find_image(wanted, LOOK_SECONDS)
-            path = f"/images/pull?{urllib.parse.urlencode({'reference': wanted})}"
-            result = await self._transfer(path, wanted, action.timeout, job)
-            found = await self._get_image(result.id or wanted, LOOK_SECONDS)
-            digest = wanted.partition("@")[2] or found.digest or found.id
-            took = time.monotonic() - began
-            if before.id and before.id == found.id:
-                return Outcome(status=Status.NOOP, detail=pull_push_errors.unchanged_detail(digest), took=took)
-            detail = pull_push_errors.done_detail(action.image, wanted, digest)
-            return Outcome(status=Status.DONE, detail=detail, took=took)
-
-        return self.jobs.start(action.verb, work)
+    async def _pull(self, image: str, timeout: float, job: Job) -> Outcome:
+        began, wanted = time.monotonic(), str(image_reference.parse_image_reference(image))
+        before = await self._find_image(wanted, LOOK_SECONDS)
+        path = f"/images/pull?{urllib.parse.urlencode({'reference': wanted})}"
+        result = await self._transfer(path, wanted, timeout, job)
+        found = await self._get_image(result.id or wanted, LOOK_SECONDS)
+        digest = wanted.partition("@")[2] or found.digest or found.id
+        took = time.monotonic() - began
+        if before.id and before.id == found.id:
+            return Outcome(status=Status.NOOP, detail=pull_push_errors.unchanged_detail(digest), took=took)
+        detail = pull_push_errors.done_detail(image, wanted, digest)
+        return Outcome(status=Status.DONE, detail=detail, took=took)
 
     @does(images.PushImage)
     async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:

@@ -56,9 +56,8 @@ class Swarm(SecretAndConfigVerbs):
     """Runs actions on one Swarm. `engine_id` is the Swarm's own id."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
-        "container.list": NODES_OWN,
+        **dict.fromkeys(("container.list", "container.create", "container.restart"), NODES_OWN),
         "container.logs": "It can read the logs of all tasks of a service together: service.logs.",
-        "container.restart": NODES_OWN,
         "container.stop": "It can scale the service to fewer replicas: service.scale.",
         "stats.read": NODES_OWN,
     }

@@ -28,7 +28,7 @@ from runtimes.compose import services
 from runtimes.formats import status_text
 from tests.fake_engine import services as fake_engine_services
 from tests.fake_engine.core import RING
-from tests.fake_engine.images import Images
+from tests.fake_engine.creation import Creation
 from tests.fake_engine.inside import Inside
 from tests.fake_engine.networks_and_volumes import NetworksAndVolumes
 from tests.fake_engine.pods import Pods
@@ -36,7 +36,7 @@ from tests.fake_engine.swarm import Cluster
 from tests.fake_engine.units import Units
 
 
-class FakeRuntime(Images, Pods, Cluster, Units, NetworksAndVolumes, Inside):
+class FakeRuntime(Creation, Pods, Cluster, Units, NetworksAndVolumes, Inside):
     """All its parts, and what is done to containers and services."""
 
     alternatives: ClassVar[Mapping[str, str]] = {

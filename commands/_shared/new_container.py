@@ -1,0 +1,202 @@
+"""Plans `run` and `create`: turns the words of a line into one request for a new container.
+
+The words mean what they mean for `docker run`. What only a terminal or a client's own machine could give is refused
+with what to write instead: a relative path, a variable without a value. Names of other containers are looked up, so
+that only containers that the requester may list can be linked or joined.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from commands.spec import ENGINE, HOST, Arg, ArgType, Context
+from core import errors
+from core.model import image_names
+from core.model.actions import Action
+from core.model.create_container import PULL_POLICIES, CreateContainer, Link
+from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model.refs import EngineRef, Kind, Ref
+from core.ports import Query
+from core.text import command_line
+
+DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
+_CONTAINER = "container:"
+_KINDS = ("pid", "ipc", "uts", "userns", "cgroupns")
+_SIZE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?(?:[bkmgt]b?)?", re.IGNORECASE)
+_CPUS = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,3})?")
+
+ARGS = (
+    Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
+    Arg(name="command", remainder=True, help="the program and its arguments, instead of the image's own"),
+    Arg(name="--name", help="name of the container (default: the engine chooses one)"),
+    Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
+    Arg(name="--env", short="e", many=True, placeholder="NAME=VALUE", help="set an environment variable"),
+    Arg(
+        name="--volume",
+        short="v",
+        many=True,
+        placeholder="[SOURCE:]PATH[:ro]",
+        help="mount a volume; a path of the host needs host.reach",
+    ),
+    Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
+    Arg(name="--network", hidden_names=("--net",), help="connect it to this network; none: to no network"),
+    Arg(name="--link", many=True, placeholder="NAME[:ALIAS]", help="find another container by a name (Docker only)"),
+    Arg(name="--restart", placeholder="POLICY", help="no, always, unless-stopped or on-failure[:TIMES]"),
+    Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m"),
+    Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5"),
+    Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
+    Arg(name="--workdir", short="w", placeholder="PATH", help="directory that the program starts in"),
+    Arg(name="--entrypoint", placeholder="PROGRAM", help="the program, instead of the image's entrypoint"),
+    Arg(name="--health-cmd", placeholder="COMMAND", help="command line of the health check"),
+    Arg(name="--rm", type=ArgType.FLAG, help="remove the container when it ends"),
+    Arg(name="--pull", choices=PULL_POLICIES, default="missing", help="when to pull the image"),
+    Arg(name="--privileged", type=ArgType.FLAG, help="give it all rights on the host; needs host.reach"),
+    Arg(name="--cap-add", many=True, placeholder="CAPABILITY", help="add a capability; needs host.reach"),
+    Arg(name="--device", many=True, placeholder="PATH", help="use a device of the host; needs host.reach"),
+    Arg(name="--security-opt", many=True, placeholder="OPTION", help="change its security; needs host.reach"),
+    Arg(name="--volumes-from", many=True, placeholder="NAME", help="mount another one's volumes; needs host.reach"),
+    *(
+        Arg(name=f"--{kind}", placeholder="host|container:NAME", help=f"share the {kind} namespace; needs host.reach")
+        for kind in _KINDS
+    ),
+    Arg(
+        name="--timeout",
+        type=ArgType.SECONDS,
+        default=DEFAULT_TIMEOUT_SECONDS,
+        maximum=MAX_TIMEOUT_SECONDS,
+        help="time limit of the pull",
+    ),
+    HOST,
+    ENGINE,
+)
+
+
+async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any]]:
+    """Returns the one action. Raises BadUsage, and the errors of the names that are looked up."""
+    args = context.args
+    engine = _engine(context)
+    network, namespaces = await _network(context, engine)
+    for kind in _KINDS:
+        if value := args[kind]:
+            namespaces.append(await _namespace(context, engine, kind, value))
+    links = [await _link(context, engine, text) for text in args["link"]]
+    access = HostAccess(
+        mounts=tuple(map(_mount, args["volume"])),
+        namespaces=tuple(namespaces),
+        volumes_from=tuple([await _container(context, engine, name) for name in args["volumes_from"]]),
+        devices=args["device"],
+        capabilities=args["cap_add"],
+        security_options=args["security_opt"],
+        privileged=args["privileged"],
+    )
+    if args["rm"] and args["restart"] not in (None, "no"):
+        raise errors.BadUsage("--rm and --restart contradict each other.", hint="Leave one of them out.")
+    return [
+        CreateContainer(
+            engine=engine,
+            image=image_names.with_default_tag(args["image"]),
+            name=args["name"] or "",
+            command=args["command"],
+            entrypoint=(args["entrypoint"],) if args["entrypoint"] else (),
+            environment=tuple(_pair("--env", text) for text in args["env"]),
+            labels=tuple(_pair("--label", text, value_required=False) for text in args["label"]),
+            ports=args["publish"],
+            network=network,
+            links=tuple(links),
+            restart=args["restart"] or "",
+            memory=_matching(_SIZE, "--memory", args["memory"], "a size such as 512m or 2g"),
+            cpus=float(_matching(_CPUS, "--cpus", args["cpus"], "a number such as 0.5 or 2") or 0),
+            user=args["user"] or "",
+            workdir=args["workdir"] or "",
+            health=args["health_cmd"] or "",
+            remove=args["rm"],
+            pull=args["pull"],
+            access=access,
+            start=start,
+            timeout=args["timeout"],
+        )
+    ]
+
+
+def _engine(context: Context) -> EngineRef:
+    args = context.args
+    wanted = Query(engine=args["engine"] or "", host=args["host"] or "", verb=CreateContainer.verb)
+    found = context.find.engines(wanted)
+    if len(found) > 1:
+        shown = ", ".join(map(str, found[:8])) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+        raise errors.BadUsage(
+            f"{len(found)} engines can create containers: {shown}.", hint=f"Choose one, such as: --engine {found[0]}"
+        )
+    return found[0]
+
+
+async def _network(context: Context, engine: EngineRef) -> tuple[str, list[Namespace]]:
+    """Returns the name of the network, or the namespace that is shared instead of one."""
+    name = context.args["network"] or ""
+    if name == "host" or name.startswith(_CONTAINER):
+        return "", [await _namespace(context, engine, "network", name)]
+    if ":" in name:
+        raise errors.BadUsage(
+            f"--network cannot be “{command_line.abbreviate(name)}”.",
+            hint="Write the name of a network, none, host or container:NAME.",
+        )
+    return name, []
+
+
+async def _namespace(context: Context, engine: EngineRef, kind: str, value: str) -> Namespace:
+    if value == "host":
+        return Namespace(kind=kind)
+    name = value.removeprefix(_CONTAINER)
+    if name == value or not name or kind in ("uts", "userns", "cgroupns"):
+        hint = "Write host." if kind in ("uts", "userns", "cgroupns") else "Write host or container:NAME."
+        raise errors.BadUsage(f"--{kind} cannot be “{command_line.abbreviate(value)}”.", hint=hint)
+    return Namespace(kind=kind, container=await _container(context, engine, name))
+
+
+async def _link(context: Context, engine: EngineRef, text: str) -> Link:
+    name, _, alias = text.partition(":")
+    return Link(target=await _container(context, engine, name), alias=alias or name)
+
+
+async def _container(context: Context, engine: EngineRef, name: str) -> Ref:
+    """Returns one container of this engine. Raises NotFound and Ambiguous."""
+    found = await context.find.find(Query(names=(name,), engine=str(engine), kind=Kind.CONTAINER))
+    if len(found) != 1:
+        raise errors.Ambiguous(name, [ref.name for ref in found])
+    return found[0]
+
+
+def _mount(text: str) -> MountPoint:
+    """`PATH`, `SOURCE:PATH` or `SOURCE:PATH:ro`."""
+    parts = text.split(":")
+    options = parts[2].split(",") if len(parts) == 3 else []
+    source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
+    if len(parts) > 3 or not target.startswith("/") or not set(options) <= {"ro", "rw", "z", "Z"}:
+        raise errors.BadUsage(
+            f"--volume cannot be “{command_line.abbreviate(text)}”.",
+            hint="Write VOLUME:/PATH or /HOST/PATH:/PATH, with :ro at the end to forbid writing.",
+        )
+    if source.startswith((".", "~")) or (len(parts) > 1 and not source) or ("/" in source and source[0] != "/"):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(source)}” is not an absolute path or the name of a volume.",
+            hint="Write the whole path on the engine's host, or the name of a volume.",
+        )
+    return MountPoint(target=target, source=source, read_only="ro" in options)
+
+
+def _pair(option: str, text: str, *, value_required: bool = True) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or (value_required and not equals):
+        raise errors.BadUsage(
+            f"{option} {command_line.abbreviate(name or text)} has no value.",
+            hint=f"Write {option} {name or 'NAME'}=VALUE. Quarterdeck's own variables are never passed on.",
+        )
+    return name, value
+
+
+def _matching(pattern: re.Pattern[str], option: str, text: str | None, what: str) -> str:
+    if text and not pattern.fullmatch(text):
+        raise errors.BadUsage(f"{option} cannot be “{command_line.abbreviate(text)}”.", hint=f"Write {what}.")
+    return text or ""
