@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from core import errors
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror
 
+log = structlog.get_logger(__name__)
 MAX_CONCURRENT = 8
 
 
@@ -47,6 +50,11 @@ async def ask_each(
                 return f"{mirror.ref} did not answer within {seconds:.0f} s."
             except errors.QuarterdeckError as error:
                 return error.full_message()
+            except Exception as error:  # a bug with one engine must not stop the others
+                log.exception(
+                    "An engine could not be read, because of an error in Quarterdeck.", engine=str(mirror.ref)
+                )
+                return f"{mirror.ref}: internal error: {type(error).__name__}."
         return ""
 
     results = await asyncio.gather(*map(one, mirrors))

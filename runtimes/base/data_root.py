@@ -25,7 +25,7 @@ def read(root: DataRoot, host: str) -> Filesystem | None:
         if not _is_local(root, host):
             return None
         found = os.statvfs(root.path)
-    except OSError:
+    except (OSError, ValueError):  # a path with a null byte
         return None
     return Filesystem(size=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)
 

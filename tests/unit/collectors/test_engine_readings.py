@@ -64,6 +64,18 @@ async def test_an_engine_that_fails_is_a_fault_and_the_others_are_counted() -> N
     assert (await ResourceCounter(lambda: mirrors).run()).asked == 1, "a failure is tried again in the next round"
 
 
+async def test_a_bug_with_one_engine_does_not_stop_the_others(monkeypatch: Any) -> None:
+    broken, fine = Mirror(FakeRuntime("h1")), Mirror(FakeRuntime("h2"))
+
+    async def bug(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(broken, "run", bug)
+    done = await ResourceCounter(lambda: [broken, fine]).run()
+    assert done.faults == ("fake/h1: internal error: ZeroDivisionError.",)
+    assert fine.resources.counts is not None
+
+
 async def test_units_are_read_and_are_gone_where_there_is_no_systemd(monkeypatch: Any) -> None:
     engine = FakeRuntime("h1", kind="podman")
     mirror = Mirror(engine, now=lambda: 1000.0)
@@ -102,7 +114,7 @@ def test_the_file_system_of_a_local_folder_is_read(door: str, tmp_path: Path) ->
     assert found is not None and 0 < found.free <= found.size
 
 
-@pytest.mark.parametrize("path", ["", "relative", "/nowhere/at/all"])
+@pytest.mark.parametrize("path", ["", "relative", "/nowhere/at/all", "/tmp/\0", "/" + 5000 * "x", "/\udcff"])
 def test_a_path_that_is_none_has_no_file_system(door: str, path: str) -> None:
     assert data_root.read(DataRoot(path=path, socket=door), socket.gethostname()) is None
 

@@ -14,7 +14,7 @@ from core import metrics
 from core.store.client import Store
 from tests.daemons.valkey import Valkey
 
-LEASE = 1.0
+LEASE = 2.0
 
 
 async def until(true: Callable[[], object]) -> None:
