@@ -28,6 +28,8 @@ __all__ = ["Endpoint", "HttpClient", "Response", "Stream"]
 
 T = TypeVar("T")
 MAX_BODY = 32 << 20  # bytes; a list of 10,000 containers
+MAX_UNREAD = 8 << 20  # bytes of a stream that must not be paused
+MAX_UNREAD_PAUSED = 1 << 20  # bytes of another stream; sixteen logs may be read at once
 REPEATABLE = frozenset({"GET", "HEAD"})
 PING = encode_request("GET", "/_ping", None, None)
 
@@ -112,7 +114,7 @@ class HttpClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         deadline: float,
-        max_buffer: int = 8 << 20,
+        max_buffer: int | None = None,
         pause: bool = False,
         head: bool = True,
     ) -> Stream:
@@ -121,9 +123,11 @@ class HttpClient:
         only).
 
         More than `max_buffer` unread bytes end the stream as overflowed or, with `pause`, stop the reading until the
-        consumer has caught up (right for a log, wrong for events). The caller closes the stream. Raises the errors of
-        `request`.
+        consumer has caught up (right for a log, wrong for events). By default that is MAX_UNREAD or, with `pause`,
+        MAX_UNREAD_PAUSED. The caller closes the stream. Raises the errors of `request`.
         """
+        if max_buffer is None:
+            max_buffer = MAX_UNREAD_PAUSED if pause else MAX_UNREAD
         payload = encode_request(method, target, body, headers)
         connection: HttpConnection | None = None
         try:
