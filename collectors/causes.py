@@ -90,11 +90,9 @@ def explain(end: EndEvidence) -> Cause:
 
 def exit_code(end: EndEvidence) -> int | None:
     """Returns the exit code: of the inspection, if it is about this end, otherwise of the event."""
-    container = end.container
-    if container is not None and container.state == "exited" and container.exit_code is not None:
-        finished = container.finished_at
-        if finished is not None and abs(finished - end.died.at_ns / SECOND) < 1:
-            return container.exit_code
+    container = _inspected_end(end)
+    if container is not None and container.exit_code is not None:
+        return container.exit_code
     text = end.died.attrs.get("exit_code", "")
     return int(text) if text else None
 
@@ -109,6 +107,14 @@ def is_certain(end: EndEvidence) -> bool:
         return False
     number = (code or 0) - SIGNAL_BASE
     return number < 1 or number in FAULT_SIGNALS or _is_out_of_memory(end, code)
+
+
+def _inspected_end(end: EndEvidence) -> Container | None:
+    """Returns the inspection of the container, if it is about this end."""
+    container = end.container
+    if container is None or container.state != "exited" or container.finished_at is None:
+        return None
+    return container if abs(container.finished_at - end.died.at_ns / SECOND) < 1 else None
 
 
 def _is_requested(end: EndEvidence, code: int | None) -> bool:
@@ -131,7 +137,12 @@ def _is_requested(end: EndEvidence, code: int | None) -> bool:
 
 def _podman_stopped(end: EndEvidence) -> bool:
     """Whether `podman stop` ended the container. Podman 4 sends no `stop` event for it. But then both the command and
-    the container's monitor clean up; after any other end, only the monitor does, or the removal if there is `--rm`."""
+    the container's monitor clean up; after any other end, only the monitor does, or the removal if there is `--rm`.
+    Podman 5 sends the event only sometimes, but its inspection says so; it says the same after any `podman kill`, even
+    with a SIGHUP."""
+    inspected = _inspected_end(end)
+    if inspected is not None and inspected.stopped_by_client and not _has(end, _KILLED):
+        return True
     cleanups = sum(event.action == "cleanup" and event.at_ns >= end.died.at_ns for event in end.run)
     removed = any(
         event.kind is EventKind.REMOVED and 0 <= event.at_ns - end.died.at_ns < STOP_WINDOW_NS for event in end.run

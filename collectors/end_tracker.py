@@ -24,8 +24,9 @@ from runtimes.inventory.own_calls import OwnCall, OwnCalls
 
 SETTLE_NS = 2 * SECOND
 REQUEST_SETTLE_NS = 12 * SECOND
-# The event stream of an engine that stops is cut right after its last container has ended.
-ENGINE_STOP_WINDOW_NS = 3 * SECOND
+# The event stream of an engine that stops is cut after its last container has ended: at once by Docker 20.10, after six
+# seconds by Docker 26, which waits five seconds for its clients.
+ENGINE_STOP_WINDOW_NS = 8 * SECOND
 # The new container is created before the old one is stopped (compose, Swarm), or soon after its end.
 REPLACED_BEFORE_NS, REPLACED_AFTER_NS = 120 * SECOND, 15 * SECOND
 MAX_CONTAINERS = 4096

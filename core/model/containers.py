@@ -71,6 +71,8 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     exit_code: int | None = None
     restarts: int | None = None
     oom_killed: bool | None = None
+    stopped_by_client: bool = False
+    """Whether the engine says that a client stopped its last run (Podman 5)."""
     auto_remove: bool | None = False
     """Whether the engine removes it when it ends (--rm). None: only an inspection shows it, and there was none."""
     own_id: str = ""

@@ -23,6 +23,7 @@ class State(msgspec.Struct, gc=False):
     started: str = msgspec.field(name="StartedAt", default="")
     finished: str = msgspec.field(name="FinishedAt", default="")
     health: HealthState | None = msgspec.field(name="Health", default=None)
+    stopped_by_user: bool = msgspec.field(name="StoppedByUser", default=False)  # Podman 5
 
 
 class Config(msgspec.Struct):

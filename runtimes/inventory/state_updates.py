@@ -49,6 +49,7 @@ def apply_event(row: Container, event: Event) -> Container:
             started_at=event.at_ns / 1e9,
             exit_code=None,
             oom_killed=False,
+            stopped_by_client=False,
             health="starting" if row.health else "",
         )
     elif kind is _DIED:
@@ -101,6 +102,7 @@ def keep_newer_state(stored: Container, row: Container) -> Container:
         exit_code=stored.exit_code,
         restarts=stored.restarts if row.restarts is None else row.restarts,
         oom_killed=stored.oom_killed,
+        stopped_by_client=stored.stopped_by_client,
         auto_remove=stored.auto_remove if row.auto_remove is None else row.auto_remove,
     )
 
@@ -115,6 +117,7 @@ def keep_inspected_details(stored: Container, row: Container) -> Container:
         exit_code=stored.exit_code if row.exit_code is None and same else row.exit_code,
         restarts=stored.restarts,
         oom_killed=stored.oom_killed if same else None,
+        stopped_by_client=same and stored.stopped_by_client,
         auto_remove=stored.auto_remove if row.auto_remove is None else row.auto_remove,
     )
 
@@ -142,5 +145,6 @@ def apply_inspection(row: Container, found: Container) -> Container:
         exit_code=found.exit_code,
         restarts=found.restarts,
         oom_killed=found.oom_killed,
+        stopped_by_client=found.stopped_by_client,
         auto_remove=found.auto_remove,
     )

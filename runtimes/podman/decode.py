@@ -226,6 +226,7 @@ class Decoder:
             exit_code=row.state.exit_code if ended else None,
             restarts=row.restarts,
             oom_killed=row.state.oom_killed,
+            stopped_by_client=ended and row.state.stopped_by_user,
             auto_remove=row.host.auto_remove if row.host else None,
         )
 

@@ -97,7 +97,10 @@ def test_each_recorded_end_has_its_cause(recorded: dict[str, Any]) -> None:
 
 def test_the_table_covers_every_class_of_engine_and_every_cause() -> None:
     engines = Counter(row["engine"] for row in TABLE)
-    assert set(engines) == {"docker-20.10", "podman-4.3", "containerd-1.6", "containerd-1.6-cri", "runc-1.1"}
+    assert set(engines) == {
+        "docker-20.10", "docker-26.1", "podman-4.3", "podman-5.4", "containerd-1.6", "containerd-1.6-cri",
+        "containerd-1.7", "containerd-1.7-cri", "runc-1.1",
+    }  # fmt: skip
     assert len(TABLE) >= 40
     assert {cause for row in TABLE for cause in row["expect"]} == {str(kind) for kind in CauseKind}
 
