@@ -66,13 +66,14 @@ class Client:
     """One program. `commands`: its own names, as ours. `engine`: the kind of the engines that it knows, to which a
     command with `--engine` is limited; empty for all. `globals`: its options before the command, each with a sentence
     that says what to write instead. `namespace`: its option for a containerd namespace. `ignored`: options that change
-    nothing here."""
+    nothing here. `transports`: what may stand before an image's name."""
 
     commands: Mapping[str, str] = field(default_factory=dict)
     engine: str = ""
     globals: Mapping[str, str] = field(default_factory=dict)
     namespace: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
+    transports: tuple[str, ...] = ()
 
 
 _ADDRESS = "Quarterdeck knows its engines by name: add --engine NAME or --host NAME after the command."
@@ -179,7 +180,10 @@ CLIENTS: Mapping[str, Client] = {
     ),
     "runc": Client(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
     "crun": Client(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
-    "skopeo": Client(commands={"inspect": "image inspect", "copy": "skopeo copy"}),
+    "skopeo": Client(
+        commands={"inspect": "image inspect", "copy": "skopeo copy"},
+        transports=("docker://", "containers-storage:", "docker-daemon:"),
+    ),
     "systemctl": Client(commands=_SYSTEMCTL, ignored=_NO_PAGER),
     "loginctl": Client(commands={"enable-linger": "linger", "show-user": "linger", "disable-linger": "linger"}),
 }

@@ -39,7 +39,8 @@ def translate(words: Sequence[str], catalogue: Catalogue, *, limited: bool = Tru
         return _own_name(left, {}, catalogue)
     left = _without_comment(left[1:])
     left, namespace = _without_globals(name, client, left)
-    left = _own_name([word for word in left if word not in client.ignored], client.commands, catalogue)
+    left = [_without_transport(client, word) for word in left if word not in client.ignored]
+    left = _own_name(left, client.commands, catalogue)
     return _limited(left, client, namespace, catalogue) if limited else left
 
 
@@ -125,6 +126,11 @@ def _missing(name: str, why: str, instead: str) -> errors.UnknownCommand:
 def _without_comment(words: list[str]) -> list[str]:
     """Removes a remark after the command, such as `// opens a shell`."""
     return words[: next((at for at, word in enumerate(words) if at and word in _COMMENTS), len(words))]
+
+
+def _without_transport(client: Client, word: str) -> str:
+    found = next((start for start in client.transports if word.startswith(start)), "")
+    return word.removeprefix(found)
 
 
 def _without_globals(name: str, client: Client, words: list[str]) -> tuple[list[str], str]:

@@ -81,6 +81,7 @@ def refusal(line):
         ("runc resume web", "unpause --engine oci web"),
         ("systemctl --user restart web.service", "unit restart web.service"),
         ("systemctl status", "units"),
+        ("skopeo inspect docker://docker.io/library/busybox:1", "image inspect docker.io/library/busybox:1"),
         ("docker service ps shop_web", "service ps shop_web"),
         ("docker service logs -f shop_web", "service logs -f shop_web"),
         ("docker service inspect --pretty shop_web", "service inspect --pretty shop_web"),
