@@ -91,7 +91,9 @@ class FakeRuntime(Creation, Pods, Cluster, Units, NetworksAndVolumes, Inside):
             "Config": {"Image": row.image, "Labels": row.labels},
             "HostConfig": self.host_configs.get(row.ref.id, {}),
         }
-        return Document(ref=row.ref, data=data, summary={"State": row.state, "Image": row.image})
+        labels = "\n".join(f"{key}={value}" for key, value in row.labels.items())
+        summary = {"State": row.state, "Image": row.image, **({"Labels": labels} if labels else {})}
+        return Document(ref=row.ref, data=data, summary=summary)
 
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:

@@ -56,6 +56,14 @@ async def test_a_part_of_quarterdeck_is_for_admins(valkey, engine, line):
         assert (await deck.say(line)).ending is Ending.OK
 
 
+async def test_secrets_in_a_summary_are_hidden(valkey, engine):
+    engine.add("api", labels={"app": "shop", "db.password": "hunter2", "url": "https://u:hunter3@example.com"})
+    async with Deck(valkey.url, [engine], policy=POLICY) as deck:
+        text = plain_text.render(await deck.say("inspect api", ANN))
+    assert "app=shop" in text and "db.password=" in text
+    assert "hunter" not in text
+
+
 async def test_secrets_in_command_lines_are_hidden(valkey, engine):
     (key,) = [key for key, row in engine.containers.items() if row.ref.name == "web"]
     row = engine.containers[key]
