@@ -1,16 +1,18 @@
 """Reads docker contexts: the named engine addresses that `docker context create` has written to files.
 
-A context contains the address of its engine and the TLS certificates for it. This module only reads files and contacts
-no engine. It does not use the `docker` package, which would add 29 MB; the format of the files is stable.
+A context contains the address of its engine and the TLS certificates for it. This module contacts no engine. It opens
+the files itself, because somebody else may have written them: `docker.context` would follow a link, wait for a pipe,
+and without a config.json read from the working directory. `docker.context` then says what they mean. It is loaded only
+if a context is used.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -35,14 +37,9 @@ class Context:
     tls: Tls | None = None
 
 
-class _Endpoint(msgspec.Struct):
-    host: str = msgspec.field(name="Host", default="")
-    skips_verification: bool = msgspec.field(name="SkipTLSVerify", default=False)
-
-
 class _Meta(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
-    endpoints: dict[str, _Endpoint] = msgspec.field(name="Endpoints", default_factory=dict)
+    endpoints: dict[str, dict[str, Any]] = msgspec.field(name="Endpoints", default_factory=dict)
 
 
 class _Config(msgspec.Struct):
@@ -81,8 +78,13 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
         raise errors.BadUsage(
             "There is no home directory to find docker contexts in.", hint="Set HOME or DOCKER_CONFIG."
         )
-    # Docker names a context's folder after the digest of its name, so a name cannot lead to another folder.
-    key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    from docker import context as docker_context  # noqa: PLC0415 (it loads the whole package)
+
+    try:
+        # Docker names a context's folder after the digest of its name, so a name cannot lead to another folder.
+        key = docker_context.config.get_context_id(name)
+    except UnicodeEncodeError:  # docker writes no such name
+        raise _unknown(name, folder) from None
     file = folder / "contexts/meta" / key / "meta.json"
     try:
         meta = msgspec.json.decode(_read(file), type=_Meta)
@@ -98,20 +100,22 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
             f"The docker context “{name}” cannot be decoded: {file} does not have the format that docker writes.",
             hint=f"Create it again: docker context rm {name}, then docker context create.",
         ) from error
-    endpoint = meta.endpoints.get("docker")
-    if endpoint is None or not endpoint.host:
+    # An empty address would become that of the local engine.
+    if not meta.endpoints.get("docker", {}).get("Host"):
         raise errors.BadUsage(
             f"The docker context “{name}” has no address of an engine.",
             hint=f"Set the address: docker context update {name} --docker host=unix:///var/run/docker.sock",
         )
-    if endpoint.skips_verification:
+    found = docker_context.Context(name, endpoints=meta.endpoints, tls=True)
+    host = str(found.Host)
+    if found.endpoints["docker"]["SkipTLSVerify"]:
         raise errors.BadUsage(
             f"The docker context “{name}” turns off the TLS verification of the engine, which is not supported.",
-            hint=f"Add the engine's CA: docker context update {name} --docker host={endpoint.host},ca=/PATH/ca.pem",
+            hint=f"Add the engine's CA: docker context update {name} --docker host={host},ca=/PATH/ca.pem",
         )
     tls = _certificates(folder / "contexts/tls" / key / "docker")
     source = f"The address in the docker context “{name}”"
-    url = host_address.complete_address(endpoint.host, source=source, tls=tls is not None)
+    url = host_address.complete_address(host, source=source, tls=tls is not None)
     return Context(name=name, url=url, tls=tls)
 
 

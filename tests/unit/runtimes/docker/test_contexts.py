@@ -101,6 +101,22 @@ def test_a_context_that_is_of_no_use_says_why(home: Home) -> None:
     assert contexts.names(home.docker) == ["k8s", "open", "pipe"]
 
 
+def test_what_a_file_leaves_out_is_the_safe_choice(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = home.context("plain", "tcp://host7:2376")
+    file.write_text('{"Name": "plain", "Endpoints": {"docker": {"Host": "tcp://host7:2376"}}}')
+    assert contexts.load("plain", home.environ).url == "tcp://host7:2376", "the engine is verified"
+    # Without an address it is not the local engine.
+    for endpoints in ('{"docker": {}}', '{"docker": {"Host": ""}}', "{}"):
+        file.write_text(f'{{"Name": "plain", "Endpoints": {endpoints}}}')
+        assert "has no address of an engine" in sentence("plain", home.environ)
+    # The working directory is not a place of docker's files, also without a config.json.
+    monkeypatch.chdir(home.docker)
+    with pytest.raises(errors.NotFound):
+        contexts.load("plain", {"HOME": str(home.root / "elsewhere")})
+    with pytest.raises(errors.NotFound):
+        contexts.load("\udce4", home.environ)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.text())
 def test_no_name_of_a_context_leads_out_of_dockers_folder(home: Home, name: str) -> None:
@@ -187,7 +203,7 @@ def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
         "from runtimes import engine_discovery, engine_registry\n"
         "for address in engine_discovery.discover(): engine_registry.open_engine(address)\n"
         "print([name for name in ('transport.tls', 'transport.ssh', 'transport.ssh_errors', 'docker.contexts')"
-        " if f'runtimes.{name}' in sys.modules])\n"
+        " if f'runtimes.{name}' in sys.modules], 'docker' in sys.modules)\n"
     )
     environ = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
     done = subprocess.run(
@@ -197,7 +213,7 @@ def test_a_local_socket_loads_nothing_for_other_hosts(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == "[] False\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to somebody else")
