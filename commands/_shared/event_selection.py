@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence, Set
 
-from core.model.events import Event
+from core.model.events import Event, EventKind
 from core.model.refs import Kind, Ref
 from core.name_matching import match, selection
 
@@ -14,12 +14,19 @@ Names = Iterable[tuple[str, tuple[Ref, ...]]]
 
 
 def select(names: Names, events: Sequence[Event]) -> Sequence[Event]:
-    """Returns the events of the resources that the names select, in the order given; all events without a name."""
+    """Returns the events of the resources that the names select, in the order given; all events without a name. Gaps
+    in the events of their engines are selected too, because other events may be missing in them."""
     typed = list(dict.fromkeys(names))
     if not typed:
         return events
     selected = _selected_subjects(typed, {ref for event in events for ref in _subjects(event)})
-    return [event for event in events if not selected.isdisjoint(_subjects(event))]
+    engines = {ref.engine for ref in selected} | {ref.engine for _, existing in typed for ref in existing}
+    return [
+        event
+        for event in events
+        if not selected.isdisjoint(_subjects(event))
+        or (event.kind is EventKind.GAP and event.subject.engine in engines)
+    ]
 
 
 def _subjects(event: Event) -> Sequence[Ref]:

@@ -111,7 +111,10 @@ def detail(event: Event) -> str:
     if event.kind is EventKind.DIED and "cause_text" in attrs:
         return attrs["cause_text"] + (f" ({attrs['cause_by']})" if "cause_by" in attrs else "")
     if event.kind is EventKind.GAP:
-        gap = gaps.from_event(event)
+        try:
+            gap = gaps.from_event(event)
+        except ValueError:  # a newer version of Quarterdeck stored it
+            return "some time without events"
         return f"{formatting.span(gap.seconds)} without events: {gap.text}"
     parts = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):

@@ -60,7 +60,7 @@ class StoredEvents:
             task = asyncio.get_running_loop().create_task(self._find(action, batch), name="read the event history")
             batch.task = task
         key = engine_key(engine_id)
-        batch.engines.add(key)
+        batch.engines[key] = engine
         assert batch.task is not None
         try:
             found = await asyncio.shield(batch.task)
@@ -83,11 +83,14 @@ class StoredEvents:
     async def _find(self, action: ListEvents, batch: _Batch) -> EventsFound:
         await asyncio.sleep(0)  # the lists of the other engines of this command join
         del self._batches[action.asks()]
+        names = tuple(_names(action))
+        if names:  # a gap is an event of the engine, and tells that events of the resource may be missing
+            names += tuple(EventName(text=str(engine)) for engine in batch.engines.values())
         wanted = EventsWanted(
             engines=frozenset(batch.engines),
             since_us=action.since_ns // 1000,
             until_us=action.until_ns // 1000,
-            names=tuple(_names(action)),
+            names=names,
             limit=action.limit,
         )
         return await self._store.find_events(wanted, action.matches)
@@ -95,7 +98,9 @@ class StoredEvents:
 
 @dataclass(slots=True, kw_only=True)
 class _Batch:
-    engines: set[str] = field(default_factory=set)
+    """The engines by key."""
+
+    engines: dict[str, EngineRef] = field(default_factory=dict)
     task: asyncio.Task[EventsFound] | None = None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bot import plain_text
 from core import errors
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, EventList, Origin
+from core.model.gaps import Gap, GapReason, Recovery
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending
 from tests.unit.commands.conftest import BATCH, HOST7, NOW, WEB, WEB2
@@ -149,6 +151,25 @@ async def test_no_time_is_refused_with_those_that_are(world, since):
     with pytest.raises(errors.BadUsage, match="--since cannot be") as raised:
         await world.plan(f"events --since={since}")
     assert "14:05" in raised.value.hint
+
+
+async def test_a_gap_of_the_engine_is_shown_with_the_events_of_a_name(world):
+    gap = Gap(
+        engine=HOST7,
+        engine_id="e1",
+        from_ns=NOW_NS - 90 * SECOND,
+        until_ns=NOW_NS - 60 * SECOND,
+        reason=GapReason.STREAM_LOST,
+        recovery=Recovery.RESYNCED,
+    ).to_event()
+    started = event(50, EventKind.STARTED, "start", image="nginx")
+    for line in ("events", "events web", "events --type engine --type container"):
+        (blind, *_) = lines(await say(world, line, gap, started))
+        assert blind[0] == "gap" and blind[1] == "docker/host7" and "30 s without events" in blind[2]
+    other = msgspec.structs.replace(gap, attrs=gap.attrs | {"reason": "unheard_of"})
+    assert lines(await say(world, "events", other)) == [("gap", "docker/host7", "some time without events")]
+    assert len(lines(await say(world, "events nosuch", gap, started))) == 0
+    assert [row[0] for row in lines(await say(world, "events --type container", gap, started))] == ["started"]
 
 
 async def test_an_answer_says_what_is_missing(world):
