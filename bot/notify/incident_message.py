@@ -76,11 +76,11 @@ def storm_reply(incidents: Sequence[Incident]) -> Reply:
     else:
         headline = f"Resolved: all {len(incidents)} incidents that began at once ({places}{more})"
     rows = [
-        (incident.main.owner, WORDS[incident.state].lower(), incident.main.text, incident.id)
+        (incident.main.owner, incident.main.text, WORDS[incident.state].lower())
         for incident in sorted(incidents, key=lambda each: (each.state is IncidentState.RESOLVED, each.main.owner))
     ]
     left_out = len(rows) - MAX_ROWS
-    table = Table(columns=("WHAT", "STATE", "WHY", "ID"), rows=rows[:MAX_ROWS])
+    table = Table(columns=("WHAT", "WHY", "STATE"), rows=rows[:MAX_ROWS])
     blocks: list[Block] = [
         Text(text=headline, tone=Tone.BAD if open_ones else Tone.GOOD),
         Text(text=f"since {began}"),

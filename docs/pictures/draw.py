@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
 # Picture → golden message, width and height in CSS pixels.
 PICTURES = {
+    "incident": ("incident-firing.data_table", 880, 150),
+    "storm": ("incident-storm.data_table", 390, 560),
     "ps": ("ps-5.data_table", 880, 282),
     "question": ("question.data_table", 880, 150),
     "restart": ("restart-several.data_table", 720, 276),

@@ -15,17 +15,18 @@ from bot.slack import markup, render
 from bot.slack.render import TableFormat
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text, Tone, text_reply
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
-from tests.unit.bot.slack import limits, samples, samples_engines
+from tests.unit.bot.slack import limits, samples, samples_engines, samples_incidents
 
 GOLDEN = GOLDEN_DIR / "slack"
-SAMPLES = {**samples.SAMPLES, **samples_engines.SAMPLES}
+SAMPLES = {**samples.SAMPLES, **samples_engines.SAMPLES, **samples_incidents.SAMPLES}
 # Every sample in the best shape; the lower ones where they differ.
 SHAPES = [(name, TableFormat.DATA_TABLE) for name in SAMPLES]
 SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in (TableFormat.TABLE, TableFormat.PLAIN)]
 
 
 def _head(line: str) -> str:
-    return f"{markup.bold('alice')} · {markup.code(line)}"
+    """Who gave which command; a message about an incident answers none."""
+    return line and f"{markup.bold('alice')} · {markup.code(line)}"
 
 
 @pytest.mark.parametrize(("name", "shape"), SHAPES, ids=[f"{name}.{shape.name.lower()}" for name, shape in SHAPES])

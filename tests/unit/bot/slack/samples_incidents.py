@@ -1,0 +1,71 @@
+"""Messages about incidents, as the reporter really makes them, for the golden messages. They have no command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from bot.notify import incident_message
+from core.model.alerts import Alert, AlertState, Severity
+from core.model.causes import Cause, CauseKind
+from core.model.incidents import Incident, acknowledge, merge_alert
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Reply
+
+SECOND = 1_000_000_000
+START = 1_795_402_800 * SECOND  # 2026-11-23 03:00:00 UTC
+PROD = EngineRef(host="prod-eu-1", kind="docker")
+CRASHED = Cause(kind=CauseKind.CRASHED, text="crashed: it failed (exit code 2)")
+
+
+def alert(name: str, owner: str, rule: str, severity: Severity, text: str, *, at: int = 0, **more: object) -> Alert:
+    subject = Ref(engine=PROD, kind=Kind.CONTAINER, id=name.encode().hex().ljust(64, "0"), name=name)
+    settings = {"state": AlertState.FIRING, "cause": CRASHED, "count": 1, "topic": "end"} | more
+    return Alert(
+        fingerprint=f"{rule} {owner}",
+        rule=rule,
+        severity=severity,
+        subject=subject,
+        owner=owner,
+        since_ns=START,
+        at_ns=START + at * SECOND,
+        text=text,
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def incident(*alerts: Alert) -> Incident:
+    made: Incident | None = None
+    for each in alerts:
+        made = merge_alert(made, each) or made
+    assert made is not None
+    return made
+
+
+LOOP = "crash loop: 5 ends in 10 minutes, the last one crashed: it failed (exit code 2)"
+WEB = alert("shop-web-1", "shop/web", "crash", Severity.MEDIUM, CRASHED.text, at=0)
+WEB_LOOP = alert("shop-web-1", "shop/web", "crash-loop", Severity.HIGH, LOOP, at=95, count=5, team="payments")
+FIRING = incident(WEB, WEB_LOOP)
+OVER = [
+    msgspec.structs.replace(each, state=AlertState.RESOLVED, text="no trouble since", at_ns=START + 900 * SECOND)
+    for each in (WEB, WEB_LOOP)
+]
+RESOLVED = incident(WEB, WEB_LOOP, *OVER)
+HOSTILE = incident(
+    alert("<!channel>", "<!here>/@everyone", "crash", Severity.HIGH, "crashed: <@U1> *bold* `code` \u202e", at=0)
+)
+STORM = [
+    incident(alert(f"shop-{name}-1", f"shop/{name}", "crash", Severity.MEDIUM, CRASHED.text))
+    for name in ("api", "cart", "db", "mail", "search", "web")
+] + [RESOLVED]
+
+SAMPLES: Mapping[str, tuple[str, Reply]] = {
+    "incident-firing": ("", incident_message.incident_reply(FIRING)),
+    "incident-acknowledged": ("", incident_message.incident_reply(acknowledge(FIRING, "slack:T1/U1", "alice"))),
+    "incident-resolved": ("", incident_message.incident_reply(RESOLVED)),
+    "incident-thread": ("", incident_message.crash_card(FIRING)),
+    "incident-thread-end": ("", incident_message.thread_entry(RESOLVED)),
+    "incident-storm": ("", incident_message.storm_reply(STORM)),
+    "incident-hostile": ("", incident_message.incident_reply(HOSTILE)),
+}
