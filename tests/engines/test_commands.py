@@ -70,6 +70,12 @@ LINES = {
     "units": ("units", r"cannot do unit\.list\. .*Podman", "running"),
     "generate systemd": ("generate systemd {name}", r"cannot do unit\.draft", "running"),
     "unit": ("unit restart pod-cart.service", r"There is no unit", "running"),
+    "run": ("run nginx:1.27 --engine docker/prod-1", r"No engine matches", "running"),
+    "create": ("create nginx:1.27 --engine docker/prod-1", r"No engine matches", "running"),
+    "incidents": ("incidents", r"There is no open incident", "running"),
+    "ack": ("ack 3fa92c", r"There is no incident", "running"),
+    "rules": ("rules", r"evaluates no alert rules", "running"),
+    "alerts": ("alerts test", r"evaluates no alert rules", "running"),
     "start": ("start web", r"web was already running", "running"),
     "stop": ("stop web --timeout 30", r"web stopped", "exited"),
     "restart": ("restart web", r"web restarted", "running"),
@@ -91,6 +97,8 @@ LINES = {
 
 # Where there is something to ask first, or one Docker daemon without a network has not got it.
 ENDINGS = {
+    **dict.fromkeys(("generate systemd", "rules", "alerts"), Ending.USAGE),
+    **dict.fromkeys(("run", "create", "ack"), Ending.NOTHING),
     "rm": Ending.ASKED,
     "scale": Ending.ASKED,
     "pull": Ending.FAILED,
