@@ -1,7 +1,8 @@
 """Writes the ratios of a run as a Mermaid chart, which GitHub and other Markdown viewers draw.
 
-There is one bar for each table that has a row of docker-py or prometheus_client: how many times better ours is. A bar
-below 1 means that ours is worse. Bars are cut at MOST, so that the others can be read; their names then say the ratio.
+There is one bar for each table that has a row of docker-py or prometheus_client: how many times better ours is, in the
+best round of each. A bar below 1 means that ours is worse. Bars are cut at MOST, so that the others can be read; their
+names then say the ratio.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.harness import ratio
+from benchmarks.harness import best_ratio
 
 OTHERS = ("docker-py", "prometheus_client")
 MOST = 10.0
@@ -36,6 +37,6 @@ def _bars(tables: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
         ours = table["rows"][table["ours"]]
         for name, values in table["rows"].items():
             if name.startswith(OTHERS) and table["compared"] and len(values) == len(ours):
-                better = ratio(ours, values) if table["more_is_better"] else ratio(values, ours)
+                better = best_ratio(ours, values, more_is_better=table["more_is_better"])
                 title = f"{table['short']}, {name}" if name not in OTHERS else table["short"]
                 yield (f"{title}: {better:.0f}" if better > MOST else title), better
