@@ -60,6 +60,20 @@ _SNMP_COMMUNITY = re.compile(
     r"((?:^|(?<=[\s|\"']))(?:(?:ro|rw|trap)community6?|snmp-server[ \t]community"
     r"|com2sec6?[ \t]\S{1,64}[ \t]\S{1,64})[ \t]{1,4})[^\s\"']{1,128}+"
 )
+# `basic_auth: ["bob", "password"]`, PowerShell's `ConvertTo-SecureString "…"` and `PSCredential("bob", "…")`.
+_PAIR = re.compile(
+    r"(\bbasic_?auth[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\[(][ \t]{0,4}([\"'])[^\"'\n]{1,128}\2[ \t]{0,4},[ \t]{0,4}([\"']))"
+    r"(?:(?!\3)[^\n]){1,512}+",
+    re.IGNORECASE,
+)
+_POWERSHELL = re.compile(
+    r"(\bConvertTo-SecureString[ \t]{1,4}(?:-String[ \t]{1,4})?|\bPSCredential[ \t]{0,4}\([ \t]{0,4}"
+    rf"(?:\"[^\"\n]{{0,128}}\"|'[^'\n]{{0,128}}'),[ \t]{{0,4}})(?![$(•-])\\{{0,7}}(?:{_VALUE})",
+    re.IGNORECASE,
+)
+# What a Secret of Kubernetes holds, in JSON.
+_STRING_DATA = re.compile(r"(?:\\{0,3}\"stringData\\{0,3}\"[ \t]{0,4}:[ \t]{0,4}\{)[^{}\n]{1,8192}+")
+_STRING_VALUE = re.compile(r"(:[ \t]{0,4}\\{0,3}\")(?:[^\"\\\n]|\\[^\"])++(?=\\{0,3}\")")
 _SONAR = re.compile(r"((?:\b|D)sonar\.login[ \t]{0,2}=[ \t]{0,2})[^\s\"']{20,128}+")
 _LITERAL = re.compile(
     rf"((?<![\"'])--from-literal[ \t=][\w.-]{{1,128}}=)(?:{_VALUE})"
@@ -82,6 +96,10 @@ def _mask_literals(line: str) -> str:
     return _LITERAL.sub(_keep_name, line) if "create secret" in line else line
 
 
+def _mask_string_data(line: str) -> str:
+    return _STRING_DATA.sub(lambda found: _STRING_VALUE.sub(rf"\1{MASK}", found[0]), line)
+
+
 def _mask_vault(line: str) -> str:
     command = _VAULT_WRITE.search(line)
     if command is None:
@@ -102,4 +120,7 @@ PATTERNS = (
     by_regex("sonar.login", _SONAR, rf"\1{MASK}"),
     SecretPattern(hints=("--from-literal",), find=_mask_literals),
     SecretPattern(hints=("vault",), find=_mask_vault),
+    SecretPattern(hints=("stringdata",), find=_mask_string_data),
+    by_regex("basic", _PAIR, rf"\1{MASK}"),
+    by_regex("securestring pscredential", _POWERSHELL, rf"\1{MASK}"),
 )

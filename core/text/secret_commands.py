@@ -14,7 +14,8 @@ from core.text.secret_pattern import SecretPattern, by_regex
 
 _GAP = r"[\s\"',=\]]{1,4}"
 _BETWEEN = r"[^\n|;&]{0,240}?"
-_VALUE = r"(?:\"[^\"\n]{1,512}+\"?|'[^'\n]{1,512}+'?|[^\s\"',\]]++)"
+# A quote before the value belongs to the gap.
+_VALUE = r"(?:(?<=\")[^\"\n]{1,512}+|(?<=')[^'\n]{1,512}+|\"[^\"\n]{1,512}+\"?|'[^'\n]{1,512}+'?|[^\s\"',\]]++)"
 # (programs, the flag up to the secret): after such a program a short flag is a password, elsewhere it is a port.
 _PROGRAMS = (
     (r"mysql\w{0,8}|mariadb[\w-]{0,12}|xtrabackup"
@@ -27,13 +28,18 @@ _PROGRAMS = (
      r"|7za?|useradd"
      r"|usermod|cypher-shell|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp", rf"-(?:p|pw|P){_GAP}"),
     (r"(?i:psexec)(?:64|\.py)?|paexec|winexe|wmiexec\S{0,4}|winrs|evil-winrm|crackmapexec|netexec|nxc|hydra|medusa"
-     r"|supervisorctl|twine|security[ \t](?:unlock|create|import|set|add)\S{0,32}", rf"[-/]p(?:{_GAP}|:)"),
+     r"|supervisorctl|twine|expo|altool|notarytool|signtool"
+     r"|security[ \t](?:unlock|create|import|set|add)\S{0,32}", rf"[-/]p(?:{_GAP}|:)"),
     (r"mqtt", rf"-pw{_GAP}"),
     (r"sshpass|7za?|unrar|rar|mongo(?:sh|dump|restore|export|import)?"
      , r"-(?:p|hp)(?=[\"']?[^\s\"',\]-])(?!assword\b|ort\b)"),
     (r"security[ \t]add\S{0,32}", rf"-w{_GAP}"),
     (r"snmp(?:walk|get|getnext|bulkwalk|bulkget|set|trap|inform|table|df|status|translate|delta)"
      , rf"-(?:c|A|X){_GAP}"),
+    (r"snmp(?:walk|get|getnext|bulkwalk|bulkget|set|trap|inform)", r"-c(?=[\"']?[^\s\"',\]-])"),
+    (r"gh[ \t]secret[ \t]set", rf"(?:-b|--body){_GAP}"),
+    (r"ngrok", r"(?:add-)?authtoken[ \t](?!-)"),
+    (r"netlify", rf"--auth{_GAP}"),
     (r"ldap(?:search|modify|add|delete|passwd|whoami)|rabbitmqadmin", rf"-(?:w|p){_GAP}"),
     (r"ldap(?:search|modify|add|delete|passwd|whoami)", r"-w(?=[\"']?[^\s\"',\]-])"),
     (r"ldappasswd", rf"-(?:s|a){_GAP}"),
@@ -50,7 +56,7 @@ _PROGRAMS = (
     (r"crictl[ \t][^\n|;]{0,60}?\bpull", rf"--auth{_GAP}"),
     (r"redis-(?:cli)|valkey-(?:cli)", r"(?:AUTH|auth)[\"']?[ \t,][ \t\"']{0,3}(?:default[ \t])?"
      r"(?![a-z]{2,20}(?:\s|$))"),
-    (r"caddy[ \t]hash-password", rf"--plaintext{_GAP}"),
+    (r"caddy[ \t]hash-password", rf"(?:--plaintext|-p){_GAP}"),
     (r"nmcli|iwconfig|iw", r"(?:password|wifi-sec\.psk|psk|wep-key\d?|key)[ \t](?!on\b|off\b|open\b|restricted\b)"),
     (r"wpa_passphrase", r"(?<=wpa_passphrase[ ])\S{1,64}[ \t]"),
     (r"rclone[ \t]config[ \t](?:create|update|password)"
@@ -81,9 +87,10 @@ _PROGRAM_HINTS = (
     "mysql mariadb xtrabackup mydumper mycli", "redis- valkey- keydb-", "login",
     "sshpass plink pscp psftp mongo cqlsh influx sqlcmd bcp zip 7z useradd usermod kin"
     "it cypher-shell smbpasswd tsql isql snmp impacket",
-    "psexec paexec winexe wmiexec winrs evil-winrm crackmapexec netexec nxc hydra medusa supervisorctl twine security",
+    "psexec paexec winexe wmiexec winrs evil-winrm crackmapexec netexec nxc hydra medusa supervisorctl twine"
+    " security expo altool notarytool signtool",
     "mqtt",
-    "sshpass 7z rar mongo", "security add", "snmp",
+    "sshpass 7z rar mongo", "security add", "snmp", "snmp", "gh secret", "ngrok", "netlify",
     "ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami rabbitmqadmin",
     "ldap", "ldappasswd", "-u",
     "curl http xh "
@@ -104,7 +111,7 @@ _PULUMI = re.compile(
 # Programs that read a password from their input.
 _READERS = (
     r"\b(?:chpasswd|cryptsetup|kinit|vncpasswd|smbpasswd|argon2|mkpasswd|pass[ \t]insert|op[ \t]signin"
-    r"|ecryptfs\S{0,20})\b"
+    r"|ecryptfs\S{0,20}|passwd|(?:docker|podman|gh|wrangler)[ \t]secret[ \t](?:create|put|set))\b"
 )
 _HERE = re.compile(
     rf"((?:\bsudo\b[^\n|;&]{{0,80}}?-S\b|{_READERS}|--with-token\b|-stdin\b)[^\n|;&]{{0,80}}?<<<[ \t]?[\"']?"
@@ -185,7 +192,7 @@ PATTERNS = (
     by_regex("-b --cookie", _COOKIE, rf"\1{MASK}"),
     by_regex("pulumi", _PULUMI, rf"\1{MASK}"),
     by_regex(
-        "-stdin sudo --with-token --passphrase-fd cryptsetup kinit passwd argon2 insert signin ecryptfs",
+        "-stdin sudo --with-token --passphrase-fd cryptsetup kinit passwd argon2 insert signin ecryptfs secret",
         _PIPED,
         rf"\1{MASK}",
     ),
