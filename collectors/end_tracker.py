@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.causes import SECOND, EndEvidence, explain, is_certain
+from collectors.causes import REPORTING_ENGINES, SECOND, EndEvidence, explain, is_certain
 from core import unexpected_errors
 from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
@@ -27,6 +27,7 @@ REQUEST_SETTLE_NS = 12 * SECOND
 # The event stream of an engine that stops is cut after its last container has ended: at once by Docker 20.10, after six
 # seconds by Docker 26, which waits five seconds for its clients.
 ENGINE_STOP_WINDOW_NS = 8 * SECOND
+RESTART_WINDOW_NS = 10 * SECOND  # between a start and the notice that it was a restart
 # The new container is created before the old one is stopped (compose, Swarm), or soon after its end.
 REPLACED_BEFORE_NS, REPLACED_AFTER_NS = 120 * SECOND, 15 * SECOND
 MAX_CONTAINERS = 4096
@@ -192,7 +193,8 @@ class EndTracker:
             # Docker reports `restart` after the new start. All other events then belong to the new run.
             if (not end.started_again or kind is _RESTARTED) and len(end.run) < 2 * MAX_EVENTS:
                 end.run.append(event)
-        run.append(event)
+        if not (kind is _RESTARTED and run and _is_notice_of_start(event, run[-1])):
+            run.append(event)
         if kind is _DIED:
             self._ended(event, list(run))
 
@@ -251,6 +253,13 @@ class EndTracker:
         if found is not None and found.ref.id != died.subject.id and _is_near(int(found.created_at * 1e9), died.at_ns):
             return found.ref.name
         return ""
+
+
+def _is_notice_of_start(restarted: Event, before: Event) -> bool:
+    """Whether a `restart` only says that the start before it was a restart. Docker sends it after the new start, so it
+    explains the end before that, and no later one. Podman sends it before the end."""
+    near = restarted.at_ns - before.at_ns <= RESTART_WINDOW_NS
+    return restarted.subject.engine.kind in REPORTING_ENGINES and before.kind is _STARTED and near
 
 
 def _is_near(created_ns: int, died_ns: int) -> bool:

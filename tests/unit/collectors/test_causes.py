@@ -236,6 +236,31 @@ def test_a_stop_before_a_cut_of_the_stream_alone_is_a_stop_if_others_run() -> No
     assert replay.settle() == ["requested"]
 
 
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        ([(EventKind.DIED, {"exit_code": "1"})], "crashed"),
+        ([(EventKind.DIED, {"exit_code": "0"})], "finished"),
+        ([(EventKind.KILLED, {"signal": "15"}), (EventKind.DIED, {"exit_code": "0"})], "requested"),
+    ],
+)
+def test_a_restart_is_the_cause_of_the_end_before_it_and_of_no_later_one(then, kind) -> None:
+    replay = Replay()
+    for what, at, attrs in (
+        (EventKind.KILLED, 1.0, {"signal": "15"}),
+        (EventKind.DIED, 1.1, {"exit_code": "0"}),
+        (EventKind.STOPPED, 1.2, {}),
+        (EventKind.STARTED, 1.3, {}),
+        (EventKind.RESTARTED, 1.3, {}),
+    ):
+        replay.event(event(what, at, **attrs))
+    for number, (what, attrs) in enumerate(then):
+        replay.event(event(what, 600 + number, **attrs))
+    assert replay.settle() == ["requested", kind]
+    first, second = (cause.text for _, cause in replay.reported)
+    assert first == "restarted by a client of its engine" and not second.startswith("restarted")
+
+
 def test_the_inspection_wins_over_the_event() -> None:
     """A label of the container can take the place of the exit code in Docker's event."""
     died = event(EventKind.DIED, 100, exit_code="0")
