@@ -143,7 +143,7 @@ def detail(event: Event) -> str:
 
 
 def name(event: Event) -> str:
-    return event.subject.name or event.subject.short_id
+    return formatting.image(event.subject.name or event.subject.short_id)
 
 
 def _number(text: str) -> int:
