@@ -47,12 +47,12 @@ class ImageVerbs(EngineClient):
         if found is None:
             raise self._gone(action.target)
         data = decode_info.masked_document(found.image, found.info)
-        history = image_history.of_configuration(summaries.image_configuration(data))
-        if not history.rows:
+        configuration = summaries.image_configuration(data)
+        if configuration is None:
             raise errors.Unsupported(
                 action.verb, str(self.ref), "This engine reports no build steps. Use image inspect to see its layers."
             )
-        return history
+        return image_history.of_configuration(configuration)
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
