@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from core import errors
-from core.model.actions import Action
+from core.model.actions import Action, DescribeEngine
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.jobs import JobStarted
@@ -125,6 +125,10 @@ async def list_events(
         except errors.EngineError as error:
             return error
 
+    if stored is not None and call is not None and not runtime.engine_id:
+        # History is stored under the engine's id, which a process learns at its first contact.
+        with contextlib.suppress(errors.QuarterdeckError):
+            await runtime.run(DescribeEngine(engine=runtime.ref), call)
     asked, (found, notes) = await asyncio.gather(ask(), read())
     if isinstance(asked, errors.EngineError):
         if not found and not remembered:

@@ -15,6 +15,7 @@ from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, EventList, Origin
 from core.ports import Call
 from core.store.records import EventName, EventsFound, engine_key
+from runtimes.base.base_adapter import does
 from runtimes.inventory import event_history, event_rows, stored_events
 from runtimes.inventory.event_rows import to_stored
 from runtimes.inventory.mirror import Mirror
@@ -102,6 +103,28 @@ async def test_what_a_list_found_is_not_shown_beside_the_event_that_another_proc
     assert [event.kind for event in events] == [EventKind.DIED, EventKind.STARTED, EventKind.DIED]
     # Where only ends are asked for, nothing shows whether it ran in between: both are shown.
     assert len((await listed(mirror, actions=("died",))).rows) == 2
+
+
+async def test_the_history_of_an_engine_that_was_not_contacted_yet_and_stores_nothing_itself_is_found() -> None:
+    class Late(FakeRuntime):
+        """Its id is known after the first contact."""
+
+        @does(actions.DescribeEngine)
+        async def describe_engine(self, action, seconds):
+            self.engine_id = "late"
+            return await super().describe_engine(action, seconds)
+
+    shelf = Shelf()
+    engine = Late("h1", now=lambda: NOW, lacks=("event.list",))
+    engine.add("web")
+    engine.engine_id = "late"
+    shelf.put(engine, *engine.ring)
+    engine.engine_id = ""
+    events = (await listed(EngineWithHistory(engine, StoredEvents(shelf)))).rows
+    assert [event.kind for event in events] == [EventKind.CREATED, EventKind.STARTED]
+    # One that does not answer costs nothing but its history.
+    engine.engine_id, engine.reachable = "", False
+    assert (await listed(EngineWithHistory(engine, StoredEvents(shelf)))).rows is not None
 
 
 async def test_the_lists_of_one_command_share_one_request() -> None:
