@@ -41,7 +41,7 @@ class Recovery(enum.StrEnum):
 
 
 _REASONS = {
-    GapReason.NOT_WATCHED: "Quarterdeck did not run",
+    GapReason.NOT_WATCHED: "Quarterdeck did not watch this engine",
     GapReason.STREAM_LOST: "the event stream was lost",
     GapReason.EVENTS_DROPPED: "events came faster than they could be processed",
     GapReason.EVENTS_UNREADABLE: "events could not be decoded",

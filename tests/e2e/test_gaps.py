@@ -71,4 +71,4 @@ def test_what_happened_while_the_process_was_killed_is_found_once_on_every_engin
         assert life == EVER, (daemon.kind, life - EVER, EVER - life)
     shown = json.loads(bot.do("events --since 1h --type engine", "--json"))["blocks"][0]["rows"]
     assert Counter(row["WHAT"] for row in shown) == {"gap": len(daemons)}
-    assert all("without events: Quarterdeck did not run; " in row["DETAIL"] for row in shown)
+    assert all("without events: Quarterdeck did not watch this engine; " in row["DETAIL"] for row in shown)

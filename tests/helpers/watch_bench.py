@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from collectors import watcher
+from collectors.alert_evaluator import Evaluator
 from collectors.pipeline import Pipeline
 from core import errors, metrics
 from core.model import gaps
@@ -53,10 +54,10 @@ class Bench:
     def now_ns(self) -> int:
         return int(self.now() * 1e9)
 
-    def restart(self) -> None:
+    def restart(self, alerts: Evaluator | None = None) -> None:
         self.counts = metrics.Metrics()
         self.mirror = Mirror(self.engine, now=self.now)
-        self.pipeline = Pipeline(self.mirror, self.counts)
+        self.pipeline = Pipeline(self.mirror, self.counts, alerts=alerts)
         parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
         self.watch = watcher.Watcher(*parts, now_ns=self.now_ns, random_fraction=lambda: 0.0)
 
