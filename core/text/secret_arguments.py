@@ -12,6 +12,12 @@ from core.text.known_secrets import MASK
 from core.text.secret_pattern import SecretPattern, by_regex
 
 _VALUE = r"(?:\"[^\"\n]{1,512}+\"?|'[^'\n]{1,512}+'?|[^\s\"',\]]++)"
+# Commands whose next argument is the secret.
+_NEXT_ARGUMENT = re.compile(
+    r"((?<![\w-])(?:(?:bw[ \t](?:unlock|login[ \t]\S{1,128})|cargo[ \t]login|snyk[ \t]auth)[ \t](?![a-z]{2,20}(?:\s|$))"
+    r"|(?:rclone[ \t]obscure|wpa_passphrase[ \t][^\s-]\S{0,63})[ \t])(?!-))"
+    rf"(?:{_VALUE})"
+)
 # Clients of Oracle: `sqlplus -s scott/tiger@db`, `impdp system/manager full=y`, `CONNECT scott/tiger@db`.
 _ORACLE = re.compile(
     r"((?<![\w-])(?:sqlplus|sqlldr|sqlcl|expdp|impdp|rman)(?:64)?\b[^\n|;&]{0,120}?[ \t\"'=](?=[A-Za-z])"
@@ -108,6 +114,7 @@ def _mask_vault(line: str) -> str:
 
 
 PATTERNS = (
+    by_regex(("bw ", "cargo login", "snyk auth", "rclone", "wpa_passphrase"), _NEXT_ARGUMENT, rf"\1{MASK}"),
     by_regex("sqlplus sqlldr sqlcl expdp impdp rman conn exp imp sql", _ORACLE, _keep_name),
     by_regex("sftp", _SFTP_USER, rf"\1{MASK}"),
     by_regex(("net use", "net user", "net.exe", "net1 "), _NET_USE, _keep_name),

@@ -23,7 +23,7 @@ _PROGRAMS = (
     (r"redis-(?:cli|benchmark)|valkey-(?:cli|benchmark)"
      r"|keydb-cli", rf"(?:-a|--pass|--user[ \t]\S{{1,64}}[ \t]--pass){_GAP}"),
     (r"(?:docker|podman|nerdctl|buildah|skopeo|crane|oras|helm|regctl|az|oc|ibmcloud|bw"
-     r"|cf)\b[^\n|;]{0,60}?\blogin", rf"-p{_GAP}"),
+     r"|cf)\b(?>[^\n|;]{0,60}?\blogin)", rf"-p{_GAP}"),
     (r"sshpass|plink|pscp|psftp|mongo(?:sh|dump|restore|export|import|top|stat)?|cqlsh|influx|sqlcmd|bcp|zip|unzip"
      r"|7za?|useradd"
      r"|usermod|cypher-shell|kinit|smbpasswd|tsql|isql|impacket\S{0,20}|net-snmp", rf"-(?:p|pw|P){_GAP}"),
@@ -52,19 +52,15 @@ _PROGRAMS = (
     (r"ipmitool", r"-P(?=[\"']?[^\s\"',\]-])"),
     (r"swaks|send[eE]mail", rf"-(?:ap|xp){_GAP}"),
     (r"skopeo|podman|buildah|oras|crictl|ctr|nerdctl", rf"--(?:src-|dest-)?creds{_GAP}[^\s:\"',]{{0,128}}:"),
-    (r"ctr[ \t][^\n|;]{0,60}?\b(?:pull|push)", rf"(?:-u|--user){_GAP}[^\s:\"',]{{0,128}}:"),
-    (r"crictl[ \t][^\n|;]{0,60}?\bpull", rf"--auth{_GAP}"),
+    (r"ctr[ \t](?>[^\n|;]{0,60}?\b(?:pull|push))", rf"(?:-u|--user){_GAP}[^\s:\"',]{{0,128}}:"),
+    (r"crictl[ \t](?>[^\n|;]{0,60}?\bpull)", rf"--auth{_GAP}"),
     (r"redis-(?:cli)|valkey-(?:cli)", r"(?:AUTH|auth)[\"']?[ \t,][ \t\"']{0,3}(?:default[ \t])?"
      r"(?![a-z]{2,20}(?:\s|$))"),
     (r"caddy[ \t]hash-password", rf"(?:--plaintext|-p){_GAP}"),
     (r"nmcli|iwconfig|iw", r"(?:password|wifi-sec\.psk|psk|wep-key\d?|key)[ \t](?!on\b|off\b|open\b|restricted\b)"),
-    (r"wpa_passphrase", r"(?<=wpa_passphrase[ ])\S{1,64}[ \t]"),
     (r"rclone[ \t]config[ \t](?:create|update|password)"
      , r"(?:pass(?:word)?2?|secret_access_key|client_secret|token|key)[ \t](?!-)"),
-    (r"rclone", r"(?<=rclone[ ])obscure[ \t](?!-)"),
     (r"gcloud", r"activate-refresh-token[ \t]\S{1,128}[ \t]"),
-    (r"(?:cargo|snyk)", r"(?:(?<=cargo[ ])login|(?<=snyk[ ])auth)[ \t](?!-|[a-z]{2,20}(?:\s|$))"),
-    (r"bw", r"(?<=bw[ ])(?:unlock|login[ \t]\S{1,128})[ \t](?![a-z-]{1,20}(?:\s|$))"),
     (r"composer[ \t](?:global[ \t])?config"
      , r"http-basic\.\S{1,200}[ \t]\S{1,64}[ \t]|(?:bearer|[a-z]{1,20}-(?:oauth|token))\.\S{1,200}[ \t]"),
     (r"(?:npm|yarn|pnpm)[ \t]config[ \t]set", r"\S{0,200}_(?:authToken|auth|password)[\"']?[ \t=]"),
@@ -97,7 +93,7 @@ _PROGRAM_HINTS = (
     "wget lftp smbclient rpcclient aria2c etcdctl",
     "openssl keytool signer", "mosquitto_ ipmitool",
     "ipmitool", "swaks sendemail", "creds", "ctr", "crictl", "redis- valkey-", "caddy", "nmcli iwconfig iw",
-    "wpa_passphrase", "rclone", "rclone", "gcloud", "cargo snyk", "bw", "composer", "config set", "mkpasswd",
+    "rclone", "gcloud", "composer", "config set", "mkpasswd",
     "htpasswd mosquitto_passwd", "htpasswd", "rabbitmqctl",
     "alias host", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
 )
