@@ -12,16 +12,20 @@ from datetime import datetime
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
 from bot.notify.alert_intake import change_incident, stored_incidents
+from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from collectors.alert_evaluator import Evaluator
 from core import errors
 from core.model import list_action_by_kind
 from core.model.actions import DescribeEngine, Risk
 from core.model.alert_actions import (
     AcknowledgeIncident,
+    AddSilence,
     FireTestAlert,
     IncidentPage,
     ListIncidents,
     ListRules,
+    ListSilences,
+    RemoveSilence,
     RuleState,
 )
 from core.model.alerts import Alert
@@ -31,6 +35,7 @@ from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.owners import project_of
 from core.model.policy import Verdict
 from core.model.resource_facts import ResourceFacts
+from core.model.silences import Silence
 from core.store.client import Store
 from runtimes.base.base_adapter import BaseAdapter, does
 
@@ -101,6 +106,18 @@ class AlertCommands(BaseAdapter):
             raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
         self.evaluator.fire_test(BOT, f"a test by {action.by.name or action.by.id}; nothing is wrong")
         return self.alert_channel
+
+    @does(AddSilence)
+    async def silence(self, action: AddSilence, seconds: float) -> Silence:
+        return await add_silence(self._store, action)
+
+    @does(ListSilences)
+    async def silences(self, action: ListSilences, seconds: float) -> tuple[Silence, ...]:
+        return tuple(await silences_in_force(self._store))
+
+    @does(RemoveSilence)
+    async def unsilence(self, action: RemoveSilence, seconds: float) -> Silence:
+        return await remove_silence(self._store, action.id)
 
     async def _visible_incidents(self, who: Identity, place: Place) -> Sequence[Incident]:
         now = self._clock()

@@ -116,7 +116,7 @@ def _buttons(incident: Incident) -> tuple[Button, ...]:
         buttons.append(Button(label="Logs", line=command_line.quote(["logs", target, "--tail", "50"])))
     if main.subject.kind is Kind.CONTAINER:
         buttons.append(Button(label="Restart", line=command_line.quote(["restart", target])))
-        buttons.append(Button(label="Events", line=command_line.quote(["events", target])))
+    buttons.append(Button(label="Silence 1 h", line=command_line.quote(["silence", incident.id, "--for", "1h"])))
     return tuple(buttons)
 
 

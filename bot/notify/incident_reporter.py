@@ -2,7 +2,8 @@
 
 The store holds which incidents changed and what people were told, so nothing is lost when this process ends: the next
 one goes on. Only one process posts; it holds a lease. A message whose answer was lost is posted again. If a channel
-cannot be reached, its incidents wait, and only the newest state of each is posted.
+cannot be reached, its incidents wait, and only the newest state of each is posted. The same is true while an incident
+is silenced.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import structlog
 from bot.notify import incident_message
 from bot.notify.alert_intake import MAX_CONFLICTS, decode_incident
 from bot.notify.channel_window import ChannelWindow
+from bot.notify.silences import silences_in_force
 from core import errors, metrics
 from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.model.replies import Reply
@@ -98,11 +100,14 @@ class IncidentReporter:
         """Tells people what changed, as far as each channel is ready for it. Raises StoreError."""
         stored = await self._store.incidents_of(await self._store.changed_incidents(MAX_AT_ONCE))
         self._counts.incidents_waiting.set(len(stored))
+        silences = await silences_in_force(self._store, self._now_ns() / 1e9) if stored else ()
         by_channel: dict[str, list[tuple[bytes, Incident]]] = {}
         for key, raw in stored.items():
             incident = decode_incident(raw)
             if incident is None:
                 await self._store.remove_incidents([key])
+            elif any(silence.matches(incident, self._now_ns() / 1e9) for silence in silences):
+                continue  # it stays marked, and its newest state is posted when the silence is over
             elif channel := self._channel_of(incident):
                 by_channel.setdefault(channel, []).append((raw, incident))
             else:

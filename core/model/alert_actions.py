@@ -12,6 +12,7 @@ from core.model.alerts import Severity
 from core.model.bot_actions import BuiltinAction
 from core.model.identity import Identity, Place
 from core.model.incidents import Incident
+from core.model.silences import Silence
 
 
 class RuleState(msgspec.Struct, frozen=True):
@@ -74,3 +75,32 @@ class FireTestAlert(BuiltinAction[str]):
     verb = "alert.test"
     risk = Risk.CHANGE
     by: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddSilence(BuiltinAction[Silence]):
+    """Stops posting incidents about some owners. `owner`, `rule`: globs. `seconds`: for how long."""
+
+    verb = "incident.silence"
+    risk = Risk.CHANGE
+    by: Identity
+    owner: str
+    seconds: float
+    rule: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSilences(BuiltinAction[tuple[Silence, ...]]):
+    """The silences that are in force, the one that ends first at the top."""
+
+    verb = "silence.list"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveSilence(BuiltinAction[Silence]):
+    """Ends a silence. `id`: the id of a silence."""
+
+    verb = "silence.remove"
+    risk = Risk.CHANGE
+    id: str

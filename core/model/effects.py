@@ -266,6 +266,7 @@ TABLE: Mapping[str, VerbEffects] = {
             *("container.start", "container.unpause", "host.reach", "image.push", "image.remove", "network.remove"),
             *("volume.remove", "swarm.init", "swarm.token", "job.stop", "job.stop-any", "question.answer"),
             *("policy.grant", "policy.revoke", "policy.claim", "incident.acknowledge", "alert.test"),
+            *("incident.silence", "silence.remove"),
         ),
         _NOTHING,
     ),

@@ -75,6 +75,7 @@ VIEWER = (
     "engine.info",
     "engine.disk-use",
     "incident.list",
+    "silence.list",
     "rule.list",
 )
 OPERATOR = (
@@ -101,6 +102,8 @@ OPERATOR = (
     "unit.restart",
     "image.pull",
     "incident.acknowledge",
+    "incident.silence",
+    "silence.remove",
 )
 ROLES: Mapping[str, tuple[str, ...]] = {"viewer": VIEWER, "operator": OPERATOR, "admin": ("*", "policy.*")}
 

@@ -61,6 +61,23 @@ class IncidentStore(StoreConnection):
         async with self._call():
             return [text(key) for key in await self._client.zrange(self._key(keys.INCIDENTS_CHANGED), 0, limit - 1)]
 
+    async def silences(self) -> dict[str, bytes]:
+        """Returns every stored silence by id."""
+        async with self._call():
+            found = await self._client.hgetall(self._key(keys.SILENCES))
+        return {text(each): value for each, value in found.items()}
+
+    async def put_silence(self, id: str, value: bytes) -> None:  # noqa: A002
+        async with self._call():
+            await self._client.hset(self._key(keys.SILENCES), id, value)
+
+    async def remove_silences(self, ids: Sequence[str]) -> int:
+        """Returns how many of them were stored."""
+        if not ids:
+            return 0
+        async with self._call():
+            return int(await self._client.hdel(self._key(keys.SILENCES), *ids))
+
     async def remove_incidents(self, removed: Sequence[str]) -> None:
         if removed:
             async with self._call(), self._client.pipeline(transaction=True) as pipe:

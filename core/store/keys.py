@@ -39,6 +39,7 @@ wrote.
     watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
     incidents                hash     trimmed    incidents by key
+    silences                 hash     trimmed    silences of incidents, by id
     incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by time
     call:ENGINE:ID           string   minutes    who ended a container through a process that does not watch its engine
     events                   hash     trimmed    the history of events, by a digest of what makes an event one fact
@@ -80,6 +81,7 @@ AUDIT = AuditKeys("audit", "audit:index", "audit:state", "audit:repeats")
 READS = AuditKeys("audit:reads", "audit:reads:index", "audit:reads:state", "audit:reads:repeats")
 """Commands that only read have an audit of their own, so that they cannot push changes out."""
 INCIDENTS = "incidents"
+SILENCES = "silences"
 INCIDENTS_CHANGED = "incidents:changed"
 
 

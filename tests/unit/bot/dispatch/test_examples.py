@@ -4,6 +4,7 @@ means something, and the reply as text and as JSON."""
 import asyncio
 import json
 import shlex
+import time
 
 import msgspec
 import pytest
@@ -11,15 +12,20 @@ import pytest
 from bot import plain_text
 from bot.access import first_admin
 from bot.dispatch import pending_questions
+from collectors.alert_evaluator import Evaluator
+from collectors.rule_catalogue import load_rules
 from core.model.actions import Risk
 from core.model.events import EventKind
 from core.model.identity import Identity
+from core.model.incidents import merge_alert
 from core.model.policy import Grant, Policy
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending
 from core.model.services import Service
+from core.model.silences import Silence
 from runtimes.compose import scale
 from tests.fake_engine.engine import FakeRuntime
+from tests.helpers.alerts import alert
 from tests.helpers.deck import WORDS, Deck
 
 EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
@@ -94,6 +100,13 @@ def row(engine, name):
     return next(one for one in engine.containers.values() if one.ref.name == name)
 
 
+async def keep_incident(deck):
+    """An open incident about shop/web, with the id of the help texts."""
+    incident = merge_alert(None, alert())
+    stored = msgspec.structs.replace(incident, id="3fa92c-1")
+    await deck.store.change_incident(stored.key, None, msgspec.json.encode(stored))
+
+
 def changes(engines):
     return [what for engine in engines for what in engine.asked if what == "change"]
 
@@ -120,6 +133,13 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             await deck.store.add_grant(kept.id, msgspec.json.encode(kept))
         if command.name == "claim":
             await deck.store.offer_claim(first_admin.code_digest(said[-1]), ttl=60, tries=1)
+        if command.name in ("alerts", "rules"):
+            deck.desk.evaluator = Evaluator(load_rules(), lambda _: None)
+        if command.name in ("ack", "incidents"):
+            await keep_incident(deck)
+        if command.name == "unsilence":
+            silence = Silence(id=said[-1], owner="*", until=time.time() + 60, by="console:alice")
+            await deck.store.put_silence(silence.id, msgspec.json.encode(silence))
         following = None
         if command.name == "job":
             prod.jobs.new_id = lambda: said[2].partition("@")[0]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 
 import pytest
 
 from bot import plain_text
+from bot.notify import silences
 from bot.notify.alert_intake import change_incident, stored_incidents
 from bot.notify.channel_window import STORM_SECONDS
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
+from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
+from core.model.alert_actions import AddSilence
 from core.model.alerts import AlertState
+from core.model.identity import Identity
 from core.model.incidents import acknowledge
 from core.model.refs import EngineRef, Kind, Ref
 from tests.helpers.alerts import alert
@@ -219,3 +224,54 @@ async def test_trouble_that_was_over_long_ago_is_not_posted_any_more(world):
     world.seconds = 100_000.0
     await world.happen(alert(at=SECOND), alert(at=2 * SECOND, state=AlertState.RESOLVED))
     assert world.chat.calls == []
+
+
+def silencing(owner: str, seconds: float, **more) -> AddSilence:
+    return AddSilence(by=Identity(id="slack:T1/U1", name="Ada"), owner=owner, seconds=seconds, **more)
+
+
+async def test_a_silenced_incident_is_posted_in_its_newest_state_when_the_silence_is_over(world):
+    world.seconds = 100_000.0
+    await add_silence(world.desk.store, silencing("shop/*", 3600), now=world.seconds)
+    await world.happen(alert(at=100_000 * SECOND), crash("db", at=100_000 * SECOND))
+    assert [text.split(":")[1].strip() for text in world.chat.messages.values()] == ["db"]
+    for count in range(2, 6):
+        await world.happen(alert(at=(100_000 + count) * SECOND, count=count))
+    assert len(world.chat.messages) == 1
+    world.seconds += 3601
+    await world.wait(3)
+    (told,) = [text for text in world.chat.messages.values() if "shop/web" in text]
+    assert "5 times" in told
+    assert await silences_in_force(world.desk.store, world.seconds) == ()
+    assert await world.desk.store.silences() == {}
+
+
+async def test_a_silence_of_one_rule_lets_the_others_through(world):
+    world.seconds = 100_000.0
+    await add_silence(world.desk.store, silencing("*", 3600, rule="crash"), now=world.seconds)
+    await world.happen(alert(at=100_000 * SECOND))
+    assert world.chat.messages == {}
+    await world.happen(alert("crash-loop", at=100_001 * SECOND))
+    assert len(world.chat.messages) == 1
+
+
+async def test_a_silence_that_is_ended_posts_at_once(world):
+    world.seconds = time.time()
+    silence = await add_silence(world.desk.store, silencing("*", 3600))
+    await world.happen(alert(at=int(world.seconds * SECOND)))
+    assert world.chat.messages == {}
+    assert await remove_silence(world.desk.store, silence.id) == silence
+    await world.wait(2)
+    assert len(world.chat.messages) == 1
+    with pytest.raises(errors.NotFound):
+        await remove_silence(world.desk.store, silence.id)
+
+
+async def test_too_many_silences_are_refused_and_unreadable_ones_removed(world, monkeypatch):
+    monkeypatch.setattr(silences, "MAX_SILENCES", 2)
+    await world.desk.store.put_silence("s-old", b"{}")
+    for name in ("a", "b"):
+        await add_silence(world.desk.store, silencing(name, 60))
+    with pytest.raises(errors.UserError, match="2 silences already"):
+        await add_silence(world.desk.store, silencing("c", 60))
+    assert "s-old" not in await world.desk.store.silences()

@@ -1,0 +1,49 @@
+"""`silences`: lists the silences that are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from commands._shared import formatting
+from commands.spec import Command, Context, Result
+from core.model.actions import Action
+from core.model.alert_actions import ListSilences
+from core.model.replies import Reply, Table, Text, Tone
+
+
+async def plan(_: Context) -> Sequence[Action[Any]]:
+    return (ListSilences(),)
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return Reply(
+            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
+            ending=formatting.reply_ending_for(result.error),
+        )
+    rows = [
+        (
+            silence.id,
+            silence.owner,
+            silence.rule or "-",
+            formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now),
+            silence.by_name,
+            silence.reason or "-",
+        )
+        for silence in result.value
+    ]
+    columns = ("ID", "ABOUT", "RULE", "UNTIL", "BY", "REASON")
+    return Reply(blocks=(Table(columns=columns, rows=rows, empty="Nothing is silenced."),))
+
+
+command = Command(
+    name="silences",
+    summary="list the silences of incidents",
+    examples=("silences", "/deck silences"),
+    plan=plan,
+    render=render,
+    verbs=(ListSilences.verb,),
+)
