@@ -49,7 +49,7 @@ async def test_a_clock_that_is_a_little_ahead_is_followed(ahead: int) -> None:
     found = cursor.Cursor(shelf, lambda: NOW)
     await found.load("e")
     assert found.advance(NOW + ahead)
-    await found.save()
+    await found.save(None, lambda: b"")
     assert shelf.stored == found.position == NOW + ahead
 
 
@@ -59,7 +59,7 @@ async def test_a_position_is_never_saved_or_loaded_from_the_future(ahead: int) -
     found = cursor.Cursor(shelf, lambda: NOW)
     await found.load("e")
     found.advance(NOW + ahead)
-    await found.save()
+    await found.save(None, lambda: b"")
     assert shelf.stored == NOW
     # A version that saved it, or a clock that was set back since.
     found = cursor.Cursor(Shelf(NOW + ahead), lambda: NOW)

@@ -76,6 +76,7 @@ async def test_each_further_target_costs_one_more(world, sent, targets, wanted):
 async def test_a_confirmed_change_costs_the_question_too(world, sent):
     dispatcher = await world.replica()
     await warm(world, dispatcher)
+    await dispatcher.answer(world.line("rm -f job"), Responder())  # loads the script that records a question
     asked, trips = await measured(dispatcher, world, sent, "restart web web-2 db api job")
     assert (asked.ending, trips) == (Ending.ASKED, 4)  # enter; question; audit; forget
     reply, trips = await measured(dispatcher, world, sent, asked.buttons[0].line)
