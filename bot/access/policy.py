@@ -33,6 +33,8 @@ PROTECTED_VERBS = frozenset(
         "pod": ("stop", "restart", "pause", "remove"),
         "node": ("drain",),
         "unit": ("stop", "restart", "install"),
+        # Without its networks, the bot loses its store and its engines.
+        "network": ("connect", "disconnect"),
     }.items()
     for word in words
 )

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 
 _HOST = "on the engine's own host"
 _NO_TERMINAL = "Chat has no terminal"
-_NETWORKS = "Quarterdeck does not change networks yet"
-_VOLUMES = "Quarterdeck does not change volumes yet"
 _SERVICES = "Quarterdeck does not change this of a service yet"
 _PODS = "Quarterdeck does not change pods yet"
-_IMAGES = "Quarterdeck does not change images yet, except that it pulls them"
+_IMAGES = "Quarterdeck moves images only through registries"
 _BUILDS = "Quarterdeck builds no images, because a build runs its own code on the host"
 _LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's host"
 _PRUNE = "Quarterdeck does not prune yet"
@@ -50,21 +48,10 @@ MISSING: Mapping[str, tuple[str, str]] = {
     "builder prune": (_PRUNE, "See what could go with: df."),
     **dict.fromkeys(("build", "buildx", "builder", "buildx build"), (_BUILDS, "Build it in CI, then: pull IMAGE.")),
     "compose build": (_BUILDS, "Build it in CI, then: pull IMAGE."),
-    "push": (_IMAGES, f"Use docker push {_HOST} or in CI."),
-    "tag": (_IMAGES, f"Use docker tag {_HOST}; see the tags of an image with: images."),
-    "rmi": (_IMAGES, f"Use docker rmi {_HOST}; see what could go with: images --dangling."),
     "search": ("Quarterdeck does not search catalogues of images yet", "Pull an image by its name: pull busybox."),
     **dict.fromkeys(("save", "load", "import"), (_IMAGES, "Push the image to a registry, then: pull IMAGE.")),
     **dict.fromkeys(("image save", "image load", "image import"), (_IMAGES, "Push it to a registry, then: pull NAME.")),
     **dict.fromkeys(("login", "logout"), (_LOGIN, f"Use docker login or podman login {_HOST}.")),
-    **dict.fromkeys(
-        (f"network {verb}" for verb in ("create", "rm", "connect", "disconnect")),
-        (_NETWORKS, f"Use docker network or podman network {_HOST}; see them with: network ls."),
-    ),
-    **dict.fromkeys(
-        (f"volume {verb}" for verb in ("create", "rm")),
-        (_VOLUMES, f"Use docker volume or podman volume {_HOST}; see them with: volume ls."),
-    ),
     **dict.fromkeys(
         (f"service {verb}" for verb in ("create", "update", "rollback", "rm")),
         (_SERVICES, "Use docker service on a manager; change its replicas with: scale NAME=3."),

@@ -25,8 +25,7 @@ from core.model.containers import (
 )
 from core.model.refs import EngineRef, Kind, Ref
 
-STOP, REMOVE, REMOVE_VOLUME = "container.stop", "container.remove", "volume.remove"
-TAG, PULL = "image.tag", "image.pull"
+STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 
@@ -240,7 +239,7 @@ def _created(action: create_container.CreateContainer, known: Known) -> Iterator
     if action.pull == "never":
         return
     name = image_names.with_default_tag(action.image)
-    yield _effect(PULL, Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
+    yield _effect("image.pull", Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
     if action.pull == "always":
         yield from _moved_tag(action, known)
 
@@ -265,12 +264,13 @@ TABLE: Mapping[str, VerbEffects] = {
         (
             *("container.start", "container.unpause", "host.reach", "image.push", "image.remove", "network.remove"),
             *("volume.remove", "swarm.init", "swarm.token", "job.stop", "job.stop-any", "question.answer"),
+            *("network.create", "network.connect", "network.disconnect", "volume.create"),
             *("policy.grant", "policy.revoke", "policy.claim", "incident.acknowledge", "alert.test"),
             *("incident.silence", "silence.remove"),
         ),
         _NOTHING,
     ),
-    "container.create": VerbEffects(also=_created, does=(PULL, TAG), needs=(Kind.IMAGE,)),
+    "container.create": VerbEffects(also=_created, does=("image.pull", TAG), needs=(Kind.IMAGE,)),
     "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.restart": VerbEffects(ends=True, also=_restarted, does=_REMOVAL),

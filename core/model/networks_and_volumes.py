@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -83,6 +83,72 @@ class InspectNetwork(TargetAction[Document]):
 class RemoveNetwork(TargetAction[Outcome]):
     verb = "network.remove"
     risk = Risk.DESTROY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateNetwork(Action[Outcome]):
+    """Creates a network. `driver`: such as bridge, overlay or macvlan; `scope`: local, global or swarm, empty: as the
+    driver has it. `subnet`, `ip_range` and `gateway` are as Docker takes them. `internal`: nothing outside is reached;
+    `attachable`: single containers can join a network of a Swarm. The outcome's detail contains its id."""
+
+    verb = "network.create"
+    risk = Risk.CHANGE
+    name: str
+    driver: str = "bridge"
+    scope: str = ""
+    subnet: str = ""
+    ip_range: str = ""
+    gateway: str = ""
+    internal: bool = False
+    attachable: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def targets(self) -> Sequence[Ref]:
+        return (Ref(engine=self.engine, kind=Kind.NETWORK, id=f"new:{self.name}", name=self.name),)
+
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
+        return ResourceFacts(labels=dict(self.labels), at=at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectNetwork(TargetAction[Outcome]):
+    """Connects the container `target` to a network, where others find it by `aliases` too. Both must be allowed."""
+
+    verb = "network.connect"
+    risk = Risk.CHANGE
+    network: Ref
+    aliases: tuple[str, ...] = ()
+
+    def targets(self) -> Sequence[Ref]:
+        return (self.target, self.network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisconnectNetwork(TargetAction[Outcome]):
+    """Disconnects the container `target` from a network. Both must be allowed."""
+
+    verb = "network.disconnect"
+    risk = Risk.CHANGE
+    network: Ref
+
+    def targets(self) -> Sequence[Ref]:
+        return (self.target, self.network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateVolume(Action[Outcome]):
+    """Creates a local volume. It has no options, because these can make it a directory of the host."""
+
+    verb = "volume.create"
+    risk = Risk.CHANGE
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def targets(self) -> Sequence[Ref]:
+        return (Ref(engine=self.engine, kind=Kind.VOLUME, id=f"new:{self.name}", name=self.name),)
+
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
+        return ResourceFacts(labels=dict(self.labels), at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from core import errors
 from core.model import actions, images, swarm
 from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateContainer
+from core.model.networks_and_volumes import CreateNetwork, CreateVolume
 from core.text import command_line
 from runtimes.formats import image_reference, signals
 
+NETWORK_DRIVERS = ("bridge", "overlay", "macvlan", "ipvlan")
 MAX_PORT, MAX_PORTS = 65_535, 100
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _PORT = re.compile(
@@ -73,6 +76,41 @@ def _create(action: CreateContainer) -> None:
         raise errors.BadUsage(f"--pull cannot be “{action.pull}”.", hint=f"Write {', '.join(PULL_POLICIES)}.")
 
 
+def _network(action: CreateNetwork) -> None:
+    _resource_name(action, "network")
+    try:
+        subnet = ipaddress.ip_network(action.subnet, strict=False) if action.subnet else None
+        inside = [ipaddress.ip_network(text, strict=False) for text in (action.ip_range, action.gateway) if text]
+    except ValueError as error:
+        raise errors.BadUsage(f"{error}.", hint="Write a subnet such as 10.9.0.0/16.") from error
+    if inside and subnet is None:
+        raise errors.BadUsage("--ip-range and --gateway need --subnet.", hint="Write the subnet too.")
+    outside = next((each for each in inside if subnet and not _contains(subnet, each)), None)
+    if outside is not None or (action.ip_range and inside[0].num_addresses < 4):
+        raise errors.BadUsage(
+            f"{outside or action.ip_range} is not a range of addresses in {action.subnet}.",
+            hint="Write a range inside the subnet, such as 10.9.1.0/24 in 10.9.0.0/16.",
+        )
+    if action.driver not in NETWORK_DRIVERS or action.scope not in ("", "local", "global", "swarm"):
+        raise errors.BadUsage(
+            f"There is no network with the driver {command_line.abbreviate(action.driver)} and the scope"
+            f" {action.scope or 'of its driver'}.",
+            hint=f"Drivers: {', '.join(NETWORK_DRIVERS)}; scopes: local, global, swarm.",
+        )
+
+
+def _contains(subnet: Any, other: Any) -> bool:
+    return bool(subnet.version == other.version and other.subnet_of(subnet))
+
+
+def _resource_name(action: CreateNetwork | CreateVolume, kind: str) -> None:
+    if not _CONTAINER_NAME.fullmatch(action.name) or action.name in ("host", "none"):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(action.name)}” cannot be the name of a {kind}.",
+            hint="Write letters, digits, dots, dashes and underscores.",
+        )
+
+
 def _port(text: str) -> None:
     found = _PORT.fullmatch(text)
     if found is None or _too_many(found["inside"]) or _too_many(found["outside"] or ""):
@@ -117,6 +155,8 @@ _CHECKS: Mapping[type, Callable[[Any], None]] = {
     actions.Exec: _exec,
     actions.Kill: _kill,
     CreateContainer: _create,
+    CreateNetwork: _network,
+    CreateVolume: lambda action: _resource_name(action, "volume"),
     images.PullImage: _image,
     images.PushImage: _push,
     images.TagImage: _tag,

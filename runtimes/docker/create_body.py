@@ -12,6 +12,7 @@ from typing import Any
 from core import errors
 from core.model.create_container import CreateContainer
 from core.model.host_reach import Namespace
+from core.model.networks_and_volumes import CreateNetwork
 from runtimes.formats import image_reference
 
 OWN_NETWORKS = ("", "default", "bridge", "none", "host")
@@ -25,6 +26,29 @@ def create_body(action: CreateContainer, labels: Mapping[str, str], api: str) ->
         return _body(docker, action, labels, api)
     except (docker.errors.DockerException, TypeError, ValueError) as error:
         raise errors.BadUsage(f"{str(error).rstrip('.')}.", hint="See the examples in: help run") from error
+
+
+def network_body(action: CreateNetwork) -> dict[str, Any]:
+    """Returns the body of `POST /networks/create`. Raises BadUsage."""
+    import docker  # noqa: PLC0415 (as above)
+
+    ipam = None
+    if action.subnet or action.ip_range or action.gateway:
+        pool = docker.types.IPAMPool(
+            subnet=action.subnet or None, iprange=action.ip_range or None, gateway=action.gateway or None
+        )
+        ipam = docker.types.IPAMConfig(pool_configs=[pool])
+    body = {
+        "Name": action.name,
+        "Driver": action.driver,
+        "CheckDuplicate": True,
+        "Internal": action.internal,
+        "Attachable": action.attachable,
+        "Scope": action.scope or None,
+        "IPAM": ipam,
+        "Labels": dict(action.labels),
+    }
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def _body(docker: Any, action: CreateContainer, labels: Mapping[str, str], api: str) -> dict[str, Any]:

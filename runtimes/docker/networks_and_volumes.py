@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
-from core.model.networks_and_volumes import Network, Volume
-from runtimes.docker import decode, summaries
+from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, Volume
+from runtimes.docker import create_body, decode, summaries
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import networks_and_volumes
 
@@ -18,6 +19,12 @@ class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, 
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
         return decode.networks(self.ref, body, self.skipped)
+
+    def _network_body(self, action: CreateNetwork) -> Mapping[str, Any]:
+        return create_body.network_body(action)
+
+    def _endpoint_body(self, action: ConnectNetwork) -> Mapping[str, Any]:
+        return {"Container": action.target.id, "EndpointConfig": {"Aliases": list(action.aliases)}}
 
     def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
         return summaries.network(data)

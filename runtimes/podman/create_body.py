@@ -7,12 +7,14 @@ is loaded at the first request, so call this in a thread. A value that it refuse
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from core import errors
 from core.model.create_container import CreateContainer
 from core.model.host_reach import MountPoint, Namespace
+from core.model.networks_and_volumes import CreateNetwork
 from runtimes.formats import image_reference
 
 CPU_PERIOD = 100_000  # microseconds
@@ -44,6 +46,32 @@ def create_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str,
         return _body(docker, action, labels)
     except (docker.errors.DockerException, TypeError, ValueError) as error:
         raise errors.BadUsage(f"{str(error).rstrip('.')}.", hint="See the examples in: help run") from error
+
+
+def network_body(action: CreateNetwork) -> dict[str, Any]:
+    """Returns the body of `POST /libpod/networks/create`. Raises BadUsage."""
+    if action.attachable or action.scope not in ("", "local"):
+        raise errors.BadUsage(
+            "Podman has only local networks, which every container can join.",
+            hint="Leave out --attachable and --scope.",
+        )
+    subnet: dict[str, Any] = {}
+    if action.subnet:
+        subnet["subnet"] = action.subnet
+        if action.gateway:
+            subnet["gateway"] = action.gateway
+        if action.ip_range:
+            addresses = ipaddress.ip_network(action.ip_range, strict=False)
+            subnet["lease_range"] = {"start_ip": str(addresses[1]), "end_ip": str(addresses[-2])}
+    body = {
+        "name": action.name,
+        "driver": action.driver,
+        "internal": action.internal,
+        "subnets": [subnet] if subnet else None,
+        "labels": dict(action.labels),
+        "dns_enabled": True,
+    }
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def command_line(action: CreateContainer) -> Sequence[str]:

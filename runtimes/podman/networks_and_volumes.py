@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from core.model.networks_and_volumes import Network, Volume
+from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, Volume
 from runtimes.docker_like import decode, json_models, networks_and_volumes
 from runtimes.formats import json_decoder, json_types
-from runtimes.podman import client, summaries
+from runtimes.podman import client, create_body, summaries
 
 
 class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
@@ -29,6 +30,12 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
             internal=row.internal,
             labels=row.labels or {},
         )
+
+    def _network_body(self, action: CreateNetwork) -> Mapping[str, Any]:
+        return create_body.network_body(action)
+
+    def _endpoint_body(self, action: ConnectNetwork) -> Mapping[str, Any]:
+        return {"container": action.target.id, "aliases": list(action.aliases)}
 
     def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
         return summaries.network(data)

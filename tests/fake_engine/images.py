@@ -77,6 +77,18 @@ class Images(FakeEngine):
 
         return self.jobs.start(action.verb, work)
 
+    @does(images.PushImage)
+    async def push_image(self, action: images.PushImage, seconds: float) -> JobStarted:
+        await self._answer("change", seconds)
+        thing = self._known(action.target)
+
+        async def work(job: Job) -> Outcome:
+            job.progress("pushing")
+            self.remote[action.target.name] = thing
+            return Outcome(status=Status.DONE, detail=thing)
+
+        return self.jobs.start(action.verb, work)
+
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:
         await self._answer("change", seconds)

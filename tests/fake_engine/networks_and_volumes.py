@@ -7,7 +7,8 @@ from typing import Any
 from core import errors
 from core.model import networks_and_volumes as parts
 from core.model.refs import Kind, Ref
-from core.model.results import Document
+from core.model.replies import Status
+from core.model.results import Document, Outcome
 from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
 
@@ -19,6 +20,7 @@ class NetworksAndVolumes(FakeEngine):
         super().__init__(*given, **more)
         self.networks: dict[str, parts.Network] = {}
         self.volumes: dict[str, parts.Volume] = {}
+        self.joined: set[tuple[str, str]] = set()
 
     def add_network(self, name: str, **more: Any) -> Ref:
         self._made += 1
@@ -47,6 +49,45 @@ class NetworksAndVolumes(FakeEngine):
             data={"Name": row.ref.name, "Driver": row.driver, "Labels": dict(row.labels)},
             summary={"Driver": row.driver, "Subnets": ", ".join(row.subnets)},
         )
+
+    @does(parts.CreateNetwork)
+    async def create_network(self, action: parts.CreateNetwork, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        subnets = (action.subnet,) if action.subnet else ()
+        ref = self.add_network(action.name, driver=action.driver, subnets=subnets, labels=dict(action.labels))
+        return Outcome(status=Status.DONE, detail=ref.id[:12])
+
+    @does(parts.RemoveNetwork)
+    async def remove_network(self, action: parts.RemoveNetwork, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        del self.networks[_known(self.networks, action.target).ref.id]
+        return Outcome(status=Status.DONE)
+
+    @does(parts.ConnectNetwork)
+    async def connect_network(self, action: parts.ConnectNetwork, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        self.joined.add((action.target.name, _known(self.networks, action.network).ref.name))
+        return Outcome(status=Status.DONE)
+
+    @does(parts.DisconnectNetwork)
+    async def disconnect_network(self, action: parts.DisconnectNetwork, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        self.joined.discard((action.target.name, _known(self.networks, action.network).ref.name))
+        return Outcome(status=Status.DONE)
+
+    @does(parts.CreateVolume)
+    async def create_volume(self, action: parts.CreateVolume, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        if action.name in self.volumes:
+            return Outcome(status=Status.NOOP, detail="exists already")
+        self.add_volume(action.name, labels=dict(action.labels))
+        return Outcome(status=Status.DONE, detail=action.name)
+
+    @does(parts.RemoveVolume)
+    async def remove_volume(self, action: parts.RemoveVolume, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        del self.volumes[_known(self.volumes, action.target).ref.id]
+        return Outcome(status=Status.DONE)
 
     @does(parts.ListVolumes)
     async def list_volumes(self, action: parts.ListVolumes, seconds: float) -> parts.Volumes:

@@ -34,7 +34,7 @@ POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),)
 SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
-NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.")
+NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.")
 IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
 
 
@@ -162,7 +162,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
     acts = command.risk != Risk.READ and any(verb.startswith(NOUNS) for verb in command.verbs)
     assert bool(changes(engines)) == (acts or command.name == "confirm")
     # Nothing is removed unasked, also by scaling down or with a unit, nor are the four of the shop changed at once.
-    grave = command.name in ("rm", "drain", "unit") or line.endswith(("=0", "=3"))
+    grave = command.name in ("rm", "rmi", "network rm", "volume rm", "drain", "unit") or line.endswith(("=0", "=3"))
     assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
     for shown in replies:
         text = plain_text.render(shown, width=100)

@@ -45,6 +45,15 @@ DOES = (
     ("docker inspect nosuch", r"There is no container “nosuch”", Ending.NOTHING),
     ("docker inspect -f '{{range .Mounts}}{{end}}' WebA", r"is not supported in a format", Ending.USAGE),
     ("docker inspect --type image nginx", r"nginx", Ending.OK),
+    (
+        "docker network create --driver bridge --attachable --scope local --subnet 192.168.1.0/24"
+        " --ip-range 192.168.1.128/25 lows-network",
+        r"lows-network created",
+        Ending.OK,
+    ),
+    ("docker rmi busybox --engine docker", r"rmi busybox --engine docker cannot be undone", Ending.ASKED),
+    ("docker tag nginx:1 busybox:2", r"nginx:1 tagged", Ending.OK),
+    ("podman rmi busybox", r"rmi .*busybox.* cannot be undone", Ending.ASKED),
     ("docker network ls", r"^bridge +\w+ +bridge +local", Ending.OK),
     ("docker network inspect bridge", r"^Driver +bridge", Ending.OK),
     ("docker network inspect [bridge|host|local]", r"stands for one of several words", Ending.USAGE),
@@ -81,24 +90,16 @@ DOES = (
 MISSING = (
     ("docker commit nginx_base // an image of a container", r"“commit”: Quarterdeck makes no images of containers yet"),
     ("docker exec WebA /bin/sh // a shell inside", r"“exec”: Quarterdeck runs no programs in containers from chat"),
-    ("docker rmi busybox", r"“rmi”: Quarterdeck does not change images yet"),
-    ("docker tag 4f2a busybox:2", r"“tag”: Quarterdeck does not change images yet"),
     ("docker search nginx", r"“search”: Quarterdeck does not search catalogues"),
     ("docker run --name busy -it busybox /bin/sh // with a terminal", NO_TERMINAL),
     ("docker run -it --name example --link <container>:<alias> busybox", NO_TERMINAL),
     ("docker run -it --name example --link web:insideweb busybox // two that talk", NO_TERMINAL),
     ("docker run -it --name example --link web busybox // without an alias", NO_TERMINAL),
     ("docker run -it --network lows-network --name network-explorer alpine:3.8 sh", NO_TERMINAL),
-    (
-        "docker network create --driver bridge --attachable --scope local --subnet 192.168.1.0/24"
-        " --ip-range 192.168.1.128/25 lows-network",
-        r"“network create”: Quarterdeck does not change networks yet",
-    ),
     ("docker swarm init // services from now on", r"“swarm init”: Quarterdeck does not change who belongs to a Swarm"),
     ("docker service create -p 8080:80 --name hello-world busybox", r"“service create”: Quarterdeck does not change"),
     ("podman run -it busybox", NO_TERMINAL),
     ("podman exec -it test_container /bin/bash", r"“exec”"),
-    ("podman rmi busybox", r"“rmi”"),
     ("mkdir -p ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host"),
     ("less ~/.config/systemd/user/test_container.service", r"“less”: .* units --draft NAME"),
     ("loginctl enable-linger", r"“enable-linger”: Quarterdeck turns lingering on when it installs"),
@@ -115,8 +116,8 @@ MISSING = (
 def engines():
     docker, podman = FakeRuntime("prod-1", kind="docker"), FakeRuntime("h2", kind="podman")
     cri, swarm = (
-        FakeRuntime("h3", kind="cri", lacks=("container.create",)),
-        FakeRuntime("c1", kind="swarm", lacks=("container.*", "image.*")),
+        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*")),
+        FakeRuntime("c1", kind="swarm", lacks=("container.*", "image.*", "network.create", "volume.create")),
     )
     docker.add("WebA", image="nginx:1", log=("ready for connections",))
     docker.add("old", start=False)
@@ -141,7 +142,7 @@ def engines():
 async def test_a_line_does_what_it_does_at_its_own_prompt(valkey, engines, line, shown, ending):
     docker, podman, *_ = engines
     if line.startswith("docker"):
-        podman.lacks = ("container.create",)  # where several engines can, the reply asks which
+        podman.lacks = ("container.create", "network.create")  # where several engines can, the reply asks which
     async with Deck(valkey.url, engines) as deck:
         if " -f WebA" in line:
             web = next(row.ref for row in docker.containers.values() if row.ref.name == "WebA")

@@ -9,6 +9,7 @@ import pytest
 
 from core import errors
 from core.model import actions, images, pods, swarm
+from core.model import networks_and_volumes as parts
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
@@ -28,6 +29,10 @@ def on(kind: Any, target: Ref = WEB, **fields: Any) -> actions.Action[Any]:
 
 def image(name: str, id_: str = DIGEST) -> Ref:
     return Ref(engine=ENGINE, kind=Kind.IMAGE, id=id_, name=name)
+
+
+def network(**fields: Any) -> parts.CreateNetwork:
+    return parts.CreateNetwork(engine=ENGINE, **{"name": "back", **fields})
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,17 @@ def image(name: str, id_: str = DIGEST) -> Ref:
         (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot contain a digest."),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
         (swarm.CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
+        (network(name="a b"), "“a b” cannot be the name of a network."),
+        (network(name="host"), "“host” cannot be the name of a network."),
+        (network(subnet="10.9"), "'10.9' does not appear to be an IPv4 or IPv6 network."),
+        (network(gateway="10.9.0.1"), "--ip-range and --gateway need --subnet."),
+        (
+            network(subnet="10.9.0.0/16", ip_range="10.8.0.0/24"),
+            "10.8.0.0/24 is not a range of addresses in 10.9.0.0/16.",
+        ),
+        (network(subnet="10.9.0.0/16", gateway="fe80::1"), "fe80::1/128 is not a range of addresses in 10.9.0.0/16."),
+        (network(driver="magic"), "There is no network with the driver magic and the scope of its driver."),
+        (parts.CreateVolume(engine=ENGINE, name="../x"), "“../x” cannot be the name of a volume."),
         (on(swarm.UpdateImage, image="a:b:c"), "“a:b:c” is not the name of an image."),
     ],
 )

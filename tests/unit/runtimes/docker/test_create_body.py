@@ -9,8 +9,9 @@ import pytest
 from core import errors
 from core.model.create_container import CreateContainer, Link
 from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model.networks_and_volumes import CreateNetwork
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.docker.create_body import create_body
+from runtimes.docker.create_body import create_body, network_body
 
 ENGINE = EngineRef(host="host7", kind="docker")
 DB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="d" * 64, name="db")
@@ -101,3 +102,27 @@ def test_what_the_package_refuses_is_a_sentence(fields: dict[str, Any]) -> None:
     with pytest.raises(errors.BadUsage) as caught:
         body(**fields)
     assert caught.value.hint and caught.value.message.endswith(".")
+
+
+def test_a_network() -> None:
+    whole = CreateNetwork(
+        engine=ENGINE,
+        name="back",
+        driver="overlay",
+        scope="swarm",
+        subnet="10.9.0.0/16",
+        ip_range="10.9.1.0/24",
+        gateway="10.9.0.1",
+        internal=True,
+        attachable=True,
+        labels=(("team", "a"),),
+    )
+    made = network_body(whole)
+    assert given(made["IPAM"]["Config"][0]) == {
+        "Subnet": "10.9.0.0/16",
+        "IPRange": "10.9.1.0/24",
+        "Gateway": "10.9.0.1",
+    }
+    assert (made["Name"], made["Driver"], made["Scope"], made["Labels"]) == ("back", "overlay", "swarm", {"team": "a"})
+    assert made["Internal"] is made["Attachable"] is True
+    assert "IPAM" not in network_body(CreateNetwork(engine=ENGINE, name="back"))

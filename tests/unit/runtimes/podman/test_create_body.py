@@ -9,8 +9,9 @@ import pytest
 from core import errors
 from core.model.create_container import CreateContainer, Link
 from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model.networks_and_volumes import CreateNetwork
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.podman.create_body import command_line, create_body
+from runtimes.podman.create_body import command_line, create_body, network_body
 
 ENGINE = EngineRef(host="host7", kind="podman")
 DB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="d" * 64, name="db")
@@ -104,3 +105,32 @@ def test_what_podman_does_not_have_is_a_sentence(fields: dict[str, Any], message
     with pytest.raises(errors.BadUsage, match=message) as caught:
         create_body(action(**fields), {})
     assert caught.value.hint
+
+
+def test_a_network() -> None:
+    whole = CreateNetwork(
+        engine=ENGINE,
+        name="back",
+        subnet="10.9.0.0/16",
+        ip_range="10.9.1.0/24",
+        gateway="10.9.0.1",
+        internal=True,
+        labels=(("team", "a"),),
+    )
+    assert network_body(whole) == {
+        "name": "back",
+        "driver": "bridge",
+        "internal": True,
+        "subnets": [
+            {
+                "subnet": "10.9.0.0/16",
+                "gateway": "10.9.0.1",
+                "lease_range": {"start_ip": "10.9.1.1", "end_ip": "10.9.1.254"},
+            }
+        ],
+        "labels": {"team": "a"},
+        "dns_enabled": True,
+    }
+    for fields in ({"attachable": True}, {"scope": "swarm"}):
+        with pytest.raises(errors.BadUsage, match="only local networks"):
+            network_body(CreateNetwork(engine=ENGINE, name="back", **fields))  # type: ignore[arg-type]
