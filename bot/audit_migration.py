@@ -1,4 +1,5 @@
-"""Moves audit rows of commands that only read, which earlier versions wrote between all others, to their own audit."""
+"""Moves the audit rows of reads to a stream of their own. Earlier versions wrote the rows of reads and changes to one
+stream."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Measures the disk use of the engines, one after another, and stores the results in their mirrors.
+"""Measures the disk use of the engines, one after another, and stores each result in the engine's mirror (its cache in
+memory).
 
 A measurement is expensive for the engine. So the processes that share a store also share the results: one of them takes
-the engine's lease, measures, and stores the result for one interval; the others read it. A failed measurement is stored
-too, without a result, so that it is not repeated earlier either. If the store does not answer, only the process that
-measured an engine last goes on measuring it.
+the engine's lease, measures, and stores the result for one interval; the others read it. A failed measurement is also
+stored, without a result, so that no process repeats it before the interval ends. If the store does not answer, only the
+process that measured an engine last goes on measuring it.
 """
 
 from __future__ import annotations

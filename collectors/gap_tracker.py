@@ -1,9 +1,10 @@
 """Tracks in which times the events of one engine were not received, and reports each such time once, as a Gap.
 
 A gap begins when an open stream is lost, when events are dropped or cannot be decoded, or before the start, if an
-earlier process watched the engine. It ends when the stream is open again and the engine was listed. If the stream is
-lost again before that, it is the same gap. Its recovery is REPLAYED only if that is proven: the engine stores events in
-order, it sent one from before the gap again, and no list showed anything else.
+earlier process watched the engine. It ends when the stream is open again and the containers were listed. If the stream
+is lost again before that, it is the same gap. Its recovery is REPLAYED only if three facts prove that no event is
+missing: the engine stores its events in order, it sent an event from before the gap again, and the list shows no change
+without an event.
 """
 
 from __future__ import annotations

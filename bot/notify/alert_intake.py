@@ -1,8 +1,8 @@
 """Takes alerts from the evaluator and stores each one in its incident.
 
-The evaluator must never wait, so alerts are queued here: of each fingerprint the newest firing and the newest end,
-which is all that an incident shows. If the store does not answer, they stay queued and are stored later. Other
-processes may watch the same engines and change the same incident; then it is read and merged again.
+The evaluator must never wait, so alerts wait here in a queue. For each fingerprint, the queue has only the newest
+firing and the newest resolved alert, because an incident shows no more. If the store does not answer, the alerts stay
+in the queue. Another process may change the same incident at the same time; then the incident is read and merged again.
 """
 
 from __future__ import annotations

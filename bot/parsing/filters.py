@@ -1,5 +1,5 @@
 """Translates the option `--filter KEY=VALUE` of other programs into our options: `ps --filter status=exited` becomes
-`ps --state exited`. A key that is in no table stays, and the parser explains the option."""
+`ps --state exited`. An unknown key is left unchanged; the parser then reports it and names our options."""
 
 from __future__ import annotations
 

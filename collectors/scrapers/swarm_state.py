@@ -1,4 +1,4 @@
-"""Renders the services and nodes of each Swarm, as its watcher read them last.
+"""Renders metrics of the services and nodes of each Swarm, from the state that its watcher read last.
 
 A service and a node are labelled with name and id, because a node that joined again has its old name. Their series are
 removed with them, and all series of a Swarm if no manager has answered for some minutes. Where a state has one series

@@ -41,7 +41,7 @@ NOUNS = frozenset(map(str, Kind)) | {"swarm", "generate"}
 async def plan(context: Context) -> Sequence[Action[Any]]:
     typed = _words(context.args["what"])
     if len(typed) > 2:
-        raise errors.BadUsage("can takes a target and a command.", hint="For example: can web restart")
+        raise errors.BadUsage("The command `can` needs a target and a command.", hint="For example: can web restart")
     if len(typed) == 1:
         return (CheckPermission(who=context.who, place=context.place, word=typed[0]),)
     refs, word = await _target_and_word(context, typed[0], typed[1])

@@ -80,7 +80,12 @@ command = Command(
     risk=Risk.CHANGE,
     verbs=(AddGrant.verb,),
     args=(
-        Arg(name="who", required=True, help="a mention, everyone, group:NAME, console:NAME or slack:TEAM/USER"),
+        Arg(
+            name="who",
+            required=True,
+            help="a mention, everyone, group:NAME (a Slack user group, or a group of this machine's users),"
+            " console:NAME (a user of this machine) or slack:TEAM/USER (ids)",
+        ),
         Arg(
             name="what",
             required=True,
@@ -98,6 +103,11 @@ command = Command(
         ),
         Arg(name="--host", help="only on hosts with this name (globs allowed)"),
         Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
-        Arg(name="--in", placeholder="CHANNEL", many=True, help="only for commands given in this channel"),
+        Arg(
+            name="--in",
+            placeholder="CHANNEL",
+            many=True,
+            help="only for commands given in this channel (id or mention)",
+        ),
     ),
 )

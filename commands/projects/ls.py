@@ -1,5 +1,6 @@
-"""`project ls`: lists Compose projects with their services and containers. A project exists as long as one of its
-containers does: its Compose file is on the host."""
+"""`project ls`: lists Compose projects with their services and containers. Quarterdeck cannot see Compose files, so it
+knows a project only while a container of it exists.
+"""
 
 from __future__ import annotations
 

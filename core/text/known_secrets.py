@@ -3,8 +3,9 @@
 `core.text.redact` recognises most secrets by their look. A password such as `correct horse` has no look, so this module
 masks it by its value, in every text. Each secret is also masked in base64 (alone, or as in `user:password`), as
 hexadecimal digits, in a URL (percent-encoded) and in JSON. Values shorter than `MIN_LENGTH` are not masked, because
-they are parts of ordinary words. Secrets are only ever added: after a reload the old token is still a secret. Only
-logins of registries, which some helpers make anew for each pull, are forgotten after MAX_RECENT others.
+they are parts of ordinary words. A secret is never forgotten: after a reload, the old token is still masked. The
+exception are logins of registries, because some helpers create a new one for each pull: only the newest MAX_RECENT are
+kept.
 """
 
 from __future__ import annotations

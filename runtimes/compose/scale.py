@@ -248,7 +248,10 @@ class _Scaling:
 
 def _check_running(ref: Ref, row: Container | None) -> None:
     if row is None:
-        raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="Give the command again.")
+        raise errors.EngineError(
+            f"{ref.name} was removed by somebody else while this command ran.",
+            hint="List what is left with ps, then give the command again: it counts the replicas anew.",
+        )
     if row.state in ("exited", "dead"):
         raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"See: logs {ref.name}")
     if row.restarts:

@@ -31,7 +31,9 @@ class LifecycleVerbs(EngineClient):
             return steps.noop("was already running")
         if status.state != decode.CREATED:
             raise errors.Rejected(
-                9, f"{target.name} has ended, and CRI cannot start a container twice: the kubelet creates a new one."
+                9,
+                f"{target.name} has ended, and CRI cannot start a container again. If the pod's restart policy allows"
+                " it, the kubelet creates a new one. List it with: ps",
             )
         request = cri.StartContainerRequest(container_id=target.id)
         await steps.change(self._request("StartContainer", request, cri.Nothing, steps.seconds_left, target=target))

@@ -1,7 +1,7 @@
 """Builds the body of `POST /containers/create` with the `docker` package, for Docker.
 
 The package knows the format: which option goes to which part, and since which version of the API. It is loaded at the
-first request, so call this in a thread. A value that it refuses is a BadUsage with its words.
+first request, so call this in a thread. If the package refuses a value, BadUsage is raised with the package's message.
 """
 
 from __future__ import annotations

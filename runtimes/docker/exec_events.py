@@ -2,7 +2,7 @@
 
 A health probe or `docker exec` causes three events. On hosts with health checks, nine of ten events are of this type,
 and Quarterdeck only counts them. So the events of one action in a batch become one Event that says how many they are.
-An event that needs a closer look stays by itself: a replay, or one with an attribute that can only be a label
+Two types of events are not folded: replayed events, and events in which a label could be mistaken for an attribute
 (`misleading_labels`).
 """
 

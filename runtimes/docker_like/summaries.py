@@ -1,6 +1,7 @@
 """Summarises inspected containers, images and volumes of Docker and Podman for people.
 
-The documents have masked values of environment variables already. A summary has only their names.
+In the documents that this module receives, the values of environment variables are already masked. A summary shows only
+the names of the variables.
 """
 
 from __future__ import annotations

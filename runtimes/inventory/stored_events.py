@@ -1,7 +1,7 @@
 """Reads the history of events from the store, for one engine or for several at once.
 
-The lists of one command ask for their engines in the same moment: they share one request to the store. An error of the
-store is not raised: the answer then says that older events may be missing.
+A command lists several engines at the same time; their requests are combined into one request to the store. An error of
+the store is not raised: the answer then says that older events may be missing.
 """
 
 from __future__ import annotations

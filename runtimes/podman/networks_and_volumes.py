@@ -1,4 +1,5 @@
-"""Serves the network and volume verbs for Podman: decodes its answers. `runtimes.docker_like` sends the requests."""
+"""Implements the network and volume actions for Podman. It decodes the answers; `runtimes.docker_like` sends the
+requests."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         if uid is None:
             raise errors.InvalidResponse(
                 f"{self.ref} does not report the user it runs as.",
-                hint="Check that Quarterdeck supports this version of the engine.",
+                hint=f"See what it reports with: info {self.ref}",
             )
         return systemctl.Systemd(uid)
 

@@ -1,7 +1,7 @@
-"""Reads what the tasks of a Swarm service take from their hosts, and refuses what the request does not declare.
+"""Finds which parts of the host a Swarm service can access, and refuses a request that does not declare this access.
 
-The policy decides on what a request declares (core.model.host_reach). The host's network may hide behind its id, and a
-service that exists may mount a path of the host: a new image would get that too.
+The policy decides on the access that a request declares (core.model.host_reach). But the host's network can be given by
+its id instead of its name. And if an existing service mounts a path of the host, a new image gets this access too.
 """
 
 from __future__ import annotations
