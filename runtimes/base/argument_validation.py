@@ -63,6 +63,13 @@ def _create(action: CreateContainer) -> None:
         raise errors.BadUsage(
             "An argument of a container cannot contain a null byte, nor the name of a variable “=”.", hint="Remove it."
         )
+    for mount in access.mounts:
+        if not mount.target.startswith("/") or (mount.source and not _is_mountable(mount.source)):
+            raise errors.BadUsage(
+                f"“{command_line.abbreviate(mount.source)}” cannot be mounted at"
+                f" “{command_line.abbreviate(mount.target)}”.",
+                hint="Write the name of a volume, or the whole path of a directory.",
+            )
     for port in action.ports:
         _port(port)
     policy, colon, times = action.restart.partition(":")
@@ -109,6 +116,10 @@ def _resource_name(action: CreateNetwork | CreateVolume, kind: str) -> None:
             f"“{command_line.abbreviate(action.name)}” cannot be the name of a {kind}.",
             hint="Write letters, digits, dots, dashes and underscores.",
         )
+
+
+def _is_mountable(source: str) -> bool:
+    return source.startswith("/") or _CONTAINER_NAME.fullmatch(source) is not None
 
 
 def _port(text: str) -> None:

@@ -83,10 +83,14 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 await self._check_volume(mount.source, reaches=bool(host_reach.reaches_of(action.access)))
         await self._provide_image(action, job)
         job.progress("creating the container")
-        container, warnings = await self._create(action, body, label)
-        if action.start:
-            job.progress("starting the container")
-            await self._start_new(container, action.name, label)
+        try:
+            container, warnings = await self._create(action, body, label)
+            if action.start:
+                job.progress("starting the container")
+                await self._start_new(container, action.name, label)
+        except asyncio.CancelledError:
+            job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped. {_look_for(label)}"))
+            raise
         detail = "; ".join([container[:12], *warnings])
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 

@@ -10,6 +10,8 @@ import pytest
 from core import errors
 from core.model import actions, images, pods, swarm
 from core.model import networks_and_volumes as parts
+from core.model.create_container import CreateContainer
+from core.model.host_reach import HostAccess, MountPoint
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
@@ -29,6 +31,10 @@ def on(kind: Any, target: Ref = WEB, **fields: Any) -> actions.Action[Any]:
 
 def image(name: str, id_: str = DIGEST) -> Ref:
     return Ref(engine=ENGINE, kind=Kind.IMAGE, id=id_, name=name)
+
+
+def container(mount: MountPoint) -> CreateContainer:
+    return CreateContainer(engine=ENGINE, image="busybox", access=HostAccess(mounts=(mount,)))
 
 
 def network(**fields: Any) -> parts.CreateNetwork:
@@ -58,6 +64,8 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot contain a digest."),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
         (swarm.CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
+        (container(MountPoint(target="x", source="data")), "“data” cannot be mounted at “x”."),
+        (container(MountPoint(target="/x", source="../etc")), "“../etc” cannot be mounted at “/x”."),
         (network(name="a b"), "“a b” cannot be the name of a network."),
         (network(name="host"), "“host” cannot be the name of a network."),
         (network(subnet="10.9"), "'10.9' does not appear to be an IPv4 or IPv6 network."),

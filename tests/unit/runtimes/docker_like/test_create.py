@@ -13,7 +13,7 @@ import pytest
 from core import errors
 from core.model.create_container import CreateContainer
 from core.model.host_reach import HostAccess, MountPoint
-from core.model.jobs import ReadJob
+from core.model.jobs import ReadJob, StopJob
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.docker.engine import Docker
@@ -29,6 +29,7 @@ class Daemon(PreparedDaemon):
     def __init__(self, path: Path) -> None:
         super().__init__(Docker, path)
         self.silent: set[str] = set()
+        self.hang = ""
         self.requests: list[tuple[str, Any]] = []
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,6 +43,8 @@ class Daemon(PreparedDaemon):
             body = await reader.readexactly(length)
             asked = f"{method} {bare}"
             self.requests.append((asked, json.loads(body) if body else None))
+            if self.hang and asked.startswith(self.hang):
+                await asyncio.Event().wait()
             if any(asked.startswith(one) for one in self.silent):
                 writer.close()
                 return
@@ -159,6 +162,18 @@ async def test_a_start_without_an_answer_is_unknown_and_nothing_is_removed(daemo
     outcome = await daemon.run()
     assert outcome.status == Status.UNKNOWN and "The container web was created." in outcome.detail
     assert not daemon.told(f"DELETE /containers/{NEW}")
+
+
+async def test_a_creation_that_is_stopped_is_unknown_and_names_its_label(daemon: Daemon) -> None:
+    daemon.hang = "POST /containers/create"
+    started = await daemon.do(CreateContainer(engine=daemon.engine.ref, image="busybox:1", name="web"))
+    async with asyncio.timeout(10):
+        while not daemon.told("POST /containers/create"):
+            await asyncio.sleep(0.01)
+    await daemon.do(StopJob(engine=daemon.engine.ref, job=started.job, who="t"))
+    page = await daemon.do(ReadJob(engine=daemon.engine.ref, job=started.job, cursor="", wait=1.0))
+    assert page.outcome is not None and page.outcome.status == Status.UNKNOWN
+    assert page.outcome.detail == "was stopped. Look for it with: ps -a --label quarterdeck.request=t"
 
 
 def mount(source: str) -> HostAccess:
