@@ -271,7 +271,7 @@ main()
 def test_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
     """Engines' and chats' packages cost tens of megabytes; what is everyday on a local socket does without."""
     dockerd.run("web")
-    for line in ("ps", "logs web", "restart web -t 1"):
+    for line in ("ps", "logs web", "restart web -t 1", "events web", "images"):
         done = subprocess.run(
             [sys.executable, "-c", TELLS_WHAT_IT_LOADED, "do", line],
             env=bot.env,
