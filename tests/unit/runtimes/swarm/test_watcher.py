@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -233,6 +234,17 @@ async def test_the_next_manager_goes_on_where_the_last_one_ended_and_nothing_is_
             ("remove", 8_000_000_000),
             ("update", 9_000_000_000),
         ]
+
+
+async def test_an_event_from_the_year_2262_leaves_nothing_out_after_the_next_connection() -> None:
+    scene = Scene()
+    before = time.time()
+    async with scene.listening():
+        scene.manager.tell("update", at_ns=(1 << 63) - 1)
+        await asyncio.sleep(1)
+        scene.manager.streams[-1].sent.put_nowait(None)
+        await asyncio.sleep(5)
+        assert before <= float(scene.manager.since[-1]) <= time.time()
 
 
 async def test_where_a_look_takes_long_it_is_taken_seldom() -> None:
