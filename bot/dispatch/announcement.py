@@ -7,6 +7,7 @@ everybody would read of a change that fails a few seconds later; so only the req
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.dispatch import job_follower, reply_texts
@@ -15,13 +16,15 @@ from commands.spec import Command, Result
 from core.model import bot_actions
 from core.model.actions import Action
 from core.model.identity import Invocation
+from core.model.replies import Reply
 from core.ports import ActionStarted
 from core.text import redact
 from runtimes.inventory.fleet import Fleet
 
 
 class Announcement:
-    """Announces one accepted plan, at most once. Call `before` when it starts, and `after` with its results."""
+    """Announces one accepted plan, at most once. Call `before` when it starts, `after` with its results, and
+    `addressed` with its reply."""
 
     def __init__(
         self, inv: Invocation, command: Command, plan: Sequence[Action[Any]], responder: GuardedResponder | None
@@ -37,6 +40,10 @@ class Announcement:
         """A change whose request was sent to an engine has a value and no error, even if its outcome is unknown."""
         if any(result.error is None for result in results):
             self._announce()
+
+    def addressed(self, reply: Reply) -> Reply:
+        """Returns the reply, for the requester alone if the change was not announced."""
+        return replace(reply, everyone=False) if self._responder is not None else reply
 
     def _announce(self) -> None:
         responder, self._responder = self._responder, None

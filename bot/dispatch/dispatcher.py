@@ -221,7 +221,7 @@ class Dispatcher:
         announced.before(self._fleet)
         results = await self._execute(plan, view, state, change.record)
         announced.after(results)
-        return rendering.render(command, context, results, self._bugs)
+        return announced.addressed(rendering.render(command, context, results, self._bugs))
 
     async def _ask_reading(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         if await self._enter(inv, Risk.READ, state) is None:

@@ -29,6 +29,7 @@ class Listener:
 
     async def finish(self, reply):
         self.told.append(("finished", reply.ending))
+        self.everyone = reply.everyone
 
 
 @pytest.fixture
@@ -73,6 +74,7 @@ async def test_a_change_that_a_silent_engine_never_gets_is_announced_to_nobody(w
         listener.told.clear()
         reply = await dispatcher.answer(world.line(reply.buttons[0].line), listener)
     assert [each[0] for each in listener.told] == ["finished"], words(reply)
+    assert listener.everyone is False
     assert not world.engine.done
 
 
@@ -88,6 +90,7 @@ async def test_what_a_silent_engine_did_or_may_have_done_is_announced_with_its_o
     listener = Listener()
     reply = await dispatcher.answer(world.line("restart web"), listener)
     assert listener.told == [("started", "restart web", ("web",)), ("finished", ending)], words(reply)
+    assert listener.everyone is True
 
 
 async def test_a_change_on_a_silent_and_a_healthy_engine_is_announced_at_once(world):
