@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from commands._shared import new_resources
 from commands.spec import ENGINE, HOST, Arg, ArgType, Context
 from core import errors
 from core.model import image_names
@@ -76,7 +77,7 @@ ARGS = (
 async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any]]:
     """Returns the one action. Raises BadUsage, and the errors of the names that are looked up."""
     args = context.args
-    engine = _engine(context)
+    engine = new_resources.one_engine(context, CreateContainer.verb, "create containers")
     network, namespaces = await _network(context, engine)
     for kind in _KINDS:
         if value := args[kind]:
@@ -101,7 +102,7 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
             command=args["command"],
             entrypoint=(args["entrypoint"],) if args["entrypoint"] else (),
             environment=tuple(_pair("--env", text) for text in args["env"]),
-            labels=tuple(_pair("--label", text, value_required=False) for text in args["label"]),
+            labels=new_resources.labels(args["label"]),
             ports=args["publish"],
             network=network,
             links=tuple(links),
@@ -118,18 +119,6 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
             timeout=args["timeout"],
         )
     ]
-
-
-def _engine(context: Context) -> EngineRef:
-    args = context.args
-    wanted = Query(engine=args["engine"] or "", host=args["host"] or "", verb=CreateContainer.verb)
-    found = context.find.engines(wanted)
-    if len(found) > 1:
-        shown = ", ".join(map(str, found[:8])) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-        raise errors.BadUsage(
-            f"{len(found)} engines can create containers: {shown}.", hint=f"Choose one, such as: --engine {found[0]}"
-        )
-    return found[0]
 
 
 async def _network(context: Context, engine: EngineRef) -> tuple[str, list[Namespace]]:
@@ -186,9 +175,9 @@ def _mount(text: str) -> MountPoint:
     return MountPoint(target=target, source=source, read_only="ro" in options)
 
 
-def _pair(option: str, text: str, *, value_required: bool = True) -> tuple[str, str]:
+def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not name or (value_required and not equals):
+    if not (name and equals):
         raise errors.BadUsage(
             f"{option} {command_line.abbreviate(name or text)} has no value.",
             hint=f"Write {option} {name or 'NAME'}=VALUE. Quarterdeck's own variables are never passed on.",
