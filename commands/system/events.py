@@ -82,7 +82,7 @@ def _since(context: Context) -> datetime:
 
 
 def _ns(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000_000
+    return int(at.timestamp() * 1_000_000) * 1_000
 
 
 async def _containers(context: Context, wanted: Query) -> tuple[Ref, ...]:
