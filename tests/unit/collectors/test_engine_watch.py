@@ -72,7 +72,7 @@ def test_missed_events_are_told_once_after_each_gap() -> None:
     assert watch.scene.said == []
     watch.gap(3600, Recovery.RESYNCED, GapReason.NOT_WATCHED)
     (said,) = watch.scene.said
-    assert "its events from 23:13:20 to 00:13:20 UTC were missed: Quarterdeck did not run" in said
+    assert "its events from 23:13:20 to 00:13:20 UTC were missed: Quarterdeck did not watch this engine" in said
     watch.scene.wait(61)
     watch.gap(1, Recovery.LOST, GapReason.EVENTS_DROPPED)
     assert len([alert for alert in watch.scene.alerts if alert.state == "firing"]) == 2
