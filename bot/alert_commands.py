@@ -11,7 +11,7 @@ from datetime import datetime
 
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
-from bot.notify.alert_intake import change_incident, stored_incidents
+from bot.notify.incident_updater import change_incident, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from collectors.alert_evaluator import Evaluator
 from core import errors
@@ -29,7 +29,7 @@ from core.model.alert_actions import (
     RuleState,
 )
 from core.model.alerts import Alert
-from core.model.bot_actions import BOT
+from core.model.builtin_actions import BOT
 from core.model.identity import Identity, Place
 from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.owners import project_of

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot import app as bot_app
-from bot import audit_migration, heartbeat, listening_socket, metrics_server
+from bot import heartbeat, listening_socket, metrics_server, split_read_audit
 from bot.console import interactive, terminal
 from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
@@ -55,7 +55,7 @@ async def run_bot(
         supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: heartbeat.keep_recovering(app), RESTART)
-        supervisor.start_oneshot("audit reads", audit_migration.move_old_reads(app.store, datetime.now(UTC)))
+        supervisor.start_oneshot("audit reads", split_read_audit.move_old_reads(app.store, datetime.now(UTC)))
         app.engines.keep_current()
         if app.alerts is not None:
             app.alerts.start(supervisor, lambda: app.engines.mirrors)
@@ -68,11 +68,11 @@ async def run_bot(
         await supervisor.serve_until_stopped()
 
 
-def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Schedule:
+def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Scheduler:
     jobs = upkeep_jobs.upkeep_jobs(
         lambda: app.engines.mirrors, app.store, replica=app.replica, disk_use=settings.upkeep.disk_use
     )
-    return scheduler.Schedule(jobs, leadership.Leadership(app.store, app.metrics, replica=app.replica), app.metrics)
+    return scheduler.Scheduler(jobs, leadership.Leadership(app.store, app.metrics, replica=app.replica), app.metrics)
 
 
 async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.socket) -> None:

@@ -19,7 +19,7 @@ from datetime import timedelta
 import msgspec
 
 from collectors import alert_labels
-from collectors.alert_windows import AlertWindows, OwnerKey, is_for
+from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_for
 from collectors.rule import Rule, Seen, SeenEvent
 from core import unexpected_errors
 from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
@@ -78,7 +78,7 @@ class Evaluator:
         self._report = report
         self._is_own = is_own
         self._now_ns = now_ns
-        self._windows = AlertWindows()
+        self._windows = RecentEventsByOwner()
         self._open: dict[str, _Open] = {}
         self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}
         self._actions = frozenset(action for rule in rules for action in rule.actions)

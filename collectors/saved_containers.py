@@ -38,7 +38,7 @@ _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class UnsavedChanges:
     """What is to be written: `changed` records and `removed` ids. `rows`: the containers that the store has then."""
 
     changed: Mapping[str, bytes] = field(default_factory=dict)
@@ -68,10 +68,10 @@ class SavedContainers:
             found.append(_container(container_id, row, engine))
         return found
 
-    def changes(self, rows: Mapping[str, Container] | None) -> Changes:
+    def changes(self, rows: Mapping[str, Container] | None) -> UnsavedChanges:
         """Compares all containers of the engine with what the store has. None: they are not known."""
         if rows is None:
-            return Changes()
+            return UnsavedChanges()
         changed = {}
         room = MAX_CONTAINERS - len(self._stored)
         for container_id, row in rows.items():
@@ -82,9 +82,9 @@ class SavedContainers:
                 continue
             room -= before is None
             changed[container_id] = record
-        return Changes(changed=changed, removed=frozenset(self._stored.keys() - rows.keys()), rows=rows)
+        return UnsavedChanges(changed=changed, removed=frozenset(self._stored.keys() - rows.keys()), rows=rows)
 
-    def saved(self, changes: Changes) -> None:
+    def saved(self, changes: UnsavedChanges) -> None:
         """Records that the store has these changes."""
         if changes.rows is not None:
             self._rows = changes.rows

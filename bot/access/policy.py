@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from core.model import effects, host_reach
+from core.model import effects, host_access
 from core.model.actions import Risk
 from core.model.identity import Identity, Place
 from core.model.policy import ENDS, NAMED_ONLY, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
@@ -281,7 +281,7 @@ def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:
         reason = f"{resolved.who.name} may not {resolved.verb}{target}: {coverage}."
     else:
         reason = f"{resolved.who.name} may not {resolved.verb}{target}: no grant allows it."
-    if resolved.verb == host_reach.VERB:
+    if resolved.verb == host_access.VERB:
         hint = "No role includes it: it must be named in a grant in quarterdeck.yaml, or by the owner at the console."
     else:
         granters = ", ".join(who_can_grant(resolved.policy)[:4])

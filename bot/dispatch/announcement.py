@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from bot.dispatch import job_follower, reply_texts
-from bot.dispatch.guarded_responder import GuardedResponder
+from bot.dispatch.safe_responder import GuardedResponder
 from commands.spec import Command, Result
-from core.model import bot_actions
+from core.model import builtin_actions
 from core.model.actions import Action
 from core.model.identity import Invocation
 from core.model.replies import Reply
@@ -56,4 +56,4 @@ class Announcement:
 def _is_announced(action: Action[Any]) -> bool:
     """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
     shown."""
-    return action.engine != bot_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret
+    return action.engine != builtin_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from bot.dispatch import deferred_writes
+from bot.dispatch import write_retry
 from core.model.actions import Action, Risk
 from core.model.identity import Invocation
 from core.model.policy import Decision, Verdict
@@ -36,7 +36,7 @@ class Audit:
     """Writes audit rows to the store. `deferred` holds the rows that could not be stored yet."""
 
     def __init__(self, store: Store, *, clock: Callable[[], datetime], count: Callable[[str], None]) -> None:
-        self.deferred = deferred_writes.DeferredWrites()
+        self.deferred = write_retry.DeferredWrites()
         self._store = store
         self._clock = clock
         self._count = count
@@ -74,7 +74,7 @@ class Audit:
         key = "\0".join((inv.who.id, row["line"], row["place"], row["rule"], row["status"]))
         window = FOLD.total_seconds()
         await self.deferred.write(
-            deferred_writes.DeferredWrite(
+            write_retry.DeferredWrite(
                 write=lambda: self._store.fold_read(row, key=key, window=window), rows=(row,), minor=True
             )
         )
@@ -160,7 +160,7 @@ class Audit:
 
     async def _append(self, phase: str, rows: Sequence[Mapping[str, str]]) -> None:
         await self.deferred.write(
-            deferred_writes.DeferredWrite(write=lambda: self._store.append_audit(rows), rows=rows, minor=True)
+            write_retry.DeferredWrite(write=lambda: self._store.append_audit(rows), rows=rows, minor=True)
         )
         self.count(phase, len(rows))
 
@@ -181,7 +181,7 @@ class Audit:
         row, times = waiting
         window = FOLD.total_seconds()
         await self.deferred.write(
-            deferred_writes.DeferredWrite(
+            write_retry.DeferredWrite(
                 write=lambda: self._store.fold_refusal(row, key=key, window=window, times=times),
                 rows=(row,),
                 minor=True,

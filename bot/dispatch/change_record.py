@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot.dispatch import audit, deferred_writes, execution, lease_renewal, recovery, reply_texts
+from bot.dispatch import audit, execution, lease_renewal, recovery, reply_texts, write_retry
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
@@ -125,7 +125,7 @@ class ChangeRecord:
             ]
             keys = list(self._lease_requests())
             await self._audit.deferred.write(
-                deferred_writes.DeferredWrite(
+                write_retry.DeferredWrite(
                     write=lambda: self._store.cancel_change(self._inv.id, leases=keys, outcomes=rows),
                     invocation=self._inv.id,
                 )
@@ -139,7 +139,7 @@ class ChangeRecord:
             await asyncio.wait([self._renewal])
         outcomes, leases = sorted(self._unwritten.values(), key=lambda outcome: outcome.index), self._leases
         await self._audit.deferred.write(
-            deferred_writes.DeferredWrite(
+            write_retry.DeferredWrite(
                 write=lambda: self._store.end_change(self._inv.id, outcomes=outcomes, leases=leases, detail=detail),
                 invocation=self._inv.id,
                 rows=[outcome.row for outcome in outcomes],

@@ -32,9 +32,7 @@ from bot.dispatch import (
     current_people,
     current_rights,
     decision,
-    deferred_writes,
     execution,
-    guarded_responder,
     pending_questions,
     questions,
     rate_limits,
@@ -42,13 +40,15 @@ from bot.dispatch import (
     redaction,
     rendering,
     reply_texts,
+    safe_responder,
+    write_retry,
 )
 from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
 from commands.spec import Context
 from core import errors, unexpected_errors
 from core.metrics import Metrics
-from core.model import bot_actions
+from core.model import builtin_actions
 from core.model.actions import Action, Risk
 from core.model.identity import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -114,7 +114,7 @@ class Dispatcher:
         """
         began = time.monotonic()
         state = CommandState(
-            responder=guarded_responder.GuardedResponder(responder, self._bugs, who=inv.who.id) if responder else None
+            responder=safe_responder.GuardedResponder(responder, self._bugs, who=inv.who.id) if responder else None
         )
         try:
             reply = await self._run(inv, state, readings)
@@ -171,7 +171,7 @@ class Dispatcher:
             decision.refuse_bare_wildcard(parsed.args)
         plan = await view.with_effects(await command.plan(context))
         answered, question = Verdict.ALLOW, None
-        if plan and isinstance(plan[0], bot_actions.AnswerQuestion):
+        if plan and isinstance(plan[0], builtin_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
             question = await self._pending_questions.peek(plan[0].token)
             state.command = question.command
@@ -278,7 +278,7 @@ class Dispatcher:
     async def forget(self, inv: Invocation) -> None:
         """Deletes the record of an invocation that was answered, or whose reply is not wanted any more."""
         await self._audit.deferred.write(
-            deferred_writes.DeferredWrite(write=lambda: self._store.forget(inv.id), invocation=inv.id)
+            write_retry.DeferredWrite(write=lambda: self._store.forget(inv.id), invocation=inv.id)
         )
 
     async def flush_spool(self) -> None:
@@ -303,7 +303,7 @@ class CommandState:
     to see the reply of a read.
     """
 
-    responder: guarded_responder.GuardedResponder | None
+    responder: safe_responder.GuardedResponder | None
     command: str = "none"
     verdict: str = "none"
     recorded: bool = False

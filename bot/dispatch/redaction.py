@@ -14,7 +14,7 @@ import msgspec
 
 from bot.dispatch import reply_limits, reply_texts
 from commands.spec import Result
-from core import errors, search_threads, unexpected_errors
+from core import errors, secret_search_threads, unexpected_errors
 from core.model.actions import Action
 from core.model.replies import Fields, Lines, Reply, Table, Text
 from core.model.results import Document
@@ -36,7 +36,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
         reply = reply_limits.limit_size(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)
-        return await search_threads.run(lambda: redact.redact_reply(reply, names))
+        return await secret_search_threads.run(lambda: redact.redact_reply(reply, names))
     except Exception as error:
         return reply_texts.internal_error(bugs.report(error, "redact"))
 
@@ -47,7 +47,7 @@ async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.Un
     results remain."""
     if not any(isinstance(result.value, Document) for result in results):
         return results
-    return await search_threads.run(lambda: [_redacted(result, bugs) for result in results])
+    return await secret_search_threads.run(lambda: [_redacted(result, bugs) for result in results])
 
 
 def _redacted(result: Result, bugs: unexpected_errors.UnexpectedErrors) -> Result:

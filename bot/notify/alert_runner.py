@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from bot.notify.alert_intake import AlertIntake, stored_incidents
+from bot.notify.incident_updater import IncidentUpdater, stored_incidents
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_watch import EngineWatch
 from collectors.rule import Rule
@@ -38,13 +38,13 @@ class AlertRunner:
         self._store = store
         self._counts = counts
         self.changed = asyncio.Event()
-        self.intake = AlertIntake(store, counts, self.changed.set)
+        self.intake = IncidentUpdater(store, counts, self.changed.set)
         self._engines = EngineWatch()
         self.evaluator = Evaluator(rules, self.intake.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         """Starts the background tasks. `mirrors` returns the engines that are watched."""
-        supervisor.start_background("alert_intake", self.intake.run, RESTART)
+        supervisor.start_background("incident_updater", self.intake.run, RESTART)
         supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
     async def _tick_forever(self, mirrors: Callable[[], Sequence[Mirror]]) -> None:

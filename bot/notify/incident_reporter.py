@@ -18,8 +18,8 @@ import msgspec
 import structlog
 
 from bot.notify import incident_message
-from bot.notify.alert_intake import MAX_CONFLICTS, decode_incident
 from bot.notify.channel_window import ChannelWindow
+from bot.notify.incident_updater import MAX_CONFLICTS, decode_incident
 from bot.notify.silences import silences_in_force
 from core import errors, metrics
 from core.model.incidents import Incident, IncidentState, PostedIncident
@@ -37,7 +37,7 @@ _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,}")
 _encode = msgspec.json.Encoder().encode
 
 
-class Poster(Protocol):
+class MessageSender(Protocol):
     """Sends messages to a chat. Methods raise errors.DeliveryError."""
 
     async def post(self, channel: str, reply: Reply, thread: str = "") -> str:
@@ -55,7 +55,7 @@ class IncidentReporter:
     def __init__(
         self,
         store: IncidentStore,
-        poster: Poster,
+        poster: MessageSender,
         counts: metrics.Metrics,
         *,
         channel: str,

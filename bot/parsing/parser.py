@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from bot.parsing import client_lines, filters, foreign_options, usage
+from bot.parsing import client_lines, docker_filters, foreign_options, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType, Command
 from core import errors
@@ -43,7 +43,7 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
     if _asks_for_help(command, words):
         words = [word for word in words if word not in HELP_WORDS] if command.name == "help" else command.name.split()
         command = catalogue.find("help")
-    words = filters.translate(command.name, words, usage.options_by_name(command))
+    words = docker_filters.filters_to_options(command.name, words, usage.options_by_name(command))
     args = _ArgumentParser(command, catalogue).parse(words)
     return Parsed(command=command, args=args, line=command_line.quote([*command.name.split(), *words]))
 

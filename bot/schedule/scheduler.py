@@ -37,7 +37,7 @@ _SILENT = logging.Logger("apscheduler")  # what APScheduler reports is counted a
 _SILENT.addHandler(logging.NullHandler())
 
 
-class Schedule:
+class Scheduler:
     """Runs jobs until it is cancelled. `first`: seconds until each job runs for the first time."""
 
     def __init__(

@@ -14,8 +14,8 @@ from bot.schedule.job import Job, Report
 from collectors.data_root_reader import DataRootReader
 from collectors.disk_use_reader import DiskUseReader
 from collectors.engine_rounds import Round
-from collectors.resource_counter import ResourceCounter
-from collectors.unit_reader import UnitReader
+from collectors.inventory_counter import InventoryCounter
+from collectors.systemd_unit_reader import SystemdUnitReader
 from core.store.client import Store
 from runtimes.inventory.mirror import Mirror
 
@@ -30,7 +30,7 @@ def upkeep_jobs(
     mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
 ) -> Sequence[Job]:
     """`disk_use`: the time between two measurements of one engine; None: never."""
-    roots, counter, units = DataRootReader(mirrors), ResourceCounter(mirrors), UnitReader(mirrors)
+    roots, counter, units = DataRootReader(mirrors), InventoryCounter(mirrors), SystemdUnitReader(mirrors)
     jobs = [
         Job(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
         Job(name="filesystems", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(roots.run), close=roots.close),

@@ -14,7 +14,7 @@ from core.text import redact
 
 
 class IncidentPoster:
-    """Implements bot.notify.incident_reporter.Poster."""
+    """Implements bot.notify.incident_reporter.MessageSender."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox

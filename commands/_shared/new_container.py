@@ -17,7 +17,7 @@ from core import errors
 from core.model import image_names
 from core.model.actions import Action
 from core.model.create_container import PULL_POLICIES, CreateContainer, Link
-from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Query
 from core.text import command_line

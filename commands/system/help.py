@@ -8,7 +8,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.bot_actions import CommandHelp, HelpPage, ShowHelp
+from core.model.builtin_actions import CommandHelp, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text, Tone
 
 GROUPS = ("Show", "Change", "Permissions", "Quarterdeck itself")

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core.model import host_reach
+from core.model import host_access
 from core.model.actions import Action, Exec, InspectContainer, Risk
 from core.model.containers import Container
-from core.model.host_reach import HostAccess
+from core.model.host_access import HostAccess
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 
@@ -93,8 +93,8 @@ class CreateContainer(Action[Any]):
     def needs(self) -> Sequence[Action[Any]]:
         (target,) = self.targets()
         facts = self.prospective_facts(target, datetime.min.replace(tzinfo=UTC))
-        found: list[Action[Any]] = [*host_reach.needs(self.engine, target, facts, host_reach.reaches_of(self.access))]
-        joined = host_reach.joined_containers(self.access)
+        found: list[Action[Any]] = [*host_access.needs(self.engine, target, facts, host_access.reaches_of(self.access))]
+        joined = host_access.joined_containers(self.access)
         found += [Exec(engine=self.engine, target=ref, command=("sh",)) for ref in joined]
         # A link shows the environment variables of the other container.
         found += [InspectContainer(engine=self.engine, target=link.target) for link in self.links]

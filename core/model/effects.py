@@ -262,11 +262,17 @@ _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
     **dict.fromkeys(
         (
-            *("container.start", "container.unpause", "host.reach", "image.push", "image.remove", "network.remove"),
-            *("volume.remove", "swarm.init", "swarm.token", "job.stop", "job.stop-any", "question.answer"),
-            *("network.create", "network.connect", "network.disconnect", "volume.create"),
-            *("policy.grant", "policy.revoke", "policy.claim", "incident.acknowledge", "alert.test"),
-            *("incident.silence", "silence.remove"),
+            *("container.start", "container.unpause", "host.reach", "image.push", "image.remove", "alert.test"),
+            *("network.remove", "volume.remove", "swarm.init", "swarm.token", "job.stop", "job.stop-any"),
+            *("question.answer", "network.create", "network.connect", "network.disconnect", "volume.create"),
+            *(
+                "silence.remove",
+                "policy.grant",
+                "policy.revoke",
+                "policy.claim",
+                "incident.acknowledge",
+                "incident.silence",
+            ),
         ),
         _NOTHING,
     ),

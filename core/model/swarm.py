@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core.model import host_reach
+from core.model import host_access
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import STACK_LABEL, SWARM_NODE_LABEL, Container
-from core.model.host_reach import HostAccess
+from core.model.host_access import HostAccess
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
@@ -193,10 +193,10 @@ class CreateService(Action[Outcome]):
     networks: tuple[str, ...] = ()
 
     def needs(self) -> Sequence[Action[Any]]:
-        spaces = (host_reach.Namespace(kind="network"),) if host_reach.HOST in self.networks else ()
+        spaces = (host_access.Namespace(kind="network"),) if host_access.HOST in self.networks else ()
         (target,) = self.targets()
         facts = self.prospective_facts(target, datetime.min.replace(tzinfo=UTC))
-        return host_reach.needs(self.engine, target, facts, host_reach.reaches_of(HostAccess(namespaces=spaces)))
+        return host_access.needs(self.engine, target, facts, host_access.reaches_of(HostAccess(namespaces=spaces)))
 
     def targets(self) -> Sequence[Ref]:
         return (Ref(engine=self.engine, kind=Kind.SERVICE, id=self.name, name=self.name),)
@@ -219,7 +219,7 @@ class UpdateImage(TargetAction[Any]):
     reaches: tuple[str, ...] = ()
 
     def needs(self) -> Sequence[Action[Any]]:
-        return host_reach.needs(self.engine, self.target, None, self.reaches)
+        return host_access.needs(self.engine, self.target, None, self.reaches)
 
     def timeout_seconds(self) -> float:
         return self.timeout + 30.0

@@ -31,7 +31,6 @@ from core.repeated_log import RepeatedLog
 from core.store import server_process
 
 log = structlog.get_logger(__name__)
-
 POLL_SECONDS = 0.02  # between two checks while a server starts or ends
 PING_SECONDS = 5.0  # between two PINGs; the end of a server is seen at once, by its connection
 KILL_AFTER_SECONDS = 5.0  # from SIGTERM to SIGKILL

@@ -35,8 +35,9 @@ def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     """Returns a copy with all values of environment variables masked, and with all other texts redacted, because of
     their own format or of their key.
 
-    Takes seconds for a document of megabytes, so call it in a thread (`core.search_threads`). Raises InvalidResponse if
-    the document has more than MAX_TEXTS texts, is nested too deeply, or takes too long to be searched."""
+    Takes seconds for a document of megabytes, so call it in a thread (`core.secret_search_threads`). Raises
+    InvalidResponse if the document has more than MAX_TEXTS texts, is nested too deeply, or takes too long to be
+    searched."""
     limit = SearchTime()
     try:
         if _count_texts(document) > MAX_TEXTS:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar, cast
 
 from core import errors, unexpected_errors
-from core.model import host_reach
+from core.model import host_access
 from core.model.actions import Action, Risk
 from core.model.containers import Container
 from core.model.disk_use import DataRoot
@@ -173,8 +173,8 @@ class BaseAdapter:
         return f"It has no {noun}s, but has verbs for: {', '.join(nouns)}."
 
     def _allows(self, verb: str) -> bool:
-        if verb == host_reach.VERB:  # the owner of a host must name it
-            return any(fnmatch.fnmatchcase(verb, one) and one.startswith(host_reach.PREFIX) for one in self._allow)
+        if verb == host_access.VERB:  # the owner of a host must name it
+            return any(fnmatch.fnmatchcase(verb, one) and one.startswith(host_access.PREFIX) for one in self._allow)
         return not self._allow or any(fnmatch.fnmatchcase(verb, pattern) for pattern in self._allow)
 
 

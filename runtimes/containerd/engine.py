@@ -30,7 +30,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.containerd import client, decode, decode_info, stats, summaries
+from runtimes.containerd import client, decode, decode_info, inspect_summaries, stats
 from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
@@ -159,7 +159,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
             raise client.gone(action.target) from error
         data = decode_info.container_document(namespace, container, task)
         redact_json.mask_env_values(data)
-        summary = summaries.container(data, self._row(namespace, container, task))
+        summary = inspect_summaries.container(data, self._row(namespace, container, task))
         return Document(ref=action.target, data=data, summary=summary)
 
     @does(ReadProcesses)

@@ -15,7 +15,7 @@ from runtimes.base.concurrency import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.multi_request_change import MultiRequestChange
-from runtimes.containerd import client, decode, image_names, pull, summaries
+from runtimes.containerd import client, decode, image_names, inspect_summaries, pull
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
 from runtimes.containerd.image_reader import ImageReader
@@ -42,7 +42,7 @@ class ImageVerbs(Connection):
         await self._identify(seconds)
         data = await self._images.document(action.target, seconds)
         redact_json.mask_env_values(data)
-        return Document(ref=action.target, data=data, summary=summaries.image(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.image(data))
 
     @does(images.ReadHistory)
     async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:

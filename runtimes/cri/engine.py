@@ -31,7 +31,7 @@ from runtimes.cri import (
     decode_stats,
     event_stream,
     events,
-    summaries,
+    inspect_summaries,
     unsupported_verbs,
 )
 from runtimes.cri.disk_use import DiskUseVerbs
@@ -126,13 +126,13 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         found = await self._container_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
-        return Document(ref=action.target, data=data, summary=summaries.container(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.container(data))
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:
         """CRI does not list processes. Those of an engine on this machine are in /proc."""
         status = await self._container_status(action.target, seconds, verbose=True)
-        pid = summaries.process_id(decode_info.masked_document(status.status, status.info))
+        pid = inspect_summaries.process_id(decode_info.masked_document(status.status, status.info))
         found = None
         if pid and process_list.belongs_to(pid, action.target.id):
             found = await asyncio.to_thread(process_list.processes_of, pid)

@@ -17,7 +17,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.base.registry_auth import Login
-from runtimes.cri import client, decode, decode_info, summaries
+from runtimes.cri import client, decode, decode_info, inspect_summaries
 from runtimes.cri.client import EngineClient
 from runtimes.formats import image_history, image_reference, pull_push_errors
 from runtimes.proto import cri_pb2 as cri
@@ -39,7 +39,7 @@ class ImageVerbs(EngineClient):
         if found is None:
             raise self._gone(action.target)
         data = decode_info.masked_document(found.image, found.info)
-        return Document(ref=action.target, data=data, summary=summaries.image(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.image(data))
 
     @does(images.ReadHistory)
     async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:
@@ -47,7 +47,7 @@ class ImageVerbs(EngineClient):
         if found is None:
             raise self._gone(action.target)
         data = decode_info.masked_document(found.image, found.info)
-        configuration = summaries.image_configuration(data)
+        configuration = inspect_summaries.image_configuration(data)
         if configuration is None:
             raise errors.Unsupported(
                 action.verb, str(self.ref), "This engine reports no build steps. Use image inspect to see its layers."

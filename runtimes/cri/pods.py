@@ -14,7 +14,7 @@ from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrency import map_concurrently
 from runtimes.base.multi_request_change import MultiRequestChange
-from runtimes.cri import client, decode, decode_info, summaries
+from runtimes.cri import client, decode, decode_info, inspect_summaries
 from runtimes.cri.lifecycle import LifecycleVerbs
 from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
@@ -45,7 +45,7 @@ class PodVerbs(LifecycleVerbs):
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
         found = await self._pod_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
-        return Document(ref=action.target, data=data, summary=summaries.pod(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.pod(data))
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:

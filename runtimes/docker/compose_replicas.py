@@ -17,7 +17,7 @@ from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from runtimes.base import stop_grace
 from runtimes.compose import services
-from runtimes.docker import decode, replica_spec
+from runtimes.docker import decode, replica_create_body
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.images import quoted_name
@@ -47,14 +47,16 @@ class ComposeReplicas:
     async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
         """Uses the newest container whose name follows Compose's pattern. Raises UserError."""
         newest = sorted(replicas, key=lambda row: -row.created_at)
-        chosen = next((row for row in newest if replica_spec.name_separator(row.ref.name, row.labels)), newest[0])
+        chosen = next(
+            (row for row in newest if replica_create_body.name_separator(row.ref.name, row.labels)), newest[0]
+        )
         path = f"/containers/{quoted_id(chosen.ref)}/json"
         response = await self._request("GET", path, seconds, name=chosen.ref.name)
         inspection = json_decoder.decode_json_object(response.body)
         with json_decoder.reading(f"The inspection of {chosen.ref.name}"):
-            replica_spec.check_can_replicate(chosen.ref.name, inspection)
+            replica_create_body.check_can_replicate(chosen.ref.name, inspection)
             # Builds one request, to find out now whether the inspection has the form that is needed.
-            replica_spec.replica_request(inspection, chosen.ref.name, 1, "")
+            replica_create_body.replica_create_body(inspection, chosen.ref.name, 1, "")
             image = await self._image(inspection, seconds)
         return _ReplicaTemplate(self._request, chosen, inspection, image)
 
@@ -106,7 +108,7 @@ class _ReplicaTemplate:
 
     def __init__(self, request: Request, container: Container, inspection: dict[str, Any], image: str) -> None:
         self._request, self._container, self._inspection, self._image = request, container, inspection, image
-        self._separator = replica_spec.name_separator(container.ref.name, container.labels)
+        self._separator = replica_create_body.name_separator(container.ref.name, container.labels)
 
     def name(self, number: int) -> str:
         labels = self._container.labels
@@ -114,7 +116,7 @@ class _ReplicaTemplate:
 
     async def create(self, number: int, seconds: float) -> Ref:
         name = self.name(number)
-        body, more_networks = replica_spec.replica_request(self._inspection, name, number, self._image)
+        body, more_networks = replica_create_body.replica_create_body(self._inspection, name, number, self._image)
         path = f"/containers/create?name={urllib.parse.quote(name)}"
         response = await self._request("POST", path, seconds, body=body)
         with json_decoder.reading("The answer about the new container"):

@@ -11,7 +11,7 @@ from typing import Any
 
 from core import errors
 from core.model.create_container import CreateContainer
-from core.model.host_reach import Namespace
+from core.model.host_access import Namespace
 from core.model.networks_and_volumes import CreateNetwork
 from runtimes.formats import image_reference
 

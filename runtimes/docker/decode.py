@@ -16,7 +16,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import exec_events, json_models, misleading_labels
+from runtimes.docker import fold_exec_events, json_models, misleading_labels
 from runtimes.docker_like import decode as shared
 from runtimes.docker_like import event_labels
 from runtimes.docker_like import json_models as shared_models
@@ -122,7 +122,7 @@ class Decoder:
         raw: Sequence[json_models.Event] = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
         folded: Sequence[Event] = ()
         if fold:
-            raw, folded = exec_events.fold(raw, self._engine, replay_before=replay_before)
+            raw, folded = fold_exec_events.fold(raw, self._engine, replay_before=replay_before)
         events = self._events(raw, replay_before)
         if self._labels.wanted:
             events = event_labels.add(events, self._labels.take(lines))

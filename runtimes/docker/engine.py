@@ -28,9 +28,9 @@ from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
-from runtimes.docker_like.container_reads import ContainerReads
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
+from runtimes.docker_like.top_and_diff import TopDiffVerbs
 
 _SWARM = "Where it manages a Swarm, that Swarm is an engine of its own and has these; see engines."
 
@@ -45,7 +45,7 @@ class Docker(
     StatsVerbs,
     ServiceVerbs,
     ContainerVerbs,
-    ContainerReads,
+    TopDiffVerbs,
     ExecVerbs,
 ):
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""

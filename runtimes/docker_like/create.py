@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import containers, host_reach
+from core.model import containers, host_access
 from core.model.actions import Start
 from core.model.create_container import REQUEST_LABEL, CreateContainer
 from core.model.images import PullImage
@@ -80,7 +80,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         await self._check_network(action.network)
         for mount in action.access.mounts:
             if mount.source and not mount.is_host_path:
-                await self._check_volume(mount.source, reaches=bool(host_reach.reaches_of(action.access)))
+                await self._check_volume(mount.source, reaches=bool(host_access.reaches_of(action.access)))
         await self._provide_image(action, job)
         job.progress("creating the container")
         try:
@@ -130,8 +130,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         if source.startswith("/") and not reaches:
             raise errors.NotPermitted(
                 f"The volume {name} is {source} of the host.",
-                rule=host_reach.VERB,
-                hint=f"Mount the path itself, which asks for {host_reach.VERB}: -v {source}:…",
+                rule=host_access.VERB,
+                hint=f"Mount the path itself, which asks for {host_access.VERB}: -v {source}:…",
             )
 
     async def _provide_image(self, action: CreateContainer, job: Job) -> None:

@@ -19,7 +19,7 @@ from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.docker_like import decode, summaries
+from runtimes.docker_like import decode, inspect_summaries
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import image_history, image_reference, json_decoder, json_types
 
@@ -57,7 +57,7 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         path = f"/images/{quoted_id(target)}/json"
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
-        return Document(ref=target, data=data, summary=summaries.image(data))
+        return Document(ref=target, data=data, summary=inspect_summaries.image(data))
 
     @does(images.ReadHistory)
     async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:

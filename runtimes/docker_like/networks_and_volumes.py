@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core import errors, search_threads
+from core import errors, secret_search_threads
 from core.model import networks_and_volumes
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.docker_like import summaries
+from runtimes.docker_like import inspect_summaries
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder
 
@@ -128,8 +128,8 @@ class NetworkVolumeVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind=kind)
         # The mount options of a volume may contain the password of a file share.
         document = json_decoder.decode_json_object(response.body)
-        data = await search_threads.run(lambda: redact_json.redact_document(document))
-        summary = summaries.volume(data) if kind == "volume" else self._summarise_network(data)
+        data = await secret_search_threads.run(lambda: redact_json.redact_document(document))
+        summary = inspect_summaries.volume(data) if kind == "volume" else self._summarise_network(data)
         return Document(ref=target, data=data, summary=summary)
 
     @abc.abstractmethod

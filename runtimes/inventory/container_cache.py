@@ -257,8 +257,6 @@ class ContainerCache:
             self.dirtied.clear()
         return taken
 
-    # ── for the relister ─────────────────────────────────────────────────────────────────────────────────────────
-
     def reported(self) -> dict[str, Container]:
         """Returns every container as events and lists reported it, without changes that only inspections showed."""
         return {**self._containers, **self._uninspected, **self._as_reported}
@@ -288,8 +286,6 @@ class ContainerCache:
         """Returns the ids of the containers that changed after a list requested at `at_ns`."""
         gone = {each for each, at in self._removed_at.items() if at > at_ns or each not in self._as_reported}
         return gone | {each for each, at in self._changed_at.items() if at > at_ns}
-
-    # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _has(self, container_id: str) -> bool:
         return container_id in self._containers or container_id in self._uninspected

@@ -35,7 +35,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import status_text
 from runtimes.kernel import cgroup_reader, process_list
-from runtimes.oci import decode, lifecycle, state_dirs, summaries
+from runtimes.oci import decode, inspect_summaries, lifecycle, state_dirs
 from runtimes.oci.events import EventStream
 from runtimes.oci.state_reader import ContainerState, Listing
 
@@ -148,7 +148,7 @@ class Oci(lifecycle.LifecycleVerbs):
             "spec": spec,
         }
         redact_json.mask_env_values(data)
-        return Document(ref=action.target, data=data, summary=summaries.container(data, self._row(container)))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.container(data, self._row(container)))
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

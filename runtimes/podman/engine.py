@@ -23,9 +23,9 @@ from core.model.services import Services
 from runtimes.base.base_adapter import does
 from runtimes.compose import services
 from runtimes.docker_like.client import quoted_id
-from runtimes.docker_like.container_reads import ContainerReads
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
+from runtimes.docker_like.top_and_diff import TopDiffVerbs
 from runtimes.formats import json_decoder
 from runtimes.podman.create import CreateVerbs
 from runtimes.podman.disk_use import DiskUseVerbs
@@ -54,7 +54,7 @@ class Podman(
     StatsVerbs,
     UnitVerbs,
     ContainerVerbs,
-    ContainerReads,
+    TopDiffVerbs,
     ExecVerbs,
 ):
     """Serves all verbs of one service. `name` distinguishes the engines of several users: a rootless engine is named

@@ -12,7 +12,7 @@ import msgspec
 from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, Volume
 from runtimes.docker_like import decode, json_models, networks_and_volumes
 from runtimes.formats import json_decoder, json_types
-from runtimes.podman import client, create_body, summaries
+from runtimes.podman import client, create_body, inspect_summaries
 
 
 class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
@@ -39,7 +39,7 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
         return {"container": action.target.id, "aliases": list(action.aliases)}
 
     def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
-        return summaries.network(data)
+        return inspect_summaries.network(data)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
         return decode.volumes(self.ref, json_decoder.decode_rows(json_models.Volume, body, self.skipped), self.skipped)

@@ -22,7 +22,7 @@ from runtimes.base.concurrency import map_concurrently
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types, timestamps
-from runtimes.podman import client, summaries
+from runtimes.podman import client, inspect_summaries
 
 READ_SECONDS = 10.0  # of one inspection before a change
 
@@ -52,7 +52,7 @@ class PodVerbs(client.EngineClient, abc.ABC):
         target = action.target
         response = await self._request("GET", f"/pods/{quoted_id(target)}/json", seconds, name=target.name, kind="pod")
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
-        return Document(ref=target, data=data, summary=summaries.pod(data))
+        return Document(ref=target, data=data, summary=inspect_summaries.pod(data))
 
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:

@@ -38,7 +38,7 @@ from runtimes.swarm import (
     node_notes,
     node_summary,
     rollouts,
-    service_reach,
+    service_host_access,
     service_requests,
     service_spec_builder,
     service_summary,
@@ -182,7 +182,7 @@ class Swarm(SecretAndConfigVerbs):
     @does(swarm.CreateService)
     async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
         began, send = time.monotonic(), self._sender(action)
-        await service_reach.check_create(send, action)
+        await service_host_access.check_create(send, action)
         spec = service_spec_builder.build_service_spec(action)
         answer = await send("POST", "/services/create", seconds, body=spec, image=action.image)
         made = json_decoder.decode_json_object(answer.body)
@@ -206,7 +206,7 @@ class Swarm(SecretAndConfigVerbs):
     @does(swarm.UpdateImage)
     async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:
         send, timeout = self._sender(action), float(action.timeout)
-        return self.jobs.start(action.verb, lambda job: service_reach.update_image(send, action, timeout, job))
+        return self.jobs.start(action.verb, lambda job: service_host_access.update_image(send, action, timeout, job))
 
     @does(swarm.RollBack)
     async def roll_back(self, action: swarm.RollBack, seconds: float) -> JobStarted:

@@ -16,7 +16,7 @@ from typing import cast
 from core import errors
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_parser import ResponseParser
-from runtimes.transport.read_pacing import ReadPacing
+from runtimes.transport.read_coalescing import ReadPacing
 
 BLOCK = 96 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
 MAX_VALUES = 1_000_000  # in a body of JSON: each costs some 100 bytes of memory, however short it is

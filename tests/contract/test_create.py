@@ -8,7 +8,7 @@ import pytest
 from core import errors
 from core.model import actions
 from core.model.create_container import REQUEST_LABEL, CreateContainer
-from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.replies import Status
 from core.model.units import DraftUnit
 from tests.contract.grounds import over

@@ -11,8 +11,8 @@ import pytest
 from collectors.data_root_reader import DataRootReader
 from collectors.disk_use_reader import DiskUseReader
 from collectors.exposition import Exposition
-from collectors.resource_counter import ResourceCounter
-from collectors.unit_reader import UnitReader
+from collectors.inventory_counter import InventoryCounter
+from collectors.systemd_unit_reader import SystemdUnitReader
 from core import metrics
 from core.model.disk_use import ReadDiskUse
 from core.store.client import Store
@@ -44,10 +44,10 @@ async def read_all(mirror, store):
     """One run of each reading, as the schedule makes them. Returns what failed."""
     rounds = [
         await DiskUseReader(lambda: [mirror], store, replica="r1").run(),
-        await ResourceCounter(lambda: [mirror]).run(),
+        await InventoryCounter(lambda: [mirror]).run(),
     ]
     roots = DataRootReader(lambda: [mirror])
-    rounds += [await roots.run(), await UnitReader(lambda: [mirror]).run()]
+    rounds += [await roots.run(), await SystemdUnitReader(lambda: [mirror]).run()]
     roots.close()
     return [fault for each in rounds for fault in each.faults]
 
@@ -60,7 +60,7 @@ async def test_the_resources_of_docker_are_on_the_page(dockerd, store):
         await asyncio.to_thread(dockerd.volume, "spare")
         await asyncio.to_thread(dockerd.network, "lonely")
         engine.mirror.resources.counts_at = 0.0
-        await ResourceCounter(lambda: [engine.mirror]).run()
+        await InventoryCounter(lambda: [engine.mirror]).run()
         assert images >= 1 and shown(engine.mirror, "images") == images
         assert shown(engine.mirror, "dangling_images") == 0
         assert shown(engine.mirror, "volumes") == 1

@@ -55,11 +55,11 @@ async def main():
     print("uptime" in plain_text.render(await helped(words)))
 
 async def helped(words):
-    from core.model import bot_actions
+    from core.model import builtin_actions
     parsed = parser.parse("help", words)
     context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(), now=None)
     plan = await parsed.command.plan(context)
-    page = bot_actions.HelpPage(commands=tuple(usage.command_help(c) for c in words), topic="")
+    page = builtin_actions.HelpPage(commands=tuple(usage.command_help(c) for c in words), topic="")
     return parsed.command.render(context, [Result(action=plan[0], value=page)])
 
 asyncio.run(main())

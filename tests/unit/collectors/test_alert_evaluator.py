@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from collectors import alert_evaluator, alert_windows
+from collectors import alert_evaluator, recent_events_by_owner
 from collectors.rule import Rule, Seen
 from collectors.rules import crash, crash_loop, unhealthy
 from core.model.alerts import AlertState, Cleared, Finding, Firing, Severity
@@ -177,7 +177,7 @@ def test_open_alerts_are_limited_and_what_is_left_out_is_counted(monkeypatch: py
 
 
 def test_the_memory_for_events_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alert_windows, "MAX_OWNERS", 10)
+    monkeypatch.setattr(recent_events_by_owner, "MAX_OWNERS", 10)
     scene = AlertScene([crash_loop.rule])
     for number in range(50):
         scene.start(scene.add(f"web{number}"))
@@ -186,7 +186,7 @@ def test_the_memory_for_events_is_limited(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(500):
         scene.now += 1
         scene.happen(EventKind.STARTED, web)
-    assert max(len(events) for events in scene.evaluator._windows._events.values()) == alert_windows.MAX_EVENTS
+    assert max(len(events) for events in scene.evaluator._windows._events.values()) == recent_events_by_owner.MAX_EVENTS
 
 
 def test_open_alerts_go_on_after_a_restart_and_are_not_reported_again() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from bot import plain_text
-from core.model.host_reach import HostAccess, MountPoint
+from core.model.host_access import HostAccess, MountPoint
 from core.model.identity import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import Selector

@@ -10,9 +10,9 @@ import pytest
 
 from bot import plain_text
 from bot.notify import silences
-from bot.notify.alert_intake import change_incident, stored_incidents
 from bot.notify.channel_window import STORM_SECONDS
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
+from bot.notify.incident_updater import change_incident, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
 from core.model.alert_actions import AddSilence
@@ -21,7 +21,7 @@ from core.model.identity import Identity
 from core.model.incidents import acknowledge
 from core.model.refs import EngineRef, Kind, Ref
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.test_alert_intake import Desk
+from tests.unit.bot.notify.test_incident_updater import Desk
 
 SECOND = 1_000_000_000
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.schedule.job import Job, Report
 from bot.schedule.leadership import Leadership
-from bot.schedule.scheduler import Schedule
+from bot.schedule.scheduler import Scheduler
 from core import metrics
 from core.store.client import Store
 from tests.daemons.valkey import Valkey
@@ -33,7 +33,7 @@ class Replica:
         self.leadership = Leadership(self.store, self.counts, replica=name, seconds=LEASE)
         self.log = log
         job = Job(name="shared", every=0.05, within=5.0, run=self._run, shared=True)
-        self.schedule = Schedule([job], self.leadership, self.counts, first=0.0)
+        self.schedule = Scheduler([job], self.leadership, self.counts, first=0.0)
         self.task = asyncio.create_task(self.schedule.run(), name=f"schedule of {name}")
 
     async def _run(self) -> Report:

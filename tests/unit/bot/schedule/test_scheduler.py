@@ -12,7 +12,7 @@ import structlog
 
 from bot.schedule.job import Job, Report
 from bot.schedule.leadership import Leadership
-from bot.schedule.scheduler import Schedule
+from bot.schedule.scheduler import Scheduler
 from core import errors, metrics
 from core.store.records import Lease, LeaseConflict, LeaseRequest
 
@@ -55,7 +55,7 @@ async def running(
 ) -> AsyncIterator[tuple[metrics.Metrics, asyncio.Task[None]]]:
     counts = metrics.Metrics()
     leadership = Leadership(leases or OneLease(), counts, replica="r1", seconds=seconds)
-    schedule = Schedule(jobs, leadership, counts, first=0.0, **more)
+    schedule = Scheduler(jobs, leadership, counts, first=0.0, **more)
     task = asyncio.create_task(schedule.run(), name="schedule")
     try:
         yield counts, task

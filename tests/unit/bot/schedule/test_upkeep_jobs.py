@@ -10,7 +10,7 @@ import pytest
 
 from bot.schedule.job import Job
 from bot.schedule.leadership import Leadership
-from bot.schedule.scheduler import Schedule
+from bot.schedule.scheduler import Scheduler
 from bot.schedule.upkeep_jobs import upkeep_jobs
 from collectors.exposition import Exposition
 from core import metrics
@@ -54,7 +54,7 @@ async def test_each_job_does_its_part_and_an_engine_that_is_away_is_named(store:
     counts = metrics.Metrics()
     leadership = Leadership(store, counts, replica="r1")
     await leadership.renew()
-    schedule = Schedule(jobs(mirrors, store), leadership, counts, first=0.0)
+    schedule = Scheduler(jobs(mirrors, store), leadership, counts, first=0.0)
     task = asyncio.create_task(schedule.run(), name="schedule")
 
     def runs(name: str, outcome: str) -> float | None:

@@ -11,7 +11,7 @@ from core import errors
 from core.model import actions, images, pods, swarm
 from core.model import networks_and_volumes as parts
 from core.model.create_container import CreateContainer
-from core.model.host_reach import HostAccess, MountPoint
+from core.model.host_access import HostAccess, MountPoint
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome

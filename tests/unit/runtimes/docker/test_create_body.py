@@ -8,7 +8,7 @@ import pytest
 
 from core import errors
 from core.model.create_container import CreateContainer, Link
-from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.networks_and_volumes import CreateNetwork
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker.create_body import create_body, network_body

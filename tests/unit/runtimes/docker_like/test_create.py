@@ -12,7 +12,7 @@ import pytest
 
 from core import errors
 from core.model.create_container import CreateContainer
-from core.model.host_reach import HostAccess, MountPoint
+from core.model.host_access import HostAccess, MountPoint
 from core.model.jobs import ReadJob, StopJob
 from core.model.replies import Status
 from core.model.results import Outcome

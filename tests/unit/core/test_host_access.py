@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.model import host_reach
+from core.model import host_access
 from core.model.actions import Exec, InspectContainer
 from core.model.create_container import CreateContainer, Link
-from core.model.host_reach import HostAccess, MountPoint, Namespace, ReachHost
+from core.model.host_access import HostAccess, MountPoint, Namespace, ReachHost
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.swarm import CreateService, UpdateImage
 
@@ -48,7 +48,7 @@ SERVICE = Ref(engine=ENGINE, kind=Kind.SERVICE, id="s", name="web")
     ],
 )
 def test_each_reach_is_said(access: HostAccess, reaches: tuple[str, ...]) -> None:
-    assert host_reach.reaches_of(access) == reaches
+    assert host_access.reaches_of(access) == reaches
     action = CreateContainer(engine=ENGINE, image="busybox", name="new", labels=(("team", "a"),), access=access)
     asked = [each for each in action.needs() if isinstance(each, ReachHost)]
     assert [each.reaches for each in asked] == ([reaches] if reaches else [])
@@ -72,7 +72,7 @@ def test_every_field_that_a_request_can_set_is_a_reach() -> None:
     }
     assert set(values) == set(HostAccess.__dataclass_fields__)
     for name, value in values.items():
-        assert host_reach.reaches_of(HostAccess(**{name: value})), name  # type: ignore[arg-type]
+        assert host_access.reaches_of(HostAccess(**{name: value})), name  # type: ignore[arg-type]
 
 
 def test_whoever_joins_or_links_a_container_needs_what_that_shows() -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from core import search_threads
+from core import secret_search_threads
 
 
 async def test_searches_that_hang_leave_the_shared_threads_free() -> None:
@@ -19,14 +19,14 @@ async def test_searches_that_hang_leave_the_shared_threads_free() -> None:
         go_on.wait(30)
         return "done"
 
-    searches = [asyncio.create_task(search_threads.run(search)) for _ in range(40)]
+    searches = [asyncio.create_task(secret_search_threads.run(search)) for _ in range(40)]
     try:
         async with asyncio.timeout(10):
             # More than the shared threads of any machine, one after the other.
             for number in range(40):
                 assert await asyncio.to_thread(lambda number=number: number) == number
         assert not any(task.done() for task in searches)
-        assert len(names) <= search_threads.MAX_THREADS
+        assert len(names) <= secret_search_threads.MAX_THREADS
     finally:
         go_on.set()
     assert await asyncio.gather(*searches) == ["done"] * 40
@@ -37,4 +37,4 @@ async def test_an_error_reaches_the_caller() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await search_threads.run(fail)
+        await secret_search_threads.run(fail)

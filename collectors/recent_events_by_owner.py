@@ -18,7 +18,7 @@ MAX_OWNERS, MAX_EVENTS = 10_000, 128
 NO_LABELS: Mapping[str, str] = {}
 
 
-class AlertWindows:
+class RecentEventsByOwner:
     """The newest events by owner: engine, kind of resource and the owner's name."""
 
     def __init__(self) -> None:

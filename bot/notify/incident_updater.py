@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Incident).decode
 
 
-class AlertIntake:
+class IncidentUpdater:
     """Queues alerts, and stores them while `run` runs. `changed` is called after an incident was stored."""
 
     def __init__(self, store: IncidentStore, counts: metrics.Metrics, changed: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from runtimes.inventory.mirror import Mirror
 TIMEOUT_SECONDS = 20.0
 
 
-class UnitReader:
+class SystemdUnitReader:
     """Reads the units of all engines that have units."""
 
     def __init__(self, mirrors: Callable[[], Sequence[Mirror]], *, now: Callable[[], float] = time.time) -> None:

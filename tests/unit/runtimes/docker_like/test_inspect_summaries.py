@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtimes.containerd import summaries as containerd_summaries
-from runtimes.cri import summaries as cri_summaries
-from runtimes.docker import summaries as docker_summaries
-from runtimes.docker_like import summaries
-from runtimes.oci import summaries as oci_summaries
-from runtimes.podman import summaries as podman_summaries
+from runtimes.containerd import inspect_summaries
+from runtimes.cri import inspect_summaries as cri_inspect_summaries
+from runtimes.docker import inspect_summaries as docker_inspect_summaries
+from runtimes.docker_like import inspect_summaries as docker_like_inspect_summaries
+from runtimes.oci import inspect_summaries as oci_inspect_summaries
+from runtimes.podman import inspect_summaries as podman_inspect_summaries
 from runtimes.swarm import node_summary
 from tests.helpers.paths import RECORDED
 from tests.unit.runtimes.docker_like.rows import ROW
@@ -24,7 +24,7 @@ def captured(name: str) -> dict[str, Any]:
 
 
 def test_a_container_of_docker_in_short():
-    told = summaries.container(captured("compose-web-1.json"))
+    told = docker_like_inspect_summaries.container(captured("compose-web-1.json"))
     assert told["State"] == "running"
     assert told["Started"] == "2026-11-24 14:53:38 UTC"
     assert "Ended" not in told
@@ -39,7 +39,7 @@ def test_a_container_of_docker_in_short():
 
 
 def test_a_container_of_podman_in_short():
-    told = summaries.container(captured("podman-4.3-web.json"))
+    told = docker_like_inspect_summaries.container(captured("podman-4.3-web.json"))
     assert told["State"] == "created"
     assert "bind /srv/files at /host (read only)" in told["Mounts"].split("\n")
     assert told["Command"].startswith("/run/podman-init -- /bin/sh -c")
@@ -47,7 +47,7 @@ def test_a_container_of_podman_in_short():
 
 
 def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
-    told = summaries.container(
+    told = docker_like_inspect_summaries.container(
         {
             "State": {
                 "Status": "exited",
@@ -88,7 +88,7 @@ def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
 
 
 def test_an_image_in_short():
-    told = summaries.image(captured("podman-4.3-image-busybox.json"))
+    told = docker_like_inspect_summaries.image(captured("podman-4.3-image-busybox.json"))
     assert told["Platform"].startswith("linux/")
     assert told["Layers"] == "1"
     assert told["Tags"].startswith("localhost/busybox")
@@ -138,18 +138,18 @@ DAMAGED = st.dictionaries(
 @given(DAMAGED)
 def test_a_damaged_document_hides_only_what_is_damaged(data):
     for told in (
-        summaries.container(data),
-        summaries.image(data),
-        summaries.volume(data),
-        docker_summaries.network(data),
-        podman_summaries.network(data),
-        podman_summaries.pod(data),
-        containerd_summaries.container(data, ROW),
-        containerd_summaries.image(data),
-        cri_summaries.container(data),
-        cri_summaries.image(data),
-        cri_summaries.pod(data),
-        oci_summaries.container(data, ROW),
+        docker_like_inspect_summaries.container(data),
+        docker_like_inspect_summaries.image(data),
+        docker_like_inspect_summaries.volume(data),
+        docker_inspect_summaries.network(data),
+        podman_inspect_summaries.network(data),
+        podman_inspect_summaries.pod(data),
+        inspect_summaries.container(data, ROW),
+        inspect_summaries.image(data),
+        cri_inspect_summaries.container(data),
+        cri_inspect_summaries.image(data),
+        cri_inspect_summaries.pod(data),
+        oci_inspect_summaries.container(data, ROW),
         node_summary.summarise(data),
     ):
         assert all(isinstance(text, str) and text for text in told.values())
@@ -158,5 +158,7 @@ def test_a_damaged_document_hides_only_what_is_damaged(data):
 @pytest.mark.parametrize("number", [10**400, -1, 1e308, float("inf"), float("nan"), "9" * 400])
 def test_absurd_numbers_are_no_times_and_no_limits(number):
     state = {"StartedAt": number, "ExitCode": number, "Status": "exited"}
-    told = summaries.container({"State": state, "HostConfig": {"Memory": number, "NanoCpus": number}})
+    told = docker_like_inspect_summaries.container(
+        {"State": state, "HostConfig": {"Memory": number, "NanoCpus": number}}
+    )
     assert "Started" not in told

@@ -1,7 +1,8 @@
 """Finds which parts of the host a Swarm service can access, and refuses a request that does not declare this access.
 
-The policy decides on the access that a request declares (core.model.host_reach). But the host's network can be given by
-its id instead of its name. And if an existing service mounts a path of the host, a new image gets this access too.
+The policy decides on the access that a request declares (core.model.host_access). But the host's network can be given
+by its id instead of its name. And if an existing service mounts a path of the host, a new image gets this access
+too.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import host_reach, swarm
-from core.model.host_reach import HostAccess, MountPoint, Namespace
+from core.model import host_access, swarm
+from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
@@ -46,13 +47,13 @@ async def check_update(send: SendRequest, action: swarm.UpdateImage) -> None:
         spec = raw["Spec"]
         networks = networks_of(spec)
         access = access_of(spec)
-    found = host_reach.reaches_of(access)
+    found = host_access.reaches_of(access)
     if await _is_on_host_network(send, networks):
-        found += host_reach.reaches_of(HostAccess(namespaces=(Namespace(kind="network"),)))
+        found += host_access.reaches_of(HostAccess(namespaces=(Namespace(kind="network"),)))
     if undeclared := [reach for reach in found if reach not in action.reaches]:
         raise errors.NotPermitted(
             f"{action.target.name} {', '.join(undeclared)}, which its new image would get too.",
-            rule=host_reach.VERB,
+            rule=host_access.VERB,
             hint="Update it with docker service update on a manager.",
         )
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from bot.dispatch.deferred_writes import DeferredWrite, DeferredWrites
+from bot.dispatch.write_retry import DeferredWrite, DeferredWrites
 from core import errors
 
 

@@ -29,7 +29,7 @@ FILTERS: Mapping[tuple[str, str], str] = {
 PARTS = frozenset({("ps", "name"), ("network ls", "name"), ("volume ls", "name"), ("secret ls", "name")})
 
 
-def translate(command: str, words: Sequence[str], having: Mapping[str, object]) -> list[str]:
+def filters_to_options(command: str, words: Sequence[str], having: Mapping[str, object]) -> list[str]:
     """Returns the words with our options. `having`: the command's own options, which are never taken for a filter."""
     left, found = list(words), list[str]()
     while left:

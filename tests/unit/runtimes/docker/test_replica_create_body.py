@@ -6,7 +6,7 @@ import json
 import pytest
 
 from core import errors
-from runtimes.docker import replica_spec
+from runtimes.docker import replica_create_body
 from tests.helpers.paths import RECORDED as RECORDED_DIR
 
 RECORDED = json.loads((RECORDED_DIR / "compose-web-1.json").read_text())
@@ -18,7 +18,7 @@ def web():
 
 
 def made(data, number=4, image="localhost/busybox:1"):
-    return replica_spec.replica_request(data, f"shop-web-{number}", number, image)
+    return replica_create_body.replica_create_body(data, f"shop-web-{number}", number, image)
 
 
 def test_what_compose_would_have_sent(web):
@@ -80,7 +80,7 @@ def test_a_host_name_set_by_hand_stays(web):
 @pytest.mark.parametrize("port", ["", "0", "8000-8010"])
 def test_ports_the_engine_may_choose_can_be_had_by_several(web, port):
     web["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "", "HostPort": port}], "81/tcp": None}
-    replica_spec.check_can_replicate("shop-web-1", web)
+    replica_create_body.check_can_replicate("shop-web-1", web)
 
 
 def test_what_only_one_can_have_is_refused_with_its_cure(web):
@@ -88,10 +88,10 @@ def test_what_only_one_can_have_is_refused_with_its_cure(web):
     with pytest.raises(
         errors.UserError, match="shop/web cannot be scaled: it publishes port 8080 of the host for 80/tcp"
     ) as caught:
-        replica_spec.check_can_replicate("shop-web-1", web)
+        replica_create_body.check_can_replicate("shop-web-1", web)
     assert "8000-8010:80" in caught.value.hint
     with pytest.raises(errors.UserError, match="sets the container name front-door") as caught:
-        replica_spec.check_can_replicate("front-door", RECORDED)
+        replica_create_body.check_can_replicate("front-door", RECORDED)
     assert "container_name" in caught.value.hint
 
 
@@ -109,4 +109,4 @@ def test_what_only_one_can_have_is_refused_with_its_cure(web):
     ],
 )
 def test_a_replica_is_known_by_its_name(name, mark):
-    assert replica_spec.name_separator(name, RECORDED["Config"]["Labels"]) == mark
+    assert replica_create_body.name_separator(name, RECORDED["Config"]["Labels"]) == mark

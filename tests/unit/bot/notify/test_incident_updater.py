@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.notify import old_incidents
-from bot.notify.alert_intake import AlertIntake, change_incident, decode_incident, stored_incidents
+from bot.notify.incident_updater import IncidentUpdater, change_incident, decode_incident, stored_incidents
 from core import errors, metrics
 from core.model.alerts import AlertState
 from core.model.incidents import Incident, IncidentState, acknowledge
@@ -20,7 +20,7 @@ class Desk:
         self.store = Store.open(url, timeout=1.0)
         self.counts = metrics.Metrics()
         self.changes = 0
-        self.intake = AlertIntake(self.store, self.counts, self._changed)
+        self.intake = IncidentUpdater(self.store, self.counts, self._changed)
 
     def _changed(self) -> None:
         self.changes += 1

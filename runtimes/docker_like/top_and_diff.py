@@ -23,7 +23,7 @@ from runtimes.formats import json_decoder
 KINDS = {0: "changed", 1: "added", 2: "deleted"}
 
 
-class ContainerReads(HttpEngineClient, abc.ABC):
+class TopDiffVerbs(HttpEngineClient, abc.ABC):
     """Serves the verbs `container.top` and `container.diff`."""
 
     @does(ReadProcesses)
