@@ -20,7 +20,7 @@ import structlog
 
 from bot import builtin_commands, engine_addresses, engine_manager, store_setup
 from bot.access import own_container, policy_in_force
-from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, recovery
+from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
 from bot.notify import alert_runner, configured_rules
 from collectors import rule_catalogue
 from commands.catalogue import Catalogue, load_catalogue
@@ -39,7 +39,7 @@ from runtimes.inventory import fleet
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
-Notifier = Callable[[recovery.Unfinished], Awaitable[None]]
+Notifier = Callable[[unfinished_commands.Unfinished], Awaitable[None]]
 LEASE_SECONDS = 15.0  # how long the report is valid that a replica runs
 MEET_SECONDS = 3.0  # how long a single command waits for engines to report their names
 COMPLETION_SECONDS = 1.0
@@ -140,7 +140,7 @@ class App:
     async def recover(self) -> None:
         """Reports the unfinished commands of dead replicas to their requesters, if this process can send them
         messages."""
-        async for lost in recovery.recover(self.store, self.audit, {"console", *self.notifiers}):
+        async for lost in unfinished_commands.recover(self.store, self.audit, {"console", *self.notifiers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
             if (notify := self.notifiers.get(lost.who.partition(":")[0])) is not None:
                 await notify(lost)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bot import audit_search
-from bot.access import first_admin, grant_rules, policy, protection
+from bot.access import first_admin, grant_checks, policy, protection
 from bot.access.policy_in_force import PolicyInForce
 from bot.alert_commands import AlertCommands
 from bot.parsing import usage
@@ -101,9 +101,9 @@ class BuiltinRuntime(AlertCommands):
 
     @does(builtin_actions.AddGrant)
     async def grant(self, action: builtin_actions.AddGrant, seconds: float) -> builtin_actions.GrantAdded:
-        grant_rules.check_subject(action.who)
+        grant_checks.check_subject(action.who)
         for pattern in action.can:
-            grant_rules.check_pattern(pattern, self._policies.policy.roles)
+            grant_checks.check_pattern(pattern, self._policies.policy.roles)
         wanted = Grant(
             id=f"g-{secrets.token_hex(3)}",
             who=action.who,
@@ -113,7 +113,7 @@ class BuiltinRuntime(AlertCommands):
             source="store",
             by=action.by.id,
         )
-        grant_rules.check_may_grant(self._policies.policy, action.by, action.place, wanted)
+        grant_checks.check_may_grant(self._policies.policy, action.by, action.place, wanted)
         for grant in self._policies.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
                 return builtin_actions.GrantAdded(grant=grant, new=False)

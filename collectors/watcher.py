@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from collectors import event_size_limits, event_times
+from collectors import event_size_limits, future_event_times
 from collectors.cursor import Cursor, Cursors
 from collectors.event_queue import EventQueue
 from collectors.gap_tracker import GapTracker
@@ -26,7 +26,7 @@ from collectors.relister import NO_ANSWER, Relister
 from collectors.repeated_events import RepeatedEvents
 from collectors.stream_metrics import StreamMetrics
 from collectors.timing import Timing
-from collectors.watch_saver import WatchSaver
+from collectors.watch_checkpoint import WatchCheckpoint
 from core import errors, metrics
 from core.model.events import Event, Origin, number_of
 from core.model.gaps import Gap, GapReason
@@ -64,7 +64,7 @@ class Watcher:
         self._gaps = GapTracker(lambda: (runtime.ref, runtime.engine_id), self._report_gap, now_ns)
         self._timing = timing or Timing()
         self._repeats = RepeatedEvents()
-        self._saver = WatchSaver(self._cursor, self._gaps, mirror, self._repeats, timing=self._timing)
+        self._saver = WatchCheckpoint(self._cursor, self._gaps, mirror, self._repeats, timing=self._timing)
         self._relister = Relister(
             runtime, mirror, pipeline, self._cursor, gaps=self._gaps, counts=self._counts, timing=self._timing
         )
@@ -210,14 +210,14 @@ class Watcher:
             self._gaps.received(batch)
         if self._repeats.expected:
             received = len(batch)
-            batch = self._repeats.leave_out(batch, self._now_ns() + event_times.MAX_AHEAD_NS)
+            batch = self._repeats.leave_out(batch, self._now_ns() + future_event_times.MAX_AHEAD_NS)
             self._counts.duplicates(received - len(batch))
         if not batch:
             return
         if self._replaying:
             self._count_replayed(batch)
         self._repeats.add(batch)
-        batch, replaced = event_times.replace_far_times(batch, self._now_ns())
+        batch, replaced = future_event_times.replace_far_times(batch, self._now_ns())
         if replaced:
             self._runtime.skipped.add(skipped_data.FIELD, "the time of an event is more than a day ahead", replaced)
         self._cursor.advance(self._pipeline.process(batch))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.dispatch import job_follower, reply_texts
-from bot.dispatch.safe_responder import GuardedResponder
+from bot.dispatch.safe_responder import SafeResponder
 from commands.spec import Command, Result
 from core.model import builtin_actions
 from core.model.actions import Action
@@ -27,7 +27,7 @@ class Announcement:
     `addressed` with its reply."""
 
     def __init__(
-        self, inv: Invocation, command: Command, plan: Sequence[Action[Any]], responder: GuardedResponder | None
+        self, inv: Invocation, command: Command, plan: Sequence[Action[Any]], responder: SafeResponder | None
     ) -> None:
         self._inv, self._command, self._plan = inv, command, plan
         self._responder = responder if any(map(_is_announced, plan)) else None

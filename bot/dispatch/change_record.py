@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot.dispatch import audit, execution, lease_renewal, recovery, reply_texts, write_retry
+from bot.dispatch import audit, execution, lease_renewal, reply_texts, unfinished_commands, write_retry
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
@@ -111,7 +111,7 @@ class ChangeRecord:
         for index in range(len(self._plan)):
             if index not in self._ended:
                 self._add(index, str(Status.UNKNOWN), NOT_SEEN)
-        await self._write(recovery.ended(reply))
+        await self._write(unfinished_commands.ended(reply))
 
     async def close(self) -> None:
         """Releases the leases of a change that was interrupted. Its phase stays INTENT, so that the next process

@@ -36,11 +36,11 @@ from bot.dispatch import (
     pending_questions,
     questions,
     rate_limits,
-    recovery,
     redaction,
     rendering,
     reply_texts,
     safe_responder,
+    unfinished_commands,
     write_retry,
 )
 from bot.dispatch.visible_fleet import VisibleFleet
@@ -114,7 +114,7 @@ class Dispatcher:
         """
         began = time.monotonic()
         state = CommandState(
-            responder=safe_responder.GuardedResponder(responder, self._bugs, who=inv.who.id) if responder else None
+            responder=safe_responder.SafeResponder(responder, self._bugs, who=inv.who.id) if responder else None
         )
         try:
             reply = await self._run(inv, state, readings)
@@ -237,7 +237,7 @@ class Dispatcher:
                 who=inv.who.id,
                 risk=risk,
                 rate=self._limits.rates[risk],
-                record=recovery.record(inv),
+                record=unfinished_commands.record(inv),
                 replica=self._replica,
                 name="" if inv.who.id.endswith(f":{inv.who.name}") else inv.who.name,
             )
@@ -303,7 +303,7 @@ class CommandState:
     to see the reply of a read.
     """
 
-    responder: safe_responder.GuardedResponder | None
+    responder: safe_responder.SafeResponder | None
     command: str = "none"
     verdict: str = "none"
     recorded: bool = False

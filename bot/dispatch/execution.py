@@ -25,7 +25,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Responder
 from core.store.client import Store
-from runtimes.inventory import slow_engines
+from runtimes.inventory import gather_answers
 from runtimes.inventory.fleet import Fleet
 
 MAX_CONCURRENT = 8  # actions of one plan that run side by side on one engine
@@ -104,10 +104,10 @@ async def run_plan(
             texts=followed_events.texts(action, view_now) if isinstance(action, ListEvents) else None,
         )
 
-    if all(map(slow_engines.is_list, plan)):
-        return await slow_engines.gather_answers(
+    if all(map(gather_answers.is_list, plan)):
+        return await gather_answers.gather_answers(
             [functools.partial(one, index, action) for index, action in enumerate(plan)],
-            complete=lambda result: slow_engines.is_complete(result.error or result.value),
+            complete=lambda result: gather_answers.is_complete(result.error or result.value),
             late=lambda index: attempt(plan[index], last_known=True),
         )
     # A cancellation of the caller cancels all actions, and is raised after the last of them has ended.

@@ -13,7 +13,7 @@ from core.ports import ActionStarted, Progress, Responder
 log = structlog.get_logger(__name__)
 
 
-class GuardedResponder:
+class SafeResponder:
     """Logs what its responder raises. `finished`: the reply was sent or refused. If a bug prevented that, the next
     process reports the command."""
 

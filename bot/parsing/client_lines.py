@@ -67,8 +67,8 @@ def check_words(command: Command, words: Sequence[str]) -> None:
 def _check_word(word: str) -> None:
     if found := _PLACEHOLDER.search(word):
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(found[0])}” stands for a name.",
-            hint="Write the name itself; ps -a lists names.",
+            f"“{command_line.abbreviate(found[0])}” is only a placeholder.",
+            hint="Write the name of a container or another resource; ps -a lists containers.",
         )
     if choice := _CHOICE.fullmatch(word):
         first = choice[1].partition("|")[0]

@@ -73,6 +73,8 @@ def placeholder(arg: Arg) -> str:
     """The name of the value in a usage line, such as `TARGET` or `COUNT`."""
     if arg.placeholder:
         return arg.placeholder
+    if not arg.option and len(arg.choices) == 1:
+        return arg.choices[0]
     if not arg.option:
         return arg.key.replace("_", "-").upper()
     if arg.choices:
@@ -97,7 +99,7 @@ def example_value(arg: Arg) -> str:
 
 def _arg_help(arg: Arg) -> str:
     parts = [arg.help]
-    if arg.choices:
+    if arg.choices and placeholder(arg) not in arg.choices:
         parts.append(f"({', '.join(arg.choices)})")
     if arg.default not in (None, False, (), ""):
         parts.append(f"(default {_format_default(arg.default)})")

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from bot.dispatch import recovery
+from bot.dispatch import unfinished_commands
 from bot.dispatch.dispatcher import Dispatcher
 from bot.slack import command_text, markup, render
 from bot.slack.decode_requests import Ignored, SlackRequest, Source
@@ -176,7 +176,7 @@ class SlackHandler:
 
     # ── commands of a process that died ──────────────────────────────────────────────────────────────────────────
 
-    async def report_unfinished(self, unfinished: recovery.Unfinished) -> None:
+    async def report_unfinished(self, unfinished: unfinished_commands.Unfinished) -> None:
         """Reports the outcome of a command whose process died: edits the message that its channel saw, else sends the
         report to the requester alone."""
         place = unfinished.place

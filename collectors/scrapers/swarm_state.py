@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from collectors.exposition import Collect, Options, Scraper
 from collectors.shown_containers import STALE_AFTER_SECONDS, Scrape, engine_text, escape
 from core.metric_families import ENGINE_LABELS, Family, gauge, info
-from core.model.swarm_state import (
+from core.model.swarm_status import (
     AVAILABILITIES,
     NODE_STATES,
     REACHABILITIES,

@@ -69,7 +69,7 @@ command = Command(
             name="--for",
             type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="for how long, for example 30m, 2h or 1d (default 1h)",
+            help="for how long, for example 30m, 2h or 1d",
         ),
         Arg(name="--rule", help="only incidents of this alert rule (globs allowed)"),
         Arg(name="--reason", help="why, for the others"),

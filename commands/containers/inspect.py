@@ -66,7 +66,9 @@ command = Command(
     render=inspection.render,
     verbs=tuple(action.verb for action in ACTIONS.values()),
     args=(
-        dataclasses.replace(TARGETS, help=f"{TARGETS.help}; or the name of another resource"),
+        dataclasses.replace(
+            TARGETS, help=f"an image, network, volume, pod, service or node, or a container: {TARGETS.help}"
+        ),
         inspection.FORMAT,
         inspection.RAW,
         Arg(name="--type", choices=tuple(map(str, ACTIONS)), help="the kind of resource; without it: the first found"),

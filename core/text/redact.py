@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
-from core.text import known_secrets, named_secrets, private_keys, sanitize, secret_patterns
+from core.text import known_secrets, named_secrets, private_keys, sanitize, secret_masker
 from core.text.search_time import OutOfTimeError, SearchTime
 
 MASK = known_secrets.MASK
@@ -112,10 +112,10 @@ def _masked(text: str, limit: SearchTime | None) -> str:
     text = known_secrets.mask_known(text)
     lowered = text.lower()
     if not any(hint in lowered for hint in private_keys.HINTS):
-        return secret_patterns.mask_secrets(text, limit)
+        return secret_masker.mask_secrets(text, limit)
     text = private_keys.mask_private_keys(text)
     for _ in range(_MAX_PASSES):
-        text = secret_patterns.mask_secrets(text, limit)
+        text = secret_masker.mask_secrets(text, limit)
         # Masking may change the text around a key marker, and so what is a part of a key.
         before, text = text, private_keys.mask_private_keys(text)
         if text == before:

@@ -89,7 +89,10 @@ def _network(action: CreateNetwork) -> None:
         subnet = ipaddress.ip_network(action.subnet, strict=False) if action.subnet else None
         inside = [ipaddress.ip_network(text, strict=False) for text in (action.ip_range, action.gateway) if text]
     except ValueError as error:
-        raise errors.BadUsage(f"{error}.", hint="Write a subnet such as 10.9.0.0/16.") from error
+        raise errors.BadUsage(
+            f"The network's addresses are not valid: {error}.",
+            hint="Write a subnet such as 10.9.0.0/16, and addresses inside it.",
+        ) from error
     if inside and subnet is None:
         raise errors.BadUsage("--ip-range and --gateway need --subnet.", hint="Write the subnet too.")
     outside = next((each for each in inside if subnet and not _contains(subnet, each)), None)

@@ -24,7 +24,7 @@ from core.model.containers import Container
 from core.model.disk_use import DataRoot
 from core.model.events import Event
 from core.model.refs import EngineRef
-from core.model.swarm_state import SwarmState
+from core.model.swarm_status import SwarmState
 from core.ports import Call
 from runtimes.base import argument_validation
 from runtimes.formats.skipped_data import SkippedData

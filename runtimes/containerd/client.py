@@ -25,7 +25,7 @@ from runtimes.proto import (
     containerd_types_pb2,
     containerd_version_pb2,
 )
-from runtimes.transport import grpc_channel, protobuf_decoder
+from runtimes.transport import bounded_protobuf_decoder, grpc_channel
 
 CONTAINERS = "/containerd.services.containers.v1.Containers/"
 CONTENT = "/containerd.services.content.v1.Content/"
@@ -51,11 +51,11 @@ class Client:
     async def _request(
         self,
         method: str,
-        request: protobuf_decoder.Message,
-        response: type[protobuf_decoder.M],
+        request: bounded_protobuf_decoder.Message,
+        response: type[bounded_protobuf_decoder.M],
         seconds: float,
         namespace: str = "",
-    ) -> protobuf_decoder.M:
+    ) -> bounded_protobuf_decoder.M:
         return await self.channel.call(
             method, request, response, seconds=seconds, metadata=namespace_metadata(namespace)
         )
@@ -110,11 +110,11 @@ class Client:
         async for message in messages:
             found.append(message.container)
             size += len(message.container.spec.value)
-            if len(found) > protobuf_decoder.MAX_ROWS or size > MAX_SPEC_BYTES:
+            if len(found) > bounded_protobuf_decoder.MAX_ROWS or size > MAX_SPEC_BYTES:
                 raise errors.InvalidResponse(
-                    f"{self.channel.engine} sent a list with more than {protobuf_decoder.MAX_ROWS:,} containers or"
-                    f" {MAX_SPEC_BYTES >> 20} MiB.",
-                    hint=protobuf_decoder.HINT,
+                    f"{self.channel.engine} sent a list with more than {bounded_protobuf_decoder.MAX_ROWS:,} containers"
+                    f" or {MAX_SPEC_BYTES >> 20} MiB.",
+                    hint=bounded_protobuf_decoder.HINT,
                 )
         return found
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from core import errors
 from core.model.disk_use import DataRoot, DiskUse, ReadDiskUse
 from runtimes.base.base_adapter import does
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.containerd import client, decode_info
 from runtimes.containerd.connection import Connection
 from runtimes.proto import containerd_content_pb2, containerd_snapshots_pb2

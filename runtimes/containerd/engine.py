@@ -27,7 +27,7 @@ from core.model.events import Event
 from core.model.results import Document
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd import client, decode, decode_info, inspect_summaries, stats
@@ -38,7 +38,7 @@ from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
 from runtimes.formats import event_attributes, protobuf_values
 from runtimes.kernel import process_list, procfs
-from runtimes.transport import protobuf_decoder
+from runtimes.transport import bounded_protobuf_decoder
 
 NAME_TIMEOUT_SECONDS = 2.0
 ROWS_AT_ONCE = 500  # of a list, until the event loop may run
@@ -257,10 +257,10 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
             for number, container in enumerate(containers, 1):
                 if number % ROWS_AT_ONCE == 0:
                     await asyncio.sleep(0)
-                if len(listing.rows) >= protobuf_decoder.MAX_ROWS:
+                if len(listing.rows) >= bounded_protobuf_decoder.MAX_ROWS:
                     raise errors.InvalidResponse(
-                        f"{self.ref} has more than {protobuf_decoder.MAX_ROWS:,} containers in its namespaces.",
-                        hint=protobuf_decoder.HINT,
+                        f"{self.ref} has more than {bounded_protobuf_decoder.MAX_ROWS:,} containers in its namespaces.",
+                        hint=bounded_protobuf_decoder.HINT,
                     )
                 listing.runtimes[container.runtime.name] += 1
                 self._containers.learn(namespace.name, container.id, container.labels)

@@ -18,7 +18,7 @@ import msgspec
 from core import errors
 from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.containerd import client, decode, image_names, json_models
 from runtimes.formats import json_decoder, protobuf_values, timestamps
 

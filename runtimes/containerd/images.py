@@ -11,7 +11,7 @@ from core.model.jobs import JobStarted
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.multi_request_change import MultiRequestChange

@@ -12,7 +12,7 @@ from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import client, decode, decode_info, inspect_summaries
 from runtimes.cri.lifecycle import LifecycleVerbs

@@ -18,7 +18,7 @@ import msgspec
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef, Ref
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.cri import decode
 from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri

@@ -20,7 +20,7 @@ from core.model.actions import Action, DescribeEngine, Risk
 from core.model.refs import EngineRef
 from core.name_matching import selection
 from core.ports import Call, Query, Runtime
-from runtimes.inventory import slow_engines
+from runtimes.inventory import gather_answers
 from runtimes.inventory.mirror import Mirror
 
 R = TypeVar("R")
@@ -136,8 +136,8 @@ class Fleet:
             except errors.QuarterdeckError as error:
                 return error
 
-        answers = await slow_engines.gather_answers(
-            [functools.partial(ask, runtime) for runtime in asked], complete=slow_engines.is_complete, late=late
+        answers = await gather_answers.gather_answers(
+            [functools.partial(ask, runtime) for runtime in asked], complete=gather_answers.is_complete, late=late
         )
         rows: list[Any] = []
         ages: dict[EngineRef, float] = {}
@@ -167,11 +167,11 @@ class FleetRows:
 
 def last_known(runtime: Runtime, action: Action[R]) -> R:
     """Returns what is known of an engine that did not answer this list in time. Raises TimedOut if nothing is known."""
-    error = slow_engines.late_error(runtime.ref)
+    error = gather_answers.late_error(runtime.ref)
     if isinstance(runtime, Mirror):
         return runtime.last_known(action, error)
     if isinstance(action, DescribeEngine):
-        return cast(R, slow_engines.unanswered(runtime, error))
+        return cast(R, gather_answers.unanswered(runtime, error))
     raise error
 
 

@@ -26,7 +26,7 @@ from core.model.jobs import JobStarted
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.model.results import Document
-from core.model.swarm_state import SwarmState
+from core.model.swarm_status import SwarmState
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
@@ -34,8 +34,8 @@ from runtimes.inventory import (
     engine_resources,
     event_feed,
     event_history,
+    gather_answers,
     own_calls,
-    slow_engines,
     state_updates,
     stored_events,
     usage_history,
@@ -125,7 +125,7 @@ class Mirror(ContainerCache):
             if isinstance(action, ReadUsage) and action.since:
                 return cast(R, self.usage.answer(action))
             if isinstance(action, DescribeEngine):
-                engine = self._described or slow_engines.unanswered(self._runtime, reason)
+                engine = self._described or gather_answers.unanswered(self._runtime, reason)
                 engine = msgspec.structs.replace(engine, ref=self.ref, fault=reason.full_message())
                 return cast(R, self._with_stream(engine))
         raise reason

@@ -18,7 +18,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.base.concurrency import map_concurrently
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types, timestamps

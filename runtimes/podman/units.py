@@ -207,7 +207,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         if service is not None and service.load != "not-found" and service.file != str(draft.files[-1].path):
             raise errors.Refused(
                 f"A unit {draft.unit} exists already{f' in {service.file}' if service.file else ''}.",
-                hint="Give the container another name.",
+                hint="Remove this unit, or give the container another name.",
             )
 
     async def _load_and_start(

@@ -205,7 +205,7 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
         what = "one task runs on each node" if mode == "global" else "its tasks run once and end"
         raise errors.UserError(
             f"{target.name} is a {mode} service: {what}, so it has no number of replicas to scale.",
-            hint="Add or drain nodes instead." if mode == "global" else "Update the image of the job instead.",
+            hint="Add or drain nodes instead." if mode == "global" else "To run the job again, update its image.",
         )
     return int((raw["Spec"]["Mode"]["Replicated"] or {}).get("Replicas", 1))
 

@@ -27,7 +27,7 @@ from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
-from core.model.swarm_state import SwarmState
+from core.model.swarm_status import SwarmState
 from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.model.refs import EngineRef
-from core.model.swarm_state import NodeState, ServiceState, SwarmState
+from core.model.swarm_status import NodeState, ServiceState, SwarmState
 from runtimes.swarm import decode, json_models
 from runtimes.swarm.snapshot_diff import Snapshot
 

@@ -27,7 +27,7 @@ from core import errors
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList, Origin
 from core.model.refs import EngineRef
-from core.model.swarm_state import SwarmState
+from core.model.swarm_status import SwarmState
 from runtimes.formats import json_decoder, skipped_data, timestamps
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm import decode, json_models, snapshot_diff, state

@@ -20,7 +20,7 @@ def dialer_for(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = Non
 
         return SshDialer(endpoint, ssh or Ssh())
     if tls is not None and endpoint.scheme == "tcp":
-        from runtimes.transport.tls import TlsDialer  # noqa: PLC0415 (most engines are local)
+        from runtimes.transport.tls_dialer import TlsDialer  # noqa: PLC0415 (most engines are local)
 
         return TlsDialer(endpoint, tls)
     return DirectDialer(endpoint)

@@ -21,9 +21,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import errors
-from runtimes.transport import connect, protobuf_decoder
+from runtimes.transport import bounded_protobuf_decoder, connect
+from runtimes.transport.bounded_protobuf_decoder import M, Message
 from runtimes.transport.endpoint import Endpoint
-from runtimes.transport.protobuf_decoder import M, Message
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -162,7 +162,7 @@ class GrpcChannel:
 
     async def _decode(self, answer: type[M], data: bytes) -> M:
         # If grpcio decoded it, a message that cannot be decoded would be logged and become None.
-        return await protobuf_decoder.decode(answer, data, engine=self.engine, on_skipped=self.on_skipped)
+        return await bounded_protobuf_decoder.decode(answer, data, engine=self.engine, on_skipped=self.on_skipped)
 
     def _connected(self) -> bool:
         return self._channel is not None and self._channel.get_state() is library().ChannelConnectivity.READY
@@ -213,7 +213,9 @@ def error_of_status(
     if code is codes.UNAVAILABLE:
         if any(word in text for word in _CONNECTION_LOST):
             return errors.Unreachable(
-                f"The connection to {engine} was lost.", sent=True, hint="Check whether the engine was restarted."
+                f"The connection to {engine} was lost after the request was sent.",
+                sent=True,
+                hint="A change may have been made: check with ps -a before you repeat it.",
             )
         return errors.Unreachable(
             f"{engine} answered that one of its services is not available: {text}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
 from core.model.refs import Kind, Ref
-from core.model.swarm_state import NodeState, ServiceState, SwarmState
+from core.model.swarm_status import NodeState, ServiceState, SwarmState
 from core.model.units import Unit
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime

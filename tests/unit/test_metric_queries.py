@@ -18,7 +18,7 @@ from core.model.containers import Container
 from core.model.disk_use import Filesystem
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.swarm_state import NodeState, ServiceState, SwarmState
+from core.model.swarm_status import NodeState, ServiceState, SwarmState
 from core.model.units import Unit
 from tests.helpers import engine_samples
 from tests.helpers.paths import ROOT

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot import audit_search, builtin_commands
-from bot.access import first_admin, grant_rules, policy, policy_in_force
+from bot.access import first_admin, grant_checks, policy, policy_in_force
 from bot.dispatch import audit
 from commands.catalogue import load_catalogue
 from core import errors
@@ -345,11 +345,11 @@ async def test_a_brake_on_the_giver_is_not_shaken_off_by_giving(counter, ask):
 
 
 def test_wider_is_sure_or_no():
-    assert grant_rules._includes(EVERYTHING, Selector(name="x"))
-    assert grant_rules._includes(EVERYTHING, EVERYTHING)
-    assert not grant_rules._includes(Selector(engine="docker"), EVERYTHING)
-    assert grant_rules._includes_places((), ())
-    assert not grant_rules._includes_places(("#a",), ())
+    assert grant_checks._includes(EVERYTHING, Selector(name="x"))
+    assert grant_checks._includes(EVERYTHING, EVERYTHING)
+    assert not grant_checks._includes(Selector(engine="docker"), EVERYTHING)
+    assert grant_checks._includes_places((), ())
+    assert not grant_checks._includes_places(("#a",), ())
 
 
 # ── who may what ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.access import grant_rules, policy
+from bot.access import grant_checks, policy
 from core import errors
 from core.model.actions import Risk, all_actions
 from core.model.create_container import CreateContainer
@@ -65,10 +65,10 @@ def test_an_admin_of_the_chat_does_not_have_it_and_cannot_give_it() -> None:
     admins = Policy(grants=(Grant(id="g", who=BOB.id, can=("admin",)),))
     given = Grant(id="s1", who="slack:T1/U2", can=("host.reach",))
     with pytest.raises(errors.NotPermitted, match=r"host\.reach"):
-        grant_rules.check_may_grant(admins, BOB, HERE, given)
-    grant_rules.check_may_grant(admins, BOB, HERE, Grant(id="s1", who="slack:T1/U2", can=("*", "policy.*")))
+        grant_checks.check_may_grant(admins, BOB, HERE, given)
+    grant_checks.check_may_grant(admins, BOB, HERE, Grant(id="s1", who="slack:T1/U2", can=("*", "policy.*")))
     owner = Identity(id="console:root", name="root", admin=True)
-    grant_rules.check_may_grant(admins, owner, HERE, given)
+    grant_checks.check_may_grant(admins, owner, HERE, given)
     decision = policy.decide(admins, BOB, HERE, VERB, Risk.CHANGE, NEW, None, NOW)
     assert decision.verdict is Verdict.DENY and "quarterdeck.yaml" in decision.hint
 

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from bot.access import first_admin, policy_in_force
-from bot.dispatch import change_record, recovery
+from bot.dispatch import change_record, unfinished_commands
 from core import errors
 from core.model.actions import Risk
 from core.model.identity import Identity
@@ -311,7 +311,7 @@ async def test_what_a_dead_process_left_is_told_once_and_truthfully(world, monke
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     rate = world.rates[Risk.CHANGE]
-    early = recovery.record(world.line("stop db", id_="early"))
+    early = unfinished_commands.record(world.line("stop db", id_="early"))
     await world.stores[0].enter(id="early", who="w", risk="change", rate=rate, record=early, replica="dead")
     await world.stores[0].remove_replica("dead")
     assert not await world.recover("console")
@@ -418,7 +418,7 @@ async def test_what_was_answered_while_the_store_was_away_is_not_told_again(worl
 async def test_a_phase_of_a_newer_version_is_left_to_it(world):
     await world.replica("dead")
     store = world.stores[0]
-    record = recovery.record(world.line("ps", id_="new"))
+    record = unfinished_commands.record(world.line("ps", id_="new"))
     await store.enter(id="new", who="w", risk="read", rate=world.rates[Risk.READ], record=record, replica="dead")
     await store._run("note", names=("inv:new",), args=("phase", "thinking"))
     await store.remove_replica("dead")
@@ -430,7 +430,7 @@ async def test_a_line_with_a_secret_in_it_is_not_offered_again(world):
     inv = world.line("logs web --since password=hunter2", id_="secret")
     rate = world.rates[Risk.READ]
     store = world.stores[0]
-    for name, record in (("secret", recovery.record(inv)), ("old", b'{"from": "another version"}')):
+    for name, record in (("secret", unfinished_commands.record(inv)), ("old", b'{"from": "another version"}')):
         await store.enter(id=name, who=ANN.id, risk="read", rate=rate, record=record, replica="dead")
     await store.remove_replica("dead")
     told = {one.id: one for one in await world.recover("slack", "console")}

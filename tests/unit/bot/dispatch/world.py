@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot import builtin_commands
 from bot.access import policy_in_force
-from bot.dispatch import audit, pending_questions, rate_limits, recovery
+from bot.dispatch import audit, pending_questions, rate_limits, unfinished_commands
 from bot.dispatch.dispatcher import Dispatcher
 from commands.catalogue import load_catalogue
 from core import errors
@@ -159,7 +159,7 @@ class World:
 
     async def recover(self, *sources):
         rows = audit.Audit(self.stores[0], clock=now, count=lambda phase: None)
-        return [lost async for lost in recovery.recover(self.stores[0], rows, sources or {"slack"})]
+        return [lost async for lost in unfinished_commands.recover(self.stores[0], rows, sources or {"slack"})]
 
     async def until(self, phase, count=1):
         """Returns once the audit has so many rows of this phase."""

@@ -138,7 +138,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
         ),
         ("docker rm $(docker ps -aq)", "“$(docker” is for a shell"),
         ("docker ps 2>/dev/null", "“2>/dev/null” is for a shell"),
-        ("docker rm <id>", "“<id>” stands for a name. Write the name itself"),
+        ("docker rm <id>", "“<id>” is only a placeholder. Write the name"),
         ("docker start|stop web", "“start|stop” stands for one of several words. Write one of them, such as start."),
         ("docker logs [web|api]", "“[web|api]” stands for one of several words."),
         ("docker ps | grep web", "“|” is for a shell"),

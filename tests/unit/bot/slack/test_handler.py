@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from bot.dispatch import questions, recovery
+from bot.dispatch import questions, unfinished_commands
 from bot.parsing import parser
 from bot.slack import handler
 from bot.slack.command_text import BotName
@@ -378,7 +378,7 @@ async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:
 # What a process that died left behind.
 
 
-def lost(source: Source, *, posted: bytes = b"", **more: Any) -> recovery.Unfinished:
+def lost(source: Source, *, posted: bytes = b"", **more: Any) -> unfinished_commands.Unfinished:
     said = slack_request(source)
     place = Place(
         channel=said.channel,
@@ -390,7 +390,7 @@ def lost(source: Source, *, posted: bytes = b"", **more: Any) -> recovery.Unfini
     )
     reply = Reply(blocks=(Text(text="nothing was done"),), buttons=(Button(label="Run again", line="ps"),))
     given: dict[str, Any] = {"who": "slack:T1/U1", "name": "ann", "line": "ps", "text": "nothing was done"}
-    return recovery.Unfinished(id="slack-1", place=place, reply=reply, posted=posted, **(given | more))
+    return unfinished_commands.Unfinished(id="slack-1", place=place, reply=reply, posted=posted, **(given | more))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.replies import Button, Fields, Lines, Reply, Table, Text
-from core.text import secret_patterns
+from core.text import secret_masker
 from core.text.redact import MASK, redact, redact_reply
 from core.text.redact_json import contains_env_values, mask_env_values, redact_document
 
@@ -254,7 +254,7 @@ def test_a_long_line_of_anything_is_read_a_bounded_number_of_times(unit):
 
 
 def test_every_hint_lets_its_rule_be_reached():
-    for rule in secret_patterns.PATTERNS:
+    for rule in secret_masker.PATTERNS:
         assert rule.hints and all(rule.hints)
         assert all(hint == hint.lower() for hint in rule.hints)
 

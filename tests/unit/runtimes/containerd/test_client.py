@@ -11,7 +11,7 @@ from core import errors
 from core.model.refs import EngineRef
 from runtimes.containerd import client, image_reader
 from runtimes.proto import containerd_containers_pb2, containerd_images_pb2, containerd_types_pb2
-from runtimes.transport import protobuf_decoder
+from runtimes.transport import bounded_protobuf_decoder
 
 Container = containerd_containers_pb2.Container
 
@@ -49,7 +49,7 @@ async def test_a_streamed_list_without_end_is_rejected(size: int) -> None:
     channel = Channel([container])
     with pytest.raises(errors.InvalidResponse, match="containerd@here sent a list with more than 10,000 containers"):
         await client.Client(channel).containers("default", 5.0)  # type: ignore[arg-type]
-    assert channel.taken == (protobuf_decoder.MAX_ROWS + 1 if not size else 5)
+    assert channel.taken == (bounded_protobuf_decoder.MAX_ROWS + 1 if not size else 5)
 
 
 async def test_each_image_counts_its_containers_by_any_of_its_names() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core.model.refs import EngineRef
-from core.model.swarm_state import NodeState, ServiceState
+from core.model.swarm_status import NodeState, ServiceState
 from runtimes.formats import json_decoder
 from runtimes.swarm import json_models
 from runtimes.swarm.snapshot_diff import Snapshot

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from core import errors
-from runtimes.transport import endpoint, ssh, tls
+from runtimes.transport import endpoint, ssh, tls_dialer
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to somebody else")
 OTHER = 12_345
@@ -17,7 +17,7 @@ async def test_a_certificate_that_somebody_else_can_change_is_not_used(tmp_path,
         (tmp_path / name).write_text("x")
     os.chown(tmp_path / part, OTHER, OTHER)
     files = endpoint.Tls(**{name: str(tmp_path / name) for name in ("ca", "cert", "key")})
-    dialer = tls.TlsDialer(endpoint.Endpoint.parse("tcp://127.0.0.1:1"), files)
+    dialer = tls_dialer.TlsDialer(endpoint.Endpoint.parse("tcp://127.0.0.1:1"), files)
     with pytest.raises(errors.Unreachable, match=f"{part} is not used: it belongs to uid 12345"):
         dialer._current_context()
 

@@ -16,7 +16,7 @@ from core import errors
 from core.metrics import Metrics
 from core.model.actions import DescribeEngine, ListContainers, ListServices
 from core.ports import Call, Query
-from runtimes.inventory import slow_engines
+from runtimes.inventory import gather_answers
 from runtimes.inventory.fleet import Fleet, resolve
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
@@ -87,7 +87,7 @@ async def test_the_slow_have_two_seconds_after_the_last_answer(answers: Any, wan
     async def late(number: int) -> str:
         return f"late {number}"
 
-    found = await slow_engines.gather_answers(
+    found = await gather_answers.gather_answers(
         [lambda value=value, after=after: answer_after(after, value) for value, after in answers.items()],
         complete=lambda value: value != "bad",
         late=late,
@@ -109,7 +109,9 @@ async def test_questions_end_with_their_asker() -> None:
     async def late(number: int) -> None:
         raise AssertionError
 
-    task = asyncio.ensure_future(slow_engines.gather_answers([question, question], complete=lambda _: True, late=late))
+    task = asyncio.ensure_future(
+        gather_answers.gather_answers([question, question], complete=lambda _: True, late=late)
+    )
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

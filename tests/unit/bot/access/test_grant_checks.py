@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.access import grant_rules
+from bot.access import grant_checks
 from core import errors
 from core.model.identity import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy
@@ -35,20 +35,20 @@ def test_a_guard_on_an_effect_is_not_shaken_off_by_giving(guarded, verb, ask):
         return Policy(grants=(own,), guards=(Guard(id="guards.0", can=(guarded,), ask=ask, who=who),))
 
     with pytest.raises(errors.NotPermitted, match=r"guards\.0 on group:sre limits you"):
-        grant_rules.check_may_grant(held("group:sre"), LEAD, OPS, wanted(verb))
-    grant_rules.check_may_grant(held("group:sre"), LEAD, OPS, wanted("container.start"))
-    grant_rules.check_may_grant(held("everyone"), LEAD, OPS, wanted(verb))
+        grant_checks.check_may_grant(held("group:sre"), LEAD, OPS, wanted(verb))
+    grant_checks.check_may_grant(held("group:sre"), LEAD, OPS, wanted("container.start"))
+    grant_checks.check_may_grant(held("everyone"), LEAD, OPS, wanted(verb))
 
 
 @pytest.mark.parametrize("can", ["service.scale", "unit.stop", "operator", "container.stop", "pod.stop", "node.drain"])
 def test_who_may_only_change_does_not_pass_on_a_verb_that_destroys(can):
     held = Policy(grants=(Grant(id="own", who=LEAD.id, can=("risk:change",)),))
     with pytest.raises(errors.NotPermitted, match="do not have that grant yourself"):
-        grant_rules.check_may_grant(held, LEAD, OPS, wanted(can))
+        grant_checks.check_may_grant(held, LEAD, OPS, wanted(can))
     for allowed in ("container.unpause", "risk:change"):
-        grant_rules.check_may_grant(held, LEAD, OPS, wanted(allowed))
+        grant_checks.check_may_grant(held, LEAD, OPS, wanted(allowed))
 
 
 def test_the_word_of_guards_is_not_granted():
     with pytest.raises(errors.BadUsage, match="only for guards"):
-        grant_rules.check_pattern("ends", {})
+        grant_checks.check_pattern("ends", {})

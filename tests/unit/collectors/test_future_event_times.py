@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors import cursor, event_times
+from collectors import cursor, future_event_times
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.records import WatchRecord, WatchUpdate
@@ -32,13 +32,13 @@ class Shelf:
 
 def test_usual_times_stay_and_so_does_the_batch() -> None:
     batch = [event(NOW - HOUR), event(NOW + 14 * HOUR), event(1)]  # a clock that is wrong by its time zone
-    assert event_times.replace_far_times(batch, NOW) == (batch, 0)
-    assert event_times.replace_far_times(batch, NOW)[0] is batch
+    assert future_event_times.replace_far_times(batch, NOW) == (batch, 0)
+    assert future_event_times.replace_far_times(batch, NOW)[0] is batch
 
 
 @pytest.mark.parametrize("far", [NOW + 25 * HOUR, NOW + 365 * 24 * HOUR, YEAR_2262])
 def test_a_time_far_ahead_becomes_ours_and_is_counted(far: int) -> None:
-    batch, replaced = event_times.replace_far_times([event(NOW - 1), event(far), event(NOW)], NOW)
+    batch, replaced = future_event_times.replace_far_times([event(NOW - 1), event(far), event(NOW)], NOW)
     assert [one.at_ns for one in batch] == [NOW - 1, NOW, NOW]
     assert replaced == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot.dispatch import audit, recovery
+from bot.dispatch import audit, unfinished_commands
 from core import errors
 from core.model.identity import Identity, Invocation, Place
 from core.model.replies import Ending, text_reply
@@ -42,7 +42,7 @@ class Store:
 def left(name: str, phase: Phase = Phase.BEGUN, detail: bytes = b"", *, line: str = "ps", **more: Any) -> Unfinished:
     place = Place(channel="C1", team="T1", user="U1", response_url="https://hooks.example/1")
     inv = Invocation(id=name, who=WHO, line=line, place=place, at=NOW, deadline=NOW)
-    given: dict[str, Any] = {"record": recovery.record(inv), "replica": "dead"}
+    given: dict[str, Any] = {"record": unfinished_commands.record(inv), "replica": "dead"}
     return Unfinished(id=name, phase=phase, detail=detail, **(given | more))
 
 
@@ -50,9 +50,9 @@ def detail(*targets: str) -> bytes:
     return msgspec.json.encode([{"verb": "container.restart", "target": target} for target in targets])
 
 
-async def found(store: Any, *sources: str) -> list[recovery.Unfinished]:
+async def found(store: Any, *sources: str) -> list[unfinished_commands.Unfinished]:
     rows = audit.Audit(store, clock=lambda: NOW, count=lambda phase: None)
-    return [one async for one in recovery.recover(store, rows, sources or ("slack",))]
+    return [one async for one in unfinished_commands.recover(store, rows, sources or ("slack",))]
 
 
 async def test_each_is_taken_when_the_one_before_was_told() -> None:
@@ -60,7 +60,7 @@ async def test_each_is_taken_when_the_one_before_was_told() -> None:
     rows = audit.Audit(store, clock=lambda: NOW, count=lambda phase: None)
     told = []
     with pytest.raises(ZeroDivisionError):
-        async for lost in recovery.recover(store, rows, {"slack"}):
+        async for lost in unfinished_commands.recover(store, rows, {"slack"}):
             assert store.taken == [*told, lost.id]
             told.append(lost.id)
             if lost.id == "two":
@@ -112,10 +112,10 @@ async def test_a_change_whose_outcomes_are_all_recorded_is_not_unknown() -> None
 
 
 async def test_what_was_done_is_told_as_it_ended() -> None:
-    ended = recovery.ended(text_reply("web restarted " + "x" * 5000, ending=Ending.OK))
+    ended = unfinished_commands.ended(text_reply("web restarted " + "x" * 5000, ending=Ending.OK))
     (told,) = await found(Store(left("one", Phase.ENDED, ended)))
     assert "web restarted" in told.text
-    assert len(told.text) < recovery.MAX_TEXT + 100
+    assert len(told.text) < unfinished_commands.MAX_TEXT + 100
 
 
 async def test_what_another_version_wrote_is_told_as_well_as_it_can_be() -> None:

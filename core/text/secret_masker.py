@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 from core.text import (
+    multiline_secrets,
     named_secrets,
     private_keys,
     secret_arguments,
-    secret_blocks,
     secret_commands,
     secret_formats,
     secret_headers,
@@ -65,10 +65,10 @@ def mask_secrets(text: str, limit: SearchTime | None = None) -> str:
         (pattern.find, hints) for pattern in PATTERNS if (hints := tuple(filter(present.__contains__, pattern.hints)))
     ]
     lines = text.split("\n")
-    if any(sign in text for sign in secret_blocks.HINTS) and not present.isdisjoint(named_secrets.HINTS):
-        lines = secret_blocks.mask_blocks(lines)
+    if any(sign in text for sign in multiline_secrets.HINTS) and not present.isdisjoint(named_secrets.HINTS):
+        lines = multiline_secrets.mask_blocks(lines)
     if len(lines) > 1 and not present.isdisjoint(_KEY_HINTS):
-        lines = secret_blocks.mask_wrapped_keys(lines)
+        lines = multiline_secrets.mask_wrapped_keys(lines)
     before = ""  # the line before, as it was
     for number, given in enumerate(lines):
         if limit is not None:
@@ -81,7 +81,7 @@ def mask_secrets(text: str, limit: SearchTime | None = None) -> str:
                     line = find(line)
                     break
         if number and lines[number - 1].endswith((MASK, f"{MASK}\\")):
-            line = secret_blocks.mask_continued(before, line)
+            line = multiline_secrets.mask_continued(before, line)
         lines[number], before = line, given
     return "\n".join(_mask_announced(lines) if len(lines) > 1 else lines)
 

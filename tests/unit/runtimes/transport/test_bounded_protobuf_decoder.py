@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from core import errors
 from runtimes.proto import containerd_containers_pb2, cri_pb2
-from runtimes.transport import protobuf_decoder
+from runtimes.transport import bounded_protobuf_decoder
 
 LIST = containerd_containers_pb2.ListContainersResponse
 STATUS = cri_pb2.ContainerStatusResponse
 
 
 async def decoded(kind: Any, data: bytes, skipped: list[tuple[str, str]] | None = None) -> Any:
-    return await protobuf_decoder.decode(
+    return await bounded_protobuf_decoder.decode(
         kind, data, engine="containerd@here", on_skipped=lambda *what: None if skipped is None else skipped.append(what)
     )
 
@@ -51,7 +51,7 @@ def containers(count: int, width: int = 100) -> Any:
 async def test_millions_of_empty_rows_are_rejected_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     merged: list[int] = []
     monkeypatch.setattr(
-        protobuf_decoder, "_decode_slices", lambda message, data, ends: merged.append(len(ends)), raising=True
+        bounded_protobuf_decoder, "_decode_slices", lambda message, data, ends: merged.append(len(ends)), raising=True
     )
     skipped: list[tuple[str, str]] = []
     with pytest.raises(
@@ -59,7 +59,7 @@ async def test_millions_of_empty_rows_are_rejected_before_they_are_decoded(monke
     ) as caught:
         await decoded(LIST, b"\x0a\x00" * 4_000_000, skipped)
     assert skipped == [("row", "a message has more than 10,000 rows")]
-    assert caught.value.hint == protobuf_decoder.HINT
+    assert caught.value.hint == bounded_protobuf_decoder.HINT
     assert merged == []
 
 
@@ -80,22 +80,22 @@ async def test_a_message_with_too_many_values_at_any_depth_is_rejected(kind: Any
 async def test_a_large_list_is_decoded_in_slices_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = containers(5_000)
     data = expected.SerializeToString()
-    assert len(data) > 5 * protobuf_decoder.SMALL
+    assert len(data) > 5 * bounded_protobuf_decoder.SMALL
     ends: list[int] = []
     threads: list[threading.Thread] = []
-    slices = protobuf_decoder._slices
+    slices = bounded_protobuf_decoder._slices
 
     def noted(message_type: Any, data: bytes) -> list[int]:
         threads.append(threading.current_thread())
         ends.extend(slices(message_type, data))
         return ends
 
-    monkeypatch.setattr(protobuf_decoder, "_slices", noted)
+    monkeypatch.setattr(bounded_protobuf_decoder, "_slices", noted)
     assert await decoded(LIST, data) == expected
     assert [thread for thread in threads if thread is not threading.current_thread()] == threads != []
     sizes = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
     assert sum(sizes) == len(data)
-    assert max(sizes) < protobuf_decoder.SMALL + 1_000  # a slice and at most one row more
+    assert max(sizes) < bounded_protobuf_decoder.SMALL + 1_000  # a slice and at most one row more
 
 
 async def test_a_large_damaged_list_is_repaired_and_limited_too() -> None:
@@ -126,10 +126,10 @@ def test_slices_agree_with_the_library(data: bytes) -> None:
         expected = LIST.FromString(data)
     except DecodeError:
         with pytest.raises(DecodeError):
-            protobuf_decoder._decode_large(LIST, data)
+            bounded_protobuf_decoder._decode_large(LIST, data)
         return
     try:
-        found = protobuf_decoder._decode_large(LIST, data)
+        found = bounded_protobuf_decoder._decode_large(LIST, data)
     except DecodeError:
         assert any(byte & 7 in (3, 4) for byte in data)
         return

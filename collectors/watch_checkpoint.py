@@ -18,7 +18,7 @@ from core.model.refs import EngineRef
 from runtimes.inventory.mirror import Mirror
 
 
-class WatchSaver:
+class WatchCheckpoint:
     """Saves the watch of one engine. `repeats`: the events that were processed last."""
 
     def __init__(
