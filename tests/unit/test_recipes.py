@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""Performs docs/recipes.md in a copy of the tree: its command, its metric family, its engine and its job."""
+"""Performs docs/recipes.md in a copy of the tree: its command, its metric family, its alert rule, its engine and its job."""
 
 import asyncio
 import re
@@ -103,6 +103,27 @@ print([family.name for family in metric_list.list_families()])
     assert done.stdout.count('quarterdeck_container_published_ports{host="h",engine="docker",name="web"} 1\n') == 2
     assert "'quarterdeck_container_published_ports'" in done.stdout
     assert 'quarterdeck_scraper_success{scraper="ports"} 1.0' in done.stdout
+
+
+def test_an_alert_rule_is_one_file(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (code,) = re.findall(r"```python rule\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    (tmp_path / "collectors/rules/renamed.py").write_text(code)
+    script = """
+import time
+from collectors.alert_evaluator import Evaluator
+from collectors.rule_catalogue import load_rules
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+
+web = Ref(EngineRef("h", "docker"), Kind.CONTAINER, "1", "web")
+event = Event(time.time_ns(), EventKind.RENAMED, web, Origin.LIVE, "container", "rename", {"old_name": "old"})
+Evaluator(load_rules(), lambda alert: print(alert.rule, alert.owner, alert.text)).observe([event], {})
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "renamed web it was renamed from old\n"
 
 
 def test_an_engine_is_one_file_and_one_line_of_the_registry(tmp_path):
