@@ -11,7 +11,12 @@ from tests.helpers.paths import ROOT
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")))
 FOLDERS = "benchmarks|bot|collectors|commands|core|docs|runtimes|tests"
 # The recipes name what the reader is about to create.
-EXAMPLES = {"collectors/scrapers/ports.py", "commands/containers/uptime.py", "runtimes/shelf/engine.py"}
+EXAMPLES = {
+    "collectors/rules/renamed.py",
+    "collectors/scrapers/ports.py",
+    "commands/containers/uptime.py",
+    "runtimes/shelf/engine.py",
+}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
