@@ -22,7 +22,7 @@ places = [home, pathlib.Path("/etc"), pathlib.Path("/var"), pathlib.Path("/tmp")
 print(json.dumps({
     "modules": len(mine),
     "without bytecode": [str(p) for p in [*mine, lib / "asyncio/events.py", lib / "hashlib.py"] if not compiled(p)],
-    "found": [name for name in ("pip", "hatchling", "ensurepip", "tests", "docker") if importlib.util.find_spec(name)],
+    "found": [name for name in ("pip", "hatchling", "ensurepip", "tests", "pytest") if importlib.util.find_spec(name)],
     "writable": [str(p) for p in [home, lib, *mine, "/etc", "/etc/quarterdeck"] if os.access(p, os.W_OK)],
     "secrets": [str(p) for place in places for p in place.rglob("*") if p.is_file() and os.access(p, os.R_OK)
                 and secret in p.read_bytes()],
