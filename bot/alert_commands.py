@@ -1,6 +1,7 @@
 """Runs the commands about alerts: rules, incidents and ack.
 
-A requester sees the incidents about resources that they may list in this place, as in every other list.
+A requester sees the incidents about resources that they may list in this channel, or in the console, as in every other
+list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Decides an answer to a question by everything that is in force when it is given, and collects approvals.
+"""Decides whether an answer to a question is accepted, by the grants and guards that are valid then; collects
+approvals.
 
 The plan is decided again for the requester and for the person who answers. If several guards ask for an approval, each
 must be satisfied, by one approver or by several. A question is removed only when its plan begins, so an answer that is

@@ -1,7 +1,8 @@
 """Decides on a whole plan: asks the policy about each target and returns the strictest answer, brakes included.
 
 A brake is a built-in rule that asks the requester for a confirmation. There is one for changes that cannot be undone,
-one for changes of many targets, and one for changes of everything that an engine has or that options alone select.
+one for changes of many targets, and one for changes whose command names no target: a whole engine, or only --label,
+--host or --engine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Translates a line of docker, podman, crictl or a similar program into a line of ours.
+"""Translates a line of docker, podman, crictl or a similar program into a command line of Quarterdeck.
 
-`docker container ls -a` becomes `ps -a`, `crictl pods` becomes `pods --engine cri`. The tables are in
-`client_commands` and `missing_commands`. A command that Quarterdeck does not have is refused with what to do instead. A
-line is never changed into another change: only its names of commands and the options before them are translated.
+`docker container ls -a` becomes `ps -a`, `crictl pods` becomes `pods --engine cri`. The tables are in `client_commands`
+and `missing_commands`. A command that Quarterdeck does not have is refused with what to do instead. Only the command's
+name and the options before it are translated, so a line never does something else than its author wrote.
 """
 
 from __future__ import annotations

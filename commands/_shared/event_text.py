@@ -1,7 +1,7 @@
 """Formats events for people: what happened, to which resource, and why. Folds events that repeat or explain each other.
 
-Events flow in sorted by time, and flow out in the same order. An event that the cause of an end already tells, such as
-the signal of a stop, is left out. If the same thing happens to one resource more than MAX_REPEATS times, only the
+Events must be sorted by time; their order is kept. An event is left out if the cause of a container's end already says
+the same, such as the signal of a stop. If the same thing happens to one resource more than MAX_REPEATS times, only the
 newest of these events is shown, with their number.
 """
 

@@ -1,7 +1,7 @@
 """`engines`: lists the engines with their version, address and health. With a name, shows all details of an engine.
 
-An engine that does not answer has a row with the reason. So has an engine that was found and that Quarterdeck's user
-may not use. Engines that the requester may not list are left out.
+An engine that does not answer has a row with the reason. An engine that was found, but whose socket Quarterdeck's
+system user may not open, also has such a row. Engines that the requester may not list are left out.
 """
 
 from __future__ import annotations

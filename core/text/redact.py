@@ -1,12 +1,13 @@
 """Makes text from outside fit to be shown: first printable, then with secrets replaced by ••••.
 
 The order matters. Colour codes and invisible characters inside a secret would hide it from every pattern, so they are
-removed first, and text is cut only after its secrets were masked. What is left as symbols (␀) is ignored while looking.
+removed first, and text is cut only after its secrets were masked. Control characters that are shown as symbols (␀) are
+skipped by the patterns.
 
 Patterns detect a secret by its name (`password=…`), its position (`scheme://user:…@host`) or its own format (`ghp_…`,
 PEM). The secrets of this process itself are detected by value. A secret without any of these is not detected. Each
-pattern visits each character a bounded number of times, so even hostile text takes linear time, and a limit of the time
-cuts what would still take too long. Redacting twice changes nothing.
+pattern visits each character a bounded number of times, so even hostile text takes linear time. A time limit stops a
+text that would still take too long. Redacting twice changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Connects to one containerd daemon, and reads its uuid, its version and its abilities.
+"""Connects to one containerd daemon, and reads its uuid, its version and its supported features.
 
-The daemon stores its uuid in its data directory. Quarterdeck reads the uuid before its first request, and again for
-each event stream.
+The daemon stores its uuid in its data directory. The uuid shows whether another daemon answers at this socket now. So
+it is read before any other request, and again before each event stream.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Summarises the documents of containerd's containers and images for people."""
+"""Summarises the inspect documents of containerd's containers and images for people."""
 
 from __future__ import annotations
 

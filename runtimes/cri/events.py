@@ -11,7 +11,7 @@ about a container that it does not list, and shortly after a pod has stopped. En
 listener; these are older than the first snapshot and are dropped. What was removed stays removed, whatever a later
 message contains.
 
-The times are the engine's own if the engine reports them, so both ways make the same events from the same facts. A
+The times are the engine's own if the engine reports them, so the stream and the snapshots yield equal events. A
 container is not seen if it is created and removed between two snapshots. The exit code is unknown if a container ends
 and is removed at once.
 """

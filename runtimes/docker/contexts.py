@@ -1,9 +1,9 @@
 """Reads docker contexts: the named engine addresses that `docker context create` has written to files.
 
 A context contains the address of its engine and the TLS certificates for it. This module contacts no engine. It opens
-the files itself, because somebody else may have written them: `docker.context` would follow a link, wait for a pipe,
-and without a config.json read from the working directory. `docker.context` then says what they mean. It is loaded only
-if a context is used.
+the files itself, because somebody else may have written them. The library `docker.context` only interprets their
+content: it would follow links, hang on a pipe, and read the working directory if there is no config.json. It is
+imported only if a context is used.
 """
 
 from __future__ import annotations

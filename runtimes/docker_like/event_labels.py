@@ -1,8 +1,8 @@
 """Reads the labels of containers from their events, where Docker and Podman copy them into the attributes.
 
-Most events are about containers whose labels are known. So an event is first decoded without its labels, and the lines
-of the few others are found by the container's id and decoded again. The engine's own attributes are left out; a label
-with the name of one of them is not known then.
+Most events are about containers whose labels are known. So events are decoded without labels first. If the labels of a
+container are unknown, its events are decoded a second time, with labels. A label that has the same name as an attribute
+of the engine cannot be read this way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks the attributes of events that engines send as text: exit codes, signals, former names and labels.
 
-An attribute of another form may be a label that somebody wrote, and it is left out. Each function returns the attribute
-under Quarterdeck's own name for it, or nothing.
+A value without the expected form is dropped: it may come from a label with the same name. Each function returns the
+attribute under Quarterdeck's own name for it, or nothing.
 """
 
 from __future__ import annotations

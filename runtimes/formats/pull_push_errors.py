@@ -1,4 +1,4 @@
-"""Words the result of a pull or push: an engine's report of a failure becomes one short reason and one hint.
+"""Turns an engine's report of a failed pull or push into one short reason and one hint.
 
 Engines wrap the registry's own words in several layers, each with the image's name again: `initializing source
 docker://r.example/web:9: reading manifest 9 in r.example/web: manifest unknown`. The reply names the image already, so

@@ -1,10 +1,10 @@
 """Decodes protobuf messages from engines, and limits the rows and the values that a message may have.
 
-A row of two bytes is valid, so a message of 16 MiB may have eight million rows. Each row costs a hundred bytes of
-memory, and the decoder in C holds the event loop until it ends. So the values of a large message are counted before it
-is decoded, and it is decoded in slices, in a thread. A message with more than MAX_ROWS rows or MAX_VALUES values is
-rejected as a whole: a list that is cut would look as if the other containers had been removed. A message that the
-library refuses is repaired; see `protobuf_repair`.
+A row is one element of a repeated field, and may be only two bytes long. So a message of 16 MiB may have eight million
+rows. Each row costs a hundred bytes of memory, and the decoder in C blocks the event loop until it ends. So the values
+of a large message are counted before it is decoded, and it is decoded in slices, in a thread. A message with more than
+MAX_ROWS rows or MAX_VALUES values is rejected as a whole: a list that is cut would look as if the other containers had
+been removed. A message that the library refuses is repaired; see `protobuf_repair`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Sends gRPC calls to an engine over a unix socket; returns one message or a stream of messages.
 
-Every error of grpcio becomes an error of core.errors, by one table (`error_of_status`). `sent` is False only if the
-request cannot have left. grpcio is imported at the first call, so it costs nothing if no engine uses gRPC. A channel
-belongs to the running event loop; for another loop a new channel is made. The channel connects again by itself within a
-second after the socket is back.
+Every error of grpcio becomes an error of core.errors, by one table (`error_of_status`). The error's `sent` is False
+only if the request surely did not reach the engine. grpcio is imported at the first call, so it costs nothing if no
+engine uses gRPC. A channel belongs to the running event loop; for another loop a new channel is made. The channel
+connects again by itself within a second after the socket is back.
 
     channel = GrpcChannel("unix:///run/containerd/containerd.sock")
     answer = await channel.call("/pkg.Service/Method", request, AnswerMessage, seconds=5.0)
