@@ -24,7 +24,7 @@ def test_followed_logs_end_at_a_click(deck, slack, web):
     assert ended["buttons"] == []
     assert "line 3 <!channel>" in ended["text"]
     assert [one["ts"] for one in deck.said("bob") if "line 3 " in one["text"]] == [shown["ts"]]
-    assert (ADA, "logs -f web --share", "done") in deck.audit("--who", ADA)
+    assert (ADA, "logs -f web --share", "done") in deck.audit("--reads", "--who", ADA)
 
 
 def test_unshared_they_are_the_askers_alone(deck, slack, web):

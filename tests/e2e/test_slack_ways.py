@@ -24,7 +24,7 @@ def test_a_slash_command_is_answered_to_the_asker_and_a_change_to_the_channel(de
     assert "restarting web…" in done["before"][0]  # one message, edited in place
     assert len(deck.said("bob")) == 1
     assert dockerd.state("web")["StartedAt"] != before
-    assert deck.audit("--who", ADA) == [
+    assert deck.audit("--reads", "--who", ADA) == [
         (ADA, "ps", "done"),
         (ADA, "logs web", "done"),
         (ADA, "restart web -t 1", "done"),
@@ -61,7 +61,7 @@ def test_a_mention_is_answered_where_it_was_said(deck, dockerd, slack):
     # Two lines at once: half of what was said is not done.
     slack.say("ada", "ops", "@quarterdeck ps\nrestart web")
     assert deck.last("ada", "one command at a time")["ephemeral"]
-    assert [row[1:] for row in deck.audit("--who", ADA)] == [
+    assert [row[1:] for row in deck.audit("--reads", "--who", ADA)] == [
         ("ps", "done"),
         ("logs web", "done"),
         ("restart web -t 1", "done"),
@@ -93,7 +93,7 @@ def test_commands_with_a_slash_of_their_own(deck, dockerd, slack):
     deck.last("ada", "web")
     slack.slash("ada", "ops", "/logs", "web")
     deck.last("ada", "hello from web")
-    assert [row[1] for row in deck.audit("--who", ADA)] == ["ps -a", "logs web"]
+    assert [row[1] for row in deck.audit("--reads", "--who", ADA)] == ["ps -a", "logs web"]
 
 
 def test_silence_is_never_the_answer_to_words(deck, dockerd, slack):

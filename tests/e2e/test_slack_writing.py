@@ -76,4 +76,4 @@ def test_a_direct_message_with_a_file_by_me_or_sent_to_a_thread_too_is_a_command
         wait_for(subtype, lambda: len(deck.said("ada", "dm:ada")) == number)  # noqa: B023
     slack.edit("ada", topic, "restart web")
     wait_for("the edit", lambda: deck.series("slack_ignored_total", reason="edited") == 1)
-    assert [row[1:] for row in deck.audit("--who", ADA)] == [("whoami", "done")] * 4
+    assert [row[1:] for row in deck.audit("--reads", "--who", ADA)] == [("whoami", "done")]
