@@ -66,6 +66,7 @@ def test_what_happened_while_the_process_was_killed_is_found_once_on_every_engin
             (row["WHAT"], names[row["NAME"]])
             for row in found
             if row["ENGINE"].partition("/")[0] == daemon.kind
+            and row["NAME"] in names
             and row["WHAT"] in ("created", "started", "died", "removed")
         )
         assert life == EVER, (daemon.kind, life - EVER, EVER - life)

@@ -67,6 +67,6 @@ def test_a_flood_takes_neither_slack_nor_the_probes_down(deck, slack, door, desc
         answered = len(deck.said("ada"))
         deck.deck("ada", "whoami")
         wait_for("the answer", lambda: len(deck.said("ada")) == answered + 1)
-    assert peak_memory(process.pid) - before < 100
+    assert peak_memory(process.pid) - before < 150  # without limits, 400 half-sent bodies hold 577 MiB
     limit = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     assert limit[0] == min(limit[1], 1 << 20)

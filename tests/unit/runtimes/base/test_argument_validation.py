@@ -68,7 +68,10 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (container(MountPoint(target="/x", source="../etc")), "“../etc” cannot be mounted at “/x”."),
         (network(name="a b"), "“a b” cannot be the name of a network."),
         (network(name="host"), "“host” cannot be the name of a network."),
-        (network(subnet="10.9"), "'10.9' does not appear to be an IPv4 or IPv6 network."),
+        (
+            network(subnet="10.9"),
+            "The network's addresses are not valid: '10.9' does not appear to be an IPv4 or IPv6 network.",
+        ),
         (network(gateway="10.9.0.1"), "--ip-range and --gateway need --subnet."),
         (
             network(subnet="10.9.0.0/16", ip_range="10.8.0.0/24"),
