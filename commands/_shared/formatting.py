@@ -11,7 +11,7 @@ from commands.spec import Result
 from core import errors
 from core.model.containers import Port
 from core.model.refs import EngineRef
-from core.model.replies import Ending, Text, Tone
+from core.model.replies import Ending, Reply, Text, Tone
 
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -53,6 +53,11 @@ def reply_ending_for(error: errors.QuarterdeckError) -> Ending:
             return Ending.UNKNOWN
         case _:
             return Ending.FAILED
+
+
+def error_reply(error: errors.QuarterdeckError) -> Reply:
+    """Returns the reply of a command whose only action failed."""
+    return Reply(blocks=(Text(text=error.full_message(), tone=Tone.BAD),), ending=reply_ending_for(error))
 
 
 def failed_ending(results: Sequence[Result]) -> Ending:

@@ -10,7 +10,7 @@ from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin_actions import AuditEntry, AuditPage, ReadAudit
-from core.model.replies import Reply, Table, Text, Tone
+from core.model.replies import Reply, Table, Text
 
 DEFAULT_ROWS = 20
 MAX_ROWS = 500
@@ -34,10 +34,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     page = result.value
     entries = _without_finished_intents(page.entries)
     # People on Slack choose their names themselves, so a name is only shown beside the id.

@@ -20,10 +20,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     text = f"You are an admin now, {context.who.name}. Add others with: grant @somebody operator"
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))
 

@@ -49,10 +49,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     granted: GrantAdded = result.value
     grant = granted.grant
     undo = Button(label=f"Revoke {grant.id}", line=command_line.quote(["revoke", grant.id]), danger=True)

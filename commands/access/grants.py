@@ -9,7 +9,7 @@ from commands._shared import formatting, grant_table
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin_actions import ListGrants
-from core.model.replies import Reply, Table, Text, Tone
+from core.model.replies import Reply, Table
 
 
 async def plan(_: Context) -> Sequence[Action[Any]]:
@@ -19,10 +19,7 @@ async def plan(_: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     rows = [grant_table.grant_row(grant) for grant in result.value]
     empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"
     return Reply(blocks=(Table(columns=grant_table.COLUMNS, rows=rows, empty=empty),))

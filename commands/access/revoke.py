@@ -19,10 +19,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     revoked: GrantRemoved = result.value
     return Reply(blocks=(Text(text=f"Revoked {revoked.grant.id}: {revoked.grant}.", tone=Tone.GOOD),), everyone=True)
 

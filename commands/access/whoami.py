@@ -9,7 +9,7 @@ from commands._shared import formatting, grant_table
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.builtin_actions import RequesterInfo, WhoAmI
-from core.model.replies import Fields, Reply, Table, Text, Tone
+from core.model.replies import Fields, Reply, Table
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -19,10 +19,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     standing: RequesterInfo = result.value
     fields = {
         "name": standing.name,

@@ -20,10 +20,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     incident: Incident = result.value
     who = context.who.name or context.who.id
     text = f"{who} takes care of {incident.id}: {incident.main.owner}, {incident.main.text}."

@@ -31,10 +31,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     page: IncidentPage = result.value
     table = Table(
         columns=("ID", "STATE", "SEVERITY", "WHAT", "SINCE", "TIMES", "WHY", "WHO"),

@@ -9,7 +9,7 @@ from commands._shared import formatting
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.alert_actions import ListRules, RuleState
-from core.model.replies import Reply, Table, Text, Tone
+from core.model.replies import Reply, Table, Text
 
 
 async def plan(_: Context) -> Sequence[Action[Any]]:
@@ -19,10 +19,7 @@ async def plan(_: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     rows = [_row(rule) for rule in result.value]
     columns = ("RULE", "SEVERITY", "FOR", "FIRING", "FIRED", "WHAT IT REPORTS")
     notes = [Text(text="FOR: how long the trouble must last. FIRED: how often it fired since the bot was started.")]

@@ -39,10 +39,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     silence: Silence = result.value
     until = formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now)
     what = f"{silence.owner}{f', rule {silence.rule},' if silence.rule else ''}"

@@ -10,7 +10,7 @@ from commands._shared import formatting
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
 from core.model.alert_actions import ListSilences
-from core.model.replies import Reply, Table, Text, Tone
+from core.model.replies import Reply, Table
 
 
 async def plan(_: Context) -> Sequence[Action[Any]]:
@@ -20,10 +20,7 @@ async def plan(_: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     rows = [
         (
             silence.id,

@@ -20,10 +20,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     silence: Silence = result.value
     return Reply(
         blocks=(Text(text=f"Incidents about {silence.owner} are posted again.", tone=Tone.GOOD),), everyone=True

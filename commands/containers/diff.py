@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from commands._shared import formatting, targets
+from commands._shared import targets
+from commands._shared.target_blocks import reply_by_target
 from commands.spec import SELECTION, TARGETS, Command, Context, Result
 from core.model.actions import Action
 from core.model.container_reads import FileChanges, ReadFileChanges
-from core.model.replies import Block, Lines, Reply, Text, Tone
+from core.model.replies import Block, Lines, Reply, Text
 
 MAX_TARGETS = 5
 LETTERS = {"added": "A", "changed": "C", "deleted": "D"}
@@ -22,24 +23,19 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
+    return reply_by_target(results, _blocks)
+
+
+def _blocks(label: str, found: FileChanges) -> Iterator[Block]:
     """Shows a line such as `A /data/file` for each change: A for added, C for changed, D for deleted."""
-    labels = targets.display_names([targets.target_of(result) for result in results])
-    blocks: list[Block] = []
-    for label, result in zip(labels, results, strict=True):
-        if result.error is not None:
-            blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
-            continue
-        found: FileChanges = result.value
-        if not found.changes:
-            blocks.append(Text(text=f"{label} changed no files."))
-            continue
-        counts = Counter(change.kind for change in found.changes)
-        told = ", ".join(f"{counts[kind]:,} {kind}" for kind in LETTERS if counts[kind])
-        more = f"; {found.missing:,} more are left out" if found.missing else ""
-        blocks.append(Text(text=f"{label}: {told}{more}."))
-        blocks.append(Lines(lines=[f"{LETTERS[change.kind]} {change.path}" for change in found.changes]))
-    failed = all(result.error is not None for result in results)
-    return Reply(blocks=blocks, ending=formatting.failed_ending(results)) if failed else Reply(blocks=blocks)
+    if not found.changes:
+        yield Text(text=f"{label} changed no files.")
+        return
+    counts = Counter(change.kind for change in found.changes)
+    told = ", ".join(f"{counts[kind]:,} {kind}" for kind in LETTERS if counts[kind])
+    more = f"; {found.missing:,} more are left out" if found.missing else ""
+    yield Text(text=f"{label}: {told}{more}.")
+    yield Lines(lines=[f"{LETTERS[change.kind]} {change.path}" for change in found.changes])
 
 
 command = Command(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from commands._shared import formatting, targets
+from commands._shared import targets
+from commands._shared.target_blocks import reply_by_target
 from commands.spec import SELECTION, TARGETS, Command, Context, Result
 from core.model.actions import Action
 from core.model.container_reads import Processes, ReadProcesses
@@ -20,19 +21,13 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
-    labels = targets.display_names([targets.target_of(result) for result in results])
-    blocks: list[Block] = []
-    for label, result in zip(labels, results, strict=True):
-        if result.error is not None:
-            blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
-            continue
-        found: Processes = result.value
+    def blocks(label: str, found: Processes) -> Iterator[Block]:
         title = label if len(results) > 1 else ""
-        blocks.append(Table(title=title, columns=found.titles, rows=found.rows, empty="It has no processes."))
+        yield Table(title=title, columns=found.titles, rows=found.rows, empty="It has no processes.")
         if found.missing:
-            blocks.append(Text(text=f"{found.missing:,} more processes are left out.", tone=Tone.WARN))
-    failed = all(result.error is not None for result in results)
-    return Reply(blocks=blocks, ending=formatting.failed_ending(results)) if failed else Reply(blocks=blocks)
+            yield Text(text=f"{found.missing:,} more processes are left out.", tone=Tone.WARN)
+
+    return reply_by_target(results, blocks)
 
 
 command = Command(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from commands._shared import formatting, targets
+from commands._shared.target_blocks import reply_by_target
 from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
 from core.model.images import ImageHistory, ReadHistory
 from core.model.refs import Kind
-from core.model.replies import Block, Reply, Table, Text, Tone
+from core.model.replies import Block, Reply, Table
 
 MAX_TARGETS = 5
 
@@ -22,13 +23,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    labels = targets.display_names([targets.target_of(result) for result in results])
-    blocks: list[Block] = []
-    for label, result in zip(labels, results, strict=True):
-        if result.error is not None:
-            blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
-            continue
-        found: ImageHistory = result.value
+    def blocks(label: str, found: ImageHistory) -> Iterator[Block]:
         rows = [
             (
                 formatting.clock(datetime.fromtimestamp(step.created_at, UTC), context.now) if step.created_at else "",
@@ -38,9 +33,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             for step in found.rows
         ]
         title = label if len(results) > 1 else ""
-        blocks.append(Table(title=title, columns=("CREATED", "SIZE", "STEP"), rows=rows, empty="It has no steps."))
-    failed = all(result.error is not None for result in results)
-    return Reply(blocks=blocks, ending=formatting.failed_ending(results)) if failed else Reply(blocks=blocks)
+        yield Table(title=title, columns=("CREATED", "SIZE", "STEP"), rows=rows, empty="It has no steps.")
+
+    return reply_by_target(results, blocks)
 
 
 command = Command(

@@ -9,7 +9,7 @@ from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.builtin_actions import CommandHelp, HelpPage, ShowHelp
-from core.model.replies import Block, Lines, Reply, Text, Tone
+from core.model.replies import Block, Lines, Reply, Text
 
 GROUPS = ("Show", "Change", "Permissions", "Quarterdeck itself")
 # A command belongs to a group where all its verbs begin with one of these.
@@ -24,10 +24,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
-        return Reply(
-            blocks=(Text(text=result.error.full_message(), tone=Tone.BAD),),
-            ending=formatting.reply_ending_for(result.error),
-        )
+        return formatting.error_reply(result.error)
     page: HelpPage = result.value
     return Reply(blocks=_page(page.commands[0]) if page.topic and page.commands else _overview(page.commands))
 
