@@ -129,10 +129,11 @@ class Evaluator:
         """Takes the end of a container with its cause."""
         self._observe(SeenEvent(event=died, cause=cause), container)
 
-    def tick(self, containers: Callable[[EngineRef], Containers]) -> None:
-        """Fires what has waited long enough, and resolves what has been quiet long enough. Call it every second."""
+    def tick(self, containers: Callable[[EngineRef], Containers | None]) -> None:
+        """Fires what has waited long enough, and resolves what has been quiet long enough. Call it every second.
+        `containers`: those of an engine; None if they are not known now, so that silence proves nothing."""
         now = self._now_ns()
-        states: dict[EngineRef, Mapping[str, bool]] = {}
+        states: dict[EngineRef, Mapping[str, bool] | None] = {}
         for fingerprint, one in tuple(self._open.items()):
             if one.due_ns and now >= one.due_ns:
                 self._open[fingerprint] = replace(one, due_ns=0, settles_ns=self._settles(one.rule, now))
@@ -140,9 +141,11 @@ class Evaluator:
             elif one.settles_ns and now >= one.settles_ns:
                 engine, _, owner = one.key
                 if one.rule.until_running and engine not in states:
-                    states[engine] = _running_by_owner(containers(engine))
-                runs = states[engine].get(owner) if one.rule.until_running else True
-                if runs is False:
+                    known = containers(engine)
+                    states[engine] = None if known is None else _running_by_owner(known)
+                state = states.get(engine)
+                runs = state.get(owner) if one.rule.until_running and state is not None else True
+                if runs is False or (one.rule.until_running and state is None):
                     self._open[fingerprint] = replace(one, settles_ns=now + STOPPED_NS)
                 else:
                     self._resolve(fingerprint, "it no longer exists" if runs is None else "no trouble since", now)

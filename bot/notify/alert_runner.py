@@ -52,8 +52,7 @@ class AlertRunner:
         while True:
             watched = mirrors()
             self.evaluator.observe(self._engines.compare((each.ref, _fault(each)) for each in watched), {})
-            by_engine = {each.ref: each.containers for each in watched}
-            self.evaluator.tick(lambda engine, known=by_engine: known.get(engine, {}))  # type: ignore[misc]
+            self.evaluator.tick({each.ref: each.containers for each in watched if not _fault(each)}.get)
             self._measure()
             await asyncio.sleep(TICK_SECONDS)
 

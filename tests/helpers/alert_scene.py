@@ -25,6 +25,7 @@ class AlertScene:
     def __init__(self, rules: Sequence[Rule], *, own_ids: Sequence[str] = ()) -> None:
         self.now = START
         self.containers: dict[str, Container] = {}
+        self.engine_is_watched = True
         self.alerts: list[Alert] = []
         self.evaluator = Evaluator(
             rules, self.alerts.append, is_own=lambda each: each in own_ids, now_ns=lambda: self.now
@@ -54,7 +55,7 @@ class AlertScene:
         until = self.now + int(seconds * SECOND)
         while self.now < until:
             self.now = min(until, self.now + SECOND)
-            self.evaluator.tick(lambda engine: self.containers)
+            self.evaluator.tick(lambda engine: self.containers if self.engine_is_watched else None)
 
     def happen(
         self, kind: EventKind, ref: Ref, *, origin: Origin = Origin.LIVE, age: float = 0, action: str = "", **attrs: str

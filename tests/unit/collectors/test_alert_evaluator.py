@@ -56,6 +56,19 @@ def test_a_removed_container_resolves_its_alert() -> None:
     assert scene.said[1:] == ["resolved crash: it no longer exists"]
 
 
+def test_while_an_engine_is_not_watched_silence_resolves_nothing() -> None:
+    scene = AlertScene([crash.rule])
+    web = scene.add("web")
+    scene.end(web)
+    scene.start(web)
+    scene.engine_is_watched = False
+    scene.wait(3600)
+    assert len(scene.alerts) == 1
+    scene.engine_is_watched = True
+    scene.wait(60)
+    assert scene.said[1:] == ["resolved crash: no trouble since"]
+
+
 def test_a_stop_by_somebody_resolves_a_crash() -> None:
     scene = AlertScene([crash.rule])
     web = scene.add("web")
