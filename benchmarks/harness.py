@@ -73,7 +73,7 @@ class Table:
 
     def best(self, row: str) -> float:
         """How many times better ours is than `row` in the best round of each. Other work on the machine makes a round
-        worse and none better, so this says most about the code."""
+        worse, never better. So the best round says most about the code."""
         return best_ratio(self.rows[self.ours], self.rows[row], more_is_better=self.more_is_better)
 
     def as_data(self) -> dict[str, Any]:

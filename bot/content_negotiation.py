@@ -2,7 +2,7 @@
 
 Both headers list what the client accepts, each with a weight `q` from 0 (not acceptable) to 1. The offer with the
 highest weight is chosen; of equal ones, the one that the client names most exactly; then Prometheus' text format, which
-is also the answer to a client that accepts none of the offers. A part with an invalid weight counts as not sent.
+is also sent to a client that accepts no format that is offered. A part with an invalid weight counts as not sent.
 """
 
 from __future__ import annotations

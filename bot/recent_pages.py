@@ -1,7 +1,7 @@
 """Renders and compresses the metrics page, in at most a tenth of the time whatever clients request.
 
 Rendering blocks the event loop for some milliseconds. A page is sent again until nine times as long has passed as it
-took to render, so a page of 10 ms is at most 90 ms old, and several Prometheus servers cost no more than one. A thread
+took to render, so a page of 10 ms is at most 90 ms old, and several Prometheus servers cost as much as one. A thread
 compresses large pages beside the event loop, each once.
 """
 

@@ -98,8 +98,8 @@ def exit_code(end: EndEvidence) -> int | None:
 
 
 def is_certain(end: EndEvidence) -> bool:
-    """Whether no later event can change the cause of this end: the engine reports every request before the end, there
-    was none, and the program failed by itself or because of its memory limit."""
+    """Whether no later event can change the cause of this end. The engine must report every request before the end,
+    and there was no request. The program failed by itself, or because of its memory limit."""
     code = exit_code(end)
     if end.died.subject.engine.kind not in REPORTING_ENGINES or end.call is not None or code in (None, 0):
         return False

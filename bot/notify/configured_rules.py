@@ -71,7 +71,7 @@ def _matcher(field: str, text: str) -> Callable[[SeenEvent, Seen], bool]:
 
 
 def _value(field: str, one: SeenEvent, seen: Seen) -> str:
-    """Returns a field of an event, or of its container; empty if it has none."""
+    """Returns a field of an event or of its container. Returns an empty text if the field is not known."""
     event, labels = one.event, seen.labels
     if field.startswith("label."):
         return labels.get(field.removeprefix("label."), "")

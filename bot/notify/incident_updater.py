@@ -1,8 +1,9 @@
 """Takes alerts from the evaluator and stores each one in its incident.
 
 The evaluator must never wait, so alerts wait here in a queue. For each fingerprint, the queue has only the newest
-firing and the newest resolved alert, because an incident shows no more. If the store does not answer, the alerts stay
-in the queue. Another process may change the same incident at the same time; then the incident is read and merged again.
+firing and the newest resolved alert, because an incident shows only these two. If the store does not answer, the alerts
+stay in the queue. Another process may change the same incident at the same time; then the incident is read and merged
+again.
 """
 
 from __future__ import annotations
