@@ -9,6 +9,7 @@ is silenced.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -81,11 +82,9 @@ class IncidentReporter:
     async def run(self) -> None:
         """Tells people until it is cancelled."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._changed.wait()
-            except TimeoutError:
-                pass
             self._changed.clear()
             if not self._leads():
                 continue
