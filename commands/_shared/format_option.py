@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
+from core.model.replies import Ending, Lines, Reply, Text, Tone
+from core.model.results import Document
 
 _PATH = re.compile(r"\.|(?:\.[A-Za-z0-9_-]+)+")
 _KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
@@ -105,3 +107,15 @@ def _step(value: Any, key: str, where: str) -> Any:
         indexes = f"Use an index from 0 to {len(value) - 1}." if value else f"Remove “{key}”: the list is empty."
         raise errors.BadUsage(f"{where} is a list and has no “{key}”.", hint=indexes)
     raise errors.BadUsage(f"{where} is a single value and has no fields.", hint=f"Remove “{key}”.")
+
+
+def formatted_reply(text: str, documents: Sequence[Document], notes: Sequence[Text]) -> Reply:
+    """Returns the lines that the format `text` makes of each document. `notes` follow them."""
+    template = parse_format(text)
+    lines: list[str] = []
+    for document in documents:
+        try:
+            lines += fill_format(template, document.data).split("\n")
+        except errors.BadUsage as error:
+            return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
+    return Reply(blocks=(Lines(lines=lines), *notes))

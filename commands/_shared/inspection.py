@@ -9,10 +9,9 @@ from typing import Any
 
 from commands._shared import format_option, formatting, targets
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Result
-from core import errors
 from core.model.actions import Action, TargetAction
 from core.model.refs import Kind, Ref
-from core.model.replies import Block, Ending, Fields, Lines, Reply, Text, Tone
+from core.model.replies import Block, Fields, Lines, Reply, Text, Tone
 from core.model.results import Document
 
 MAX_TARGETS = 20
@@ -71,7 +70,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not documents:
         return Reply(blocks=notes, ending=formatting.failed_ending(results))
     if context.args["format"]:
-        return _formatted(context.args["format"], documents, notes)
+        return format_option.formatted_reply(context.args["format"], documents, notes)
     if context.args["raw"] or not all(document.summary for document in documents):
         # A program at the other end of a pipe expects one document alone, and several as a list.
         shown: Any = documents[0].data if len(results) == 1 else [document.data for document in documents]
@@ -83,14 +82,3 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         blocks.append(Fields(title=f"{label} ({document.ref.engine})", fields=single))
         blocks += [Lines(title=name, lines=text.split("\n")) for name, text in document.summary.items() if "\n" in text]
     return Reply(blocks=(*blocks, *notes))
-
-
-def _formatted(text: str, documents: Sequence[Document], notes: Sequence[Text]) -> Reply:
-    template = format_option.parse_format(text)
-    lines: list[str] = []
-    for document in documents:
-        try:
-            lines += format_option.fill_format(template, document.data).split("\n")
-        except errors.BadUsage as error:
-            return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
-    return Reply(blocks=(Lines(lines=lines), *notes))

@@ -9,10 +9,9 @@ from typing import Any
 
 from commands._shared import engine_details, format_option, formatting
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
-from core import errors
 from core.model.actions import Action, DescribeEngine, ShowInfo
 from core.model.engines import Engine
-from core.model.replies import Block, Ending, Fields, Lines, Reply, Text, Tone
+from core.model.replies import Block, Fields, Lines, Reply, Text
 from core.model.results import Document
 from core.ports import Query
 
@@ -62,14 +61,7 @@ def _render_raw(context: Context, results: Sequence[Result]) -> Reply:
         shown: Any = documents[0].data if len(results) == 1 else by_engine
         text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
         return Reply(blocks=(Lines(lines=text.split("\n")), *notes))
-    template = format_option.parse_format(context.args["format"])
-    lines: list[str] = []
-    for document in documents:
-        try:
-            lines += format_option.fill_format(template, document.data).split("\n")
-        except errors.BadUsage as error:
-            return Reply(blocks=(Text(text=error.full_message(), tone=Tone.WARN),), ending=Ending.USAGE)
-    return Reply(blocks=(Lines(lines=lines), *notes))
+    return format_option.formatted_reply(context.args["format"], documents, notes)
 
 
 command = Command(
