@@ -94,7 +94,8 @@ class Registry:
     def push(self, name: str, tag: str, layers: Sequence[bytes]) -> str:
         """An image made of these layers, each a tar."""
         archive = self.root / "image.tar"
-        archive.write_bytes(docker_archive(layers))
+        # Tests share a daemon: an image under this name must not be the image under another test's name.
+        archive.write_bytes(docker_archive(layers, author=f"{name}:{tag}"))
         whole = f"{self.host}/{name}:{tag}"
         who = [f"--dest-creds={USER}:{PASSWORD}"] if self.locked else []
         done = subprocess.run(
@@ -123,13 +124,15 @@ class Registry:
         return sorted(found, key=lambda path: path.stat().st_size)
 
 
-def docker_archive(layers: Sequence[bytes], tags: Sequence[str] = ()) -> bytes:
-    """An image as `docker save` writes it, for whatever loads that. Everything about it is the same each time."""
+def docker_archive(layers: Sequence[bytes], tags: Sequence[str] = (), *, author: str = "") -> bytes:
+    """An image as `docker save` writes it, for whatever loads that. Everything about it is the same each time. Another
+    `author` makes another image of the same layers."""
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
             "created": "2024-01-02T03:04:05Z",
+            "author": author,
             "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin", "SECRET_OF_IMAGE=hunter2"], "Labels": {"made": "here"}},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in layers]},
         }

@@ -70,7 +70,7 @@ async def engine(dockerd):
 
 
 async def test_a_name_that_means_another_image_by_now_is_neither_removed_nor_pushed(engine, registry):
-    name = registry.push_busybox("moved", layers=[{"old": b"one"}])  # content that no other test's image has
+    name = registry.push_busybox("moved")
     await engine.outcome(images.PullImage(engine=engine.ref, image=name))
     row = await engine.image(name)
     registry.push_busybox("moved", layers=[{"new": b"one"}])
