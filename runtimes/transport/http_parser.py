@@ -110,9 +110,9 @@ class ResponseParser:
 
     def unfinished_line(self) -> bytes:
         """Returns the part of a line that was held back until its chunk is complete, after the end of the input."""
-        piece = self._carry.partition(b"\r\n")[2] if self._part is _Part.CHUNKS else b""
+        size_line, _, piece = self._carry.partition(b"\r\n") if self._part is _Part.CHUNKS else (b"", b"", b"")
         self._carry = b""
-        return piece
+        return piece[: _SIZES[size_line]] if piece else b""
 
     def finish(self) -> bool:
         """Ends the input, because the server closed the connection. Returns whether the response is complete."""
@@ -134,7 +134,7 @@ class ResponseParser:
             start = line_end + 2
             end = start + size
             if not size or end + 2 > length:
-                if size and in_lines and size < MAX_CARRIED:
+                if size and in_lines and size < MAX_CARRIED and b"\r\n".startswith(data[end:]):
                     self._carry = data[position:]  # so that the next block begins with a whole chunk, too
                     return b""
                 break

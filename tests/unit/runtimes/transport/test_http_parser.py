@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import errors
@@ -93,6 +93,8 @@ def test_any_split_parses_the_same(recorded: list[Recorded], last: Recorded, cut
     ),
     torn=st.integers(0, 6),
 )
+@example(pieces=[b"3\r\n{}\n\r\n"] * 4, torn=1)  # the LF after the last chunk is missing
+@example(pieces=[b"3\r\n{}\n\r\n"] * 3 + [b"3\r\nabcd\r\n"], torn=2)  # the first wrong byte is the last one
 @settings(max_examples=300, deadline=None)
 def test_many_chunks_at_once_are_read_as_one_by_one(pieces: list[bytes], torn: int) -> None:
     wire = b"".join(pieces)
