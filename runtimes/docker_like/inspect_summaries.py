@@ -98,7 +98,9 @@ def volume(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _state(state: Mapping[str, Any]) -> str:
+    """Returns the state in words. Podman says `stopped` until it has tidied up after a container that exited."""
     word = str(state.get("Status") or "")
+    word = "exited" if word == "stopped" else word
     if word in ("exited", "dead", "restarting"):
         word += f" with code {text.number(state.get('ExitCode')):g}"
     return f"{word}, killed because its memory was exhausted" if state.get("OOMKilled") else word

@@ -46,6 +46,11 @@ def test_a_container_of_podman_in_short():
     assert "Started" not in told and "Health" not in told
 
 
+def test_an_end_that_podman_has_not_tidied_up_has_its_code():
+    told = docker_like_inspect_summaries.container({"State": {"Status": "stopped", "ExitCode": 3}})
+    assert told["State"] == "exited with code 3"
+
+
 def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
     told = docker_like_inspect_summaries.container(
         {
