@@ -150,6 +150,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         self._began[name] = (self.root / "events").stat().st_size
         # Without the dashes it looks for its own flags among the command's.
         self.ctr(*flags, *more, "--", IMAGE, name, *command, space=space)
+        if init and start and not self.apart:
+            # The kernel drops a TERM that reaches the first process of a container before its trap is set.
+            wait_for(f"{name} to catch TERM", lambda: self._catches_term(name))
         return f"{space or self.space}/{name}"
 
     def wait(self, name: str) -> int:
@@ -159,6 +162,18 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
             return [event["exit_status"] for topic, event in events if topic == "/tasks/exit" and event["pid"] in last]
 
         return int(wait_for(f"{name} to end", ended)[-1])
+
+    def _catches_term(self, name: str) -> bool:
+        """Whether the first process of a container has its handler of TERM, or has ended."""
+        (pid,) = [event["pid"] for topic, event in self.task_events(name) if topic == "/tasks/start"][-1:] or [0]
+        if not pid:
+            return False
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return True
+        caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")), 0)
+        return "\nState:\tZ" in status or bool(caught >> (signal.SIGTERM - 1) & 1)
 
     def task_events(self, name: str) -> Sequence[tuple[str, dict[str, Any]]]:
         """The events that `ctr` printed about a container's task since the container was created."""
