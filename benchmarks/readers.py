@@ -19,7 +19,7 @@ from typing import Any
 import prometheus_client
 
 from benchmarks import replay, stage
-from collectors import pipeline
+from collectors import event_processor
 from core import metrics
 from core.model.actions import ListContainers
 from core.model.events import Event
@@ -50,8 +50,8 @@ class Clock:
         return Taken(seconds=time.perf_counter() - self._began, cpu=time.process_time() - self._cpu, lost=lost)
 
 
-class Line(pipeline.Pipeline):
-    """The product's pipeline, which also knows when the newest event has come through."""
+class Line(event_processor.EventProcessor):
+    """The product's event processor, which also knows when the newest event has come through."""
 
     def __init__(self, mirror: Mirror, counts: metrics.Metrics, **more: Any) -> None:
         super().__init__(mirror, counts, **more)

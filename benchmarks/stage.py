@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from collectors import cursor, pipeline, watcher
+from collectors import cursor, engine_watcher, event_processor
 from core import metrics
 from core.ports import Call
 from core.store.records import WatchRecord, WatchUpdate
@@ -88,12 +88,12 @@ class Cursors:
 async def watching(
     engine: WatchedEngine,
     mirror: Mirror,
-    line: pipeline.Pipeline,
+    line: event_processor.EventProcessor,
     counts: metrics.Metrics,
     cursors: cursor.Cursors | None = None,
 ) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
-    watch = watcher.Watcher(engine, mirror, line, cursors or Cursors(), counts)
+    watch = engine_watcher.EngineWatcher(engine, mirror, line, cursors or Cursors(), counts)
     task = asyncio.create_task(watch.run(), name="watch")
     try:
         async with asyncio.timeout(60):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import metrics_server
-from collectors import exposition, pipeline, usage_sampler, watcher
+from collectors import engine_watcher, event_processor, exposition, usage_sampler
 from core import logs, metrics
 from core.store import embedded
 from core.store.client import Store
@@ -30,7 +30,7 @@ async def main(url: str, state: str, port: str) -> None:
     counts = metrics.Metrics()
     engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=url))
     mirror = Mirror(engine)
-    watch = watcher.Watcher(engine, mirror, pipeline.Pipeline(mirror, counts), store, counts)
+    watch = engine_watcher.EngineWatcher(engine, mirror, event_processor.EventProcessor(mirror, counts), store, counts)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(usage_sampler.UsageSampler(mirror, counts).run())]
     page = exposition.Exposition(counts, lambda: [mirror])
 

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot import builtin_commands, engine_addresses, engine_manager, store_setup
-from bot.access import own_container, policy_in_force
+from bot.access import own_container, policy_in_force, protection
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
 from bot.notify import alert_runner, configured_rules
 from collectors import rule_catalogue
@@ -258,7 +258,7 @@ def base_policy(settings: load.Config) -> Any:
         load.policy_from(settings),
         self_ids=own_container.container_ids(),
         self_name=own_container.container_id_prefix(),
-        store_host=own_container.store_host(url),
+        store_host=protection.store_host(url),
     )
 
 

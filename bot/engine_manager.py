@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 import structlog
 
-from collectors import end_restorer, pipeline, usage_sampler, watcher
+from collectors import end_restorer, engine_watcher, event_processor, usage_sampler
 from collectors.alert_evaluator import Evaluator
 from collectors.cursor import Cursors
 from collectors.event_recorder import EventRecorder, EventWriter
@@ -186,11 +186,11 @@ class EngineManager:
             recorder = EventRecorder(
                 self._history, lambda: engine.engine_id, lambda lost: self._count_lost(engine, lost)
             )
-            steps = pipeline.Pipeline(mirror, self._counts, alerts=self._alerts, recorder=recorder)
-            watching = watcher.Watcher(engine, mirror, steps, self._cursors, self._counts)
+            steps = event_processor.EventProcessor(mirror, self._counts, alerts=self._alerts, recorder=recorder)
+            watching = engine_watcher.EngineWatcher(engine, mirror, steps, self._cursors, self._counts)
             engine.skipped.listener = watching.data_skipped
             sampling = usage_sampler.UsageSampler(mirror, self._counts)
-            member.pipeline = steps
+            member.processor = steps
             member.tasks = [
                 self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
                 self._supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
@@ -210,8 +210,8 @@ class EngineManager:
         """Watches an engine that this process does not watch otherwise. Nothing about the watch is stored, because a
         bot may watch the same engine."""
         mirror = Mirror(engine)
-        steps = pipeline.Pipeline(mirror, self._counts)
-        watching = watcher.Watcher(engine, mirror, steps, _Unsaved(), self._counts)
+        steps = event_processor.EventProcessor(mirror, self._counts)
+        watching = engine_watcher.EngineWatcher(engine, mirror, steps, _Unsaved(), self._counts)
         task = asyncio.get_running_loop().create_task(watching.run(), name=f"follow {engine.ref}")
         try:
             yield mirror.feed
@@ -236,8 +236,8 @@ class EngineManager:
             running.cancel()
         if member.tasks:
             await asyncio.wait(member.tasks, timeout=CLOSE_SECONDS)
-        if member.pipeline is not None:
-            member.pipeline.close()
+        if member.processor is not None:
+            member.processor.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await member.runtime.aclose()
@@ -263,7 +263,7 @@ class _Member:
     engine: WatchedEngine
     front: Runtime
     mirror: Mirror | None = None
-    pipeline: pipeline.Pipeline | None = None
+    processor: event_processor.EventProcessor | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property

@@ -82,7 +82,7 @@ class Evaluator:
         self._open: dict[str, _Open] = {}
         self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}
         self._actions = frozenset(action for rule in rules for action in rule.actions)
-        self._bugs = unexpected_errors.UnexpectedErrors()
+        self._bugs = unexpected_errors.BugReporter()
 
     @property
     def firing(self) -> Sequence[Alert]:

@@ -117,7 +117,7 @@ class EndTracker:
         self._requested: deque[_Pending] = deque()
         self._last: dict[str, _Pending] = {}  # the newest of these of each container
         self._gap: _Gap | None = None
-        self._bugs = unexpected_errors.UnexpectedErrors()
+        self._bugs = unexpected_errors.BugReporter()
 
     @property
     def pending(self) -> bool:

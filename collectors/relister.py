@@ -17,8 +17,8 @@ import structlog
 
 from collectors import diff
 from collectors.cursor import Cursor
+from collectors.event_processor import EventProcessor
 from collectors.gap_tracker import GapTracker
-from collectors.pipeline import Pipeline
 from collectors.stream_metrics import StreamMetrics
 from collectors.timing import Timing
 from core import errors
@@ -46,7 +46,7 @@ class Relister:
         self,
         runtime: WatchedEngine,
         mirror: Mirror,
-        pipeline: Pipeline,
+        processor: EventProcessor,
         cursor: Cursor,
         *,
         gaps: GapTracker,
@@ -55,7 +55,7 @@ class Relister:
     ) -> None:
         self._runtime = runtime
         self._mirror = mirror
-        self._pipeline = pipeline
+        self._processor = processor
         self._cursor = cursor
         self._gaps = gaps
         self._counts = counts
@@ -182,7 +182,7 @@ class Relister:
                 log.info("A list showed changes without events.", engine=str(self._runtime.ref), events=len(events))
                 self._counts.resynced(len(events))
                 self._gaps.resynced(len(events))
-                self._pipeline.process(events)
+                self._processor.process(events)
         self._mirror.replace(rows.values(), at)
         knew = self._cursor.containers_known and ListContainers.verb in self._runtime.verbs
         self._compared = self._ever_listed or knew

@@ -1,7 +1,8 @@
 """Creates the Prometheus library's counters, gauges and histograms from declarations, removes series and renders them.
 
 The library's objects do the counting. For each of them there is one `core.metric_families.Family`, so that the families
-can be listed. Only this module, `core.metrics`, `core.engine_metrics` and the collectors import the Prometheus library.
+can be listed. Only this module, `core.metrics`, `core.watched_engine_metrics` and the collectors import the Prometheus
+library.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Callers hold a `Metrics` object and use its attributes. Every label has a closed set of values: hosts and engines come
 from the configuration, all others are constants (an unknown command counts as `unknown`), so the input of a user can
 never create a time series. Code that runs often stores the child that `.labels(…)` returns. The metrics of engines are
-in `core.engine_metrics`.
+in `core.watched_engine_metrics`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import platform
 from prometheus_client import CollectorRegistry
 
 from core import metric_families
-from core.engine_metrics import EngineMetrics
 from core.metric_families import Format
 from core.model.refs import EngineRef
+from core.watched_engine_metrics import WatchedEngineMetrics
 
 PREFIX = metric_families.PREFIX
 MAX_LABEL_LENGTH = 512  # characters of a label's value
@@ -47,7 +47,7 @@ def visible(value: str) -> str:
     return value
 
 
-class Metrics(EngineMetrics):
+class Metrics(WatchedEngineMetrics):
     """All metric families of the process that are counted, in `registry` or in a new one."""
 
     def __init__(self, registry: CollectorRegistry | None = None, *, version: str = "unknown") -> None:

@@ -24,7 +24,7 @@ MAX_BUGS = 256
 HINT = "Find this reference in Quarterdeck's log, and report the details to Quarterdeck's developers."
 
 
-class UnexpectedErrors:
+class BugReporter:
     """Logs bugs, gives each a reference, and translates them. `now`: a clock in seconds."""
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:

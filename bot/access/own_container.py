@@ -1,5 +1,4 @@
-"""Finds the ids of the containers that this process runs in. The ids are used to protect these containers. Also finds
-the host name of the Redis or Valkey server that Quarterdeck uses.
+"""Finds the ids of the containers that this process runs in, so that no command can stop these containers.
 
 A container's id has 64 hex digits. Engines put it into the cgroup path (v1, or v2 without a cgroup namespace). They
 also put it into the paths of the files that they mount at /etc/hostname, /etc/hosts and /etc/resolv.conf. If no path
@@ -9,10 +8,8 @@ calls no engine. `bot.access.protection` compares the ids with the containers th
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
-import urllib.parse
 from pathlib import Path
 
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -29,16 +26,6 @@ def container_id_prefix(hostname: str | None = None) -> str:
     """Returns the host name if it can be the first 12 digits of a container's id, else an empty string."""
     name = socket.gethostname() if hostname is None else hostname
     return name if _SHORT_ID.fullmatch(name) else ""
-
-
-def store_host(url: str) -> str:
-    """Returns the host name in a store's URL. Empty for a socket, an IP address or localhost."""
-    host = urllib.parse.urlsplit(url).hostname or ""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return "" if host == "localhost" or not url.startswith(("redis:", "rediss:")) else host
-    return ""
 
 
 def ids_in_cgroup(text: str) -> set[str]:

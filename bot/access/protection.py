@@ -13,6 +13,8 @@ compared by the id that their runtime uses.
 
 from __future__ import annotations
 
+import ipaddress
+import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -145,6 +147,16 @@ def own_containers(policy: Policy, rows: Iterable[Container]) -> frozenset[str]:
         ]
         found.update(row.ref.id for row in services or [row for row in others if row.ref.name == policy.store_host])
     return frozenset(found)
+
+
+def store_host(url: str) -> str:
+    """Returns the host name in a store's URL. Empty for a socket, an IP address or localhost."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "" if host == "localhost" or not url.startswith(("redis:", "rediss:")) else host
+    return ""
 
 
 def _is_own(policy: Policy, container_id: str) -> bool:

@@ -26,7 +26,6 @@ import structlog
 from bot.access import policy_in_force
 from bot.dispatch import (
     announcement,
-    answers,
     audit,
     change_record,
     current_people,
@@ -34,6 +33,7 @@ from bot.dispatch import (
     decision,
     execution,
     pending_questions,
+    question_answers,
     questions,
     rate_limits,
     redaction,
@@ -188,8 +188,10 @@ class Dispatcher:
 
         state.plan = plan
         # If an answer is refused, its question stays open: it is removed when its plan begins.
-        people = await answers.people_now(question, self.people)
-        decided = answers.decide(question, people, plan, view, inv, max_unconfirmed=self._max_unconfirmed)
+        people = await question_answers.people_of_question(question, self.people)
+        decided = question_answers.decide_command_or_answer(
+            question, people, plan, view, inv, max_unconfirmed=self._max_unconfirmed
+        )
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
             await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
@@ -199,7 +201,9 @@ class Dispatcher:
                 self._pending_questions, self._audit, inv, command, plan, decided, answered=question
             )
         if question is not None and decided.approvers:
-            return await answers.add_approval(self._pending_questions, self._audit, inv, question, plan, decided)
+            return await question_answers.add_approval(
+                self._pending_questions, self._audit, inv, question, plan, decided
+            )
 
         if all(action.risk is Risk.READ for action in plan):
             if question is not None:

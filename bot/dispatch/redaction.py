@@ -24,7 +24,7 @@ LARGE = 16_000  # characters: up to 60 ms in the worst case
 _PER_TEXT = 100  # characters, that take about as long as what is done once for each text
 
 
-async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpected_errors.UnexpectedErrors) -> Reply:
+async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpected_errors.BugReporter) -> Reply:
     """Returns the reply within its limit of characters, with its secrets hidden. A reply that cannot be searched for
     secrets is not shown.
 
@@ -41,7 +41,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
         return reply_texts.internal_error(bugs.report(error, "redact"))
 
 
-async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.UnexpectedErrors) -> Sequence[Result]:
+async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.BugReporter) -> Sequence[Result]:
     """Returns the results with the secrets in the engines' documents hidden, so that no field of `--format` and no line
     of JSON shows a secret without its name. A document that cannot be searched for secrets becomes an error; the other
     results remain."""
@@ -50,7 +50,7 @@ async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.Un
     return await secret_search_threads.run(lambda: [_redacted(result, bugs) for result in results])
 
 
-def _redacted(result: Result, bugs: unexpected_errors.UnexpectedErrors) -> Result:
+def _redacted(result: Result, bugs: unexpected_errors.BugReporter) -> Result:
     document = result.value
     if not isinstance(document, Document):
         return result

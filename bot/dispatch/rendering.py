@@ -14,9 +14,7 @@ from core.model.actions import Risk
 from core.model.replies import Ending, Reply, Table, Text, Tone
 
 
-def render(
-    command: Command, context: Context, results: Sequence[Result], bugs: unexpected_errors.UnexpectedErrors
-) -> Reply:
+def render(command: Command, context: Context, results: Sequence[Result], bugs: unexpected_errors.BugReporter) -> Reply:
     """Returns the command's reply. Does not raise if the command cannot render some or all results."""
     try:
         return command.render(context, results)

@@ -17,7 +17,7 @@ class SafeResponder:
     """Logs what its responder raises. `finished`: the reply was sent or refused. If a bug prevented that, the next
     process reports the command."""
 
-    def __init__(self, responder: Responder, bugs: unexpected_errors.UnexpectedErrors, *, who: str) -> None:
+    def __init__(self, responder: Responder, bugs: unexpected_errors.BugReporter, *, who: str) -> None:
         self._responder, self._bugs, self._who = responder, bugs, who
         self.finished = False
 

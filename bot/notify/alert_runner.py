@@ -10,7 +10,7 @@ import structlog
 
 from bot.notify.incident_updater import IncidentUpdater, stored_incidents
 from collectors.alert_evaluator import Evaluator
-from collectors.engine_watch import EngineWatch
+from collectors.engine_state_events import EngineStateEvents
 from collectors.rule import Rule
 from core import errors, metrics, supervise
 from core.model.alerts import Severity
@@ -39,7 +39,7 @@ class AlertRunner:
         self._counts = counts
         self.changed = asyncio.Event()
         self.intake = IncidentUpdater(store, counts, self.changed.set)
-        self._engines = EngineWatch()
+        self._engines = EngineStateEvents()
         self.evaluator = Evaluator(rules, self.intake.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:

@@ -17,7 +17,7 @@ from bot.parsing import client_lines, docker_filters, foreign_options, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType, Command
 from core import errors
-from core.model import moments
+from core.model import typed_times
 from core.text import command_line
 
 HELP_WORDS = frozenset({"--help", "-h", "-?", "?"})
@@ -244,15 +244,15 @@ def _duration(name: str, text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _moment(name: str, text: str) -> moments.Moment:
-    found = moments.parse_moment(text)
+def _moment(name: str, text: str) -> typed_times.TypedTime:
+    found = typed_times.parse_typed_time(text)
     if found is not None:
         return found
     if ":" in text or "-" in text:
         raise _invalid(
             name, text, "It takes a time of day such as 14:05, a date such as 2026-11-29T14:05 (UTC), or 2h."
         )
-    return moments.Moment(ago=_duration(name, text))
+    return typed_times.TypedTime(ago=_duration(name, text))
 
 
 def _invalid(name: str, text: str, hint: str) -> errors.BadUsage:

@@ -40,7 +40,7 @@ SAFETY = 0.1  # of the lease's time, by which the leader stops earlier: two cloc
 
 
 class Leases(Protocol):
-    """Gives leases; see core.store.upkeep."""
+    """Gives leases; see core.store.recurring_jobs."""
 
     async def take_lease(self, request: LeaseRequest, /) -> Lease | LeaseConflict: ...
 

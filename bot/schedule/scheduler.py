@@ -23,8 +23,8 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.base import BaseExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from bot.schedule.job import Job, Report
 from bot.schedule.leadership import Leadership
+from bot.schedule.recurring_job import RecurringJob, RunReport
 from core import errors, metrics
 from core.repeated_log import RepeatedLog
 
@@ -42,7 +42,7 @@ class Scheduler:
 
     def __init__(
         self,
-        jobs: Sequence[Job],
+        jobs: Sequence[RecurringJob],
         leadership: Leadership,
         counts: metrics.Metrics,
         *,
@@ -56,7 +56,7 @@ class Scheduler:
         self._first = first
         self._wall_clock = wall_clock
         self._clock_seconds = clock_seconds
-        self._running: dict[asyncio.Task[None], Job] = {}
+        self._running: dict[asyncio.Task[None], RecurringJob] = {}
         self._closing = False
         self._faults = {name: RepeatedLog() for name in self._jobs}
         leadership.on_lost = self._cancel_shared
@@ -104,7 +104,7 @@ class Scheduler:
         run.add_done_callback(self._running.pop)
         return run
 
-    async def _run(self, job: Job) -> None:
+    async def _run(self, job: RecurringJob) -> None:
         if self._closing or (job.shared and not self._leadership.held):
             return
         began = time.monotonic()
@@ -112,22 +112,22 @@ class Scheduler:
             async with asyncio.timeout(job.within):
                 report = await job.run()
         except TimeoutError:
-            report = Report(faults=(f"It did not end within {job.within:.0f} s and was cancelled.",))
+            report = RunReport(faults=(f"It did not end within {job.within:.0f} s and was cancelled.",))
         except asyncio.CancelledError:
             if self._closing or not job.shared or self._leadership.held:
                 raise
-            report = Report(faults=("It was cancelled, because this process stopped running the shared jobs.",))
+            report = RunReport(faults=("It was cancelled, because this process stopped running the shared jobs.",))
         except errors.QuarterdeckError as error:
-            report = Report(faults=(error.full_message(),))
+            report = RunReport(faults=(error.full_message(),))
         except Exception as error:
             # A bug in one job must not end the schedule.
             log.exception("A scheduled job failed unexpectedly.", job=job.name)
-            report = Report(faults=(f"Internal error: {type(error).__name__}.",))
+            report = RunReport(faults=(f"Internal error: {type(error).__name__}.",))
         if not report.idle or report.faults:
             self._counts.job_duration_seconds.labels(job.name).observe(time.monotonic() - began)
             self._finish(job.name, report)
 
-    def _finish(self, name: str, report: Report) -> None:
+    def _finish(self, name: str, report: RunReport) -> None:
         self._counts.job_runs_total.labels(name, "failed" if report.faults else "ok").inc()
         if report.faults:
             if times := self._faults[name].due(reason := " ".join(report.faults)):

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from bot.notify.old_incidents import remove_old_incidents
-from bot.schedule.job import Job, Report
-from collectors.data_root_reader import DataRootReader
+from bot.schedule.recurring_job import RecurringJob, RunReport
+from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
 from collectors.engine_rounds import Round
 from collectors.inventory_counter import InventoryCounter
@@ -28,33 +28,37 @@ RETENTION_SECONDS = 600.0
 
 def upkeep_jobs(
     mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
-) -> Sequence[Job]:
+) -> Sequence[RecurringJob]:
     """`disk_use`: the time between two measurements of one engine; None: never."""
-    roots, counter, units = DataRootReader(mirrors), InventoryCounter(mirrors), SystemdUnitReader(mirrors)
+    roots, counter, units = DataFilesystemReader(mirrors), InventoryCounter(mirrors), SystemdUnitReader(mirrors)
     jobs = [
-        Job(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
-        Job(name="filesystems", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(roots.run), close=roots.close),
-        Job(name="units", every=UNITS_SECONDS, within=ROUND_SECONDS, run=_round(units.run)),
-        Job(name="retention", every=RETENTION_SECONDS, within=ROUND_SECONDS, run=_retention(store), shared=True),
+        RecurringJob(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
+        RecurringJob(
+            name="filesystems", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(roots.run), close=roots.close
+        ),
+        RecurringJob(name="units", every=UNITS_SECONDS, within=ROUND_SECONDS, run=_round(units.run)),
+        RecurringJob(
+            name="retention", every=RETENTION_SECONDS, within=ROUND_SECONDS, run=_retention(store), shared=True
+        ),
     ]
     if disk_use is not None:
         reader = DiskUseReader(mirrors, store, replica=replica, interval=disk_use.total_seconds())
-        jobs.append(Job(name="disk_use", every=TICK_SECONDS, within=DISK_USE_SECONDS, run=_round(reader.run)))
+        jobs.append(RecurringJob(name="disk_use", every=TICK_SECONDS, within=DISK_USE_SECONDS, run=_round(reader.run)))
     return jobs
 
 
-def _round(run: Callable[[], Awaitable[Round]]) -> Callable[[], Awaitable[Report]]:
-    async def once() -> Report:
+def _round(run: Callable[[], Awaitable[Round]]) -> Callable[[], Awaitable[RunReport]]:
+    async def once() -> RunReport:
         done = await run()
-        return Report(idle=not done.asked, faults=done.faults)
+        return RunReport(idle=not done.asked, faults=done.faults)
 
     return once
 
 
-def _retention(store: Store) -> Callable[[], Awaitable[Report]]:
-    async def once() -> Report:
+def _retention(store: Store) -> Callable[[], Awaitable[RunReport]]:
+    async def once() -> RunReport:
         await store.remove_expired()
         await remove_old_incidents(store)
-        return Report()
+        return RunReport()
 
     return once

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bot.slack.rich_text import RichText
+from bot.slack.rich_text_reader import RichTextReadings
 from core.text import command_line
 
 _MARKUP = re.compile(r"<([^<>\s][^<>\n]*)>")
@@ -39,7 +39,7 @@ MAX_NESTING = 4  # formats around one word
 _QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
 
-def readings(text: str, rich_text: RichText | None, bot: BotName) -> tuple[str, ...]:
+def readings(text: str, rich_text: RichTextReadings | None, bot: BotName) -> tuple[str, ...]:
     """Returns the command lines that a message may mean, the likeliest first: one if nothing is doubtful, at most
     three. A line is empty if the message has only the bot's name. Never raises."""
     if rich_text is not None:
@@ -51,7 +51,7 @@ def readings(text: str, rich_text: RichText | None, bot: BotName) -> tuple[str, 
     return tuple(dict.fromkeys(lines))
 
 
-def is_struck_through(text: str, rich_text: RichText | None) -> bool:
+def is_struck_through(text: str, rich_text: RichTextReadings | None) -> bool:
     """Whether a part of the message is struck through, so that it may not be wanted."""
     if rich_text is not None:
         return rich_text.kept != rich_text.plain

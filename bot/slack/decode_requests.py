@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack import rich_text
-from bot.slack.rich_text import RichText
+from bot.slack import rich_text_reader
+from bot.slack.rich_text_reader import RichTextReadings
 
 MAX_TEXT = 20_000  # characters of `text`, with Slack's markup; a command has at most 4,000
 
@@ -36,7 +36,7 @@ class SlackRequest:
     teams: frozenset[str]
     text: str
     channel: str
-    rich_text: RichText | None = None
+    rich_text: RichTextReadings | None = None
     workspace: str = ""
     enterprise: str = ""
     dm: bool = False
@@ -131,7 +131,7 @@ def from_message(body: Mapping[str, Any]) -> SlackRequest | Ignored:
         workspace=_workspace(body),
         enterprise=_id(_authorization(body).get("enterprise_id")),
         text=text,
-        rich_text=rich_text.read(event.get("blocks"), text),
+        rich_text=rich_text_reader.read_rich_text(event.get("blocks"), text),
         channel=str(event["channel"]),
         dm=dm,
         thread=event.get("thread_ts"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.engine_watch import DOWN, GONE, UP
+from collectors.engine_state_events import DOWN, GONE, UP
 from collectors.rule import Rule, Seen
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind

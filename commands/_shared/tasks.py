@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from commands._shared import formatting, lists, targets
+from commands._shared import formatting, list_commands, targets
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, query
 from core.model.actions import Action
 from core.model.refs import Kind, Ref
@@ -29,7 +29,7 @@ def task_cells(row: Task, now: datetime) -> Sequence[str]:
 def arguments(target_help: str) -> Sequence[Arg]:
     """Returns the arguments of a list of tasks. `target_help`: the help of the names that it takes."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{target_help}; without TARGET: all")
-    return (which, ALL, lists.QUIET, *SELECTION)
+    return (which, ALL, list_commands.QUIET, *SELECTION)
 
 
 def make_plan(command: str, kind: Kind, action: Callable[[Ref, bool], ListTasks]) -> Plan:
@@ -55,8 +55,8 @@ def every(context: Context, *, ended: bool) -> Sequence[Action[Any]]:
 
 def make_render(wanted: Callable[[Mapping[str, Any], Task], bool] = lambda args, row: True) -> Render:
     """Returns the rendering of a list of tasks. `wanted`: whether a row is shown, by the command's own arguments."""
-    return lists.make_render(
-        lists.ListCommand(
+    return list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.TASK,
             columns=("TASK", "ID", "NODE", "STATE", "WANTED", "SINCE", "WHY", "IMAGE"),
             optional=("WANTED", "WHY"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from commands._shared import formatting, log_reply, targets
+from commands._shared import follow_end_reply, formatting, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, ReadLogs
@@ -51,7 +51,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
-        return log_reply.followed(results)
+        return follow_end_reply.render_follow_ends(results)
     pages = [result for result in results if isinstance(result.value, LogPage)]
     labels = targets.display_names([targets.target_of(result) for result in results])
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}

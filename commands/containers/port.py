@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListContainers
@@ -30,7 +30,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         for row in result.value.rows
         if formatting.has_labels(context.args["label"], row.labels)
     ]
-    rows, unmatched = lists.select(Kind.CONTAINER, (context.args["target"],), known)
+    rows, unmatched = list_commands.select(Kind.CONTAINER, (context.args["target"],), known)
     number, protocol = _wanted(context.args["port"])
     where = formatting.engine_columns(row.ref.engine for row in rows)
     table = [

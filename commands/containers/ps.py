@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import containers
@@ -30,7 +30,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     listed = [result for result in results if isinstance(result.value, containers.Containers)]
     known = [row for result in listed for row in result.value.rows if formatting.has_labels(args["label"], row.labels)]
-    selected, unmatched = lists.select(Kind.CONTAINER, args["target"], known)
+    selected, unmatched = list_commands.select(Kind.CONTAINER, args["target"], known)
     rows = sorted((row for row in selected if _wanted(args, row)), key=_order)
     refs = [row.ref for row in rows]
     notes = formatting.engine_error_notes(results) + _ages(listed)

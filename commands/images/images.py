@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import Arg, ArgType, Command, Context, query
 from core.model import image_names
 from core.model.actions import Action
@@ -46,8 +46,8 @@ command = Command(
         "images 'registry.example/*' --host 'prod-*'",
     ),
     plan=plan,
-    render=lists.make_render(
-        lists.ListCommand(
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.IMAGE,
             columns=("REPOSITORY", "TAG", "ID", "SIZE", "AGE"),
             cells=image_cells,
@@ -61,7 +61,7 @@ command = Command(
     verbs=(ListImages.verb,),
     aliases=("image ls",),
     args=(
-        *lists.arguments("repository, repository:tag, start of a name or id, digest, or a glob like 'nginx*'"),
+        *list_commands.arguments("repository, repository:tag, start of a name or id, digest, or a glob like 'nginx*'"),
         Arg(name="--all", short="a", type=ArgType.FLAG, help="include images that are only layers of others"),
         Arg(name="--dangling", type=ArgType.FLAG, help="only images without a tag"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import lists
+from commands._shared import list_commands
 from commands.spec import Command
 from core.model.networks_and_volumes import ListNetworks, Network
 from core.model.refs import Kind
@@ -21,9 +21,9 @@ command = Command(
     name="network ls",
     summary="list networks",
     examples=("network ls", "network ls 'shop*'", "network ls --host prod-1 -q"),
-    plan=lists.make_plan(Kind.NETWORK),
-    render=lists.make_render(
-        lists.ListCommand(
+    plan=list_commands.make_plan(Kind.NETWORK),
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.NETWORK,
             columns=("NETWORK", "ID", "DRIVER", "SCOPE", "SUBNETS", "INTERNAL"),
             optional=("SUBNETS", "INTERNAL"),
@@ -32,5 +32,5 @@ command = Command(
         )
     ),
     verbs=(ListNetworks.verb,),
-    args=lists.arguments("network, start of its name or id, or a glob like 'shop*'"),
+    args=list_commands.arguments("network, start of its name or id, or a glob like 'shop*'"),
 )

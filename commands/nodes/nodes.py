@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import lists
+from commands._shared import list_commands
 from commands.spec import Command
 from core.model.refs import Kind
 from core.model.swarm import ListNodes, Node
@@ -23,9 +23,9 @@ command = Command(
     name="nodes",
     summary="list Swarm nodes",
     examples=("nodes", "nodes worker-1", "nodes 'worker-*' --label zone=a"),
-    plan=lists.make_plan(Kind.NODE),
-    render=lists.make_render(
-        lists.ListCommand(
+    plan=list_commands.make_plan(Kind.NODE),
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.NODE,
             columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
             optional=("VERSION",),
@@ -36,5 +36,5 @@ command = Command(
     ),
     verbs=(ListNodes.verb,),
     aliases=("node ls",),
-    args=lists.arguments("node, start of its name or id, or a glob like 'worker-*'"),
+    args=list_commands.arguments("node, start of its name or id, or a glob like 'worker-*'"),
 )

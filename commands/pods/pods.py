@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import Command
 from core.model.pods import ListPods, Pod
 from core.model.refs import Kind
@@ -22,9 +22,9 @@ command = Command(
     name="pods",
     summary="list pods",
     examples=("pods", "pods shop", "pods 'shop-*' --engine podman"),
-    plan=lists.make_plan(Kind.POD),
-    render=lists.make_render(
-        lists.ListCommand(
+    plan=list_commands.make_plan(Kind.POD),
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.POD,
             columns=("POD", "NAMESPACE", "STATUS", "CONTAINERS", "CREATED", "ADDRESS", "ID"),
             optional=("NAMESPACE", "ADDRESS"),
@@ -35,5 +35,5 @@ command = Command(
     ),
     verbs=(ListPods.verb,),
     aliases=("pod ls",),
-    args=lists.arguments("pod (web, shop/web), start of its name or id, or a glob like 'shop-*'"),
+    args=list_commands.arguments("pod (web, shop/web), start of its name or id, or a glob like 'shop-*'"),
 )

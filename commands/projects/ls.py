@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import Command, Context, query
 from core.model.actions import Action, ListContainers
 from core.model.containers import COMPOSE_PROJECT_LABEL, LIVE_STATES, Container, Containers
@@ -61,8 +61,8 @@ command = Command(
     summary="list Compose projects",
     examples=("project ls", "project ls shop", "project ls --host 'prod-*'"),
     plan=plan,
-    render=lists.make_render(
-        lists.ListCommand(
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.PROJECT,
             columns=("PROJECT", "RUNNING", "SERVICES", "HEALTH"),
             optional=("HEALTH",),
@@ -72,5 +72,5 @@ command = Command(
         )
     ),
     verbs=(ListContainers.verb,),
-    args=lists.arguments("project, start of its name, or a glob like 'shop*'"),
+    args=list_commands.arguments("project, start of its name, or a glob like 'shop*'"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import Command
 from core.model.refs import Kind
 from core.model.secrets_and_configs import ListConfigs, StoredValue
@@ -24,9 +24,9 @@ command = Command(
     name="config ls",
     summary="list configs",
     examples=("config ls", "config ls --host 'prod-*'"),
-    plan=lists.make_plan(Kind.CONFIG),
-    render=lists.make_render(
-        lists.ListCommand(
+    plan=list_commands.make_plan(Kind.CONFIG),
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.CONFIG,
             columns=("CONFIG", "ID", "DRIVER", "CREATED", "UPDATED"),
             optional=("DRIVER",),
@@ -35,5 +35,5 @@ command = Command(
         )
     ),
     verbs=(ListConfigs.verb,),
-    args=lists.arguments("config, start of its name or id, or a glob like 'shop_*'"),
+    args=list_commands.arguments("config, start of its name or id, or a glob like 'shop_*'"),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, log_reply, targets
+from commands._shared import follow_end_reply, formatting, targets
 from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action
@@ -34,7 +34,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
-        return log_reply.followed(results)
+        return follow_end_reply.render_follow_ends(results)
     blocks: list[Block] = []
     for label, result in zip(targets.display_names([targets.target_of(one) for one in results]), results, strict=True):
         if result.error is not None:

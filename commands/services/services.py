@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, query
 from core.model import services
 from core.model.actions import Action, ListServices
@@ -21,7 +21,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     wanted = context.args["service"]
     answered = [result for result in results if isinstance(result.value, services.Services)]
     known = services.deduplicate(row for result in answered for row in result.value.rows)
-    selected, unmatched = lists.select(Kind.SERVICE, wanted, known)
+    selected, unmatched = list_commands.select(Kind.SERVICE, wanted, known)
     rows = sorted(selected, key=lambda row: (row.project or "", row.ref.name, str(row.ref.engine)))
     notes = formatting.engine_error_notes(results)
     notes += [

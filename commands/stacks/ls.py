@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import lists
+from commands._shared import list_commands
 from commands.spec import Command
 from core.model.refs import Kind
 from core.model.swarm import ListStacks, Stack
 
 
-def stack_cells(row: lists.NamedRow, _: datetime) -> Sequence[str | int]:
+def stack_cells(row: list_commands.NamedRow, _: datetime) -> Sequence[str | int]:
     """Returns the cells of one stack in the table."""
     stack: Stack = row.row
     return (
@@ -24,9 +24,9 @@ command = Command(
     name="stack ls",
     summary="list Swarm stacks",
     examples=("stack ls", "stack ls shop", "stack ls 'shop*'"),
-    plan=lists.make_plan(Kind.STACK),
-    render=lists.make_render(
-        lists.ListCommand(
+    plan=list_commands.make_plan(Kind.STACK),
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.STACK,
             columns=("STACK", "SERVICES", "RUNNING", "NETWORKS", "SECRETS", "CONFIGS"),
             optional=("NETWORKS", "SECRETS", "CONFIGS"),
@@ -35,5 +35,5 @@ command = Command(
         )
     ),
     verbs=(ListStacks.verb,),
-    args=lists.arguments("stack, start of its name, or a glob like 'shop*'"),
+    args=list_commands.arguments("stack, start of its name, or a glob like 'shop*'"),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from commands._shared import formatting, lists, tasks
+from commands._shared import formatting, list_commands, tasks
 from commands.spec import Command, Context, query
 from core.model.actions import Action, ListServices
 from core.model.refs import Kind
@@ -28,8 +28,8 @@ command = Command(
     summary="list the services of Swarm stacks",
     examples=("stack services shop", "stack services 'shop*'"),
     plan=plan,
-    render=lists.make_render(
-        lists.ListCommand(
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.SERVICE,
             columns=("SERVICE", "ID", "MODE", "RUNNING", "IMAGE", "PORTS", "HEALTH"),
             optional=("PORTS", "HEALTH"),
@@ -40,5 +40,5 @@ command = Command(
         )
     ),
     verbs=(ListServices.verb,),
-    args=lists.arguments("stack, or a glob like 'shop*'"),
+    args=list_commands.arguments("stack, or a glob like 'shop*'"),
 )

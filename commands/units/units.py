@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from commands._shared import formatting, lists, targets
+from commands._shared import formatting, list_commands, targets
 from commands.spec import Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action
@@ -31,14 +31,14 @@ def _cells(row: Unit, now: datetime) -> Sequence[str]:
     return (row.ref.name, row.container, state, row.enabled, changed, row.why, row.file)
 
 
-LIST = lists.ListCommand(
+LIST = list_commands.ListDefinition(
     kind=Kind.UNIT,
     columns=("UNIT", "CONTAINER", "STATE", "ENABLED", "CHANGED", "WHY", "FILE"),
     optional=("CONTAINER", "CHANGED", "WHY"),
     cells=_cells,
     none="There are no units that run containers.",
 )
-_render_list, _plan_list = lists.make_render(LIST), lists.make_plan(Kind.UNIT)
+_render_list, _plan_list = list_commands.make_render(LIST), list_commands.make_plan(Kind.UNIT)
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -90,7 +90,7 @@ command = Command(
     render=render,
     verbs=(ListUnits.verb, DraftUnit.verb),
     args=(
-        *lists.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
+        *list_commands.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
         Arg(
             name="--draft",
             type=ArgType.TARGET,

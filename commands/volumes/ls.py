@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from commands._shared import formatting, lists
+from commands._shared import formatting, list_commands
 from commands.spec import Command
 from core.model.networks_and_volumes import ListVolumes, Volume
 from core.model.refs import Kind
@@ -21,9 +21,9 @@ command = Command(
     name="volume ls",
     summary="list volumes",
     examples=("volume ls", "volume ls 'shop*'", "volume ls --label app=shop"),
-    plan=lists.make_plan(Kind.VOLUME),
-    render=lists.make_render(
-        lists.ListCommand(
+    plan=list_commands.make_plan(Kind.VOLUME),
+    render=list_commands.make_render(
+        list_commands.ListDefinition(
             kind=Kind.VOLUME,
             columns=("VOLUME", "DRIVER", "AGE", "PATH"),
             optional=("AGE", "PATH"),
@@ -32,5 +32,5 @@ command = Command(
         )
     ),
     verbs=(ListVolumes.verb,),
-    args=lists.arguments("volume, start of its name, or a glob like 'shop*'"),
+    args=list_commands.arguments("volume, start of its name, or a glob like 'shop*'"),
 )

@@ -24,8 +24,8 @@ from core.config.alerts import Alerts, Rules
 from core.config.base_section import Section
 from core.config.engines import Engine
 from core.config.permissions import Grant, Guard
-from core.config.sections import Audit, Confirm, History, Limits, Log, Metrics, Store, Upkeep
 from core.config.slack import Slack
+from core.config.small_sections import Audit, Confirm, History, Limits, Log, Metrics, Store, Upkeep
 
 
 class Config(Section):

@@ -1,7 +1,7 @@
 """Defines gaps: times in which Quarterdeck did not receive the events of an engine.
 
 A gap is a fact of its own, so that nobody takes a quiet time for a healthy one. It is reported once, when it is over
-and the engine was listed again. It travels as an event of the kind GAP about the engine, through the same pipeline and
+and the engine was listed again. It travels as an event of the kind GAP about the engine, through the same modules and
 into the same history as all other events.
 """
 

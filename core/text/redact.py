@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
 from core.text import known_secrets, named_secrets, private_keys, sanitize, secret_masker
-from core.text.search_time import OutOfTimeError, SearchTime
+from core.text.secret_search_limit import OutOfTimeError, SecretSearchLimit
 
 MASK = known_secrets.MASK
 _MAX_PASSES = 5
@@ -27,7 +27,7 @@ NOT_SEARCHED = "are not shown, because it would take too long to search them for
 _MAX_KEY_LINES = 300
 
 
-def redact(text: str, limit: SearchTime | None = None) -> str:
+def redact(text: str, limit: SecretSearchLimit | None = None) -> str:
     """Returns the text printable, with everything that looks like a secret, and every secret of this process,
     replaced by ••••. Raises OutOfTimeError if there is a `limit`."""
     shown = _masked(plain := sanitize.printable(text), limit)
@@ -40,7 +40,7 @@ def redact(text: str, limit: SearchTime | None = None) -> str:
     return shown
 
 
-def redact_within(text: str, limit: SearchTime) -> tuple[str, int]:
+def redact_within(text: str, limit: SecretSearchLimit) -> tuple[str, int]:
     """Does the same as `redact` for as many lines as the time allows. Returns these, and the number of lines at the end
     that were left out."""
     try:
@@ -96,12 +96,12 @@ class StreamRedactor:
         return masked.split("\n") if masked or not before else []
 
 
-def redact_reply(reply: Reply, names: Collection[str] = (), limit: SearchTime | None = None) -> Reply:
+def redact_reply(reply: Reply, names: Collection[str] = (), limit: SecretSearchLimit | None = None) -> Reply:
     """Redacts all texts of a reply: sentences, cells, lines, fields, button labels; also keys of several lines.
     `names`: the names of the command's targets. In `api-token: docker/vm cannot …` the name is a label, and what
     follows it is a sentence, whatever the name looks like. What `limit` leaves no time for is left out, and a sentence
     says so."""
-    limit = limit or SearchTime()
+    limit = limit or SecretSearchLimit()
     return replace(
         reply,
         blocks=tuple(shown for block in reply.blocks for shown in _blocks(block, names, limit)),
@@ -109,7 +109,7 @@ def redact_reply(reply: Reply, names: Collection[str] = (), limit: SearchTime | 
     )
 
 
-def _masked(text: str, limit: SearchTime | None) -> str:
+def _masked(text: str, limit: SecretSearchLimit | None) -> str:
     text = known_secrets.mask_known(text)
     lowered = text.lower()
     if not any(hint in lowered for hint in private_keys.HINTS):
@@ -136,7 +136,7 @@ def _sentences(text: str, names: Collection[str]) -> str:
     return "\n".join(shown)
 
 
-def _blocks(block: Block, names: Collection[str], limit: SearchTime) -> Sequence[Block]:
+def _blocks(block: Block, names: Collection[str], limit: SecretSearchLimit) -> Sequence[Block]:
     """Returns the redacted block, and a note if a part of it was left out."""
     left_out = ""
     match block:
@@ -169,7 +169,9 @@ def _blocks(block: Block, names: Collection[str], limit: SearchTime) -> Sequence
     return (block, Text(text=f"{left_out} {NOT_SEARCHED}")) if left_out else (block,)
 
 
-def _rows(rows: Sequence[Sequence[str | int | float]], limit: SearchTime) -> Sequence[Sequence[str | int | float]]:
+def _rows(
+    rows: Sequence[Sequence[str | int | float]], limit: SecretSearchLimit
+) -> Sequence[Sequence[str | int | float]]:
     """Returns the redacted rows, without those that the time does not suffice for."""
     # One search over the whole table avoids a search for each cell.
     whole = "\n".join(cell for row in rows for cell in row if isinstance(cell, str))
@@ -186,7 +188,7 @@ def _rows(rows: Sequence[Sequence[str | int | float]], limit: SearchTime) -> Seq
     return tuple(shown)
 
 
-def redact_value(name: str, value: str, limit: SearchTime | None = None) -> str:
+def redact_value(name: str, value: str, limit: SecretSearchLimit | None = None) -> str:
     """Redacts a value because of its own format, or because of its name. Raises OutOfTimeError if there is a
     `limit`."""
     return MASK if named_secrets.is_secret(name, sanitize.letters(value)) else redact(value, limit)

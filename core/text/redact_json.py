@@ -12,7 +12,7 @@ from typing import Any
 from core import errors
 from core.text.named_secrets import may_be_secret_name
 from core.text.redact import MASK, redact, redact_value
-from core.text.search_time import OutOfTimeError, SearchTime
+from core.text.secret_search_limit import OutOfTimeError, SecretSearchLimit
 
 # `-e`, and `-dite`: short flags without values may come before the `e`.
 _ENV_FLAG = re.compile(r"-[a-zA-Z]*e")
@@ -38,7 +38,7 @@ def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     Takes seconds for a document of megabytes, so call it in a thread (`core.secret_search_threads`). Raises
     InvalidResponse if the document has more than MAX_TEXTS texts, is nested too deeply, or takes too long to be
     searched."""
-    limit = SearchTime()
+    limit = SecretSearchLimit()
     try:
         if _count_texts(document) > MAX_TEXTS:
             raise errors.InvalidResponse(
@@ -72,11 +72,11 @@ def _count_texts(value: Any) -> int:
     return count
 
 
-def mask_env_values(document: dict[str, Any], limit: SearchTime | None = None) -> dict[str, Any]:
+def mask_env_values(document: dict[str, Any], limit: SecretSearchLimit | None = None) -> dict[str, Any]:
     """Masks all values of environment variables in a document, in place: in environment lists and mappings, and after
     `-e` and `--env` in command lines. Returns the document. Words of command lines for which the time does not suffice
     are masked, too."""
-    _mask_inside(document, limit or SearchTime(MASKING_SECONDS))
+    _mask_inside(document, limit or SecretSearchLimit(MASKING_SECONDS))
     return document
 
 
@@ -92,7 +92,7 @@ def contains_env_values(command: Sequence[str]) -> bool:
     return False
 
 
-def _redact_inside(name: str, value: Any, limit: SearchTime) -> Any:
+def _redact_inside(name: str, value: Any, limit: SecretSearchLimit) -> Any:
     if isinstance(value, str):
         limit.check(0)
         return redact_value(name, value, limit)
@@ -106,7 +106,7 @@ def _redact_inside(name: str, value: Any, limit: SearchTime) -> Any:
     return value
 
 
-def _redact_all(names: Sequence[str], values: Sequence[Any], limit: SearchTime) -> list[Any]:
+def _redact_all(names: Sequence[str], values: Sequence[Any], limit: SecretSearchLimit) -> list[Any]:
     """Redacts many values. Short texts are searched together first, because most have nothing to hide."""
     redacted: list[Any] = []
     for at in range(0, len(values), _TOGETHER):
@@ -120,11 +120,11 @@ def _redact_all(names: Sequence[str], values: Sequence[Any], limit: SearchTime) 
     return redacted
 
 
-def _is_clean(text: str, limit: SearchTime) -> bool:
+def _is_clean(text: str, limit: SecretSearchLimit) -> bool:
     return redact(text, limit) == text
 
 
-def _mask_inside(value: Any, limit: SearchTime) -> None:
+def _mask_inside(value: Any, limit: SecretSearchLimit) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             name = str(key).lower()
@@ -144,7 +144,7 @@ def _mask_inside(value: Any, limit: SearchTime) -> None:
                 _mask_inside(inner, limit)
 
 
-def _mask_json_text(text: str, limit: SearchTime) -> str:
+def _mask_json_text(text: str, limit: SecretSearchLimit) -> str:
     """Masks values in JSON that is a string of the document (annotation
     `kubectl.kubernetes.io/last-applied-configuration`)."""
     if not text.lstrip().startswith(("{", "[")):
@@ -187,7 +187,7 @@ def _program(container: dict[str, Any]) -> str:
     return first.rpartition("/")[2] if isinstance(first, str) else ""
 
 
-def _mask_command(command: Sequence[Any], limit: SearchTime, program: str = "") -> list[Any]:
+def _mask_command(command: Sequence[Any], limit: SecretSearchLimit, program: str = "") -> list[Any]:
     hidden: list[Any] = []
     words: list[str] = [program] if program else []
     for word in command:

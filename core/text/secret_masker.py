@@ -20,8 +20,8 @@ from core.text import (
     secret_urls,
 )
 from core.text.known_secrets import MASK
-from core.text.search_time import SearchTime
 from core.text.secret_pattern import SecretPattern, by_regex
+from core.text.secret_search_limit import SecretSearchLimit
 
 PATTERNS: tuple[SecretPattern, ...] = (
     secret_formats.AWS_PAIR,
@@ -57,7 +57,7 @@ _VALUE_LINE = re.compile(
 )
 
 
-def mask_secrets(text: str, limit: SearchTime | None = None) -> str:
+def mask_secrets(text: str, limit: SecretSearchLimit | None = None) -> str:
     """Masks the secrets of each line of the text. Raises OutOfTimeError."""
     lowered = text.lower()
     present = {hint for hint in _ALL_HINTS if hint in lowered}

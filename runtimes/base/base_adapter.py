@@ -60,7 +60,7 @@ class BaseAdapter:
     def __init__(self, ref: EngineRef, *, allow: Sequence[str] = ()) -> None:
         self._ref = ref
         self._allow = tuple(allow)
-        self._bugs = unexpected_errors.UnexpectedErrors()
+        self._bugs = unexpected_errors.BugReporter()
         self.skipped = SkippedData(lambda: str(self.ref))
 
     @property

@@ -51,7 +51,7 @@ class Client:
     async def _request(
         self,
         method: str,
-        request: bounded_protobuf_decoder.Message,
+        request: bounded_protobuf_decoder.ProtobufMessage,
         response: type[bounded_protobuf_decoder.M],
         seconds: float,
         namespace: str = "",

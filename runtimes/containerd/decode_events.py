@@ -16,7 +16,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind, Ref
 from runtimes.containerd.decode import ContainerDecoder
 from runtimes.containerd.newest_runs import Run
-from runtimes.formats import protobuf_values, skipped_data
+from runtimes.formats import protobuf_conversion, skipped_data
 from runtimes.proto import containerd_events_pb2, containerd_types_pb2
 
 MESSAGE_TYPES: Mapping[str, tuple[type[Message], str, EventKind]] = {
@@ -84,8 +84,8 @@ class EventDecoder:
         that cannot be decoded."""
         topic = envelope.topic.strip("/").split("/")
         area, action = topic[0], "_".join(topic[1:]).replace("-", "_")
-        at_ns = protobuf_values.nanoseconds(envelope.timestamp)
-        if not protobuf_values.is_event_time(at_ns):
+        at_ns = protobuf_conversion.nanoseconds(envelope.timestamp)
+        if not protobuf_conversion.is_event_time(at_ns):
             self._containers.skipped.add(skipped_data.EVENT, "an event has no valid time")
             return None
         message_type = _message_type(envelope)
@@ -141,7 +141,7 @@ class EventDecoder:
                     return None
         if kind is EventKind.DIED:
             attrs["exit_code"] = str(message.exit_status)
-            exited_ns = protobuf_values.nanoseconds(message.exited_at)
+            exited_ns = protobuf_conversion.nanoseconds(message.exited_at)
             if 0 < exited_ns < at_ns - LATE_EXIT_NS:
                 at_ns = exited_ns
         elif message_type in ("ContainerCreate", "ContainerUpdate") and message.image:
@@ -172,7 +172,7 @@ class EventDecoder:
         elif message_type == "TaskExit":
             run = run or Run()
             run.was_started = True
-            run.ended = (message.exit_status, (protobuf_values.nanoseconds(message.exited_at) or at_ns) / 1e9)
+            run.ended = (message.exit_status, (protobuf_conversion.nanoseconds(message.exited_at) or at_ns) / 1e9)
             history.store(full_id, run)
         return True
 

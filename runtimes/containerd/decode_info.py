@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core import errors
-from runtimes.formats import json_decoder, protobuf_values
+from runtimes.formats import json_decoder, protobuf_conversion
 from runtimes.proto import containerd_containers_pb2, containerd_daemon_pb2, containerd_task_types_pb2
 
 SNAPSHOTTERS = "io.containerd.snapshotter.v1"
@@ -69,7 +69,7 @@ def container_document(
         spec = json_decoder.decode_json_object(container.spec.value)
     return {
         "namespace": namespace,
-        **protobuf_values.to_dict(shown),
-        "task": protobuf_values.to_dict(task) if task is not None else None,
+        **protobuf_conversion.to_dict(shown),
+        "task": protobuf_conversion.to_dict(task) if task is not None else None,
         "spec": spec,
     }

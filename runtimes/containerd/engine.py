@@ -36,7 +36,7 @@ from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
-from runtimes.formats import event_attributes, protobuf_values
+from runtimes.formats import event_attributes, protobuf_conversion
 from runtimes.kernel import process_list, procfs
 from runtimes.transport import bounded_protobuf_decoder
 
@@ -141,9 +141,9 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
             ref=action.targets()[0],
             data={
                 "Version": version,
-                "Server": protobuf_values.to_dict(server),
-                "Namespaces": [protobuf_values.to_dict(namespace) for namespace in namespaces],
-                "Plugins": [protobuf_values.to_dict(plugin) for plugin in plugins],
+                "Server": protobuf_conversion.to_dict(server),
+                "Namespaces": [protobuf_conversion.to_dict(namespace) for namespace in namespaces],
+                "Plugins": [protobuf_conversion.to_dict(plugin) for plugin in plugins],
             },
         )
 
@@ -159,7 +159,7 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
             raise client.gone(action.target) from error
         data = decode_info.container_document(namespace, container, task)
         redact_json.mask_env_values(data)
-        summary = inspect_summaries.container(data, self._row(namespace, container, task))
+        summary = inspect_summaries.summarise_container(data, self._row(namespace, container, task))
         return Document(ref=action.target, data=data, summary=summary)
 
     @does(ReadProcesses)

@@ -20,7 +20,7 @@ from core.model.images import Image
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.containerd import client, decode, image_names, json_models
-from runtimes.formats import json_decoder, protobuf_values, timestamps
+from runtimes.formats import json_decoder, protobuf_conversion, timestamps
 
 MAX_CACHED = 1024
 SHORT_DIGEST = 12
@@ -57,7 +57,7 @@ class ImageReader:
                 tags=tuple(tags),
                 digests=tuple(digests),
                 size=metadata.size,
-                created_at=metadata.created_at or protobuf_values.nanoseconds(image.entries[0].created_at) / 1e9,
+                created_at=metadata.created_at or protobuf_conversion.nanoseconds(image.entries[0].created_at) / 1e9,
                 labels={**metadata.labels, decode.NAMESPACE_LABEL: namespace},
                 containers=sum(used[name] for name in set(image.names)),
             )

@@ -42,7 +42,7 @@ class ImageVerbs(Connection):
         await self._identify(seconds)
         data = await self._images.document(action.target, seconds)
         redact_json.mask_env_values(data)
-        return Document(ref=action.target, data=data, summary=inspect_summaries.image(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_image(data))
 
     @does(images.ReadHistory)
     async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:
@@ -90,5 +90,5 @@ class ImageVerbs(Connection):
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._identify(10.0)
-        work = await pull.prepare_pull(self._client, self.logins, str(self._ref), action.image, 10.0)
+        work = await pull.make_pull_job(self._client, self.logins, str(self._ref), action.image, 10.0)
         return self.jobs.start(action.verb, lambda job: work(job, float(action.timeout)))

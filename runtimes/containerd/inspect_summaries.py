@@ -10,11 +10,11 @@ from runtimes.formats import oci_summary
 from runtimes.formats import summary_text as text
 
 
-def container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
+def summarise_container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
     """Summarises one container. `row`: its row in a list, which knows its state and its ports."""
     task = text.mapping(data.get("task"))
     ended = f" with code {row.exit_code}" if row.exit_code is not None else ""
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("id"),
             "Namespace": data.get("namespace"),
@@ -28,22 +28,22 @@ def container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
             "Runtime": text.mapping(data.get("runtime")).get("name"),
             "Snapshotter": data.get("snapshotter"),
             "Ports": text.ports(row.ports),
-            **oci_summary.specification(data.get("spec")),
+            **oci_summary.summarise_specification(data.get("spec")),
             "Labels": text.labels(data.get("labels")),
         }
     )
 
 
-def image(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one image."""
     target, manifest = text.mapping(data.get("target")), text.mapping(data.get("manifest"))
     layers = [text.number(layer.get("size")) for layer in text.mappings(manifest.get("layers"))]
-    return text.summary(
+    return text.nonempty_texts(
         {
             "Names": text.items(data.get("names")),
             "Namespace": data.get("namespace"),
             "Digest": target.get("digest"),
             "Size": text.size(sum(layers)),
-            **oci_summary.image_configuration(data.get("image")),
+            **oci_summary.summarise_image_configuration(data.get("image")),
         }
     )

@@ -39,7 +39,7 @@ NOT_SUPPORTED = (
 )
 
 
-async def prepare_pull(
+async def make_pull_job(
     calls: client.Client, logins: RegistryLogins, engine: str, name: str, seconds: float
 ) -> Callable[[Job, float], Awaitable[Outcome]]:
     """Checks that the daemon can pull images, and returns the job that pulls this one. Raises Unsupported if the daemon

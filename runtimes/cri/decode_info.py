@@ -11,7 +11,7 @@ from typing import Any
 
 from core import errors
 from core.text import redact, redact_json
-from runtimes.formats import json_decoder, protobuf_values
+from runtimes.formats import json_decoder, protobuf_conversion
 from runtimes.proto import cri_pb2 as cri
 
 CGROUP_DRIVERS = {0: "systemd", 1: "cgroupfs"}
@@ -24,7 +24,7 @@ _STORAGE = re.compile(r"/io\.containerd\.snapshotter\.v1\.([\w.-]+)/?$|/([\w.]+)
 def masked_document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
     """Converts a message to JSON data, and adds the engine's verbose `info`. Credentials, and secrets in environment
     variables, are masked."""
-    data = protobuf_values.to_dict(message, keep_names=True)
+    data = protobuf_conversion.to_dict(message, keep_names=True)
     data["info"] = {key: _json_or_text(text) for key, text in info.items()}
     _mask_credentials(data)
     return redact_json.mask_env_values(data)

@@ -126,7 +126,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         found = await self._container_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
-        return Document(ref=action.target, data=data, summary=inspect_summaries.container(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_container(data))
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

@@ -39,7 +39,7 @@ class ImageVerbs(EngineClient):
         if found is None:
             raise self._gone(action.target)
         data = decode_info.masked_document(found.image, found.info)
-        return Document(ref=action.target, data=data, summary=inspect_summaries.image(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_image(data))
 
     @does(images.ReadHistory)
     async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:

@@ -13,11 +13,11 @@ from runtimes.formats import oci_summary
 from runtimes.formats import summary_text as text
 
 
-def container(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one container's status."""
     image = text.mapping(data.get("image"))
     details = _details(data)
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("id"),
             "State": _state(data),
@@ -30,7 +30,7 @@ def container(data: Mapping[str, Any]) -> dict[str, str]:
             "Created": text.time(data.get("created_at")),
             "Process ID": details.get("pid") or "",
             "Log file": data.get("log_path"),
-            **oci_summary.specification(details.get("runtimeSpec")),
+            **oci_summary.summarise_specification(details.get("runtimeSpec")),
             "Mounts": [_mount(one) for one in text.mappings(data.get("mounts"))],
             "Labels": text.labels(data.get("labels")),
             "Annotations": text.labels(data.get("annotations")),
@@ -48,11 +48,11 @@ def image_configuration(data: Mapping[str, Any]) -> Any:
     return _details(data).get("imageSpec")
 
 
-def image(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one image's status."""
     user = data.get("username") or text.mapping(data.get("uid")).get("value")
-    configuration = oci_summary.image_configuration(image_configuration(data))
-    return text.summary(
+    configuration = oci_summary.summarise_image_configuration(image_configuration(data))
+    return text.nonempty_texts(
         {
             "ID": data.get("id"),
             "Tags": text.items(data.get("repo_tags")),
@@ -64,10 +64,10 @@ def image(data: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def pod(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_pod(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one pod's status."""
     metadata = text.mapping(data.get("metadata"))
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("id"),
             "Namespace": metadata.get("namespace"),

@@ -45,7 +45,7 @@ class PodVerbs(LifecycleVerbs):
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
         found = await self._pod_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
-        return Document(ref=action.target, data=data, summary=inspect_summaries.pod(data))
+        return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_pod(data))
 
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:

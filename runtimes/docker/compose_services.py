@@ -18,12 +18,12 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.compose import scale, services
 from runtimes.docker.compose_replicas import ComposeReplicas
-from runtimes.docker.swarm_manager import SwarmManager
+from runtimes.docker.swarm_access import SwarmAccess
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.swarm import decode
 
 
-class ServiceVerbs(SwarmManager, ContainerVerbs, abc.ABC):
+class ServiceVerbs(SwarmAccess, ContainerVerbs, abc.ABC):
     """Serves the service verbs for Docker."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

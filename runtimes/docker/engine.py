@@ -1,7 +1,7 @@
 """Serves all verbs of one Docker daemon.
 
 The class is composed of one module for each subject: requests (`client`), events, logs, images, networks and volumes
-(`networks_and_volumes`), Compose services (`compose_services`), the Swarm that the daemon manages (`swarm_manager`),
+(`networks_and_volumes`), Compose services (`compose_services`), the Swarm that the daemon manages (`swarm_access`),
 statistics, disk use (`disk_use`), and the daemon itself (`info`). `docker_like` contains what Podman does in the same
 way. The values of environment variables are hidden in every inspection.
 """

@@ -8,10 +8,10 @@ from typing import Any
 from runtimes.formats import summary_text as text
 
 
-def network(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_network(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected network."""
     subnets = text.mappings(text.mapping(data.get("IPAM")).get("Config"))
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("Id"),
             "Driver": data.get("Driver"),

@@ -27,7 +27,7 @@ class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, 
         return {"Container": action.target.id, "EndpointConfig": {"Aliases": list(action.aliases)}}
 
     def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
-        return inspect_summaries.network(data)
+        return inspect_summaries.summarise_network(data)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
         return decode.volumes(self.ref, body, self.skipped)

@@ -35,7 +35,7 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
         target = action.target
         response = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
-        return Document(ref=target, data=data, summary=inspect_summaries.container(data))
+        return Document(ref=target, data=data, summary=inspect_summaries.summarise_container(data))
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Inspects each container, a few at a time; None for one that is gone. An inspection that cannot be decoded is

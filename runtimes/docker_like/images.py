@@ -57,7 +57,7 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         path = f"/images/{quoted_id(target)}/json"
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
-        return Document(ref=target, data=data, summary=inspect_summaries.image(data))
+        return Document(ref=target, data=data, summary=inspect_summaries.summarise_image(data))
 
     @does(images.ReadHistory)
     async def read_history(self, action: images.ReadHistory, seconds: float) -> images.ImageHistory:

@@ -19,11 +19,11 @@ PODMAN_HEALTHCHECK = "Healthcheck"  # the key of older versions
 MAX_OUTPUT = 400  # characters of a health check's output
 
 
-def container(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected container."""
     state, config, host = (text.mapping(data.get(key)) for key in ("State", "Config", "HostConfig"))
     settings = text.mapping(data.get("NetworkSettings"))
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("Id"),
             "State": _state(state),
@@ -55,12 +55,12 @@ def container(data: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def image(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected image."""
     config = text.mapping(data.get("Config") or data.get("ContainerConfig"))
     layers = text.items(text.mapping(data.get("RootFS")).get("Layers"))
     health = text.mapping(config.get("Healthcheck") or data.get(PODMAN_HEALTHCHECK))
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("Id"),
             "Tags": text.items(data.get("RepoTags")),
@@ -83,9 +83,9 @@ def image(data: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def volume(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_volume(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected volume."""
-    return text.summary(
+    return text.nonempty_texts(
         {
             "Driver": data.get("Driver"),
             "Scope": data.get("Scope"),

@@ -11,8 +11,8 @@ from runtimes.formats import summary_text as text
 USUAL_MOUNTS = ("/proc", "/dev", "/sys")
 
 
-def specification(spec: Any) -> dict[str, Any]:
-    """Returns the texts of a container's runtime specification, for `summary_text.summary`."""
+def summarise_specification(spec: Any) -> dict[str, Any]:
+    """Returns the texts of a container's runtime specification, for `summary_text.nonempty_texts`."""
     spec = text.mapping(spec)
     process = text.mapping(spec.get("process"))
     user = text.mapping(process.get("user"))
@@ -45,8 +45,8 @@ def mount(one: Mapping[str, Any]) -> str:
     return f"{one.get('type') or 'mount'} {one.get('source') or ''} at {one.get('destination') or ''}{read_only}"
 
 
-def image_configuration(config: Any) -> dict[str, Any]:
-    """Returns the texts of an OCI image configuration, for `summary_text.summary`."""
+def summarise_image_configuration(config: Any) -> dict[str, Any]:
+    """Returns the texts of an OCI image configuration, for `summary_text.nonempty_texts`."""
     image = text.mapping(config)
     defaults = text.mapping(image.get("config"))
     layers = text.items(text.mapping(image.get("rootfs")).get("diff_ids"))

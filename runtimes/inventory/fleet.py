@@ -36,7 +36,7 @@ class Fleet:
         self._runtimes = list(runtimes)
         self._not_permitted: Sequence[Runtime] = ()
         self.builtin = builtin
-        self.bugs = unexpected_errors.UnexpectedErrors()
+        self.bugs = unexpected_errors.BugReporter()
 
     @property
     def runtimes(self) -> Sequence[Runtime]:

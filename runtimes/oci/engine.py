@@ -148,7 +148,9 @@ class Oci(lifecycle.LifecycleVerbs):
             "spec": spec,
         }
         redact_json.mask_env_values(data)
-        return Document(ref=action.target, data=data, summary=inspect_summaries.container(data, self._row(container)))
+        return Document(
+            ref=action.target, data=data, summary=inspect_summaries.summarise_container(data, self._row(container))
+        )
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

@@ -10,9 +10,9 @@ from runtimes.formats import oci_summary
 from runtimes.formats import summary_text as text
 
 
-def container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
+def summarise_container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
     """Summarises one container. `row`: its row in a list, which knows when it ran."""
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("id"),
             "State": f"{row.state}{', killed because its memory was exhausted' if row.oom_killed else ''}",
@@ -24,7 +24,7 @@ def container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
             "Runtime": data.get("runtime"),
             "State directory": data.get("stateDirectory"),
             "Belongs to": data.get("owner"),
-            **oci_summary.specification(data.get("spec")),
+            **oci_summary.summarise_specification(data.get("spec")),
             "Labels": text.labels(row.labels),
         }
     )

@@ -8,11 +8,11 @@ from typing import Any
 from runtimes.formats import summary_text as text
 
 
-def pod(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_pod(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected pod."""
     infra = text.mapping(data.get("InfraConfig"))
     ports = text.mapping(infra.get("PortBindings"))
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("Id"),
             "State": str(data.get("State") or "").lower(),
@@ -34,9 +34,9 @@ def pod(data: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
-def network(data: Mapping[str, Any]) -> dict[str, str]:
+def summarise_network(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected network."""
-    return text.summary(
+    return text.nonempty_texts(
         {
             "ID": data.get("id"),
             "Driver": data.get("driver"),

@@ -39,7 +39,7 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
         return {"container": action.target.id, "aliases": list(action.aliases)}
 
     def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
-        return inspect_summaries.network(data)
+        return inspect_summaries.summarise_network(data)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
         return decode.volumes(self.ref, json_decoder.decode_rows(json_models.Volume, body, self.skipped), self.skipped)

@@ -52,7 +52,7 @@ class PodVerbs(client.EngineClient, abc.ABC):
         target = action.target
         response = await self._request("GET", f"/pods/{quoted_id(target)}/json", seconds, name=target.name, kind="pod")
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
-        return Document(ref=target, data=data, summary=inspect_summaries.pod(data))
+        return Document(ref=target, data=data, summary=inspect_summaries.summarise_pod(data))
 
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:

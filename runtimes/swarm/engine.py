@@ -35,12 +35,12 @@ from runtimes.formats import json_decoder
 from runtimes.swarm import (
     decode,
     json_models,
+    new_service_spec,
     node_notes,
     node_summary,
     rollouts,
     service_host_access,
     service_requests,
-    service_spec_builder,
     service_summary,
 )
 from runtimes.swarm import logs as swarm_logs
@@ -183,7 +183,7 @@ class Swarm(SecretAndConfigVerbs):
     async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
         began, send = time.monotonic(), self._sender(action)
         await service_host_access.check_create(send, action)
-        spec = service_spec_builder.build_service_spec(action)
+        spec = new_service_spec.build_service_spec(action)
         answer = await send("POST", "/services/create", seconds, body=spec, image=action.image)
         made = json_decoder.decode_json_object(answer.body)
         return _done(began, str(made.get("ID") or ""))

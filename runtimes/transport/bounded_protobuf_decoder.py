@@ -29,10 +29,10 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MESSAGE, _TEXTS = 11, (9, 12)  # types of fields, as a descriptor numbers them
 _PACKED: Final = object()
 
-M = TypeVar("M", bound="Message")
+M = TypeVar("M", bound="ProtobufMessage")
 
 
-class Message(Protocol):
+class ProtobufMessage(Protocol):
     """Declares what every generated message has."""
 
     DESCRIPTOR: Any
@@ -77,7 +77,7 @@ def _decode_large(kind: type[M], data: bytes) -> M:
     return message
 
 
-def _decode_slices(message: Message, data: bytes, ends: Sequence[int]) -> None:
+def _decode_slices(message: ProtobufMessage, data: bytes, ends: Sequence[int]) -> None:
     begin = 0
     for end in ends:
         message.MergeFromString(data[begin:end])

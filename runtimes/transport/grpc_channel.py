@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from core import errors
 from runtimes.transport import bounded_protobuf_decoder, connect
-from runtimes.transport.bounded_protobuf_decoder import M, Message
+from runtimes.transport.bounded_protobuf_decoder import M, ProtobufMessage
 from runtimes.transport.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class GrpcChannel:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def call(
-        self, method: str, request: Message, answer: type[M], *, seconds: float, metadata: Metadata = ()
+        self, method: str, request: ProtobufMessage, answer: type[M], *, seconds: float, metadata: Metadata = ()
     ) -> M:
         """Sends one message and returns the engine's. `method` is `/package.Service/Method`. Raises the errors of
         `error_of_status`, Unreachable and TimedOut."""
@@ -94,7 +94,7 @@ class GrpcChannel:
     async def stream(
         self,
         method: str,
-        request: Message | Sequence[Message] | AsyncIterator[Message],
+        request: ProtobufMessage | Sequence[ProtobufMessage] | AsyncIterator[ProtobufMessage],
         answer: type[M],
         *,
         metadata: Metadata = (),
@@ -281,7 +281,7 @@ def _unix_endpoint(url: str) -> Endpoint:
     return endpoint
 
 
-def _bytes(message: Message) -> bytes:
+def _bytes(message: ProtobufMessage) -> bytes:
     return message.SerializeToString()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 from core.model.disk_use import ReadDiskUse
-from runtimes.base import data_root
+from runtimes.base import data_filesystem
 from tests.contract.grounds import over
 
 WRITTEN = 5_000_000
@@ -37,10 +37,10 @@ async def test_the_data_directory_of_a_local_engine_has_a_file_system(ground):
         assert ground.runtime.address.startswith("ssh://"), "on another machine"
         return
     if "data on disk" in ground.lacks:
-        assert data_root.read(root, ground.runtime.ref.host) is None
+        assert data_filesystem.read_filesystem(root, ground.runtime.ref.host) is None
         return
-    found = data_root.read(root, ground.runtime.ref.host)
+    found = data_filesystem.read_filesystem(root, ground.runtime.ref.host)
     assert found is not None and 0 < found.free <= found.size
     if ground.runtime.ref.kind in ("docker", "podman"):
         assert ground.runtime.ref.host == socket.gethostname()
-        assert data_root.read(root, "another-machine") is None, "a tunnel to another machine"
+        assert data_filesystem.read_filesystem(root, "another-machine") is None, "a tunnel to another machine"

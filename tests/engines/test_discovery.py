@@ -34,7 +34,7 @@ def call(seconds=20.0):
     return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="t")
 
 
-class Pipeline:
+class EventProcessor:
     """What `quarterdeck run` does with the engines of a machine whose files are under `root`."""
 
     def __init__(self, root, supervisor):
@@ -80,7 +80,7 @@ class Pipeline:
 @contextlib.asynccontextmanager
 async def pipeline(root):
     async with supervise.Supervisor() as supervisor:
-        yield Pipeline(root, supervisor)
+        yield EventProcessor(root, supervisor)
 
 
 async def started(stack, daemon):

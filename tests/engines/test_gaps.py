@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from collectors import pipeline, watcher
+from collectors import engine_watcher, event_processor
 from collectors.timing import Timing
 from core import metrics
 from core.model import gaps
@@ -144,8 +144,8 @@ async def test_the_cut_stream_of_a_swarm_loses_nothing_and_is_one_gap(short_tmp)
         wait_for("the tasks", lambda: states(cluster, "goes") == states(cluster, "crashes") == ["running"], 30)
         opened = await Opened(SimpleNamespace(url=proxy.url)).meet()
         mirror, counts = Mirror(opened.swarm), metrics.Metrics()
-        parts = (opened.swarm, mirror, pipeline.Pipeline(mirror, counts), WatchRecords(), counts)
-        task = asyncio.create_task(watcher.Watcher(*parts, timing=QUICK).run())
+        parts = (opened.swarm, mirror, event_processor.EventProcessor(mirror, counts), WatchRecords(), counts)
+        task = asyncio.create_task(engine_watcher.EngineWatcher(*parts, timing=QUICK).run())
         try:
             async with asyncio.timeout(60):
                 while not mirror.live:

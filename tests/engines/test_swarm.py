@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import docker
 import pytest
 
-from collectors import pipeline, watcher
+from collectors import engine_watcher, event_processor
 from collectors.exposition import Exposition
 from core import errors, metrics
 from core.model import actions, event_actions
@@ -351,7 +351,9 @@ async def test_the_watch_of_one_goes_on_what_it_tells_and_the_page_has_no_contai
     counts, mirror = metrics.Metrics(), Mirror(swarm)
 
     records = WatchRecords()
-    watched = watcher.Watcher(swarm, mirror, pipeline.Pipeline(mirror, counts), records, counts)
+    watched = engine_watcher.EngineWatcher(
+        swarm, mirror, event_processor.EventProcessor(mirror, counts), records, counts
+    )
     task = asyncio.create_task(watched.run())
     try:
         await until(lambda: mirror.live)

@@ -8,7 +8,7 @@ import contextlib
 
 import pytest
 
-from collectors.data_root_reader import DataRootReader
+from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
 from collectors.exposition import Exposition
 from collectors.inventory_counter import InventoryCounter
@@ -46,7 +46,7 @@ async def read_all(mirror, store):
         await DiskUseReader(lambda: [mirror], store, replica="r1").run(),
         await InventoryCounter(lambda: [mirror]).run(),
     ]
-    roots = DataRootReader(lambda: [mirror])
+    roots = DataFilesystemReader(lambda: [mirror])
     rounds += [await roots.run(), await SystemdUnitReader(lambda: [mirror]).run()]
     roots.close()
     return [fault for each in rounds for fault in each.faults]

@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from collectors import watcher
+from collectors import engine_watcher
 from collectors.alert_evaluator import Evaluator
-from collectors.pipeline import Pipeline
+from collectors.event_processor import EventProcessor
 from core import errors, metrics
 from core.model import gaps
 from core.model.events import EventKind, Origin
@@ -57,9 +57,9 @@ class Bench:
     def restart(self, alerts: Evaluator | None = None) -> None:
         self.counts = metrics.Metrics()
         self.mirror = Mirror(self.engine, now=self.now)
-        self.pipeline = Pipeline(self.mirror, self.counts, alerts=alerts)
-        parts = (self.engine, self.mirror, self.pipeline, self.shelf, self.counts)
-        self.watch = watcher.Watcher(*parts, now_ns=self.now_ns, random_fraction=lambda: 0.0)
+        self.processor = EventProcessor(self.mirror, self.counts, alerts=alerts)
+        parts = (self.engine, self.mirror, self.processor, self.shelf, self.counts)
+        self.watch = engine_watcher.EngineWatcher(*parts, now_ns=self.now_ns, random_fraction=lambda: 0.0)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

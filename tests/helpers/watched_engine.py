@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from collectors import pipeline, watcher
+from collectors import engine_watcher, event_processor
 from core import metrics
 from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror
@@ -17,10 +17,10 @@ class WatchedEngine:
         self.mirror = Mirror(self.runtime)
         self.counts = metrics.Metrics()
         self.seen = []
-        processor = self.processor = pipeline.Pipeline(self.mirror, self.counts)
+        processor = self.processor = event_processor.EventProcessor(self.mirror, self.counts)
         process = processor.process
         processor.process = lambda events: (self.seen.extend(events), process(events))[1]
-        self.watch = watcher.Watcher(
+        self.watch = engine_watcher.EngineWatcher(
             self.runtime, self.mirror, processor, cursors or WatchRecords(), self.counts, timing=timing
         )
         self.runtime.skipped.listener = self.watch.data_skipped

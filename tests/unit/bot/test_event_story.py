@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from collectors.event_processor import EventProcessor
 from collectors.event_recorder import EventRecorder
-from collectors.pipeline import Pipeline
 from core import metrics
 from core.model.actions import Stop
 from core.model.event_actions import ListEvents
@@ -34,7 +34,7 @@ class Replica:
         self.settle: Callable[[], None] = lambda: None
         self.mirror = Mirror(engine, stored=StoredEvents(store))
         self.recorder = EventRecorder(store, lambda: engine.engine_id, self._count)
-        self.pipeline = Pipeline(self.mirror, metrics.Metrics(), call_later=self._later, recorder=self.recorder)
+        self.processor = EventProcessor(self.mirror, metrics.Metrics(), call_later=self._later, recorder=self.recorder)
         self.mirror.stream_opened(1)
         self.mirror.replace(engine.containers.values(), 1)
 
@@ -45,12 +45,12 @@ class Replica:
         self.settle = settle
 
     def receive(self, *events: Event) -> None:
-        self.pipeline.process(events)
+        self.processor.process(events)
 
     def explain(self) -> None:
         """Some seconds later."""
-        now = self.pipeline._ends._now_ns()
-        self.pipeline._ends._now_ns = lambda: now + 60 * 10**9
+        now = self.processor._ends._now_ns()
+        self.processor._ends._now_ns = lambda: now + 60 * 10**9
         self.settle()
 
     async def events(self, **options: object) -> EventList:

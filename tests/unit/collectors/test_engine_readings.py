@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from collectors import data_root_reader
-from collectors.data_root_reader import DataRootReader
+from collectors import data_filesystem_reader
+from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.inventory_counter import INTERVAL_SECONDS, InventoryCounter
 from collectors.systemd_unit_reader import SystemdUnitReader
 from core import errors
 from core.model.disk_use import DataRoot, Filesystem
-from runtimes.base import data_root
+from runtimes.base import data_filesystem
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 
@@ -110,31 +110,31 @@ def door(short_tmp: Path) -> Any:
 
 
 def test_the_file_system_of_a_local_folder_is_read(door: str, tmp_path: Path) -> None:
-    found = data_root.read(DataRoot(path=str(tmp_path), socket=door), socket.gethostname())
+    found = data_filesystem.read_filesystem(DataRoot(path=str(tmp_path), socket=door), socket.gethostname())
     assert found is not None and 0 < found.free <= found.size
 
 
 @pytest.mark.parametrize("path", ["", "relative", "/nowhere/at/all", "/tmp/\0", "/" + 5000 * "x", "/\udcff"])
 def test_a_path_that_is_none_has_no_file_system(door: str, path: str) -> None:
-    assert data_root.read(DataRoot(path=path, socket=door), socket.gethostname()) is None
+    assert data_filesystem.read_filesystem(DataRoot(path=path, socket=door), socket.gethostname()) is None
 
 
 def test_another_machine_behind_a_local_socket_has_none(door: str, tmp_path: Path) -> None:
-    assert data_root.read(DataRoot(path=str(tmp_path), socket=door), "another-host") is None
+    assert data_filesystem.read_filesystem(DataRoot(path=str(tmp_path), socket=door), "another-host") is None
 
 
 def test_without_a_visible_server_only_a_mount_point_counts(tmp_path: Path) -> None:
     nobody = str(tmp_path / "none.sock")
-    assert data_root.read(DataRoot(path=str(tmp_path), socket=nobody), "container-id") is None
-    found = data_root.read(DataRoot(path="/proc", socket=nobody), "container-id")
+    assert data_filesystem.read_filesystem(DataRoot(path=str(tmp_path), socket=nobody), "container-id") is None
+    found = data_filesystem.read_filesystem(DataRoot(path="/proc", socket=nobody), "container-id")
     assert found is not None, "what is mounted there was mounted on purpose"
 
 
 def test_a_server_that_sees_another_folder_at_that_path_is_not_local(
     door: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(data_root.os.path, "samestat", lambda *_: False)
-    assert data_root.read(DataRoot(path=str(tmp_path), socket=door), socket.gethostname()) is None
+    monkeypatch.setattr(data_filesystem.os.path, "samestat", lambda *_: False)
+    assert data_filesystem.read_filesystem(DataRoot(path=str(tmp_path), socket=door), socket.gethostname()) is None
 
 
 async def test_file_systems_are_stored_in_the_mirrors_and_removed_when_they_cannot_be_read(
@@ -143,7 +143,7 @@ async def test_file_systems_are_stored_in_the_mirrors_and_removed_when_they_cann
     engine = Rooted(socket.gethostname())
     engine.root = DataRoot(path=str(tmp_path), socket=door)
     mirror = Mirror(engine)
-    reader = DataRootReader(lambda: [mirror])
+    reader = DataFilesystemReader(lambda: [mirror])
     try:
         assert (await reader.run()).asked == 1
         assert isinstance(mirror.resources.filesystem, Filesystem)
@@ -164,11 +164,11 @@ async def test_a_disk_that_hangs_costs_its_own_engine_only(door: str, tmp_path: 
             go.wait(20)
         return Filesystem(size=2, free=1)
 
-    monkeypatch.setattr(data_root, "read", read)
-    monkeypatch.setattr(data_root_reader, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(data_filesystem, "read", read)
+    monkeypatch.setattr(data_filesystem_reader, "TIMEOUT_SECONDS", 0.1)
     mirrors = Mirror(stuck), Mirror(fine)
     mirrors[0].resources.filesystem = Filesystem(size=9, free=9)
-    reader = DataRootReader(lambda: mirrors)
+    reader = DataFilesystemReader(lambda: mirrors)
     try:
         done = await reader.run()
         assert len(done.faults) == 1 and "h1" in done.faults[0]
@@ -182,7 +182,7 @@ async def test_the_thread_of_an_engine_that_is_gone_ends(door: str, tmp_path: Pa
     engine = Rooted(socket.gethostname())
     engine.root = DataRoot(path=str(tmp_path), socket=door)
     mirrors = [Mirror(engine)]
-    reader = DataRootReader(lambda: mirrors)
+    reader = DataFilesystemReader(lambda: mirrors)
     await reader.run()
     name = f"file system of {engine.ref}"
     assert name in [thread.name for thread in threading.enumerate()]

@@ -244,7 +244,7 @@ def test_one_result_that_cannot_be_rendered_costs_only_itself():
 
     command = dataclasses.replace(load_catalogue().find("ps"), render=render)
     with capture_logs() as lines:
-        reply = rendering.render(command, None, results, unexpected_errors.UnexpectedErrors())
+        reply = rendering.render(command, None, results, unexpected_errors.BugReporter())
     (line,) = lines
     shown = [block.text for block in reply.blocks]
     assert (shown[0], shown[2]) == ("docker/h0", "docker/h2")

@@ -88,7 +88,7 @@ async def test_a_target_whose_name_is_that_of_a_secret_does_not_hide_what_is_sai
         if row.ref.name in ("api-token", "password")
     ]
     texts = "api-token: docker/vm cannot do that\npassword: docker/vm refused it: token=zebra\ntoken: zebra1"
-    bugs = unexpected_errors.UnexpectedErrors()
+    bugs = unexpected_errors.BugReporter()
     shown = await redaction.redact_reply(Reply(blocks=(Text(text=texts),)), plan, bugs)
     assert shown.blocks[0].text == (
         f"api-token: docker/vm cannot do that\npassword: docker/vm refused it: token={MASK}\ntoken: {MASK}"
@@ -105,7 +105,7 @@ async def test_a_target_whose_name_is_that_of_a_secret_does_not_hide_what_is_sai
     ],
 )
 async def test_a_large_reply_is_redacted_too(block):
-    shown = await redaction.redact_reply(Reply(blocks=(block,)), (), unexpected_errors.UnexpectedErrors())
+    shown = await redaction.redact_reply(Reply(blocks=(block,)), (), unexpected_errors.BugReporter())
     assert "zebra" not in repr(shown) and MASK in repr(shown) and "word word" in repr(shown)
 
 
@@ -124,7 +124,7 @@ async def test_a_document_that_cannot_be_searched_is_an_error_and_costs_the_othe
         document("db", deep),
         document("web-2", {"A": Broken("x")}),
     ]
-    shown = await redaction.redact_documents(results, unexpected_errors.UnexpectedErrors())
+    shown = await redaction.redact_documents(results, unexpected_errors.BugReporter())
     assert shown[0].value.data == {"A": f"token={MASK}"}
     assert [result.value for result in shown[1:]] == [None] * 3
     for result, words_of in zip(shown[1:], ("too many", "too deeply", "because of a bug (ref"), strict=True):
@@ -140,7 +140,7 @@ async def test_a_long_reply_is_searched_in_a_thread_of_the_searches():
     threads = []
 
     lines = tuple(f"{number} password=hunter2 {'x' * 60}" for number in range(1_000))
-    bugs = unexpected_errors.UnexpectedErrors()
+    bugs = unexpected_errors.BugReporter()
     original = redaction.redact.redact_reply
 
     def noted(reply, names):

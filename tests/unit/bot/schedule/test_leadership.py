@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from bot.schedule.job import Job, Report
 from bot.schedule.leadership import Leadership
+from bot.schedule.recurring_job import RecurringJob, RunReport
 from bot.schedule.scheduler import Scheduler
 from core import metrics
 from core.store.client import Store
@@ -32,13 +32,13 @@ class Replica:
         self.counts = metrics.Metrics()
         self.leadership = Leadership(self.store, self.counts, replica=name, seconds=LEASE)
         self.log = log
-        job = Job(name="shared", every=0.05, within=5.0, run=self._run, shared=True)
+        job = RecurringJob(name="shared", every=0.05, within=5.0, run=self._run, shared=True)
         self.schedule = Scheduler([job], self.leadership, self.counts, first=0.0)
         self.task = asyncio.create_task(self.schedule.run(), name=f"schedule of {name}")
 
-    async def _run(self) -> Report:
+    async def _run(self) -> RunReport:
         self.log.append(self.name)
-        return Report()
+        return RunReport()
 
     async def stop(self) -> None:
         self.task.cancel()

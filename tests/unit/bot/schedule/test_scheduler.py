@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
-from bot.schedule.job import Job, Report
 from bot.schedule.leadership import Leadership
+from bot.schedule.recurring_job import RecurringJob, RunReport
 from bot.schedule.scheduler import Scheduler
 from core import errors, metrics
 from core.store.records import Lease, LeaseConflict, LeaseRequest
@@ -51,7 +51,7 @@ async def until(true: Callable[[], object]) -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    *jobs: Job, leases: OneLease | None = None, seconds: float = 30.0, **more: Any
+    *jobs: RecurringJob, leases: OneLease | None = None, seconds: float = 30.0, **more: Any
 ) -> AsyncIterator[tuple[metrics.Metrics, asyncio.Task[None]]]:
     counts = metrics.Metrics()
     leadership = Leadership(leases or OneLease(), counts, replica="r1", seconds=seconds)
@@ -64,18 +64,18 @@ async def running(
         await asyncio.gather(task, return_exceptions=True)
 
 
-def job(name: str, run: Callable[[], Awaitable[Report]], **more: Any) -> Job:
-    return Job(**{"name": name, "every": FAST, "within": 5.0, "run": run, **more})
+def job(name: str, run: Callable[[], Awaitable[RunReport]], **more: Any) -> RecurringJob:
+    return RecurringJob(**{"name": name, "every": FAST, "within": 5.0, "run": run, **more})
 
 
 def runs(counts: metrics.Metrics, name: str, outcome: str) -> float:
     return counts.registry.get_sample_value("quarterdeck_job_runs_total", {"job_name": name, "outcome": outcome}) or 0.0
 
 
-def counting(into: list[str], name: str) -> Callable[[], Awaitable[Report]]:
-    async def run() -> Report:
+def counting(into: list[str], name: str) -> Callable[[], Awaitable[RunReport]]:
+    async def run() -> RunReport:
         into.append(name)
-        return Report()
+        return RunReport()
 
     return run
 
@@ -91,7 +91,7 @@ async def test_a_job_runs_again_and_again_and_each_run_is_timed_and_counted() ->
 
 
 async def test_every_series_exists_before_the_first_run() -> None:
-    async def never() -> Report:
+    async def never() -> RunReport:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -109,13 +109,13 @@ async def test_every_series_exists_before_the_first_run() -> None:
 async def test_a_job_never_runs_twice_at_once_and_starts_left_out_are_counted() -> None:
     inside, most, go = 0, 0, asyncio.Event()
 
-    async def slow() -> Report:
+    async def slow() -> RunReport:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         await go.wait()
         inside -= 1
-        return Report()
+        return RunReport()
 
     async with running(job("a", slow)) as (counts, _):
         await until(lambda: runs(counts, "a", "skipped") >= 3)
@@ -128,7 +128,7 @@ async def test_a_job_never_runs_twice_at_once_and_starts_left_out_are_counted() 
 async def test_a_job_that_hangs_is_ended_at_its_deadline_and_the_others_go_on() -> None:
     done: list[str] = []
 
-    async def hang() -> Report:
+    async def hang() -> RunReport:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -152,10 +152,10 @@ async def test_a_job_that_hangs_is_ended_at_its_deadline_and_the_others_go_on() 
 async def test_a_failing_job_is_counted_logged_once_and_tried_again(error: Exception, reason: str) -> None:
     works = False
 
-    async def run() -> Report:
+    async def run() -> RunReport:
         if not works:
             raise error
-        return Report()
+        return RunReport()
 
     with structlog.testing.capture_logs() as logs:
         async with running(job("a", run)) as (counts, _):
@@ -172,10 +172,10 @@ async def test_a_failing_job_is_counted_logged_once_and_tried_again(error: Excep
 async def test_a_part_that_fails_makes_the_run_a_failure_and_nothing_to_do_is_no_run() -> None:
     times = 0
 
-    async def run() -> Report:
+    async def run() -> RunReport:
         nonlocal times
         times += 1
-        return Report(faults=("docker/h1 did not answer.",)) if times == 1 else Report(idle=True)
+        return RunReport(faults=("docker/h1 did not answer.",)) if times == 1 else RunReport(idle=True)
 
     async with running(job("a", run)) as (counts, _):
         await until(lambda: times >= 4)
@@ -187,7 +187,7 @@ async def test_shutdown_in_the_middle_of_a_job_waits_for_its_end_and_gives_up_th
     begun = asyncio.Event()
     leases = OneLease()
 
-    async def slow() -> Report:
+    async def slow() -> RunReport:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -226,7 +226,7 @@ async def test_a_leader_whose_store_is_gone_stops_its_shared_jobs_says_so_and_le
     leases, begun, cancelled = OneLease(), 0, 0
     alone: list[str] = []
 
-    async def shared() -> Report:
+    async def shared() -> RunReport:
         nonlocal begun, cancelled
         begun += 1
         try:

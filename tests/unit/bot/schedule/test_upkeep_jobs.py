@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.schedule.job import Job
 from bot.schedule.leadership import Leadership
+from bot.schedule.recurring_job import RecurringJob
 from bot.schedule.scheduler import Scheduler
 from bot.schedule.upkeep_jobs import upkeep_jobs
 from collectors.exposition import Exposition
@@ -36,7 +36,9 @@ async def store(valkey: Valkey) -> AsyncIterator[Store]:
     await made.aclose()
 
 
-def jobs(mirrors: Sequence[Mirror], store: Store, disk_use: timedelta | None = timedelta(minutes=15)) -> Sequence[Job]:
+def jobs(
+    mirrors: Sequence[Mirror], store: Store, disk_use: timedelta | None = timedelta(minutes=15)
+) -> Sequence[RecurringJob]:
     return upkeep_jobs(lambda: mirrors, store, replica="r1", disk_use=disk_use)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.parsing import parser
 from bot.slack import command_text, decode_requests
 from bot.slack.command_text import BotName
-from bot.slack.rich_text import RichText
+from bot.slack.rich_text_reader import RichTextReadings
 from commands.catalogue import load_catalogue
 from core import errors
 
@@ -103,13 +103,17 @@ def test_a_text_without_rich_text_has_a_reading_for_each_thing_it_may_mean(
 
 
 def test_rich_text_says_what_is_meant_and_the_text_is_not_looked_at() -> None:
-    same = RichText(plain="<@UBOT> restart web\n", literal="<@UBOT> restart web\n", kept="<@UBOT> restart web\n")
+    same = RichTextReadings(
+        plain="<@UBOT> restart web\n", literal="<@UBOT> restart web\n", kept="<@UBOT> restart web\n"
+    )
     assert command_text.readings("<@UBOT> restart *web*", same, BOT) == ("restart web",)
-    doubtful = RichText(plain="<@UBOT> restart web\n", literal="<@UBOT> restart w*eb*\n", kept="<@UBOT> restart \n")
+    doubtful = RichTextReadings(
+        plain="<@UBOT> restart web\n", literal="<@UBOT> restart w*eb*\n", kept="<@UBOT> restart \n"
+    )
     assert command_text.readings("x", doubtful, BOT) == ("restart w*eb*", "restart web", "restart")
     # Entities and backticks that a person typed are the person's.
     typed = "exec web 'a &amp; <b> `c`'"
-    assert command_text.readings("x", RichText(plain=typed, literal=typed, kept=typed), BOT) == (typed,)
+    assert command_text.readings("x", RichTextReadings(plain=typed, literal=typed, kept=typed), BOT) == (typed,)
 
 
 def test_the_grammar_reads_on() -> None:
@@ -131,7 +135,7 @@ TYPED = st.lists(st.one_of(SLACK, SIGNS, st.text(max_size=6))).map("".join)
 @given(TYPED, st.sampled_from(["UBOT", "", "U(1"]), st.sampled_from(["deck", "", "d(ck"]))
 def test_it_never_raises(text: str, user: str, name: str) -> None:
     bot = BotName(user=user, name=name)
-    rich_text = RichText(plain=text, literal=text, kept=text)
+    rich_text = RichTextReadings(plain=text, literal=text, kept=text)
     for lines in (command_text.readings(text, None, bot), command_text.readings("", rich_text, bot)):
         assert 1 <= len(lines) <= 3
         assert [line.strip() for line in lines] == list(lines)
@@ -153,4 +157,4 @@ def test_plain_text_is_read_once(text: str) -> None:
 def test_a_text_of_the_greatest_length_is_read(sign: str) -> None:
     text = (sign * decode_requests.MAX_TEXT)[: decode_requests.MAX_TEXT]
     assert len(command_text.readings(text, None, BOT)) <= 3
-    assert len(command_text.readings("", RichText(plain=text, literal=text, kept=text), BOT)) == 1
+    assert len(command_text.readings("", RichTextReadings(plain=text, literal=text, kept=text), BOT)) == 1

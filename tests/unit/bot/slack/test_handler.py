@@ -21,7 +21,7 @@ from bot.slack.command_text import BotName
 from bot.slack.decode_requests import Source
 from bot.slack.handler import SlackHandler
 from bot.slack.reply_delivery import PostedMessage
-from bot.slack.rich_text import RichText
+from bot.slack.rich_text_reader import RichTextReadings
 from bot.slack.users import Installation, SlackUsers
 from commands.catalogue import load_catalogue
 from core import errors
@@ -152,8 +152,8 @@ async def test_a_buttons_line_is_taken_as_it_is() -> None:
     assert [inv.line for inv in deck.dispatcher.walked] == ["logs '<@U2>' `x`"]
 
 
-def rich(plain: str, literal: str = "", kept: str = "") -> RichText:
-    return RichText(plain=plain, literal=literal or plain, kept=kept or plain)
+def rich(plain: str, literal: str = "", kept: str = "") -> RichTextReadings:
+    return RichTextReadings(plain=plain, literal=literal or plain, kept=kept or plain)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def rich(plain: str, literal: str = "", kept: str = "") -> RichText:
     ],
 )
 async def test_a_change_that_can_be_read_in_two_ways_is_asked_about(
-    text: str, rich_text: RichText | None, readings: list[str]
+    text: str, rich_text: RichTextReadings | None, readings: list[str]
 ) -> None:
     async with scene() as deck:
         await deck.hear(slack_request(text=text, rich_text=rich_text))
@@ -196,7 +196,9 @@ async def test_a_change_that_can_be_read_in_two_ways_is_asked_about(
         ("x", rich("restart  web", "restart web "), "restart web"),
     ],
 )
-async def test_a_line_that_is_clear_enough_is_not_asked_about(text: str, rich_text: RichText | None, line: str) -> None:
+async def test_a_line_that_is_clear_enough_is_not_asked_about(
+    text: str, rich_text: RichTextReadings | None, line: str
+) -> None:
     async with scene() as deck:
         await deck.hear(slack_request(text=text, rich_text=rich_text))
     assert [inv.line for inv in deck.dispatcher.walked] == [line]

@@ -7,7 +7,7 @@ import pytest
 from collectors.rule_catalogue import load_rules
 from collectors.rules import (
     crash_loop,
-    flapping,
+    health_flapping,
     image_pull_failed,
     long_unhealthy,
     node_down,
@@ -177,7 +177,7 @@ def test_fifteen_minutes_without_health_are_worse_than_one() -> None:
 
 
 def test_a_health_check_that_changes_again_and_again_flaps() -> None:
-    scene = AlertScene([flapping.rule])
+    scene = AlertScene([health_flapping.rule])
     web = scene.add("web")
     for health in ("healthy", "unhealthy") * 3:
         scene.happen(EventKind.HEALTH, web, health=health)

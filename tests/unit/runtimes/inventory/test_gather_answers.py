@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from collectors import watcher
-from collectors.pipeline import Pipeline
+from collectors import engine_watcher
+from collectors.event_processor import EventProcessor
 from core import errors
 from core.metrics import Metrics
 from core.model.actions import DescribeEngine, ListContainers, ListServices
@@ -50,8 +50,10 @@ class Bench:
         tasks = []
         for engine, mirror in zip(self.engines, self.mirrors, strict=True):
             counts = Metrics()
-            parts = (engine, mirror, Pipeline(mirror, counts), WatchRecords(), counts)
-            watch = watcher.Watcher(*parts, now_ns=lambda: int(self.now() * 1e9), random_fraction=lambda: 1.0)
+            parts = (engine, mirror, EventProcessor(mirror, counts), WatchRecords(), counts)
+            watch = engine_watcher.EngineWatcher(
+                *parts, now_ns=lambda: int(self.now() * 1e9), random_fraction=lambda: 1.0
+            )
             tasks.append(asyncio.ensure_future(watch.run()))
         try:
             yield

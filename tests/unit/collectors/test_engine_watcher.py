@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import structlog
 
-from collectors import event_queue, relister, watcher
-from collectors.pipeline import Pipeline
+from collectors import engine_watcher, event_queue, relister
+from collectors.event_processor import EventProcessor
 from core import errors, metrics, supervise
 from core.model import actions
 from core.model.engines import Engine
@@ -349,7 +349,7 @@ async def test_ids_that_do_not_exist_fill_no_memory(monkeypatch: pytest.MonkeyPa
     """An engine that sends events of ever new containers, none of which it has."""
     bench = Bench()
     ref = bench.engine.add("web")
-    monkeypatch.setattr(watcher, "MAX_DIRTY", 500)
+    monkeypatch.setattr(engine_watcher, "MAX_DIRTY", 500)
     monkeypatch.setattr(relister, "MAX_DESCRIBED_AT_ONCE", 10)
     async with bench.watching():
         await bench.until(lambda: bench.mirror.live)
@@ -507,7 +507,9 @@ class Clustered(BaseAdapter):
 async def test_an_engine_without_a_list_is_asked_how_it_does() -> None:
     bench, engine = Bench(), Clustered()
     counts, mirror = metrics.Metrics(), Mirror(engine, now=bench.now)
-    watched = watcher.Watcher(engine, mirror, Pipeline(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns)
+    watched = engine_watcher.EngineWatcher(
+        engine, mirror, EventProcessor(mirror, counts), bench.shelf, counts, now_ns=bench.now_ns
+    )
     bench.watch = watched
 
     def up() -> float | None:

@@ -25,7 +25,7 @@ _ONE_LINE = frozenset({"rich_text_section", "rich_text_preformatted", "rich_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RichText:
+class RichTextReadings:
     """The readings of one rich text. `plain`: without formatting. `literal`: the same, with the marks of formatted
     parts of words. `kept`: the same as `plain`, without words that are struck through. A mention of a person is
     `<@U123>` in each of them. All three are equal if nothing is doubtful."""
@@ -35,7 +35,7 @@ class RichText:
     kept: str
 
 
-def read(blocks: Any, text: str = "") -> RichText | None:
+def read_rich_text(blocks: Any, text: str = "") -> RichTextReadings | None:
     """Reads the blocks of a message. `text`: the message's `text`, which has the handles of its user groups; without a
     handle, a group is named by its id.
 
@@ -54,7 +54,7 @@ def read(blocks: Any, text: str = "") -> RichText | None:
     spans = list(_spans(pieces, plain))
     marks = [place for span in spans if span.partial for place in ((span.start, span.mark), (span.end, span.mark))]
     struck = [span for span in spans if span.mark == MARKS["strike"]]
-    return RichText(plain=plain, literal=_with_marks(plain, marks), kept=_without(plain, struck))
+    return RichTextReadings(plain=plain, literal=_with_marks(plain, marks), kept=_without(plain, struck))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,25 +24,7 @@ from core.model.policy import Decision, Verdict
 from core.model.replies import Reply
 
 
-async def people_now(question: Question | None, people: CurrentPeople) -> Sequence[Person]:
-    """Returns the requester of a question and those who approved it, each with the groups of now. An approver who may
-    not give commands any more is left out. Raises NotPermitted if that is the requester."""
-    found = []
-    for number, person in enumerate(question.people if question is not None else ()):
-        try:
-            found.append(Person.of(await people.current(person.identity()), person.place()))
-        except errors.NotPermitted as error:
-            if number:
-                continue
-            raise errors.NotPermitted(
-                f"{person.name} gave this command and may not give commands any more: {error.message}",
-                rule=error.rule,
-                hint="Give the command yourself.",
-            ) from error
-    return found
-
-
-def decide(
+def decide_command_or_answer(
     question: Question | None,
     people: Sequence[Person],
     plan: Sequence[Action[Any]],
@@ -53,8 +35,8 @@ def decide(
 ) -> Decision:
     """Returns the decision on a new command, or on the yes to a `question`: the strictest decision for the requester
     and for the person who answers. The `approvers` of the latter are the lists that are still not satisfied. `people`:
-    as `people_now` returns them. Raises Expired if the plan would do more than was asked about, and NotPermitted if
-    this person's approval would not help.
+    as `people_of_question` returns them. Raises Expired if the plan would do more than was asked about, and
+    NotPermitted if this person's approval would not help.
     """
 
     def decide_for(seen_by: VisibleFleet) -> Decision:
@@ -83,6 +65,24 @@ def decide(
             hint=reply_texts.approvers(needed),
         )
     return replace(decided, approvers=missing)
+
+
+async def people_of_question(question: Question | None, people: CurrentPeople) -> Sequence[Person]:
+    """Returns the requester of a question and those who approved it, each with the groups of now. An approver who may
+    not give commands any more is left out. Raises NotPermitted if that is the requester."""
+    found = []
+    for number, person in enumerate(question.people if question is not None else ()):
+        try:
+            found.append(Person.of(await people.current(person.identity()), person.place()))
+        except errors.NotPermitted as error:
+            if number:
+                continue
+            raise errors.NotPermitted(
+                f"{person.name} gave this command and may not give commands any more: {error.message}",
+                rule=error.rule,
+                hint="Give the command yourself.",
+            ) from error
+    return found
 
 
 async def add_approval(  # noqa: PLR0917 (who approved what, and where it is recorded)

@@ -20,8 +20,8 @@ class OutOfTimeError(Exception):
         self.lines = lines
 
 
-class SearchTime:
-    """The time for one reply or one document. It begins when this is created."""
+class SecretSearchLimit:
+    """Limits the time for one reply or one document. The time begins when this is created."""
 
     def __init__(self, seconds: float = SECONDS, *, clock: Callable[[], float] = time.thread_time) -> None:
         self._seconds, self._clock = seconds, clock
@@ -36,6 +36,6 @@ class SearchTime:
         if self._clock() > self._ends:
             raise OutOfTimeError(lines)
 
-    def extension(self) -> SearchTime:
+    def extension(self) -> SecretSearchLimit:
         """Returns half the time again, for a shorter part of the same text."""
-        return SearchTime(self._seconds / 2, clock=self._clock)
+        return SecretSearchLimit(self._seconds / 2, clock=self._clock)

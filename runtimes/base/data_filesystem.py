@@ -16,7 +16,7 @@ from core.model.disk_use import DataRoot, Filesystem
 from runtimes.transport import connect
 
 
-def read(root: DataRoot, host: str) -> Filesystem | None:
+def read_filesystem(root: DataRoot, host: str) -> Filesystem | None:
     """Returns the file system of the folder. None if it is not on this machine, or cannot be read. `host`: the name of
     the engine's machine, as the engine reports it. May block for as long as the disk does not respond."""
     if not root.path.startswith("/"):

@@ -1,7 +1,7 @@
-"""Defines the metrics of each engine that are counted: event streams, lists, gaps and ends of containers.
+"""Defines the metrics about the watch of each engine: its event stream, lists, gaps, and ends of containers.
 
-Each has the labels `host` and `engine` first. Their series are removed with the engine. The values of the other labels
-are constants.
+Each has the labels `host` and `engine` first. Their series are removed with the engine. All other labels have a fixed
+set of values, except `version` and `api`, which the engine reports.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ RELIST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 STREAM_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
-class EngineMetrics(MetricRegistry):
-    """The families of engines; see MetricRegistry."""
+class WatchedEngineMetrics(MetricRegistry):
+    """Holds the metrics about watched engines; see MetricRegistry."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)

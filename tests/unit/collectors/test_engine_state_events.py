@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.engine_watch import EngineWatch
+from collectors.engine_state_events import EngineStateEvents
 from collectors.rules import engine_down, stream_blind
 from core.model.gaps import Gap, GapReason, Recovery
 from core.model.refs import EngineRef
@@ -14,7 +14,7 @@ H1, H2 = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="podman"
 class Watch:
     def __init__(self) -> None:
         self.scene = AlertScene([engine_down.rule, stream_blind.rule])
-        self.watch = EngineWatch(lambda: self.scene.now)
+        self.watch = EngineStateEvents(lambda: self.scene.now)
 
     def look(self, **states: str) -> None:
         engines = [({"h1": H1, "h2": H2}[name], why) for name, why in states.items()]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack import rich_text
-from bot.slack.rich_text import RichText
+from bot.slack import rich_text_reader
+from bot.slack.rich_text_reader import RichTextReadings
 
 
 def word(text: str, *styles: str) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def section(*elements: dict[str, Any], kind: str = "rich_text_section") -> dict[
     return {"type": kind, "elements": list(elements)}
 
 
-def read(*parts: dict[str, Any]) -> RichText | None:
-    return rich_text.read([{"type": "rich_text", "block_id": "b", "elements": list(parts)}])
+def read(*parts: dict[str, Any]) -> RichTextReadings | None:
+    return rich_text_reader.read_rich_text([{"type": "rich_text", "block_id": "b", "elements": list(parts)}])
 
 
 def lines(*parts: dict[str, Any]) -> tuple[str, str, str]:
@@ -107,7 +107,7 @@ def test_a_user_group_has_the_handle_that_the_text_gives_it() -> None:
         ("<!subteam^S2|@dev>", "S1"),
         ("", "S1"),
     ):
-        found = rich_text.read(blocks, text)
+        found = rich_text_reader.read_rich_text(blocks, text)
         assert found is not None
         assert found.plain == f"group:{group}\n"
 
@@ -131,12 +131,12 @@ def test_lists_quotes_and_code_are_lines_without_marks() -> None:
         [{"type": "rich_text", "elements": [section({"type": "user", "user_id": "U1> *"})]}],
         [{"type": "rich_text", "elements": [section({"type": "text", "text": 1})]}],
         [{"type": "rich_text", "elements": [section(word("ps"))]}, {"type": "image"}],
-        [{"type": "rich_text", "elements": [section(*[word("a")] * (rich_text.MAX_PIECES + 1))]}],
-        [{"type": "rich_text", "elements": [section(word("a" * (rich_text.MAX_LENGTH + 1)))]}],
+        [{"type": "rich_text", "elements": [section(*[word("a")] * (rich_text_reader.MAX_PIECES + 1))]}],
+        [{"type": "rich_text", "elements": [section(word("a" * (rich_text_reader.MAX_LENGTH + 1)))]}],
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_completely_is_not_read_at_all(blocks: Any) -> None:
-    assert rich_text.read(blocks) is None
+    assert rich_text_reader.read_rich_text(blocks) is None
 
 
 JSON: Any = st.recursive(
@@ -153,8 +153,8 @@ WORDS = st.lists(st.tuples(st.text(st.sampled_from("ab *_~`\n-"), min_size=1, ma
 
 @given(JSON)
 def test_blocks_of_any_shape_are_read_or_not(blocks: Any) -> None:
-    rich_text.read(blocks)
-    rich_text.read([{"type": "rich_text", "elements": blocks}])
+    rich_text_reader.read_rich_text(blocks)
+    rich_text_reader.read_rich_text([{"type": "rich_text", "elements": blocks}])
     read(section({"type": "text", "text": "x", "style": blocks}))
 
 

@@ -1,4 +1,4 @@
-"""Stores what the scheduled jobs of several processes share: who runs a job, measured disk use; and removes old data.
+"""Stores what the recurring jobs of several processes share: leases and measured disk use. Also removes old rows.
 
 A lease belongs to one process until its time ends by the server's clock, or until it is released. A measurement is
 stored for as long as no process needs to measure again.
@@ -15,7 +15,7 @@ from core.store.records import Lease, LeaseConflict, LeaseRequest
 MAX_PASSES = 1_000  # of one call of remove_expired; each pass removes a few dozen rows
 
 
-class UpkeepStore(EventHistoryStore):
+class RecurringJobStore(EventHistoryStore):
     """Stores leases and measurements. Renew and release a lease with the methods of the invocations' leases."""
 
     async def take_lease(self, request: LeaseRequest) -> Lease | LeaseConflict:

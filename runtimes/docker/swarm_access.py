@@ -21,18 +21,18 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import MIN_SECONDS
 from runtimes.formats import json_decoder
 from runtimes.swarm import json_models
-from runtimes.swarm.json_models import Membership
+from runtimes.swarm.json_models import ManagedSwarm
 from runtimes.transport import http_client
 
 DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"  # as `docker swarm init` has it
 
 
-class SwarmManager(EngineClient, abc.ABC):
+class SwarmAccess(EngineClient, abc.ABC):
     """Reports whether the daemon manages a Swarm. `on_membership` is called each time the daemon has reported this."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self.on_membership: Callable[[Membership], None] = lambda membership: None
+        self.on_membership: Callable[[ManagedSwarm], None] = lambda membership: None
 
     async def _ask_identity(self, seconds: float) -> None:
         await super()._ask_identity(seconds)
@@ -61,7 +61,7 @@ class SwarmManager(EngineClient, abc.ABC):
         await self._identify(seconds)
         return await self._http.stream("GET", self._path(target), deadline=seconds, pause=True)
 
-    async def membership(self, seconds: float) -> Membership:
+    async def membership(self, seconds: float) -> ManagedSwarm:
         """Asks the daemon now, by `/info`: outside a Swarm, a daemon writes two error lines into its log for each
         `/swarm`."""
         return _membership(await self.local(seconds))
@@ -91,7 +91,7 @@ class SwarmManager(EngineClient, abc.ABC):
         return Outcome(status=Status.DONE, detail=f"Swarm {made.cluster}")
 
 
-def _membership(local: json_models.LocalSwarmInfo) -> Membership:
+def _membership(local: json_models.LocalSwarmInfo) -> ManagedSwarm:
     """A manager without a leader does not know which Swarm it belongs to."""
     cluster = local.cluster.id if local.cluster is not None and local.manager else ""
-    return Membership(manager=local.manager, cluster=cluster)
+    return ManagedSwarm(manager=local.manager, cluster=cluster)

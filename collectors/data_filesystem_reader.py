@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 
 from collectors import engine_rounds
 from core.file_thread import FileThread
-from runtimes.base import data_root
+from runtimes.base import data_filesystem
 from runtimes.inventory.mirror import Mirror
 
 TIMEOUT_SECONDS = 5.0
 
 
-class DataRootReader:
+class DataFilesystemReader:
     """Reads the file systems of all engines. `close` ends its threads."""
 
     def __init__(self, mirrors: Callable[[], Sequence[Mirror]]) -> None:
@@ -41,5 +41,5 @@ class DataRootReader:
             thread = self._threads[mirror.engine_id] = FileThread(f"file system of {mirror.ref}")
         mirror.resources.filesystem = None  # an old value must not look like a present one
         mirror.resources.filesystem = await thread.run(
-            functools.partial(data_root.read, root, mirror.ref.host), TIMEOUT_SECONDS
+            functools.partial(data_filesystem.read_filesystem, root, mirror.ref.host), TIMEOUT_SECONDS
         )

@@ -63,7 +63,7 @@ SETTLE_SECONDS = 0.5  # between two looks at the ends whose cause is not reporte
 _at, _type_and_action = operator.attrgetter("at_ns"), operator.attrgetter("type", "action")
 
 
-class Pipeline:
+class EventProcessor:
     """Processes the events of one engine. `alerts`: evaluates the alert rules, if any. `recorder`: stores the events.
     `call_later`: as that of the event loop, which it replaces in tests."""
 
@@ -114,7 +114,7 @@ class Pipeline:
         self.process([gap.to_event()])
 
     def close(self) -> None:
-        """Ends the pipeline of an engine that is not watched any more: no cause is counted after this."""
+        """Ends the processing for an engine that is not watched any more: no cause is counted after this."""
         self._closed = True
 
     def _settle_later(self, seconds: float = SETTLE_SECONDS) -> None:

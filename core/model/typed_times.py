@@ -1,4 +1,7 @@
-"""Defines a moment as people type it: so long ago, a time of day, or a date with a time. All are in UTC."""
+"""Parses a point in time as people type it: a time of day, a date, or a date with a time. All are in UTC.
+
+The parser of commands makes a TypedTime of a duration, such as `10m`, too: it means that long ago.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """One of: `ago`; `clock`, the last time of that time of day; `at`."""
+class TypedTime:
+    """Exactly one is set: `ago`; `clock`, the newest moment with that time of day; or `at`."""
 
     ago: timedelta | None = None
     clock: time | None = None
     at: datetime | None = None
 
     def before(self, now: datetime) -> datetime:
-        """Returns the moment as seen from `now`."""
+        """Returns the point in time. `now`: when the command was typed."""
         if self.at is not None:
             return self.at
         if self.clock is not None:
@@ -28,17 +31,17 @@ class Moment:
         return now - (self.ago or timedelta(0))
 
 
-def parse_moment(text: str) -> Moment | None:
-    """Returns the moment of a time of day (`14:05`, `14:05:30`) or of a date (`2026-11-29`, `2026-11-29T14:05`, with
-    an offset such as `Z` or `+01:00` or without); None for any other text."""
+def parse_typed_time(text: str) -> TypedTime | None:
+    """Returns the point in time for a time of day (`14:05`, `14:05:30`), a date (`2026-11-29`), or a date with a
+    time (`2026-11-29T14:05`, with or without an offset such as `Z` or `+01:00`); None for any other text."""
     try:
         if _CLOCK.fullmatch(text):
-            return Moment(clock=time.fromisoformat(text.zfill(8) if text.count(":") == 2 else text.zfill(5)))
+            return TypedTime(clock=time.fromisoformat(text.zfill(8) if text.count(":") == 2 else text.zfill(5)))
         if _DATE.fullmatch(text):
-            return Moment(at=datetime.combine(date.fromisoformat(text), time(), UTC))
+            return TypedTime(at=datetime.combine(date.fromisoformat(text), time(), UTC))
         if _DATE.match(text) and len(text) <= 40:
             at = datetime.fromisoformat(text)
-            return Moment(at=at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC))
+            return TypedTime(at=at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
     return None

@@ -25,7 +25,7 @@ QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListCommand:
+class ListDefinition:
     """Describes one list command.
 
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
@@ -65,7 +65,7 @@ def make_plan(kind: Kind) -> Plan:
     return plan
 
 
-def make_render(spec: ListCommand) -> Render:
+def make_render(spec: ListDefinition) -> Render:
     def render(context: Context, results: Sequence[Result]) -> Reply:
         return _render(spec, context, results)
 
@@ -92,7 +92,7 @@ def arguments(target_help: str) -> Sequence[Arg]:
     return (which, QUIET, *SELECTION)
 
 
-def _render(spec: ListCommand, context: Context, results: Sequence[Result]) -> Reply:
+def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     answered = [result for result in results if result.error is None and result.value is not None]
     found = [_with_ref(row, result.action.engine) for result in answered for row in spec.rows(result.value)]
@@ -127,7 +127,7 @@ def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapp
     return any(formatting.has_labels(labels, one) for one in sets)
 
 
-def _table(spec: ListCommand, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
+def _table(spec: ListDefinition, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
     where = formatting.engine_columns(result.action.engine for result in results)
     cells = [[*spec.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
     columns = [*spec.columns, *where]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class RunReport:
     """What one run did. `idle`: there was nothing to do, so it does not count as a run. `faults`: a sentence for each
     part that failed; the other parts were done."""
 
@@ -16,7 +16,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class RecurringJob:
     """One recurring job. `name`: also its label in the metrics. `every`: seconds between two starts. `within`: seconds
     that one run may take. `shared`: only one of the processes that share a store runs it. `run` may be cancelled at any
     time, and raises only core.errors. `close` is called when the schedule ends."""
@@ -24,6 +24,6 @@ class Job:
     name: str
     every: float
     within: float
-    run: Callable[[], Awaitable[Report]]
+    run: Callable[[], Awaitable[RunReport]]
     shared: bool = False
     close: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""Watches one engine: passes its events to the pipeline, and saves the position of the newest event in the store.
+"""Watches one engine: passes its events to the event processor, and saves the position of the newest event.
 
 Each connection subscribes from a little before the newest known event. When the stream is open, the relister starts to
 list and inspect the containers. Batches are processed in the engine's order and at least once. An event that is sent
@@ -19,9 +19,9 @@ import structlog
 
 from collectors import event_size_limits, future_event_times
 from collectors.cursor import Cursor, Cursors
+from collectors.event_processor import EventProcessor
 from collectors.event_queue import EventQueue
 from collectors.gap_tracker import GapTracker
-from collectors.pipeline import Pipeline
 from collectors.relister import NO_ANSWER, Relister
 from collectors.repeated_events import RepeatedEvents
 from collectors.stream_metrics import StreamMetrics
@@ -41,14 +41,14 @@ MAX_EVENTS_PER_TURN = 1000
 MAX_DIRTY = 10_000  # containers that wait for an inspection; beyond, events are dropped and the engine is listed
 
 
-class Watcher:
+class EngineWatcher:
     """Watches one engine until `run` is cancelled. It does not close the runtime."""
 
     def __init__(
         self,
         runtime: WatchedEngine,
         mirror: Mirror,
-        pipeline: Pipeline,
+        processor: EventProcessor,
         cursors: Cursors,
         counts: metrics.Metrics,
         *,
@@ -58,7 +58,7 @@ class Watcher:
     ) -> None:
         self._runtime = runtime
         self._mirror = mirror
-        self._pipeline = pipeline
+        self._processor = processor
         self._cursor = Cursor(cursors, now_ns)
         self._counts = StreamMetrics(counts, lambda: runtime.ref)
         self._gaps = GapTracker(lambda: (runtime.ref, runtime.engine_id), self._report_gap, now_ns)
@@ -66,7 +66,7 @@ class Watcher:
         self._repeats = RepeatedEvents()
         self._saver = WatchCheckpoint(self._cursor, self._gaps, mirror, self._repeats, timing=self._timing)
         self._relister = Relister(
-            runtime, mirror, pipeline, self._cursor, gaps=self._gaps, counts=self._counts, timing=self._timing
+            runtime, mirror, processor, self._cursor, gaps=self._gaps, counts=self._counts, timing=self._timing
         )
         self._now_ns = now_ns
         self._random_fraction = random_fraction
@@ -220,7 +220,7 @@ class Watcher:
         batch, replaced = future_event_times.replace_far_times(batch, self._now_ns())
         if replaced:
             self._runtime.skipped.add(skipped_data.FIELD, "the time of an event is more than a day ahead", replaced)
-        self._cursor.advance(self._pipeline.process(batch))
+        self._cursor.advance(self._processor.process(batch))
         self._counts.processed(batch[-1], self._cursor.newest, now, self._now_ns)
 
     def _count_replayed(self, batch: Sequence[Event]) -> None:
@@ -249,7 +249,7 @@ class Watcher:
 
     def _report_gap(self, gap: Gap) -> None:
         self._counts.gap(gap)
-        self._pipeline.report_gap(gap)
+        self._processor.report_gap(gap)
 
     async def _list_forever(self, queue: EventQueue, since: int | None) -> None:
         """Runs the relister's lists. A list that fails ends the connection."""
@@ -277,7 +277,7 @@ class Watcher:
 
     def _stream_opened(self, since: int | None) -> None:
         self._counts.stream_opened()
-        self._pipeline.stream_opened()
+        self._processor.stream_opened()
         self._gaps.stream_opened(self._cursor.newest, replays=self._runtime.replays_events)
         self._mirror.stream_opened(self._cursor.start() if since is None else since)
         self._relister.batch_received()
@@ -293,7 +293,7 @@ class Watcher:
         self._gaps.stream_lost(self._silent_since or self._now_ns(), fault)
         self._silent_since = None
         self._mirror.stream_lost(fault)
-        self._pipeline.stream_lost()
+        self._processor.stream_lost()
         self._relister.stream_lost()
         self._counts.stream_lost()
 

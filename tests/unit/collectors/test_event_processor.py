@@ -9,7 +9,7 @@ import pytest
 
 from collectors import causes, end_tracker
 from collectors.alert_evaluator import Evaluator
-from collectors.pipeline import ACTIONS, CONTAINERD, CRI, SWARM, TYPES, Pipeline
+from collectors.event_processor import ACTIONS, CONTAINERD, CRI, SWARM, TYPES, EventProcessor
 from collectors.rules import crash, out_of_memory
 from core import metrics
 from core.model.alerts import Alert
@@ -45,7 +45,7 @@ class Line:
         self.engine = FakeRuntime("h")
         self.mirror = Mirror(self.engine)
         self.counts = metrics.Metrics()
-        self.pipeline = Pipeline(self.mirror, self.counts, call_later=lambda seconds, call: None)
+        self.processor = EventProcessor(self.mirror, self.counts, call_later=lambda seconds, call: None)
 
     def counted(self) -> dict[tuple[str, str, str], float]:
         return {
@@ -58,7 +58,7 @@ class Line:
 def test_each_event_is_counted_applied_and_remembered() -> None:
     line = Line()
     batch = [event("start", at=5, what=EventKind.STARTED), event("die", at=7, what=EventKind.DIED), event("die", at=6)]
-    assert line.pipeline.process(batch) == 7
+    assert line.processor.process(batch) == 7
     assert line.counted() == {("h", "container", "start"): 1, ("h", "container", "die"): 2}
     assert list(line.mirror.history) == batch
     assert line.mirror.dirty == {"1" * 64: None}
@@ -68,16 +68,16 @@ def test_a_folded_event_counts_as_those_it_stands_for() -> None:
     line = Line()
     ref = Ref(EngineRef(host="h", kind="fake"), Kind.ENGINE, "", "")
     folded = Event(9, EventKind.OTHER, ref, Origin.LIVE, "container", "exec_start", {}, 40)
-    assert line.pipeline.process([event("start", at=5, what=EventKind.STARTED), folded, event("exec_start")]) == 9
+    assert line.processor.process([event("start", at=5, what=EventKind.STARTED), folded, event("exec_start")]) == 9
     assert line.counted() == {("h", "container", "start"): 1, ("h", "container", "exec_start"): 41}
     assert [one.action for one in line.mirror.history] == ["start"]
 
 
 def test_a_bug_about_one_end_prevents_no_other_and_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
     line, due = Line(), []
-    line.pipeline = Pipeline(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
+    line.processor = EventProcessor(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
     now = [10**18]
-    line.pipeline._ends._now_ns = lambda: now[0]
+    line.processor._ends._now_ns = lambda: now[0]
     explain = end_tracker.explain
 
     def broken(end: causes.EndEvidence) -> causes.Cause:
@@ -87,23 +87,23 @@ def test_a_bug_about_one_end_prevents_no_other_and_no_later_one(monkeypatch: pyt
 
     monkeypatch.setattr(end_tracker, "explain", broken)
     for at in (5, 6):
-        line.pipeline.process([event("die", at=at, what=EventKind.DIED)])
+        line.processor.process([event("die", at=at, what=EventKind.DIED)])
     now[0] += 60 * 10**9
     due.pop()()
-    line.pipeline.process([event("die", at=7, what=EventKind.DIED)])
+    line.processor.process([event("die", at=7, what=EventKind.DIED)])
     now[0] += 60 * 10**9
     due.pop()()
     shown = [one.attrs["cause_text"] for one in line.mirror.history.since(0)]
     assert "a bug prevented its explanation (ref " in shown[0]
     assert shown[1:] == ["ended, and the engine reports no exit code"] * 2
-    assert not due and not line.pipeline._ends.pending
+    assert not due and not line.processor._ends.pending
 
 
 def test_the_timer_is_set_again_after_a_bug_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
     line, due = Line(), []
-    line.pipeline = Pipeline(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
-    line.pipeline.process([event("die", at=5, what=EventKind.DIED)])
-    monkeypatch.setattr(line.pipeline._ends, "settle", Mock(side_effect=KeyError("x")))
+    line.processor = EventProcessor(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
+    line.processor.process([event("die", at=5, what=EventKind.DIED)])
+    monkeypatch.setattr(line.processor._ends, "settle", Mock(side_effect=KeyError("x")))
     with pytest.raises(KeyError):
         due.pop()()
     assert len(due) == 1
@@ -112,11 +112,11 @@ def test_the_timer_is_set_again_after_a_bug_in_a_report(monkeypatch: pytest.Monk
 def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
     line = Line()
     for number in range(100):
-        line.pipeline.process(
+        line.processor.process(
             [event(f"exec_create: /bin/sh -c secret{number}"), event(f"new-{number}", kind=f"odd{number}")]
         )
-    line.pipeline.process([event("health_status: healthy"), event("health_status: unhealthy"), event("health_status")])
-    line.pipeline.process([event("novel", kind="image"), event("pull", kind="image")])
+    line.processor.process([event("health_status: healthy"), event("health_status: unhealthy"), event("health_status")])
+    line.processor.process([event("novel", kind="image"), event("pull", kind="image")])
     assert line.counted() == {
         ("h", "container", "exec_create"): 100,
         ("h", "container", "health_status"): 3,
@@ -124,15 +124,15 @@ def test_words_nobody_knows_are_counted_as_other_and_details_are_cut() -> None:
         ("h", "image", "other"): 1,
         ("h", "image", "pull"): 1,
     }
-    assert len(line.pipeline._children) == 5
+    assert len(line.processor._children) == 5
     assert "other" not in ACTIONS | TYPES
 
 
 def test_a_host_that_tells_its_name_late_is_counted_under_it() -> None:
     line = Line()
-    line.pipeline.process([event("start")])
+    line.processor.process([event("start")])
     line.engine._ref = msgspec.structs.replace(line.engine.ref, host="real")
-    line.pipeline.process([event("start")])
+    line.processor.process([event("start")])
     assert line.counted() == {("h", "container", "start"): 1, ("real", "container", "start"): 1}
 
 
@@ -142,7 +142,7 @@ RECORDED = ("docker-20.10", "docker-26.1", "swarm-manager", "podman-4.3.compat",
 @pytest.mark.parametrize("words", [CONTAINERD, CRI, SWARM], ids=["containerd", "cri", "swarm"])
 def test_the_words_of_other_dialects_are_counted_under_their_own_names(words: frozenset[str]) -> None:
     line = Line()
-    line.pipeline.process([event(word, kind="task") for word in words])
+    line.processor.process([event(word, kind="task") for word in words])
     assert line.counted() == {("h", "task", word): 1 for word in words}
     assert "task_exit" in ACTIONS
     assert {"failed", "rejected", "down", "rollback_completed"} <= ACTIONS
@@ -163,7 +163,7 @@ def test_every_word_a_real_engine_said_is_counted_under_its_own_name(name: str) 
     recorded = (CAPTURES / f"{name}.events.jsonl").read_bytes()
     words = {(raw["Type"], raw["Action"].partition(":")[0]) for raw in map(msgspec.json.decode, recorded.splitlines())}
     events = decode.Decoder(line.engine.ref).events(recorded, replay_before=0)
-    assert line.pipeline.process(events) == max(event.at_ns for event in events)
+    assert line.processor.process(events) == max(event.at_ns for event in events)
     assert {(kind, action) for _, kind, action in line.counted()} == words
     assert sum(line.counted().values()) == len(events) > 80
 
@@ -188,7 +188,9 @@ def test_an_end_whose_cause_is_certain_reaches_the_alert_rules_at_once(
     evaluator = Evaluator([crash.rule, out_of_memory.rule], alerts.append)
     engine = FakeRuntime("h", kind="docker")
     mirror, due = Mirror(engine), []
-    pipeline = Pipeline(mirror, metrics.Metrics(), alerts=evaluator, call_later=lambda seconds, call: due.append(call))
+    processor = EventProcessor(
+        mirror, metrics.Metrics(), alerts=evaluator, call_later=lambda seconds, call: due.append(call)
+    )
     web, other = (fake_container(engine, name) for name in ("web", "other"))
     mirror.stream_opened(0)
     mirror.replace([web, other], 1)
@@ -197,12 +199,12 @@ def test_an_end_whose_cause_is_certain_reaches_the_alert_rules_at_once(
         return Event(at, kind, web.ref, Origin.LIVE, "container", str(kind), attrs)
 
     died = happened(EventKind.DIED, 9, exit_code=code) if code else happened(EventKind.DIED, 9)
-    pipeline.process([*(happened(kind, 8, signal="15") for kind in before), died])
+    processor.process([*(happened(kind, 8, signal="15") for kind in before), died])
     ended = [alert for alert in alerts if alert.cause is not None]
     assert bool(ended) is early
     # The final cause is the same end, so it changes nothing.
-    pipeline._ends._now_ns = lambda: 2 * 10**18
+    processor._ends._now_ns = lambda: 2 * 10**18
     due.pop()()
-    assert not pipeline._ends.pending
+    assert not processor._ends.pending
     if early:
         assert [alert for alert in alerts if alert.cause is not None] == ended

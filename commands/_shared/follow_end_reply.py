@@ -10,7 +10,7 @@ from core.model.jobs import FollowResult
 from core.model.replies import Ending, Reply, Text, Tone
 
 
-def followed(results: Sequence[Result]) -> Reply:
+def render_follow_ends(results: Sequence[Result]) -> Reply:
     """Renders a sentence for each log that was followed."""
     labels = targets.display_names([targets.target_of(result) for result in results])
     blocks: list[Text] = []

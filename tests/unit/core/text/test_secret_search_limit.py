@@ -9,8 +9,8 @@ import pytest
 
 from core import errors
 from core.model.replies import Fields, Lines, Reply, Table, Text
-from core.text import redact, redact_json, search_time
-from core.text.search_time import OutOfTimeError, SearchTime
+from core.text import redact, redact_json, secret_search_limit
+from core.text.secret_search_limit import OutOfTimeError, SecretSearchLimit
 
 
 def ticking(step: float = 1.0) -> Callable[[], float]:
@@ -19,9 +19,9 @@ def ticking(step: float = 1.0) -> Callable[[], float]:
     return lambda: step * next(ticks)
 
 
-def limit(lines: int) -> SearchTime:
+def limit(lines: int) -> SecretSearchLimit:
     """Time for about so many lines in the first pass."""
-    return SearchTime(float(lines), clock=ticking())
+    return SecretSearchLimit(float(lines), clock=ticking())
 
 
 def secret_lines(count: int) -> list[str]:
@@ -90,7 +90,7 @@ def test_a_document_that_takes_too_long_is_an_error_and_its_command_lines_are_ma
 ) -> None:
     words = [word for number in range(100) for word in ("--password", f"hunter{number}")]
     document = {"Env": ["A=1"], "Cmd": ["app", *words], "Labels": {}}
-    monkeypatch.setattr(redact_json, "SearchTime", lambda seconds=0.0: SearchTime(20.0, clock=ticking()))
+    monkeypatch.setattr(redact_json, "SecretSearchLimit", lambda seconds=0.0: SecretSearchLimit(20.0, clock=ticking()))
     masked = redact_json.mask_env_values(document)
     assert "hunter" not in repr(masked) and masked["Cmd"][-1] == redact.MASK
     labels = {f"l{number}": "password=hunter2" for number in range(200)}
@@ -99,10 +99,10 @@ def test_a_document_that_takes_too_long_is_an_error_and_its_command_lines_are_ma
 
 
 def test_the_time_is_that_of_the_searching_thread() -> None:
-    now = SearchTime(search_time.SECONDS)
+    now = SecretSearchLimit(secret_search_limit.SECONDS)
     assert not now.used_up
     now.check(5)
-    over = SearchTime(-1.0)
+    over = SecretSearchLimit(-1.0)
     assert over.used_up
     with pytest.raises(OutOfTimeError) as caught:
         over.check(5)

@@ -1,6 +1,7 @@
-"""Compares which engines are watched with how it was before, and reports each change as an event of the engine.
+"""Reports as events when an engine stops to answer, answers again or is removed, for the alert rules.
 
-These events are only for the alert rules; they are not stored.
+An engine itself sends no such events. They are found by comparing which engines are watched now with which were watched
+at the last call. They are not stored.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ DOWN, UP, GONE = "engine-down", "engine-up", "engine-gone"
 MAX_WHY = 300  # characters
 
 
-class EngineWatch:
-    """Holds the state of each engine. `now_ns`: our clock."""
+class EngineStateEvents:
+    """Remembers which engines are down. `now_ns`: our clock."""
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._now_ns = now_ns
