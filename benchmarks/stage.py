@@ -74,7 +74,7 @@ class Stage:
         return done.stdout
 
 
-class Cursors:
+class CursorStore:
     """Places in the events, kept nowhere: each watch begins anew."""
 
     async def watch_record(self, engine: str, /) -> WatchRecord:
@@ -90,10 +90,10 @@ async def watching(
     mirror: Mirror,
     line: event_processor.EventProcessor,
     counts: metrics.Metrics,
-    cursors: cursor.Cursors | None = None,
+    cursors: cursor.CursorStore | None = None,
 ) -> AsyncIterator[None]:
     """A watch that stands, its mirror filled and described."""
-    watch = engine_watcher.EngineWatcher(engine, mirror, line, cursors or Cursors(), counts)
+    watch = engine_watcher.EngineWatcher(engine, mirror, line, cursors or CursorStore(), counts)
     task = asyncio.create_task(watch.run(), name="watch")
     try:
         async with asyncio.timeout(60):

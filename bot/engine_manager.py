@@ -22,7 +22,7 @@ import structlog
 
 from collectors import end_restorer, engine_watcher, event_processor, usage_sampler
 from collectors.alert_evaluator import Evaluator
-from collectors.cursor import Cursors
+from collectors.cursor import CursorStore
 from collectors.event_recorder import EventRecorder, EventWriter
 from core import metrics, supervise
 from core.model.actions import DescribeEngine
@@ -44,10 +44,6 @@ CLOSE_SECONDS = 4.0  # for closing the connections of one engine
 RESTART = supervise.Backoff()
 
 
-class History(EventStore, EventWriter, Protocol):
-    """Stores the history of events, and reads it."""
-
-
 class EngineManager:
     """Holds the engines of this process, also as `fleet`, and adds and removes them. `watch`: whether to mirror and
     watch each engine. `alerts`: evaluates the alert rules on their events. `discovery`: None if the engines are
@@ -59,7 +55,7 @@ class EngineManager:
         builtin: Runtime,
         supervisor: supervise.Supervisor,
         counts: metrics.Metrics,
-        cursors: Cursors,
+        cursors: CursorStore,
         history: History,
         watch: bool,
         alerts: Evaluator | None = None,
@@ -246,6 +242,10 @@ class EngineManager:
         labels = metrics.engine_labels(engine.ref)
         if labels not in map(metrics.engine_labels, self.refs):
             self._counts.remove_engine(*labels)
+
+
+class History(EventStore, EventWriter, Protocol):
+    """Stores the history of events, and reads it."""
 
 
 class _Unsaved:

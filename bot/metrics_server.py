@@ -2,7 +2,7 @@
 
 `bot.listening_socket` has opened the socket, and `bot.http_server` limits what clients can do. No page needs a
 password, and no page changes anything. `bot.content_negotiation` chooses the format and the compression of /metrics,
-and `bot.recent_pages` limits how often it is rendered.
+and `bot.metrics_page_cache` limits how often it is rendered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bot import content_negotiation, http_server, recent_pages
+from bot import content_negotiation, http_server, metrics_page_cache
 from bot.http_server import plain_response
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ INDEX = (
 async def serve(
     sock: socket.socket,
     *,
-    page: recent_pages.Render,
+    page: metrics_page_cache.Render,
     ready: Ready,
     refused: Callable[[str], None],
     limits: http_server.Limits = LIMITS,
-    prepare: recent_pages.Prepare | None = None,
+    prepare: metrics_page_cache.Prepare | None = None,
 ) -> Server:
     """Starts to answer requests on a listening socket. The returned server closes the socket when it is closed.
-    `refused`: see HttpServer. `prepare`: see RecentPages."""
-    server = Server(recent_pages.RecentPages(page, prepare=prepare), ready, limits, refused)
+    `refused`: see HttpServer. `prepare`: see MetricsPageCache."""
+    server = Server(metrics_page_cache.MetricsPageCache(page, prepare=prepare), ready, limits, refused)
     await server.http.open(sock)
     return server
 
@@ -58,7 +58,7 @@ class Server:
 
     def __init__(
         self,
-        pages: recent_pages.RecentPages,
+        pages: metrics_page_cache.MetricsPageCache,
         ready: Ready,
         limits: http_server.Limits,
         refused: Callable[[str], None],

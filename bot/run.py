@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot import app as bot_app
-from bot import heartbeat, listening_socket, metrics_server, split_read_audit
+from bot import heartbeat, listening_socket, metrics_server, read_audit_migration
 from bot.console import interactive, terminal
 from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
@@ -55,7 +55,7 @@ async def run_bot(
         supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: heartbeat.keep_recovering(app), RESTART)
-        supervisor.start_oneshot("audit reads", split_read_audit.move_old_reads(app.store, datetime.now(UTC)))
+        supervisor.start_oneshot("audit reads", read_audit_migration.move_read_rows(app.store, datetime.now(UTC)))
         app.engines.keep_current()
         if app.alerts is not None:
             app.alerts.start(supervisor, lambda: app.engines.mirrors)

@@ -153,7 +153,7 @@ class Evaluator:
     def _observe(self, seen: SeenEvent, container: Container | None) -> None:
         event = seen.event
         labels = self._windows.labels(event.subject.id, container.labels if container is not None else None)
-        if self._is_own(event.subject.id) or alert_labels.are_off(labels):
+        if self._is_own(event.subject.id) or alert_labels.are_alerts_off(labels):
             return
         key = (event.subject.engine, event.subject.kind, _owner(event, labels))
         if not self._windows.add(key, seen):

@@ -18,7 +18,7 @@ CHANNEL_LABEL = "quarterdeck.channel"
 MAX_LENGTH = 80  # characters of a team or a channel
 
 
-def are_off(labels: Mapping[str, str]) -> bool:
+def are_alerts_off(labels: Mapping[str, str]) -> bool:
     """Whether the alerts of a container with these labels are switched off."""
     return labels.get(ALERTS_LABEL, "").strip().lower() in ("off", "false", "0", "no", "none")
 

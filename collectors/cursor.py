@@ -33,7 +33,7 @@ OTHERS_WATCH_NS = 2 * WATCHED_EVERY_NS
 """A watcher whose record is younger than this may still run."""
 
 
-class Cursors(Protocol):
+class CursorStore(Protocol):
     """Stores what is known about the watch of each engine, by the engine's id."""
 
     async def watch_record(self, engine: str, /) -> WatchRecord: ...
@@ -49,7 +49,7 @@ class Cursor:
     `now_ns`: our clock.
     """
 
-    def __init__(self, cursors: Cursors, now_ns: Callable[[], int]) -> None:
+    def __init__(self, cursors: CursorStore, now_ns: Callable[[], int]) -> None:
         self._cursors = cursors
         self.now_ns = now_ns
         self._watcher = secrets.token_hex(8)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from collectors import event_size_limits, future_event_times
-from collectors.cursor import Cursor, Cursors
+from collectors.cursor import Cursor, CursorStore
 from collectors.event_processor import EventProcessor
 from collectors.event_queue import EventQueue
 from collectors.gap_tracker import GapTracker
@@ -49,7 +49,7 @@ class EngineWatcher:
         runtime: WatchedEngine,
         mirror: Mirror,
         processor: EventProcessor,
-        cursors: Cursors,
+        cursors: CursorStore,
         counts: metrics.Metrics,
         *,
         timing: Timing | None = None,

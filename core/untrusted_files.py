@@ -24,7 +24,7 @@ MAX_LINKS = 40  # in one path, as in the kernel
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class UntrustedFile(OSError):
+class UntrustedFileError(OSError):
     """This file is not safe to read.
 
     `strerror` contains the reason, such as “it is not a regular file”.
@@ -36,7 +36,7 @@ class UntrustedFile(OSError):
 
 def read_file(path: str, owners: Collection[int], *, max_bytes: int = MAX_FILE_BYTES, real_parents: int = 0) -> bytes:
     """Reads a whole file. `owners`: the user ids that it may belong to. `real_parents`: see `open_folder`. Raises
-    UntrustedFile, also for a file larger than `max_bytes`, and OSError."""
+    UntrustedFileError, also for a file larger than `max_bytes`, and OSError."""
     handle = open_file(path, owners, real_parents=real_parents)
     try:
         size = os.fstat(handle).st_size
@@ -48,12 +48,12 @@ def read_file(path: str, owners: Collection[int], *, max_bytes: int = MAX_FILE_B
             data += block
     finally:
         os.close(handle)
-    raise UntrustedFile(f"it is larger than {max_bytes >> 20} MiB", path)
+    raise UntrustedFileError(f"it is larger than {max_bytes >> 20} MiB", path)
 
 
 def open_file(path: str, owners: Collection[int], *, real_parents: int = 0) -> int:
     """Opens a regular file for reading and returns its descriptor, which the caller closes. `owners`: the user ids
-    that it may belong to. `real_parents`: see `open_folder`. Raises UntrustedFile and OSError."""
+    that it may belong to. `real_parents`: see `open_folder`. Raises UntrustedFileError and OSError."""
     folder = open_folder(str(Path(path).parent), real_parents=real_parents)
     try:
         return open_in(folder, Path(path).name, owners)
@@ -62,18 +62,18 @@ def open_file(path: str, owners: Collection[int], *, real_parents: int = 0) -> i
 
 
 def open_in(folder: int, name: str, owners: Collection[int]) -> int:
-    """Opens a regular file of an open folder for reading. Raises UntrustedFile and OSError."""
+    """Opens a regular file of an open folder for reading. Raises UntrustedFileError and OSError."""
     # Opening a path only (O_PATH) neither waits for a pipe's writer nor reaches a device.
     handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         found = os.fstat(handle)
         if stat.S_ISLNK(found.st_mode):
-            raise UntrustedFile("it is a symbolic link", name)
+            raise UntrustedFileError("it is a symbolic link", name)
         if not stat.S_ISREG(found.st_mode):
-            raise UntrustedFile("it is not a regular file", name)
+            raise UntrustedFileError("it is not a regular file", name)
         if found.st_uid not in owners:
             expected = " or ".join(user_name(uid) for uid in sorted(owners))
-            raise UntrustedFile(f"it belongs to {user_name(found.st_uid)}, not to {expected}", name)
+            raise UntrustedFileError(f"it belongs to {user_name(found.st_uid)}, not to {expected}", name)
         return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     finally:
         os.close(handle)
@@ -82,9 +82,9 @@ def open_in(folder: int, name: str, owners: Collection[int]) -> int:
 def open_folder(path: str, *, real_parents: int = 0) -> int:
     """Opens a folder by its absolute path and returns its descriptor, which the caller closes. Only links of root and
     of Quarterdeck's user are followed. The last `real_parents` parts must not be links at all: root inside a container
-    may write there. Raises UntrustedFile and OSError."""
+    may write there. Raises UntrustedFileError and OSError."""
     if not path.startswith("/"):
-        raise UntrustedFile("its path is not absolute", path)
+        raise UntrustedFileError("its path is not absolute", path)
     current = os.open("/", _FOLDER)
     parts, links = deque(Path(path).parts[1:]), 0
     try:
@@ -112,7 +112,7 @@ def open_folder(path: str, *, real_parents: int = 0) -> int:
 
 def _link_target(handle: int, name: str, path: str, *, allowed: bool) -> Path:
     if not allowed or os.fstat(handle).st_uid not in (0, os.geteuid()):
-        raise UntrustedFile(f"the folder {name} in its path is a symbolic link", path)
+        raise UntrustedFileError(f"the folder {name} in its path is a symbolic link", path)
     return Path(os.readlink("", dir_fd=handle))
 
 

@@ -101,7 +101,7 @@ async def run_plan(
             stopping=stopping,
             several=len(plan) > 1,
             refusal=lambda: refusal(action),
-            texts=followed_events.texts(action, view_now) if isinstance(action, ListEvents) else None,
+            texts=followed_events.make_event_formatter(action, view_now) if isinstance(action, ListEvents) else None,
         )
 
     if all(map(gather_answers.is_list, plan)):

@@ -15,7 +15,7 @@ from core.model.results import LogLine
 from runtimes.inventory import event_feed
 
 
-def texts(action: ListEvents, view_now: Callable[[], Awaitable[VisibleFleet]]) -> Texts:
+def make_event_formatter(action: ListEvents, view_now: Callable[[], Awaitable[VisibleFleet]]) -> Texts:
     """Returns a function that formats the lines of a job that `action` started. `view_now` returns what the requester
     may see now."""
 

@@ -33,7 +33,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
     refs = [ref for action in plan for ref in action.targets()]
     names = {name for ref in refs for name in (ref.name, f"{ref.name}@{ref.engine}")}
     try:
-        reply = reply_limits.limit_size(reply)
+        reply = reply_limits.limit_reply(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)
         return await secret_search_threads.run(lambda: redact.redact_reply(reply, names))

@@ -18,14 +18,9 @@ CELL_OVERHEAD = 4  # characters: empty cells and lines count, too
 T = TypeVar("T")
 
 
-def size(reply: Reply) -> int:
-    """Returns the characters of a reply, approximately."""
-    return sum(sum(_length(part) for part in _parts(block)) for block in reply.blocks)
-
-
-def limit_size(reply: Reply) -> Reply:
+def limit_reply(reply: Reply) -> Reply:
     """Returns the reply, cut if it is too large."""
-    if size(reply) <= MAX_REPLY:
+    if reply_size(reply) <= MAX_REPLY:
         return reply
     left, blocks, left_out = MAX_REPLY, list[Block](), 0
     for block in reply.blocks:
@@ -35,6 +30,11 @@ def limit_size(reply: Reply) -> Reply:
         blocks.append(shown)
     note = f"This reply was too large: {left_out:,} lines or rows at its end are left out. Ask for less at a time."
     return replace(reply, blocks=(*blocks, Text(text=note, tone=Tone.WARN)))
+
+
+def reply_size(reply: Reply) -> int:
+    """Returns the characters of a reply, approximately."""
+    return sum(sum(_length(part) for part in _parts(block)) for block in reply.blocks)
 
 
 def _parts(block: Block) -> Iterable[object]:

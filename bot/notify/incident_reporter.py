@@ -19,8 +19,8 @@ import msgspec
 import structlog
 
 from bot.notify import incident_message
-from bot.notify.channel_window import ChannelWindow
 from bot.notify.incident_updater import MAX_CONFLICTS, decode_incident
+from bot.notify.shared_messages import MessageSharing
 from bot.notify.silences import silences_in_force
 from core import errors, metrics
 from core.model.incidents import Incident, IncidentState, PostedIncident
@@ -73,7 +73,7 @@ class IncidentReporter:
         self._leads = leads
         self._now = now
         self._now_ns = now_ns
-        self._windows: dict[str, ChannelWindow] = {}
+        self._windows: dict[str, MessageSharing] = {}
         self._retry_at: dict[str, float] = {}
         self._shared_edits: dict[str, float] = {}
         self._store_down = RepeatedLog()
@@ -123,7 +123,7 @@ class IncidentReporter:
                     log.error("an incident was not posted", channel=channel, reason=error.full_message(), times=times)
 
     async def _flush_channel(self, channel: str, changed: Sequence[tuple[bytes, Incident]]) -> None:
-        window = self._windows.setdefault(channel, ChannelWindow())
+        window = self._windows.setdefault(channel, MessageSharing())
         raws = {incident.key: raw for raw, incident in changed}
         new = [incident for _, incident in changed if incident.posted is None]
         for incident in window.due(new, self._now()):

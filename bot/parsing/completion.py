@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.parsing import client_lines, usage
+from bot.parsing import foreign_lines, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType
 from core import errors
@@ -17,7 +17,7 @@ def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]
     try:
         words = command_line.split(text)
         last = "" if not text or text[-1].isspace() or not words else words.pop()
-        words = client_lines.translate(words, catalogue, limited=False)
+        words = foreign_lines.translate_foreign_line(words, catalogue, limited=False)
     except errors.UserError:
         return []
     if not words:

@@ -68,7 +68,7 @@ COMMANDS: Mapping[tuple[str, str], str] = {
 }
 
 
-def explanation(command: str, option: str, having: Iterable[str]) -> str:
+def explain_option(command: str, option: str, having: Iterable[str]) -> str:
     """Returns what to write instead of an option; empty if nothing is known about it. `having`: the options that the
     command has."""
     found = COMMANDS.get((command, option)) or EVERYWHERE.get(option, "")

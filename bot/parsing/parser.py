@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from bot.parsing import client_lines, docker_filters, foreign_options, usage
+from bot.parsing import docker_filters, foreign_lines, foreign_options, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType, Command
 from core import errors
@@ -33,13 +33,13 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
     """Returns the command and the arguments of a line. An empty line is `help`; `restart --help` is `help restart`; a
     line of another program, such as `docker container ls`, is the same command here. Raises BadUsage or
     UnknownCommand."""
-    words = client_lines.translate(command_line.split(line), catalogue)
+    words = foreign_lines.translate_foreign_line(command_line.split(line), catalogue)
     if not words or words[0] in HELP_WORDS:
         words = ["help", *words[1:]]
     command, count = _find_command(words, catalogue)
     words = words[count:]
     if command.name == "help" and words:
-        words = client_lines.translate(words, catalogue, limited=False)
+        words = foreign_lines.translate_foreign_line(words, catalogue, limited=False)
     if _asks_for_help(command, words):
         words = [word for word in words if word not in HELP_WORDS] if command.name == "help" else command.name.split()
         command = catalogue.find("help")
@@ -82,7 +82,7 @@ class _ArgumentParser:
         by_name = usage.options_by_name(self.command)
         rest = _rest_index(self.command)
         if rest is None:
-            client_lines.check_words(self.command, words[: words.index("--")] if "--" in words else words)
+            foreign_lines.check_words(self.command, words[: words.index("--")] if "--" in words else words)
         queue = list(words)
         while queue:
             word = queue.pop(0)
@@ -203,7 +203,7 @@ class _ArgumentParser:
                 return text
 
     def _unknown_option(self, name: str, by_name: Mapping[str, Arg]) -> errors.BadUsage:
-        if instead := foreign_options.explanation(self.command.name, name.partition(" ")[0], by_name):
+        if instead := foreign_options.explain_option(self.command.name, name.partition(" ")[0], by_name):
             return errors.BadUsage(f"{self.command.name} has no option {name.partition(' ')[0]}.", hint=instead)
         long = [option for option in by_name if option.startswith("--")]
         options = ", ".join(usage.spelling(arg) for arg in self.command.args if arg.option)

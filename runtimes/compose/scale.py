@@ -139,7 +139,7 @@ class _Scaling:
             numbers = [number for number, _ in zip(free, range(self._wanted - len(staying)), strict=False)]
             await self._each(numbers, lambda number: self._create(template, number, made))
         # What an interrupted recreation was about to replace goes first, so that its ports are free for its successor.
-        old = services.superseded(replicas)
+        old = services.superseded_containers(replicas)
         await self._each([row for row in surplus if row.ref.id in old], self._remove, limited=False)
         await self._each(stopped, self._start)
         await self._each([row for row in surplus[::-1] if row.ref.id not in old], self._remove, limited=False)

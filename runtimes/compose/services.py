@@ -24,7 +24,30 @@ _TEMPORARY_NAME = re.compile(r"([0-9a-f]{12})_(?=.)")
 ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
-def superseded(rows: Iterable[Container]) -> frozenset[str]:
+def in_order(replicas: Sequence[Container]) -> list[Container]:
+    """Sorts the replicas of one service by their numbers. Those that were about to be replaced are last, so that fewer
+    replicas are without them first."""
+    old = superseded_containers(replicas)
+    return sorted(replicas, key=lambda row: (row.ref.id in old, replica_number(row.labels), row.ref.name))
+
+
+def lasting_name(name: str) -> str:
+    """Returns a container's name without the beginning that it has while Compose recreates it."""
+    match = _TEMPORARY_NAME.match(name)
+    return name[match.end() :] if match else name
+
+
+def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
+    """Returns the services of all Compose projects, sorted by name."""
+    groups: dict[tuple[str, str], list[Container]] = {}
+    for row in rows:
+        project, service = row.labels.get(PROJECT, ""), row.labels.get(SERVICE, "")
+        if project and service and not row.one_off:
+            groups.setdefault((project, service), []).append(row)
+    return [_service(engine, *key, groups[key]) for key in sorted(groups)]
+
+
+def superseded_containers(rows: Iterable[Container]) -> frozenset[str]:
     """Returns the ids of containers that an interrupted recreation was about to replace.
 
     While Compose recreates a container, two have the same number, and one of them has a temporary name: the first
@@ -43,29 +66,6 @@ def superseded(rows: Iterable[Container]) -> frozenset[str]:
         if len(group) > 1:
             found |= {row.ref.id for row in group if row.ref.id[:12] in named}
     return frozenset(found)
-
-
-def in_order(replicas: Sequence[Container]) -> list[Container]:
-    """Sorts the replicas of one service by their numbers. Those that were about to be replaced are last, so that fewer
-    replicas are without them first."""
-    old = superseded(replicas)
-    return sorted(replicas, key=lambda row: (row.ref.id in old, replica_number(row.labels), row.ref.name))
-
-
-def lasting_name(name: str) -> str:
-    """Returns a container's name without the beginning that it has while Compose recreates it."""
-    match = _TEMPORARY_NAME.match(name)
-    return name[match.end() :] if match else name
-
-
-def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
-    """Returns the services of all Compose projects, sorted by name."""
-    groups: dict[tuple[str, str], list[Container]] = {}
-    for row in rows:
-        project, service = row.labels.get(PROJECT, ""), row.labels.get(SERVICE, "")
-        if project and service and not row.one_off:
-            groups.setdefault((project, service), []).append(row)
-    return [_service(engine, *key, groups[key]) for key in sorted(groups)]
 
 
 def worker_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:

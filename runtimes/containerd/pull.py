@@ -80,7 +80,7 @@ async def _pull(
     if (login := found.login) is not None:
         streams.append(
             _open_stream(
-                lambda opened: pull_login.answer_requests(
+                lambda opened: pull_login.answer_login_requests(
                     calls, opened, login, stream_id=auth_stream_id, namespace=NAMESPACE, seconds=timeout
                 )
             )

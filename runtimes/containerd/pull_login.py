@@ -22,7 +22,7 @@ STREAM = "/containerd.services.streaming.v1.Streaming/Stream"
 HUB_HOST = "registry-1.docker.io"  # where containerd asks for Docker Hub's images
 
 
-async def answer_requests(
+async def answer_login_requests(
     calls: client.Client, opened: asyncio.Event, login: Login, *, stream_id: str, namespace: str, seconds: float
 ) -> None:
     """Answers every request on the stream until it is cancelled. `opened` is set when the stream exists; `seconds`:

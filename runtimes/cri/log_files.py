@@ -80,7 +80,7 @@ def unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
             f"Quarterdeck is not allowed to read the log of {name}: {path}.",
             hint="Run Quarterdeck as root, or give its user read access to the folder.",
         )
-    if isinstance(error, untrusted_files.UntrustedFile):
+    if isinstance(error, untrusted_files.UntrustedFileError):
         return errors.Unreachable(
             f"The log of {name}, {path}, is not read: {error.strerror}.",
             hint="Remove that file, if the engine did not write it: engines write only regular files, and no links.",

@@ -66,7 +66,7 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
         rows = json_decoder.decode_rows(HistoryRow, response.body, self.skipped)[: image_history.MAX_STEPS]
         return images.ImageHistory(
-            rows=tuple(image_history.step(row.command, row.created, row.size, row.comment) for row in rows)
+            rows=tuple(image_history.history_step(row.command, row.created, row.size, row.comment) for row in rows)
         )
 
     @does(images.TagImage)

@@ -24,7 +24,7 @@ _ORIGINS = {str(origin): origin for origin in Origin}
 _RESOURCES = {str(kind): kind for kind in Kind}
 
 
-class NotedCall(msgspec.Struct, frozen=True):
+class ChangeByOtherProcess(msgspec.Struct, frozen=True):
     """A change by a process that does not watch its engine. `at`, `until`: when it may have ended a container, in
     seconds since the epoch."""
 
@@ -55,7 +55,7 @@ def to_stored(event: Event, engine_id: str, now_ns: int) -> StoredEvent:
 def with_requester(row: StoredEvent, value: bytes) -> StoredEvent:
     """Returns the end with its requester, if the noted change fits."""
     try:
-        call = msgspec.json.decode(value, type=NotedCall)
+        call = msgspec.json.decode(value, type=ChangeByOtherProcess)
     except msgspec.MsgspecError:
         return row
     at = int(row.at_ns) / 1e9

@@ -63,19 +63,6 @@ _UNSAFE = re.compile(r"[^\x20-\x7e]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def own_grace(annotations: Mapping[str, str]) -> int | None:
-    """Returns the seconds that a container has asked for between the stop signal and the kill: those of its pod. None
-    if it is in no pod: other engines do not write their setting into the container's state."""
-    if not any(name.startswith(_CRI_PREFIX) for name in annotations):
-        return None
-    try:
-        given = json_decoder.decode_json(dict[str, str], annotations.get(_CRIO_ANNOTATIONS, "").encode())
-    except errors.InvalidResponse:
-        given = {}
-    own = stop_grace.parse_setting(given.get(stop_grace.KUBERNETES_ANNOTATION, ""))
-    return stop_grace.KUBERNETES_SECONDS if own is None else own
-
-
 def decode_runc_state(data: bytes) -> DecodedState:
     """Decodes runc's `state.json`. Raises InvalidResponse."""
     state = _decode(RuncState, data)
@@ -116,6 +103,19 @@ def decode_crun_status(data: bytes, cgroups: str, unified: bool) -> DecodedState
         freezer_cgroup=freezer,
         memory_cgroup=memory,
     )
+
+
+def own_grace(annotations: Mapping[str, str]) -> int | None:
+    """Returns the seconds that a container has asked for between the stop signal and the kill: those of its pod. None
+    if it is in no pod: other engines do not write their setting into the container's state."""
+    if not any(name.startswith(_CRI_PREFIX) for name in annotations):
+        return None
+    try:
+        given = json_decoder.decode_json(dict[str, str], annotations.get(_CRIO_ANNOTATIONS, "").encode())
+    except errors.InvalidResponse:
+        given = {}
+    own = stop_grace.parse_setting(given.get(stop_grace.KUBERNETES_ANNOTATION, ""))
+    return stop_grace.KUBERNETES_SECONDS if own is None else own
 
 
 class DecodedState(msgspec.Struct, frozen=True):

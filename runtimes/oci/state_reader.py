@@ -299,7 +299,7 @@ class _StateDir:
         if first:
             self.size -= self.sizes.pop(name, 0)
         if self.uid not in (0, os.geteuid()) and self.size >= MAX_USER_BYTES:
-            raise untrusted_files.UntrustedFile(
+            raise untrusted_files.UntrustedFileError(
                 f"the directory has more than {MAX_USER_BYTES >> 20} MiB of files", path
             )
         data = untrusted_files.read_file(path, (self.uid,))

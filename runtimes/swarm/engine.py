@@ -104,7 +104,7 @@ class Swarm(SecretAndConfigVerbs):
             version=leader.description.engine.version if leader is not None else "",
             api=managers[0].api if managers else "",
             system=f"{platform.system}/{platform.architecture}" if platform is not None else "",
-            notes=tuple(node_notes.notes(nodes)),
+            notes=tuple(node_notes.describe_nodes(nodes)),
         )
 
     @does(actions.ShowInfo)

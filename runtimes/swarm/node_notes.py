@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from runtimes.swarm import json_models
 
 
-def notes(nodes: Sequence[json_models.Node]) -> list[str]:
+def describe_nodes(nodes: Sequence[json_models.Node]) -> list[str]:
     """Returns the sentences, the most important last."""
     managers = [node for node in nodes if node.manager is not None]
     found = [f"{len(nodes)} node{'' if len(nodes) == 1 else 's'}, {len(managers)} of them managers."]

@@ -136,7 +136,7 @@ def _read(descriptor: int, name: str, directory: Directory) -> bytes | None:
         file = untrusted_files.open_in(descriptor, name, owners)
     except FileNotFoundError:
         return None
-    except untrusted_files.UntrustedFile:
+    except untrusted_files.UntrustedFileError:
         return b""
     try:
         return os.read(file, MAX_READ)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bot import listening_socket, metrics_server, recent_pages
+from bot import listening_socket, metrics_page_cache, metrics_server
 from bot.http_server import Limits
 from core.config.load import ListenAddress
 from core.errors import ConfigError
@@ -115,7 +115,7 @@ async def test_openmetrics_is_served_to_those_who_prefer_it(door: Door) -> None:
     assert (status, body) == (200, PAGE + b"# EOF\n")
 
 
-@pytest.mark.parametrize("size", [1, recent_pages.SMALL_PAGE + len(PAGE), 4 << 20])
+@pytest.mark.parametrize("size", [1, metrics_page_cache.SMALL_PAGE + len(PAGE), 4 << 20])
 async def test_metrics_are_compressed_when_asked(door: Door, size: int) -> None:
     door.page = page = PAGE * (size // len(PAGE) + 1)
     status, headers, body = await ask(door.port, "/metrics", Accept_Encoding="deflate, gzip;q=0.8")

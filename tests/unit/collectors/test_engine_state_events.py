@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collectors.engine_state_events import EngineStateEvents
-from collectors.rules import engine_down, stream_blind
+from collectors.rules import engine_down, missed_events
 from core.model.gaps import Gap, GapReason, Recovery
 from core.model.refs import EngineRef
 from tests.helpers.alert_scene import SECOND, AlertScene
@@ -13,7 +13,7 @@ H1, H2 = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="podman"
 
 class Watch:
     def __init__(self) -> None:
-        self.scene = AlertScene([engine_down.rule, stream_blind.rule])
+        self.scene = AlertScene([engine_down.rule, missed_events.rule])
         self.watch = EngineStateEvents(lambda: self.scene.now)
 
     def look(self, **states: str) -> None:

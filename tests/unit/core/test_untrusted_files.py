@@ -33,7 +33,7 @@ def test_a_regular_file_of_its_owner_is_read(tmp_path):
         read(tmp_path / "none/file")
     with pytest.raises(NotADirectoryError):
         read(tmp_path / "a/file")
-    with pytest.raises(untrusted_files.UntrustedFile, match="not absolute"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match="not absolute"):
         read("a")
 
 
@@ -46,7 +46,7 @@ def test_a_pipe_does_not_block_and_a_device_is_not_touched(tmp_path, monkeypatch
         os, "open", lambda path, flags, *a, **k: opened.append((path, flags)) or real(path, flags, *a, **k)
     )
     for path in (tmp_path / "pipe", tmp_path / "folder", "/dev/zero", "/dev/tty"):
-        with pytest.raises(untrusted_files.UntrustedFile, match="not a regular file"):
+        with pytest.raises(untrusted_files.UntrustedFileError, match="not a regular file"):
             read(path)
     assert all(flags & os.O_PATH or path == "/" for path, flags in opened), "nothing was opened for reading"
 
@@ -56,7 +56,7 @@ def test_links_are_not_followed(tmp_path):
     for target in ("/dev/zero", "/etc/shadow", tmp_path / "good", tmp_path / "link", "nowhere"):
         (tmp_path / "link").unlink(missing_ok=True)
         (tmp_path / "link").symlink_to(target)
-        with pytest.raises(untrusted_files.UntrustedFile, match="symbolic link"):
+        with pytest.raises(untrusted_files.UntrustedFileError, match="symbolic link"):
             read(tmp_path / "link")
 
 
@@ -69,37 +69,39 @@ def test_a_folder_that_is_a_link_is_followed_only_if_root_or_we_made_it(tmp_path
     (home / "absolute").symlink_to(home / "relative")
     assert read(home / "absolute/a") == read(home / "relative/a") == b"x"
     assert read(home / "absolute/../real/a") == b"x"
-    with pytest.raises(untrusted_files.UntrustedFile, match="the folder relative in its path is a symbolic link"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match="the folder relative in its path is a symbolic link"):
         read(home / "relative/a", real_parents=1)
     os.lchown(home / "relative", OTHER, OTHER)
     for name in ("relative", "absolute"):
-        with pytest.raises(untrusted_files.UntrustedFile, match="the folder relative in its path is a symbolic link"):
+        with pytest.raises(
+            untrusted_files.UntrustedFileError, match="the folder relative in its path is a symbolic link"
+        ):
             read(home / name / "a")
     (home / "loop").symlink_to("loop")
-    with pytest.raises(untrusted_files.UntrustedFile):
+    with pytest.raises(untrusted_files.UntrustedFileError):
         read(home / "loop/a")
 
 
 def test_the_owner_is_checked(tmp_path):
     is_root()
     (tmp_path / "a").write_bytes(b"x")
-    with pytest.raises(untrusted_files.UntrustedFile, match=r"it belongs to root, not to uid 12345"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match=r"it belongs to root, not to uid 12345"):
         read(tmp_path / "a", owners=(OTHER,))
     os.chown(tmp_path / "a", OTHER, OTHER)
     assert read(tmp_path / "a", owners=(OTHER,)) == b"x"
-    with pytest.raises(untrusted_files.UntrustedFile):
+    with pytest.raises(untrusted_files.UntrustedFileError):
         read(tmp_path / "a")
-    with pytest.raises(untrusted_files.UntrustedFile, match="belongs to"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match="belongs to"):
         read(tmp_path / "a", owners=())
 
 
 def test_a_large_file_and_one_that_grows_are_refused(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"x" * 1000)
     assert len(read(tmp_path / "a", max_bytes=1000)) == 1000
-    with pytest.raises(untrusted_files.UntrustedFile, match="larger"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match="larger"):
         read(tmp_path / "a", max_bytes=999)
     os.truncate(tmp_path / "a", 1 << 40)
-    with pytest.raises(untrusted_files.UntrustedFile, match="larger"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match="larger"):
         read(tmp_path / "a")
     os.truncate(tmp_path / "a", 10)
     real, most = os.read, []
@@ -111,7 +113,7 @@ def test_a_large_file_and_one_that_grows_are_refused(tmp_path, monkeypatch):
         return real(handle, size)
 
     monkeypatch.setattr(os, "read", growing)
-    with pytest.raises(untrusted_files.UntrustedFile, match="larger"):
+    with pytest.raises(untrusted_files.UntrustedFileError, match="larger"):
         read(tmp_path / "a", max_bytes=1 << 14)
     assert sum(most) <= (1 << 14) + len(most)
 

@@ -10,7 +10,7 @@ HUGE = "x" * (64 << 20)
 
 def test_a_usual_reply_is_the_same():
     reply = Reply(blocks=(Text(text="a"), Lines(lines=["b"]), Table(columns=("C",), rows=[("c", 1)])))
-    assert reply_limits.limit_size(reply) is reply
+    assert reply_limits.limit_reply(reply) is reply
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,13 @@ def test_a_usual_reply_is_the_same():
     ],
 )
 def test_a_large_reply_is_cut_and_says_so(block):
-    reply = reply_limits.limit_size(Reply(blocks=(block, Text(text="note"))))
-    assert reply_limits.size(reply) <= reply_limits.MAX_REPLY + 10_000
+    reply = reply_limits.limit_reply(Reply(blocks=(block, Text(text="note"))))
+    assert reply_limits.reply_size(reply) <= reply_limits.MAX_REPLY + 10_000
     assert "This reply was too large" in reply.blocks[-1].text
 
 
 def test_one_large_value_does_not_take_the_place_of_the_others():
-    reply = reply_limits.limit_size(
+    reply = reply_limits.limit_reply(
         Reply(blocks=(Table(columns=("A",), rows=[(HUGE,), ("after",)]), Text(text="note")))
     )
     table, note, said = reply.blocks
@@ -43,7 +43,7 @@ def test_one_large_value_does_not_take_the_place_of_the_others():
 
 
 def test_it_counts_what_it_leaves_out():
-    reply = reply_limits.limit_size(Reply(blocks=(Lines(lines=["x" * 96] * 100_000),)))
+    reply = reply_limits.limit_reply(Reply(blocks=(Lines(lines=["x" * 96] * 100_000),)))
     shown = len(reply.blocks[0].lines)
     assert 0 < shown < 100_000
     assert f"{100_000 - shown:,} lines or rows at its end are left out" in reply.blocks[-1].text

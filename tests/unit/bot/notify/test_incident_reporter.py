@@ -10,9 +10,9 @@ import pytest
 
 from bot import plain_text
 from bot.notify import silences
-from bot.notify.channel_window import STORM_SECONDS
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
 from bot.notify.incident_updater import change_incident, stored_incidents
+from bot.notify.shared_messages import STORM_SECONDS
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
 from core.model.alert_actions import AddSilence

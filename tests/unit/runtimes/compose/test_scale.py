@@ -312,10 +312,10 @@ async def test_after_an_interrupted_recreation_the_replacement_stays(old_name, n
 
 async def test_a_container_beside_others_with_such_a_name_is_replaced_by_nobody():
     steps = Steps(1, 2)
-    assert services.superseded(steps.rows.values()) == frozenset()
+    assert services.superseded_containers(steps.rows.values()) == frozenset()
     alone = next(iter(steps.rows.values()))
     named = msgspec.structs.replace(alone, ref=msgspec.structs.replace(alone.ref, name="f" * 12 + "_shop-web-1"))
-    assert services.superseded([named]) == frozenset()
+    assert services.superseded_containers([named]) == frozenset()
 
 
 async def test_replicas_have_their_own_time_to_stop():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bot.parsing import client_commands, foreign_options, missing_commands, parser
+from bot.parsing import foreign_commands, foreign_options, parser, unsupported_commands
 from commands.catalogue import load_catalogue
 from core import errors
 from core.text import command_line
@@ -172,22 +172,22 @@ def test_nothing_is_explained_that_a_command_can_do():
         if command is not None:
             spellings = {arg.name for arg in command.args} | {f"-{arg.short}" for arg in command.args}
             assert option not in spellings, (name, option)
-    for why, instead in (*missing_commands.MISSING.values(), *missing_commands.PROGRAMS.values()):
+    for why, instead in (*unsupported_commands.MISSING.values(), *unsupported_commands.PROGRAMS.values()):
         assert not why.endswith(".") and instead.endswith(".") and instead[0].isupper()
 
 
 def test_each_translation_leads_to_a_command_or_to_a_reason():
-    for client in client_commands.CLIENTS.values():
-        for phrase in (*client.commands.values(), *client_commands.NOUN_VERBS.values()):
+    for program in foreign_commands.FOREIGN_PROGRAMS.values():
+        for phrase in (*program.commands.values(), *foreign_commands.NOUN_VERBS.values()):
             words = phrase.split()
             exists = " ".join(words[:2]) in WORDS.names or words[0] in WORDS.names
-            assert exists or phrase in missing_commands.MISSING, phrase
+            assert exists or phrase in unsupported_commands.MISSING, phrase
 
 
-@pytest.mark.parametrize("name", sorted({**missing_commands.MISSING, **missing_commands.PROGRAMS}))
+@pytest.mark.parametrize("name", sorted({**unsupported_commands.MISSING, **unsupported_commands.PROGRAMS}))
 def test_what_helps_instead_is_a_line_that_works(name):
     """Each line that a hint names after a colon is understood, with its placeholders as names."""
-    _, instead = {**missing_commands.MISSING, **missing_commands.PROGRAMS}[name]
+    _, instead = {**unsupported_commands.MISSING, **unsupported_commands.PROGRAMS}[name]
     for lines in re.findall(r"with: ([^;]*)\.", instead):
         for line in lines.split(", "):
             words = command_line.split(re.sub(r"\b(NAME|IMAGE|PROJECT|NODE)\b", "web", line))

@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 ROWS_AT_ONCE = 500
 
 
-async def move_old_reads(store: Store, now: datetime) -> None:
+async def move_read_rows(store: Store, now: datetime) -> None:
     """Moves the rows once for each store, and logs how many. If the store fails, the rest stays where it is: searches
     leave it out."""
     moved, before = 0, None

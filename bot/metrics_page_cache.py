@@ -24,7 +24,7 @@ GZIP_LEVEL = 1  # level 6 takes three to six times as long, for a page that is a
 SMALL_PAGE = 16 << 10  # bytes; such a page is compressed at once, in 0.1 ms
 
 
-class RecentPages:
+class MetricsPageCache:
     """Holds the newest page of each format. `prepare` is awaited before a page is rendered; it does what takes long in
     parts. `clock`: in seconds."""
 

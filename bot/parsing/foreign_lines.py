@@ -1,8 +1,9 @@
 """Translates a line of docker, podman, crictl or a similar program into a command line of Quarterdeck.
 
-`docker container ls -a` becomes `ps -a`, `crictl pods` becomes `pods --engine cri`. The tables are in `client_commands`
-and `missing_commands`. A command that Quarterdeck does not have is refused with what to do instead. Only the command's
-name and the options before it are translated, so a line never does something else than its author wrote.
+`docker container ls -a` becomes `ps -a`, `crictl pods` becomes `pods --engine cri`. The tables are in
+`foreign_commands` and `unsupported_commands`. A command that Quarterdeck does not have is refused with what to do
+instead. Only the command's name and the options before it are translated, so a line never does something else than its
+author wrote.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
-from bot.parsing import client_commands, missing_commands, usage
-from bot.parsing.client_commands import NOUN_VERBS, Client
+from bot.parsing import foreign_commands, unsupported_commands, usage
+from bot.parsing.foreign_commands import NOUN_VERBS, ForeignProgram
 from commands.catalogue import Catalogue
 from commands.spec import ENGINE, LABEL, Command
 from core import errors
@@ -25,29 +26,29 @@ _CHOICE = re.compile(r"\[?([\w./-]+(?:\|[\w./-]+)+)\]?")
 _COMMENTS = ("//", "#")
 
 
-def translate(words: Sequence[str], catalogue: Catalogue, *, limited: bool = True) -> list[str]:
+def translate_foreign_line(words: Sequence[str], catalogue: Catalogue, *, limited: bool = True) -> list[str]:
     """Returns the words of our command, with `limited` also the options that limit it to the program's engines. Raises
     UnknownCommand or BadUsage for a command or an option before it that does not exist here."""
     left = without_prefix(words, catalogue)
     if not left:
         return left
     name = left[0].lower()
-    client = client_commands.CLIENTS.get(name) if name not in catalogue.names else None
-    if client is None:
-        if name not in catalogue.names and name in missing_commands.PROGRAMS:
-            raise _missing(name, *missing_commands.PROGRAMS[name])
+    program = foreign_commands.FOREIGN_PROGRAMS.get(name) if name not in catalogue.names else None
+    if program is None:
+        if name not in catalogue.names and name in unsupported_commands.PROGRAMS:
+            raise _missing(name, *unsupported_commands.PROGRAMS[name])
         return _own_name(left, {}, catalogue)
     left = _without_comment(left[1:])
-    left, namespace = _without_globals(name, client, left)
-    left = [_without_transport(client, word) for word in left if word not in client.ignored]
-    left = _own_name(left, client.commands, catalogue)
-    return _limited(left, client, namespace, catalogue) if limited else left
+    left, namespace = _without_globals(name, program, left)
+    left = [_without_transport(program, word) for word in left if word not in program.ignored]
+    left = _own_name(left, program.commands, catalogue)
+    return _limited(left, program, namespace, catalogue) if limited else left
 
 
 def without_prefix(words: Sequence[str], catalogue: Catalogue) -> list[str]:
     """Returns the words without a leading `/deck`, `sudo` or similar, unless that is a command."""
     left = list(words)
-    while left and left[0].lower() in client_commands.PREFIXES and left[0].lower() not in catalogue.names:
+    while left and left[0].lower() in foreign_commands.PREFIXES and left[0].lower() not in catalogue.names:
         left.pop(0)
     return left
 
@@ -90,8 +91,8 @@ def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) 
             return words
         if ours != phrase and _exists(ours.split(), catalogue):
             return [*ours.split(), *words[count:]]
-        if ours in missing_commands.MISSING:
-            raise _missing(phrase, *missing_commands.MISSING[ours])
+        if ours in unsupported_commands.MISSING:
+            raise _missing(phrase, *unsupported_commands.MISSING[ours])
     if words:
         _check_word(words[0])
         _check_program(words[0].lower(), catalogue)
@@ -100,7 +101,7 @@ def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) 
 
 def _check_program(word: str, catalogue: Catalogue) -> None:
     """Raises UnknownCommand for a program's name with a typing mistake, such as `podmam`."""
-    close = difflib.get_close_matches(word, client_commands.CLIENTS, n=1, cutoff=0.8)
+    close = difflib.get_close_matches(word, foreign_commands.FOREIGN_PROGRAMS, n=1, cutoff=0.8)
     known = word in catalogue.names or catalogue.verbs_of(word)
     if close and not known and not difflib.get_close_matches(word, catalogue.names, n=1, cutoff=0.8):
         raise errors.UnknownCommand(f"There is no command “{word}”.", hint=f"Did you mean {close[0]}?")
@@ -111,7 +112,7 @@ def _without_container(words: list[str], table: Mapping[str, str], catalogue: Ca
     if len(words) < 2 or words[0].lower() != "container":
         return words
     both = f"container {words[1].lower()}"
-    known = any(both in names for names in (table, catalogue.names, NOUN_VERBS, missing_commands.MISSING))
+    known = any(both in names for names in (table, catalogue.names, NOUN_VERBS, unsupported_commands.MISSING))
     return words if known else words[1:]
 
 
@@ -128,38 +129,38 @@ def _without_comment(words: list[str]) -> list[str]:
     return words[: next((at for at, word in enumerate(words) if at and word in _COMMENTS), len(words))]
 
 
-def _without_transport(client: Client, word: str) -> str:
-    found = next((start for start in client.transports if word.startswith(start)), "")
+def _without_transport(program: ForeignProgram, word: str) -> str:
+    found = next((start for start in program.transports if word.startswith(start)), "")
     return word.removeprefix(found)
 
 
-def _without_globals(name: str, client: Client, words: list[str]) -> tuple[list[str], str]:
+def _without_globals(name: str, program: ForeignProgram, words: list[str]) -> tuple[list[str], str]:
     """Returns the words without the program's options before its command, and the namespace that they choose."""
     left, namespace = list(words), ""
     while left and left[0].startswith("-"):
         option, equals, value = left[0].partition("=")
         if option in ("-v", "--version"):
             return ["version"], ""
-        if option in client.namespace and (equals or len(left) > 1):
+        if option in program.namespace and (equals or len(left) > 1):
             namespace = value if equals else left.pop(1)
-        elif option in client.globals:
-            raise errors.BadUsage(f"Quarterdeck does not take {name} {option}.", hint=client.globals[option])
-        elif option not in client.ignored:
+        elif option in program.globals:
+            raise errors.BadUsage(f"Quarterdeck does not take {name} {option}.", hint=program.globals[option])
+        elif option not in program.ignored:
             break
         left.pop(0)
     return left, namespace
 
 
-def _limited(words: list[str], client: Client, namespace: str, catalogue: Catalogue) -> list[str]:
+def _limited(words: list[str], program: ForeignProgram, namespace: str, catalogue: Catalogue) -> list[str]:
     """Limits a command to the engines of the program and to its namespace, as far as the command takes these."""
     if not words or words[0].startswith("-"):
         return words
     command, count = catalogue.match(words)
     options = usage.options_by_name(command)
-    engine = client_commands.NAMESPACE_ENGINES.get(namespace, client.engine)
+    engine = foreign_commands.NAMESPACE_ENGINES.get(namespace, program.engine)
     more = []
     if engine and ENGINE.name in options and not any(word.startswith(ENGINE.name) for word in words):
         more += [ENGINE.name, engine]
-    if namespace and engine == client.engine and LABEL.name in options:
+    if namespace and engine == program.engine and LABEL.name in options:
         more += [LABEL.name, f"{NAMESPACE_LABEL}={namespace}"]
     return [*words[:count], *more, *words[count:]]

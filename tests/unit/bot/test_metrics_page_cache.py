@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from bot import recent_pages
-from bot.recent_pages import RecentPages
+from bot import metrics_page_cache
+from bot.metrics_page_cache import MetricsPageCache
 from core.metric_families import Format
 
 
@@ -32,7 +32,7 @@ class Renderer:
 
 async def test_rendering_takes_a_tenth_of_the_time_at_most() -> None:
     renderer = Renderer(seconds=0.02)
-    pages = RecentPages(renderer.render, renderer.clock)
+    pages = MetricsPageCache(renderer.render, renderer.clock)
     requests = 0
     while renderer.now < 10.0:
         await pages.page(Format.TEXT, compressed=False)
@@ -45,7 +45,7 @@ async def test_rendering_takes_a_tenth_of_the_time_at_most() -> None:
 
 async def test_a_page_is_new_when_the_last_one_is_old() -> None:
     renderer = Renderer(seconds=0.01)
-    pages = RecentPages(renderer.render, renderer.clock)
+    pages = MetricsPageCache(renderer.render, renderer.clock)
     assert await pages.page(Format.TEXT, compressed=False) == b"text 1\n"
     renderer.now += 0.089
     assert await pages.page(Format.TEXT, compressed=False) == b"text 1\n"
@@ -64,7 +64,7 @@ async def test_a_failure_is_not_stored() -> None:
             raise ZeroDivisionError
         return page
 
-    pages = RecentPages(render, renderer.clock)
+    pages = MetricsPageCache(render, renderer.clock)
     with pytest.raises(ZeroDivisionError):
         await pages.page(Format.TEXT, compressed=False)
     assert await pages.page(Format.TEXT, compressed=False) == b"text 2\n"
@@ -82,12 +82,12 @@ async def test_a_large_page_is_compressed_once_and_beside_the_loop(monkeypatch: 
         assert go.wait(10)
         return b"compressed"
 
-    monkeypatch.setattr(recent_pages.gzip, "compress", slowly)  # type: ignore[attr-defined]
-    renderer = Renderer(size=recent_pages.SMALL_PAGE)
-    pages = RecentPages(renderer.render, renderer.clock)
+    monkeypatch.setattr(metrics_page_cache.gzip, "compress", slowly)  # type: ignore[attr-defined]
+    renderer = Renderer(size=metrics_page_cache.SMALL_PAGE)
+    pages = MetricsPageCache(renderer.render, renderer.clock)
     requests = [asyncio.ensure_future(pages.page(Format.TEXT, compressed=True)) for _ in range(5)]
     assert await asyncio.to_thread(began.wait, 10)
-    assert len(await pages.page(Format.TEXT, compressed=False)) > recent_pages.SMALL_PAGE
+    assert len(await pages.page(Format.TEXT, compressed=False)) > metrics_page_cache.SMALL_PAGE
     requests.pop(0).cancel()
     go.set()
     assert await asyncio.gather(*requests) == [b"compressed"] * 4
@@ -107,7 +107,7 @@ async def test_a_page_is_prepared_before_it_is_rendered_and_once_for_requests_at
         steps.append("render")
         return renderer.render(form)
 
-    pages = RecentPages(render, renderer.clock, prepare=prepare)
+    pages = MetricsPageCache(render, renderer.clock, prepare=prepare)
     both = await asyncio.gather(*(pages.page(Format.TEXT, compressed=False) for _ in range(2)))
     assert both == [f"{Format.TEXT} 1\n".encode()] * 2
     assert steps == ["prepare", "prepare", "render"]

@@ -62,7 +62,7 @@ NAMESPACE_ENGINES = {"k8s.io": "cri", "moby": "docker"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
+class ForeignProgram:
     """One program. `commands`: its own names, as ours. `engine`: the kind of the engines that it knows, to which a
     command with `--engine` is limited; empty for all. `globals`: its options before the command, each with a sentence
     that says what to write instead. `namespace`: its option for a containerd namespace. `ignored`: options that change
@@ -148,42 +148,42 @@ _SYSTEMCTL = {
 }
 _NO_PAGER = frozenset({"--user", "--system", "--no-pager"})
 
-CLIENTS: Mapping[str, Client] = {
+FOREIGN_PROGRAMS: Mapping[str, ForeignProgram] = {
     # People say docker for every engine, and a Swarm is an engine of its own here.
-    "docker": Client(globals=_DOCKER_GLOBALS),
-    "docker-compose": Client(
+    "docker": ForeignProgram(globals=_DOCKER_GLOBALS),
+    "docker-compose": ForeignProgram(
         commands={verb.removeprefix("compose "): ours for verb, ours in NOUN_VERBS.items() if verb[:8] == "compose "},
         globals=_DOCKER_GLOBALS,
     ),
-    "podman": Client(engine="podman", globals=_DOCKER_GLOBALS),
-    "podman-compose": Client(
+    "podman": ForeignProgram(engine="podman", globals=_DOCKER_GLOBALS),
+    "podman-compose": ForeignProgram(
         commands={verb.removeprefix("compose "): ours for verb, ours in NOUN_VERBS.items() if verb[:8] == "compose "},
         engine="podman",
         globals=_DOCKER_GLOBALS,
     ),
-    "nerdctl": Client(
+    "nerdctl": ForeignProgram(
         commands={"namespace ls": "namespaces"},
         engine="containerd",
         globals={"-a": _ADDRESS, "--address": _ADDRESS},
         namespace=("-n", "--namespace"),
     ),
-    "ctr": Client(
+    "ctr": ForeignProgram(
         commands=_CTR,
         engine="containerd",
         globals={"-a": _ADDRESS, "--address": _ADDRESS},
         namespace=("-n", "--namespace"),
     ),
-    "crictl": Client(
+    "crictl": ForeignProgram(
         commands=_CRICTL,
         engine="cri",
         globals=dict.fromkeys(("-r", "--runtime-endpoint", "-i", "--image-endpoint", "-c", "--config"), _ADDRESS),
     ),
-    "runc": Client(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
-    "crun": Client(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
-    "skopeo": Client(
+    "runc": ForeignProgram(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
+    "crun": ForeignProgram(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
+    "skopeo": ForeignProgram(
         commands={"inspect": "image inspect", "copy": "skopeo copy"},
         transports=("docker://", "containers-storage:", "docker-daemon:"),
     ),
-    "systemctl": Client(commands=_SYSTEMCTL, ignored=_NO_PAGER),
-    "loginctl": Client(commands={"enable-linger": "linger", "show-user": "linger", "disable-linger": "linger"}),
+    "systemctl": ForeignProgram(commands=_SYSTEMCTL, ignored=_NO_PAGER),
+    "loginctl": ForeignProgram(commands={"enable-linger": "linger", "show-user": "linger", "disable-linger": "linger"}),
 }

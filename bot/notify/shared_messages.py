@@ -19,7 +19,7 @@ STORM_EDIT_SECONDS = 4.0  # between two edits of a shared message
 
 
 @dataclass(slots=True, kw_only=True)
-class Shared:
+class SharedMessage:
     """A message that several incidents share. `ts`: its id. `keys`: the incidents in it."""
 
     ts: str
@@ -28,12 +28,12 @@ class Shared:
     began: float = 0.0
 
 
-class ChannelWindow:
+class MessageSharing:
     """The newest messages of one channel. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._recent: list[tuple[float, str, str]] = []  # time, ts and key of each incident's own message
-        self.storm: Shared | None = None
+        self.storm: SharedMessage | None = None
         self._next_post = 0.0
 
     def due(self, new: Sequence[Incident], now: float) -> Sequence[Incident]:
@@ -48,7 +48,7 @@ class ChannelWindow:
         if self._recent and len(new) + len(self._recent) > STORM_SIZE:
             _, ts, _ = self._recent[-1]
             together = {key for _, other, key in self._recent if other == ts}
-            self.storm = Shared(ts=ts, keys=together | {each.key for each in new}, began=now)
+            self.storm = SharedMessage(ts=ts, keys=together | {each.key for each in new}, began=now)
             return ()
         return new if len(new) <= STORM_SIZE else new[:1]
 
