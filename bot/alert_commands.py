@@ -31,8 +31,8 @@ from core.model.alert_actions import (
 )
 from core.model.alerts import Alert
 from core.model.builtin_actions import BOT
-from core.model.identity import Identity, Place
 from core.model.incidents import Incident, IncidentState, acknowledge
+from core.model.invocation import Identity, Place
 from core.model.owners import project_of
 from core.model.policy import Verdict
 from core.model.resource_facts import ResourceFacts

@@ -23,8 +23,8 @@ from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_
 from collectors.rule import Rule, Seen, SeenEvent
 from core import unexpected_errors
 from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
-from core.model.causes import Cause
 from core.model.containers import LIVE_STATES, Container
+from core.model.end_causes import Cause
 from core.model.events import Event, EventKind, Origin
 from core.model.owners import owner_of, owner_of_container
 from core.model.refs import EngineRef, Kind, Ref

@@ -16,12 +16,12 @@ from typing import Any
 from prometheus_client import Counter
 
 from collectors.alert_evaluator import Evaluator
-from collectors.end_tracker import EndTracker
+from collectors.container_end_tracker import EndTracker
 from collectors.event_recorder import EventRecorder
 from core import metrics
 from core.model import gaps
-from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event
 from core.model.refs import EngineRef
 from runtimes.inventory import event_history

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from core import errors
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.events import LIFECYCLE_TYPES, Event, EventKind, is_lifecycle
 from core.repeated_log import RepeatedLog
 from core.store.records import StoredEvent, engine_key

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.model.alerts import Finding, Severity
-from core.model.causes import Cause
 from core.model.containers import Container
+from core.model.end_causes import Cause
 from core.model.events import Event, EventKind
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from core.errors import QuarterdeckError
 from core.model.actions import Action, Risk
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.replies import Reply
 from core.ports import Finder, Query
 

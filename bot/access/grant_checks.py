@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from bot.access import policy
 from core import errors
 from core.model import actions, effects
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import ENDS, Grant, Policy
 from core.model.policy_selectors import EVERYTHING, Selector
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from core.model import effects, host_access
 from core.model.actions import Risk
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import ENDS, NAMED_ONLY, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Ref
 from core.model.resource_facts import ResourceFacts

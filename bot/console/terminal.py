@@ -24,7 +24,7 @@ from bot.parsing import completion, parser
 from commands.catalogue import Catalogue
 from core import errors
 from core.model.actions import Risk
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Button, Reply
 from core.ports import ActionStarted, Progress, Responder
 from core.supervise import Supervisor

@@ -15,7 +15,7 @@ from bot.dispatch.safe_responder import SafeResponder
 from commands.spec import Command, Result
 from core.model import builtin_actions
 from core.model.actions import Action
-from core.model.identity import Invocation
+from core.model.invocation import Invocation
 from core.model.replies import Reply
 from core.ports import ActionStarted
 from core.text import redact

@@ -18,7 +18,7 @@ import structlog
 
 from bot.dispatch import write_retry
 from core.model.actions import Action, Risk
-from core.model.identity import Invocation
+from core.model.invocation import Invocation
 from core.model.policy import Decision, Verdict
 from core.store.client import Store
 from core.text import redact

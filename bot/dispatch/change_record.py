@@ -21,7 +21,7 @@ from bot.dispatch import audit, execution, lease_renewal, reply_texts, unfinishe
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
-from core.model.identity import Invocation
+from core.model.invocation import Invocation
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Reply, Status

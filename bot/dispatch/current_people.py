@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from core.model.identity import Identity
+from core.model.invocation import Identity
 
 Source = Callable[[Identity], Awaitable[Identity]]
 

@@ -50,7 +50,7 @@ from core import errors, unexpected_errors
 from core.metrics import Metrics
 from core.model import builtin_actions
 from core.model.actions import Action, Risk
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
 from core.model.replies import Ending, Reply
 from core.ports import Call, Responder

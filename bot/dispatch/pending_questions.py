@@ -16,7 +16,7 @@ import msgspec
 from core import errors
 from core.model import action_codec
 from core.model.actions import Action
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Verdict
 from core.store.client import Store
 

@@ -19,7 +19,7 @@ from bot.dispatch.pending_questions import PendingQuestions, Person, Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
 from core.model.actions import Action
-from core.model.identity import Identity, Invocation
+from core.model.invocation import Identity, Invocation
 from core.model.policy import Decision, Verdict
 from core.model.replies import Reply
 

@@ -13,7 +13,7 @@ from commands.spec import Command
 from core import errors
 from core.model import effects
 from core.model.actions import Action
-from core.model.identity import Identity, Invocation
+from core.model.invocation import Identity, Invocation
 from core.model.policy import Decision, Verdict
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
 

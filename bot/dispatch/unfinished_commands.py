@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from bot.dispatch import audit
-from core.model.identity import Invocation, Place
+from core.model.invocation import Invocation, Place
 from core.model.replies import Button, Reply, Text, Tone
 from core.store import records
 from core.store.client import Store

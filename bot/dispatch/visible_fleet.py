@@ -25,7 +25,7 @@ from core.model.actions import Action, DescribeEngine, Effect, Risk
 from core.model.containers import Container
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.jobs import FollowResult
 from core.model.policy import Decision, Policy, Verdict
 from core.model.refs import EngineRef, Key, Kind, Ref

@@ -28,7 +28,7 @@ from bot.slack.users import SlackUsers
 from core import errors, unexpected_errors
 from core.metrics import Metrics
 from core.model.actions import Risk
-from core.model.identity import Invocation, Place
+from core.model.invocation import Invocation, Place
 from core.model.replies import Ending, Reply, Tone, text_reply
 from core.ports import ActionStarted, Progress
 from core.store.client import Store

@@ -24,7 +24,7 @@ import structlog
 
 from bot.slack.decode_requests import SlackRequest
 from core import errors
-from core.model.identity import Identity
+from core.model.invocation import Identity
 
 log = structlog.get_logger(__name__)
 CACHE_SECONDS = 60.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collectors.rule import Rule, Seen
-from collectors.rules._ends import FAILURES, ended_by_request, is_job
+from collectors.rules._container_ends import FAILURES, ended_by_request, is_job
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 

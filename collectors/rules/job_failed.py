@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from collectors.rule import Rule, Seen
-from collectors.rules._ends import UNWANTED, is_job
+from collectors.rules._container_ends import UNWANTED, is_job
 from core.model.alerts import Cleared, Finding, Firing, Severity
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.events import EventKind
 
 

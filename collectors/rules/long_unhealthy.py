@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from collectors.rule import Rule
-from collectors.rules._health import ON, check_health
+from collectors.rules._container_health import ON, check_health
 from core.model.alerts import Severity
 
 rule = Rule(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from collectors.rule import Rule, Seen
-from collectors.rules._ends import ended_by_request
+from collectors.rules._container_ends import ended_by_request
 from core.model.alerts import Finding, Firing, Severity
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.events import EventKind
 
 

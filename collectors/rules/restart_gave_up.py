@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from collectors.rule import Rule, Seen
-from collectors.rules._ends import UNWANTED, ended_by_request, ends, is_job
+from collectors.rules._container_ends import UNWANTED, ended_by_request, ends, is_job
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from collectors.exposition import Collect, Options, Scraper
 from collectors.shown_containers import Scrape
 from core.metric_families import CONTAINER_LABELS, counter, gauge
-from core.model.causes import CauseKind
 from core.model.containers import Container
-from runtimes.inventory.end_records import EndRecord
+from core.model.end_causes import CauseKind
+from runtimes.inventory.container_end_records import EndRecord
 
 CAUSES = tuple(CauseKind)
 NO_RECORD = EndRecord()

@@ -10,8 +10,8 @@ import msgspec
 from core.model.actions import Risk
 from core.model.alerts import Severity
 from core.model.builtin_actions import BuiltinAction
-from core.model.identity import Identity, Place
 from core.model.incidents import Incident
+from core.model.invocation import Identity, Place
 from core.model.silences import Silence
 
 

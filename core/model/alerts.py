@@ -11,7 +11,7 @@ import enum
 
 import msgspec
 
-from core.model.causes import Cause
+from core.model.end_causes import Cause
 from core.model.refs import Ref
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from core.model.actions import Action, R_co, Risk
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Decision, Grant
 from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import EngineRef, Kind, Ref

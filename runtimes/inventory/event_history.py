@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin, is_probe
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.records import StoredEvent, engine_key

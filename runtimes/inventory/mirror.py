@@ -16,9 +16,9 @@ import msgspec
 
 from core import errors
 from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers
-from core.model.causes import Cause
 from core.model.containers import Container, Containers
 from core.model.disk_use import DataRoot, ReadDiskUse
+from core.model.end_causes import Cause
 from core.model.engines import Engine
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
@@ -30,7 +30,7 @@ from core.model.swarm_status import SwarmState
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
-    end_records,
+    container_end_records,
     engine_resources,
     event_feed,
     event_history,
@@ -62,7 +62,7 @@ class Mirror(ContainerCache):
         self.resources = engine_resources.EngineResources(now)
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
-        self.ends = end_records.EndRecords()
+        self.ends = container_end_records.EndRecords()
         self.feed = event_feed.EventFeed(lambda: self.ref)
 
     @property

@@ -9,8 +9,8 @@ import msgspec
 from collectors.alert_evaluator import SECOND, Evaluator
 from collectors.rule import Rule
 from core.model.alerts import Alert
-from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 

@@ -12,7 +12,7 @@ from bot.dispatch import audit, dispatcher, pending_questions, rate_limits
 from commands.catalogue import load_catalogue
 from core.metrics import Metrics
 from core.model.actions import Risk
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Policy
 from core.model.replies import Reply
 from core.ports import Responder, Runtime

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collectors.exposition import Exposition
 from core import metrics
-from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
 from core.model.disk_use import Filesystem
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.swarm_status import NodeState, ServiceState, SwarmState

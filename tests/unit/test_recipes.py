@@ -33,7 +33,7 @@ from bot import plain_text
 from bot.parsing import parser, usage
 from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import Document
 

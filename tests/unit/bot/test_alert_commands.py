@@ -14,7 +14,7 @@ from commands.catalogue import load_catalogue
 from core import errors
 from core.model.alert_actions import AcknowledgeIncident, FireTestAlert, ListIncidents, ListRules
 from core.model.alerts import AlertState
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Grant, Policy
 from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref

@@ -12,7 +12,7 @@ from commands.catalogue import load_catalogue
 from core import errors
 from core.model import actions, builtin_actions
 from core.model.events import EventKind
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import EngineRef, Kind, Ref

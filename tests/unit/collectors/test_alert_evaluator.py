@@ -13,7 +13,7 @@ from collectors import alert_evaluator, recent_events_by_owner
 from collectors.rule import Rule, Seen
 from collectors.rules import crash, crash_loop, unhealthy
 from core.model.alerts import AlertState, Cleared, Finding, Firing, Severity
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef
 from tests.helpers.alert_scene import AlertScene

@@ -6,9 +6,9 @@ import msgspec
 
 from collectors.exposition import Options
 from collectors.scrapers import container_ends
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
-from runtimes.inventory import end_records
+from runtimes.inventory import container_end_records
 from runtimes.inventory.mirror import Mirror
 from tests.unit.collectors.test_metrics_page import NOW, mirror_of, row, samples, scraped
 
@@ -98,7 +98,7 @@ def test_the_series_vanish_with_the_container_and_the_records_too(monkeypatch) -
     mirror.replace([], 2)  # a list without it: the event of its removal was missed
     assert shown(mirror) == {} and not mirror.ends.by_container
 
-    monkeypatch.setattr(end_records, "MAX_RECORDS", 2)
+    monkeypatch.setattr(container_end_records, "MAX_RECORDS", 2)
     for number in range(5):
         ref = msgspec.structs.replace(WEB.ref, id=f"{number}")
         mirror.ends.observe(msgspec.structs.replace(event(EventKind.DIED, number + 1), subject=ref))

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
-from collectors import causes, end_tracker
+from collectors import container_end_causes, container_end_tracker
 from collectors.alert_evaluator import Evaluator
 from collectors.event_processor import ACTIONS, CONTAINERD, CRI, SWARM, TYPES, EventProcessor
 from collectors.rules import crash, out_of_memory
@@ -78,14 +78,14 @@ def test_a_bug_about_one_end_prevents_no_other_and_no_later_one(monkeypatch: pyt
     line.processor = EventProcessor(line.mirror, line.counts, call_later=lambda seconds, call: due.append(call))
     now = [10**18]
     line.processor._ends._now_ns = lambda: now[0]
-    explain = end_tracker.explain
+    explain = container_end_tracker.explain
 
-    def broken(end: causes.EndEvidence) -> causes.Cause:
+    def broken(end: container_end_causes.EndEvidence) -> container_end_causes.Cause:
         if end.died.at_ns == 5:
             raise KeyError("x")
         return explain(end)
 
-    monkeypatch.setattr(end_tracker, "explain", broken)
+    monkeypatch.setattr(container_end_tracker, "explain", broken)
     for at in (5, 6):
         line.processor.process([event("die", at=at, what=EventKind.DIED)])
     now[0] += 60 * 10**9

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from collectors import event_recorder
 from collectors.event_recorder import EventRecorder
 from core import errors
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.records import StoredEvent

@@ -30,8 +30,8 @@ from collectors.exposition import Exposition, Options, Scraper
 from collectors.scrapers import container_state
 from core import metric_families, metrics
 from core.metric_families import Format
-from core.model.causes import Cause, CauseKind
 from core.model.containers import HEALTH_STATES, LIVE_STATES, STATES, Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage

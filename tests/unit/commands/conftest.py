@@ -16,7 +16,7 @@ from commands.spec import Context, Result
 from core import errors
 from core.model.actions import Action, ListContainers
 from core.model.containers import Container, Containers, Port
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
 from core.ports import Query

@@ -15,7 +15,7 @@ from commands.catalogue import gather, load_catalogue
 from commands.spec import Arg, ArgType
 from core import errors
 from core.model import actions, builtin_actions
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
 from core.model.policy_selectors import Selector
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR

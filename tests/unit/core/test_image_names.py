@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from bot.access import policy
 from core.model import image_names
 from core.model.actions import Risk
-from core.model.identity import Identity, Place
 from core.model.images import Image, PullImage
+from core.model.invocation import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref

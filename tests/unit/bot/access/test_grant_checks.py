@@ -4,7 +4,7 @@ import pytest
 
 from bot.access import grant_checks
 from core import errors
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy
 
 LEAD = Identity(id="slack:T1/LEAD", name="lea", groups=frozenset({"sre"}))

@@ -12,7 +12,7 @@ from core import errors
 from core.model.actions import Risk, all_actions
 from core.model.create_container import CreateContainer
 from core.model.host_access import VERB, HostAccess, MountPoint
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import ROLES, Ask, Grant, Guard, Policy, Verdict
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import Outcome

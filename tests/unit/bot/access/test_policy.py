@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.access import policy
 from core.model import actions, image_names
 from core.model.actions import Risk
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref

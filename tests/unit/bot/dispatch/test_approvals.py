@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 import pytest
 
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.replies import Ending

@@ -9,7 +9,7 @@ import structlog
 
 from bot.dispatch import audit
 from core import errors
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Decision, Verdict
 from core.model.replies import Ending
 from tests.unit.bot.dispatch.world import ANN, OPS, World

@@ -9,7 +9,7 @@ from bot.access import first_admin, policy_in_force
 from bot.dispatch import change_record, unfinished_commands
 from core import errors
 from core.model.actions import Risk
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import Selector
 from core.model.replies import Ending

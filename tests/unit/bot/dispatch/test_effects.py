@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from bot import plain_text
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import EVERYTHING, Selector
 from core.model.refs import Kind, Ref

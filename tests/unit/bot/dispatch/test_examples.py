@@ -16,8 +16,8 @@ from collectors.alert_evaluator import Evaluator
 from collectors.rule_catalogue import load_rules
 from core.model.actions import Risk
 from core.model.events import EventKind
-from core.model.identity import Identity
 from core.model.incidents import merge_alert
+from core.model.invocation import Identity
 from core.model.policy import Grant, Policy
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending

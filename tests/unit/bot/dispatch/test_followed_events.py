@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from bot import plain_text
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Grant, Policy
 from core.model.policy_selectors import Selector
 from core.model.refs import Kind, Ref

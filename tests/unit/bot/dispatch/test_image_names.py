@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import plain_text
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Grant, Policy
 from core.model.replies import Ending
 from tests.fake_engine.engine import FakeRuntime

@@ -8,7 +8,7 @@ import pytest
 from bot.dispatch import pending_questions
 from core import errors
 from core.model import actions
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Verdict
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.client import Store

@@ -11,7 +11,7 @@ import pytest
 
 from bot.dispatch import audit, unfinished_commands
 from core import errors
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Ending, text_reply
 from core.store.records import Phase, Unfinished
 

@@ -10,7 +10,7 @@ from bot.dispatch import visible_fleet
 from core import errors
 from core.model import actions, builtin_actions, event_actions, swarm
 from core.model.events import EventKind
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.policy_selectors import Selector
 from core.model.refs import Kind

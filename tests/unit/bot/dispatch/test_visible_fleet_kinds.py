@@ -21,7 +21,7 @@ from core.model import (
     units,
 )
 from core.model.events import EventKind
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
 from core.model.policy_selectors import Selector
 from core.model.refs import Kind, Ref

@@ -14,7 +14,7 @@ from core.metrics import Metrics
 from core.model import actions
 from core.model.actions import Risk
 from core.model.containers import Container, Containers
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Grant, Policy
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Lines, Status, Table, Text

@@ -12,7 +12,7 @@ from core import errors
 from core.config import load
 from core.config.alerts import Rules
 from core.model.alerts import Severity
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from tests.helpers.alert_scene import AlertScene
 
 BUILTIN = load_rules()

@@ -17,8 +17,8 @@ from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
 from core.model.alert_actions import AddSilence
 from core.model.alerts import AlertState
-from core.model.identity import Identity
 from core.model.incidents import acknowledge
+from core.model.invocation import Identity
 from core.model.refs import EngineRef, Kind, Ref
 from tests.helpers.alerts import alert
 from tests.unit.bot.notify.test_incident_updater import Desk

@@ -16,7 +16,7 @@ from core.model.builtin_actions import BOT, AuditEntry, AuditPage, HelpPage, Rea
 from core.model.containers import Container, Containers, Port
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, Origin
-from core.model.identity import Identity, Place
+from core.model.invocation import Identity, Place
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Button, Ending, Reply, Text, Tone, text_reply
 from core.model.results import Document, LogLine, LogPage, Outcome

@@ -8,7 +8,7 @@ import msgspec
 
 from bot.notify import incident_message
 from core.model.alerts import Alert, AlertState, Severity
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import Incident, acknowledge, merge_alert
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply

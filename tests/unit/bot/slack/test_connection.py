@@ -21,7 +21,7 @@ from core import errors
 from core.config import load
 from core.config.field_types import ListenAddress
 from core.metrics import Metrics
-from core.model.identity import Invocation
+from core.model.invocation import Invocation
 from core.model.replies import text_reply
 from core.ports import Responder
 from core.supervise import Backoff, Supervisor

@@ -26,7 +26,7 @@ from bot.slack.users import Installation, SlackUsers
 from commands.catalogue import load_catalogue
 from core import errors
 from core.metrics import Metrics
-from core.model.identity import Identity, Invocation, Place
+from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Button, Ending, Reply, Text, text_reply
 from core.ports import ActionStarted, Responder
 from core.supervise import Supervisor

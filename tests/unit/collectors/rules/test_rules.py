@@ -17,7 +17,7 @@ from collectors.rules import (
     task_failed,
     update_stopped,
 )
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from tests.helpers.alert_scene import ENGINE, SWARM, AlertScene

@@ -10,8 +10,8 @@ import pytest
 
 from core import errors
 from core.model import actions, event_actions
-from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.engines import Engine
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref

@@ -10,7 +10,7 @@ import pytest
 
 from core import errors
 from core.model import actions
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, EventList, Origin
 from core.ports import Call

@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors import causes, end_tracker
-from collectors.causes import SECOND
+from collectors import container_end_causes, container_end_tracker
+from collectors.container_end_causes import SECOND
 from core.model import actions
-from core.model.causes import Cause, CauseKind
 from core.model.containers import Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call
 from runtimes.inventory import state_updates
-from runtimes.inventory.end_records import EndRecords
+from runtimes.inventory.container_end_records import EndRecords
 from runtimes.inventory.event_history import EventHistory
 from runtimes.inventory.own_calls import OwnCalls
 
@@ -42,7 +42,7 @@ class Replay:
         self.rows: dict[str, Container] = {}
         self.reported: list[tuple[Event, Cause]] = []
         self.own_calls = OwnCalls(lambda: self.now_ns / SECOND)
-        self.tracker = end_tracker.EndTracker(
+        self.tracker = container_end_tracker.EndTracker(
             lambda: self.rows,
             lambda died, cause, row: self.reported.append((died, cause)),
             self.own_calls,
@@ -266,9 +266,15 @@ def test_the_inspection_wins_over_the_event() -> None:
     died = event(EventKind.DIED, 100, exit_code="0")
     row = state_updates.from_first_event(died)
     row = msgspec.structs.replace(row, state="exited", exit_code=3, finished_at=100.2)
-    assert causes.explain(causes.EndEvidence(died=died, run=[died], container=row)).kind is CauseKind.CRASHED
+    assert (
+        container_end_causes.explain(container_end_causes.EndEvidence(died=died, run=[died], container=row)).kind
+        is CauseKind.CRASHED
+    )
     later = msgspec.structs.replace(row, finished_at=300.0)  # of another run
-    assert causes.explain(causes.EndEvidence(died=died, run=[died], container=later)).kind is CauseKind.FINISHED
+    assert (
+        container_end_causes.explain(container_end_causes.EndEvidence(died=died, run=[died], container=later)).kind
+        is CauseKind.FINISHED
+    )
 
 
 KINDS = st.sampled_from(list(EventKind))
@@ -301,7 +307,7 @@ def test_any_order_of_events_gives_each_end_one_cause(steps, kind) -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch) -> None:
-    monkeypatch.setattr(end_tracker, "MAX_CONTAINERS", 50)
+    monkeypatch.setattr(container_end_tracker, "MAX_CONTAINERS", 50)
     replay = Replay()
     for number in range(500):
         ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id=f"{number:064d}", name=f"c{number}")
@@ -322,8 +328,8 @@ def test_the_history_shows_the_cause_with_its_event() -> None:
 
 
 def test_many_ends_at_once_are_reported_in_steps_and_bounded(monkeypatch) -> None:
-    monkeypatch.setattr(end_tracker, "MAX_PENDING", 1000)
-    monkeypatch.setattr(end_tracker, "MAX_REPORTS", 300)
+    monkeypatch.setattr(container_end_tracker, "MAX_PENDING", 1000)
+    monkeypatch.setattr(container_end_tracker, "MAX_REPORTS", 300)
     replay = Replay()
     for number in range(1500):
         ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id=f"{number:064d}", name=f"c{number}")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from collectors.rule import Seen, SeenEvent
 from core.model.alerts import Cleared
-from core.model.causes import CauseKind
 from core.model.containers import ONE_OFF_LABEL
+from core.model.end_causes import CauseKind
 
 FAILURES = frozenset({CauseKind.CRASHED, CauseKind.KILLED})
 # Ends that nobody asked for. UNKNOWN is not among them: on engines that do not report a stop, it may be one.

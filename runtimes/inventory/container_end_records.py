@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from core.model.causes import Cause, CauseKind
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 
 MAX_RECORDS = 20_000

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from core.model.causes import CauseKind
+from core.model.end_causes import CauseKind
 from core.model.event_actions import ListEvents
 from core.model.events import EventKind
 from runtimes.inventory.mirror import Mirror

@@ -22,8 +22,8 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.model.causes import Cause, CauseKind
 from core.model.containers import SWARM_SERVICE_LABEL, Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 from core.model.signal_names import SIGNALS
 from runtimes.inventory.own_calls import OwnCall

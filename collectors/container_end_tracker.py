@@ -13,13 +13,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collectors.causes import REPORTING_ENGINES, SECOND, EndEvidence, explain, is_certain
+from collectors.container_end_causes import REPORTING_ENGINES, SECOND, EndEvidence, explain, is_certain
 from core import unexpected_errors
-from core.model.causes import Cause, CauseKind
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
+from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 from core.model.refs import Kind
-from runtimes.inventory.end_records import EndRecords
+from runtimes.inventory.container_end_records import EndRecords
 from runtimes.inventory.own_calls import OwnCall, OwnCalls
 
 SETTLE_NS = 2 * SECOND
