@@ -1,4 +1,4 @@
-"""Runs the commands about alerts: rules, incidents and ack.
+"""Runs the actions about alerts that need no container engine: rules, incidents, ack, silences and the test alert.
 
 A requester sees the incidents about resources that they may list in this channel, or in the console, as in every other
 list.

@@ -1,6 +1,7 @@
-"""Reads the size of the file system under each local engine's data, and stores it in the engine's mirror.
+"""Reads the size and the free space of the file system that holds each local engine's data, and stores them in the
+engine's mirror.
 
-Each engine has a thread of its own for it, so that a disk that does not respond costs its own engine only.
+Each engine has a thread of its own for it, so that a disk that does not respond delays only its own engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Counts what happens to the event stream and the lists of one engine, in the metrics that carry its labels.
+"""Counts what happens to one engine's event stream and lists, in the metrics with the labels `host` and `engine`.
 
-An engine reports its own host name at first contact. Series under the guessed name are then removed. Labels are looked
-up once for each stream where the code runs for each batch.
+Until its first answer, an engine has a guessed host name. Then the series with that name are removed. The lag of the
+stream is measured for each batch, so its series is looked up only once for each stream.
 """
 
 from __future__ import annotations

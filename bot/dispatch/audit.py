@@ -1,11 +1,14 @@
-"""Writes the audit: one row per action in an append-only stream, which says who did what and how it ended.
+"""Writes the audit: an append-only stream of rows, which says who did what and how it ended.
 
-Before a change runs, an audit row with its intent is stored; if that fails, the change does not run.
-`bot.dispatch.change_record` writes the rows of a change. In the same step it locks the targets (takes their leases) and
-stores how far the change has come (its phase). Reads, questions (requests for a confirmation or an approval) and
-refusals are recorded afterwards. If the store does not answer, those rows wait in `deferred`. Equal refusals within the
-period FOLD become one row with a count. core.store.audit_trail limits the number of refusal rows. Refusals that come
-faster than REFUSALS_PER_SECOND are counted in memory and written together. Each field of a row has a limited length.
+A change has one row for each action. Before it runs, the rows of its intent are stored; if that fails, the change does
+not run. `bot.dispatch.change_record` writes these rows. In the same step it locks the targets (takes their leases) and
+stores how far the change has come (its phase).
+
+A command that only reads has one row, and so has a question (a request for a confirmation or an approval). These rows,
+and those of refusals, are written afterwards. If the store does not answer, they wait in memory (`Audit.deferred`).
+Equal reads within ten minutes (`FOLD`) become one row with a count, and so do equal refusals. Refusals that come faster
+than REFUSALS_PER_SECOND are counted in memory and written together. core.store.audit_trail limits their number. Each
+field of a row has a limited length.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Formats followed events as lines: those that the requester may see at this moment, of the names that they typed."""
+"""Formats followed events as lines. Leaves out events that the requester may not see at this moment, and those of
+other names than the requester typed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Runs the alert rules of this process: the evaluator, its clock, and the intake that stores incidents."""
+"""Runs the alert rules of this process: evaluates them once a second and at each event, and passes the alerts to the
+updater, which stores them in incidents.
+
+After a restart, the alerts that fired before go on.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ RESTART = supervise.Backoff()
 
 
 class AlertRunner:
-    """Holds the evaluator and the intake. `changed` is set whenever an incident was stored."""
+    """Holds the evaluator and the incident updater. `changed` is set whenever an incident was stored."""
 
     def __init__(
         self,
@@ -38,13 +42,13 @@ class AlertRunner:
         self._store = store
         self._counts = counts
         self.changed = asyncio.Event()
-        self.intake = IncidentUpdater(store, counts, self.changed.set)
+        self.updater = IncidentUpdater(store, counts, self.changed.set)
         self._engines = EngineStateEvents()
-        self.evaluator = Evaluator(rules, self.intake.report, is_own=is_own)
+        self.evaluator = Evaluator(rules, self.updater.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         """Starts the background tasks. `mirrors` returns the engines that are watched."""
-        supervisor.start_background("incident_updater", self.intake.run, RESTART)
+        supervisor.start_background("incident_updater", self.updater.run, RESTART)
         supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
     async def _tick_forever(self, mirrors: Callable[[], Sequence[Mirror]]) -> None:
@@ -72,7 +76,7 @@ class AlertRunner:
         firing = [alert.severity for alert in self.evaluator.firing]
         for severity in Severity:
             self._counts.alerts_firing.labels(str(severity)).set(firing.count(severity))
-        self._counts.alerts_queued.set(self.intake.queued)
+        self._counts.alerts_queued.set(self.updater.queued)
         self._counts.alerts_dropped.set(self.evaluator.dropped)
 
 

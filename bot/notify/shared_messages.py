@@ -29,7 +29,8 @@ class SharedMessage:
 
 
 class MessageSharing:
-    """The newest messages of one channel. Times are seconds of a monotonic clock."""
+    """Holds the newest messages of one channel, and decides which incidents share one. Times are seconds of a
+    monotonic clock."""
 
     def __init__(self) -> None:
         self._recent: list[tuple[float, str, str]] = []  # time, ts and key of each incident's own message

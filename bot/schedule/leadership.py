@@ -1,8 +1,10 @@
-"""Elects one leader among the processes that share a store. The leader runs the jobs that are needed only once.
+"""Elects a leader among the processes that share a store, for work that is needed only once.
 
-The leader holds a lease and renews it. If it dies, its lease ends, and another process takes it. If the store does not
-answer, the leader stops leading before its lease ends by the server's clock, so there are never two leaders at once.
-The time is measured from before the request, because the answer may be late.
+There are two leases, and each has a leader of its own: `schedule` for the shared recurring jobs, and `posting` for the
+messages about incidents. The leader holds the lease and renews it. If it dies, its lease ends, and another process
+takes it. If the store does not answer, the leader stops leading before its lease ends by the server's clock, so there
+are never two leaders at once. The time of a lease is counted from the moment before its request was sent, because the
+answer may be late.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 A message has rich text, which says what is formatted. A slash command has only `text`: Slack sends `& < >` as entities
 and wraps what it recognises in `<…>`; people put commands in backticks, because they look like code. This module
-removes all of that, and mentions of the bot, and nothing else: `bot.parsing` handles quotes, dashes, invisible
-characters and `/deck` between words. The line breaks of a message stay, and the parser refuses a message of several
-lines, because its first line alone is not what the person meant.
+removes all of that, and mentions of the bot, and nothing else. `bot.parsing` handles quotes, dashes, invisible
+characters, and a `/deck` at the beginning of the line. The line breaks of a message stay, and the parser refuses a
+message of several lines, because its first line alone is not what the person meant.
 
 Each `<…>` is replaced. A person becomes `<@U123>`, which the caller looks up. A user group becomes `group:handle`. A
 channel becomes its id. A link, an address or a date becomes the text that people see.

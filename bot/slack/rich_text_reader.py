@@ -26,9 +26,9 @@ _ONE_LINE = frozenset({"rich_text_section", "rich_text_preformatted", "rich_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RichTextReadings:
-    """The readings of one rich text. `plain`: without formatting. `literal`: the same, with the marks of formatted
-    parts of words. `kept`: the same as `plain`, without words that are struck through. A mention of a person is
-    `<@U123>` in each of them. All three are equal if nothing is doubtful."""
+    """Holds the possible readings of one rich text. `plain`: without formatting. `literal`: the same, with the marks
+    of formatted parts of words. `kept`: the same as `plain`, without words that are struck through. A mention of a
+    person is `<@U123>` in each of them. All three are equal if nothing is doubtful."""
 
     plain: str
     literal: str

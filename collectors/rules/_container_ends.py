@@ -1,4 +1,6 @@
-"""Classifies the ends of containers for the rules about ends."""
+"""Decides, for the rules about ends of containers, which ends are failures: not those of a job, and not those that
+somebody asked for.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Defines the sections of the configuration that every process has, from `store` to `audit`."""
+"""Defines the sections of the configuration that have only a few settings each, from `store` to `audit`.
+
+The larger sections have modules of their own; see `core.config.schema`.
+"""
 
 from __future__ import annotations
 

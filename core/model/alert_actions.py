@@ -1,4 +1,6 @@
-"""Defines the actions about alerts that the bot answers itself: list the rules, list the incidents, acknowledge one."""
+"""Defines the actions about alerts that the bot runs itself: list rules, incidents and silences, acknowledge an
+incident, fire a test alert, and add or remove a silence.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
 """Finds the login for a registry in the files of this host, as `docker login` and `podman login` write them.
 
-An adapter asks for the login of one image right before the request that needs it: `find` takes the image's name and
-returns a `Login`, or none, with a sentence about the cure if the registry still refuses. The files are read again each
-time, so nothing is stored here. A file that another user could change is not read, and no credential helper that it
-names is started.
+An adapter asks for the login of one image right before the request that needs it. `find` takes the image's name and
+returns a `Lookup`: the login, if there is one, and a sentence about what to do if the registry still refuses. The files
+are read again each time, so nothing is stored here. A file that another user could change is not read, and no
+credential helper that it names is started.
 
-`docker.auth` interprets the entries of the files. It is imported at the first question, in a thread, because it loads
-the whole `docker` package. It is not asked for keys with a path, as Podman writes them: it would take `quay.io/team`
-for all of quay.io.
+`docker.auth` interprets the entries of the files. It is imported in a thread when the first login is looked up, because
+it loads the whole `docker` package. It is not used for keys with a path, as Podman writes them: it would take
+`quay.io/team` for all of quay.io.
 
-A login is sent only to an engine of root's or of Quarterdeck's own user, or of a host that is reached over ssh, TLS or
-loopback. To the engine of another local user it would give away the login.
+A login is sent only to an engine that belongs to root or to Quarterdeck's own user, or to a host that is reached over
+ssh, TLS or loopback. An engine of another local user gets no login, because that user could read it.
 """
 
 from __future__ import annotations

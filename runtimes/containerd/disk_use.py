@@ -1,8 +1,9 @@
-"""Measures the disk use of containerd: the content store and the snapshots of the namespaces that it is shown with.
+"""Measures the disk use of containerd: the content store and the snapshots, in all namespaces whose containers
+Quarterdeck lists.
 
 Images are the blobs of the content store, which several namespaces may share, and the committed snapshots, which are
 the unpacked layers. Active snapshots are what containers wrote. The snapshots of one snapshotter are measured a few at
-a time. One that is removed meanwhile is left out.
+a time. A snapshot that is removed meanwhile is left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The intake, on a real store: every alert is stored once in its incident, whatever happens to the store."""
+"""The updater, on a real store: every alert is stored once in its incident, whatever happens to the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Desk:
         self.store = Store.open(url, timeout=1.0)
         self.counts = metrics.Metrics()
         self.changes = 0
-        self.intake = IncidentUpdater(self.store, self.counts, self._changed)
+        self.updater = IncidentUpdater(self.store, self.counts, self._changed)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -28,10 +28,10 @@ class Desk:
     async def take(self, *alerts) -> list[Incident]:
         """Reports alerts, and returns the incidents when all are stored."""
         for each in alerts:
-            self.intake.report(each)
-        task = asyncio.create_task(self.intake.run())
+            self.updater.report(each)
+        task = asyncio.create_task(self.updater.run())
         async with asyncio.timeout(20):
-            while self.intake.queued:
+            while self.updater.queued:
                 await asyncio.sleep(0.01)
         task.cancel()
         return list(await stored_incidents(self.store))
@@ -58,9 +58,9 @@ async def test_a_crash_that_was_over_before_it_was_stored_is_stored_with_its_end
 
 async def test_ten_thousand_reports_of_one_alert_wait_as_one(desk):
     for at in range(1, 10_001):
-        desk.intake.report(alert(at=at, count=at))
-        desk.intake.report(alert(at=at, count=at, state=AlertState.RESOLVED))
-    assert desk.intake.queued == 2
+        desk.updater.report(alert(at=at, count=at))
+        desk.updater.report(alert(at=at, count=at, state=AlertState.RESOLVED))
+    assert desk.updater.queued == 2
     (incident,) = await desk.take()
     assert incident.count == 10_000
 
@@ -76,16 +76,16 @@ async def test_two_processes_that_report_the_same_alerts_make_one_incident(desk,
 
 async def test_alerts_wait_while_the_store_is_gone(desk, valkey):
     url, store = valkey.url, desk.store
-    desk.intake._store = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
-    desk.intake.report(alert())
-    task = asyncio.create_task(desk.intake.run())
+    desk.updater._store = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
+    desk.updater.report(alert())
+    task = asyncio.create_task(desk.updater.run())
     async with asyncio.timeout(20):
-        while not desk.intake._repeated._reason:
+        while not desk.updater._repeated._reason:
             await asyncio.sleep(0.01)
-    assert desk.intake.queued == 1
-    desk.intake._store = store
+    assert desk.updater.queued == 1
+    desk.updater._store = store
     async with asyncio.timeout(20):
-        while desk.intake.queued:
+        while desk.updater.queued:
             await asyncio.sleep(0.01)
     task.cancel()
     assert len(await stored_incidents(store)) == 1 and url
