@@ -1,4 +1,6 @@
-"""Reports every few seconds that this process runs, and looks for the unfinished commands of processes that do not."""
+"""Records every few seconds that this process is alive, and reports the unfinished commands of processes that are
+not.
+"""
 
 from __future__ import annotations
 

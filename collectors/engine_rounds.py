@@ -1,4 +1,6 @@
-"""Asks each engine for readings that are not urgent, and collects what failed: one engine never stops the others."""
+"""Asks each engine for readings that are not urgent, and collects the failures. A failure of one engine does not
+stop the others.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Reports as events when an engine stops to answer, answers again or is removed, for the alert rules.
+"""Reports as events when an engine stops answering, answers again or is removed, for the alert rules.
 
-An engine itself sends no such events. They are found by comparing which engines are watched now with which were watched
-at the last call. They are not stored.
+An engine itself sends no such events. This module finds them: it compares which engines are watched now with which were
+watched at the last call. The events are not stored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Measures how late the event loop runs its tasks, and logs what held it.
+"""Measures how late the event loop runs its tasks, and logs what blocked it.
 
 While one task computes, no other task runs: no event is read, no click is answered. The watchdog sleeps on the loop and
 measures how much later than planned it wakes up. A thread watches the watchdog. If it has not woken up in time, the
-thread notes where the loop's thread is at that moment, because afterwards nobody knows.
+thread records which code the loop's thread runs at that moment, because this cannot be found out later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Announces a change where it was requested, in a Slack channel for everybody, when it starts.
 
-A change of engines that are known not to answer is announced only once it did, or may have done, something. Otherwise
-everybody would read of a change that fails a few seconds later; so only the requester gets that answer.
+If it is known that the engines of a change do not answer, the change is announced only after it has done, or may have
+done, something. Otherwise everybody would read about a change that fails a few seconds later. If nothing was done, only
+the requester gets a reply.
 """
 
 from __future__ import annotations

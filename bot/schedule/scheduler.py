@@ -1,9 +1,9 @@
-"""Starts each recurring job when it is due, and counts its runs. APScheduler is the clock.
+"""Starts each recurring job when it is due, and counts its runs. APScheduler computes when a job is due.
 
 A run is a named task of this module. A job never runs twice at once: a start that comes too early is left out and
 counted. If several starts were missed, for example while the machine slept, the job runs once. A job that fails, or
 that takes too long, does not affect the others. A shared job runs only in the process that leads, and is cancelled when
-that process stops leading. When the schedule is cancelled, it cancels its runs, waits for them and gives up the lead.
+that process stops leading. When the schedule is cancelled, it cancels its runs, waits for them and gives up its lease.
 
 APScheduler follows the system's clock. If that clock is set back, all jobs start once at that moment. Otherwise they
 would wait until the clock reaches its old time again.

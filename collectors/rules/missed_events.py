@@ -1,6 +1,7 @@
 """Fires once after each time in which an engine's events were missed and did not all arrive later.
 
-A gap of a few seconds, after which a list shows what changed, is no alert: every restart of an engine has one.
+A gap of a few seconds, after which a list shows what changed, causes no alert: every restart of an engine has such a
+gap.
 """
 
 from __future__ import annotations

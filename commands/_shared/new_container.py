@@ -1,8 +1,8 @@
 """Plans `run` and `create`: turns the words of a line into one request for a new container.
 
-The words mean what they mean for `docker run`. What only a terminal or a client's own machine could give is refused
-with what to write instead: a relative path, a variable without a value. Names of other containers are looked up, so
-that only containers that the requester may list can be linked or joined.
+The words mean the same as for `docker run`. Some need a terminal or the user's own machine, such as a relative path or
+a variable without a value. They are refused, and the error says what to write instead. Names of other containers are
+looked up, so that only containers that the requester may list can be linked or joined.
 """
 
 from __future__ import annotations

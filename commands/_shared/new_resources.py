@@ -1,4 +1,4 @@
-"""Chooses the one engine for something new, and reads its labels from the words of a line."""
+"""Chooses the engine on which a new resource is created, and reads the labels of the resource from `--label`."""
 
 from __future__ import annotations
 

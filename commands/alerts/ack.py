@@ -1,4 +1,4 @@
-"""`ack`: says that the requester takes care of an incident."""
+"""`ack`: records that the requester takes care of an incident."""
 
 from __future__ import annotations
 

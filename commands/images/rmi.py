@@ -1,4 +1,6 @@
-"""`rmi`: removes a name of an image, and the image with its last name. By its id, an image loses all its names."""
+"""`rmi`: removes one name of an image. With its last name, the image itself is removed. An image that is given by
+its id loses all its names.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Says what a request for a container or a service takes from its host, or from other containers there.
+"""Lists what a request for a container or a service can access on its host, or in other containers there.
 
-Whoever may make a container that mounts `/`, or that shares the host's processes, is root on that host. So all that
-is a verb of its own, `host.reach`, which is asked for beside `container.create`. No pattern but one that begins with
-`host.` grants it, and the `allow` list of the engine must name it. `reaches_of` is a pure function of a request: it
-returns one phrase for each reach, such as “mounts /etc of the host”, and nothing for a request that stays inside its
-container.
+Whoever may make a container that mounts `/`, or that shares the host's processes, is root on that host. So this access
+needs a verb of its own, `host.reach`, in addition to `container.create`. Only a pattern that begins with `host.` grants
+it, and the `allow` list of the engine must name it. `reaches_of` is a pure function of a request: it returns one phrase
+for each kind of access, such as “mounts /etc of the host”, and nothing for a request that stays inside its container.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The default is deny. The field `can` of a grant or guard lists verb patterns (`container.*`, `*.list`), role names
 (`operator`) or risk classes (`risk:change`). A bare `*` never includes the `policy.*` verbs and `host.reach`; they must
-be named. The
-order of grants and guards does not matter: a guard can only make a verdict stricter.
+be named. The order of grants and guards does not matter: a guard can only make a verdict stricter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Detects secrets by name, by position and by their own format, and masks them line by line.
 
-The other modules of this package have one kind of detection each. This module runs them in order over a text: whatever
-comes first leaves its mask behind, which the later ones skip. Every part takes linear time.
+The other modules of this package have one kind of detection each. This module runs them in order over a text. A module
+that finds a secret replaces it by a mask, and the later modules skip the mask. Every part takes linear time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Waits until a container has ended, as a job that changes nothing and reports how long the container runs already."""
+"""Waits until a container has ended, as a job that changes nothing and reports how long the container has been
+running.
+"""
 
 from __future__ import annotations
 

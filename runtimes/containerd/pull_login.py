@@ -1,8 +1,8 @@
 """Gives containerd the login for a registry when the transfer service asks for it.
 
 containerd asks on a stream of its own: it sends an `AuthRequest` for each host that refuses a request without a login,
-and waits for an `AuthResponse`. The login is sent for the registry in the image's name only. A mirror or another host
-that containerd was led to gets none.
+and waits for an `AuthResponse`. The login is sent only for the registry in the image's name. A mirror, or another host
+to which the registry redirects containerd, gets no login.
 """
 
 from __future__ import annotations

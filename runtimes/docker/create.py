@@ -1,4 +1,6 @@
-"""Creates containers on Docker: the paths and the body of its requests."""
+"""Creates containers on Docker: defines the paths and the bodies of the requests. `docker_like.create` defines the
+steps.
+"""
 
 from __future__ import annotations
 

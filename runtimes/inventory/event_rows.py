@@ -1,7 +1,7 @@
 """Translates events into rows of the stored history and back. Limits their size, and hides secrets in engines' texts.
 
-A row of an end may be completed by a noted call: a change by a process that does not watch the engine, such as a single
-command. So its requester is known to all processes.
+If a change was made by a process that does not watch the engine, such as a single command, that process stores the
+change (`ChangeByOtherProcess`). From it, the row of a container's end gets its requester.
 """
 
 from __future__ import annotations

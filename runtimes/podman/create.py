@@ -1,4 +1,6 @@
-"""Creates containers on Podman: the paths and the body of its requests."""
+"""Creates containers on Podman: defines the paths and the bodies of the requests. `docker_like.create` defines the
+steps.
+"""
 
 from __future__ import annotations
 
