@@ -23,7 +23,7 @@ from bot import heartbeat, listening_socket, metrics_server, read_audit_migratio
 from bot.console import interactive, terminal
 from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
-from core import logs, loop_watchdog, open_files, supervise
+from core import logs, loop_watchdog, open_file_limit, supervise
 from core.config import load
 from core.model.actions import ListContainers
 from core.version import quarterdeck_version
@@ -38,7 +38,7 @@ async def run_bot(
     settings: load.Config, config_path: Path | None, listener: socket.socket | None, *, console: bool
 ) -> None:
     """Runs the bot until it is stopped. `listener`: the bound socket of the metrics page; None if the page is off."""
-    open_files.raise_limit()
+    open_file_limit.raise_limit()
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         if listener is not None:

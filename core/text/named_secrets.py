@@ -228,7 +228,7 @@ def _is_prose(line: str, core: re.Match[str], found: re.Match[str]) -> bool:
     """Whether `token: illegal base64 data` is a sentence about a secret."""
     if not _WORD.fullmatch(found[0]) or _NEXT_WORD.match(line, found.end()) is None:
         return False
-    if not core[0].lower().startswith(("pass", "pwd", "pw")) or found[0] in secret_words.PREDICATES:
+    if not core[0].lower().startswith(("pass", "pwd", "pw")) or found[0] in secret_words.WORDS_AFTER_SECRET:
         return True
     return _COMPLAINT.search(line[max(0, core.start() - 24) : core.start()]) is not None
 

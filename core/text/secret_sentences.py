@@ -84,7 +84,7 @@ def _mask_sentence(match: re.Match[str]) -> str:
     lowered = inner.lower()
     if (
         not inner
-        or lowered in secret_words.PREDICATES
+        or lowered in secret_words.WORDS_AFTER_SECRET
         or inner.startswith(("/", "•", "$", "<", "{", "[", "*", "("))
         or "://" in inner
     ):

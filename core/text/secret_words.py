@@ -46,7 +46,7 @@ NOT_A_TOKEN = _words(
     """
 )
 # How a sentence about a secret continues: `the password is required`, `password: must contain a digit`.
-PREDICATES = frozenset(
+WORDS_AFTER_SECRET = frozenset(
     _words(
         """
         a an the not no now too only in at on to of for by with being about required requires invalid incorrect wrong

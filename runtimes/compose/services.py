@@ -24,6 +24,16 @@ _TEMPORARY_NAME = re.compile(r"([0-9a-f]{12})_(?=.)")
 ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
+def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
+    """Returns the services of all Compose projects, sorted by name."""
+    groups: dict[tuple[str, str], list[Container]] = {}
+    for row in rows:
+        project, service = row.labels.get(PROJECT, ""), row.labels.get(SERVICE, "")
+        if project and service and not row.one_off:
+            groups.setdefault((project, service), []).append(row)
+    return [_service(engine, *key, groups[key]) for key in sorted(groups)]
+
+
 def in_order(replicas: Sequence[Container]) -> list[Container]:
     """Sorts the replicas of one service by their numbers. Those that were about to be replaced are last, so that fewer
     replicas are without them first."""
@@ -35,16 +45,6 @@ def lasting_name(name: str) -> str:
     """Returns a container's name without the beginning that it has while Compose recreates it."""
     match = _TEMPORARY_NAME.match(name)
     return name[match.end() :] if match else name
-
-
-def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
-    """Returns the services of all Compose projects, sorted by name."""
-    groups: dict[tuple[str, str], list[Container]] = {}
-    for row in rows:
-        project, service = row.labels.get(PROJECT, ""), row.labels.get(SERVICE, "")
-        if project and service and not row.one_off:
-            groups.setdefault((project, service), []).append(row)
-    return [_service(engine, *key, groups[key]) for key in sorted(groups)]
 
 
 def superseded_containers(rows: Iterable[Container]) -> frozenset[str]:

@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from core import open_files
+from core import open_file_limit
 from core.model.refs import Ref
 from core.model.resource_usage import Usage, Usages
 from runtimes.kernel import cgroup_parsers
@@ -171,7 +171,7 @@ class DescriptorBudget:
 
     def take(self, count: int) -> bool:
         if self._max_files is None:
-            self._max_files = min(open_files.raise_limit(), MAX_OPEN_FILES) // 2
+            self._max_files = min(open_file_limit.raise_limit(), MAX_OPEN_FILES) // 2
         if self._used + count > self._max_files:
             return False
         self._used += count

@@ -16,7 +16,7 @@ import pytest
 
 from bot import http_server, listening_socket
 from bot.http_server import HttpServer, Limits
-from core import open_files
+from core import open_file_limit
 from core.config.load import ListenAddress
 from tests.helpers.paths import ROOT
 
@@ -282,8 +282,9 @@ def test_a_flood_on_both_doors_leaves_half_of_the_descriptors_to_the_process() -
 
 def test_the_soft_limit_on_open_files_is_raised_to_the_hard_one() -> None:
     code = (
-        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 900)); from core import open_files;"
-        "print(open_files.raise_limit(), resource.getrlimit(resource.RLIMIT_NOFILE), open_files.raise_limit())"
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 900));"
+        "from core import open_file_limit as limit;"
+        "print(limit.raise_limit(), resource.getrlimit(resource.RLIMIT_NOFILE), limit.raise_limit())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
@@ -297,6 +298,6 @@ def test_a_limit_that_cannot_be_raised_is_told(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert open_files.raise_limit() == 100
+    assert open_file_limit.raise_limit() == 100
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert open_files.raise_limit() == open_files.MAX_OPEN_FILES
+    assert open_file_limit.raise_limit() == open_file_limit.MAX_OPEN_FILES
