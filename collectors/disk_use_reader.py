@@ -4,7 +4,7 @@ memory).
 A measurement is expensive for the engine. So the processes that share a store also share the results: one of them takes
 the engine's lease, measures, and stores the result for one interval; the others read it. A failed measurement is also
 stored, without a result, so that no process repeats it before the interval ends. If the store does not answer, only the
-process that measured an engine last goes on measuring it.
+processes that have measured the engine before go on measuring it.
 """
 
 from __future__ import annotations

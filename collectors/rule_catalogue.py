@@ -10,8 +10,8 @@ from collectors.rule import Rule
 
 
 def load_rules() -> Sequence[Rule]:
-    """Returns the built-in rules by name. Raises for a module without a rule and for a duplicate name. A module whose
-    name begins with an underscore is shared code."""
+    """Returns the built-in rules, sorted by name. Raises for a module without a rule and for a duplicate name. A
+    module whose name begins with an underscore is shared code."""
     package = importlib.import_module("collectors.rules")
     found: dict[str, Rule] = {}
     for module in pkgutil.iter_modules(package.__path__):

@@ -1,8 +1,8 @@
 """Encodes the containers of one engine for the store, so that a restarted process finds out what has changed meanwhile.
 
 Only changes are written. A record has the fields that are compared after a restart, and those that name the container's
-owner: its name, image, state, times, exit code and labels. The number of containers and the size of each record are
-limited; what does not fit is left out. A record that cannot be decoded is ignored.
+owner: its name, image, state, health, times, exit code and labels. The number of containers and the size of each record
+are limited; what does not fit is left out. A record that cannot be decoded is ignored.
 """
 
 from __future__ import annotations

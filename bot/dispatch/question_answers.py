@@ -1,9 +1,9 @@
-"""Decides whether an answer to a question is accepted, by the grants and guards that are valid then; collects
+"""Decides whether a person's yes to a question is accepted, by the grants and guards that are valid then. Collects
 approvals.
 
 The plan is decided again for the requester and for the person who answers. If several guards ask for an approval, each
 must be satisfied, by one approver or by several. A question is removed only when its plan begins, so an answer that is
-refused leaves it as it is.
+refused leaves it as it is. The same function decides a new command, which has no question yet.
 """
 
 from __future__ import annotations

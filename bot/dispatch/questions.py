@@ -1,4 +1,6 @@
-"""Asks the requester for a confirmation, or another person for an approval, and checks who may answer."""
+"""Asks the requester for a confirmation, or another person for an approval, and checks who may answer or cancel a
+question.
+"""
 
 from __future__ import annotations
 

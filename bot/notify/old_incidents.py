@@ -1,4 +1,6 @@
-"""Removes old incidents from the store: those that ended a week ago, and the oldest if there are too many."""
+"""Removes old incidents from the store: those that ended a week ago. If there are too many, removes also the oldest
+of the others that have ended.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Decides, for the rules about ends of containers, which ends are failures: not those of a job, and not those that
-somebody asked for.
+"""Distinguishes ends of containers for the rules about ends: those that nobody asked for, those that somebody asked
+for, and those of jobs (containers that run once).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fires when a node of a Swarm is down or disconnected for 30 seconds."""
+"""Fires when a node of a Swarm has been down, disconnected or in an unknown state for 30 seconds."""
 
 from __future__ import annotations
 

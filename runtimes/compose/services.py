@@ -1,4 +1,5 @@
-"""Groups containers into Compose services, by the labels that Docker Compose sets.
+"""Groups containers into Compose services, by the labels that Docker Compose sets. Also groups the containers of Swarm
+services on a worker node.
 
 Compose stores only these labels: a service exists as long as one of its containers does. Containers that `docker
 compose run` made are not replicas.

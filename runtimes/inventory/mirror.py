@@ -1,8 +1,10 @@
-"""Answers lists of one engine from memory while its event stream is connected and its last list is complete.
+"""Presents one engine and the cache of its containers as one Runtime: answers what it can from memory, and passes
+everything else to the engine.
 
-A mirror is a Runtime. Its cache receives the lists, events and inspections of the watcher. All other actions, and lists
-that the cache cannot answer, go to the engine. An engine that is known not to answer is not asked for a list: the last
-known rows are returned at once, with their age and the reason.
+The watcher feeds the cache with lists, events and inspections. While the event stream is open and the last list is
+complete, lists of containers come from the cache. Past events, past readings of the resource usage and a recent
+measurement of the disk use come from memory too. An engine that is known not to answer is not asked for a list: the
+last known rows are returned at once, with their age and the reason.
 """
 
 from __future__ import annotations
