@@ -18,7 +18,8 @@ RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead repli
 
 
 async def keep_alive(app: App) -> None:
-    """Reports every few seconds that this replica runs, and measures the store. Never returns."""
+    """Records every few seconds that this replica is alive, measures the store, and writes the records that wait for
+    it. Never returns."""
     repeated = RepeatedLog()
     while True:
         try:

@@ -1,8 +1,9 @@
 """Finds the engines of this machine: every socket and state directory at a usual path. Contacts no engine.
 
-For Docker, the order is the docker CLI's own: `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context, the usual sockets.
-For Podman, `CONTAINER_HOST` comes first. Two paths that lead to the same socket count as one engine: for example, the
-package podman-docker makes docker.sock a link to Podman's socket.
+For Docker, the first of these is used that is set: `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context. Otherwise the
+usual sockets are searched. This is the order of the docker command. For Podman, `CONTAINER_HOST` is used, otherwise the
+usual sockets. Two paths that lead to the same socket count as one engine: for example, the package podman-docker makes
+docker.sock a link to Podman's socket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Stores incidents: each one under its key, and the keys of those that changed since they were last reported.
+"""Stores incidents and silences. Each incident is stored under its key. The keys of the incidents that changed since
+their last message are stored too.
 
 Several processes may change an incident. So a change names the value that it replaces, and is refused if another
 process was faster.

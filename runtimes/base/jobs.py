@@ -8,10 +8,10 @@ An adapter's method starts a job. Later calls read the job's lines and progress 
             ...
         return self.jobs.start(action.verb, work)
 
-Three limits apply: the number of jobs, the number of lines of each job, and the time for which an ended job can be
-read. If a job has too many lines, the oldest lines are dropped and counted. Lines are numbered in their order. A cursor
-is the number of the next line to read, so no line is read twice. A read-only job is stopped if nobody reads it for a
-while. A job that changes something continues even if nobody reads it.
+Three things are limited: the number of jobs (of read-only ones also for each person), the size of each job's output,
+and the time for which an ended job can be read. If a job has too many lines, the oldest lines are dropped and counted.
+Lines are numbered in their order. A cursor is the number of the next line to read, so no line is read twice. A
+read-only job is stopped if nobody reads it for a while. A job that changes something continues even if nobody reads it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Stores the newest changes that Quarterdeck sent to one engine, so that the cause of an end can name the requester."""
+"""Stores the newest changes by Quarterdeck that can end containers of one engine, so that the cause of an end can
+name the requester.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Reads the history of events from the store, for one engine or for several at once.
+"""Reads the history of events from the store, for one engine or for several at once. Also presents an engine that this
+process does not watch together with this history (`EngineWithHistory`).
 
 A command lists several engines at the same time; their requests are combined into one request to the store. An error of
 the store is not raised: the answer then says that older events may be missing.
