@@ -1,7 +1,7 @@
 """Lists all metric families of the metrics page, as text, as Markdown or as JSON, without any engine.
 
 The list comes from the declarations: those of `core.metrics`, and `families` of each scraper. The labels of a family
-tell what its series describe, so the Markdown has one table for containers, one for engines and one for the rest.
+show what its series describe. So the Markdown has one table for containers, one for engines and one for the rest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Defines the interfaces between layers: engines (Runtime), lookups (Finder) and replies (Responder).
 
-A Runtime has few members on purpose: a remote engine implements the same ones, so callers cannot tell the difference.
+A Runtime has few members on purpose: a remote engine implements the same ones, so callers see no difference.
 """
 
 from __future__ import annotations

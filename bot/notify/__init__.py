@@ -1,1 +1,1 @@
-"""Turns alerts into incidents in the store, and tells people about them."""
+"""Turns alerts into incidents in the store, and posts messages about them."""

@@ -84,7 +84,7 @@ def pod_change_events(
     return events
 
 
-def is_told(known: PodMessage, event_type: int) -> bool:
+def is_reported(known: PodMessage, event_type: int) -> bool:
     """Returns whether a snapshot has shown what an event says of a known pod."""
     return event_type == CREATED or (event_type == STOPPED and known.state != READY)
 

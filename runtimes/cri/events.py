@@ -62,10 +62,10 @@ class Watch:
         """Yields batches of events until the engine fails. The first batch is empty. `since_ns`: first yields past
         events since this time, derived from the existing containers. Raises EngineErrors."""
         first = await self._read_snapshot(SNAPSHOT_TIMEOUT_SECONDS)
-        told = self.snapshot.containers if self.snapshot is not None else {}
+        reported = self.snapshot.containers if self.snapshot is not None else {}
         self.snapshot = first
         yield ()
-        if since_ns is not None and (past := replay(first, since_ns, told)):
+        if since_ns is not None and (past := replay(first, since_ns, reported)):
             yield past
         if stream is not None:
             async for batch in self._streamed(stream, first.at_ns):
@@ -147,10 +147,10 @@ class Watch:
         return self.snapshot
 
 
-def replay(snapshot: Snapshot, since_ns: int, told: Mapping[str, ContainerRecord] | None = None) -> list[Event]:
-    """Derives the events of all existing containers since a time, ordered by time. `told`: containers whose events were
-    yielded before; only what has changed since then is derived."""
-    known = told or {}
+def replay(snapshot: Snapshot, since_ns: int, reported: Mapping[str, ContainerRecord] | None = None) -> list[Event]:
+    """Derives the events of all existing containers since a time, ordered by time. `reported`: containers whose
+    events were yielded before; only what has changed since then is derived."""
+    known = reported or {}
     events: list[Event] = []
     for record in snapshot.containers.values():
         ref, old = snapshot.ref(record), known.get(record.id)
@@ -219,7 +219,7 @@ def _apply_pod_event(
     pods = {**before.pods, pod_id: pod}
     if message.container_event_type == derive_events.DELETED:
         del pods[pod_id]
-    elif known is not None and derive_events.is_told(known, message.container_event_type):
+    elif known is not None and derive_events.is_reported(known, message.container_event_type):
         return before.with_pods(pods), []
     return before.with_pods(pods), [
         derive_events.pod_event(before.engine, pod, message.container_event_type, message.created_at)

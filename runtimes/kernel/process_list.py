@@ -1,7 +1,7 @@
 """Lists the processes of a container from /proc: those in the PID namespace of its first process, and their children.
 
 A container that shares the PID namespace of this machine has only the descendants of its first process, because nothing
-else tells its processes from the others. Processes that end meanwhile are left out.
+else distinguishes its processes from the others. Processes that end meanwhile are left out.
 """
 
 from __future__ import annotations
