@@ -33,7 +33,8 @@ async def add_silence(store: IncidentStore, action: AddSilence, now: float | Non
     now = time.time() if now is None else now
     if len(await silences_in_force(store, now)) >= MAX_SILENCES:
         raise errors.UserError(
-            f"There are {MAX_SILENCES} silences already.", hint="End one of them: silences, then unsilence ID"
+            f"There are {MAX_SILENCES} silences already, which is the limit.",
+            hint="End one of them: silences, then unsilence ID",
         )
     silence = Silence(
         id=f"s-{secrets.token_hex(3)}",

@@ -59,8 +59,8 @@ def check_words(command: Command, words: Sequence[str]) -> None:
     for word in words:
         if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
-                f"“{command_line.abbreviate(word)}” is for a shell; Quarterdeck takes one command without it.",
-                hint=f"Write {command.name} alone. Lists take names and patterns, such as 'web-*'.",
+                f"“{command_line.abbreviate(word)}” belongs to a shell, and Quarterdeck runs no shell.",
+                hint=f"Write {command.name} without it. Lists take names and patterns, such as 'web-*'.",
             )
         _check_word(word)
 
@@ -144,7 +144,9 @@ def _without_globals(name: str, program: ForeignProgram, words: list[str]) -> tu
         if option in program.namespace and (equals or len(left) > 1):
             namespace = value if equals else left.pop(1)
         elif option in program.globals:
-            raise errors.BadUsage(f"Quarterdeck does not take {name} {option}.", hint=program.globals[option])
+            raise errors.BadUsage(
+                f"Quarterdeck does not support the option {option} of {name}.", hint=program.globals[option]
+            )
         elif option not in program.ignored:
             break
         left.pop(0)

@@ -16,19 +16,20 @@ from core.model.results import Document
 
 MAX_TARGETS = 20
 RAW = Arg(name="--raw", type=ArgType.FLAG, help="show everything that the engine reports, as JSON")
-FORMAT = Arg(
-    name="--format",
-    short="f",
-    help='text with fields: {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}}, {{index .A "b.c"}}',
-)
+CONTAINER_FIELDS = '{{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}}, {{index .Config.Labels "a.b"}}'
 # Accepted for the sake of `docker service inspect --pretty`: the summary is what is shown anyway.
 PRETTY = Arg(name="--pretty", type=ArgType.FLAG, help="show the summary (the default)")
 
 
-def arguments(target_help: str) -> Sequence[Arg]:
-    """Returns the arguments of a command that inspects resources. `target_help`: the help of its names."""
+def arguments(target_help: str, fields: str) -> Sequence[Arg]:
+    """Returns the arguments of a command that inspects resources. `target_help`: the help of its names; `fields`:
+    examples for `--format`."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=target_help)
-    return (which, FORMAT, RAW, *SELECTION)
+    return (which, format_argument(fields), RAW, *SELECTION)
+
+
+def format_argument(fields: str) -> Arg:
+    return Arg(name="--format", short="f", help=f"show this text with fields of the engine's JSON: {fields}")
 
 
 def make_plan(command: str, action: type[TargetAction[Document]], kind: Kind) -> Plan:

@@ -24,7 +24,7 @@ from core.text import command_line
 
 DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
 _CONTAINER = "container:"
-_KINDS = ("pid", "ipc", "uts", "userns", "cgroupns")
+_KINDS = {"pid": "process ID", "ipc": "IPC", "uts": "host name", "userns": "user", "cgroupns": "cgroup"}
 _SIZE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?(?:[bkmgt]b?)?", re.IGNORECASE)
 _CPUS = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,3})?")
 
@@ -39,11 +39,16 @@ ARGS = (
         short="v",
         many=True,
         placeholder="[SOURCE:]PATH[:ro]",
-        help="mount a volume; a path of the host needs host.reach",
+        help="mount a volume; a path of the host needs the permission host.reach",
     ),
     Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
     Arg(name="--network", hidden_names=("--net",), help="connect it to this network; none: to no network"),
-    Arg(name="--link", many=True, placeholder="NAME[:ALIAS]", help="find another container by a name (Docker only)"),
+    Arg(
+        name="--link",
+        many=True,
+        placeholder="NAME[:ALIAS]",
+        help="make another container reachable under a name (Docker only)",
+    ),
     Arg(name="--restart", placeholder="POLICY", help="no, always, unless-stopped or on-failure[:TIMES]"),
     Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m"),
     Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5"),
@@ -53,14 +58,32 @@ ARGS = (
     Arg(name="--health-cmd", placeholder="COMMAND", help="command line of the health check"),
     Arg(name="--rm", type=ArgType.FLAG, help="remove the container when it ends"),
     Arg(name="--pull", choices=PULL_POLICIES, default="missing", help="when to pull the image"),
-    Arg(name="--privileged", type=ArgType.FLAG, help="give it all rights on the host; needs host.reach"),
-    Arg(name="--cap-add", many=True, placeholder="CAPABILITY", help="add a capability; needs host.reach"),
-    Arg(name="--device", many=True, placeholder="PATH", help="use a device of the host; needs host.reach"),
-    Arg(name="--security-opt", many=True, placeholder="OPTION", help="change its security; needs host.reach"),
-    Arg(name="--volumes-from", many=True, placeholder="NAME", help="mount another one's volumes; needs host.reach"),
+    Arg(name="--privileged", type=ArgType.FLAG, help="give it all rights on the host; needs the permission host.reach"),
+    Arg(
+        name="--cap-add", many=True, placeholder="CAPABILITY", help="add a capability; needs the permission host.reach"
+    ),
+    Arg(
+        name="--device", many=True, placeholder="PATH", help="use a device of the host; needs the permission host.reach"
+    ),
+    Arg(
+        name="--security-opt",
+        many=True,
+        placeholder="OPTION",
+        help="change a security setting; needs the permission host.reach",
+    ),
+    Arg(
+        name="--volumes-from",
+        many=True,
+        placeholder="NAME",
+        help="mount the volumes of another container; needs the permission host.reach",
+    ),
     *(
-        Arg(name=f"--{kind}", placeholder="host|container:NAME", help=f"share the {kind} namespace; needs host.reach")
-        for kind in _KINDS
+        Arg(
+            name=f"--{kind}",
+            placeholder="host|container:NAME",
+            help=f"share the {what} namespace; needs the permission host.reach",
+        )
+        for kind, what in _KINDS.items()
     ),
     Arg(
         name="--timeout",

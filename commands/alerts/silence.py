@@ -60,7 +60,7 @@ command = Command(
         Arg(
             name="name",
             required=True,
-            help="what the incidents are about, or the id of one (globs allowed)",
+            help="name of what the incidents are about, or id of one incident (globs allowed)",
         ),
         Arg(
             name="--for",
@@ -69,6 +69,6 @@ command = Command(
             help="for how long, for example 30m, 2h or 1d",
         ),
         Arg(name="--rule", help="only incidents of this alert rule (globs allowed)"),
-        Arg(name="--reason", help="why, for the others"),
+        Arg(name="--reason", help="the reason, which others see in the list"),
     ),
 )

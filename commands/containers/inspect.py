@@ -53,7 +53,7 @@ async def _find(context: Context, kinds: Sequence[Kind]) -> Sequence[Ref]:
 
 command = Command(
     name="inspect",
-    summary="show all details of containers and other resources",
+    summary="show containers and other resources in detail",
     examples=(
         "inspect web",
         "inspect web --format '{{.State.Status}} since {{.State.StartedAt}}'",
@@ -69,7 +69,7 @@ command = Command(
         dataclasses.replace(
             TARGETS, help=f"an image, network, volume, pod, service or node, or a container: {TARGETS.help}"
         ),
-        inspection.FORMAT,
+        inspection.format_argument(inspection.CONTAINER_FIELDS),
         inspection.RAW,
         Arg(name="--type", choices=tuple(map(str, ACTIONS)), help="the kind of resource; without it: the first found"),
         *SELECTION,

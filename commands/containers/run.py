@@ -30,6 +30,6 @@ command = Command(
     verbs=(CreateContainer.verb,),
     args=(
         *new_container.ARGS,
-        Arg(name="--detach", short="d", type=ArgType.FLAG, help="run in the background, as always here"),
+        Arg(name="--detach", short="d", type=ArgType.FLAG, help="run in the background (always the case)"),
     ),
 )

@@ -51,7 +51,7 @@ command = Command(
             type=ArgType.SECONDS,
             default=DEFAULT_SECONDS,
             maximum=MAX_WAIT_SECONDS,
-            help="time to wait at most",
+            help="longest time to wait",
         ),
         *SELECTION,
     ),

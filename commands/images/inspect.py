@@ -11,10 +11,10 @@ TARGET = "repository:tag, start of a name or id, digest, or a glob like 'nginx*'
 
 command = Command(
     name="image inspect",
-    summary="show all details of images",
+    summary="show images in detail",
     examples=("image inspect nginx:1.27", "image inspect busybox --raw", "image inspect nginx -f '{{.Config.Labels}}'"),
     plan=inspection.make_plan("image inspect", InspectImage, Kind.IMAGE),
     render=inspection.render,
     verbs=(InspectImage.verb,),
-    args=inspection.arguments(TARGET),
+    args=inspection.arguments(TARGET, "{{.Architecture}}, {{.RepoTags.0}}, {{json .Config}}"),
 )

@@ -33,6 +33,6 @@ command = Command(
             help="repository:tag, start of a name or id, digest, or a glob like 'nginx*'",
         ),
         *SELECTION,
-        Arg(name="--force", short="f", type=ArgType.FLAG, help="also if stopped containers use it"),
+        Arg(name="--force", short="f", type=ArgType.FLAG, help="also remove images that stopped containers use"),
     ),
 )

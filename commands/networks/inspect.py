@@ -11,10 +11,10 @@ TARGET = "network, start of its name or id, or a glob like 'shop*'"
 
 command = Command(
     name="network inspect",
-    summary="show all details of networks",
+    summary="show networks in detail",
     examples=("network inspect shop_default", "network inspect bridge --raw"),
     plan=inspection.make_plan("network inspect", InspectNetwork, Kind.NETWORK),
     render=inspection.render,
     verbs=(InspectNetwork.verb,),
-    args=inspection.arguments(TARGET),
+    args=inspection.arguments(TARGET, "{{.Driver}}, {{json .IPAM}}"),
 )

@@ -11,10 +11,13 @@ TARGET = "node, start of its name or id, or a glob like 'worker-*'"
 
 command = Command(
     name="node inspect",
-    summary="show all details of Swarm nodes",
+    summary="show Swarm nodes in detail",
     examples=("node inspect worker-1", "node inspect worker-1 -f '{{.Spec.Availability}}'"),
     plan=inspection.make_plan("node inspect", InspectNode, Kind.NODE),
     render=inspection.render,
     verbs=(InspectNode.verb,),
-    args=(*inspection.arguments(TARGET), inspection.PRETTY),
+    args=(
+        *inspection.arguments(TARGET, "{{.Spec.Availability}}, {{.Status.Addr}}, {{json .Description}}"),
+        inspection.PRETTY,
+    ),
 )

@@ -11,10 +11,10 @@ TARGET = "pod (web, shop/web), start of its name or id, or a glob like 'shop-*'"
 
 command = Command(
     name="pod inspect",
-    summary="show all details of pods",
+    summary="show pods in detail",
     examples=("pod inspect shop", "pod inspect shop --raw"),
     plan=inspection.make_plan("pod inspect", InspectPod, Kind.POD),
     render=inspection.render,
     verbs=(InspectPod.verb,),
-    args=inspection.arguments(TARGET),
+    args=inspection.arguments(TARGET, "{{.State}}, {{json .Containers}}"),
 )

@@ -11,10 +11,13 @@ TARGET = "Swarm service (shop_web, web), or a glob like 'shop_*'"
 
 command = Command(
     name="service inspect",
-    summary="show all details of Swarm services",
+    summary="show Swarm services in detail",
     examples=("service inspect shop_front", "service inspect --pretty shop_front", "service inspect shop_front --raw"),
     plan=inspection.make_plan("service inspect", InspectService, Kind.SERVICE),
     render=inspection.render,
     verbs=(InspectService.verb,),
-    args=(*inspection.arguments(TARGET), inspection.PRETTY),
+    args=(
+        *inspection.arguments(TARGET, "{{.Spec.Mode.Replicated.Replicas}}, {{json .Spec.TaskTemplate}}"),
+        inspection.PRETTY,
+    ),
 )

@@ -80,7 +80,7 @@ command = Command(
     args=(
         Arg(
             name="name",
-            help="show all details of engines with this name, kind or host (globs allowed); without NAME: list all",
+            help="show the engines with this name, kind or host in detail (globs allowed); without NAME: list all",
         ),
         HOST,
     ),

@@ -210,14 +210,14 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.MOMENT,
-            help="only events since TIME: so long ago (10m, 2h, 1d), 14:05 or 2026-11-29T14:05 in UTC (default 1h)",
+            help="only events since TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 in UTC (default 1h)",
         ),
         Arg(name="--until", type=ArgType.MOMENT, help="only events until TIME, given as for --since"),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
         Arg(
             name="--action",
             many=True,
-            help="only what this word names, such as died, oom, 'health*' or pull (globs allowed)",
+            help="only events with this action, such as died, oom, 'health*' or pull (globs allowed)",
         ),
         Arg(
             name="--limit",

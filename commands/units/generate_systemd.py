@@ -35,10 +35,16 @@ command = Command(
     render=render,
     verbs=(DraftUnit.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="container"),
+        Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"),
         Arg(name="--name", short="n", type=ArgType.FLAG, help="name the unit after the container (the default)"),
-        Arg(name="--new", type=ArgType.FLAG, help="let the unit create the container (if it was recorded how)"),
-        Arg(name="--files", short="f", type=ArgType.FLAG, help="also say how the file is written to the host"),
+        Arg(
+            name="--new",
+            type=ArgType.FLAG,
+            help="let the unit create the container, if Podman recorded its command line",
+        ),
+        Arg(
+            name="--files", short="f", type=ArgType.FLAG, help="also show the command that writes the file to the host"
+        ),
         HOST,
         ENGINE,
     ),

@@ -11,10 +11,10 @@ TARGET = "volume, start of its name, or a glob like 'shop*'"
 
 command = Command(
     name="volume inspect",
-    summary="show all details of volumes",
+    summary="show volumes in detail",
     examples=("volume inspect shop_data", "volume inspect shop_data -f '{{.Mountpoint}}'"),
     plan=inspection.make_plan("volume inspect", InspectVolume, Kind.VOLUME),
     render=inspection.render,
     verbs=(InspectVolume.verb,),
-    args=inspection.arguments(TARGET),
+    args=inspection.arguments(TARGET, "{{.Mountpoint}}, {{json .Options}}"),
 )

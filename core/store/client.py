@@ -41,7 +41,7 @@ class Store(InvocationStore, IncidentStore, RecurringJobStore, EventHistoryStore
         self.check_reserve()
         if len(value) > MAX_QUESTION_BYTES:
             raise errors.BadUsage(
-                f"This command has too many targets: its question has {len(value) >> 10} KiB, and at most"
+                f"This command has too many targets: its stored plan has {len(value) >> 10} KiB, and at most"
                 f" {MAX_QUESTION_BYTES >> 10} KiB are allowed.",
                 hint="Name fewer targets in one command.",
             )

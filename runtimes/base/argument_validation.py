@@ -61,7 +61,8 @@ def _create(action: CreateContainer) -> None:
     texts += [*access.devices, *access.capabilities, *access.security_options]
     if any("\0" in text for text in texts) or any("=" in name or not name for name, _ in action.environment):
         raise errors.BadUsage(
-            "An argument of a container cannot contain a null byte, nor the name of a variable “=”.", hint="Remove it."
+            "An argument cannot contain a null byte, and the name of a variable cannot contain “=”.",
+            hint="Remove this character.",
         )
     for mount in access.mounts:
         if not mount.target.startswith("/") or (mount.source and not _is_mountable(mount.source)):
@@ -103,9 +104,9 @@ def _network(action: CreateNetwork) -> None:
         )
     if action.driver not in NETWORK_DRIVERS or action.scope not in ("", "local", "global", "swarm"):
         raise errors.BadUsage(
-            f"There is no network with the driver {command_line.abbreviate(action.driver)} and the scope"
-            f" {action.scope or 'of its driver'}.",
-            hint=f"Drivers: {', '.join(NETWORK_DRIVERS)}; scopes: local, global, swarm.",
+            f"A network cannot have the driver “{command_line.abbreviate(action.driver)}”"
+            + (f" and the scope “{command_line.abbreviate(action.scope)}”." if action.scope else "."),
+            hint=f"Use one of the drivers {', '.join(NETWORK_DRIVERS)} and of the scopes local, global, swarm.",
         )
 
 
@@ -114,7 +115,11 @@ def _contains(subnet: Any, other: Any) -> bool:
 
 
 def _resource_name(action: CreateNetwork | CreateVolume, kind: str) -> None:
-    if not _CONTAINER_NAME.fullmatch(action.name) or action.name in ("host", "none"):
+    if action.name in ("host", "none"):
+        raise errors.BadUsage(
+            f"“{action.name}” is reserved and cannot be the name of a {kind}.", hint="Choose another name."
+        )
+    if not _CONTAINER_NAME.fullmatch(action.name):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(action.name)}” cannot be the name of a {kind}.",
             hint="Write letters, digits, dots, dashes and underscores.",
@@ -129,7 +134,7 @@ def _port(text: str) -> None:
     found = _PORT.fullmatch(text)
     if found is None or _too_many(found["inside"]) or _too_many(found["outside"] or ""):
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(text)}” is not a published port.",
+            f"“{command_line.abbreviate(text)}” is not a port that can be published.",
             hint=f"Write 8080:80, 127.0.0.1:8080:80/udp or 80; a range has at most {MAX_PORTS} ports up to {MAX_PORT}.",
         )
 

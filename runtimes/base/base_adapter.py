@@ -102,7 +102,7 @@ class BaseAdapter:
                     return await self._describe_containers(ids, deadline)
             except TimeoutError as error:
                 raise errors.TimedOut(
-                    f"{self.ref} did not describe {len(ids)} containers within {deadline:.0f} s.",
+                    f"{self.ref} did not inspect {len(ids)} containers within {deadline:.0f} s.",
                     sent=False,
                     hint="Check whether the engine is overloaded.",
                 ) from error

@@ -67,7 +67,7 @@ async def get(program: str, registry: str) -> tuple[str, str] | None:
         answer = json_decoder.decode_json(_Answer, done.stdout.encode())
     except errors.InvalidResponse:
         raise errors.EngineError(
-            f"The credential helper {program} printed something else than a login.",
+            f"The credential helper {program} did not print a login.",
             hint=f"Try it on Quarterdeck's host, as its user: echo {registry} | {program} get",
         ) from None
     return (answer.username, answer.secret) if answer.username and answer.secret else None

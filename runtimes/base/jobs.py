@@ -199,8 +199,10 @@ class Jobs:
         watching = [job for job in running if job.read_only]
         if read_only and sum(job.who == who for job in watching) >= MAX_READ_ONLY_PER_PERSON:
             raise errors.Refused(
-                f"You already follow {MAX_READ_ONLY_PER_PERSON} jobs on {self._engine()}, which is the limit.",
-                hint="Stop one of these jobs: job stop ID",
+                f"You already follow logs or events in {MAX_READ_ONLY_PER_PERSON} jobs on {self._engine()}, which is"
+                " the limit.",
+                hint="Stop one of them: press Stop at its message, or give job stop ID with the id that the message"
+                " shows.",
             )
         if len(running) >= MAX_JOBS or (read_only and len(watching) >= MAX_READ_ONLY_JOBS):
             count, doing = (len(watching), "followed") if len(running) < MAX_JOBS else (len(running), "running")

@@ -250,17 +250,19 @@ def _check_running(ref: Ref, row: Container | None) -> None:
     if row is None:
         raise errors.EngineError(
             f"{ref.name} was removed by somebody else while this command ran.",
-            hint="List what is left with ps, then give the command again: it counts the replicas anew.",
+            hint="List what is left with ps, then give the command again: it counts the replicas again.",
         )
     if row.state in ("exited", "dead"):
-        raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"See: logs {ref.name}")
+        raise errors.EngineError(
+            f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"Read its log: logs {ref.name}"
+        )
     if row.restarts:
         raise errors.EngineError(
             f"{ref.name} ended soon after its start, and its restart policy started it again.",
-            hint=f"See: logs {ref.name}",
+            hint=f"Read its log: logs {ref.name}",
         )
     if row.health == "unhealthy":
-        raise errors.EngineError(f"{ref.name} failed its health check.", hint=f"See: logs {ref.name}")
+        raise errors.EngineError(f"{ref.name} failed its health check.", hint=f"Read its log: logs {ref.name}")
 
 
 def _state(row: Container | None) -> str:

@@ -129,7 +129,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         source = next((value for key, value in options.items() if key.lower() == "device"), "")
         if source.startswith("/") and not reaches:
             raise errors.NotPermitted(
-                f"The volume {name} is {source} of the host.",
+                f"The volume {name} is the path {source} of the host.",
                 rule=host_access.VERB,
                 hint=f"Mount the path itself, which asks for {host_access.VERB}: -v {source}:…",
             )
@@ -168,7 +168,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 raise _unknown(error, label) from error
             return found, ["the engine's answer was lost, and the container was found by its label"]
         if not made.id:
-            raise _unknown(errors.InvalidResponse(f"{self.ref} returned no id of the new container."), label)
+            raise _unknown(errors.InvalidResponse(f"{self.ref} did not return the id of the new container."), label)
         return made.id, [warning.strip()[:200] for warning in (made.warnings or ())[:3]]
 
     async def _find_created(self, label: str) -> str | None:

@@ -105,7 +105,7 @@ async def test_followers_leave_room_to_read(listening, dockerd):
         await asyncio.wait([following[-1], heard], return_when=asyncio.FIRST_COMPLETED)
         heard.cancel()
     refused = await following.pop()
-    assert "You already follow 5 jobs" in plain_text.render(refused)
+    assert "You already follow logs or events in 5 jobs" in plain_text.render(refused)
     assert "hello" in plain_text.render(await listening.say("logs web"))
     await asyncio.to_thread(dockerd.api.remove_container, "web", force=True)
     for one in following:

@@ -137,7 +137,7 @@ async def test_a_node_is_drained_after_a_question_and_activated_without(valkey, 
         assert (await one.say("drain two", BOB)).ending is Ending.ASKED
         assert "two activated" in text(await one.say("activate tw", BOB))
         bare = await one.say("drain '*'", BOB)
-        assert "would select everything" in text(bare)
+        assert "would change everything" in text(bare)
         assert (await one.say("drain nowhere", BOB)).ending is Ending.NOTHING
     async with deck(valkey, engines) as one:
         assert (await one.say("drain two", BOB)).ending is Ending.REFUSED

@@ -67,7 +67,7 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (container(MountPoint(target="x", source="data")), "“data” cannot be mounted at “x”."),
         (container(MountPoint(target="/x", source="../etc")), "“../etc” cannot be mounted at “/x”."),
         (network(name="a b"), "“a b” cannot be the name of a network."),
-        (network(name="host"), "“host” cannot be the name of a network."),
+        (network(name="host"), "“host” is reserved and cannot be the name of a network."),
         (
             network(subnet="10.9"),
             "The network's addresses are not valid: '10.9' does not appear to be an IPv4 or IPv6 network.",
@@ -78,7 +78,7 @@ def network(**fields: Any) -> parts.CreateNetwork:
             "10.8.0.0/24 is not a range of addresses in 10.9.0.0/16.",
         ),
         (network(subnet="10.9.0.0/16", gateway="fe80::1"), "fe80::1/128 is not a range of addresses in 10.9.0.0/16."),
-        (network(driver="magic"), "There is no network with the driver magic and the scope of its driver."),
+        (network(driver="magic"), "A network cannot have the driver “magic”."),
         (parts.CreateVolume(engine=ENGINE, name="../x"), "“../x” cannot be the name of a volume."),
         (on(swarm.UpdateImage, image="a:b:c"), "“a:b:c” is not the name of an image."),
     ],

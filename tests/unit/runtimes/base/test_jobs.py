@@ -252,7 +252,7 @@ async def test_who_follows_leaves_room_for_others_and_ended_jobs_take_none():
     engine = Engine(forever)
     for _ in range(MAX_READ_ONLY_PER_PERSON):
         job = await engine.follow("ann")
-    with pytest.raises(errors.Refused, match=f"You already follow {MAX_READ_ONLY_PER_PERSON} jobs on scripted/h"):
+    with pytest.raises(errors.Refused, match=f"follow logs or events in {MAX_READ_ONLY_PER_PERSON} jobs on scripted/h"):
         await engine.follow("ann")
     for number in range(MAX_READ_ONLY_JOBS - MAX_READ_ONLY_PER_PERSON):
         await engine.follow(f"guest {number}")
