@@ -16,14 +16,15 @@ _NETWORK = re.compile(rb"^ *([^\s:]+): *(\d+)(?: +\d+){7} +(\d+)", re.MULTILINE)
 
 
 class CgroupUsage:
-    """Holds the CPU time, memory, I/O and number of processes of one cgroup, read at one time. Sizes are in bytes."""
+    """Holds the CPU time, memory, I/O and number of processes of one cgroup, as they were read last. Sizes are in bytes.
+    `memory_usage` includes the page cache; `inactive_cache` is the part of it that the kernel can drop."""
 
     __slots__ = (
         "block_read",
         "block_written",
         "cpu_periods",
         "cpu_seconds",
-        "memory",
+        "inactive_cache",
         "memory_failures",
         "memory_limit",
         "memory_usage",
@@ -39,7 +40,7 @@ class CgroupUsage:
 
     def __init__(self) -> None:
         self.cpu_seconds: float | None = None
-        self.memory: int | None = None
+        self.inactive_cache: int | None = None
         self.memory_limit: int | None = None
         self.received: int | None = None
         self.sent: int | None = None
@@ -54,6 +55,11 @@ class CgroupUsage:
         self.cpu_periods: int | None = None
         self.throttled_periods: int | None = None
         self.throttled_seconds: float | None = None
+
+    @property
+    def memory(self) -> int | None:
+        """The memory without the inactive page cache, as `docker stats` shows it."""
+        return None if self.memory_usage is None else max(0, self.memory_usage - (self.inactive_cache or 0))
 
 
 Parse = Callable[[bytes, CgroupUsage], None]
@@ -89,19 +95,19 @@ def _cpu_v2(text: bytes, usage: CgroupUsage) -> None:
 
 
 def _memory(text: bytes, usage: CgroupUsage) -> None:
-    usage.memory = usage.memory_usage = _integer(text)
+    usage.memory_usage = _integer(text)
 
 
 def _memory_stat_v1(text: bytes, usage: CgroupUsage) -> None:
     """Parses memory.stat. `hierarchical_memory_limit` also takes the limits of the parent cgroups into account."""
-    _subtract_cache(text, b"total_inactive_file ", usage)
+    usage.inactive_cache = _value(text, b"total_inactive_file ")
     usage.swap = _value(text, b"total_swap ")
     limit = _value(text, b"hierarchical_memory_limit ")
     usage.memory_limit = limit if limit is not None and limit < NO_LIMIT else None
 
 
 def _memory_stat_v2(text: bytes, usage: CgroupUsage) -> None:
-    _subtract_cache(text, b"inactive_file ", usage)
+    usage.inactive_cache = _value(text, b"inactive_file ")
 
 
 def _memory_max_v2(text: bytes, usage: CgroupUsage) -> None:
@@ -129,12 +135,6 @@ def _memory_events_v2(text: bytes, usage: CgroupUsage) -> None:
 def _process_limit(text: bytes, usage: CgroupUsage) -> None:
     digits = text.strip()
     usage.process_limit = int(digits) if digits.isdigit() else None
-
-
-def _subtract_cache(text: bytes, name: bytes, usage: CgroupUsage) -> None:
-    """Subtracts the inactive page cache, as `docker stats` does."""
-    if usage.memory is not None:
-        usage.memory = max(0, usage.memory - (_value(text, name) or 0))
 
 
 def _processes(text: bytes, usage: CgroupUsage) -> None:
@@ -221,5 +221,4 @@ FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
         "blkio": (_file("io.stat", parse=_block_v2, max_bytes=16_384),),
     },
 }
-"""By cgroup version and by version 1's name of the controller. The order matters: memory without cache is computed from
-the total that was read before."""
+"""By cgroup version and by version 1's name of the controller."""

@@ -221,6 +221,9 @@ class _OpenCgroup:
         self.used_at = 0.0
         self._cgroup, self._locator = cgroup, locator
         self._files: list[tuple[cgroup_parsers.CgroupFile, int]] = []
+        self._contents: list[bytes | None] = []  # of each file, as it was parsed last
+        self._network: bytes | None = None
+        self._usage = CgroupUsage()
         self._process = -1
         for controller, directory in cgroup.directories.items():
             for file in cgroup_parsers.FILES[2 if controller in cgroup.v2 else 1][controller]:
@@ -231,22 +234,27 @@ class _OpenCgroup:
                         continue
                     break
         self.files = len(self._files) + 1
+        self._contents = [None] * len(self._files)
         self._open_process()
 
     def read(self) -> CgroupUsage | None:
-        """Returns the usage; None if the cgroup was removed."""
-        usage = CgroupUsage()
-        try:
-            for file, descriptor in self._files:
-                file.parse(os.pread(descriptor, file.max_bytes, 0), usage)
-        except OSError:
-            return None
+        """Returns the usage, always the same object; None if the cgroup was removed. A file is parsed only if it has
+        changed: most containers do nothing most of the time."""
         if not self._files:
             return None
-        if self._process >= 0 and not self._read_network(usage):
+        usage, contents = self._usage, self._contents
+        try:
+            for number, (file, descriptor) in enumerate(self._files):
+                content = os.pread(descriptor, file.max_bytes, 0)
+                if content != contents[number]:
+                    contents[number] = content
+                    file.parse(content, usage)
+        except OSError:
+            return None
+        if self._process >= 0 and not self._read_network():
             self._open_process()  # the process ended before its container
-            if self._process >= 0:
-                self._read_network(usage)
+            if self._process < 0 or not self._read_network():
+                self._network, usage.received, usage.sent = None, None, None
         return usage
 
     def close(self) -> None:
@@ -255,17 +263,20 @@ class _OpenCgroup:
         self._files = []
         self._close_process()
 
-    def _read_network(self, usage: CgroupUsage) -> bool:
+    def _read_network(self) -> bool:
         try:
             descriptor = os.open("net/dev", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._process)
         except OSError:
             return False
         try:
-            cgroup_parsers.parse_network(os.read(descriptor, 65_536), usage)
+            content = os.read(descriptor, 65_536)
         except OSError:
             return False
         finally:
             os.close(descriptor)
+        if content != self._network:
+            self._network = content
+            cgroup_parsers.parse_network(content, self._usage)
         return True
 
     def _open_process(self) -> None:

@@ -98,6 +98,22 @@ async def test_version_2(reader, pid):
 
 
 @on_2
+async def test_only_what_changed_between_two_readings_changes(reader, second):
+    (io,) = [path for path in Path(second, "sys/fs/cgroup").rglob("io.stat") if ONE in str(path)]
+    io.write_text("")
+    (before,) = (await reader.read({ref(ONE): 0}, first_pause=0)).rows
+    assert (before.block_read, before.block_written) == (0, 0)
+    (io.parent / "memory.current").write_text("62914560\n")
+    (io.parent / "cpu.stat").write_text("usage_usec 9000000\n")
+    (after,) = (await reader.read({ref(ONE): 0}, first_pause=0)).rows
+    assert (after.cpu_seconds, after.memory) == (9.0, 62914560 - 20971520)
+    assert (after.memory_limit, after.processes, after.block_read) == (before.memory_limit, before.processes, 0)
+    (io.parent / "memory.stat").write_text("inactive_file 1\n")
+    (last,) = (await reader.read({ref(ONE): 0}, first_pause=0)).rows
+    assert (last.cpu_seconds, last.memory) == (9.0, 62914560 - 1)
+
+
+@on_2
 @pytest.mark.parametrize("pid", [4300, 0])
 async def test_a_container_that_has_cgroups_of_its_own_is_read_as_a_whole(reader, pid):
     (row,) = (await reader.read({ref(TWO): pid}, first_pause=0)).rows
