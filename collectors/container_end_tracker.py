@@ -19,7 +19,7 @@ from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 from core.model.refs import Kind
-from runtimes.inventory.container_end_records import EndRecords
+from runtimes.inventory.container_end_records import RECORDED, EndRecords
 from runtimes.inventory.own_calls import OwnCall, OwnCalls
 
 SETTLE_NS = 2 * SECOND
@@ -175,7 +175,8 @@ class EndTracker:
 
     def _observe(self, event: Event) -> None:
         container_id, kind = event.subject.id, event.kind
-        self._records.observe(event)
+        if kind in RECORDED:
+            self._records.observe(event)
         run = self._runs.get(container_id)
         if run is None:
             run = self._runs[container_id] = deque(maxlen=MAX_EVENTS)

@@ -60,7 +60,7 @@ ACTIONS = DOCKER_AND_PODMAN | CONTAINERD | CRI | SWARM
 # fmt: on
 GAP = (gaps.TYPE, gaps.ACTION)  # no event of the engine; it has metrics of its own
 SETTLE_SECONDS = 0.5  # between two looks at the ends whose cause is not reported yet
-_at, _type_and_action = operator.attrgetter("at_ns"), operator.attrgetter("type", "action")
+_type_and_action = operator.attrgetter("type", "action")
 
 
 class EventProcessor:
@@ -106,8 +106,7 @@ class EventProcessor:
             self._recorder.add(events)
         if self._ends.pending and not self._timer_set:
             self._settle_later()
-        newest: int = max(map(_at, events))
-        return newest
+        return max([event.at_ns for event in events])
 
     def report_gap(self, gap: gaps.Gap) -> None:
         """Passes a gap on as an event, once for each gap."""

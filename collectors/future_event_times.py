@@ -7,7 +7,6 @@ accepted.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 import msgspec
@@ -15,14 +14,13 @@ import msgspec
 from core.model.events import Event
 
 MAX_AHEAD_NS = 24 * 3600 * 1_000_000_000
-_at = operator.attrgetter("at_ns")
 
 
 def replace_far_times(batch: Sequence[Event], now_ns: int) -> tuple[Sequence[Event], int]:
     """Returns the events of a batch of at least one in order, and how many of them got `now_ns`, the time by our clock,
     instead of their own. Usually that is the batch itself."""
     latest = now_ns + MAX_AHEAD_NS
-    if max(map(_at, batch)) <= latest:
+    if max([event.at_ns for event in batch]) <= latest:
         return batch, 0
     replaced = [msgspec.structs.replace(event, at_ns=now_ns) if event.at_ns > latest else event for event in batch]
     return replaced, sum(event.at_ns > latest for event in batch)

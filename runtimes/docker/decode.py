@@ -131,6 +131,7 @@ class Decoder:
     def _events(self, batch: Sequence[json_models.Event], replay_before: int) -> list[Event]:
         # The hot path, in one loop: usual actions are looked up whole, and fields are passed by position.
         found: list[Event] = []
+        labelled, kinds, ref = event_labels.LABELLED, ACTIONS.get, self._ref
         for raw in batch:
             kind, action, actor, given = _OTHER, raw.action, raw.actor, raw.actor.attributes
             at_ns = raw.at_ns or int(raw.at * 1e9)
@@ -142,14 +143,14 @@ class Decoder:
             if raw.type == "container":
                 if given.image:
                     attrs["image"] = given.image
-                if action in ACTIONS:
-                    kind = ACTIONS[action]
-                    if kind in event_labels.LABELLED:
+                if (usual := kinds(action)) is not None:
+                    kind = usual
+                    if kind in labelled:
                         self._labels.want(actor.id)
                 else:
                     # The command line in `exec_create: …` may contain secrets, so it is dropped here.
                     action, _, detail = action.partition(": ")
-                    kind = ACTIONS.get(action, kind)
+                    kind = kinds(action, kind)
                     if kind is _HEALTH and detail in HEALTH_STATES:
                         attrs["health"] = detail
                 if given.exit_code or given.signal or given.old_name:
@@ -158,7 +159,7 @@ class Decoder:
                 action = action.partition(": ")[0]
                 if given.container and raw.type == "network":
                     attrs["container"] = given.container
-            subject = self._ref(raw.type, actor.id, given.name or actor.id[:12])
+            subject = ref(raw.type, actor.id, given.name or actor.id[:12])
             origin = _REPLAY if at_ns < replay_before else _LIVE
             found.append(Event(at_ns, kind, subject, origin, raw.type, action, attrs))
         return found

@@ -14,9 +14,26 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker import json_models
 
-BEGINNING = "exec_"
 ACTIONS = frozenset({"exec_create", "exec_start", "exec_detach", "exec_die"})
+MAX_CACHED, MAX_CACHED_LENGTH = 2_000, 256  # actions, and characters of each
 _OTHER, _LIVE = EventKind.OTHER, Origin.LIVE
+
+
+class _FoldedActions(dict[str, str]):
+    """Maps an action, as the engine writes it, to the name in ACTIONS, or to an empty text. Health probes repeat the
+    same few actions, with their command lines, so a lookup costs much less than cutting the text."""
+
+    def __missing__(self, action: str) -> str:
+        name = action.partition(": ")[0]
+        name = name if name in ACTIONS else ""
+        if len(action) <= MAX_CACHED_LENGTH:
+            if len(self) >= MAX_CACHED:
+                self.clear()
+            self[action] = name
+        return name
+
+
+_NAMES = _FoldedActions()
 
 
 def fold(
@@ -24,18 +41,18 @@ def fold(
 ) -> tuple[Sequence[json_models.Event], Sequence[Event]]:
     """Returns the events that stay by themselves, and the folded ones. An event older than `replay_before` (ns) is a
     replay."""
-    rest, numbers, newest = [], dict.fromkeys(ACTIONS, 0), max(1, replay_before) - 1
-    earliest = newest + 1
+    rest, numbers, names = [], dict.fromkeys(ACTIONS, 0), _NAMES
+    earliest = max(1, replay_before)
+    newest = before = earliest - 1
     for one in batch:
-        action = one.action
-        if action.startswith(BEGINNING) and (at_ns := one.at_ns) >= earliest and one.type == "container":
-            name, given = action.partition(": ")[0], one.actor.attributes
-            if name in numbers and not (given.signal or given.old_name or (given.exit_code and name != "exec_die")):
+        if (name := names[one.action]) and (at_ns := one.at_ns) >= earliest and one.type == "container":
+            given = one.actor.attributes
+            if not (given.signal or given.old_name or (given.exit_code and name != "exec_die")):
                 numbers[name] += 1
-                newest = max(newest, at_ns)
+                newest = at_ns if at_ns > newest else newest  # noqa: FURB136 - `max` would cost as much as the rest
                 continue
         rest.append(one)
-    if newest < earliest:
+    if newest == before:
         return batch, ()
     subject = Ref(engine=engine, kind=Kind.ENGINE, id="", name="")
     found = [(action, number) for action, number in numbers.items() if number]

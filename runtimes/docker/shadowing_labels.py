@@ -32,13 +32,9 @@ class ShadowingLabels:
 
     def learn_from_event(self, container_id: str, action: str, given: Attributes) -> None:
         """Learns from an attribute that the daemon does not set for this action."""
-        names = {
-            name
-            for name, value in ((EXIT_CODE, given.exit_code), (SIGNAL, given.signal), (OLD_NAME, given.old_name))
-            if value and action not in _OWN_ACTIONS[name]
-        }
-        if names:
-            self._add(container_id, names)
+        for name, value in ((EXIT_CODE, given.exit_code), (SIGNAL, given.signal), (OLD_NAME, given.old_name)):
+            if value and action not in _OWN_ACTIONS[name]:
+                self._add(container_id, (name,))
 
     def is_label(self, container_id: str, name: str) -> bool:
         return name in self._found.get(container_id, ())

@@ -80,13 +80,15 @@ class LabelsOfEvents:
         return found
 
 
-def add(events: Iterable[Event], labels: Mapping[str, dict[str, str]]) -> list[Event]:
+def add(events: list[Event], labels: Mapping[str, dict[str, str]]) -> list[Event]:
     """Returns the events. The first one of each container that is in `labels` has its labels."""
-    left, result = dict(labels), []
-    for event in events:
-        found = left.pop(event.subject.id, None) if left and event.kind in LABELLED else None
-        result.append(event if found is None else msgspec.structs.replace(event, labels=found))
-    return result
+    left = dict(labels)
+    for number, event in enumerate(events):
+        if not left:
+            break
+        if event.kind in LABELLED and (found := left.pop(event.subject.id, None)) is not None:
+            events[number] = msgspec.structs.replace(event, labels=found)
+    return events
 
 
 def _lines_with(lines: bytes, text: bytes, start: int) -> Iterable[tuple[bytes, int]]:

@@ -18,6 +18,8 @@ from core.model.events import Event, EventKind
 MAX_RECORDS = 20_000
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
 _DIED, _REMOVED, _STARTED = EventKind.DIED, EventKind.REMOVED, EventKind.STARTED
+RECORDED = frozenset({_DIED, _REMOVED, _STARTED})
+"""The kinds of events that change a record."""
 
 
 @dataclass(slots=True, kw_only=True)

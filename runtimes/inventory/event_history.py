@@ -17,6 +17,7 @@ from core.model.events import Event, EventKind, Origin, is_probe
 
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
 _DIED, _RESYNC = EventKind.DIED, Origin.RESYNC
+_PROBING = frozenset({EventKind.HEALTH, EventKind.OTHER})  # the kinds of events that a probe may have caused
 _RUN = frozenset({EventKind.STARTED, EventKind.DIED})
 _LIFE = frozenset({EventKind.CREATED, EventKind.REMOVED})
 CAPACITY = 4096
@@ -39,10 +40,16 @@ class EventHistory:
 
     def add(self, events: Iterable[Event]) -> None:
         """Adds events in the order given."""
-        added = [event for event in events if not is_probe(event)]
+        added = [
+            event
+            for event in events
+            if (
+                event.action[:4] != "exec" if event.kind is _OTHER else event.kind is not _HEALTH or not is_probe(event)
+            )
+        ]
         if (excess := len(self._events) + len(added) - CAPACITY) > 0:
             dropped = itertools.islice(itertools.chain(self._events, added), excess)
-            self.complete_since = max(self.complete_since or 0, max(map(_at, dropped)) + 1)
+            self.complete_since = max(self.complete_since or 0, max([event.at_ns for event in dropped]) + 1)
         self._events.extend(added)
 
     def since(self, at_ns: int) -> list[Event]:

@@ -16,8 +16,8 @@ _NETWORK = re.compile(rb"^ *([^\s:]+): *(\d+)(?: +\d+){7} +(\d+)", re.MULTILINE)
 
 
 class CgroupUsage:
-    """Holds the CPU time, memory, I/O and number of processes of one cgroup, as they were read last. Sizes are in bytes.
-    `memory_usage` includes the page cache; `inactive_cache` is the part of it that the kernel can drop."""
+    """Holds the CPU time, memory, I/O and number of processes of one cgroup, as they were read last. Sizes are in
+    bytes. `memory_usage` includes the page cache; `inactive_cache` is the part of it that the kernel can drop."""
 
     __slots__ = (
         "block_read",
