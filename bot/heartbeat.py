@@ -14,22 +14,28 @@ from core.repeated_log import RepeatedLog
 
 log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 5.0
+MEASURED_EVERY = 3  # records; measuring the store costs more than a record
 RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
 
 
 async def keep_alive(app: App) -> None:
-    """Records every few seconds that this replica is alive, measures the store, and writes the records that wait for
-    it. Never returns."""
+    """Records every few seconds that this replica is alive, and writes the records that wait for the store. Measures
+    the store at first, whenever it answers again, and from time to time. Never returns."""
     repeated = RepeatedLog()
+    recorded = 0  # since the store answers
     while True:
         try:
-            await app.probe()
+            if recorded % MEASURED_EVERY == 0:
+                await app.probe()
             await app.store.heartbeat(app.replica, LEASE_SECONDS)
+            recorded += 1
             await share_containers(app)
             await app.dispatcher.flush_spool()
             if repeated.ended():
                 log.info("the store answers again", action="heartbeat")
         except errors.StoreError as error:
+            app.metrics.store_up.set(0)
+            recorded = 0
             if times := repeated.due(error.message):
                 log.warning("the store does not answer", action="heartbeat", reason=error.message, times=times)
         await asyncio.sleep(HEARTBEAT_SECONDS)

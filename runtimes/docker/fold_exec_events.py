@@ -49,7 +49,7 @@ def fold(
             given = one.actor.attributes
             if not (given.signal or given.old_name or (given.exit_code and name != "exec_die")):
                 numbers[name] += 1
-                newest = at_ns if at_ns > newest else newest  # noqa: FURB136 - `max` would cost as much as the rest
+                newest = at_ns if at_ns > newest else newest  # `max` would cost much more
                 continue
         rest.append(one)
     if newest == before:

@@ -40,13 +40,7 @@ class EventHistory:
 
     def add(self, events: Iterable[Event]) -> None:
         """Adds events in the order given."""
-        added = [
-            event
-            for event in events
-            if (
-                event.action[:4] != "exec" if event.kind is _OTHER else event.kind is not _HEALTH or not is_probe(event)
-            )
-        ]
+        added = [event for event in events if event.kind not in _PROBING or not is_probe(event)]
         if (excess := len(self._events) + len(added) - CAPACITY) > 0:
             dropped = itertools.islice(itertools.chain(self._events, added), excess)
             self.complete_since = max(self.complete_since or 0, max([event.at_ns for event in dropped]) + 1)
