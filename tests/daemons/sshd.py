@@ -38,10 +38,19 @@ class Authority:
         )  # fmt: skip
         more.write_text(f"extendedKeyUsage={use}\n" + (f"subjectAltName={alt}\n" if alt else ""))
         openssl(
-            "x509", "-req", "-in", asked, "-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", "-days", str(days),
+            "x509", "-req", "-in", asked, "-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", *validity(days),
             "-extfile", more, "-out", cert,
         )  # fmt: skip
         return cert, key
+
+
+def validity(days: int) -> list[str]:
+    """The options for so many days from now, or for a time that is over. OpenSSL 3.5 refuses days below 0, and OpenSSL
+    3.0 knows nothing else."""
+    told = subprocess.run(["openssl", "x509", "-help"], capture_output=True, text=True, check=False)
+    if days < 0 and "-not_after" in told.stdout + told.stderr:
+        return ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+    return ["-days", str(days)]
 
 
 def openssl(*words: str | Path) -> None:
@@ -123,7 +132,7 @@ class Sshd:
         self.process.wait(10)
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and (entry / "comm").read_text().strip() == "sshd":
+                if entry.name.isdigit() and (entry / "comm").read_text().startswith("sshd"):
                     # A connection's processes are in sessions of their own, but hang on the listener's port.
                     if os.getsid(int(entry.name)) == session or self._serves(int(entry.name)):
                         os.kill(int(entry.name), signal.SIGKILL)
