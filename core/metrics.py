@@ -61,6 +61,9 @@ class Metrics(WatchedEngineMetrics):
         self.incident_messages_total = counter(
             "incident_messages_total", "Messages about incidents, posted or edited", "kind"
         )
+        self.alert_channel_configured = gauge(
+            "alert_channel_configured", "1 if incidents can be posted in a channel of a chat, else 0"
+        )
         self.posting_leader = gauge("posting_leader", "1 if this process posts incidents, else 0")
         self.alerts_queued = gauge("alerts_queued", "Changes of alerts that wait for the store")
         self.alerts_dropped = gauge("alerts_dropped", "Alerts left out, because too many were open at once")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from core.config import field_types
+from core.config import alert_routes, field_types
 from core.config.base_section import Section
 from core.model.alerts import Severity, severity_named
 from core.model.events import EventKind
@@ -23,15 +23,6 @@ def _severity(value: object) -> object:
     if (severity := severity_named(str(value))) is None:
         raise field_types.invalid_value(f"“{value}” is not a severity", "Write high, medium or low.")
     return severity
-
-
-def _slack_channel(word: str) -> str:
-    if not re.fullmatch(r"[CG][A-Z0-9]{2,}", word):
-        raise field_types.invalid_value(
-            f"“{word}” is not the id of a Slack channel",
-            "Write the channel id, such as C0123ABCD. Slack shows it at the end of the channel details.",
-        )
-    return word
 
 
 def _field(name: str) -> str:
@@ -58,13 +49,39 @@ SeverityName = Annotated[Severity, BeforeValidator(_severity)]
 Duration = Annotated[timedelta, BeforeValidator(field_types.duration), Field(ge=timedelta(0), le=timedelta(days=7))]
 
 
-class Alerts(Section):
-    """Where Quarterdeck posts alerts. Without a channel, the log, the console and the command `incidents` show them."""
+class Storm(Section):
+    """When incidents that begin at almost the same time share one message."""
 
-    to: Annotated[str, AfterValidator(_slack_channel)] | None = Field(
+    more_than: int = Field(
+        default=3, ge=1, le=20, description="If more incidents of a channel begin within this time, they share one."
+    )
+    within: Annotated[
+        timedelta, BeforeValidator(field_types.duration), Field(ge=timedelta(seconds=5), le=timedelta(minutes=10))
+    ] = Field(default=timedelta(seconds=30), description="The time.")
+
+
+class Alerts(Section):
+    """Where Quarterdeck posts alerts that no route matches. Without a channel, the command `alerts here` names one in
+    chat; until then the log, the console and the command `incidents` show alerts."""
+
+    to: Annotated[field_types.NonEmptyStr, AfterValidator(alert_routes.channel)] | None = Field(
         default=None,
-        description="The Slack channel for alerts, as an id. Invite the bot to it.",
+        description="The Slack channel for alerts: its id, or its name in quotes. Invite the bot to it.",
         examples=["to: C0123ABCD"],
+    )
+    channels: Annotated[
+        tuple[Annotated[field_types.NonEmptyStr, AfterValidator(alert_routes.channel_id)], ...],
+        BeforeValidator(field_types.split_list),
+    ] = Field(
+        default=(),
+        description="Channels that the container label quarterdeck.channel may name, besides `to` and those of the"
+        " routes.",
+        examples=["channels: [C0123ABCD]"],
+    )
+    storm: Storm | None = Field(
+        default=None,
+        description="more_than, within: when incidents that begin at almost the same time share one message.",
+        examples=["storm: {more_than: 3, within: 30s}"],
     )
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.config import example_file, secret_values, sources, validation_errors
+from core.config.alerts import Storm
 from core.config.base_section import Section
 from core.config.field_types import ListenAddress, RateLimit
 from core.config.schema import Config, default_state
 from core.config.slack import Slack
 from core.errors import ConfigError, Problem
+from core.model import alert_routes
 from core.model import policy as permissions
 from core.text import known_secrets
 
@@ -35,12 +37,14 @@ __all__ = [
     "load",
     "needs_restart",
     "policy_from",
+    "routing_from",
 ]
 
-# Verbs that everyone may always use: without them nobody could find out which permission is missing.
-EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop")
-# The sections that `policy_from` reads, so a reload applies them. All other sections are read once, at start.
-RELOADED = frozenset({"roles", "grants", "guards", "admins"})
+# Verbs that everyone may always use: without them nobody could find out which permission is missing. Muting concerns
+# only the person who asks for it.
+EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop", "incident.mute-me")
+# The sections that `policy_from` and `routing_from` read, so a reload applies them. All others are read once, at start.
+RELOADED = frozenset({"roles", "grants", "guards", "admins", "alerts", "routes"})
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -86,6 +90,18 @@ def policy_from(config: Config) -> permissions.Policy:
     )
     roles = {**permissions.ROLES, **config.roles}
     return permissions.Policy(grants=(everyone, *admins, *grants), guards=guards, roles=roles)
+
+
+def routing_from(config: Config) -> alert_routes.Routing:
+    """Returns where the configuration posts incidents."""
+    storm = config.alerts.storm or Storm()
+    return alert_routes.Routing(
+        routes=tuple(route.route() for route in config.routes),
+        default=config.alerts.to or "",
+        channels=frozenset(config.alerts.channels),
+        storm_size=storm.more_than,
+        storm_seconds=storm.within.total_seconds(),
+    )
 
 
 def check_slack_commands(config: Config, commands: Iterable[str]) -> None:

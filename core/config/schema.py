@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from core.config import field_types
+from core.config.alert_routes import Route
 from core.config.alerts import Alerts, Rules
 from core.config.base_section import Section
 from core.config.engines import Engine
@@ -87,6 +88,18 @@ class Config(Section):
     )
     confirm: Confirm = Confirm()
     alerts: Alerts = Alerts()
+    routes: tuple[Route, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Where incidents are posted, and how. The first route that matches an incident decides; without"
+        " one, `alerts.to` gets it.",
+        examples=[
+            "routes:\n"
+            "  - {match: {severity: high}, to: C0123ABCD, mention: S0123ABCD, repeat: 4h}\n"
+            "  - {match: {team: payments}, to: [C0234BCDE, U0123ABCD], group_by: [project]}\n"
+            '  - {to: C0345CDEF, quiet: {from: "22:00", to: "07:00", zone: Europe/Berlin}}'
+        ],
+    )
     rules: Rules = Rules()
     metrics: Metrics = Metrics()
     upkeep: Upkeep = Upkeep()

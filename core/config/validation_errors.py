@@ -46,6 +46,8 @@ def add_problem(found: RawSettings, model: type[BaseModel], error: Mapping[str, 
             what = "must be a list" if kind in ("tuple_type", "list_type") else "must be a mapping of names to values"
             variable = isinstance(given, str) and not found.origin(path)[1]
             hint = "In an environment variable write it as JSON, in quotes." if variable else ""
+        case "too_long":
+            what, hint = f"must have at most {context['max_length']} items", "Remove some of them."
         case "too_short" | "string_too_short":
             what, hint = "must not be empty", "Give it a value, or remove the setting."
         case "string_type":

@@ -10,6 +10,7 @@ from datetime import timedelta
 import msgspec
 
 from core.model.actions import Risk
+from core.model.alert_routes import Matcher
 from core.model.alerts import Severity
 from core.model.builtin_actions import BuiltinAction
 from core.model.incidents import Incident
@@ -81,7 +82,9 @@ class FireTestAlert(BuiltinAction[str]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddSilence(BuiltinAction[Silence]):
-    """Stops posting incidents about some owners. `owner`, `rule`: globs. `seconds`: for how long."""
+    """Stops posting incidents about some owners. `owner`, `rule`: globs. `matchers`: all must match too. `seconds`: for
+    how long. `until_resolved`: it also ends when no open incident matches it any more; `place`: where the requester
+    must see such an incident now."""
 
     verb = "incident.silence"
     risk = Risk.CHANGE
@@ -90,6 +93,9 @@ class AddSilence(BuiltinAction[Silence]):
     seconds: float
     rule: str = ""
     reason: str = ""
+    until_resolved: bool = False
+    matchers: tuple[Matcher, ...] = ()
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

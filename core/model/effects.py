@@ -1,9 +1,8 @@
 """Defines, in one table for all verbs, what an action can do besides what its verb says of its target.
 
 `scale` removes containers, `unit stop` stops those of the unit, `stop` removes a container that was created with --rm.
-`effects_of` works this out from the lists of the engines. The results become part of the action, so the same value is
-decided, confirmed, recorded and run. Where a list does not show what an action would do, the effect is included and is
-not `certain`.
+It is worked out from the lists of the engines. The results become part of the action, so the same value is decided,
+confirmed, recorded and run. Where a list does not show what an action would do, the effect is not `certain`.
 """
 
 from __future__ import annotations
@@ -265,7 +264,8 @@ TABLE: Mapping[str, VerbEffects] = {
             "container.start container.unpause host.reach image.push image.remove alert.test network.remove"
             " volume.remove swarm.init swarm.token job.stop job.stop-any question.answer network.create"
             " network.connect network.disconnect volume.create silence.remove policy.grant policy.revoke"
-            " policy.claim incident.acknowledge incident.silence"
+            " policy.claim incident.acknowledge incident.silence incident.snooze incident.mute-me alert.route"
+            " maintenance.add maintenance.end"
         ).split(),
         _NOTHING,
     ),

@@ -13,6 +13,7 @@ import hashlib
 import msgspec
 
 from core.model.alerts import Alert, AlertState, Severity
+from core.model.refs import EngineRef, Kind
 
 REOPEN_NS = 3600 * 1_000_000_000  # how long after its end an incident is reopened
 MAX_ALERTS = 16  # of one incident; rules with one topic are few
@@ -26,15 +27,25 @@ class IncidentState(enum.StrEnum):
 
 
 class PostedIncident(msgspec.Struct, frozen=True):
-    """Where the message about an incident is. `ts`: Slack's id of the message. `version`: the version of the incident
+    """Where a message about an incident is. `ts`: Slack's id of the message. `version`: the version of the incident
     that it shows. `told`: how many begins and ends of the incident people were told. `shared`: other incidents have the
-    same message."""
+    same message. `to`: the destination as the configuration names it; empty if that is the channel. `group`: what the
+    incidents of a shared message have in common, in words. `mentioned`: whom it has mentioned. `reminded_at`: when
+    people were last told of it by a new message, in seconds since the epoch."""
 
     channel: str
     ts: str
     version: int
     told: int = 1
     shared: bool = False
+    to: str = ""
+    group: str = ""
+    mentioned: tuple[str, ...] = ()
+    reminded_at: float = 0.0
+
+    @property
+    def destination(self) -> str:
+        return self.to or self.channel
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +54,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     `key`: the same for the same trouble, also after the incident has ended. `id`: the start of the key, and a number
     that is different for each incident with this key. `opened`: how often it began, 1 at first. `version` grows with
     each change that people should see. `acknowledged_by`, `acknowledged_name`: the id and the name of the person who
-    takes care of it; empty if nobody does.
+    takes care of it; empty if nobody does. `posted`: its first message; `also_posted`: those in other places.
     """
 
     id: str
@@ -56,6 +67,16 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_by: str = ""
     acknowledged_name: str = ""
     posted: PostedIncident | None = None
+    also_posted: tuple[PostedIncident, ...] = ()
+
+    @property
+    def posts(self) -> tuple[PostedIncident, ...]:
+        """All messages about it."""
+        return () if self.posted is None else (self.posted, *self.also_posted)
+
+    def post_at(self, destination: str) -> PostedIncident | None:
+        """Returns its message at this destination."""
+        return next((post for post in self.posts if destination in (post.destination, post.channel)), None)
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -91,8 +112,12 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 def incident_key(alert: Alert) -> str:
     """Returns 12 hexadecimal digits that are the same for all alerts about the same trouble."""
-    subject = alert.subject
-    text = "\0".join((alert.topic, str(subject.engine), str(subject.kind), alert.owner))
+    return key_of(alert.topic, alert.subject.engine, alert.subject.kind, alert.owner)
+
+
+def key_of(topic: str, engine: EngineRef, kind: Kind, owner: str) -> str:
+    """Returns the key of the incident about this trouble of this owner."""
+    text = "\0".join((topic, str(engine), str(kind), owner))
     return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
@@ -126,6 +151,14 @@ def acknowledge(incident: Incident, who: str, name: str = "") -> Incident:
     return msgspec.structs.replace(
         incident, acknowledged_by=who, acknowledged_name=name or who, version=incident.version + 1
     )
+
+
+def with_post(incident: Incident, post: PostedIncident) -> Incident:
+    """Returns the incident with this message, in place of an earlier one at the same destination."""
+    posts = tuple(post if each.destination == post.destination else each for each in incident.posts)
+    if post not in posts:
+        posts = (*posts, post)
+    return msgspec.structs.replace(incident, posted=posts[0], also_posted=posts[1:])
 
 
 def _with_alert(incident: Incident, alert: Alert) -> Incident:

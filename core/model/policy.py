@@ -74,7 +74,9 @@ VIEWER = (
     "engine.info",
     "engine.disk-use",
     "incident.list",
+    "incident.inspect",
     "silence.list",
+    "maintenance.list",
     "rule.list",
 )
 OPERATOR = (
@@ -102,7 +104,10 @@ OPERATOR = (
     "image.pull",
     "incident.acknowledge",
     "incident.silence",
+    "incident.snooze",
     "silence.remove",
+    "maintenance.add",
+    "maintenance.end",
 )
 ROLES: Mapping[str, tuple[str, ...]] = {"viewer": VIEWER, "operator": OPERATOR, "admin": ("*", "policy.*")}
 

@@ -93,13 +93,16 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The reply to one command. `everyone`: the whole channel sees it; `took`: how long the command ran."""
+    """The reply to one command. `everyone`: the whole channel sees it; `took`: how long the command ran. `mention`: ids
+    of the user groups and people whom a message about an incident notifies, as the configuration names them; no command
+    mentions anybody."""
 
     blocks: Sequence[Block]
     buttons: Sequence[Button] = ()
     ending: Ending = Ending.OK
     everyone: bool = False
     took: timedelta = timedelta()
+    mention: Sequence[str] = ()
 
     @property
     def secret(self) -> bool:

@@ -1,4 +1,5 @@
-"""Defines silences: for some time, incidents about certain owners are not posted. They are still found and listed."""
+"""Defines silences, snoozes and mutes: for some time, certain incidents are not posted, or one person is not called.
+The incidents are still found and listed."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import fnmatch
 
 import msgspec
 
+from core.model.alert_routes import Matcher
 from core.model.incidents import Incident
 
 MAX_SILENCES = 500
@@ -13,7 +15,9 @@ MAX_SILENCES = 500
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
     """One silence. `owner`: a glob over the owner, the name and the id of an incident. `rule`: a glob over its rules;
-    empty for all. `until`: seconds since the epoch. `by`, `by_name`: who asked for it."""
+    empty for all. `matchers`: all of them must match too. `until`: seconds since the epoch. `by`, `by_name`: who asked
+    for it. `until_resolved`: it also ends when no open incident matches it any more. `reminds`: it is a snooze; at its
+    end, the thread of an incident that is still open says so."""
 
     id: str
     owner: str
@@ -22,6 +26,9 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     by_name: str = ""
     rule: str = ""
     reason: str = ""
+    until_resolved: bool = False
+    matchers: tuple[Matcher, ...] = ()
+    reminds: bool = False
 
     def matches(self, incident: Incident, now: float) -> bool:
         if now >= self.until:
@@ -29,4 +36,19 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
         names = {incident.id, incident.main.owner, *(alert.subject.name for alert in incident.alerts)}
         if not any(fnmatch.fnmatchcase(name, self.owner) for name in names):
             return False
-        return not self.rule or all(fnmatch.fnmatchcase(alert.rule, self.rule) for alert in incident.firing)
+        if self.rule and not all(fnmatch.fnmatchcase(alert.rule, self.rule) for alert in incident.firing):
+            return False
+        return all(matcher.matches(incident) for matcher in self.matchers)
+
+    def what(self) -> str:
+        """Says which incidents it is about."""
+        named = [] if self.owner == "*" and self.matchers else [self.owner]
+        return ", ".join([*named, *([f"rule {self.rule}"] if self.rule else []), *map(str, self.matchers)])
+
+
+class Mute(msgspec.Struct, frozen=True):
+    """One person whom no incident mentions and to whom none is sent as a direct message. `until`: seconds since the
+    epoch."""
+
+    until: float
+    name: str = ""

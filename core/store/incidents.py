@@ -53,14 +53,24 @@ class IncidentStore(StoreConnection):
         changed ones. Returns False if it has changed again meanwhile."""
         return await self._put_incident(key, before, value, "told")
 
+    async def keep_incident(self, key: str, before: bytes, value: bytes) -> bool:
+        """Stores an incident, if the stored one is still `before`, and leaves it among the changed ones if it is.
+        Returns False if another process was faster."""
+        return await self._put_incident(key, before, value, "kept")
+
     async def _put_incident(self, key: str, before: bytes | None, value: bytes, mark: str) -> bool:
         args = (key, before or b"", value, mark)
         return bool(await self._run("incident", names=(keys.INCIDENTS, keys.INCIDENTS_CHANGED), args=args))
 
     async def changed_incidents(self, limit: int) -> Sequence[str]:
-        """Returns the keys of incidents that people must still be told about, the oldest first."""
+        """Returns the keys of incidents that people must still be told about, the oldest change first."""
+        return list(await self.changed_incident_times(limit))
+
+    async def changed_incident_times(self, limit: int) -> dict[str, float]:
+        """Returns those incidents by key, each with the time of its newest change in ms, the oldest change first."""
         async with self._call():
-            return [text(key) for key in await self._client.zrange(self._key(keys.INCIDENTS_CHANGED), 0, limit - 1)]
+            found = await self._client.zrange(self._key(keys.INCIDENTS_CHANGED), 0, limit - 1, withscores=True)
+        return {text(key): float(at) for key, at in found}
 
     async def silences(self) -> dict[str, bytes]:
         """Returns every stored silence by id."""

@@ -40,7 +40,10 @@ wrote.
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
     incidents                hash     trimmed    incidents by key
     silences                 hash     trimmed    silences of incidents, by id
-    incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by time
+    maintenance              hash     trimmed    maintenance windows, by id
+    mutes                    hash     trimmed    until when in seconds since the epoch a person is muted, by id
+    alerts:channel           string   never      the channel that `alerts here` named, and who named it
+    incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by change
     call:ENGINE:ID           string   minutes    who ended a container through a process that does not watch its engine
     events                   hash     trimmed    the history of events, by a digest of what makes an event one fact
     events:times             zset     trimmed    TIME, ENGINE, TYPE, ACTION, KIND and key of each event
@@ -83,6 +86,9 @@ READS = AuditKeys("audit:reads", "audit:reads:index", "audit:reads:state", "audi
 INCIDENTS = "incidents"
 SILENCES = "silences"
 INCIDENTS_CHANGED = "incidents:changed"
+MAINTENANCE = "maintenance"
+MUTES = "mutes"
+ALERT_CHANNEL = "alerts:channel"
 
 
 def seen_invocation(invocation: str) -> str:

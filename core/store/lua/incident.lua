@@ -1,6 +1,7 @@
 -- Stores an incident, if the stored one is still as the caller has read it.
 -- KEYS 1 incidents  2 changed
--- ARGV 1 key  2 value read, empty for none  3 new value  4 'changed' marks it as changed, 'told' removes the mark
+-- ARGV 1 key  2 value read, empty for none  3 new value  4 'changed' marks it as changed, 'told' removes the mark,
+-- 'kept' leaves the mark as it is
 -- Returns 1, or 0 if another process was faster.
 local stored = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if stored ~= ARGV[2] then
@@ -9,8 +10,8 @@ end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] == 'changed' then
   local time = redis.call('TIME')
-  redis.call('ZADD', KEYS[2], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
-else
+  redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+elseif ARGV[4] == 'told' then
   redis.call('ZREM', KEYS[2], ARGV[1])
 end
 return 1

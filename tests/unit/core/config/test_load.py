@@ -330,7 +330,7 @@ def test_policy_holds_what_was_configured() -> None:
         policy.Grant(
             id="builtin.everyone",
             who="everyone",
-            can=("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop"),
+            can=config_load.EVERYONE_MAY,
             source="builtin",
         ),
         policy.Grant(id="admins.0", who="console:root", can=("admin",)),

@@ -20,6 +20,7 @@ CHANGES = {
     "admins": "admins: [console:root]",
     "confirm": "confirm: {more_than: 9}",
     "alerts": "alerts: {to: C0123ABCD}",
+    "routes": "routes: [{to: C0123ABCD}]",
     "rules": "rules: {off: [crash]}",
     "metrics": "metrics: {listen: off}",
     "upkeep": "upkeep: {disk_use: off}",
@@ -39,6 +40,7 @@ def load(tmp_path: Path, *sections: str) -> config_load.Config:
 def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name: str, tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, CHANGES[name])
     applied = config_load.policy_from(old) != config_load.policy_from(new)
+    applied = applied or config_load.routing_from(old) != config_load.routing_from(new)
     assert config_load.needs_restart(old, new) == (() if applied else (name,))
     assert config_load.needs_restart(new, old) == (() if applied else (name,))
 
@@ -46,7 +48,7 @@ def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name:
 def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
     assert config_load.needs_restart(old, new) == (
-        "state", "store", "engines", "slack", "limits", "confirm", "alerts", "rules", "metrics", "upkeep", "log",
+        "state", "store", "engines", "slack", "limits", "confirm", "rules", "metrics", "upkeep", "log",
         "history", "audit",
     )  # fmt: skip
     assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
