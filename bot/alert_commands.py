@@ -7,11 +7,14 @@ list.
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
+from bot.notify.alert_settings import named_channel
 from bot.notify.incident_updater import change_incident, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from collectors.alert_evaluator import Evaluator
@@ -29,17 +32,40 @@ from core.model.alert_actions import (
     RemoveSilence,
     RuleState,
 )
-from core.model.alerts import Alert
+from core.model.alert_routes import Routing
+from core.model.alerts import Alert, AlertState, Severity
 from core.model.builtin_actions import BOT
 from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.invocation import Identity, Place
 from core.model.owners import project_of
 from core.model.policy import Verdict
+from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.silences import Silence
 from core.store.client import Store
 from runtimes.base.base_adapter import BaseAdapter, does
 
+TEST_INCIDENT = Incident(
+    id="",
+    key="",
+    alerts=(
+        Alert(
+            fingerprint="test",
+            rule="test",
+            topic="test",
+            severity=Severity.LOW,
+            state=AlertState.FIRING,
+            subject=Ref(engine=BOT, kind=Kind.BOT, id="quarterdeck", name="quarterdeck"),
+            owner="quarterdeck",
+            since_ns=0,
+            at_ns=0,
+            text="a test",
+        ),
+    ),
+    began_ns=0,
+    changed_ns=0,
+)
+"""An incident such as a test alert makes."""
 NO_RULES = "This process evaluates no alert rules."
 
 
@@ -50,7 +76,8 @@ class AlertCommands(BaseAdapter):
     _store: Store
     _clock: Callable[[], datetime]
     evaluator: Evaluator | None = None
-    alert_channel = ""
+    routing = Routing()
+    """Where incidents are posted, as configured."""
 
     @does(ListRules)
     async def rules(self, action: ListRules, seconds: float) -> tuple[RuleState, ...]:
@@ -80,25 +107,13 @@ class AlertCommands(BaseAdapter):
             if (action.resolved or each.state is not IncidentState.RESOLVED) and _has_name(each, action.name)
         ]
         shown = tuple(found[: action.limit])
-        return IncidentPage(incidents=shown, hidden=len(found) - len(shown), channel=self.alert_channel)
+        return IncidentPage(incidents=shown, hidden=len(found) - len(shown), channel=await self._some_channel())
 
     @does(AcknowledgeIncident)
     async def acknowledge(self, action: AcknowledgeIncident, seconds: float) -> Incident:
-        visible = await self._visible_incidents(action.by, action.place)
-        matching = [each for each in visible if each.id == action.id] or [
-            each for each in visible if each.id.startswith(action.id)
-        ]
-        if len(matching) > 1:
-            raise errors.Ambiguous(action.id, [each.id for each in matching])
-        if not matching:
-            raise errors.NotFound(f"There is no incident “{action.id}”.", hint="List the incidents with: incidents")
-        if matching[0].state is IncidentState.RESOLVED:
-            raise errors.UserError(
-                f"The incident {matching[0].id} is over, so nobody needs to take care of it.",
-                hint="List the open incidents with: incidents",
-            )
+        found = await self._open_incident(action.id, action.by, action.place, "nobody needs to take care of it")
         return await change_incident(
-            self._store, matching[0].key, lambda incident: acknowledge(incident, action.by.id, action.by.name)
+            self._store, found.key, lambda incident: acknowledge(incident, action.by.id, action.by.name)
         )
 
     @does(FireTestAlert)
@@ -106,10 +121,18 @@ class AlertCommands(BaseAdapter):
         if self.evaluator is None:
             raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
         self.evaluator.fire_test(BOT, f"a test by {action.by.name or action.by.id}; nothing is wrong")
-        return self.alert_channel
+        routing = replace(self.routing, default=self.routing.default or await named_channel(self._store))
+        return ", ".join(each.to for each in routing.destinations(TEST_INCIDENT))
 
     @does(AddSilence)
     async def silence(self, action: AddSilence, seconds: float) -> Silence:
+        if action.until_resolved and action.place is not None:
+            visible = await self._visible_incidents(action.by, action.place)
+            if not any(each.state is not IncidentState.RESOLVED and _may_match(action, each) for each in visible):
+                raise errors.NotFound(
+                    "There is no open incident that this silence would hold back.",
+                    hint="List the open incidents with: incidents",
+                )
         return await add_silence(self._store, action)
 
     @does(ListSilences)
@@ -119,6 +142,31 @@ class AlertCommands(BaseAdapter):
     @does(RemoveSilence)
     async def unsilence(self, action: RemoveSilence, seconds: float) -> Silence:
         return await remove_silence(self._store, action.id)
+
+    async def _open_incident(self, id: str, who: Identity, place: Place, why: str) -> Incident:  # noqa: A002
+        """Returns an open incident that the requester may see, by its id or the start of it. Raises NotFound,
+        Ambiguous, and UserError for one that is over; `why`: what follows from that."""
+        found = await self._visible_incident(id, who, place)
+        if found.state is IncidentState.RESOLVED:
+            raise errors.UserError(
+                f"The incident {found.id} is over, so {why}.", hint="List the open incidents with: incidents"
+            )
+        return found
+
+    async def _visible_incident(self, id: str, who: Identity, place: Place) -> Incident:  # noqa: A002
+        """Returns an incident as `_open_incident`, also one that is over."""
+        visible = await self._visible_incidents(who, place)
+        matching = [each for each in visible if each.id == id] or [each for each in visible if each.id.startswith(id)]
+        if len(matching) > 1:
+            raise errors.Ambiguous(id, [each.id for each in matching])
+        if not matching:
+            raise errors.NotFound(f"There is no incident “{id}”.", hint="List the incidents with: incidents")
+        return matching[0]
+
+    async def _some_channel(self) -> str:
+        """Returns a place where incidents are posted; empty if there is none."""
+        routed = (to for route in self.routing.routes for to in route.to)
+        return self.routing.default or next(routed, "") or await named_channel(self._store)
 
     async def _visible_incidents(self, who: Identity, place: Place) -> Sequence[Incident]:
         now = self._clock()
@@ -134,6 +182,12 @@ class AlertCommands(BaseAdapter):
         resolved = policy.resolve(self._policies.policy, who, place, listing.verb, Risk.READ)
         facts = ResourceFacts(labels=labels, project=project_of(labels) or None, at=now)
         return policy.evaluate(resolved, subject, facts, now).verdict is Verdict.ALLOW
+
+
+def _may_match(action: AddSilence, incident: Incident) -> bool:
+    """Whether the silence would hold back this incident."""
+    silence = Silence(id="", owner=action.owner, rule=action.rule, matchers=action.matchers, until=math.inf, by="")
+    return silence.matches(incident, 0.0)
 
 
 def _has_name(incident: Incident, pattern: str) -> bool:

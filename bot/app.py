@@ -26,6 +26,7 @@ from collectors import rule_catalogue
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
 from core.config import load
+from core.model import alert_routes
 from core.model.actions import Risk
 from core.name_matching import containers
 from core.ports import Call, Query
@@ -66,6 +67,9 @@ class App:
     audit: audit.Audit
     dispatcher: dispatcher.Dispatcher
     replica: str
+    routing: alert_routes.Routing
+    """Where incidents are posted, as configured."""
+    builtin: builtin_commands.BuiltinRuntime
     warnings: Sequence[str] = ()
     """Logged once at the start."""
     notifiers: dict[str, Notifier] = field(default_factory=dict)
@@ -146,8 +150,8 @@ class App:
                 await notify(lost)
 
     def reload(self, path: Path | None) -> bool:
-        """Reads the permissions in the configuration again. Returns False for an invalid file: it is logged and changes
-        nothing."""
+        """Reads the permissions and the routes of the configuration again. Returns False for an invalid file: it is
+        logged and changes nothing."""
         try:
             fresh = load.load(path)
         except errors.ConfigError as error:
@@ -161,10 +165,21 @@ class App:
         if later := load.needs_restart(self.config, fresh):
             log.warning("these settings changed and take effect at the next start", action="reload", settings=later)
         self.policies.replace_configured(base_policy(fresh))
+        self.route(load.routing_from(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
-        log.info("the permissions were reloaded", action="reload", grants=len(fresh.grants), guards=len(fresh.guards))
+        log.info(
+            "the permissions and the routes were reloaded",
+            action="reload",
+            grants=len(fresh.grants),
+            guards=len(fresh.guards),
+            routes=len(fresh.routes),
+        )
         return True
+
+    def route(self, routing: alert_routes.Routing) -> None:
+        """Posts incidents where `routing` says from now on."""
+        self.routing = self.builtin.routing = routing
 
 
 async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor) -> App:
@@ -183,7 +198,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         in_force = configured_rules.rules_in_force(rules, settings.rules)
         alerts = alert_runner.AlertRunner(in_force, store, counts, is_own=lambda each: _is_own(policies, each))
         builtin_runtime.evaluator = alerts.evaluator
-    builtin_runtime.alert_channel = settings.alerts.to or ""
+    builtin_runtime.routing = load.routing_from(settings)
     search = engine_discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
     engines = engine_manager.EngineManager(
@@ -233,6 +248,8 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
             stopping=supervisor.stopping,
         ),
         replica=replica,
+        routing=builtin_runtime.routing,
+        builtin=builtin_runtime,
         warnings=(*settings.warnings, *engine_registry.security_warnings(addresses)),
     )
     try:

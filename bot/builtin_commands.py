@@ -19,7 +19,7 @@ import msgspec
 from bot import audit_search
 from bot.access import first_admin, grant_checks, policy, protection
 from bot.access.policy_in_force import PolicyInForce
-from bot.alert_commands import AlertCommands
+from bot.alert_setting_commands import AlertSettingCommands
 from bot.parsing import usage
 from core import errors
 from core.model import actions, builtin_actions
@@ -34,7 +34,7 @@ from runtimes.base.base_adapter import does
 from runtimes.inventory import fleet
 
 
-class BuiltinRuntime(AlertCommands):
+class BuiltinRuntime(AlertSettingCommands):
     """Runs the actions of the built-in commands. Set `fleet` before the first command."""
 
     def __init__(

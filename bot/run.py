@@ -109,7 +109,8 @@ def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket 
         app.supervisor.start_background("console", lambda: _console(app, page))
     else:
         log.info(
-            "watching; no chat is configured and there is no terminal, so this process receives no commands",
+            "watching; no chat is configured and there is no terminal, so this process receives no commands and posts"
+            " no incidents",
             engines=engines,
             metrics=page,
         )
@@ -136,6 +137,7 @@ async def _console(app: bot_app.App, metrics: str) -> None:
     for mirror in app.engines.mirrors:
         print(f"  {mirror.ref}: " + (_content(mirror) if mirror.live else "not reached yet"))  # noqa: T201
     print(f"No chat is configured, so this is the console. {terminal.GREETING}")  # noqa: T201
+    print("What the alert rules find appears here, and in the list: incidents")  # noqa: T201
     await interactive.run_prompt(app)
     app.supervisor.stop("the console was left")
 

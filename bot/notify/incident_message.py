@@ -14,7 +14,7 @@ from core.model.alerts import Alert
 from core.model.incidents import Incident, IncidentState
 from core.model.refs import Kind
 from core.model.replies import Block, Button, Fields, Reply, Table, Text, Tone
-from core.text import command_line
+from core.text import command_line, sanitize
 
 TONES = {
     IncidentState.FIRING: Tone.BAD,
@@ -27,16 +27,19 @@ WORDS = {
     IncidentState.RESOLVED: "Resolved",
 }
 MAX_ROWS = 30
+MAX_ENTRIES = 10
+RESTARTING_ENGINES = ("docker", "podman", "containerd")  # the others have no restart of their own
 WITH_LOGS = frozenset({Kind.CONTAINER, Kind.SERVICE})
 
 
-def incident_reply(incident: Incident) -> Reply:
-    """Returns the message of one incident."""
+def incident_reply(incident: Incident, mention: Sequence[str] = ()) -> Reply:
+    """Returns the message of one incident. `mention`: ids of user groups and people whom it mentions."""
     main, state = incident.main, incident.state
-    blocks: list[Block] = [Text(text=f"{WORDS[state]}: {main.owner}: {main.text}", tone=TONES[state])]
+    blocks: list[Block] = [Text(text=f"{WORDS[state]}: {_owner(main)}: {main.text}", tone=TONES[state])]
     blocks += [Text(text=f"Also: {alert.text}") for alert in incident.firing[1:] if alert.text not in main.text]
     blocks.append(Text(text=_details(incident)))
-    return Reply(blocks=blocks, buttons=_buttons(incident) if state is not IncidentState.RESOLVED else ())
+    buttons = _buttons(incident) if state is not IncidentState.RESOLVED else ()
+    return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
 
 
 def crash_card(incident: Incident) -> Reply:
@@ -55,28 +58,55 @@ def crash_card(incident: Incident) -> Reply:
     return Reply(blocks=(Fields(fields=fields),))
 
 
-def thread_entry(incident: Incident) -> Reply:
-    """Returns the entry of an incident's thread when it is over, or begins again."""
+def thread_entry(incident: Incident, mention: Sequence[str] = (), *, turned: bool = True) -> Reply:
+    """Returns the entry of an incident's thread when it is over, or begins again. Without `turned`, it only became
+    something that more people must see."""
     main = incident.main
     if incident.state is IncidentState.RESOLVED:
         lasted = _span(incident.changed_ns - incident.began_ns)
         return Reply(blocks=(Text(text=f"Resolved after {lasted}: {main.text}.", tone=Tone.GOOD),))
-    return Reply(blocks=(Text(text=f"It is back: {main.text}.", tone=Tone.BAD),))
+    text = f"It is back: {main.text}." if turned else f"The severity is {incident.severity} now: {main.text}."
+    return Reply(blocks=(Text(text=text, tone=Tone.BAD),), mention=tuple(mention))
 
 
-def storm_reply(incidents: Sequence[Incident]) -> Reply:
-    """Returns one message for many incidents that began at almost the same time."""
+def reminder(incidents: Sequence[Incident], since: str, mention: Sequence[str] = ()) -> Reply:
+    """Returns the entry of a thread that says that incidents are still open. `since`: why it says so now."""
+    if len(incidents) > 1:
+        text = f"{len(incidents)} incidents are still open {since}."
+    else:
+        text = f"Still open {since}: {_owner(incidents[0].main)}: {incidents[0].main.text}."
+    return Reply(blocks=(Text(text=text, tone=Tone.BAD),), mention=tuple(mention))
+
+
+def group_entry(incidents: Sequence[Incident], mention: Sequence[str] = ()) -> Reply:
+    """Returns the entry of the thread of a shared message about incidents that began or ended."""
+    shown = [
+        Text(text=f"{WORDS[incident.state]}: {_owner(incident.main)}: {incident.main.text}", tone=TONES[incident.state])
+        for incident in incidents[:MAX_ENTRIES]
+    ]
+    if len(incidents) > MAX_ENTRIES:
+        shown.append(Text(text=f"{len(incidents) - MAX_ENTRIES} more: incidents"))
+    return Reply(blocks=tuple(shown), mention=tuple(mention))
+
+
+def shared_reply(incidents: Sequence[Incident], group: str = "", mention: Sequence[str] = ()) -> Reply:
+    """Returns one message for many incidents. `group`: what they have in common, in words; empty if they began at
+    almost the same time."""
     open_ones = [incident for incident in incidents if incident.state is not IncidentState.RESOLVED]
     where = Counter(_place(incident.main) for incident in incidents)
     places = ", ".join(f"{place}: {number}" for place, number in where.most_common(3))
     more = f", {len(where) - 3} more" if len(where) > 3 else ""
     began = _time(min(incident.began_ns for incident in incidents))
+    number = "1 incident" if len(incidents) == 1 else f"{len(incidents)} incidents"
+    what = sanitize.single_line(group) if group else "at once"
     if open_ones:
-        headline = f"Firing: {len(incidents)} incidents at once, {len(open_ones)} still open ({places}{more})"
+        headline = f"Firing: {number} {what}, {len(open_ones)} still open ({places}{more})"
+    elif group:
+        headline = f"Resolved: {number} {what}, all over ({places}{more})"
     else:
-        headline = f"Resolved: all {len(incidents)} incidents that began at once ({places}{more})"
+        headline = f"Resolved: all {number} that began at once ({places}{more})"
     rows = [
-        (incident.main.owner, incident.main.text, WORDS[incident.state].lower())
+        (_owner(incident.main), incident.main.text, WORDS[incident.state].lower())
         for incident in sorted(incidents, key=lambda each: (each.state is IncidentState.RESOLVED, each.main.owner))
     ]
     left_out = len(rows) - MAX_ROWS
@@ -89,7 +119,7 @@ def storm_reply(incidents: Sequence[Incident]) -> Reply:
     if left_out > 0:
         blocks.append(Text(text=f"{left_out} more: incidents"))
     buttons = (Button(label="All incidents", line="incidents"),) if open_ones else ()
-    return Reply(blocks=blocks, buttons=buttons)
+    return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
 
 
 def _details(incident: Incident) -> str:
@@ -107,17 +137,25 @@ def _details(incident: Incident) -> str:
 
 
 def _buttons(incident: Incident) -> tuple[Button, ...]:
+    """Returns at most four buttons. Each is a command line of whoever clicks, so it also works after a restart of the
+    bot. Restart names the id of the container: if another one has its name by then, the click is refused."""
     main = incident.main
-    target = f"{main.subject.name}@{main.subject.engine}"
+    subject = main.subject
     buttons = []
     if incident.state is IncidentState.FIRING:
-        buttons.append(Button(label="Acknowledge", line=command_line.quote(["ack", incident.id])))
-    if main.subject.kind in WITH_LOGS:
-        buttons.append(Button(label="Logs", line=command_line.quote(["logs", target, "--tail", "50"])))
-    if main.subject.kind is Kind.CONTAINER:
-        buttons.append(Button(label="Restart", line=command_line.quote(["restart", target])))
-    buttons.append(Button(label="Silence 1 h", line=command_line.quote(["silence", incident.id, "--for", "1h"])))
+        buttons.append(Button(label="Ack", line=command_line.quote(["ack", incident.id])))
+    if subject.kind in WITH_LOGS:
+        line = command_line.quote(["logs", f"{subject.name}@{subject.engine}", "--tail", "50"])
+        buttons.append(Button(label="Logs", line=line))
+    if subject.kind is Kind.CONTAINER and subject.engine.kind in RESTARTING_ENGINES:
+        buttons.append(Button(label="Restart", line=command_line.quote(["restart", str(subject)])))
+    buttons.append(Button(label="More…", line=command_line.quote(["incident", incident.id])))
     return tuple(buttons)
+
+
+def _owner(alert: Alert) -> str:
+    """Labels of containers name the owner, and they may hold line breaks."""
+    return sanitize.single_line(alert.owner)
 
 
 def _place(alert: Alert) -> str:

@@ -1,65 +1,59 @@
 """Tells people about incidents: posts a message for each, edits it when the incident changes, and writes in its thread.
 
-The store holds which incidents changed and what people were told, so nothing is lost when this process ends: the next
-one goes on. Only one process posts; it holds a lease. A message whose answer was lost is posted again. If a channel
-cannot be reached, its incidents wait, and only the newest state of each is posted. The same is true while an incident
-is silenced.
+The routes decide where. The store holds which incidents changed and what people were told, so nothing is lost when this
+process ends: the next one goes on. Only one process posts; it holds a lease. A message whose answer was lost is posted
+again. If a channel cannot be reached, its incidents wait, and only the newest state of each is posted. The same is true
+while an incident is silenced, in maintenance, or a consequence of another one. What began and ended in that time is not
+posted at all. In the quiet hours of a route nothing new is posted; at their end, one message says what happened.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import replace
 
 import msgspec
 import structlog
 
-from bot.notify import incident_message
-from bot.notify.incident_updater import MAX_CONFLICTS, decode_incident
+from bot.notify import incident_message, inhibition, places
+from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
+from bot.notify.incident_updater import decode_incident
+from bot.notify.maintenance_announcer import MaintenanceAnnouncer
+from bot.notify.message_sender import MessageSender
+from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
+from bot.notify.reminders import Reminders
+from bot.notify.shared_message_editor import SharedMessageEditor
 from bot.notify.shared_messages import MessageSharing
-from bot.notify.silences import silences_in_force
+from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics
-from core.model.incidents import Incident, IncidentState, PostedIncident
-from core.model.replies import Reply
+from core.model.alert_routes import Destination, Routing
+from core.model.incidents import IncidentState, PostedIncident
 from core.repeated_log import RepeatedLog
-from core.store.incidents import IncidentStore
+from core.store.alert_settings import AlertSettingsStore
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0  # for changes by other processes
-MAX_AT_ONCE = 2000
+MAX_AT_ONCE = 2_000
+MAX_CHANGED = 20_000
 RETRY_SECONDS = 5.0  # until a channel is tried again
-SHARED_EDIT_SECONDS = 4.0  # between two edits of a message that several incidents share
-OLD_NS = 3600 * 1_000_000_000  # an incident that was over before this, and was never posted, is not posted any more
-_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,}")
-_encode = msgspec.json.Encoder().encode
-
-
-class MessageSender(Protocol):
-    """Sends messages to a chat. Methods raise errors.DeliveryError."""
-
-    async def post(self, channel: str, reply: Reply, thread: str = "") -> str:
-        """Returns the id of the message."""
-        ...
-
-    async def edit(self, channel: str, ts: str, reply: Reply) -> None: ...
+Work = tuple[PendingIncident, Destination]
 
 
 class IncidentReporter:
-    """Tells people about incidents while `run` runs. `channel`: where incidents are posted; empty for nowhere, but for
-    those whose container names a channel. `changed` is set when an incident was stored. `leads`: whether this process
-    holds the lease."""
+    """Tells people about incidents while `run` runs. `routing`: where incidents are posted; without a default channel,
+    the one that was named in chat. `changed` is set when an incident was stored. `leads`: whether this process holds
+    the lease."""
 
     def __init__(
         self,
-        store: IncidentStore,
+        store: AlertSettingsStore,
         poster: MessageSender,
         counts: metrics.Metrics,
         *,
-        channel: str,
+        routing: Callable[[], Routing],
         changed: asyncio.Event,
         leads: Callable[[], bool],
         now: Callable[[], float] = time.monotonic,
@@ -68,16 +62,21 @@ class IncidentReporter:
         self._store = store
         self._poster = poster
         self._counts = counts
-        self._channel = channel
+        self._routing = routing
         self._changed = changed
         self._leads = leads
         self._now = now
         self._now_ns = now_ns
         self._windows: dict[str, MessageSharing] = {}
         self._retry_at: dict[str, float] = {}
-        self._shared_edits: dict[str, float] = {}
+        self._waiting = WaitingIncidents()
+        self._open = OpenMessages(store)
+        self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
+        self._maintenance = MaintenanceAnnouncer(store, poster)
+        self._reminders = Reminders(store, poster, counts)
         self._store_down = RepeatedLog()
         self._undelivered = RepeatedLog()
+        self._said_nowhere = False
 
     async def run(self) -> None:
         """Tells people until it is cancelled."""
@@ -86,10 +85,13 @@ class IncidentReporter:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._changed.wait()
             self._changed.clear()
-            if not self._leads():
-                continue
             try:
-                await self.flush()
+                if self._leads():
+                    await self.flush()
+                else:
+                    self._open.forget()
+                    self._windows.clear()
+                    self._note_channel(self._routing().posts or bool(await named_channel(self._store)))
                 self._store_down.ended()
             except errors.StoreError as error:
                 if times := self._store_down.due(error.message):
@@ -97,118 +99,175 @@ class IncidentReporter:
 
     async def flush(self) -> None:
         """Tells people what changed, as far as each channel is ready for it. Raises StoreError."""
-        stored = await self._store.incidents_of(await self._store.changed_incidents(MAX_AT_ONCE))
-        self._counts.incidents_waiting.set(len(stored))
-        silences = await silences_in_force(self._store, self._now_ns() / 1e9) if stored else ()
-        by_channel: dict[str, list[tuple[bytes, Incident]]] = {}
-        for key, raw in stored.items():
-            incident = decode_incident(raw)
-            if incident is None:
-                await self._store.remove_incidents([key])
-            elif any(silence.matches(incident, self._now_ns() / 1e9) for silence in silences):
-                continue  # it stays marked, and its newest state is posted when the silence is over
-            elif channel := self._channel_of(incident):
-                by_channel.setdefault(channel, []).append((raw, incident))
-            else:
-                await self._store.incident_told(key, raw, raw)
-        for channel in sorted({*by_channel, *self._windows}):
-            if self._now() < self._retry_at.get(channel, 0.0):
-                continue
+        now = self._now_ns() / 1e9
+        settings = await read_settings(self._store, now)
+        routing = self._routing()
+        if not routing.default:
+            routing = replace(routing, default=settings.channel)
+        self._note_channel(routing.posts)
+        for key, post in await self._open.load(now - routing.storm_seconds):
+            age = now - post.reminded_at
+            self._window(post.destination, routing).restore(key, post, self._now() - age)
+        await self._maintenance.announce(settings, routing.default, now)
+        await self._reminders.send_due(settings, routing, now)
+        changed = await self._store.changed_incident_times(MAX_CHANGED)
+        self._counts.incidents_waiting.set(len(changed))
+        ready = self._waiting.ready(changed, settings, now)[:MAX_AT_ONCE]
+        by_destination: dict[str, list[Work]] = {}
+        for pending in await self._read(ready, settings, now):
+            for destination in places.to_tell(pending, routing, settings, now):
+                by_destination.setdefault(destination.to, []).append((pending, destination))
+            if not pending.left and not pending.waits_until:
+                await self._store.incident_told(pending.incident.key, pending.raw, pending.raw)
+            elif pending.waits_until and not pending.left:
+                self._waiting.wait(pending.incident.key, pending.waits_until, now)
+        closed = {to for to in by_destination if self._now() < self._retry_at.get(to, 0.0)}
+        for to in sorted({*by_destination, *self._windows} - closed):
             try:
-                await self._flush_channel(channel, by_channel.get(channel, []))
+                await self._flush_destination(to, by_destination.get(to, []), routing, now)
                 self._undelivered.ended()
             except errors.DeliveryError as error:
-                self._retry_at[channel] = self._now() + RETRY_SECONDS
+                closed.add(to)
+                self._retry_at[to] = self._now() + RETRY_SECONDS
                 if times := self._undelivered.due(error.message):
-                    log.error("an incident was not posted", channel=channel, reason=error.full_message(), times=times)
+                    log.error("an incident was not posted", channel=to, reason=error.full_message(), times=times)
+        # Thousands of incidents of a closed channel must not be in the way of the others.
+        for pending, _ in (each for to in closed for each in by_destination.get(to, [])):
+            if pending.left and pending.left <= closed:
+                self._waiting.wait(pending.incident.key, now + RETRY_SECONDS, now)
 
-    async def _flush_channel(self, channel: str, changed: Sequence[tuple[bytes, Incident]]) -> None:
-        window = self._windows.setdefault(channel, MessageSharing())
-        raws = {incident.key: raw for raw, incident in changed}
-        new = [incident for _, incident in changed if incident.posted is None]
-        for incident in window.due(new, self._now()):
-            await self._post(channel, raws[incident.key], incident)
-        if (
-            window.storm is not None
-            and any(each.key in window.storm.keys for each in new)
-            and window.storm_due(self._now())
-        ):
-            await self._edit_shared(channel, window.storm.ts, window.storm.keys)
-            window.storm_edited(self._now())
-        shared: dict[str, set[str]] = {}
-        for raw, incident in changed:
-            if incident.posted is None:
-                continue
-            if incident.posted.shared:
-                shared.setdefault(incident.posted.ts, set()).add(incident.key)
+    def _note_channel(self, exists: bool) -> None:
+        """Counts whether incidents can be posted anywhere, and logs it once if they cannot."""
+        self._counts.alert_channel_configured.set(exists)
+        if not exists and not self._said_nowhere:
+            log.warning(
+                "Incidents are posted nowhere, because no channel is named.",
+                hint="Give the command `alerts here` in a channel, or set alerts.to in quarterdeck.yaml.",
+            )
+        self._said_nowhere = not exists
+
+    async def _read(self, keys: Sequence[str], settings: AlertSettings, now: float) -> Sequence[PendingIncident]:
+        """Returns the changed incidents that nothing holds back."""
+        found: list[PendingIncident] = []
+        for key, raw in (await self._store.incidents_of(keys)).items():
+            if (incident := decode_incident(raw)) is None:
+                await self._store.remove_incidents([key])
             else:
-                await self._edit(raw, incident, incident.posted)
-        for ts, keys in shared.items():
-            if self._now() >= self._shared_edits.get(ts, 0.0):
-                await self._edit_shared(channel, ts, keys)
-        if not changed and window.idle(self._now()):
-            del self._windows[channel]
+                found.append(PendingIncident(raw=raw, incident=incident))
+        inhibited = await inhibition.inhibited(self._store, (each.incident for each in found))
+        free = []
+        for each in found:
+            incident = each.incident
+            until = settings.held_until(incident, now)
+            if not until and incident.key not in inhibited:
+                free.append(each)
+            elif incident.state is IncidentState.RESOLVED and not incident.posts:
+                # It began and ended while nothing was posted about it.
+                await self._store.incident_told(incident.key, each.raw, each.raw)
+            else:
+                self._waiting.wait(incident.key, until, now)  # its newest state is posted afterwards
+        return free
 
-    async def _post(self, channel: str, raw: bytes, incident: Incident) -> None:
-        if incident.state is IncidentState.RESOLVED and self._now_ns() - incident.changed_ns > OLD_NS:
-            await self._store.incident_told(incident.key, raw, raw)
-            return
-        ts = await self._poster.post(channel, incident_message.incident_reply(incident))
-        self._counts.incident_messages_total.labels("posted").inc()
-        self._windows[channel].posted(ts, incident.key, self._now())
-        posted = PostedIncident(channel=channel, ts=ts, version=incident.version, told=incident.turns)
-        await self._save(raw, incident, posted)
-        await self._poster.post(channel, incident_message.crash_card(incident), ts)
-
-    async def _edit(self, raw: bytes, incident: Incident, posted: PostedIncident) -> None:
-        if posted.version < incident.version:
-            await self._poster.edit(posted.channel, posted.ts, incident_message.incident_reply(incident))
-            self._counts.incident_messages_total.labels("edited").inc()
-        if posted.told < incident.turns:
-            await self._poster.post(posted.channel, incident_message.thread_entry(incident), posted.ts)
-        told = msgspec.structs.replace(posted, version=incident.version, told=incident.turns)
-        await self._save(raw, incident, told)
-
-    async def _edit_shared(self, channel: str, ts: str, keys: set[str]) -> None:
-        """Edits a message that several incidents share: those with these keys, and those that it shows already."""
-        found: dict[str, tuple[bytes, Incident]] = {}
-        for key, raw in (await self._store.incidents()).items():
-            incident = decode_incident(raw)
-            if incident is None:
+    async def _flush_destination(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
+        window = self._window(to, routing)
+        unposted = [each for each in work if each[0].incident.post_at(to) is None]
+        new = await self._join_groups(await self._summarize(unposted, now), routing)
+        by_key = {pending.incident.key: (pending, destination) for pending, destination in new}
+        for incident in window.due([pending.incident for pending, _ in new], self._now()):
+            await self._post(window, *by_key[incident.key])
+        storm = window.storm
+        if storm is not None and storm.keys.intersection(by_key) and window.storm_due(self._now()):
+            joining = {key: by_key[key] for key in storm.keys & by_key.keys()}
+            await self._shared.edit(storm.channel, storm.ts, joining)
+            window.storm_edited(self._now())
+        shared: dict[tuple[str, str], dict[str, Work]] = {}
+        for pending, destination in work:
+            post = pending.incident.post_at(to)
+            if post is None or destination.to not in pending.left:
                 continue
-            posted = incident.posted
-            if key in keys or (posted is not None and (posted.channel, posted.ts) == (channel, ts)):
-                found[key] = (raw, incident)
-        incidents = [incident for _, incident in found.values()]
-        await self._poster.edit(channel, ts, incident_message.storm_reply(incidents))
-        self._counts.incident_messages_total.labels("edited").inc()
-        self._shared_edits = {known: at for known, at in self._shared_edits.items() if at > self._now()}
-        self._shared_edits[ts] = self._now() + SHARED_EDIT_SECONDS
-        for raw, incident in found.values():
-            posted = PostedIncident(channel=channel, ts=ts, version=incident.version, told=incident.turns, shared=True)
-            if posted != incident.posted or incident.key in keys:
-                await self._save(raw, incident, posted)
+            if post.shared:
+                shared.setdefault((post.channel, post.ts), {})[pending.incident.key] = (pending, destination)
+            else:
+                await self._edit(pending, destination, post)
+        for (channel, ts), members in shared.items():
+            if self._shared.may_edit(ts):
+                await self._shared.edit(channel, ts, members)
+        if not work and window.idle(self._now()):
+            del self._windows[to]
 
-    async def _save(self, raw: bytes, incident: Incident, posted: PostedIncident) -> None:
-        """Records what people were told. If the incident has changed meanwhile, only that is recorded, and it stays
-        marked as changed."""
-        told = msgspec.structs.replace(incident, posted=posted)
-        if await self._store.incident_told(incident.key, raw, _encode(told)):
-            return
-        for _ in range(MAX_CONFLICTS):
-            newer = await self._store.incident(incident.key)
-            decoded = None if newer is None else decode_incident(newer)
-            if newer is None or decoded is None or decoded.id != incident.id:
-                return
-            if await self._store.change_incident(
-                incident.key, newer, _encode(msgspec.structs.replace(decoded, posted=posted))
-            ):
-                return
+    def _window(self, to: str, routing: Routing) -> MessageSharing:
+        if to not in self._windows:
+            self._windows[to] = MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
+        return self._windows[to]
 
-    def _channel_of(self, incident: Incident) -> str:
-        """Returns where an incident is posted: where it was, where its container says, or where the configuration
-        says."""
-        if incident.posted is not None:
-            return incident.posted.channel
-        wanted = incident.main.channel
-        return wanted if _CHANNEL.fullmatch(wanted) else self._channel
+    async def _summarize(self, new: Sequence[Work], now: float) -> Sequence[Work]:
+        """Posts one message about what the quiet hours held back, and returns the other incidents. A single open one
+        gets its own message."""
+        missed: dict[str, list[Work]] = {}
+        for each in new:
+            if when := places.missed_in(each[0].incident, each[1], now):
+                missed.setdefault(when, []).append(each)
+        for when, members in missed.items():
+            if len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
+                await self._shared.post(when, members)
+        return [each for each in new if each[1].to in each[0].left]
+
+    async def _join_groups(self, new: Sequence[Work], routing: Routing) -> Sequence[Work]:
+        """Adds incidents to the open message of their group, and returns those that begin a message. The next one of a
+        group waits until the first one is posted."""
+        if not routing.groups:
+            return new
+        first: list[Work] = []
+        joining: dict[tuple[str, str], dict[str, Work]] = {}
+        begun: set[str] = set()
+        for pending, destination in new:
+            place = self._open.find(destination.to, destination.group)
+            if place is not None:
+                joining.setdefault(place, {})[pending.incident.key] = (pending, destination)
+            elif not destination.group or destination.group not in begun:
+                begun.add(destination.group)
+                first.append((pending, destination))
+        for (channel, ts), members in joining.items():
+            if self._shared.may_edit(ts):
+                await self._shared.edit(channel, ts, members)
+        return first
+
+    async def _post(self, window: MessageSharing, pending: PendingIncident, destination: Destination) -> None:
+        incident = pending.incident
+        resolved = incident.state is IncidentState.RESOLVED
+        mention = () if resolved else destination.mention
+        sent = await self._poster.post(destination.to, incident_message.incident_reply(incident, mention))
+        self._counts.incident_messages_total.labels("posted").inc()
+        window.posted(sent.channel, sent.ts, incident.key, self._now())
+        post = PostedIncident(
+            channel=sent.channel,
+            ts=sent.ts,
+            version=incident.version,
+            told=incident.turns,
+            to="" if destination.to == sent.channel else destination.to,
+            group=destination.group,
+            mentioned=mention,
+            reminded_at=self._now_ns() / 1e9,
+        )
+        if destination.group and not resolved:
+            self._open.add(destination.to, destination.group, sent)
+        await save_post(self._store, pending, post)
+        await self._poster.post(sent.channel, incident_message.crash_card(incident), sent.ts)
+
+    async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
+        incident = pending.incident
+        if post.version < incident.version:
+            reply = incident_message.incident_reply(incident, post.mentioned)
+            await self._poster.edit(post.channel, post.ts, reply)
+            self._counts.incident_messages_total.labels("edited").inc()
+        told, mentioned = post.told, post.mentioned
+        if not destination.silent:
+            called = places.newly_called(incident, post, destination)
+            if post.told < incident.turns or called:
+                entry = incident_message.thread_entry(incident, called, turned=post.told < incident.turns)
+                await self._poster.post(post.channel, entry, post.ts)
+            told, mentioned = incident.turns, (*post.mentioned, *(who for who in called if who not in post.mentioned))
+        if incident.state is IncidentState.RESOLVED:
+            self._open.remove(post.channel, post.ts)
+        changes = {"version": incident.version, "told": told, "mentioned": mentioned}
+        await save_post(self._store, pending, msgspec.structs.replace(post, **changes))

@@ -10,30 +10,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.model.incidents import Incident
+from core.model.incidents import Incident, PostedIncident
 
-STORM_SECONDS = 30.0  # in which incidents begin "at almost the same time"
-STORM_SIZE = 3  # incidents that get a message each; with more in this time, they share one
 COLLECT_SECONDS = 1.0  # after a message
 STORM_EDIT_SECONDS = 4.0  # between two edits of a shared message
 
 
 @dataclass(slots=True, kw_only=True)
 class SharedMessage:
-    """A message that several incidents share. `ts`: its id. `keys`: the incidents in it."""
+    """A message that several incidents share. `channel`, `ts`: its id. `keys`: the incidents in it."""
 
+    channel: str
     ts: str
     keys: set[str] = field(default_factory=set)
     next_edit: float = 0.0
     began: float = 0.0
 
 
-class MessageSharing:
-    """Holds the newest messages of one channel, and decides which incidents share one. Times are seconds of a
-    monotonic clock."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """The message of one incident."""
 
-    def __init__(self) -> None:
-        self._recent: list[tuple[float, str, str]] = []  # time, ts and key of each incident's own message
+    at: float
+    channel: str
+    ts: str
+    key: str
+
+
+class MessageSharing:
+    """Holds the newest messages of one channel, and decides which incidents share one: those that begin within
+    `seconds`, if there are more than `size`. Times are seconds of a monotonic clock."""
+
+    def __init__(self, *, size: int = 3, seconds: float = 30.0) -> None:
+        self._size = size
+        self._seconds = seconds
+        self._recent: list[_Own] = []
         self.storm: SharedMessage | None = None
         self._next_post = 0.0
 
@@ -46,17 +57,27 @@ class MessageSharing:
         if self.storm is not None:
             self.storm.keys.update(each.key for each in new)
             return ()
-        if self._recent and len(new) + len(self._recent) > STORM_SIZE:
-            _, ts, _ = self._recent[-1]
-            together = {key for _, other, key in self._recent if other == ts}
-            self.storm = SharedMessage(ts=ts, keys=together | {each.key for each in new}, began=now)
+        if self._recent and len(new) + len(self._recent) > self._size:
+            last = self._recent[-1]
+            together = {own.key for own in self._recent if own.ts == last.ts}
+            keys = together | {each.key for each in new}
+            self.storm = SharedMessage(channel=last.channel, ts=last.ts, keys=keys, began=now)
             return ()
-        return new if len(new) <= STORM_SIZE else new[:1]
+        return new if len(new) <= self._size else new[:1]
 
-    def posted(self, ts: str, key: str, now: float) -> None:
+    def posted(self, channel: str, ts: str, key: str, now: float) -> None:
         """Records the message of one incident."""
-        self._recent.append((now, ts, key))
+        self._recent.append(_Own(at=now, channel=channel, ts=ts, key=key))
         self._next_post = now + COLLECT_SECONDS
+
+    def restore(self, key: str, post: PostedIncident, at: float) -> None:
+        """Goes on with a message that another process posted at this time. Call it in the order of the times."""
+        self.posted(post.channel, post.ts, key, at)
+        if not post.shared or post.group:
+            return
+        if self.storm is None or self.storm.ts != post.ts:
+            self.storm = SharedMessage(channel=post.channel, ts=post.ts, began=at)
+        self.storm.keys.add(key)
 
     def storm_due(self, now: float) -> bool:
         return self.storm is not None and now >= self.storm.next_edit
@@ -71,6 +92,6 @@ class MessageSharing:
         return self.storm is None and not self._recent
 
     def _forget(self, now: float) -> None:
-        self._recent = [each for each in self._recent if now - each[0] < STORM_SECONDS]
-        if self.storm is not None and now - self.storm.began > STORM_SECONDS:
+        self._recent = [each for each in self._recent if now - each.at < self._seconds]
+        if self.storm is not None and now - self.storm.began > self._seconds:
             self.storm = None

@@ -8,28 +8,32 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bot.notify.alert_settings import decoded
 from core import errors
 from core.model.alert_actions import AddSilence
 from core.model.silences import MAX_SILENCES, Silence
 from core.store.incidents import IncidentStore
 
-_decode = msgspec.json.Decoder(Silence).decode
+KEEP_SECONDS = 3_600.0
 
 
 async def silences_in_force(store: IncidentStore, now: float | None = None) -> Sequence[Silence]:
-    """Returns the silences that are in force, the one that ends first at the top, and removes those that are over.
-    Raises StoreError."""
+    """Returns the silences that are in force, the one that ends first at the top, and removes those that are over. A
+    snooze that is over stays for the process that reminds people of it. Raises StoreError."""
     now = time.time() if now is None else now
     stored = await store.silences()
     if not stored:
         return ()
-    found = [silence for value in stored.values() if (silence := _decoded(value)) is not None and silence.until > now]
-    await store.remove_silences(sorted(stored.keys() - {silence.id for silence in found}))
-    return sorted(found, key=lambda silence: silence.until)
+    found = [silence for value in stored.values() if (silence := decoded(value, Silence)) is not None]
+    kept = {each.id for each in found if each.until > now or (each.reminds and each.until > now - KEEP_SECONDS)}
+    await store.remove_silences(sorted(stored.keys() - kept))
+    return sorted((each for each in found if each.until > now), key=lambda silence: silence.until)
 
 
-async def add_silence(store: IncidentStore, action: AddSilence, now: float | None = None) -> Silence:
-    """Stores a silence. Raises UserError if there are too many, and StoreError."""
+async def add_silence(
+    store: IncidentStore, action: AddSilence, now: float | None = None, *, reminds: bool = False
+) -> Silence:
+    """Stores a silence. `reminds`: it is a snooze. Raises UserError if there are too many, and StoreError."""
     now = time.time() if now is None else now
     if len(await silences_in_force(store, now)) >= MAX_SILENCES:
         raise errors.UserError(
@@ -44,6 +48,9 @@ async def add_silence(store: IncidentStore, action: AddSilence, now: float | Non
         until=now + action.seconds,
         by=action.by.id,
         by_name=action.by.name or action.by.id,
+        until_resolved=action.until_resolved,
+        matchers=action.matchers,
+        reminds=reminds,
     )
     await store.put_silence(silence.id, msgspec.json.encode(silence))
     return silence
@@ -55,11 +62,3 @@ async def remove_silence(store: IncidentStore, id: str) -> Silence:  # noqa: A00
     if found is None or not await store.remove_silences([id]):
         raise errors.NotFound(f"There is no silence “{id}”.", hint="List the silences with: silences")
     return found
-
-
-def _decoded(value: bytes) -> Silence | None:
-    """Decodes a stored silence; None for one that another version wrote and this one cannot read."""
-    try:
-        return _decode(value)
-    except (msgspec.DecodeError, ValueError):
-        return None

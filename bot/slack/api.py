@@ -51,6 +51,7 @@ class SlackApi:
     def __init__(self, token: str, api_url: str, metrics: Metrics) -> None:
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
+        self.named_channels: dict[str, str] = {}  # the ids of channels to which something was posted by their name
         self._throttles = {method: rate_limit.MethodThrottle() for method in METHODS - {LIMITED_PER_CHANNEL}}
         # All calls share these: they have no state of their own, and a RetryState counts the retries of a call.
         self._handlers = [
@@ -86,17 +87,20 @@ class SlackApi:
         async with self._call("apps.connections.open"):
             return _text((await self.web.apps_connections_open(app_token=app_token))["url"])
 
-    async def post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
-        """Returns the new message's ts."""
+    async def post(self, channel: str, message: Message, *, thread: str | None = None, broadcast: bool = False) -> str:
+        """Returns the new message's ts. `broadcast`: the channel also sees an entry of a thread."""
         async with self._call("chat.postMessage"):
             answer = await self.web.chat_postMessage(
                 channel=channel,
                 thread_ts=thread,
+                reply_broadcast=True if broadcast and thread else None,
                 text=message.text,
                 blocks=_blocks(message),
                 unfurl_links=False,
                 unfurl_media=False,
             )
+            if channel.startswith("#"):
+                self.named_channels[channel] = _text(answer["channel"])
             return _text(answer["ts"])
 
     async def edit(self, channel: str, ts: str, message: Message) -> None:

@@ -6,21 +6,25 @@ import asyncio
 
 from bot import app as composition
 from bot.notify import alert_runner, incident_reporter
+from bot.notify.message_sender import SentMessage
 from bot.schedule import leadership
 from bot.slack import render
 from bot.slack.outbox import Outbox, OutgoingMessage
+from core.model import alert_routes
 from core.model.replies import Reply
 from core.text import redact
 
 
 class IncidentPoster:
-    """Implements bot.notify.incident_reporter.MessageSender."""
+    """Implements bot.notify.message_sender.MessageSender."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    async def post(self, channel: str, reply: Reply, thread: str = "") -> str:
-        return await self._outbox.post(channel, _outgoing(reply), thread=thread or None)
+    async def post(self, to: str, reply: Reply, thread: str = "", *, broadcast: bool = False) -> SentMessage:
+        channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
+        ts = await self._outbox.post(channel, _outgoing(reply), thread=thread or None, broadcast=broadcast)
+        return SentMessage(channel=self._outbox.api.named_channels.get(channel, channel), ts=ts)
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
         await self._outbox.edit(channel, ts, _outgoing(reply))
@@ -33,7 +37,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
         app.store,
         IncidentPoster(outbox),
         app.metrics,
-        channel=app.config.alerts.to or "",
+        routing=lambda: app.routing,
         changed=alerts.changed,
         leads=lambda: lead.held,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from core.text import sanitize
 
@@ -24,6 +24,7 @@ _INTERPRETED = re.compile(
     r"|@(?:channel|here|everyone|group)\b"
     r"|^>"
 )
+_MENTIONABLE = re.compile(r"[SUW][A-Z0-9]{2,30}")
 _LONGEST_WORD = 2_500
 _SLICE = 400  # characters of such a word; escaped, they are at most five times as many
 
@@ -48,6 +49,12 @@ def bold(text: str) -> str:
     """One line in bold, or not in bold if it has something that Slack would interpret."""
     marked = literal(sanitize.single_line(text)).strip()
     return f"*{marked}*" if marked and "`" not in marked else marked
+
+
+def mentions(ids: Iterable[str]) -> str:
+    """Mrkdwn that notifies these user groups (`S…`) and people (`U…`, `W…`). Anything else is left out."""
+    found = [word for word in ids if _MENTIONABLE.fullmatch(word)]
+    return " ".join(f"<!subteam^{word}>" if word.startswith("S") else f"<@{word}>" for word in found)
 
 
 def pieces(text: str, *, budget: int, most: int = MAX_TEXT, lead: str = "") -> tuple[list[str], bool]:

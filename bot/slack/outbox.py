@@ -61,13 +61,17 @@ class Outbox:
         # The stored format expires. A value that another version wrote is ignored.
         self.table_format = TableFormat(stored) if stored in list(TableFormat) else TableFormat.DATA_TABLE
 
-    async def post(self, channel: str, outgoing: OutgoingMessage, *, thread: str | None = None) -> str:
-        """Posts the message and its file, and returns the message's ts. Raises Undeliverable."""
+    async def post(
+        self, channel: str, outgoing: OutgoingMessage, *, thread: str | None = None, broadcast: bool = False
+    ) -> str:
+        """Posts the message and its file, and returns the message's ts. `broadcast`: the channel also sees an entry of
+        a thread. Raises Undeliverable."""
         async with self._turn((channel, ""), POST_INTERVAL_SECONDS):
             sent: list[str] = []
 
             async def post_message(message: Message) -> None:
-                sent.append(await self.api.post(channel, message, thread=thread))
+                more = {"broadcast": True} if broadcast else {}
+                sent.append(await self.api.post(channel, message, thread=thread, **more))
 
             message = await self._send_richest(outgoing, post_message)
         await self._upload(channel, message, thread)
@@ -116,10 +120,11 @@ class Outbox:
 
     async def post_direct(self, user: str, outgoing: OutgoingMessage) -> tuple[str, str]:
         """Posts it in the direct messages with that user, and returns the channel and ts."""
-        channel = await self._direct_channel(user)
+        channel = await self.direct_channel(user)
         return channel, await self.post(channel, outgoing)
 
-    async def _direct_channel(self, user: str) -> str:
+    async def direct_channel(self, user: str) -> str:
+        """Returns the channel of the direct messages with that user. Raises Undeliverable."""
         if user not in self._direct_channels:
             if len(self._direct_channels) > MAX_LANES:
                 self._direct_channels.clear()
@@ -131,7 +136,7 @@ class Outbox:
         if message.file is None:
             return
         try:
-            channel = await self._direct_channel(user)
+            channel = await self.direct_channel(user)
         except errors.DeliveryError as error:
             self._upload_failed(error)
         else:

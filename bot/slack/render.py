@@ -52,7 +52,7 @@ def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -
     head = _cut_head(head)
     file_name = _file_name(reply, head)
     first: list[slackblocks.Block] = [blocks.note(head)] if head else []
-    last = _buttons(reply.buttons)
+    last = [*_mentions(reply.mention), *_buttons(reply.buttons)]
     budget = MAX_WEIGHT - blocks.weight(first) - blocks.weight(last) - blocks.NOTE_WEIGHT
     body, missing = _body(reply, budget, MAX_BLOCKS - len(first) - len(last) - 1, table_format, file_name)
     all_blocks = [*first, *body, *last]
@@ -65,7 +65,8 @@ def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -
         text = "\n".join(_as_file_text(block) for block in missing)
         text = text if text.strip() else "There is nothing to show."
         file = TextFile(name=file_name, title=file_name.removesuffix(".txt"), text=f"{text}\n")
-    return Message(text=_summary(reply, head), blocks=blocks.resolved(all_blocks), file=file)
+    text = "\n".join(filter(None, (_summary(reply, head), markup.mentions(reply.mention))))
+    return Message(text=text, blocks=blocks.resolved(all_blocks), file=file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,12 @@ def _signs(reply_blocks: Sequence[Block]) -> list[str]:
     worst = next((tone for tone in reversed(SIGNS) if tone in tones), None)
     at = tones.index(worst) if worst else -1
     return [SIGNS[tones[at]] if number == at else "" for number in range(len(reply_blocks))]
+
+
+def _mentions(ids: Sequence[str]) -> list[slackblocks.Block]:
+    """The only place where a message notifies somebody: ids that the configuration names, never text of an engine."""
+    called = markup.mentions(ids)
+    return [blocks.section(called)] if called else []
 
 
 def _buttons(buttons: Sequence[Button]) -> list[slackblocks.Block]:

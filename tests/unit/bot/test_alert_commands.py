@@ -13,6 +13,7 @@ from collectors.rule_catalogue import load_rules
 from commands.catalogue import load_catalogue
 from core import errors
 from core.model.alert_actions import AcknowledgeIncident, FireTestAlert, ListIncidents, ListRules
+from core.model.alert_routes import Routing
 from core.model.alerts import AlertState
 from core.model.invocation import Identity, Place
 from core.model.policy import Grant, Policy
@@ -127,7 +128,7 @@ async def test_rules_are_listed_with_what_they_saw(bot):
 async def test_a_test_alert_fires_and_resolves_after_a_minute(bot):
     ops = bot(may("*"))
     scene = AlertScene(load_rules())
-    ops.runtime.evaluator, ops.runtime.alert_channel = scene.evaluator, "C1"
+    ops.runtime.evaluator, ops.runtime.routing = scene.evaluator, Routing(default="C1")
     assert await ops.ask(FireTestAlert(by=BOB)) == "C1"
     assert scene.said == ["firing test: a test by bob; nothing is wrong"]
     scene.wait(61)

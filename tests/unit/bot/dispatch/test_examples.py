@@ -18,6 +18,7 @@ from core.model.actions import Risk
 from core.model.events import EventKind
 from core.model.incidents import merge_alert
 from core.model.invocation import Identity
+from core.model.maintenance import Maintenance
 from core.model.policy import Grant, Policy
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending
@@ -135,8 +136,11 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             await deck.store.offer_claim(first_admin.code_digest(said[-1]), ttl=60, tries=1)
         if command.name in ("alerts", "rules"):
             deck.desk.evaluator = Evaluator(load_rules(), lambda _: None)
-        if command.name in ("ack", "incidents"):
+        if command.name in ("ack", "incidents", "incident", "snooze", "silence"):
             await keep_incident(deck)
+        if command.name == "maintenance" and "end" in said:
+            window = Maintenance(id=said[-1], target="web", end=time.time() + 60, by="console:alice")
+            await deck.store.put_maintenance(window.id, msgspec.json.encode(window))
         if command.name == "unsilence":
             silence = Silence(id=said[-1], owner="*", until=time.time() + 60, by="console:alice")
             await deck.store.put_silence(silence.id, msgspec.json.encode(silence))

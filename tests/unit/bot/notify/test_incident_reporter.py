@@ -12,10 +12,11 @@ from bot import plain_text
 from bot.notify import silences
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
 from bot.notify.incident_updater import change_incident, stored_incidents
-from bot.notify.shared_messages import STORM_SECONDS
+from bot.notify.message_sender import SentMessage
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
 from core.model.alert_actions import AddSilence
+from core.model.alert_routes import Route, Routing
 from core.model.alerts import AlertState
 from core.model.incidents import acknowledge
 from core.model.invocation import Identity
@@ -24,27 +25,40 @@ from tests.helpers.alerts import alert
 from tests.unit.bot.notify.test_incident_updater import Desk
 
 SECOND = 1_000_000_000
+STORM_SECONDS = Routing().storm_seconds
+NAMED = {"#ops": "C0OPS"}
 
 
 class Chat:
-    """Remembers each message by channel and id, with its thread, and counts the calls."""
+    """Remembers each message by channel and id, with its thread and whom it mentions, and counts the calls."""
 
     def __init__(self) -> None:
         self.messages: dict[tuple[str, str], str] = {}
         self.threads: dict[tuple[str, str], list[str]] = {}
         self.calls: list[str] = []
+        self.mentions: list[tuple[str, str]] = []  # channel and id of whom a new message mentions
+        self.broadcasts: list[str] = []
         self.failing: Exception | None = None
         self._ids = itertools.count(1)
 
-    async def post(self, channel, reply, thread=""):
+    async def post(self, to, reply, thread="", *, broadcast=False):
         self._fail()
         self.calls.append("post")
+        channel = f"D{to[1:]}" if to.startswith("U") else NAMED.get(to, to)
+        self.mentions += [(channel, who) for who in reply.mention]
+        text = plain_text.render(reply)
+        if broadcast:
+            self.broadcasts.append(text)
         if thread:
-            self.threads.setdefault((channel, thread), []).append(plain_text.render(reply))
-            return f"{thread}.{next(self._ids)}"
+            self.threads.setdefault((channel, thread), []).append(text)
+            return SentMessage(channel=channel, ts=f"{thread}.{next(self._ids)}")
         ts = str(next(self._ids))
-        self.messages[channel, ts] = plain_text.render(reply)
-        return ts
+        self.messages[channel, ts] = text
+        return SentMessage(channel=channel, ts=ts)
+
+    def in_channel(self, channel):
+        """The texts of the messages in a channel."""
+        return [text for (place, _), text in self.messages.items() if place == channel]
 
     async def edit(self, channel, ts, reply):
         self._fail()
@@ -64,12 +78,13 @@ class World:
         self.leads = True
         self.reporter = self.process()
 
-    def process(self, channel: str = "C1") -> IncidentReporter:
+    def process(self, channel: str = "C1", *routes: Route, **more) -> IncidentReporter:
+        self.routing = Routing(default=channel, routes=routes, **more)
         return IncidentReporter(
             self.desk.store,
             self.chat,
             self.desk.counts,
-            channel=channel,
+            routing=lambda: self.routing,
             changed=asyncio.Event(),
             leads=lambda: self.leads,
             now=lambda: self.seconds,
@@ -96,7 +111,7 @@ async def world(valkey):
 
 def crash(name: str, *, at: int = 1, **more):
     subject = Ref(engine=EngineRef(host="h1", kind="docker"), kind=Kind.CONTAINER, id=name.ljust(64, "0"), name=name)
-    return alert(fingerprint=name, subject=subject, owner=name, at=at, **more)
+    return alert(at=at, **{"fingerprint": name, "subject": subject, "owner": name, **more})
 
 
 async def test_an_incident_is_one_message_that_is_edited_and_a_thread_that_tells_what_is_new(world):
@@ -195,10 +210,10 @@ async def test_a_process_that_does_not_lead_tells_nothing(world):
 async def test_an_incident_that_changes_while_it_is_told_is_told_again(world):
     post = world.chat.post
 
-    async def slow(channel, reply, thread=""):
+    async def slow(to, reply, thread="", **more):
         if not thread:
             await world.desk.take(alert(at=2, count=2))
-        return await post(channel, reply, thread)
+        return await post(to, reply, thread, **more)
 
     world.chat.post = slow
     await world.happen(alert())
@@ -207,10 +222,14 @@ async def test_an_incident_that_changes_while_it_is_told_is_told_again(world):
     assert len(world.chat.messages) == 1 and "2 times" in world.chat.messages["C1", "1"]
 
 
-async def test_a_label_names_another_channel_and_nonsense_names_none(world):
-    await world.happen(crash("a", channel="C0PAYMENTS"), crash("b", channel="<!channel>"))
+async def test_a_label_names_another_channel_only_if_the_configuration_names_it_too(world):
+    world.reporter = world.process("C1", channels=frozenset({"C0PAYMENTS"}))
+    await world.happen(
+        crash("a", channel="C0PAYMENTS"), crash("b", channel="<!channel>"), crash("c", channel="C0SECRET")
+    )
     await world.wait(3)
     assert {channel for channel, _ in world.chat.messages} == {"C0PAYMENTS", "C1"}
+    assert len(world.chat.in_channel("C0PAYMENTS")) == 1
 
 
 async def test_without_a_channel_incidents_are_only_listed(world):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 MENTION = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
@@ -14,9 +14,11 @@ SIGNS = (":white_check_mark: ", ":warning: ", ":x: ")
 KNOWN = {"section", "context", "actions", "rich_text", "table", "data_table"}
 
 
-def problems(blocks: Any, head: str = "") -> list[str]:
-    """Everything wrong with a message's blocks, in words."""
-    return list(_message(json.loads(json.dumps(blocks)), head))
+def problems(blocks: Any, head: str = "", called: Sequence[str] = ()) -> list[str]:
+    """Everything wrong with a message's blocks, in words. `called`: the ids that it may mention, in a block of their
+    own."""
+    allowed = {f"<!subteam^{one}>" if one.startswith("S") else f"<@{one}>" for one in called if one.isalnum()}
+    return list(_message(json.loads(json.dumps(blocks)), head, allowed))
 
 
 def unsafe(mrkdwn: str) -> str:
@@ -40,7 +42,7 @@ def unsafe(mrkdwn: str) -> str:
     return ""
 
 
-def _message(blocks: list[dict[str, Any]], head: str) -> Iterator[str]:
+def _message(blocks: list[dict[str, Any]], head: str, allowed: set[str]) -> Iterator[str]:
     if not 1 <= len(blocks) <= 50:
         yield f"{len(blocks)} blocks"
     ids = [block.get("block_id") for block in blocks]
@@ -60,6 +62,8 @@ def _message(blocks: list[dict[str, Any]], head: str) -> Iterator[str]:
         yield from globals()[f"_{block['type']}"](block)
         for mrkdwn in _mrkdwn(block):
             if at == 0 and head and mrkdwn == head:
+                continue
+            if allowed and set(mrkdwn.split()) <= allowed:
                 continue
             sign = next((sign for sign in SIGNS if mrkdwn.startswith(sign)), "")
             signs += bool(sign)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bot.notify import incident_message
+from bot.notify import incident_message, maintenance_announcer
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import Incident, acknowledge, merge_alert
+from core.model.maintenance import Maintenance
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
 
@@ -60,12 +61,27 @@ STORM = [
     for name in ("api", "cart", "db", "mail", "search", "web")
 ] + [RESOLVED]
 
+WINDOW = Maintenance(
+    id="m-3fa92c",
+    by="slack:T1/U1",
+    by_name="alice",
+    target="shop/*",
+    reason="new disks for <!here>",
+    end=START / SECOND,
+)
+
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "incident-firing": ("", incident_message.incident_reply(FIRING)),
     "incident-acknowledged": ("", incident_message.incident_reply(acknowledge(FIRING, "slack:T1/U1", "alice"))),
     "incident-resolved": ("", incident_message.incident_reply(RESOLVED)),
     "incident-thread": ("", incident_message.crash_card(FIRING)),
     "incident-thread-end": ("", incident_message.thread_entry(RESOLVED)),
-    "incident-storm": ("", incident_message.storm_reply(STORM)),
+    "incident-storm": ("", incident_message.shared_reply(STORM)),
+    "incident-mention": ("", incident_message.incident_reply(FIRING, ("S0ONCALL", "U0ADA", "<!channel>"))),
+    "incident-group": ("", incident_message.shared_reply(STORM, "of project shop", ("S0ONCALL",))),
+    "incident-group-entry": ("", incident_message.group_entry(STORM[-2:])),
+    "incident-reminder": ("", incident_message.reminder([FIRING], "after 4 h 0 min", ("S0ONCALL",))),
+    "maintenance-begin": ("", maintenance_announcer.begin_text(WINDOW, START / SECOND + 7200)),
+    "maintenance-end": ("", maintenance_announcer.end_text(WINDOW, 2)),
     "incident-hostile": ("", incident_message.incident_reply(HOSTILE)),
 }

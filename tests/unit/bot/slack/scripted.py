@@ -21,8 +21,8 @@ URL = "https://hooks.example/1"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """`how` is post, edit, whisper, respond, replace, take away, open or upload; `where` the channel, URL or user;
-    `buttons` their command lines."""
+    """`how` is post, broadcast, edit, whisper, respond, replace, take away, open or upload; `where` the channel, URL or
+    user; `buttons` their command lines."""
 
     how: str
     where: str
@@ -46,6 +46,7 @@ class FakeSlackApi:
         self.calm = True
         self.users: dict[str, Mapping[str, Any]] = {}
         self.groups: list[Mapping[str, Any]] = []
+        self.named_channels: dict[str, str] = {}
         self._ts = itertools.count(1)
 
     def recently_throttled(self) -> bool:
@@ -67,9 +68,11 @@ class FakeSlackApi:
         buttons = tuple(button["value"] for row in rows for button in row)
         self.said.append(Said(how, where, text, blocks=blocks, at=at, buttons=buttons, **more))
 
-    async def post(self, channel: str, message: Message, *, thread: str | None = None) -> str:
+    async def post(self, channel: str, message: Message, *, thread: str | None = None, broadcast: bool = False) -> str:
         ts = f"9.{next(self._ts):04}"
-        await self._do("post", channel, message, ts=ts, thread=thread)
+        await self._do("broadcast" if broadcast else "post", channel, message, ts=ts, thread=thread)
+        if channel.startswith("#"):
+            self.named_channels[channel] = f"C0{channel[1:].upper()}"
         return ts
 
     async def edit(self, channel: str, ts: str, message: Message) -> None:

@@ -33,7 +33,7 @@ def _head(line: str) -> str:
 def test_what_commands_say(name: str, shape: TableFormat) -> None:
     line, reply = SAMPLES[name]
     told = render.render_message(reply, table_format=shape, head=_head(line))
-    assert limits.problems(told.blocks, _head(line)) == []
+    assert limits.problems(told.blocks, _head(line), reply.mention) == []
     document: dict[str, Any] = {"text": told.text, "blocks": [_short(block) for block in told.blocks]}
     if told.file:
         lines = told.file.text.splitlines()

@@ -1,0 +1,82 @@
+"""Reads what people decided about alerts: silences, maintenance windows, mutes, and the channel named in chat.
+
+A record that another version wrote and this one cannot read is ignored, and removed when its kind is read by a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from core.model.alert_setting_actions import AlertChannel
+from core.model.incidents import Incident
+from core.model.maintenance import Maintenance
+from core.model.silences import Mute, Silence
+from core.store.alert_settings import AlertSettingsStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """The settings at one time. `expired`: silences that are over and not removed yet. `windows`: maintenance windows
+    with their stored records, which a change replaces. `mutes`: those in force, by person."""
+
+    silences: tuple[Silence, ...] = ()
+    expired: tuple[Silence, ...] = ()
+    windows: tuple[tuple[Maintenance, bytes], ...] = ()
+    mutes: Mapping[str, Mute] = field(default_factory=dict)
+    channel: str = ""
+
+    def held_until(self, incident: Incident, now: float) -> float:
+        """Returns until when a silence or a maintenance window holds an incident back; 0 if none does."""
+        until = 0.0
+        for silence in self.silences:
+            if silence.matches(incident, now):
+                until = max(until, silence.until)
+        for window, _ in self.windows:
+            interval = window.open_at(now)
+            if interval is not None and window.covers(incident):
+                until = max(until, interval.end)
+        return until
+
+    def muted_until(self, user: str, now: float) -> float:
+        """Returns until when the person with this Slack id is muted; 0 if they are not."""
+        return max(
+            (mute.until for who, mute in self.mutes.items() if who.endswith(f"/{user}") and mute.until > now),
+            default=0.0,
+        )
+
+
+async def read_settings(store: AlertSettingsStore, now: float) -> AlertSettings:
+    """Raises StoreError."""
+    stored = await store.alert_settings()
+    silences = [found for value in stored.silences.values() if (found := decoded(value, Silence)) is not None]
+    windows = [(window, value) for value in stored.maintenance.values() if (window := decoded(value, Maintenance))]
+    mutes = {who: mute for who, value in stored.mutes.items() if (mute := decoded(value, Mute)) is not None}
+    channel = decoded(stored.channel, AlertChannel) if stored.channel is not None else None
+    return AlertSettings(
+        silences=tuple(silence for silence in silences if silence.until > now),
+        expired=tuple(silence for silence in silences if silence.until <= now),
+        windows=tuple(sorted(windows, key=lambda each: each[0].id)),
+        mutes={who: each for who, each in mutes.items() if each.until > now},
+        channel=channel.channel if channel is not None else "",
+    )
+
+
+async def named_channel(store: AlertSettingsStore) -> str:
+    """Returns the channel that `alerts here` named; empty for none. Raises StoreError."""
+    value = await store.alert_channel()
+    channel = decoded(value, AlertChannel) if value is not None else None
+    return channel.channel if channel is not None else ""
+
+
+def decoded(value: bytes, kind: type[T]) -> T | None:
+    """Decodes a stored record; None for one that another version wrote and this one cannot read."""
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, ValueError):
+        return None

@@ -1,0 +1,46 @@
+"""Finds out whether an incident is a consequence of another one that is open, so that only the other one is posted.
+
+While an engine is down, incidents about what runs on it wait. While the update of a Swarm service is stopped, incidents
+about its tasks and replicas wait. The cause is looked up by its key, so nothing has to be searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bot.notify.incident_updater import decode_incident
+from collectors.rules import engine_down, update_stopped
+from core.model.incidents import Incident, IncidentState, key_of
+from core.model.refs import Kind
+from core.store.incidents import IncidentStore
+
+_NEVER = (Kind.ENGINE, Kind.BOT, Kind.NODE)
+
+
+def cause_keys(incident: Incident) -> Sequence[str]:
+    """Returns the keys of the incidents that would explain this one."""
+    main = incident.main
+    subject = main.subject
+    if subject.kind in _NEVER or main.topic == update_stopped.rule.topic:
+        return ()
+    found = [key_of(engine_down.rule.topic, subject.engine, Kind.ENGINE, str(subject.engine))]
+    if subject.kind in (Kind.TASK, Kind.SERVICE):
+        found.append(key_of(update_stopped.rule.topic, subject.engine, Kind.SERVICE, main.owner))
+    return found
+
+
+async def inhibited(store: IncidentStore, incidents: Iterable[Incident]) -> frozenset[str]:
+    """Returns the keys of those incidents that wait for another one. An incident with a message does not wait. Raises
+    StoreError."""
+    wanted: Mapping[str, Sequence[str]] = {
+        incident.key: cause_keys(incident) for incident in incidents if not incident.posts
+    }
+    keys = sorted({key for found in wanted.values() for key in found})
+    if not keys:
+        return frozenset()
+    causes = {
+        key
+        for key, raw in (await store.incidents_of(keys)).items()
+        if (cause := decode_incident(raw)) is not None and cause.state is not IncidentState.RESOLVED
+    }
+    return frozenset(key for key, found in wanted.items() if causes.intersection(found))

@@ -1,0 +1,94 @@
+"""Announces the begin and the end of maintenance windows in the channel of alerts, and where each was asked for.
+
+The store holds what was announced, so a restart repeats nothing. If a channel cannot be reached, that is logged, and
+the window counts as announced: what it holds back does not depend on it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from bot.notify.alert_settings import AlertSettings
+from bot.notify.incident_updater import stored_incidents
+from bot.notify.message_sender import MessageSender
+from core import errors
+from core.model.incidents import IncidentState
+from core.model.maintenance import Maintenance
+from core.model.replies import Button, Reply, Text, Tone
+from core.store.alert_settings import AlertSettingsStore
+from core.text import command_line, sanitize
+
+log = structlog.get_logger(__name__)
+
+
+class MaintenanceAnnouncer:
+    """Announces windows through a chat."""
+
+    def __init__(self, store: AlertSettingsStore, poster: MessageSender) -> None:
+        self._store = store
+        self._poster = poster
+
+    async def announce(self, settings: AlertSettings, channel: str, now: float) -> None:
+        """Announces what began or ended. `channel`: where alerts are posted by default; empty for nowhere. `now`:
+        seconds since the epoch. Raises StoreError."""
+        for window, stored in settings.windows:
+            interval = window.open_at(now)
+            began, ended = window.announced_begin, window.announced_end
+            if interval is not None and began < interval.begin:
+                later = msgspec.structs.replace(window, announced_begin=interval.begin)
+                if await self._replace(window.id, stored, later):
+                    told = {window.place} if window.told_place else set()
+                    await self._say(window, channel, begin_text(window, interval.end), told)
+            elif interval is None and began > ended:
+                later = msgspec.structs.replace(window, announced_end=began)
+                if await self._replace(window.id, stored, None if window.is_over(now) else later):
+                    await self._say(window, channel, end_text(window, await self._still_open(window)), set())
+            elif window.is_over(now):
+                await self._replace(window.id, stored, None)
+
+    async def _replace(self, id_: str, stored: bytes, window: Maintenance | None) -> bool:
+        value = msgspec.json.encode(window) if window is not None else None
+        return await self._store.change_maintenance(id_, stored, value)
+
+    async def _still_open(self, window: Maintenance) -> int:
+        stored = await stored_incidents(self._store)
+        return sum(incident.state is not IncidentState.RESOLVED and window.covers(incident) for incident in stored)
+
+    async def _say(self, window: Maintenance, channel: str, reply: Reply, said: set[str]) -> None:
+        """`said`: the channels that need not be told."""
+        for place in dict.fromkeys((window.place, channel)):
+            if not place or place in said:
+                continue
+            try:
+                sent = await self._poster.post(place, reply)
+            except errors.DeliveryError as error:
+                log.error("a maintenance window was not announced", channel=place, reason=error.full_message())
+            else:
+                said.add(sent.channel)
+
+
+def begin_text(window: Maintenance, until: float) -> Reply:
+    """Returns the announcement of the begin."""
+    why = f" Reason: {sanitize.single_line(window.reason)}." if window.reason else ""
+    text = (
+        f"Maintenance of {sanitize.single_line(window.what())} began and lasts until {_time(until)}. Nothing about it"
+        f" is posted. Asked for by {sanitize.single_line(window.by_name)}.{why}"
+    )
+    end = Button(label="End it now", line=command_line.quote(["maintenance", "end", window.id]))
+    return Reply(blocks=(Text(text=text, tone=Tone.WARN),), buttons=(end,))
+
+
+def end_text(window: Maintenance, still_open: int) -> Reply:
+    """Returns the announcement of the end."""
+    what = sanitize.single_line(window.what())
+    if not still_open:
+        return Reply(blocks=(Text(text=f"Maintenance of {what} is over. No incident is open.", tone=Tone.GOOD),))
+    number = "1 incident is" if still_open == 1 else f"{still_open} incidents are"
+    return Reply(blocks=(Text(text=f"Maintenance of {what} is over. {number} still open.", tone=Tone.BAD),))
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

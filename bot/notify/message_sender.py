@@ -1,0 +1,27 @@
+"""Defines the port through which messages about incidents are sent to a chat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.model.replies import Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """Where a message was sent. `channel`: the id of the channel. `ts`: the id of the message in it."""
+
+    channel: str
+    ts: str
+
+
+class MessageSender(Protocol):
+    """Sends messages to a chat. Methods raise errors.DeliveryError."""
+
+    async def post(self, to: str, reply: Reply, thread: str = "", *, broadcast: bool = False) -> SentMessage:
+        """Posts a message. `to`: the id of a channel, its name with `#`, or the id of a person. `thread`: the id of the
+        message whose thread it belongs to. `broadcast`: the channel sees it too."""
+        ...
+
+    async def edit(self, channel: str, ts: str, reply: Reply) -> None: ...

@@ -1,0 +1,87 @@
+"""Decides in which places something must be said about a changed incident now, and what has to wait there.
+
+In the quiet hours of a route, and to a person who is muted, nothing new is said. A message that is there already is
+edited, because an edit calls nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.notify.alert_settings import AlertSettings
+from bot.notify.posted_incidents import PendingIncident
+from core.model.alert_routes import Destination, Routing
+from core.model.incidents import Incident, IncidentState, PostedIncident
+
+# An incident that was over for longer than this, and was never posted, is not posted any more.
+OLD_SECONDS = 3600.0
+
+
+def to_tell(pending: PendingIncident, routing: Routing, settings: AlertSettings, now: float) -> Sequence[Destination]:
+    """Returns the places where something must be said now, and records them in `pending`, with the time until which
+    other places wait. `now`: seconds since the epoch."""
+    incident = pending.incident
+    found = []
+    for destination in _places(incident, routing):
+        post = incident.post_at(destination.to)
+        silent = False
+        if until := _waits_until(destination, settings, now):
+            if post is None or post.told < incident.turns:
+                pending.waits_until = min(pending.waits_until or until, until)
+            if post is None or post.version == incident.version:
+                continue
+            silent = True
+        elif not (_is_news(incident, destination, now) if post is None else _must_say(incident, post, destination)):
+            continue
+        unmuted = tuple(who for who in destination.mention if not settings.muted_until(who, now))
+        pending.left.add(destination.to)
+        found.append(replace(destination, mention=unmuted, silent=silent))
+    return found
+
+
+def missed_in(incident: Incident, destination: Destination, now: float) -> str:
+    """Names the quiet hours in which an incident that was never posted began or ended; empty if there are none."""
+    if destination.quiet is None:
+        return ""
+    hours = destination.quiet.ended(now)
+    if hours is None or not (incident.began_ns / 1e9 in hours or incident.changed_ns / 1e9 in hours):
+        return ""
+    return f"in the quiet hours {destination.quiet.text()}"
+
+
+def newly_called(incident: Incident, post: PostedIncident, destination: Destination) -> tuple[str, ...]:
+    """Returns whom a new entry of the thread mentions: those who were not called yet, and everybody if it is back."""
+    if incident.state is IncidentState.RESOLVED or post.shared:
+        return ()
+    if post.told < incident.turns:
+        return destination.mention
+    return tuple(who for who in destination.mention if who not in post.mentioned)
+
+
+def _places(incident: Incident, routing: Routing) -> Sequence[Destination]:
+    """Returns every place of the incident: where the routes say, and where it was posted before they changed."""
+    found = list(routing.destinations(incident))
+    known = {post.destination for each in found if (post := incident.post_at(each.to)) is not None}
+    found += [Destination(to=post.destination) for post in incident.posts if post.destination not in known]
+    return found
+
+
+def _waits_until(destination: Destination, settings: AlertSettings, now: float) -> float:
+    quiet = destination.quiet.at(now) if destination.quiet is not None else None
+    muted = settings.muted_until(destination.to, now) if destination.is_person else 0.0
+    return max(quiet.end if quiet is not None else 0.0, muted)
+
+
+def _is_news(incident: Incident, destination: Destination, now: float) -> bool:
+    """Whether an incident is posted in a place where it was never posted."""
+    if incident.state is not IncidentState.RESOLVED:
+        return True
+    if incident.posts:
+        return False
+    return now - incident.changed_ns / 1e9 <= OLD_SECONDS or bool(missed_in(incident, destination, now))
+
+
+def _must_say(incident: Incident, post: PostedIncident, destination: Destination) -> bool:
+    changed = post.version < incident.version or post.told < incident.turns
+    return changed or bool(newly_called(incident, post, destination))

@@ -1,0 +1,99 @@
+"""Records in the store where the messages about incidents are, and finds the open message of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bot.notify.incident_updater import MAX_CONFLICTS, decode_incident
+from bot.notify.message_sender import SentMessage
+from core.model.incidents import Incident, IncidentState, PostedIncident, with_post
+from core.store.incidents import IncidentStore
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True, kw_only=True)
+class PendingIncident:
+    """A changed incident while people are told about it. `raw`: as it is stored. `left`: the places where something
+    must still be said. `waits_until`: until when another place waits, in seconds since the epoch; 0 if none does.
+    `known`: False if it was read only because another incident shares its message; then it may have changed in ways
+    that nobody looked at."""
+
+    raw: bytes
+    incident: Incident
+    left: set[str] = field(default_factory=set)
+    waits_until: float = 0.0
+    known: bool = True
+
+    @property
+    def is_told(self) -> bool:
+        return self.known and not self.left and not self.waits_until
+
+
+async def save_post(store: IncidentStore, pending: PendingIncident, post: PostedIncident) -> None:
+    """Records one message about an incident. When nothing is left to say, the incident does not count as changed any
+    more. If it has changed meanwhile, only the message is recorded. Raises StoreError."""
+    pending.left.discard(post.destination)
+    pending.left.discard(post.channel)
+    incident = with_post(pending.incident, post)
+    value = _encode(incident)
+    save = store.incident_told if pending.is_told else store.keep_incident
+    if await save(incident.key, pending.raw, value):
+        pending.raw, pending.incident = value, incident
+        return
+    for _ in range(MAX_CONFLICTS):
+        newer = await store.incident(incident.key)
+        decoded = None if newer is None else decode_incident(newer)
+        if newer is None or decoded is None or decoded.id != incident.id:
+            return
+        merged = with_post(decoded, post)
+        value = _encode(merged)
+        if await store.change_incident(incident.key, newer, value):
+            pending.raw, pending.incident = value, merged
+            return
+
+
+class OpenMessages:
+    """Knows the open message of each group. All are read from the store once, and again after `forget`."""
+
+    def __init__(self, store: IncidentStore) -> None:
+        self._store = store
+        self._messages: dict[tuple[str, str], tuple[str, str]] | None = None
+
+    async def load(self, since: float) -> Sequence[tuple[str, PostedIncident]]:
+        """Reads the messages from the store, if that is needed. Returns the keys of the incidents that people were told
+        of since then, in seconds since the epoch, with their messages; nothing if nothing had to be read. Raises
+        StoreError."""
+        if self._messages is not None:
+            return ()
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        recent: list[tuple[str, PostedIncident]] = []
+        for raw in (await self._store.incidents()).values():
+            if (incident := decode_incident(raw)) is None:
+                continue
+            recent += [(incident.key, post) for post in incident.posts if post.reminded_at >= since]
+            if incident.state is not IncidentState.RESOLVED:
+                open_ones = [post for post in incident.posts if post.group]
+                found |= {(post.destination, post.group): (post.channel, post.ts) for post in open_ones}
+        self._messages = found
+        return sorted(recent, key=lambda each: each[1].reminded_at)
+
+    def forget(self) -> None:
+        """Forgets everything, because another process posts now."""
+        self._messages = None
+
+    def find(self, destination: str, group: str) -> tuple[str, str] | None:
+        """Returns the channel and the ts of a group's open message."""
+        return (self._messages or {}).get((destination, group)) if group else None
+
+    def add(self, destination: str, group: str, sent: SentMessage) -> None:
+        if self._messages is not None:
+            self._messages[destination, group] = (sent.channel, sent.ts)
+
+    def remove(self, channel: str, ts: str) -> None:
+        """Closes a message: all of its incidents are over."""
+        if self._messages is not None:
+            self._messages = {key: place for key, place in self._messages.items() if place != (channel, ts)}

@@ -1,0 +1,132 @@
+"""Reminds people of incidents that are still open: at the end of a snooze, and as often as a route repeats.
+
+A reminder is an entry of the incident's thread that the channel sees too. Somebody who takes care of the incident
+switches the repetitions off. Nothing is repeated in quiet hours, and nothing that is silenced or in maintenance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from bot.notify import incident_message
+from bot.notify.alert_settings import AlertSettings
+from bot.notify.incident_updater import decode_incident, stored_incidents
+from bot.notify.message_sender import MessageSender
+from bot.notify.posted_incidents import PendingIncident, save_post
+from core import errors, metrics
+from core.model.alert_routes import Destination, Routing
+from core.model.incidents import Incident, IncidentState, PostedIncident
+from core.model.replies import Reply
+from core.model.silences import Silence
+from core.store.alert_settings import AlertSettingsStore
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS = 30.0  # between two looks at all incidents
+
+
+@dataclass(slots=True, kw_only=True)
+class _Due:
+    """One message of which people must be reminded."""
+
+    destination: Destination
+    post: PostedIncident
+    members: list[PendingIncident] = field(default_factory=list)
+
+
+class Reminders:
+    """Sends reminders. Times are seconds since the epoch."""
+
+    def __init__(self, store: AlertSettingsStore, poster: MessageSender, counts: metrics.Metrics) -> None:
+        self._store = store
+        self._poster = poster
+        self._counts = counts
+        self._next_look = 0.0
+
+    async def send_due(self, settings: AlertSettings, routing: Routing, now: float) -> None:
+        """Ends snoozes and silences whose time has come, and repeats what is due. Raises StoreError."""
+        for silence in settings.expired:
+            await self._expire(silence, routing, now)
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        if any(silence.until_resolved for silence in settings.silences):
+            await self._end_resolved(settings.silences)
+        if routing.repeats:
+            await self._repeat(settings, routing, now)
+
+    async def _expire(self, silence: Silence, routing: Routing, now: float) -> None:
+        if silence.reminds:
+            for incident in await stored_incidents(self._store):
+                if incident.id == silence.owner and incident.state is not IncidentState.RESOLVED:
+                    await self._wake(incident, silence, routing, now)
+        await self._store.remove_silences([silence.id])
+
+    async def _wake(self, incident: Incident, silence: Silence, routing: Routing, now: float) -> None:
+        """In quiet hours, only the thread says it."""
+        places = {each.to: each for each in routing.destinations(incident)}
+        since = f"after the snooze of {silence.by_name or silence.by}"
+        for post in incident.posts:
+            place = places.get(post.destination, Destination(to=post.destination))
+            quiet = _is_quiet(place, now)
+            reply = incident_message.reminder([incident], since, () if quiet else place.mention)
+            await self._say(post, reply, broadcast=not quiet)
+
+    async def _end_resolved(self, silences: Sequence[Silence]) -> None:
+        open_ones = [each for each in await stored_incidents(self._store) if each.state is not IncidentState.RESOLVED]
+        done = [
+            silence.id
+            for silence in silences
+            if silence.until_resolved and not any(silence.matches(incident, 0.0) for incident in open_ones)
+        ]
+        await self._store.remove_silences(done)
+
+    async def _repeat(self, settings: AlertSettings, routing: Routing, now: float) -> None:
+        due: dict[tuple[str, str], _Due] = {}
+        for raw in (await self._store.incidents()).values():
+            incident = decode_incident(raw)
+            if incident is None or incident.state is not IncidentState.FIRING or settings.held_until(incident, now):
+                continue
+            for destination in routing.destinations(incident):
+                post = incident.post_at(destination.to)
+                if post is not None and _is_due(post, destination, settings, now):
+                    found = due.setdefault((post.channel, post.ts), _Due(destination=destination, post=post))
+                    found.members.append(PendingIncident(raw=raw, incident=incident, known=False))
+        for one in due.values():
+            incidents = [pending.incident for pending in one.members]
+            mention = tuple(who for who in one.destination.mention if not settings.muted_until(who, now))
+            since = f"after {_span(now - min(incident.began_ns for incident in incidents) / 1e9)}"
+            if await self._say(one.post, incident_message.reminder(incidents, since, mention)):
+                for pending in one.members:
+                    post = pending.incident.post_at(one.destination.to)
+                    assert post is not None
+                    await save_post(self._store, pending, msgspec.structs.replace(post, reminded_at=now))
+
+    async def _say(self, post: PostedIncident, reply: Reply, *, broadcast: bool = True) -> bool:
+        try:
+            await self._poster.post(post.channel, reply, post.ts, broadcast=broadcast)
+        except errors.DeliveryError as error:
+            log.error("a reminder was not posted", channel=post.channel, reason=error.full_message())
+            return False
+        self._counts.incident_messages_total.labels("reminded").inc()
+        return True
+
+
+def _is_due(post: PostedIncident, destination: Destination, settings: AlertSettings, now: float) -> bool:
+    if not destination.repeat or not post.reminded_at or now - post.reminded_at < destination.repeat:
+        return False
+    if _is_quiet(destination, now):
+        return False
+    return not (destination.is_person and settings.muted_until(destination.to, now))
+
+
+def _is_quiet(destination: Destination, now: float) -> bool:
+    return destination.quiet is not None and destination.quiet.at(now) is not None
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,135 @@
+"""Writes the messages that several incidents share: a storm, a group of a route, and what happened in quiet hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from bot.notify import incident_message
+from bot.notify.incident_updater import decode_incident
+from bot.notify.message_sender import MessageSender
+from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
+from core import metrics
+from core.model.alert_routes import Destination
+from core.model.incidents import IncidentState, PostedIncident
+from core.store.incidents import IncidentStore
+
+EDIT_SECONDS = 4.0  # between two edits of one message
+Work = tuple[PendingIncident, Destination]
+
+
+class SharedMessageEditor:
+    """Posts and edits shared messages. `now`: seconds of a monotonic clock; `now_ns`: since the epoch."""
+
+    def __init__(
+        self,
+        store: IncidentStore,
+        poster: MessageSender,
+        counts: metrics.Metrics,
+        open_messages: OpenMessages,
+        *,
+        now: Callable[[], float],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._poster = poster
+        self._counts = counts
+        self._open = open_messages
+        self._now = now
+        self._now_ns = now_ns
+        self._next_edit: dict[str, float] = {}
+
+    def may_edit(self, ts: str) -> bool:
+        """Whether the last edit of this message is long enough ago."""
+        return self._now() >= self._next_edit.get(ts, 0.0)
+
+    async def post(self, name: str, members: Sequence[Work]) -> None:
+        """Posts one message for these incidents. `name`: what they have in common, in words."""
+        mention = _called(members)
+        reply = incident_message.shared_reply([pending.incident for pending, _ in members], name, mention)
+        to = members[0][1].to
+        sent = await self._poster.post(to, reply)
+        self._counts.incident_messages_total.labels("posted").inc()
+        for pending, destination in members:
+            post = self._new_post(sent.channel, sent.ts, to)
+            await self._save(pending, post, name, mention if destination.mention else ())
+
+    async def edit(self, channel: str, ts: str, members: Mapping[str, Work]) -> None:
+        """Edits a message: `members`, by key, join it or have changed. All others that it shows stay in it."""
+        found = {key: pending for key, (pending, _) in members.items()}
+        for key, raw in (await self._store.incidents()).items():
+            if key in found or (incident := decode_incident(raw)) is None:
+                continue
+            if any((post.channel, post.ts) == (channel, ts) for post in incident.posts):
+                found[key] = PendingIncident(raw=raw, incident=incident, known=False)
+        posts = [post for each in found.values() if (post := _post_in(each, channel, ts)) is not None]
+        group = next((post.group for post in posts if post.group), "")
+        joining = [each for each in members.values() if _post_in(each[0], channel, ts) is None]
+        if any(destination.group != group for _, destination in joining):
+            group = ""  # it is a storm, which takes in the message of a group
+        incidents = [pending.incident for pending in found.values()]
+        called = tuple(dict.fromkeys(who for post in posts for who in post.mentioned))
+        await self._poster.edit(channel, ts, incident_message.shared_reply(incidents, group, called))
+        self._counts.incident_messages_total.labels("edited").inc()
+        self._next_edit = {known: at for known, at in self._next_edit.items() if at > self._now()}
+        self._next_edit[ts] = self._now() + EDIT_SECONDS
+        if all(incident.state is IncidentState.RESOLVED for incident in incidents):
+            self._open.remove(channel, ts)
+        await self._write_in_thread(channel, ts, group, members)
+        for key, pending in found.items():
+            work = members.get(key)
+            post = _post_in(pending, channel, ts)
+            if post is None:
+                assert work is not None
+                post = self._new_post(channel, ts, work[1].to)
+            silent = bool(group) and work is not None and work[1].silent
+            await self._save(pending, post, group, post.mentioned, silent=silent)
+
+    def _new_post(self, channel: str, ts: str, to: str) -> PostedIncident:
+        to = "" if to == channel else to
+        return PostedIncident(channel=channel, ts=ts, version=0, to=to, reminded_at=self._now_ns() / 1e9)
+
+    async def _write_in_thread(self, channel: str, ts: str, group: str, members: Mapping[str, Work]) -> None:
+        """Says in the thread of a group what is new: an edit of its message calls nobody. A storm has no entries."""
+        if not group:
+            return
+        new = [
+            (pending, destination)
+            for pending, destination in members.values()
+            if not destination.silent and _is_new(pending, _post_in(pending, channel, ts))
+        ]
+        if new:
+            entry = incident_message.group_entry([pending.incident for pending, _ in new], _called(new))
+            await self._poster.post(channel, entry, ts)
+
+    async def _save(
+        self,
+        pending: PendingIncident,
+        post: PostedIncident,
+        group: str,
+        mentioned: tuple[str, ...],
+        *,
+        silent: bool = False,
+    ) -> None:
+        incident = pending.incident
+        told = post.told if silent else incident.turns
+        saved = msgspec.structs.replace(
+            post, version=incident.version, told=told, shared=True, group=group, mentioned=mentioned
+        )
+        if saved != post or pending.known:
+            await save_post(self._store, pending, saved)
+
+
+def _is_new(pending: PendingIncident, post: PostedIncident | None) -> bool:
+    return post is None or post.told < pending.incident.turns
+
+
+def _post_in(pending: PendingIncident, channel: str, ts: str) -> PostedIncident | None:
+    return next((post for post in pending.incident.posts if (post.channel, post.ts) == (channel, ts)), None)
+
+
+def _called(members: Sequence[Work]) -> tuple[str, ...]:
+    """Returns whom a new message about these incidents mentions: nobody for those that are over."""
+    open_ones = [each for each in members if each[0].incident.state is not IncidentState.RESOLVED]
+    return tuple(dict.fromkeys(who for _, destination in open_ones for who in destination.mention))

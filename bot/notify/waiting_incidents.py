@@ -1,0 +1,38 @@
+"""Remembers which changed incidents wait for a time, so that they are not read every second.
+
+They are read again when they change, after a few seconds, when their time has come, or when somebody changed a silence,
+a maintenance window or a mute. It is only a memory: after a restart, each incident is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+RECHECK_SECONDS = 15.0
+
+
+class WaitingIncidents:
+    """Times are seconds since the epoch, but for those of changes, which are only compared."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, float]] = {}  # by key: until when it waits, and its change when it was read
+        self._changed: Mapping[str, float] = {}
+        self._settings: object = None
+
+    def ready(self, changed: Mapping[str, float], settings: object, now: float) -> Sequence[str]:
+        """Returns those of the changed incidents, by key with the time of the change, that must be read now."""
+        if settings != self._settings:
+            self._settings = settings
+            self._until.clear()
+        self._changed = changed
+        self._until = {
+            key: (until, change)
+            for key, (until, change) in self._until.items()
+            if until > now and changed.get(key) == change
+        }
+        return [key for key in changed if key not in self._until]
+
+    def wait(self, key: str, until: float, now: float) -> None:
+        """Leaves the incident alone until then, or for RECHECK_SECONDS, whichever is sooner."""
+        soon = now + RECHECK_SECONDS
+        self._until[key] = (min(until, soon) if until else soon, self._changed.get(key, 0.0))

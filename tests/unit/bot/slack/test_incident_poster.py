@@ -1,0 +1,55 @@
+"""Messages about incidents on their way to Slack: to a channel, to its name, to a person; and whom they may wake."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.notify import incident_message
+from bot.notify.message_sender import SentMessage
+from bot.slack.incident_poster import IncidentPoster
+from bot.slack.render import TableFormat, render_message
+from core.model.replies import Reply, Text
+from tests.unit.bot.slack.samples_incidents import FIRING
+from tests.unit.bot.slack.scripted import FakeSlackApi, outbox
+
+pytestmark = pytest.mark.looptime
+HELLO = Reply(blocks=(Text(text="hello"),))
+
+
+@pytest.fixture
+def slack() -> FakeSlackApi:
+    return FakeSlackApi()
+
+
+async def test_a_channel_named_by_its_name_is_edited_by_its_id(slack: FakeSlackApi) -> None:
+    poster = IncidentPoster(outbox(slack))
+    sent = await poster.post("#ops", HELLO)
+    assert sent == SentMessage(channel="C0OPS", ts="9.0001")
+    await poster.edit(sent.channel, sent.ts, HELLO)
+    assert [(one.how, one.where) for one in slack.said] == [("post", "#ops"), ("edit", "C0OPS")]
+
+
+async def test_a_person_gets_a_direct_message(slack: FakeSlackApi) -> None:
+    sent = await IncidentPoster(outbox(slack)).post("U0ADA", HELLO)
+    assert sent.channel.startswith("D")
+    assert [one.how for one in slack.said] == ["open", "post"]
+
+
+async def test_a_reminder_in_a_thread_is_shown_in_the_channel_too(slack: FakeSlackApi) -> None:
+    poster = IncidentPoster(outbox(slack))
+    await poster.post("C1", HELLO, "9.1", broadcast=True)
+    await poster.post("C1", HELLO, "9.1")
+    assert [(one.how, one.thread) for one in slack.said] == [("broadcast", "9.1"), ("post", "9.1")]
+
+
+def test_only_ids_of_groups_and_people_are_mentioned_and_only_outside_the_text() -> None:
+    given = ("S0ONCALL", "U0ADA", "!channel", "<!here>", "here", "C0OPS", "S0|x", "")
+    message = render_message(incident_message.incident_reply(FIRING, given), table_format=TableFormat.DATA_TABLE)
+    (called,) = [block for block in message.blocks if "<" in str(block.get("text", {}).get("text", ""))]
+    assert called["text"]["text"] == "<!subteam^S0ONCALL> <@U0ADA>"
+    assert message.text.endswith("<!subteam^S0ONCALL> <@U0ADA>")
+
+
+def test_nobody_is_mentioned_without_being_named() -> None:
+    message = render_message(incident_message.incident_reply(FIRING), table_format=TableFormat.DATA_TABLE)
+    assert "<" not in message.text
