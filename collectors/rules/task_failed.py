@@ -1,4 +1,8 @@
-"""Fires when a task of a Swarm service fails or is rejected. The reason is the Swarm's own."""
+"""Fires when a task of a Swarm service fails or is rejected. The reason is the Swarm's own.
+
+While an update of the service runs, failed tasks are a part of it: if the update does not succeed, the rule
+`update-stopped` fires.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from core.model.events import EventKind
 
 def check(seen: Seen) -> Finding | None:
     attrs = seen.last.attrs
+    if attrs.get("rollout"):
+        return None
     why, node = attrs.get("why", ""), attrs.get("node", "")
     where = f" on node {node}" if node else ""
     return Firing(f"a task {attrs.get('state', 'failed')}{where}" + (f": {why}" if why else ""))

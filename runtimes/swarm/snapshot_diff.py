@@ -158,6 +158,7 @@ def _failures(
     engine: EngineRef, snapshot: Snapshot, known: Mapping[str, tuple[str, str]], origin: Origin = Origin.LIVE
 ) -> Iterator[Event]:
     names = {service.id: service.name for service in snapshot.services}
+    rollouts = {each.id: each.update.state for each in snapshot.services if each.update is not None}
     nodes = {node.id: node.name for node in snapshot.nodes}
     for task in snapshot.tasks:
         state = task.status.state
@@ -168,6 +169,8 @@ def _failures(
             continue  # reported already, or ended because the Swarm ended it
         service, node = names.get(task.service, task.service[:12]), nodes.get(task.node, task.node[:12])
         attrs = {"state": state, "why": task.why, "service": service, "node": node if task.node else ""}
+        if (rollout := rollouts.get(task.service, "")) in UPDATING:
+            attrs["rollout"] = rollout
         if task.exit_code is not None:
             attrs["exit_code"] = str(task.exit_code)
         if task.image:

@@ -230,6 +230,15 @@ def test_a_failed_task_is_its_services_trouble() -> None:
     assert scene.alerts[0].text.endswith(why)
 
 
+def test_a_task_that_fails_while_its_service_is_updated_is_a_part_of_the_update() -> None:
+    scene = AlertScene([task_failed.rule])
+    task = swarm(Kind.TASK, "mail_smtp.1")
+    scene.happen(EventKind.TASK_FAILED, task, state="failed", service="mail_smtp", rollout="updating")
+    assert scene.said == []
+    scene.happen(EventKind.TASK_FAILED, task, state="failed", service="mail_smtp")
+    assert scene.said == ["firing task-failed: a task failed"]
+
+
 def test_a_node_that_is_down_is_reported_after_half_a_minute() -> None:
     scene = AlertScene([node_down.rule])
     node = swarm(Kind.NODE, "worker-1")

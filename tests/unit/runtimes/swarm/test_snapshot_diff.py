@@ -126,6 +126,18 @@ def test_a_task_that_fails_is_told_once_with_its_reason_and_code(state):
     assert watched.during(shown, 20) == []
 
 
+@pytest.mark.parametrize(
+    ("update", "during"),
+    [("updating", "updating"), ("rollback_started", "rollback_started"), ("completed", None), ("paused", None)],
+)
+def test_a_task_that_fails_in_a_running_update_says_so(update, during):
+    rolling = service(update={"State": update, "StartedAt": at(1)})
+    watched = Watched(snapshot([rolling], UP3, NODES))
+    failed = task(2, "failed", desired="shutdown", when=7, error="task: non-zero exit (7).", code=7)
+    (event,) = watched.then(snapshot([rolling], [task(1), task(3), failed], NODES))
+    assert event.attrs.get("rollout") == during
+
+
 def test_a_task_that_came_and_failed_between_two_looks_is_told_too():
     watched = Watched(snapshot([service()], UP3, NODES))
     brief = task(1, "rejected", desired="shutdown", when=3, error="No such image: x", id="new", node="")
