@@ -1,4 +1,4 @@
-"""`alerts test`: fires a test alert, to see where alerts are posted and what they look like."""
+"""`alerts test|here|nowhere`: fires a test alert, or names the channel of alerts if the configuration names none."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ from typing import Any
 
 from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
+from core import errors
 from core.model.actions import Action, Risk
 from core.model.alert_actions import FireTestAlert
-from core.model.replies import Reply, Text, Tone
+from core.model.alert_setting_actions import AlertChannel, SetAlertChannel
+from core.model.replies import Button, Reply, Text, Tone
 
 NOWHERE = (
-    "The test alert fires, but alerts are posted nowhere. Name a Slack channel in quarterdeck.yaml, and restart"
-    " Quarterdeck: alerts: {to: C0123ABCD}"
+    "The test alert fires, but alerts are posted nowhere. Give the command `alerts here` in a channel, or name one in"
+    " quarterdeck.yaml: alerts: {to: C0123ABCD}"
 )
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return (FireTestAlert(by=context.who),)
+    match context.args["do"]:
+        case "test":
+            return (FireTestAlert(by=context.who),)
+        case "nowhere":
+            return (SetAlertChannel(by=context.who, channel=""),)
+    if context.place.kind != "channel":
+        raise errors.BadUsage(
+            "Alerts can only be posted in a channel of the chat.",
+            hint="Give this command in the channel where alerts must be posted.",
+        )
+    return (SetAlertChannel(by=context.who, channel=context.place.channel),)
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return formatting.error_reply(result.error)
+    if isinstance(result.action, SetAlertChannel):
+        return _moved(result.value)
     channel: str = result.value
     if not channel:
         return Reply(blocks=(Text(text=NOWHERE, tone=Tone.WARN),))
@@ -32,13 +46,31 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))
 
 
+def _moved(named: AlertChannel) -> Reply:
+    if not named.channel:
+        text = "Alerts are posted nowhere now. The command incidents lists them."
+        return Reply(blocks=(Text(text=text, tone=Tone.WARN),), everyone=True)
+    before = f" Before, they were posted in {named.before}." if named.before not in ("", named.channel) else ""
+    text = f"Alerts are posted in this channel from now on, unless a route says something else.{before}"
+    buttons = (Button(label="Test it", line="alerts test"), Button(label="Undo", line="alerts nowhere"))
+    return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=buttons, everyone=True)
+
+
 command = Command(
     name="alerts",
-    summary="fire a test alert",
+    summary="choose the channel of alerts, or fire a test alert",
     examples=("alerts test", "/deck alerts test"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
-    verbs=(FireTestAlert.verb,),
-    args=(Arg(name="do", required=True, choices=("test",), help="fire a test alert, which resolves after a minute"),),
+    verbs=(FireTestAlert.verb, SetAlertChannel.verb),
+    args=(
+        Arg(
+            name="do",
+            placeholder="ACTION",
+            required=True,
+            choices=("test", "here", "nowhere"),
+            help="test: fire an alert that resolves after a minute; here: post alerts in this channel; nowhere: undo",
+        ),
+    ),
 )

@@ -44,7 +44,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not page.channel:
         blocks.append(
             Text(
-                text="Alerts are posted nowhere. Name a Slack channel in quarterdeck.yaml: alerts: {to: C0123ABCD}",
+                text="Alerts are posted nowhere. Give the command `alerts here` in a channel, or name one in"
+                " quarterdeck.yaml: alerts: {to: C0123ABCD}",
                 tone=Tone.WARN,
             )
         )

@@ -11,29 +11,51 @@ from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.alert_actions import AddSilence
+from core.model.alert_routes import FIELDS, Matcher, parse_matcher
 from core.model.replies import Button, Reply, Text, Tone
 from core.model.silences import Silence
 from core.text import command_line
 
 MAX_TIME = timedelta(days=30)
+DEFAULT_TIME = timedelta(hours=1)
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    if not timedelta(0) < args["for"] <= MAX_TIME:
+    until_resolved = args["until_resolved"]
+    wanted = args["for"] or (MAX_TIME if until_resolved else DEFAULT_TIME)
+    if not timedelta(0) < wanted <= MAX_TIME:
         raise errors.BadUsage(
-            f"A silence of {formatting.span(args['for'].total_seconds())} is not possible.",
+            f"A silence of {formatting.span(wanted.total_seconds())} is not possible.",
             hint="Choose a time of at most 30d, such as --for 2h.",
+        )
+    matchers = tuple(map(_matcher, args["match"]))
+    if not (args["name"] or matchers):
+        raise errors.BadUsage(
+            "silence needs a name or --match.", hint="For example: silence shop/web, or silence --match severity=low"
         )
     return (
         AddSilence(
             by=context.who,
-            owner=args["name"],
-            seconds=args["for"].total_seconds(),
+            owner=args["name"] or "*",
+            seconds=wanted.total_seconds(),
             rule=args["rule"] or "",
             reason=args["reason"] or "",
+            until_resolved=until_resolved,
+            matchers=matchers,
+            place=context.place,
         ),
     )
+
+
+def _matcher(text: str) -> Matcher:
+    found = parse_matcher(text)
+    if found is None:
+        raise errors.BadUsage(
+            f"--match cannot be “{command_line.abbreviate(text)}”.",
+            hint=f"Write FIELD=GLOB or FIELD!=GLOB. Fields: {', '.join(FIELDS)} and label.NAME.",
+        )
+    return found
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
@@ -42,8 +64,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return formatting.error_reply(result.error)
     silence: Silence = result.value
     until = formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now)
-    what = f"{silence.owner}{f', rule {silence.rule},' if silence.rule else ''}"
-    text = f"Incidents about {what} are not posted until {until} UTC ({silence.id})."
+    what = silence.what()
+    end = f"they are resolved, or until {until} UTC" if silence.until_resolved else f"{until} UTC"
+    text = f"Incidents about {what} are not posted until {end} ({silence.id})."
     undo = Button(label="End the silence", line=command_line.quote(["unsilence", silence.id]))
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(undo,), everyone=True)
 
@@ -51,7 +74,12 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 command = Command(
     name="silence",
     summary="do not post some incidents for a time",
-    examples=("silence shop/web --for 2h", "silence 'batch-*' --rule job-failed --for 1d --reason migration"),
+    examples=(
+        "silence shop/web --for 2h",
+        "silence 'batch-*' --rule job-failed --for 1d --reason migration",
+        "silence shop/web --until-resolved",
+        "silence --match severity=low --match 'host=prod-*'",
+    ),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
@@ -59,16 +87,21 @@ command = Command(
     args=(
         Arg(
             name="name",
-            required=True,
             help="name of what the incidents are about, or id of one incident (globs allowed)",
         ),
         Arg(
             name="--for",
             type=ArgType.DURATION,
-            default=timedelta(hours=1),
-            help="for how long, for example 30m, 2h or 1d",
+            help="for how long, for example 30m, 2h or 1d (default: 1h)",
         ),
+        Arg(name="--until-resolved", type=ArgType.FLAG, help="end it when the incidents are resolved"),
         Arg(name="--rule", help="only incidents of this alert rule (globs allowed)"),
+        Arg(
+            name="--match",
+            short="m",
+            many=True,
+            help="only incidents with this: severity=low, team!=payments, label.app=front-*",
+        ),
         Arg(name="--reason", help="the reason, which others see in the list"),
     ),
 )

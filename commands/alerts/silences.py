@@ -24,15 +24,15 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     rows = [
         (
             silence.id,
-            silence.owner,
-            silence.rule or "-",
-            formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now),
+            silence.what(),
+            formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now)
+            + (", or resolved" if silence.until_resolved else ""),
             silence.by_name,
             silence.reason or "-",
         )
         for silence in result.value
     ]
-    columns = ("ID", "ABOUT", "RULE", "UNTIL", "BY", "REASON")
+    columns = ("ID", "ABOUT", "UNTIL", "BY", "REASON")
     return Reply(blocks=(Table(columns=columns, rows=rows, empty="Nothing is silenced."),))
 
 
