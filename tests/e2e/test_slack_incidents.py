@@ -53,9 +53,9 @@ def test_the_buttons_are_commands_of_whoever_clicks(deck, dockerd, slack):
     deck.up()
     crash(dockerd, web)
     told = deck.last("ada", "Firing: web", seconds=SLOW_ENOUGH)
-    slack.click("bob", told, "Acknowledge")
+    slack.click("bob", told, "Ack")
     deck.last("bob", "bob may not incident.acknowledge")
-    slack.click("ada", told, "Acknowledge")
+    slack.click("ada", told, "Ack")
     assert "ada takes care of it" in deck.last("ada", "Acknowledged: web")["text"]
     slack.click("bob", told, "Logs")
     deck.last("bob", "it is broken")
