@@ -24,7 +24,7 @@ def captured(name: str) -> dict[str, Any]:
 
 
 def test_a_container_of_docker_in_short():
-    told = docker_like_inspect_summaries.container(captured("compose-web-1.json"))
+    told = docker_like_inspect_summaries.summarise_container(captured("compose-web-1.json"))
     assert told["State"] == "running"
     assert told["Started"] == "2026-11-24 14:53:38 UTC"
     assert "Ended" not in told
@@ -39,7 +39,7 @@ def test_a_container_of_docker_in_short():
 
 
 def test_a_container_of_podman_in_short():
-    told = docker_like_inspect_summaries.container(captured("podman-4.3-web.json"))
+    told = docker_like_inspect_summaries.summarise_container(captured("podman-4.3-web.json"))
     assert told["State"] == "created"
     assert "bind /srv/files at /host (read only)" in told["Mounts"].split("\n")
     assert told["Command"].startswith("/run/podman-init -- /bin/sh -c")
@@ -47,12 +47,12 @@ def test_a_container_of_podman_in_short():
 
 
 def test_an_end_that_podman_has_not_tidied_up_has_its_code():
-    told = docker_like_inspect_summaries.container({"State": {"Status": "stopped", "ExitCode": 3}})
+    told = docker_like_inspect_summaries.summarise_container({"State": {"Status": "stopped", "ExitCode": 3}})
     assert told["State"] == "exited with code 3"
 
 
 def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
-    told = docker_like_inspect_summaries.container(
+    told = docker_like_inspect_summaries.summarise_container(
         {
             "State": {
                 "Status": "exited",
@@ -93,7 +93,7 @@ def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
 
 
 def test_an_image_in_short():
-    told = docker_like_inspect_summaries.image(captured("podman-4.3-image-busybox.json"))
+    told = docker_like_inspect_summaries.summarise_image(captured("podman-4.3-image-busybox.json"))
     assert told["Platform"].startswith("linux/")
     assert told["Layers"] == "1"
     assert told["Tags"].startswith("localhost/busybox")
@@ -143,18 +143,18 @@ DAMAGED = st.dictionaries(
 @given(DAMAGED)
 def test_a_damaged_document_hides_only_what_is_damaged(data):
     for told in (
-        docker_like_inspect_summaries.container(data),
-        docker_like_inspect_summaries.image(data),
-        docker_like_inspect_summaries.volume(data),
-        docker_inspect_summaries.network(data),
-        podman_inspect_summaries.network(data),
-        podman_inspect_summaries.pod(data),
+        docker_like_inspect_summaries.summarise_container(data),
+        docker_like_inspect_summaries.summarise_image(data),
+        docker_like_inspect_summaries.summarise_volume(data),
+        docker_inspect_summaries.summarise_network(data),
+        podman_inspect_summaries.summarise_network(data),
+        podman_inspect_summaries.summarise_pod(data),
         inspect_summaries.summarise_container(data, ROW),
         inspect_summaries.summarise_image(data),
-        cri_inspect_summaries.container(data),
-        cri_inspect_summaries.image(data),
-        cri_inspect_summaries.pod(data),
-        oci_inspect_summaries.container(data, ROW),
+        cri_inspect_summaries.summarise_container(data),
+        cri_inspect_summaries.summarise_image(data),
+        cri_inspect_summaries.summarise_pod(data),
+        oci_inspect_summaries.summarise_container(data, ROW),
         node_summary.summarise(data),
     ):
         assert all(isinstance(text, str) and text for text in told.values())
@@ -163,7 +163,7 @@ def test_a_damaged_document_hides_only_what_is_damaged(data):
 @pytest.mark.parametrize("number", [10**400, -1, 1e308, float("inf"), float("nan"), "9" * 400])
 def test_absurd_numbers_are_no_times_and_no_limits(number):
     state = {"StartedAt": number, "ExitCode": number, "Status": "exited"}
-    told = docker_like_inspect_summaries.container(
+    told = docker_like_inspect_summaries.summarise_container(
         {"State": state, "HostConfig": {"Memory": number, "NanoCpus": number}}
     )
     assert "Started" not in told
