@@ -52,6 +52,12 @@ class ContainerOperations(Protocol):
         """Returns the template for new replicas, made from the existing ones. Raises UserError if that is not
         possible."""
 
+    async def remember(self, replicas: Sequence[Container], seconds: float, /) -> bool:
+        """Stores the template for new replicas while there are none. Returns False if that is not possible."""
+
+    async def remembered(self, project: str, service: str, number: int, seconds: float, /) -> ReplicaTemplate | None:
+        """Returns the stored template for this number of replicas. Raises UserError if it makes only one."""
+
     async def start(self, container: Ref, seconds: float, /) -> None: ...
 
     async def stop(self, container: Ref, seconds: float, /) -> None: ...
@@ -90,6 +96,7 @@ class _Scaling:
         self._created: list[str] = []
         self._started: list[str] = []
         self._removed: list[str] = []
+        self._remembered = False
 
     async def run(self) -> Outcome:
         try:
@@ -107,10 +114,7 @@ class _Scaling:
         replicas = await self._replicas()
         self._before = len(replicas)
         if not replicas:
-            raise errors.NotFound(
-                f"{self._service.name} cannot be scaled: it has no container to copy.",
-                hint="Create its first container from its Compose file: docker compose up",
-            )
+            return await self._run_from_nothing()
         if any(protected(row.labels) for row in replicas):
             raise errors.Protected(
                 f"{self._service.name} cannot be scaled: the label quarterdeck.protected "
@@ -131,6 +135,8 @@ class _Scaling:
         if not surplus and not stopped and len(staying) == self._wanted:
             return self._outcome(Status.NOOP, f"has {self._wanted} already")
         self._job.progress(f"{self._before} exist, {self._wanted} wanted")
+        if not self._wanted:
+            self._remembered = await self._operations.remember(replicas, self._left())
         made: list[Ref] = []
         if len(staying) < self._wanted:
             template = await self._operations.template(replicas, self._left())
@@ -146,6 +152,21 @@ class _Scaling:
         started = [*made, *stopped]
         if started:
             await self._wait_until_up(started, len(staying) - len(stopped))
+        return self._outcome(Status.DONE, self._summary())
+
+    async def _run_from_nothing(self) -> Outcome:
+        """Creates replicas of a service whose last container this process removed."""
+        template = await self._operations.remembered(self._project, self._name, self._wanted, self._left())
+        if template is None:
+            raise errors.NotFound(
+                f"{self._service.name} cannot be scaled: it has no container to copy.",
+                hint="Create its first container from its Compose file: docker compose up",
+            )
+        if not self._wanted:
+            return self._outcome(Status.NOOP, "has 0 already")
+        made: list[Ref] = []
+        await self._each(list(range(1, self._wanted + 1)), lambda number: self._create(template, number, made))
+        await self._wait_until_up(made, 0)
         return self._outcome(Status.DONE, self._summary())
 
     async def _replicas(self) -> list[Container]:
@@ -240,7 +261,10 @@ class _Scaling:
         if self._before == self._wanted:
             return f"to {self._wanted}, {len(self._started)} of them started again"
         text = f"from {self._before} to {self._wanted}"
-        return text if self._wanted else f"{text} (to start it again, use its compose file: docker compose up)"
+        if self._wanted:
+            return text
+        again = f"scale {self._service.name}=1, or after a restart of Quarterdeck" if self._remembered else ""
+        return f"{text} (to start it again: {again}{', ' if again else ''}docker compose up)"
 
     def _outcome(self, status: Status, detail: str) -> Outcome:
         return Outcome(status=status, detail=detail, took=time.monotonic() - self._began)

@@ -69,6 +69,20 @@ def superseded_containers(rows: Iterable[Container]) -> frozenset[str]:
     return frozenset(found)
 
 
+def emptied_service(engine: EngineRef, project: str, service: str, last: Container) -> Service:
+    """Returns a service without a container, as its `last` container describes it."""
+    return Service(
+        ref=service_ref(engine, project, service),
+        mode="compose",
+        image=last.image,
+        running=0,
+        desired=0,
+        labels=_label_sets([last]),
+        project=project,
+        service=service,
+    )
+
+
 def worker_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
     """Returns the Swarm services that have tasks on this worker node, sorted by name."""
     groups: dict[str, list[Container]] = {}

@@ -16,7 +16,7 @@ from core.model.actions import MAX_STOP_SECONDS
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from runtimes.base import stop_grace
-from runtimes.compose import services
+from runtimes.compose import emptied_services, services
 from runtimes.docker import decode, replica_create_body
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
@@ -37,6 +37,7 @@ class ComposeReplicas:
         describe: Callable[[Sequence[str], float], Awaitable[dict[str, Container | None]]],
     ) -> None:
         self._request, self._decoder, self._describe = request, decoder, describe
+        self.emptied = emptied_services.EmptiedServices()
 
     async def replicas(self, project: str, service: str, seconds: float) -> Sequence[Container]:
         labels = [f"{services.PROJECT}={project}", f"{services.SERVICE}={service}"]
@@ -46,15 +47,41 @@ class ComposeReplicas:
 
     async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
         """Uses the newest container whose name follows Compose's pattern. Raises UserError."""
+        chosen, inspection = await self._newest(replicas, seconds)
+        return await self._template_of(chosen, inspection, seconds, several=True)
+
+    async def remember(self, replicas: Sequence[Container], seconds: float) -> bool:
+        try:
+            chosen, inspection = await self._newest(replicas, seconds)
+        except errors.QuarterdeckError:
+            return False
+        self.emptied.remember(chosen, inspection)
+        return True
+
+    async def remembered(self, project: str, service: str, number: int, seconds: float) -> _ReplicaTemplate | None:
+        entry = self.emptied.find(project, service)
+        if entry is None:
+            return None
+        template = await self._template_of(entry.row, entry.inspection, seconds, several=number > 1)
+        template.on_created = lambda: self.emptied.forget(project, service)
+        return template
+
+    async def _newest(self, replicas: Sequence[Container], seconds: float) -> tuple[Container, dict[str, Any]]:
         newest = sorted(replicas, key=lambda row: -row.created_at)
         chosen = next(
             (row for row in newest if replica_create_body.name_separator(row.ref.name, row.labels)), newest[0]
         )
         path = f"/containers/{quoted_id(chosen.ref)}/json"
         response = await self._request("GET", path, seconds, name=chosen.ref.name)
-        inspection = json_decoder.decode_json_object(response.body)
+        return chosen, json_decoder.decode_json_object(response.body)
+
+    async def _template_of(
+        self, chosen: Container, inspection: dict[str, Any], seconds: float, *, several: bool
+    ) -> _ReplicaTemplate:
+        """`several`: there will be more than one container like this one. Raises UserError."""
         with json_decoder.reading(f"The inspection of {chosen.ref.name}"):
-            replica_create_body.check_can_replicate(chosen.ref.name, inspection)
+            if several:
+                replica_create_body.check_can_replicate(chosen.ref.name, inspection)
             # Builds one request, to find out now whether the inspection has the form that is needed.
             replica_create_body.replica_create_body(inspection, chosen.ref.name, 1, "")
             image = await self._image(inspection, seconds)
@@ -109,9 +136,12 @@ class _ReplicaTemplate:
     def __init__(self, request: Request, container: Container, inspection: dict[str, Any], image: str) -> None:
         self._request, self._container, self._inspection, self._image = request, container, inspection, image
         self._separator = replica_create_body.name_separator(container.ref.name, container.labels)
+        self.on_created: Callable[[], None] = lambda: None
 
     def name(self, number: int) -> str:
         labels = self._container.labels
+        if not self._separator:
+            return self._container.ref.name  # set in the Compose file
         return self._separator.join((labels[services.PROJECT], labels[services.SERVICE], str(number)))
 
     async def create(self, number: int, seconds: float) -> Ref:
@@ -122,6 +152,7 @@ class _ReplicaTemplate:
         with json_decoder.reading("The answer about the new container"):
             container_id = str(json_decoder.decode_json_object(response.body)["Id"])
         created = Ref(engine=self._container.ref.engine, kind=Kind.CONTAINER, id=container_id, name=name)
+        self.on_created()
         for network, endpoint in more_networks.items():
             try:
                 path = f"/networks/{urllib.parse.quote(network, safe='')}/connect"

@@ -37,6 +37,7 @@ class ServiceVerbs(SwarmAccess, ContainerVerbs, abc.ABC):
         )
         rows = await self._decoder.all_containers(response.body)
         found, missing = services.compose_services(self.ref, rows), ""
+        found += self._replicas.emptied.missing_from(self.ref, rows)
         if local.manager:
             if not (local.cluster and local.cluster.id):
                 # The daemon does not know which Swarm it belongs to, so there may be no engine that lists its services.

@@ -2,6 +2,7 @@
 change nothing."""
 
 import json
+import re
 
 import pytest
 
@@ -129,20 +130,31 @@ async def test_what_is_listed_and_what_names_mean(deck, shop):
     assert (await deck.say("stop shop -t 1")).ending is Ending.ASKED
 
 
-async def test_to_nothing_asks_and_from_nothing_says_why_not(deck, shop):
+async def test_to_nothing_asks_and_from_nothing_comes_back_as_it_was(deck, shop):
     shop.write(BARE)
     shop.say("up", "-d")
+    before = shop.inspect("shop-one-1")
     asked = await deck.say("scale shop/one=0")
     assert asked.ending is Ending.ASKED
     assert "leaves nothing of shop/one running" in plain_text.render(asked)
     assert shop.ps() == {"shop-one-1": "running"}
-    assert "to start it again, use its compose file" in plain_text.render(await deck.say(asked.buttons[0].line))
+    assert "to start it again: scale shop/one=1" in plain_text.render(await deck.say(asked.buttons[0].line))
     assert shop.ps() == {}
+    assert "shop/one  compose  0/0" in re.sub(" {2,}", "  ", await told(deck, "services shop"))
+    assert "shop/one scaled from 0 to 2" in await told(deck, "scale shop/one=2")
+    assert shop.ps() == {"shop-one-1": "running", "shop-one-2": "running"}
+    after = shop.inspect("shop-one-1")
+    assert {**after["Config"], "Hostname": ""} == {**before["Config"], "Hostname": ""}
+    # Compose sees nothing to do.
+    said = shop.say("up", "-d", "--scale", "one=2")
+    assert "Creat" not in said and "Recreat" not in said and "Remov" not in said, said
+    shop.down()
     assert "docker compose up" in await told(deck, "scale shop/one=2", Ending.NOTHING)
     rows = await deck.store.read_audit(count=10)
     outcome = [row.fields for row in rows if row.fields["phase"] == "outcome"]
     assert [(one["verb"], one["target"].partition("@")[0], one["status"]) for one in outcome] == [
-        ("service.scale", "shop/one", "done")
+        ("service.scale", "shop/one", "done"),
+        ("service.scale", "shop/one", "done"),
     ]
 
 

@@ -55,6 +55,12 @@ class Steps:
     async def template(self, replicas: Sequence[Container], seconds: float) -> _ReplicaTemplate:
         return _ReplicaTemplate(self._engine, replicas[0])
 
+    async def remember(self, replicas: Sequence[Container], seconds: float) -> bool:
+        return False
+
+    async def remembered(self, project: str, service: str, number: int, seconds: float) -> None:
+        return None
+
     async def start(self, thing: Ref, seconds: float) -> None:
         self._engine.happen(EventKind.STARTED, thing)
 

@@ -27,6 +27,7 @@ class Steps:
         self.become = {}
         self.labels = labels
         self.hang = asyncio.Event()
+        self.remembers = False
         for number in numbers:
             self.add(number, "running")
 
@@ -58,6 +59,16 @@ class Steps:
     async def replicas(self, project, service, seconds):
         assert (project, service) == ("shop", "web")
         return [row for row in self.rows.values() if row.labels[services.SERVICE] == service]
+
+    async def remember(self, replicas, seconds):
+        self.kept = True
+        return self.remembers
+
+    async def remembered(self, project, service, number, seconds):
+        assert (project, service) == ("shop", "web")
+        if error := self.fail.get("remembered"):
+            raise error
+        return self if self.remembers and hasattr(self, "kept") else None
 
     async def template(self, replicas, seconds):
         if error := self.fail.get("template"):
@@ -152,6 +163,22 @@ async def test_nothing_is_left_and_nothing_can_be_made_from_nothing():
     assert outcome.status == Status.DONE and "docker compose up" in outcome.detail
     outcome = await scaled(steps, 1)
     assert outcome.status == Status.FAILED and "docker compose up" in outcome.detail
+
+
+async def test_what_was_scaled_to_nothing_comes_back_from_what_is_remembered():
+    steps = Steps(1, 2)
+    steps.remembers = True
+    outcome = await scaled(steps, 0)
+    assert "to start it again: scale shop/web=1, or after a restart of Quarterdeck, docker compose up" in outcome.detail
+    steps.done.clear()
+    assert (await scaled(steps, 0)).status == Status.NOOP
+    outcome = await scaled(steps, 2)
+    assert (outcome.status, outcome.detail) == (Status.DONE, "from 0 to 2")
+    assert sorted(steps.done) == ["create shop-web-1", "create shop-web-2", "start shop-web-1", "start shop-web-2"]
+    steps.rows.clear()
+    steps.fail["remembered"] = errors.UserError("shop/web cannot be scaled: it publishes port 80 of the host.")
+    outcome = await scaled(steps, 3)
+    assert outcome.status == Status.FAILED and "publishes port 80" in outcome.detail
 
 
 async def test_a_protected_container_keeps_its_service_as_it_is():
