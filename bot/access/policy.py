@@ -30,6 +30,7 @@ PROTECTED_VERBS = frozenset(
     for kind, words in {
         "container": ("stop", "kill", "pause", "remove", "restart", "exec"),
         "service": ("scale", "update", "rollback", "remove"),
+        "project": ("restart",),
         "pod": ("stop", "restart", "pause", "remove"),
         "node": ("drain",),
         "unit": ("stop", "restart", "install"),

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import builtin_actions, effects
+from core.model import builtin_actions, effects, known_resources
 from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.refs import EngineRef, Key, Kind
@@ -58,13 +58,13 @@ class EffectFacts:
             for action in plan
         ]
 
-    async def _known(self, action: Action[Any], row: Any, containers: Sequence[Container]) -> effects.Known:
+    async def _known(self, action: Action[Any], row: Any, containers: Sequence[Container]) -> known_resources.Known:
         needs = effects.TABLE[action.verb].needs
         images = await self._list(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
         tasks = await self._list(Kind.TASK, action.engine) if Kind.TASK in needs else None
         if tasks is not None and tasks.missing:
             raise next(iter(tasks.missing.values()))
-        return effects.Known(
+        return known_resources.Known(
             row=row,
             containers=containers,
             images=None if images is None or images.missing else images.rows,

@@ -189,7 +189,8 @@ class VisibleFleet:
         applied to another resource that has the same name now."""
         pinned = [
             ref
-            for action in plan
+            for planned in plan
+            for action in (planned, *planned.needs())
             for ref in action.targets()
             if ref.kind in list_action_by_kind.LISTS and action.prospective_facts(ref, self._now) is None
         ]

@@ -12,32 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import actions, create_container, image_names, images, swarm
+from core.model import actions, create_container, image_names, images, projects, service_changes
 from core.model.actions import Action, Effect, Risk
-from core.model.containers import (
-    COMPOSE_PROJECT_LABEL,
-    COMPOSE_SERVICE_LABEL,
-    LIVE_STATES,
-    SWARM_NODE_LABEL,
-    SWARM_SERVICE_LABEL,
-    Container,
-)
-from core.model.refs import EngineRef, Kind, Ref
+from core.model.containers import LIVE_STATES, Container
+from core.model.known_resources import Known, groups, members
+from core.model.refs import Kind, Ref
 
 STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """Holds what the lists of the engines show. `row`: the target's own; None if it was not listed. `images`: those of
-    the target's engine; None if they could not be listed."""
-
-    row: Any = None
-    containers: Sequence[Container] = ()
-    images: Sequence[images.Image] | None = None
-    tasks: Sequence[swarm.Task] = ()
 
 
 Rule = Callable[[Any, Known], Iterable[Effect]]
@@ -60,43 +43,8 @@ def with_effects(action: Action[Any], known: Known) -> Action[Any]:
     target belongs to."""
     also = TABLE[action.verb].also
     found = tuple(dict.fromkeys(also(action, known))) if also is not None else ()
-    return dataclasses.replace(action, effects=found, members=members(known), groups=groups(known.row))
-
-
-def members(known: Known) -> tuple[Ref, ...]:
-    """Returns the containers that belong to the target, in the order of the target's own list of them."""
-    row, contains = known.row, getattr(known.row, "contains", None)
-    if contains is None:
-        return ()
-    found = {one.ref.id: one.ref for one in known.containers if contains(one)}
-    listed: Sequence[str] = getattr(row, "members", ())
-    if row.ref.engine.kind == "swarm" or getattr(row, "mode", "compose") != "compose":
-        # Containers on the engines of other nodes are unknown here.
-        listed = [each for each in listed if each in found]
-    unlisted = {
-        each: Ref(engine=row.ref.engine, kind=Kind.CONTAINER, id=each, name=each[:12])
-        for each in listed
-        if each not in found
-    }
-    ordered = [each for each in listed if each in found or each in unlisted]
-    return tuple((found | unlisted)[each] for each in dict.fromkeys([*ordered, *found]))
-
-
-def groups(row: Any) -> tuple[Ref, ...]:
-    """Returns the service, and in a Swarm the node, that a container belongs to. A change of one of these changes its
-    containers, also those that it creates meanwhile."""
-    if not isinstance(row, Container):
-        return ()
-    labels, swarm_engine = row.labels, EngineRef(host="", kind="swarm")
-    found = []
-    if labels.get(COMPOSE_PROJECT_LABEL) and labels.get(COMPOSE_SERVICE_LABEL):
-        name = f"{labels[COMPOSE_PROJECT_LABEL]}/{labels[COMPOSE_SERVICE_LABEL]}"
-        found.append(Ref(engine=row.ref.engine, kind=Kind.SERVICE, id=name, name=name))
-    if service := labels.get(SWARM_SERVICE_LABEL):
-        found.append(Ref(engine=swarm_engine, kind=Kind.SERVICE, id=service, name=row.service or service))
-    if node := labels.get(SWARM_NODE_LABEL):
-        found.append(Ref(engine=swarm_engine, kind=Kind.NODE, id=node, name="its node"))
-    return tuple(found)
+    more: Mapping[str, Any] = service_changes.reaches_in(action, known.row)
+    return dataclasses.replace(action, effects=found, members=members(known), groups=groups(known.row), **more)
 
 
 def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:
@@ -207,6 +155,23 @@ def _scaled(action: actions.Scale, known: Known) -> Iterator[Effect]:
             yield from _removal(ref, certain=action.replicas == 0)
 
 
+def _updated_service(action: service_changes.UpdateService, known: Known) -> Iterator[Effect]:
+    """The Swarm replaces the tasks, or ends some of them; or neither, if only the service itself changes."""
+    if action.changes_tasks:
+        yield from _replaced_service(action, known)
+    elif action.replicas is not None and (known.row is None or known.row.desired is None):
+        yield _destroyed_service(action, certain=False)
+    elif action.replicas is not None and action.replicas < known.row.desired:
+        yield _destroyed_service(action, certain=True)
+        for ref in members(known):
+            yield from _removal(ref, certain=action.replicas == 0)
+
+
+def _restarted_project(action: projects.RestartProject, _: Known) -> Iterator[Effect]:
+    for ref in action.containers:
+        yield _effect("container.restart", ref)
+
+
 def _replaced_service(action: Any, known: Known) -> Iterator[Effect]:
     """The Swarm replaces, or removes, every task of the service."""
     yield _destroyed_service(action, certain=True)
@@ -265,7 +230,7 @@ TABLE: Mapping[str, VerbEffects] = {
             " volume.remove swarm.init swarm.token job.stop job.stop-any question.answer network.create"
             " network.connect network.disconnect volume.create silence.remove policy.grant policy.revoke"
             " policy.claim incident.acknowledge incident.silence incident.snooze incident.mute-me alert.route"
-            " maintenance.add maintenance.end"
+            " maintenance.add maintenance.end secret.use config.use"
         ).split(),
         _NOTHING,
     ),
@@ -281,9 +246,10 @@ TABLE: Mapping[str, VerbEffects] = {
     # Scaling up ends nothing; its effects say what scaling down ends.
     "service.scale": VerbEffects(also=_scaled, does=("service.scale", REMOVE, "container.start")),
     "service.create": _NOTHING,
-    "service.update": VerbEffects(ends=True, also=_replaced_service, does=("service.update", REMOVE)),
+    "service.update": VerbEffects(ends=True, also=_updated_service, does=("service.update", REMOVE)),
     "service.rollback": VerbEffects(ends=True, also=_replaced_service, does=("service.rollback", REMOVE)),
     "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", REMOVE)),
+    "project.restart": VerbEffects(ends=True, also=_restarted_project, does=("container.restart",)),
     "pod.start": VerbEffects(also=_each_member("container.start"), does=("container.start",)),
     "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True), does=(STOP, *_REMOVAL)),
     "pod.restart": VerbEffects(

@@ -61,11 +61,12 @@ class Namespace:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountPoint:
     """Something mounted at `target` in the container. `source`: a path of the host, or the name of a volume; empty for
-    a volume without a name."""
+    a volume without a name. `tmpfs`: a directory in memory, without a source."""
 
     target: str
     source: str = ""
     read_only: bool = False
+    tmpfs: bool = False
 
     @property
     def is_host_path(self) -> bool:

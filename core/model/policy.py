@@ -90,6 +90,7 @@ OPERATOR = (
     "container.healthcheck",
     "service.scale",
     "service.rollback",
+    "project.restart",
     "pod.start",
     "pod.stop",
     "pod.restart",

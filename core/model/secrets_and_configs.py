@@ -1,5 +1,5 @@
 """Defines the secrets and configs of Swarm, and the secrets of Podman. Only their names and times are read, never their
-contents."""
+contents. Whoever gives one to a service can make its tasks print the contents, so that is a verb of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from datetime import datetime
 
 import msgspec
 
-from core.model.actions import Action
+from core.model.actions import Action, Risk, TargetAction
 from core.model.refs import Ref
 from core.model.resource_facts import ResourceFacts
+from core.model.results import Outcome
 
 
 class StoredValue(msgspec.Struct, frozen=True, gc=False):
@@ -42,3 +43,19 @@ class ListSecrets(Action[StoredValues]):
 class ListConfigs(Action[StoredValues]):
     verb = "config.list"
     listing = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseSecret(TargetAction[Outcome]):
+    """Gives a secret to a service. It is decided beside the action that does it, and never runs by itself."""
+
+    verb = "secret.use"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseConfig(TargetAction[Outcome]):
+    """Gives a config to a service. It is decided beside the action that does it, and never runs by itself."""
+
+    verb = "config.use"
+    risk = Risk.CHANGE

@@ -18,7 +18,8 @@ class Service(msgspec.Struct, frozen=True):
     `mode` is `compose`, or Swarm's `replicated`, `global`, `replicated-job` or `global-job`, or `swarm` if only the
     tasks of this worker are known. `desired` is None if the engine does not know it. `labels`: each different set of
     labels of its containers, because permission is needed for all of them. `members`: ids of its containers, as far as
-    known. `health` and `update` are sentences, or empty.
+    known. `health` and `update` are sentences, or empty. `reaches`: what its tasks take from their hosts, one phrase
+    each; `earlier_reaches`: the same of its version before the last update.
     """
 
     ref: Ref
@@ -33,6 +34,8 @@ class Service(msgspec.Struct, frozen=True):
     ports: tuple[Port, ...] = ()
     health: str = ""
     update: str = ""
+    reaches: tuple[str, ...] = ()
+    earlier_reaches: tuple[str, ...] = ()
 
     @property
     def full_names(self) -> tuple[str, ...]:

@@ -1,18 +1,17 @@
-"""Defines the nodes, tasks, stacks and join tokens of a Swarm, and the actions on them and on Swarm services."""
+"""Defines the nodes, tasks, stacks and join tokens of a Swarm, and the actions on them. The actions that change its
+services are in core.model.service_changes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
 
-from core.model import host_access
 from core.model.actions import Action, Risk, TargetAction
-from core.model.containers import STACK_LABEL, SWARM_NODE_LABEL, Container
-from core.model.host_access import HostAccess
+from core.model.containers import SWARM_NODE_LABEL, Container
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
@@ -177,73 +176,6 @@ class ReadServiceLogs(TargetAction[Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateService(Action[Outcome]):
-    """Creates a service with `replicas` tasks of `image`; `ports` are (published, target, protocol). The outcome's
-    detail contains its id."""
-
-    verb = "service.create"
-    risk = Risk.CHANGE
-    name: str
-    image: str
-    command: tuple[str, ...] = ()
-    replicas: int = 1
-    labels: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-    ports: tuple[tuple[int, int, str], ...] = ()
-    networks: tuple[str, ...] = ()
-
-    def needs(self) -> Sequence[Action[Any]]:
-        spaces = (host_access.Namespace(kind="network"),) if host_access.HOST in self.networks else ()
-        (target,) = self.targets()
-        facts = self.prospective_facts(target, datetime.min.replace(tzinfo=UTC))
-        return host_access.needs(self.engine, target, facts, host_access.reaches_of(HostAccess(namespaces=spaces)))
-
-    def targets(self) -> Sequence[Ref]:
-        return (Ref(engine=self.engine, kind=Kind.SERVICE, id=self.name, name=self.name),)
-
-    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
-        labels = dict(self.labels)
-        return ResourceFacts(labels=labels, image=self.image, project=labels.get(STACK_LABEL), service=self.name, at=at)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateImage(TargetAction[Any]):
-    """Updates a service to another image, as a job. It ends when the tasks run the image, fail, or were rolled back.
-    `reaches`: what the service takes from its hosts, because the new image gets it too; the engine refuses the update
-    if the service takes more."""
-
-    verb = "service.update"
-    risk = Risk.CHANGE
-    image: str
-    timeout: int = 300
-    reaches: tuple[str, ...] = ()
-
-    def needs(self) -> Sequence[Action[Any]]:
-        return host_access.needs(self.engine, self.target, None, self.reaches)
-
-    def timeout_seconds(self) -> float:
-        return self.timeout + 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollBack(TargetAction[Any]):
-    """Rolls a service back to before its last update, as a job."""
-
-    verb = "service.rollback"
-    risk = Risk.CHANGE
-    timeout: int = 300
-
-    def timeout_seconds(self) -> float:
-        return self.timeout + 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveService(TargetAction[Outcome]):
-    verb = "service.remove"
-    risk = Risk.DESTROY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InitSwarm(Action[Outcome]):
     """Makes this engine the first manager of a new Swarm. `address`: the IP or interface that other nodes connect to;
     `listen`: the address to listen on."""
@@ -255,6 +187,9 @@ class InitSwarm(Action[Outcome]):
 
     def timeout_seconds(self) -> float:
         return 30.0
+
+    def confirm_reason(self) -> str:
+        return "opens a port of this host, by which machines with a join token become part of its Swarm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from core import errors
 
 MAX_LINE_LENGTH = 4_000
-MAX_WORDS = 64
+MAX_WORDS = 128
 MAX_ABBREVIATED = 60
 DOUBLE_QUOTES = '"“”„‟'
 SINGLE_QUOTES = "'‘’‚‛"

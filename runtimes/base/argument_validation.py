@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core import errors
-from core.model import actions, images, swarm
+from core.model import actions, images
 from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateContainer
 from core.model.networks_and_volumes import CreateNetwork, CreateVolume
+from core.model.service_changes import CreateService, UpdateService
 from core.text import command_line
+from runtimes.base import service_validation
 from runtimes.formats import image_reference, signals
 
 NETWORK_DRIVERS = ("bridge", "overlay", "macvlan", "ipvlan")
@@ -43,7 +45,7 @@ def _kill(action: actions.Kill) -> None:
     signals.signal_number(action.signal)
 
 
-def _image(action: images.PullImage | swarm.CreateService | swarm.UpdateImage | CreateContainer) -> None:
+def _image(action: images.PullImage | CreateContainer) -> None:
     image_reference.parse_image_reference(action.image)
 
 
@@ -179,6 +181,6 @@ _CHECKS: Mapping[type, Callable[[Any], None]] = {
     images.PullImage: _image,
     images.PushImage: _push,
     images.TagImage: _tag,
-    swarm.CreateService: _image,
-    swarm.UpdateImage: _image,
+    CreateService: service_validation.check_create,
+    UpdateService: service_validation.check_update,
 }

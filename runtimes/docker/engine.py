@@ -18,6 +18,7 @@ from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
+from runtimes.compose.project_verbs import ProjectVerbs
 from runtimes.docker.compose_services import ServiceVerbs
 from runtimes.docker.create import CreateVerbs
 from runtimes.docker.disk_use import DiskUseVerbs
@@ -32,6 +33,7 @@ from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
 
+_COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
 _SWARM = "Where it manages a Swarm, that Swarm is an engine of its own and has these; see engines."
 
 
@@ -44,6 +46,7 @@ class Docker(
     DiskUseVerbs,
     StatsVerbs,
     ServiceVerbs,
+    ProjectVerbs,
     ContainerVerbs,
     TopDiffVerbs,
     ExecVerbs,
@@ -54,10 +57,11 @@ class Docker(
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
         "pod.list": "Docker has no pods; services shows which containers belong together.",
         "namespace.list": "Docker has no namespaces of its own.",
-        **dict.fromkeys(("node.list", "task.list"), _SWARM),
+        **dict.fromkeys(("node.list", "task.list", "swarm.token"), _SWARM),
         **dict.fromkeys(("stack.list", "secret.list", "config.list", "node.inspect"), _SWARM),
         "service.inspect": "inspect shows its containers. A Swarm's services belong to the engine of that Swarm.",
         "service.logs": "logs shows its containers together. A Swarm's services belong to the engine of that Swarm.",
+        **dict.fromkeys(("service.create", "service.update", "service.rollback", "service.remove"), _COMPOSE),
         "unit.list": "Units run Podman's containers; Docker starts its own again by their restart policy.",
     }
 

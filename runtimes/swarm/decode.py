@@ -234,13 +234,14 @@ def leaderless(engine: EngineRef) -> errors.EngineError:
     )
 
 
-def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
+def failing(target: Ref, tasks: Sequence[Task], *, must_run: bool) -> tuple[int, str] | None:
     """Returns the number of failed tasks in the slot with the most failures, and the reason as a sentence. None if no
-    task failed."""
+    task failed. `must_run`: a task that ends by itself counts as failed too, even with code 0."""
+    states = FAILED | {"complete"} if must_run else FAILED
     often: Counter[tuple[int, str]] = Counter()
     last: dict[tuple[int, str], Task] = {}
     for task in sorted(tasks, key=lambda task: task.created):
-        if task.status.state in FAILED:
+        if task.status.state in states:
             slot = (task.slot, "" if task.slot else task.node)
             often[slot] += 1
             last[slot] = task
@@ -248,7 +249,10 @@ def failing(target: Ref, tasks: Sequence[Task]) -> tuple[int, str] | None:
         return None
     slot, count = often.most_common(1)[0]
     task = last[slot]
-    return count, f"{target.name}.{task.slot or task.node} {task.status.state}: {task.why or 'no reason given'}"
+    name = f"{target.name}.{task.slot or task.node}"
+    if task.status.state == "complete":
+        return count, f"{name} ended by itself with code 0, but the program of a service must keep running"
+    return count, f"{name} {task.status.state}: {task.why or 'no reason given'}"
 
 
 def why(tasks: Sequence[Task], failing: tuple[int, str] | None) -> str:

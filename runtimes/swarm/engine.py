@@ -7,13 +7,11 @@ job only waits for the change that the Swarm makes by itself, so the change cont
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import time
 import urllib.parse
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -22,37 +20,24 @@ from core.model import actions, event_actions, swarm
 from core.model.containers import Container
 from core.model.engines import Engine
 from core.model.events import Event, EventList
-from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
-from core.model.results import Document, LogPage, Outcome
-from core.model.services import Service, Services
+from core.model.results import Document, Outcome
 from core.model.swarm_status import SwarmState
 from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS
 from runtimes.formats import json_decoder
-from runtimes.swarm import (
-    decode,
-    json_models,
-    new_service_spec,
-    node_notes,
-    node_summary,
-    rollouts,
-    service_host_access,
-    service_requests,
-    service_summary,
-)
-from runtimes.swarm import logs as swarm_logs
+from runtimes.swarm import decode, json_models, node_notes, node_summary, service_requests, spec_conflicts
 from runtimes.swarm.manager_pool import Manager, ManagerPool
-from runtimes.swarm.secrets_and_configs import SecretAndConfigVerbs
+from runtimes.swarm.service_verbs import ServiceVerbs
 from runtimes.swarm.watcher import SwarmWatcher
 
 KIND = "swarm"
 NODES_OWN = "Containers belong to the engine of their node; service ps lists the tasks with their nodes."
 
 
-class Swarm(SecretAndConfigVerbs):
+class Swarm(ServiceVerbs):
     """Runs actions on one Swarm. `engine_id` is the Swarm's own id."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
@@ -140,11 +125,7 @@ class Swarm(SecretAndConfigVerbs):
         token = tokens.manager if action.role == "manager" else tokens.worker
         return swarm.Token(role=action.role, line=f"docker swarm join --token {token} {managers[0].address}")
 
-    # ── services ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @does(actions.ListServices)
-    async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
-        return Services(rows=tuple(await self._services(action.verb, seconds)))
+    # ── stacks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @does(swarm.ListStacks)
     async def list_stacks(self, action: swarm.ListStacks, seconds: float) -> swarm.Stacks:
@@ -161,72 +142,6 @@ class Swarm(SecretAndConfigVerbs):
             for kind, part in zip(kinds, parts, strict=True)
         }
         return swarm.Stacks(rows=tuple(decode.stacks(rows, more)))
-
-    @does(swarm.InspectService)
-    async def inspect_service(self, action: swarm.InspectService, seconds: float) -> Document:
-        answer = await self._ask_target(action.target, action.verb, "GET", f"/services/{_id(action.target)}", seconds)
-        data = redact_json.mask_env_values(json_decoder.decode_json_object(answer))
-        pretty: dict[str, str] = {}
-        # A summary that cannot be made must not hide the document.
-        with contextlib.suppress(errors.InvalidResponse), json_decoder.reading(action.target.name):
-            pretty = service_summary.summarise(data)
-        return Document(ref=action.target, data=data, summary=pretty)
-
-    @does(swarm.ReadServiceLogs)
-    async def read_service_logs(self, action: swarm.ReadServiceLogs, seconds: float) -> LogPage | JobStarted:
-        logs = swarm_logs.ServiceLogs(self.managers, action)
-        if action.follow:
-            return self.jobs.start(action.verb, logs.follow, read_only=True)
-        return await logs.read(seconds)
-
-    @does(swarm.CreateService)
-    async def create_service(self, action: swarm.CreateService, seconds: float) -> Outcome:
-        began, send = time.monotonic(), self._sender(action)
-        await service_host_access.check_create(send, action)
-        spec = new_service_spec.build_service_spec(action)
-        answer = await send("POST", "/services/create", seconds, body=spec, image=action.image)
-        made = json_decoder.decode_json_object(answer.body)
-        return _done(began, str(made.get("ID") or ""))
-
-    @does(swarm.RemoveService)
-    async def remove_service(self, action: swarm.RemoveService, seconds: float) -> Outcome:
-        began = time.monotonic()
-        await self._ask_target(action.target, action.verb, "DELETE", f"/services/{_id(action.target)}", seconds)
-        return _done(began)
-
-    @does(actions.Scale)
-    async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:
-        send, wanted, timeout = self._sender(action), action.replicas, float(action.timeout)
-        removable = action.removable()
-        may_shrink = removable is None or action.target.id in removable
-        return self.jobs.start(
-            action.verb, lambda job: rollouts.scale(send, action.target, wanted, timeout, job, may_shrink=may_shrink)
-        )
-
-    @does(swarm.UpdateImage)
-    async def update_image(self, action: swarm.UpdateImage, seconds: float) -> JobStarted:
-        send, timeout = self._sender(action), float(action.timeout)
-        return self.jobs.start(action.verb, lambda job: service_host_access.update_image(send, action, timeout, job))
-
-    @does(swarm.RollBack)
-    async def roll_back(self, action: swarm.RollBack, seconds: float) -> JobStarted:
-        send, timeout = self._sender(action), float(action.timeout)
-        return self.jobs.start(action.verb, lambda job: rollouts.roll_back(send, action.target, timeout, job))
-
-    def _sender(self, action: actions.Action[Any]) -> service_requests.SendRequest:
-        needs = [each.verb for each in action.needs()]
-        return functools.partial(self.managers.ask, action.verb, needs=needs)
-
-    async def _services(self, verb: str, seconds: float) -> list[Service]:
-        answer, tasks = await asyncio.gather(
-            self.managers.ask(verb, "GET", "/services", seconds), self._tasks(verb, seconds)
-        )
-        by_service: dict[str, list[json_models.Task]] = {}
-        for task in tasks:
-            by_service.setdefault(task.service, []).append(task)
-        found = await json_decoder.decode_all_rows(json_models.Service, answer.body, self.skipped)
-        rows = [decode.service(self.ref, raw, by_service.get(raw.id, ())) for raw in found]
-        return sorted(rows, key=lambda row: row.ref.name)
 
     # ── tasks and nodes ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,7 +185,7 @@ class Swarm(SecretAndConfigVerbs):
 
     async def _set_availability(self, action: actions.TargetAction[Outcome], word: str, seconds: float) -> Outcome:
         began, path = time.monotonic(), f"/nodes/{_id(action.target)}"
-        for attempt in (1, 2):
+        for _ in range(service_requests.MAX_ATTEMPTS):
             left = seconds - (time.monotonic() - began)
             body = await self._ask_target(action.target, action.verb, "GET", path, left / 2)
             raw = json_decoder.decode_json(json_models.NodeDocument, body)
@@ -282,32 +197,11 @@ class Swarm(SecretAndConfigVerbs):
                 changed = {**raw.spec, "Availability": word}
                 await self._ask_target(action.target, action.verb, "POST", update, left, body=changed)
             except errors.Rejected as error:
-                if service_requests.OUT_OF_SEQUENCE not in error.text or attempt == 2:
+                if service_requests.OUT_OF_SEQUENCE not in error.text:
                     raise
                 continue
             return _done(began)
-        raise AssertionError("the second attempt returns or raises")
-
-    async def _nodes(self, verb: str, seconds: float) -> list[json_models.Node]:
-        body = (await self.managers.ask(verb, "GET", "/nodes", seconds)).body
-        return await json_decoder.decode_all_rows(json_models.Node, body, self.skipped)
-
-    async def _tasks(self, verb: str, seconds: float, *, service: str = "") -> list[json_models.Task]:
-        filters = urllib.parse.quote(msgspec.json.encode({"service": [service]}).decode()) if service else ""
-        path = f"/tasks?filters={filters}" if filters else "/tasks"
-        body = (await self.managers.ask(verb, "GET", path, seconds)).body
-        return await json_decoder.decode_all_rows(json_models.Task, body, self.skipped)
-
-    async def _ask_target(
-        self, target: Ref, verb: str, method: str, path: str, seconds: float, *, body: Any = None
-    ) -> bytes:
-        try:
-            return (await self.managers.ask(verb, method, path, seconds, body=body)).body
-        except errors.NotFound:
-            raise errors.NotFound(
-                f"{self.ref} has no {target.kind} {target.name}.",
-                hint=f"List the {target.kind}s, and give the command again.",
-            ) from None
+        raise spec_conflicts.conflict(action.target.name, f"node inspect {action.target.name}")
 
 
 def _done(began: float, detail: str = "") -> Outcome:

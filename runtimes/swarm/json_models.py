@@ -123,6 +123,21 @@ class Task(msgspec.Struct):
         return status.container.exit_code if ran and status.container is not None else None
 
 
+class TaskVersion(msgspec.Struct):
+    """Models a task with the whole specification that it was made from."""
+
+    id: str = msgspec.field(name="ID")
+    spec: dict[str, Any] = msgspec.field(name="Spec", default_factory=dict)
+
+
+class ServiceVersions(msgspec.Struct):
+    """Models a service with its whole specification, and the one before its last update."""
+
+    id: str = msgspec.field(name="ID")
+    spec: dict[str, Any] | None = msgspec.field(name="Spec", default=None)
+    previous: dict[str, Any] | None = msgspec.field(name="PreviousSpec", default=None)
+
+
 class _NodeSpec(msgspec.Struct):
     labels: json_types.Labels = msgspec.field(name="Labels", default=None)
     role: str = msgspec.field(name="Role", default="")
@@ -250,10 +265,16 @@ class _Descriptor(msgspec.Struct):
     digest: str
 
 
+class _Variant(msgspec.Struct):
+    architecture: str = ""
+    system: str = msgspec.field(name="os", default="")
+
+
 class Distribution(msgspec.Struct):
     """Models what a registry returned about an image."""
 
     descriptor: _Descriptor = msgspec.field(name="Descriptor")
+    platforms: list[_Variant] | None = msgspec.field(name="Platforms", default=None)
 
 
 class _Tokens(msgspec.Struct):

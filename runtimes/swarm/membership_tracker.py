@@ -73,6 +73,7 @@ class MembershipTracker:
             if swarm is None:
                 ref = self._ref(membership.cluster, self._names[daemon])
                 swarm = swarm_engine.Swarm(ref, membership.cluster, on_refused=self._refused)
+                swarm.daemons = lambda: tuple(self._names)
                 swarm.managers.add(daemon)
                 self._swarms.append(swarm)
                 self._on_opened(swarm)

@@ -1,16 +1,15 @@
-"""Scales, updates and rolls back Swarm services. Each change is one job, which waits for the service's tasks.
+"""Scales and rolls back Swarm services, and waits for the tasks of any change of a service.
 
-Each request contains the version of the service that it is based on. If somebody else has changed the service since
-then, the Swarm rejects the request, and the request is sent once more. Then the job polls the service and its tasks
-until the change is complete, the tasks fail repeatedly, or the time is over. The job continues while the Swarm elects a
-new leader. If the job is stopped, the Swarm continues the change by itself, and the outcome reports that.
+After the request, the job polls the service and its tasks until the change is complete, the tasks fail repeatedly, or
+the time is over. The job continues while the Swarm elects a new leader. If the job is stopped, the Swarm continues the
+change by itself, and the outcome reports that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from core import errors
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from core.model.service_changes import RollBackService
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
 from runtimes.swarm import decode
@@ -29,9 +29,10 @@ CONTINUES = "continue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Rollout:
+class Rollout:
     """A change that was sent. `tasks_before`: the ids of the tasks before it; `ends`: the end of the timeout, by this
-    process's clock. `request` (the change itself) and `undo` (how to undo it) are parts of a sentence."""
+    process's clock. `request` (the change itself) and `undo` (how to undo it) are parts of a sentence.
+    `replicas_before` and `replicas`: how many tasks there were, and how many must run."""
 
     target: Ref
     tasks_before: Collection[str]
@@ -52,7 +53,7 @@ async def scale(
     tasks_before = {task.id for task in await service.tasks()}
     was, grace = 0, 0.0
 
-    def change(raw: dict[str, Any]) -> dict[str, Any] | None:
+    async def change(raw: dict[str, Any]) -> dict[str, Any] | None:
         nonlocal was, grace
         was, grace = decode.replicas(target, raw), decode.stop_grace(raw)
         if was > wanted and not may_shrink:
@@ -61,9 +62,9 @@ async def scale(
         return None if was == wanted else {**raw["Spec"], "Mode": {"Replicated": {"Replicas": wanted}}}
 
     if not await service.update(change):
-        return _ended(began, *await _unchanged(service, wanted))
+        return ended(began, *await _unchanged(service, wanted))
     allowed = timeout + (grace if wanted < was else 0.0)
-    rollout = _Rollout(
+    rollout = Rollout(
         target=target,
         tasks_before=tasks_before,
         ends=began + allowed,
@@ -73,79 +74,62 @@ async def scale(
         replicas_before=was,
         replicas=wanted,
     )
-    status, detail = await _wait(rollout, job, lambda late: _look_at_number(service, rollout, job, late))
-    return _ended(began, status, detail)
+    status, detail = await wait_for_number(service, rollout, job)
+    return ended(began, status, f"{detail}{service.note}")
 
 
-async def update_image(send: SendRequest, target: Ref, image: str, timeout: float, job: Job) -> Outcome:
-    """Updates a service to `image`, pinned to its digest if known, and waits until its tasks run it."""
-    began, service = time.monotonic(), ServiceRequests(send, target)
-    pinned, note = await service.pinned(image)
-    tasks_before = {task.id for task in await service.tasks()}
-    was = ""
-
-    def change(raw: dict[str, Any]) -> dict[str, Any] | None:
-        nonlocal was
-        spec: dict[str, Any] = raw["Spec"]
-        container = spec["TaskTemplate"].get("ContainerSpec")
-        if container is None:
-            raise errors.UserError(
-                f"{target.name} has no image to update: its tasks run a plugin or attach a network.",
-                hint="Choose a service that runs containers. List services with: services",
-            )
-        was = str(container.get("Image") or "")
-        if was == pinned:
-            return None
-        template = {**spec["TaskTemplate"], "ContainerSpec": {**container, "Image": pinned}}
-        return {**spec, "TaskTemplate": template}
-
-    if not await service.update(change, image=image):
-        return _ended(began, Status.NOOP, f"is asked to run {image} already{note}")
-    rollout = _Rollout(
-        target=target,
-        tasks_before=tasks_before,
-        ends=began + timeout,
-        seconds=timeout,
-        request=f"{image} was asked for",
-    )
-    status, detail = await _wait(rollout, job, lambda late: _look_at_update(service, rollout, job, late, back=False))
-    return _ended(began, status, f"from {was.partition('@')[0]} to {image}; {detail}{note}" if detail else detail)
-
-
-async def roll_back(send: SendRequest, target: Ref, timeout: float, job: Job) -> Outcome:
-    """Rolls a service back to its specification before the last update, and waits for its tasks. `timeout`: in
-    seconds."""
-    began, service = time.monotonic(), ServiceRequests(send, target)
+async def roll_back(
+    send: SendRequest, action: RollBackService, job: Job, check: Callable[[Mapping[str, Any]], Awaitable[None]]
+) -> Outcome:
+    """Rolls a service back to its specification before the last update, and waits for its tasks. `check` raises an
+    error if it is not allowed to roll back to this specification."""
+    began, service, target = time.monotonic(), ServiceRequests(send, action.target), action.target
     tasks_before = {task.id for task in await service.tasks()}
 
-    def change(raw: dict[str, Any]) -> dict[str, Any] | None:
+    async def change(raw: dict[str, Any]) -> dict[str, Any] | None:
         if not raw.get("PreviousSpec"):
             raise errors.UserError(
                 f"{target.name} cannot be rolled back: it was not updated since it was created.",
-                hint="Update its image instead.",
+                hint=f"Update it instead: service update --image IMAGE {target.name}",
             )
+        await check(raw)
         spec: dict[str, Any] = raw["Spec"]
         return spec
 
-    await service.update(change, "&registryAuthFrom=previous-spec&rollback=previous")
-    rollout = _Rollout(
+    # After somebody else's update, the earlier version would be another one. So it is not sent again.
+    await service.update(change, "&registryAuthFrom=previous-spec&rollback=previous", exclusive=True)
+    if not action.wait:
+        return ended(began, Status.DONE, "its tasks are not waited for")
+    rollout = Rollout(
         target=target,
         tasks_before=tasks_before,
-        ends=began + timeout,
-        seconds=timeout,
+        ends=began + action.timeout,
+        seconds=action.timeout,
         request="a roll back was asked for",
     )
-    status, detail = await _wait(rollout, job, lambda late: _look_at_update(service, rollout, job, late, back=True))
+    status, detail = await wait_for_update(service, rollout, job, back=True)
     image = await service.image()
-    return _ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail)
+    return ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail)
 
 
-def _ended(began: float, status: Status, detail: str) -> Outcome:
+async def wait_for_update(service: ServiceRequests, rollout: Rollout, job: Job, *, back: bool) -> tuple[Status, str]:
+    """Waits until the tasks of a service run its present specification. `back`: it is rolled back to that one. Returns
+    the status and the detail of the outcome."""
+    return await _wait(rollout, job, lambda late: _look_at_update(service, rollout, job, late, back=back))
+
+
+async def wait_for_number(service: ServiceRequests, rollout: Rollout, job: Job) -> tuple[Status, str]:
+    """Waits until as many tasks run as `rollout` says. Returns the status and the detail of the outcome."""
+    return await _wait(rollout, job, lambda late: _look_at_number(service, rollout, job, late))
+
+
+def ended(began: float, status: Status, detail: str) -> Outcome:
+    """Returns the outcome of a change that began at this time of this process's clock."""
     return Outcome(status=status, detail=detail, took=time.monotonic() - began)
 
 
 async def _wait(
-    rollout: _Rollout, job: Job, look: Callable[[bool], Awaitable[tuple[Status, str] | None]]
+    rollout: Rollout, job: Job, look: Callable[[bool], Awaitable[tuple[Status, str] | None]]
 ) -> tuple[Status, str]:
     """Calls `look` until it returns the status and detail of the outcome. Its argument: whether the timeout is over."""
     try:
@@ -170,16 +154,18 @@ async def _unchanged(service: ServiceRequests, wanted: int) -> tuple[Status, str
     running = sum(task.status.state == "running" for task in tasks)
     if running == wanted:
         return Status.NOOP, f"has {wanted} already"
-    why = decode.why(tasks, decode.failing(service.target, tasks))
+    why = decode.why(tasks, decode.failing(service.target, tasks, must_run=True))
     return Status.NOOP, f"was asked to have {wanted} already; {running} run{why}"
 
 
 async def _look_at_number(
-    service: ServiceRequests, rollout: _Rollout, job: Job, late: bool
+    service: ServiceRequests, rollout: Rollout, job: Job, late: bool
 ) -> tuple[Status, str] | None:
     tasks, wanted = await service.tasks(), rollout.replicas
     running = [task for task in tasks if task.status.state == "running"]
-    failing = decode.failing(rollout.target, [task for task in tasks if task.id not in rollout.tasks_before])
+    failing = decode.failing(
+        rollout.target, [task for task in tasks if task.id not in rollout.tasks_before], must_run=True
+    )
     whole = len(running) == wanted and all(task.desired == "running" for task in running)
     if whole and (wanted == 0 or service.steady()):
         return Status.DONE, f"from {rollout.replicas_before} to {wanted}{await service.update_state()}"
@@ -198,17 +184,20 @@ async def _look_at_number(
 
 
 async def _look_at_update(
-    service: ServiceRequests, rollout: _Rollout, job: Job, late: bool, *, back: bool
+    service: ServiceRequests, rollout: Rollout, job: Job, late: bool, *, back: bool
 ) -> tuple[Status, str] | None:
-    raw, tasks = await service.inspect(), await service.tasks()
-    update = raw.get("UpdateStatus") or {}
-    state = str(update.get("State") or "")
-    image = str(((raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}).get("Image") or "")
+    raw = await service.inspect()
+    spec, update = raw["Spec"], raw.get("UpdateStatus") or {}
+    tasks, of_now = await service.tasks_by_version(spec)
+    state, mode = str(update.get("State") or ""), decode.mode_of(spec)
     alive = [task for task in tasks if task.desired in ("running", "complete")]
-    new = [task for task in alive if task.image == image and task.status.state in ("running", "complete")]
-    failing = decode.failing(rollout.target, [task for task in tasks if task.id not in rollout.tasks_before])
-    replicated = (raw["Spec"].get("Mode") or {}).get("Replicated")
-    total = len(alive) if replicated is None else replicated.get("Replicas", 1)
+    new = [task for task in alive if task.id in of_now and task.status.state in ("running", "complete")]
+    failing = decode.failing(
+        rollout.target,
+        [task for task in tasks if task.id not in rollout.tasks_before],
+        must_run=not mode.endswith("job"),
+    )
+    total = len(alive) if mode != "replicated" else decode.replicas(rollout.target, raw)
     so_far = f"{len(new)} of {total} run it"
     why = decode.why(tasks, failing)
     message = str(update.get("Message") or "").strip()[:200]
@@ -224,9 +213,11 @@ async def _look_at_update(
             # If no task has to change (zero replicas, or a job that runs again), the Swarm reports no update.
             if len(new) == total and service.steady():
                 return Status.DONE, so_far
-    action = (raw["Spec"].get("UpdateConfig") or {}).get("FailureAction")
+            if len(new) != total:
+                service.unsteady()
+    action = (spec.get("UpdateConfig") or {}).get("FailureAction")
     if failing and failing[0] >= MAX_FAILURES and (action == CONTINUES or state == ""):
-        return Status.FAILED, f"{so_far}; {failing[1]}. The Swarm goes on trying"
+        return Status.FAILED, f"{so_far}; {failing[1]}. {rollout.undo or 'The Swarm goes on trying'}"
     if late:
         return Status.FAILED, f"{so_far} after {rollout.seconds:.0f} s{why}; {state or 'not begun'}"
     return None

@@ -1,8 +1,8 @@
-"""Finds which parts of the host a Swarm service can access, and refuses a request that does not declare this access.
+"""Finds which parts of the host a Swarm service can access, and refuses a change that does not declare this access.
 
-The policy decides on the access that a request declares (core.model.host_access). But the host's network can be given
-by its id instead of its name. And if an existing service mounts a path of the host, a new image gets this access
-too.
+The policy decides on the access that an action declares (core.model.host_access). The Swarm's own specification is
+compared with it before it is sent, because the host's network can be given by its id, and because an existing service
+may have changed since its row was listed.
 """
 
 from __future__ import annotations
@@ -14,47 +14,72 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import host_access, swarm
+from core.model import host_access
 from core.model.host_access import HostAccess, MountPoint, Namespace
-from core.model.results import Outcome
-from runtimes.base.jobs import Job
+from core.model.service_changes import CreateService
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.formats import json_decoder
-from runtimes.swarm import rollouts
 from runtimes.swarm.service_requests import TIMEOUT_SECONDS, SendRequest
+
+MAX_NETWORKS = 4_096  # whose names are stored
+MAX_CONCURRENT = 4  # inspections of networks
+_ON_HOST = host_access.reaches_of(HostAccess(namespaces=(Namespace(kind="network"),)))
 
 
 class _Network(msgspec.Struct):
+    name: str = msgspec.field(name="Name", default="")
     driver: str = msgspec.field(name="Driver", default="")
 
 
-async def check_create(send: SendRequest, action: swarm.CreateService) -> None:
+class KnownNetworks:
+    """Stores the name and the driver of each network of a Swarm, by its id. Neither of them ever changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Network] = {}
+
+    async def find(self, send: SendRequest, targets: Sequence[str]) -> Mapping[str, _Network]:
+        """Returns the networks with these names or ids. One that does not exist is left out. Raises EngineError."""
+        wanted = [target for target in dict.fromkeys(targets) if target]
+        missing = [target for target in wanted if target not in self._known]
+
+        async def ask(target: str) -> _Network | None:
+            path = f"/networks/{urllib.parse.quote(target, safe='')}"
+            try:
+                answer = await send("GET", path, TIMEOUT_SECONDS)
+            except errors.NotFound:
+                return None
+            return json_decoder.decode_json(_Network, answer.body)
+
+        answers = await map_concurrently(ask, missing, limit=MAX_CONCURRENT)
+        found = {target: one for target, one in zip(missing, answers, strict=True) if one is not None}
+        if len(self._known) + len(found) > MAX_NETWORKS:
+            self._known.clear()
+        # A name may belong to another network later.
+        self._known.update({target: one for target, one in found.items() if one.name != target})
+        return {target: one for target in wanted if (one := self._known.get(target) or found.get(target)) is not None}
+
+
+async def check_create(send: SendRequest, action: CreateService, networks: KnownNetworks) -> None:
     """Raises BadUsage if the host's network is given by its id."""
-    if not action.needs() and await _is_on_host_network(send, action.networks):
+    found = await networks.find(send, action.settings.networks)
+    if any(one.driver == host_access.HOST and name != host_access.HOST for name, one in found.items()):
         raise errors.BadUsage("One of these networks is the network of the host.", hint="Write its name: host.")
 
 
-async def update_image(send: SendRequest, action: swarm.UpdateImage, timeout: float, job: Job) -> Outcome:
-    """Updates the service as rollouts.update_image does, after `check_update`."""
-    await check_update(send, action)
-    return await rollouts.update_image(send, action.target, action.image, timeout, job)
+async def reaches_of_spec(send: SendRequest, spec: Mapping[str, Any], networks: KnownNetworks) -> tuple[str, ...]:
+    """Returns what the tasks of a specification take from their hosts, one phrase for each."""
+    found = await networks.find(send, networks_of(spec))
+    on_host = any(one.driver == host_access.HOST for one in found.values())
+    return (*host_access.reaches_of(access_of(spec)), *(_ON_HOST if on_host else ()))
 
 
-async def check_update(send: SendRequest, action: swarm.UpdateImage) -> None:
-    """Raises NotPermitted if the service takes more from its hosts than the action declares."""
-    path = f"/services/{urllib.parse.quote(action.target.id, safe='')}"
-    raw = json_decoder.decode_json_object((await send("GET", path, TIMEOUT_SECONDS)).body)
-    with json_decoder.reading(f"The service {action.target.name}"):
-        spec = raw["Spec"]
-        networks = networks_of(spec)
-        access = access_of(spec)
-    found = host_access.reaches_of(access)
-    if await _is_on_host_network(send, networks):
-        found += host_access.reaches_of(HostAccess(namespaces=(Namespace(kind="network"),)))
-    if undeclared := [reach for reach in found if reach not in action.reaches]:
+def check_declared(name: str, found: Sequence[str], declared: Sequence[str]) -> None:
+    """Raises NotPermitted if a service would take more from its hosts than was declared. `found`: what it takes."""
+    if undeclared := [reach for reach in found if reach not in declared]:
         raise errors.NotPermitted(
-            f"{action.target.name} {', '.join(undeclared)}, which its new image would get too.",
+            f"{name} {', '.join(undeclared)}, which was not known when this was allowed. Nothing was done.",
             rule=host_access.VERB,
-            hint="Update it with docker service update on a manager.",
+            hint="Give the command again.",
         )
 
 
@@ -90,17 +115,3 @@ def _security(privileges: Mapping[str, Any]) -> Iterator[str]:
         mode = str(given.get("Mode") or "")
         if given.get("Disable") or mode in ("unconfined", "disabled", "custom"):
             yield f"{name}={mode or 'disabled'}"
-
-
-async def _is_on_host_network(send: SendRequest, networks: Sequence[str]) -> bool:
-    """Whether one of these networks, by name or id, is the network of the host."""
-    for network in networks:
-        if not network:
-            continue
-        try:
-            answer = await send("GET", f"/networks/{urllib.parse.quote(network, safe='')}", TIMEOUT_SECONDS)
-        except errors.NotFound:
-            continue  # the Swarm refuses it
-        if json_decoder.decode_json(_Network, answer.body).driver == "host":
-            return True
-    return False

@@ -14,13 +14,14 @@ import pytest
 from collectors import engine_watcher, event_processor
 from collectors.exposition import Exposition
 from core import errors, metrics
-from core.model import actions, event_actions
+from core.model import actions, event_actions, service_changes
 from core.model import swarm as model_swarm
 from core.model.events import EventKind
 from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.secrets_and_configs import ListConfigs, ListSecrets
+from core.model.service_settings import ServiceSettings
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror
 from runtimes.swarm import membership_tracker
@@ -72,6 +73,11 @@ async def ended(engine, action):
         told += [page.progress] if page.progress and page.progress not in told else []
         if page.outcome is not None:
             return page.outcome, told
+
+
+def new_image(engine, target, image, **more):
+    settings = ServiceSettings(image=image)
+    return service_changes.UpdateService(engine=engine.ref, target=target, settings=settings, **more)
 
 
 async def service(engine, name):
@@ -162,16 +168,15 @@ async def test_a_service_whose_image_is_behind_a_login_runs_and_is_updated(
     entry = {"auth": base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
     (tmp_path / "config.json").write_text(json.dumps({"auths": {locked_registry.host: entry}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    command = ("/bin/sh", "-c", "exec sleep 3600")
-    make = model_swarm.CreateService(engine=swarm.ref, name="served", image=first, command=command, networks=("host",))
-    await do(swarm, make)
-    wait_for("the task", lambda: cluster.states("served") == ["running"])
+    settings = ServiceSettings(command=("/bin/sh", "-c", "exec sleep 3600"), networks=("host",))
+    make = service_changes.CreateService(engine=swarm.ref, name="served", image=first, settings=settings)
+    outcome, _ = await ended(swarm, make)
+    assert outcome.status == Status.DONE and outcome.detail.startswith("1 of 1 run it"), outcome
+    assert cluster.states("served") == ["running"]
     row = await service(swarm, "served")
-    outcome, _ = await ended(
-        swarm, model_swarm.UpdateImage(engine=swarm.ref, target=row.ref, image=second, reaches=ON_HOST)
-    )
+    outcome, _ = await ended(swarm, new_image(swarm, row.ref, second, reaches=ON_HOST))
     assert outcome.status == Status.DONE and "did not return a digest" not in outcome.detail, outcome
-    await do(swarm, model_swarm.RemoveService(engine=swarm.ref, target=row.ref))
+    await do(swarm, service_changes.RemoveService(engine=swarm.ref, target=row.ref))
 
 
 async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(cluster, opened):
@@ -180,11 +185,12 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
     networks = {row["Name"]: row["Id"] for row in api.networks()}
 
     def make(*networks):
-        return model_swarm.CreateService(engine=swarm.ref, name="deep", image=IMAGE, networks=networks)
+        settings = ServiceSettings(networks=networks)
+        return service_changes.CreateService(engine=swarm.ref, name="deep", image=IMAGE, settings=settings)
 
     for network in (networks["host"], networks["host"][:12]):
-        with pytest.raises(errors.BadUsage, match="is the network of the host"):
-            await do(swarm, make(network))
+        outcome, _ = await ended(swarm, make(network))
+        assert outcome.status == Status.FAILED and "is the network of the host" in outcome.detail
     strict = await Opened(cluster.daemon, allow=("*",)).meet()
     try:
         with pytest.raises(errors.Disallowed, match=r"host\.reach"):
@@ -198,10 +204,11 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
     )
     api.create_service(template, name="deep", endpoint_spec=docker.types.EndpointSpec(mode="dnsrr"))
     (network,) = api.inspect_service("deep")["Spec"]["TaskTemplate"]["Networks"]
-    with pytest.raises(errors.BadUsage, match="is the network of the host"):
-        await do(swarm, make(network["Target"]))
-    target = (await service(swarm, "deep")).ref
-    update = model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2")
+    outcome, _ = await ended(swarm, make(network["Target"]))
+    assert outcome.status == Status.FAILED and "is the network of the host" in outcome.detail
+    row = await service(swarm, "deep")
+    assert row.reaches == ("mounts /etc of the host", *ON_HOST)
+    update = new_image(swarm, row.ref, "localhost/busybox:2")
     outcome, _ = await ended(swarm, update)
     assert outcome.status == Status.FAILED
     assert "deep mounts /etc of the host, shares the network of the host" in outcome.detail
@@ -212,21 +219,23 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
 
 async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     swarm = opened.swarm
-    make = model_swarm.CreateService(
+    make = service_changes.CreateService(
         engine=swarm.ref,
         name="made",
         image=IMAGE,
-        command=("/bin/sh", "-c", "echo one of $SECRET; exec sleep 3600"),
         replicas=2,
-        labels=(("team", "core"),),
-        environment=(("SECRET", "two"),),
-        networks=("host",),
+        settings=ServiceSettings(
+            command=("/bin/sh", "-c", "echo one of $SECRET; exec sleep 3600"),
+            labels=(("team", "core"),),
+            environment=(("SECRET", "two"),),
+            networks=("host",),
+        ),
     )
-    outcome = await do(swarm, make)
-    assert outcome.status == Status.DONE
-    wait_for("the tasks", lambda: cluster.states("made") == ["running"] * 2)
+    outcome, told = await ended(swarm, make)
+    assert outcome.status == Status.DONE and "2 of 2 run it" in told
+    assert cluster.states("made") == ["running"] * 2
     row = await service(swarm, "made")
-    assert row.ref.id == outcome.detail and row.labels[0]["team"] == "core"
+    assert f"; {row.ref.id[:12]}" in outcome.detail and row.labels[0]["team"] == "core"
     document = await do(swarm, model_swarm.InspectService(engine=swarm.ref, target=row.ref))
     assert "two" not in repr(document.data["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
     assert document.summary["Replicas"] == "2" and document.summary["Environment"] == "SECRET"
@@ -238,9 +247,9 @@ async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     started = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref, follow=True))
     page = await do(swarm, ReadJob(engine=swarm.ref, job=started.job, wait=5.0))
     assert page.lines[0].text.endswith("| one of two")
-    with pytest.raises(errors.Rejected, match="name conflicts"):
-        await do(swarm, make)
-    gone = model_swarm.RemoveService(engine=swarm.ref, target=row.ref)
+    outcome, _ = await ended(swarm, make)
+    assert outcome.status == Status.FAILED and "name conflicts" in outcome.detail
+    gone = service_changes.RemoveService(engine=swarm.ref, target=row.ref)
     assert (await do(swarm, gone)).status == Status.DONE
     with pytest.raises(errors.NotFound, match=r"swarm/\w+ has no service made"):
         await do(swarm, gone)
@@ -252,9 +261,7 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
     wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
     target = (await service(swarm, "web")).ref
     async with listening(swarm) as heard:
-        bad = model_swarm.UpdateImage(
-            engine=swarm.ref, target=target, image="localhost/nothing-there:1", reaches=ON_HOST
-        )
+        bad = new_image(swarm, target, "localhost/nothing-there:1", reaches=ON_HOST)
         outcome, _ = await ended(swarm, bad)
         assert outcome.status == Status.FAILED
         assert "update paused" in outcome.detail and "No such image: localhost/nothing-there:1" in outcome.detail
@@ -264,7 +271,7 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
         assert failed.subject.kind is Kind.TASK and failed.subject.name.startswith("web.")
         assert "No such image" in failed.attrs["why"] and failed.attrs["service"] == "web"
         assert "update paused" in (await service(swarm, "web")).update
-        outcome, _ = await ended(swarm, model_swarm.RollBack(engine=swarm.ref, target=target))
+        outcome, _ = await ended(swarm, service_changes.RollBackService(engine=swarm.ref, target=target))
         assert (outcome.status, outcome.detail) == (Status.DONE, f"back to {IMAGE}; 2 of 2 run it")
         await until(lambda: of(heard, EventKind.ROLLOUT, "rollback_completed"))
         assert not of(heard, EventKind.REPLICAS)
@@ -278,16 +285,14 @@ async def test_a_good_image_is_waited_for(cluster, opened):
     cluster.serve("web", replicas=2, update=docker.types.UpdateConfig(parallelism=2, monitor=500_000_000))
     wait_for("the tasks", lambda: cluster.states("web") == ["running"] * 2)
     target = (await service(swarm, "web")).ref
-    outcome, _ = await ended(
-        swarm, model_swarm.UpdateImage(engine=swarm.ref, target=target, image="localhost/busybox:2", reaches=ON_HOST)
-    )
+    outcome, _ = await ended(swarm, new_image(swarm, target, "localhost/busybox:2", reaches=ON_HOST))
     assert outcome.status == Status.DONE
     assert outcome.detail.startswith(f"from {IMAGE} to localhost/busybox:2; 2 of 2 run it")
     assert "its registry did not return a digest" in outcome.detail
     assert (await service(swarm, "web")).image == "localhost/busybox:2"
     cluster.serve("new")
     new = (await service(swarm, "new")).ref
-    outcome, _ = await ended(swarm, model_swarm.RollBack(engine=swarm.ref, target=new))
+    outcome, _ = await ended(swarm, service_changes.RollBackService(engine=swarm.ref, target=new))
     assert (
         outcome.status == Status.FAILED
         and "new cannot be rolled back: it was not updated since it was created" in outcome.detail
@@ -340,7 +345,7 @@ async def test_a_host_that_forbids_a_verb_forbids_it_through_its_door(cluster):
         cluster.serve("web")
         target = (await service(swarm, "web")).ref
         with pytest.raises(errors.Disallowed, match=r"service\.remove"):
-            await do(swarm, model_swarm.RemoveService(engine=swarm.ref, target=target))
+            await do(swarm, service_changes.RemoveService(engine=swarm.ref, target=target))
         assert cluster.api.services()
     finally:
         await opened.aclose()

@@ -18,13 +18,14 @@ from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import EventKind
 from core.model.jobs import JobStarted
+from core.model.projects import RestartProject
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Services
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
-from runtimes.compose import services
+from runtimes.compose import project_restart, services
 from runtimes.formats import status_text
 from tests.fake_engine import services as fake_engine_services
 from tests.fake_engine.core import RING
@@ -32,11 +33,12 @@ from tests.fake_engine.creation import Creation
 from tests.fake_engine.inside import Inside
 from tests.fake_engine.networks_and_volumes import NetworksAndVolumes
 from tests.fake_engine.pods import Pods
+from tests.fake_engine.service_changes import ServiceChanges
 from tests.fake_engine.swarm import Cluster
 from tests.fake_engine.units import Units
 
 
-class FakeRuntime(Creation, Pods, Cluster, Units, NetworksAndVolumes, Inside):
+class FakeRuntime(Creation, Pods, Cluster, ServiceChanges, Units, NetworksAndVolumes, Inside):
     """All its parts, and what is done to containers and services."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
@@ -66,6 +68,11 @@ class FakeRuntime(Creation, Pods, Cluster, Units, NetworksAndVolumes, Inside):
             containers=len(self.containers),
             running=up,
         )
+
+    @does(RestartProject)
+    async def restart_project(self, action: RestartProject, seconds: float) -> JobStarted:
+        await self._answer("change", seconds)
+        return self.jobs.start(action.verb, lambda job: project_restart.restart_project(self, action, job))
 
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:

@@ -151,7 +151,7 @@ def decode_service_document(data: bytes) -> Any:
 
 def decode_tasks(data: bytes) -> Any:
     rows = json_decoder.decode_rows(swarm_models.Task, data, skipped())
-    failing = swarm.failing(REF, rows)
+    failing = swarm.failing(REF, rows, must_run=True)
     return (
         [swarm.task(ENGINE, row, None, "m1", skipped()) for row in rows],
         swarm.why(rows, failing),

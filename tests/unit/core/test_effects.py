@@ -1,14 +1,16 @@
 """What actions do besides what their verb says: the table has every verb, and each rule is true of what engines do."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from core.model import action_codec, actions, effects, images, pods, swarm, units
+from core.model import action_codec, actions, effects, images, known_resources, pods, service_changes, swarm, units
 from core.model.actions import Effect, Risk
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.service_settings import Amount, Removals, Rollout, ServiceSettings
 from core.model.services import Service
 
 DOCKER = EngineRef(host="h1", kind="docker")
@@ -47,7 +49,7 @@ def service(*members, mode="compose", desired=None, engine=DOCKER):
 
 
 def worked_out(action, row=None, containers=(), **more):
-    known = effects.Known(row=row, containers=containers, **more)
+    known = known_resources.Known(row=row, containers=containers, **more)
     done = effects.with_effects(action, known)
     assert {one.verb for one in done.effects} <= set(effects.TABLE[action.verb].does)
     return [(one.verb, one.ref.name, one.risk, one.certain) for one in done.effects]
@@ -90,7 +92,7 @@ def test_a_container_with_rm_is_removed_when_it_ends(kind):
     ]
     for row in (container("web", auto_remove=None), container("web", auto_remove=True, state="created"), None):
         assert worked_out(action, row)[0] == MAYBE_REMOVED
-    done = effects.with_effects(action, effects.Known(row=container("web", auto_remove=True)))
+    done = effects.with_effects(action, known_resources.Known(row=container("web", auto_remove=True)))
     assert done.confirm_reason() == "removes web, because it was created with --rm"
     assert done.destroys() and done.risk is Risk.CHANGE
 
@@ -99,7 +101,7 @@ def test_a_harmless_signal_may_end_a_container_and_a_restart_removes_it_on_podma
     row = container("web", auto_remove=True)
     hup = actions.Kill(engine=DOCKER, target=row.ref, signal="HUP")
     assert worked_out(hup, row)[0] == MAYBE_REMOVED
-    assert effects.with_effects(hup, effects.Known(row=row)).confirm_reason() == ""
+    assert effects.with_effects(hup, known_resources.Known(row=row)).confirm_reason() == ""
     assert worked_out(actions.Exec(engine=DOCKER, target=row.ref, command=("sh",)), row)[0] == MAYBE_REMOVED
     assert worked_out(actions.Restart(engine=DOCKER, target=row.ref), row) == []
     podman = EngineRef(host="h1", kind="podman")
@@ -130,7 +132,7 @@ def test_scaling_a_compose_service_down_removes_the_last_ones_and_up_starts_the_
     assert worked_out(scale(3, row), row, rows) == [("container.start", "web-3", Risk.CHANGE, True)]
     # One that is in no list yet is removed all the same.
     assert worked_out(scale(2, row), row, rows[1:]) == [("container.remove", "id-web-3", Risk.DESTROY, True)]
-    done = effects.with_effects(scale(1, row), effects.Known(row=row, containers=rows))
+    done = effects.with_effects(scale(1, row), known_resources.Known(row=row, containers=rows))
     assert done.confirm_reason() == "removes web-3, web-2"
     assert done.removable() == {"id-web-3", "id-web-2"}
     assert [member.name for member in done.members] == ["web-1", "web-2", "web-3"]
@@ -145,7 +147,7 @@ def test_scaling_a_swarm_service_down_destroys_and_up_does_not():
         ("service.scale", "shop/web", Risk.DESTROY, True),
         ("container.remove", "web.1", Risk.DESTROY, False),
     ]
-    done = effects.with_effects(scale(2, row), effects.Known(row=row, containers=here))
+    done = effects.with_effects(scale(2, row), known_resources.Known(row=row, containers=here))
     assert done.confirm_reason() == "ends tasks of shop/web" and done.effects[0].ends
     assert worked_out(scale(4, row)) == [("service.scale", "shop/web", Risk.DESTROY, False)]
 
@@ -153,14 +155,72 @@ def test_scaling_a_swarm_service_down_destroys_and_up_does_not():
 def test_a_service_that_is_removed_updated_or_rolled_back_loses_its_containers():
     row = service("web.1", mode="replicated", desired=1, engine=SWARM)
     for action in (
-        swarm.RemoveService(engine=SWARM, target=row.ref),
-        swarm.UpdateImage(engine=SWARM, target=row.ref, image="i:2"),
-        swarm.RollBack(engine=SWARM, target=row.ref),
+        service_changes.RemoveService(engine=SWARM, target=row.ref),
+        service_changes.UpdateService(engine=SWARM, target=row.ref, settings=ServiceSettings(image="i:2")),
+        service_changes.UpdateService(engine=SWARM, target=row.ref, force=True),
+        service_changes.RollBackService(engine=SWARM, target=row.ref),
     ):
         assert worked_out(action, row, [container("web.1")]) == [
             (action.verb, "shop/web", Risk.DESTROY, True),
             ("container.remove", "web.1", Risk.DESTROY, True),
         ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "effects_of", "reason"),
+    [
+        (ServiceSettings(labels=(("team", "a"),)), {}, [], ""),
+        (ServiceSettings(update=Rollout(parallelism=2)), {"replicas": 4}, [], ""),
+        (ServiceSettings(), {"removals": Removals(ports=("80",))}, [], ""),
+        (ServiceSettings(), {"replicas": 2}, ["service.update", "container.remove"], "ends tasks of shop/web"),
+        (
+            ServiceSettings(),
+            {"replicas": 0},
+            ["service.update", "container.remove"],
+            "leaves nothing of shop/web running",
+        ),
+        (
+            ServiceSettings(limits=Amount(memory="1g")),
+            {},
+            ["service.update", "container.remove"],
+            "replaces the tasks of shop/web: data outside of volumes is lost",
+        ),
+        (
+            ServiceSettings(),
+            {"removals": Removals(environment=("A",))},
+            ["service.update", "container.remove"],
+            "replaces the tasks of shop/web: data outside of volumes is lost",
+        ),
+    ],
+)
+def test_an_update_ends_tasks_only_if_it_changes_them(settings, more, effects_of, reason):
+    row = service("web.1", mode="replicated", desired=3, engine=SWARM)
+    action = service_changes.UpdateService(engine=SWARM, target=row.ref, settings=settings, **more)
+    assert [verb for verb, *_ in worked_out(action, row, [container("web.1")])] == effects_of
+    done = effects.with_effects(action, known_resources.Known(row=row, containers=[container("web.1")]))
+    assert done.confirm_reason() == reason
+    assert action_codec.decode_action(action_codec.encode_action(done)) == done
+
+
+def test_what_a_service_reaches_is_written_into_the_change_of_it():
+    row = msgspec.structs.replace(
+        service(mode="replicated", desired=1, engine=SWARM),
+        reaches=("mounts /etc of the host",),
+        earlier_reaches=("mounts / of the host", "mounts /etc of the host"),
+    )
+    known = known_resources.Known(row=row)
+
+    def needed(action):
+        return [each.reaches for each in effects.with_effects(action, known).needs()]
+
+    update = service_changes.UpdateService(engine=SWARM, target=row.ref)
+    assert needed(dataclasses.replace(update, settings=ServiceSettings(image="i:2"))) == [row.reaches]
+    assert needed(dataclasses.replace(update, removals=Removals(environment=("A",)))) == [row.reaches]
+    assert needed(dataclasses.replace(update, settings=ServiceSettings(limits=Amount(cpus=1.0)))) == []
+    assert needed(dataclasses.replace(update, replicas=4, force=True)) == []
+    added = dataclasses.replace(update, settings=ServiceSettings(capabilities=("SYS_ADMIN",)))
+    assert needed(added) == [("has the capability SYS_ADMIN", "mounts /etc of the host")]
+    assert needed(service_changes.RollBackService(engine=SWARM, target=row.ref)) == [("mounts / of the host",)]
 
 
 def test_a_drained_node_loses_its_containers_and_the_tasks_that_nobody_lists_here():
@@ -234,12 +294,12 @@ def test_a_pull_moves_the_tag_of_an_image_that_has_it_in_any_spelling():
 
 def test_only_what_was_not_named_before_is_new():
     row = service("web-1", "web-2", "web-3")
-    before = effects.with_effects(scale(2, row), effects.Known(row=row))
+    before = effects.with_effects(scale(2, row), known_resources.Known(row=row))
     assert effects.new_removals(before, before) == []
     grown = service("web-1", "web-2", "web-3", "web-4")
-    now = effects.with_effects(scale(2, row), effects.Known(row=grown))
+    now = effects.with_effects(scale(2, row), known_resources.Known(row=grown))
     assert [one.id for one in effects.new_removals(before, now)] == ["id-web-4"]
-    fewer = effects.with_effects(scale(2, row), effects.Known(row=service("web-1", "web-2")))
+    fewer = effects.with_effects(scale(2, row), known_resources.Known(row=service("web-1", "web-2")))
     assert effects.new_removals(before, fewer) == []
 
 
@@ -253,7 +313,7 @@ def test_a_container_belongs_to_its_service_and_node():
             "com.docker.swarm.node.id": "n1",
         },
     )
-    done = effects.with_effects(actions.Restart(engine=DOCKER, target=row.ref), effects.Known(row=row))
+    done = effects.with_effects(actions.Restart(engine=DOCKER, target=row.ref), known_resources.Known(row=row))
     shown = [(group.engine.kind, group.kind, group.id) for group in done.groups]
     assert shown == [("docker", Kind.SERVICE, "shop/web"), ("swarm", Kind.SERVICE, "s1"), ("swarm", Kind.NODE, "n1")]
     assert effects.groups(container("alone")) == effects.groups(None) == ()

@@ -11,7 +11,9 @@ from core.model.actions import Exec, InspectContainer
 from core.model.create_container import CreateContainer, Link
 from core.model.host_access import HostAccess, MountPoint, Namespace, ReachHost
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.swarm import CreateService, UpdateImage
+from core.model.secrets_and_configs import UseConfig, UseSecret
+from core.model.service_changes import CreateService, UpdateService
+from core.model.service_settings import MountedValue, ServiceSettings
 
 ENGINE = EngineRef(host="host7", kind="docker")
 DB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="d" * 64, name="db")
@@ -83,10 +85,32 @@ def test_whoever_joins_or_links_a_container_needs_what_that_shows() -> None:
 
 
 def test_a_service_on_the_hosts_network_and_one_that_reached_the_host_before() -> None:
-    made = CreateService(engine=ENGINE, name="web", image="nginx", networks=("front", "host"))
-    (need,) = made.needs()
+    def made(settings: ServiceSettings) -> CreateService:
+        return CreateService(engine=ENGINE, name="web", image="nginx", settings=settings)
+
+    (need,) = made(ServiceSettings(networks=("front", "host"))).needs()
     assert isinstance(need, ReachHost) and need.reaches == ("shares the network of the host",)
-    assert not CreateService(engine=ENGINE, name="web", image="nginx", networks=("front",)).needs()
-    update = UpdateImage(engine=ENGINE, target=SERVICE, image="nginx", reaches=("mounts / of the host",))
+    assert not made(ServiceSettings(networks=("front",), mounts=(MountPoint(target="/x", source="data"),))).needs()
+    (need,) = made(
+        ServiceSettings(mounts=(MountPoint(target="/x", source="/etc"),), capabilities=("NET_ADMIN",))
+    ).needs()
+    assert isinstance(need, ReachHost)
+    assert need.reaches == ("mounts /etc of the host", "has the capability NET_ADMIN")
+    other = ServiceSettings(image="nginx")
+    update = UpdateService(engine=ENGINE, target=SERVICE, settings=other, reaches=("mounts / of the host",))
     assert [each.targets() for each in update.needs()] == [(SERVICE,)]
-    assert not UpdateImage(engine=ENGINE, target=SERVICE, image="nginx").needs()
+    assert not UpdateService(engine=ENGINE, target=SERVICE, settings=other).needs()
+
+
+def test_whoever_gives_a_secret_to_a_service_can_read_it() -> None:
+    secret = Ref(engine=ENGINE, kind=Kind.SECRET, id="s1", name="key")
+    config = Ref(engine=ENGINE, kind=Kind.CONFIG, id="c1", name="conf")
+    settings = ServiceSettings(secrets=(MountedValue(target=secret),), configs=(MountedValue(target=config),))
+    for action in (
+        CreateService(engine=ENGINE, name="web", image="nginx", settings=settings),
+        UpdateService(engine=ENGINE, target=SERVICE, settings=settings),
+    ):
+        assert [(type(each), each.targets()) for each in action.needs()] == [
+            (UseSecret, (secret,)),
+            (UseConfig, (config,)),
+        ]

@@ -15,6 +15,8 @@ from core.model.host_access import HostAccess, MountPoint
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from core.model.service_changes import CreateService, UpdateService
+from core.model.service_settings import ServiceSettings
 from core.ports import Call
 from runtimes.base import argument_validation
 from runtimes.base.base_adapter import BaseAdapter, does
@@ -63,7 +65,7 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (on(images.PushImage, image(f"app@{DIGEST}", "b")), f"app@{DIGEST} has no tag to push."),
         (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot contain a digest."),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
-        (swarm.CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
+        (CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
         (container(MountPoint(target="x", source="data")), "“data” cannot be mounted at “x”."),
         (container(MountPoint(target="/x", source="../etc")), "“../etc” cannot be mounted at “/x”."),
         (network(name="a b"), "“a b” cannot be the name of a network."),
@@ -80,7 +82,7 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (network(subnet="10.9.0.0/16", gateway="fe80::1"), "fe80::1/128 is not a range of addresses in 10.9.0.0/16."),
         (network(driver="magic"), "A network cannot have the driver “magic”."),
         (parts.CreateVolume(engine=ENGINE, name="../x"), "“../x” cannot be the name of a volume."),
-        (on(swarm.UpdateImage, image="a:b:c"), "“a:b:c” is not the name of an image."),
+        (on(UpdateService, settings=ServiceSettings(image="a:b:c")), "“a:b:c” is not the name of an image."),
     ],
 )
 def test_what_is_refused(action: actions.Action[Any], message: str) -> None:
