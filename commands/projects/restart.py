@@ -1,0 +1,108 @@
+"""`project restart NAME`: restarts the containers of Compose projects, each after the ones that it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import formatting
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from core import errors
+from core.model.actions import Action, Risk
+from core.model.projects import PROJECT_SECONDS, RestartProject
+from core.model.replies import Block, Ending, Reply, Status, Text, Tone
+from core.model.results import Outcome
+from core.ports import Query
+from core.text import command_line
+
+NOT_OF_COMPOSE = ("containerd", "cri", "oci", "swarm")  # engines that have no restart of their own
+MAX_PROJECTS, MAX_CONTAINERS, MAX_TIMEOUT_SECONDS = 5, 500, 3_600
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    if len(args["target"]) > MAX_PROJECTS:
+        raise errors.BadUsage(f"project restart takes at most {MAX_PROJECTS} projects.", hint="Name fewer projects.")
+    return [await _restart(context, typed) for typed in dict.fromkeys(args["target"])]
+
+
+async def _restart(context: Context, typed: str) -> RestartProject:
+    args = context.args
+    name, at, engine = typed.partition("@")
+    name = name.rstrip("/")
+    if not name or set(name) & set("*?[/"):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(typed)}” is not the name of one project.",
+            hint="Write its whole name. List the projects with: project ls",
+        )
+    query = Query(names=(f"{name}/{at}{engine}",), host=args["host"] or "", engine=args["engine"] or "")
+    try:
+        found = await context.find.find(query)
+    except errors.NotFound as error:
+        raise errors.NotFound(
+            f"There is no project “{command_line.abbreviate(typed)}” with a container.",
+            hint="List the projects with project ls. Without a container, only its Compose file knows it:"
+            " docker compose up",
+        ) from error
+    if found[0].engine.kind in NOT_OF_COMPOSE:
+        raise errors.Unsupported(
+            RestartProject.verb, str(found[0].engine), f"Restart its containers one by one: restart {name}/"
+        )
+    if len(found) > MAX_CONTAINERS:
+        raise errors.BadUsage(
+            f"{name} has {len(found)} containers; the maximum is {MAX_CONTAINERS}.", hint="Restart its services."
+        )
+    return RestartProject(engine=found[0].engine, project=name, containers=tuple(found), timeout=args["timeout"])
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    blocks: list[Block] = []
+    endings = []
+    for result in results:
+        name = result.action.project  # type: ignore[attr-defined]
+        if result.error is not None:
+            endings.append(formatting.reply_ending_for(result.error))
+            blocks.append(Text(text=f"{name} was not restarted: {result.error.full_message()}", tone=Tone.BAD))
+            continue
+        text, tone, ending = _sentence(name, result.value)
+        blocks.append(Text(text=text, tone=tone))
+        endings.append(ending)
+    worst = next((ending for ending in (Ending.UNKNOWN, Ending.FAILED) if ending in endings), None)
+    others = [ending for ending in endings if ending is not Ending.OK]
+    return Reply(blocks=blocks, ending=worst or (others[0] if others else Ending.OK), everyone=True)
+
+
+def _sentence(name: str, outcome: Outcome) -> tuple[str, Tone, Ending]:
+    match Status(outcome.status):
+        case Status.DONE:
+            return f"{name} restarted in {outcome.took:.1f} s, {outcome.detail}.", Tone.GOOD, Ending.OK
+        case Status.NOOP:
+            return f"{name} {outcome.detail}", Tone.WARN, Ending.OK
+        case Status.UNKNOWN:
+            text = f"It is not known whether all of {name} was restarted: {outcome.detail} It is not repeated."
+            return f"{text} Check with: ps {name}/", Tone.WARN, Ending.UNKNOWN
+    return f"{name} was not restarted as asked: {outcome.detail}", Tone.BAD, Ending.FAILED
+
+
+command = Command(
+    name="project restart",
+    summary="restart Compose projects in the order of their dependencies",
+    examples=("project restart shop", "project restart shop --timeout 900"),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    doing="restarting",
+    verbs=(RestartProject.verb,),
+    args=(
+        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="the whole name of a project"),
+        Arg(
+            name="--timeout",
+            type=ArgType.SECONDS,
+            default=PROJECT_SECONDS,
+            maximum=MAX_TIMEOUT_SECONDS,
+            help="time to wait until all its containers run",
+        ),
+        HOST,
+        ENGINE,
+    ),
+)
