@@ -33,6 +33,7 @@ NOUN_VERBS: Mapping[str, str] = {
     "pod list": "pods",
     "pod ps": "pods",
     "service list": "services",
+    "service remove": "service rm",
     "service scale": "scale",
     "node list": "nodes",
     "stack list": "stack ls",

@@ -11,6 +11,21 @@ _LIST = (
 )
 _FORMAT = "A list is a table in chat: leave it out, or use -q for ids alone. `quarterdeck do --json` prints JSON."
 _FULL = "A table shows short ids: leave it out. inspect NAME shows the whole id."
+_SERVICE = ("service create", "service update", "service rollback")
+_WAITS = "Leave it out: progress is shown in one message, and with --detach nothing is waited for."
+_LEFT_OUT = "Leave it out, or use docker service on a manager."
+_CREATE_ONLY = (
+    *("--generic-resource", "--placement-pref", "--log-driver", "--log-opt", "--dns", "--dns-option", "--dns-search"),
+    *("--sysctl", "--ulimit", "--group", "--isolation", "--credential-spec", "--limit-pids", "--tty"),
+    *("--replicas-max-per-node", "--max-concurrent"),
+)
+_UPDATED_LISTS = (
+    *("env", "publish", "label", "container-label", "network", "mount", "secret", "config", "constraint"),
+)
+_INIT = (
+    *("--force-new-cluster", "--autolock", "--external-ca", "--data-path-addr", "--data-path-port", "--availability"),
+    *("--default-addr-pool", "--default-addr-pool-mask-length", "--cert-expiry", "--dispatcher-heartbeat"),
+)
 _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*'."
 
 # By option: the explanation for every command that does not have the option itself.
@@ -63,6 +78,16 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("pull", "--all-tags"): "Name one tag: pull busybox:1.36.",
     ("info", "--debug"): "Leave it out. The whole answer of an engine is shown by: info NAME --raw.",
     ("info", "-D"): "Leave it out. The whole answer of an engine is shown by: info NAME --raw.",
+    **{(name, option): _WAITS for name in _SERVICE for option in ("-q", "--quiet")},
+    **{("service create", option): _LEFT_OUT for option in _CREATE_ONLY},
+    **{("service update", f"{option}-add"): _LEFT_OUT for option in _CREATE_ONLY},
+    ("service create", "--env-file"): "The file is on your machine: write --env NAME=VALUE for each line.",
+    ("service create", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
+    ("service update", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
+    **{("service update", f"--{name}"): f"Write --{name}-add, or --{name}-rm." for name in _UPDATED_LISTS},
+    **{("swarm init", option): "Leave it out, or use docker swarm init on the engine's own host." for option in _INIT},
+    ("swarm join-token", "--rotate"): "Rotate it on a manager: docker swarm join-token --rotate worker.",
+    **{("swarm join-token", option): "Leave it out: the line to type is shown." for option in ("-q", "--quiet")},
     ("df", "-v"): "List the parts with: images, ps -a, volume ls.",
     ("df", "--verbose"): "List the parts with: images, ps -a, volume ls.",
 }

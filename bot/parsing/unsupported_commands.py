@@ -9,13 +9,12 @@ from collections.abc import Mapping
 
 _HOST = "on the engine's own host"
 _NO_TERMINAL = "Chat has no terminal"
-_SERVICES = "Quarterdeck does not change this of a service yet"
 _PODS = "Quarterdeck does not change pods yet"
 _IMAGES = "Quarterdeck moves images only through registries"
 _BUILDS = "Quarterdeck builds no images, because a build runs its own code on the host"
 _LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's host"
 _PRUNE = "Quarterdeck does not prune yet"
-_SWARM = "Quarterdeck does not change who belongs to a Swarm yet"
+_SWARM = "Quarterdeck starts a Swarm and shows its join tokens, but does not change who belongs to it"
 _SECRETS = "Quarterdeck only lists secrets and configs; it does not change them"
 _STACKS = "Quarterdeck deploys no stacks, because a stack file can reach the host"
 _KUBE = "Quarterdeck plays no Kubernetes files, because they can reach the host"
@@ -53,10 +52,6 @@ MISSING: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("image save", "image load", "image import"), (_IMAGES, "Push it to a registry, then: pull NAME.")),
     **dict.fromkeys(("login", "logout"), (_LOGIN, f"Use docker login or podman login {_HOST}.")),
     **dict.fromkeys(
-        (f"service {verb}" for verb in ("create", "update", "rollback", "rm")),
-        (_SERVICES, "Use docker service on a manager; change its replicas with: scale NAME=3."),
-    ),
-    **dict.fromkeys(
         (f"stack {verb}" for verb in ("deploy", "up", "rm", "down", "remove", "config")),
         (_STACKS, "Use docker stack on a manager; see its services with: stack services NAME."),
     ),
@@ -65,7 +60,7 @@ MISSING: Mapping[str, tuple[str, str]] = {
         (_SECRETS, "Use docker secret and docker config on a manager; list them with: secret ls, config ls."),
     ),
     **dict.fromkeys(
-        (f"swarm {verb}" for verb in ("init", "join", "leave", "join-token", "update", "unlock", "unlock-key", "ca")),
+        (f"swarm {verb}" for verb in ("join", "leave", "update", "unlock", "unlock-key", "ca")),
         (_SWARM, f"Use docker swarm {_HOST}; see its state with: swarm info."),
     ),
     "node update": ("Quarterdeck changes only whether a node gets tasks", "Use drain NODE or activate NODE."),

@@ -20,5 +20,6 @@ command = Command(
     risk=Risk.CHANGE,
     doing="activating",
     verbs=(ActivateNode.verb,),
+    aliases=("node activate",),
     args=(NODES, HOST, ENGINE),
 )

@@ -26,5 +26,6 @@ command = Command(
     risk=Risk.CHANGE,
     doing="draining",
     verbs=(DrainNode.verb,),
+    aliases=("node drain",),
     args=(NODES, HOST, ENGINE),
 )

@@ -24,7 +24,7 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Ending
 from core.model.services import Service
 from core.model.silences import Silence
-from runtimes.compose import scale
+from runtimes.compose import project_restart, scale
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.alerts import alert
 from tests.helpers.deck import WORDS, Deck
@@ -35,7 +35,11 @@ POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),)
 SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
-NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.")
+NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.", "project.")
+GRAVE = (
+    *("rm", "rmi", "network rm", "volume rm", "drain", "unit"),
+    *("service update", "service rollback", "service rm", "swarm init", "project restart"),
+)
 IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
 
 
@@ -43,6 +47,7 @@ IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
 def _soon(monkeypatch):
     """What was started counts as running at the first look."""
     monkeypatch.setattr(scale, "MIN_UPTIME", 0.0)
+    monkeypatch.setattr(project_restart, "MIN_UPTIME", 0.0)
 
 
 @pytest.fixture
@@ -166,7 +171,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
     acts = command.risk != Risk.READ and any(verb.startswith(NOUNS) for verb in command.verbs)
     assert bool(changes(engines)) == (acts or command.name == "confirm")
     # Nothing is removed unasked, also by scaling down or with a unit, nor are the four of the shop changed at once.
-    grave = command.name in ("rm", "rmi", "network rm", "volume rm", "drain", "unit") or line.endswith(("=0", "=3"))
+    grave = command.name in GRAVE or line.endswith(("=0", "=3"))
     assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
     for shown in replies:
         text = plain_text.render(shown, width=100)

@@ -58,6 +58,23 @@ DOES = (
     ("docker network inspect bridge", r"^Driver +bridge", Ending.OK),
     ("docker network inspect [bridge|host|local]", r"stands for one of several words", Ending.USAGE),
     ("docker volume ls", r"^data +local", Ending.OK),
+    ("docker swarm init // services from now on", r"swarm init .* opens a port of this host", Ending.ASKED),
+    ("docker swarm join-token worker", r"docker swarm join --token \S+ 10\.0\.0\.1:2377", Ending.OK),
+    ("docker service create -p 8080:80 --name hello busybox", r"hello created", Ending.OK),
+    (
+        "docker service create -p 8080:80 --name hello-world busybox // again",
+        r"hello-world already exists",
+        Ending.FAILED,
+    ),
+    ("docker service update --image busybox:2 hello-world", r"replaces the tasks of hello-world", Ending.ASKED),
+    ("docker service update --replicas 2 hello-world", r"hello-world updated", Ending.OK),
+    ("docker service rollback hello-world", r"replaces the tasks of hello-world", Ending.ASKED),
+    ("docker service rm hello-world", r"service rm .* cannot be undone", Ending.ASKED),
+    ("node drain manager-1", r"drain .*manager-1", Ending.ASKED),
+    ("node activate manager-1", r"manager-1 was active already", Ending.OK),
+    ("docker node ls", r"^manager-1 +ready", Ending.OK),
+    ("docker node ps manager-1", r"^hello-world\.1 ", Ending.OK),
+    ("docker node inspect --pretty manager-1", r"manager", Ending.OK),
     ("docker service ls", r"^hello-world +replicated +1/1", Ending.OK),
     ("docker service ps hello-world", r"^hello-world\.1 ", Ending.OK),
     ("docker service logs hello-world", r"hello-world\.1 \| is up", Ending.OK),
@@ -96,8 +113,9 @@ MISSING = (
     ("docker run -it --name example --link web:insideweb busybox // two that talk", NO_TERMINAL),
     ("docker run -it --name example --link web busybox // without an alias", NO_TERMINAL),
     ("docker run -it --network lows-network --name network-explorer alpine:3.8 sh", NO_TERMINAL),
-    ("docker swarm init // services from now on", r"“swarm init”: Quarterdeck does not change who belongs to a Swarm"),
-    ("docker service create -p 8080:80 --name hello-world busybox", r"“service create”: Quarterdeck does not change"),
+    ("docker node update --availability drain manager-1", r"“node update”: .*Use drain NODE or activate NODE"),
+    ("docker node promote manager-1", r"“node promote”: Quarterdeck starts a Swarm .*Use docker node on a manager"),
+    ("docker service create -it busybox", r"service create has no option -i\. Chat has no terminal"),
     ("podman run -it busybox", NO_TERMINAL),
     ("podman exec -it test_container /bin/bash", r"“exec”"),
     ("mkdir -p ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host"),
@@ -116,8 +134,10 @@ MISSING = (
 def engines():
     docker, podman = FakeRuntime("prod-1", kind="docker"), FakeRuntime("h2", kind="podman")
     cri, swarm = (
-        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*")),
-        FakeRuntime("c1", kind="swarm", lacks=("container.*", "image.*", "network.create", "volume.create")),
+        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*")),
+        FakeRuntime(
+            "c1", kind="swarm", lacks=("container.*", "image.*", "network.create", "volume.create", "swarm.init")
+        ),
     )
     docker.add("WebA", image="nginx:1", log=("ready for connections",))
     docker.add("old", start=False)
@@ -142,7 +162,11 @@ def engines():
 async def test_a_line_does_what_it_does_at_its_own_prompt(valkey, engines, line, shown, ending):
     docker, podman, *_ = engines
     if line.startswith("docker"):
-        podman.lacks = ("container.create", "network.create")  # where several engines can, the reply asks which
+        podman.lacks = (
+            "container.create",
+            "network.create",
+            "swarm.*",
+        )  # where several engines can, the reply asks which
     async with Deck(valkey.url, engines) as deck:
         if " -f WebA" in line:
             web = next(row.ref for row in docker.containers.values() if row.ref.name == "WebA")

@@ -131,7 +131,7 @@ def test_words_as_typed(line, expected):
         ("ps a\ud800b", "U+D800"),
         ("ps a\nps b", "The command has 2 lines. Give one command at a time"),
         ("ps " + "a" * 4_000, "more than 4,000 characters"),
-        ("ps " + "a " * 64, "65 words; the maximum is 64"),
+        ("ps " + "a " * 128, "129 words; the maximum is 128"),
     ],
 )
 def test_lines_that_cannot_be_read_say_where_and_what_helps(line, sentence):

@@ -1,0 +1,259 @@
+"""Defines the options of `service create` and `service update`, and turns their words into settings of a service.
+
+The options have the names of `docker service`. A list has one option in `create` (`--env`), and two in `update`
+(`--env-add`, `--env-rm`). Secrets and configs are looked up, so that only those can be given that the requester may
+list.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import service_values
+from commands.spec import Arg, ArgType, Context
+from core import errors
+from core.model.refs import EngineRef, Kind
+from core.model.service_settings import (
+    ENDPOINT_MODES,
+    ORDERS,
+    RESTART_CONDITIONS,
+    ROLLBACK_FAILURE_ACTIONS,
+    UPDATE_FAILURE_ACTIONS,
+    Amount,
+    HealthCheck,
+    MountedValue,
+    PublishedPort,
+    Removals,
+    Rollout,
+    ServiceSettings,
+    TaskRestarts,
+)
+from core.ports import Query
+from core.text import command_line
+
+MAX_TIMEOUT_SECONDS = 1_800
+_VALUE_KEYS = {"src": "source", **{key: key for key in ("source", "target", "uid", "gid", "mode")}}
+# Option, its letter in `create`, the value, what it adds, and what `-rm` takes.
+_LISTS = (
+    ("env", "e", "NAME=VALUE", "an environment variable", "NAME"),
+    ("publish", "p", "[PORT:]PORT[/udp]", "a published port; also published=8080,target=80,mode=host", "PORT[/udp]"),
+    ("label", "l", "NAME=VALUE", "a label of the service", "NAME"),
+    ("container-label", "", "NAME=VALUE", "a label of its containers", "NAME"),
+    ("network", "", "NAME", "a network; host needs host.reach", "NAME"),
+    ("mount", "", "type=volume,source=NAME,target=/PATH", "a volume; type=bind needs host.reach", "/PATH"),
+    ("secret", "", "NAME", "a secret as a file; needs secret.use", "NAME"),
+    ("config", "", "NAME", "a config as a file; needs config.use", "NAME"),
+    ("constraint", "", "EXPRESSION", "a constraint for its nodes, such as node.role==worker", "EXPRESSION"),
+)
+
+
+def _option(name: str, help_text: str, placeholder: str = "", **more: Any) -> Arg:
+    return Arg(name=f"--{name}", help=help_text, placeholder=placeholder, **more)
+
+
+def _rollout(kind: str, actions: Sequence[str]) -> Sequence[Arg]:
+    what = "an update" if kind == "update" else "a rollback"
+    return (
+        _option(f"{kind}-parallelism", f"tasks that {what} replaces at once; 0: all", "COUNT"),
+        _option(f"{kind}-delay", f"time between two steps of {what}", "TIME"),
+        _option(f"{kind}-failure-action", f"what a failed task of {what} leads to", choices=actions),
+        _option(f"{kind}-order", "whether the new task or the end of the old one comes first", choices=ORDERS),
+        _option(f"{kind}-monitor", "how long each new task is watched for a failure", "TIME"),
+        _option(f"{kind}-max-failure-ratio", f"part of the tasks that may fail in {what}, from 0 to 1", "NUMBER"),
+    )
+
+
+CREATE_LISTS = tuple(
+    _option(name, f"add {what}", value, many=True, short=letter) for name, letter, value, what, _ in _LISTS
+)
+UPDATE_LISTS = tuple(
+    arg
+    for name, _, value, what, removed in _LISTS
+    for arg in (
+        _option(f"{name}-add", f"add {what}", value, many=True),
+        _option(f"{name}-rm", f"remove {what.partition(';')[0]}", removed, many=True),
+    )
+)
+COMMON = (
+    _option("limit-cpu", "limit of the processors of a task, such as 1.5; 0: none", "NUMBER"),
+    _option("limit-memory", "limit of the memory of a task, such as 512m; 0: none", "SIZE"),
+    _option("reserve-cpu", "processors that a node must have free for a task", "NUMBER"),
+    _option("reserve-memory", "memory that a node must have free for a task", "SIZE"),
+    _option("user", "run as this user of the container", "USER[:GROUP]", short="u"),
+    _option("workdir", "directory that the program starts in", "PATH", short="w"),
+    _option("hostname", "host name of the containers", "NAME"),
+    _option("entrypoint", "the program, instead of the image's entrypoint", "COMMAND"),
+    _option("stop-signal", "signal that ends a container", "SIGNAL"),
+    _option("stop-grace-period", "time between that signal and the kill", "TIME"),
+    _option("read-only", "let nothing be written outside of mounts", type=ArgType.FLAG),
+    _option("init", "run a small init process in each container", type=ArgType.FLAG),
+    _option("cap-add", "add a capability; needs host.reach", "CAPABILITY", many=True),
+    _option("cap-drop", "take a capability away", "CAPABILITY", many=True),
+    _option("endpoint-mode", "one virtual address, or the addresses of the tasks", choices=ENDPOINT_MODES),
+    _option("restart-condition", "when a task that ended is replaced", choices=RESTART_CONDITIONS),
+    _option("restart-delay", "time before it is replaced", "TIME"),
+    _option("restart-max-attempts", "how often it is replaced at most; 0: always", "COUNT"),
+    _option("restart-window", "time after which the attempts are counted anew", "TIME"),
+    *_rollout("update", UPDATE_FAILURE_ACTIONS),
+    *_rollout("rollback", ROLLBACK_FAILURE_ACTIONS),
+    _option("health-cmd", "command line of the health check", "COMMAND"),
+    _option("health-interval", "time between two health checks", "TIME"),
+    _option("health-timeout", "time that one may take", "TIME"),
+    _option("health-retries", "failed ones until a container is unhealthy", "COUNT"),
+    _option("health-start-period", "time in which failed ones do not count", "TIME"),
+    _option("no-healthcheck", "run no health check, even if the image has one", type=ArgType.FLAG),
+    _option("with-registry-auth", "send the login of the image's registry, as always here", type=ArgType.FLAG),
+    _option("detach", "do not wait for the tasks", type=ArgType.FLAG, short="d"),
+)
+
+
+def timeout(default: int) -> Arg:
+    return Arg(
+        name="--timeout",
+        type=ArgType.SECONDS,
+        default=default,
+        maximum=MAX_TIMEOUT_SECONDS,
+        help="time to wait until the tasks run",
+    )
+
+
+async def settings(context: Context, engine: EngineRef, *, image: str, command: tuple[str, ...]) -> ServiceSettings:
+    """Returns the settings that were typed. Raises BadUsage, and the errors of the names that are looked up."""
+    args = context.args
+    health = HealthCheck(
+        command=args["health_cmd"] or "",
+        interval=_seconds(args, "health-interval"),
+        timeout=_seconds(args, "health-timeout"),
+        retries=_whole(args, "health-retries"),
+        start_period=_seconds(args, "health-start-period"),
+        disabled=args["no_healthcheck"],
+    )
+    if health.disabled and health != HealthCheck(disabled=True):
+        raise errors.BadUsage("--no-healthcheck contradicts the other --health options.", hint="Leave one of them out.")
+    return ServiceSettings(
+        image=image,
+        command=command,
+        entrypoint=words("--entrypoint", args["entrypoint"]),
+        environment=tuple(service_values.pair("--env", text) for text in _added(args, "env")),
+        labels=tuple(service_values.label("--label", text) for text in _added(args, "label")),
+        container_labels=tuple(
+            service_values.label("--container-label", text) for text in _added(args, "container_label")
+        ),
+        ports=_ports(_added(args, "publish")),
+        networks=tuple(map(_network, _added(args, "network"))),
+        mounts=tuple(service_values.mount("--mount", text) for text in _added(args, "mount")),
+        secrets=tuple([await _value(context, engine, Kind.SECRET, text) for text in _added(args, "secret")]),
+        configs=tuple([await _value(context, engine, Kind.CONFIG, text) for text in _added(args, "config")]),
+        constraints=_added(args, "constraint"),
+        limits=_amount(args, "limit"),
+        reservations=_amount(args, "reserve"),
+        user=args["user"] or "",
+        workdir=args["workdir"] or "",
+        hostname=args["hostname"] or "",
+        stop_signal=args["stop_signal"] or "",
+        stop_grace=_seconds(args, "stop-grace-period"),
+        read_only=args["read_only"],
+        init=args["init"],
+        capabilities=args["cap_add"],
+        dropped_capabilities=args["cap_drop"],
+        restarts=TaskRestarts(
+            condition=args["restart_condition"] or "",
+            delay=_seconds(args, "restart-delay"),
+            max_attempts=_whole(args, "restart-max-attempts"),
+            window=_seconds(args, "restart-window"),
+        ),
+        update=_rollout_settings(args, "update"),
+        rollback=_rollout_settings(args, "rollback"),
+        health=health,
+        endpoint_mode=args["endpoint_mode"] or "",
+    )
+
+
+def removals(context: Context) -> Removals:
+    """Returns what the options `--…-rm` take away."""
+    args = context.args
+    return Removals(
+        environment=args["env_rm"],
+        labels=args["label_rm"],
+        container_labels=args["container_label_rm"],
+        ports=args["publish_rm"],
+        networks=args["network_rm"],
+        mounts=args["mount_rm"],
+        secrets=args["secret_rm"],
+        configs=args["config_rm"],
+        constraints=args["constraint_rm"],
+    )
+
+
+def words(option: str, text: str | None) -> tuple[str, ...]:
+    """Splits a command line as a shell does. Raises BadUsage."""
+    try:
+        return tuple(shlex.split(text or ""))
+    except ValueError as error:
+        raise errors.BadUsage(
+            f"{option} “{command_line.abbreviate(text or '')}” cannot be split into words: {error}.",
+            hint="Close its quotes.",
+        ) from error
+
+
+def _added(args: Any, key: str) -> tuple[str, ...]:
+    found: tuple[str, ...] = args.get(key) or args.get(f"{key}_add") or ()
+    return found
+
+
+def _ports(texts: Sequence[str]) -> tuple[PublishedPort, ...]:
+    return tuple(port for text in texts for port in service_values.ports("--publish", text))
+
+
+def _network(text: str) -> str:
+    name = text.removeprefix("name=")
+    if "=" in name or "," in name or ":" in name:
+        raise errors.BadUsage(
+            f"--network cannot be “{command_line.abbreviate(text)}”.", hint="Write the name of a network alone."
+        )
+    return name
+
+
+async def _value(context: Context, engine: EngineRef, kind: Kind, text: str) -> MountedValue:
+    """`NAME`, or `source=NAME,target=PATH,uid=0,gid=0,mode=0400`."""
+    option = f"--{kind}"
+    given = service_values.fields(option, text, _VALUE_KEYS) if "=" in text else {"source": text}
+    name = given.get("source", "")
+    found = await context.find.find(Query(names=(name,), engine=str(engine), kind=kind))
+    if len(found) != 1:
+        raise errors.Ambiguous(name, [ref.name for ref in found])
+    return MountedValue(
+        target=found[0],
+        path=given.get("target", ""),
+        uid=given.get("uid", ""),
+        gid=given.get("gid", ""),
+        mode=service_values.mode(given.get("mode")),
+    )
+
+
+def _amount(args: Any, kind: str) -> Amount:
+    return Amount(
+        cpus=service_values.number(f"--{kind}-cpu", args[f"{kind}_cpu"]),
+        memory=service_values.size(f"--{kind}-memory", args[f"{kind}_memory"]),
+    )
+
+
+def _rollout_settings(args: Any, kind: str) -> Rollout:
+    return Rollout(
+        parallelism=_whole(args, f"{kind}-parallelism"),
+        delay=_seconds(args, f"{kind}-delay"),
+        failure_action=args[f"{kind}_failure_action"] or "",
+        monitor=_seconds(args, f"{kind}-monitor"),
+        max_failure_ratio=service_values.number(f"--{kind}-max-failure-ratio", args[f"{kind}_max_failure_ratio"]),
+        order=args[f"{kind}_order"] or "",
+    )
+
+
+def _seconds(args: Any, name: str) -> float | None:
+    return service_values.seconds(f"--{name}", args[name.replace("-", "_")])
+
+
+def _whole(args: Any, name: str) -> int | None:
+    return service_values.whole(f"--{name}", args[name.replace("-", "_")])

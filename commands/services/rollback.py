@@ -1,0 +1,34 @@
+"""`service rollback NAME`: returns Swarm services to their version before the last update."""
+
+from __future__ import annotations
+
+from commands._shared import changes, service_arguments, swarms
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command
+from core.model.actions import Risk
+from core.model.service_changes import UPDATE_SECONDS, RollBackService
+
+WORDING = changes.Wording(done="rolled back", not_done="not rolled back")
+
+command = Command(
+    name="service rollback",
+    summary="return Swarm services to their version before the last update",
+    examples=("service rollback shop_front", "service rollback shop_front --timeout 600"),
+    plan=swarms.make_plan(
+        "service rollback",
+        RollBackService.verb,
+        lambda context, ref: RollBackService(
+            engine=ref.engine, target=ref, wait=not context.args["detach"], timeout=context.args["timeout"]
+        ),
+    ),
+    render=changes.make_render(WORDING),
+    risk=Risk.CHANGE,
+    doing="rolling back",
+    verbs=(RollBackService.verb,),
+    args=(
+        swarms.SERVICES,
+        Arg(name="--detach", short="d", type=ArgType.FLAG, help="do not wait for the tasks"),
+        service_arguments.timeout(UPDATE_SECONDS),
+        HOST,
+        ENGINE,
+    ),
+)

@@ -1,0 +1,40 @@
+"""`swarm init`: makes an engine the first manager of a new Swarm. It asks for confirmation, since it opens a port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import changes, new_resources
+from commands.spec import ENGINE, HOST, Arg, Command, Context
+from core.model.actions import Action, Risk
+from core.model.swarm import InitSwarm
+
+WORDING = changes.Wording(
+    done="made a manager of a new Swarm",
+    advice=(("could not choose an ip address", "Write it with --advertise-addr IP."),),
+)
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    engine = new_resources.one_engine(context, InitSwarm.verb, "start a Swarm")
+    return [InitSwarm(engine=engine, address=args["advertise_addr"] or "", listen=args["listen_addr"] or "")]
+
+
+command = Command(
+    name="swarm init",
+    summary="make an engine the first manager of a new Swarm",
+    examples=("swarm init --engine docker/prod-1", "swarm init --advertise-addr 10.0.0.1 --engine docker/prod-1"),
+    plan=plan,
+    render=changes.make_render(WORDING),
+    risk=Risk.CHANGE,
+    doing="starting a Swarm on",
+    verbs=(InitSwarm.verb,),
+    args=(
+        Arg(name="--advertise-addr", placeholder="IP|INTERFACE[:PORT]", help="address that other nodes connect to"),
+        Arg(name="--listen-addr", placeholder="IP[:PORT]", help="address to listen on (default 0.0.0.0:2377)"),
+        HOST,
+        ENGINE,
+    ),
+)
