@@ -18,7 +18,7 @@ from unittest import mock
 from benchmarks import stage
 from benchmarks.harness import Figure, Table, rounds
 from bot import app as composition
-from bot import plain_text
+from bot import heartbeat, plain_text
 from bot.console import terminal
 from core import supervise
 from core.config import load
@@ -38,7 +38,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     settings = load.load(file)
     async with supervise.Supervisor() as supervisor:
         app = await composition.build(settings, watch=True, supervisor=supervisor)
-        supervisor.start_background("heartbeat", lambda: composition.keep_alive(app), supervise.Backoff())
+        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), supervise.Backoff())
         async with asyncio.timeout(60):
             while not all(mirror.live and not mirror.dirty for mirror in app.engines.mirrors):
                 await asyncio.sleep(0.01)
