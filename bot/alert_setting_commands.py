@@ -1,4 +1,6 @@
-"""Runs the commands about how alerts are posted: where, and what is held back. bot.alert_commands runs the others."""
+"""Runs the commands that change where and when alerts are posted: channel, snoozes, maintenance windows and mutes.
+bot.alert_commands runs the other commands about alerts.
+"""
 
 from __future__ import annotations
 

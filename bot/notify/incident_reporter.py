@@ -1,10 +1,11 @@
-"""Tells people about incidents: posts a message for each, edits it when the incident changes, and writes in its thread.
+"""Posts incidents: a message for each, edited when the incident changes, and entries in its thread.
 
-The routes decide where. The store holds which incidents changed and what people were told, so nothing is lost when this
-process ends: the next one goes on. Only one process posts; it holds a lease. A message whose answer was lost is posted
-again. If a channel cannot be reached, its incidents wait, and only the newest state of each is posted. The same is true
-while an incident is silenced, in maintenance, or a consequence of another one. What began and ended in that time is not
-posted at all. In the quiet hours of a route nothing new is posted; at their end, one message says what happened.
+The routes decide where. The store holds which incidents changed and which messages were posted. So nothing is lost when
+this process ends: the next one goes on. Only one process posts; it holds a lease. A message whose answer was lost is
+posted again. If a channel cannot be reached, its incidents wait, and only the newest state of each is posted. The same
+is true while an incident is silenced, in maintenance, or a consequence of another one. What began and ended in that
+time is not posted at all. In the quiet hours of a route nothing new is posted; at their end, one message lists what
+happened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
-from bot.notify import incident_message, inhibition, places
+from bot.notify import incident_message, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
 from bot.notify.incident_updater import decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
@@ -43,9 +44,9 @@ Work = tuple[PendingIncident, Destination]
 
 
 class IncidentReporter:
-    """Tells people about incidents while `run` runs. `routing`: where incidents are posted; without a default channel,
-    the one that was named in chat. `changed` is set when an incident was stored. `leads`: whether this process holds
-    the lease."""
+    """Posts incidents while `run` runs. `routing`: where incidents are posted; without a default channel, the one
+    that was named in chat. `changed` is set when an incident was stored. `leads`: whether this process holds the
+    lease."""
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class IncidentReporter:
         ready = self._waiting.ready(changed, settings, now)[:MAX_AT_ONCE]
         by_destination: dict[str, list[Work]] = {}
         for pending in await self._read(ready, settings, now):
-            for destination in places.to_tell(pending, routing, settings, now):
+            for destination in posting_decision.places_to_post(pending, routing, settings, now):
                 by_destination.setdefault(destination.to, []).append((pending, destination))
             if not pending.left and not pending.waits_until:
                 await self._store.incident_told(pending.incident.key, pending.raw, pending.raw)
@@ -205,7 +206,7 @@ class IncidentReporter:
         gets its own message."""
         missed: dict[str, list[Work]] = {}
         for each in new:
-            if when := places.missed_in(each[0].incident, each[1], now):
+            if when := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
                 missed.setdefault(when, []).append(each)
         for when, members in missed.items():
             if len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
@@ -262,7 +263,7 @@ class IncidentReporter:
             self._counts.incident_messages_total.labels("edited").inc()
         told, mentioned = post.told, post.mentioned
         if not destination.silent:
-            called = places.newly_called(incident, post, destination)
+            called = posting_decision.newly_mentioned(incident, post, destination)
             if post.told < incident.turns or called:
                 entry = incident_message.thread_entry(incident, called, turned=post.told < incident.turns)
                 await self._poster.post(post.channel, entry, post.ts)

@@ -1,7 +1,7 @@
-"""Announces the begin and the end of maintenance windows in the channel of alerts, and where each was asked for.
+"""Announces the beginning and the end of maintenance windows in the channel of alerts, and where each was asked for.
 
 The store holds what was announced, so a restart repeats nothing. If a channel cannot be reached, that is logged, and
-the window counts as announced: what it holds back does not depend on it.
+the window counts as announced: its effect does not depend on the announcement.
 """
 
 from __future__ import annotations

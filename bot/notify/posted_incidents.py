@@ -17,10 +17,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True, kw_only=True)
 class PendingIncident:
-    """A changed incident while people are told about it. `raw`: as it is stored. `left`: the places where something
-    must still be said. `waits_until`: until when another place waits, in seconds since the epoch; 0 if none does.
-    `known`: False if it was read only because another incident shares its message; then it may have changed in ways
-    that nobody looked at."""
+    """A changed incident that still has to be posted. `raw`: as it is stored. `left`: the places where it still has
+    to be posted or edited. `waits_until`: until when another place waits, in seconds since the epoch; 0 if none
+    does. `known`: False if it was read only because another incident shares its message; then it may have changed in
+    ways that nobody looked at."""
 
     raw: bytes
     incident: Incident

@@ -1,7 +1,7 @@
-"""Reminds people of incidents that are still open: at the end of a snooze, and as often as a route repeats.
+"""Posts reminders of incidents that are still open: at the end of a snooze, and as often as a route repeats.
 
-A reminder is an entry of the incident's thread that the channel sees too. Somebody who takes care of the incident
-switches the repetitions off. Nothing is repeated in quiet hours, and nothing that is silenced or in maintenance.
+A reminder is an entry of the incident's thread that is also shown in the channel. If somebody takes care of the
+incident, it is not repeated. Nothing is repeated in quiet hours, and nothing that is silenced or in maintenance.
 """
 
 from __future__ import annotations

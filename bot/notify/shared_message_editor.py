@@ -1,4 +1,6 @@
-"""Writes the messages that several incidents share: a storm, a group of a route, and what happened in quiet hours."""
+"""Posts and edits the messages that several incidents share: a storm, a group of a route, and the list of what
+happened in quiet hours.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Remembers which changed incidents wait for a time, so that they are not read every second.
 
-They are read again when they change, after a few seconds, when their time has come, or when somebody changed a silence,
-a maintenance window or a mute. It is only a memory: after a restart, each incident is read once.
+An incident is read again when it changes, after a few seconds, when its time has come, or when somebody changed a
+silence, a maintenance window or a mute. Nothing of this is stored: after a restart, each incident is read once.
 """
 
 from __future__ import annotations

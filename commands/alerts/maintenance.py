@@ -184,7 +184,7 @@ command = Command(
             help="for how long, for example 30m or 2h",
         ),
         Arg(name="--at", help="when it begins: 22:00, or 2026-11-29T22:00; without it: now"),
-        Arg(name="--every", help="on which days it comes back: day, or days such as sat,sun"),
+        Arg(name="--every", help="days on which it is repeated: day for every day, or days such as sat,sun"),
         Arg(name="--zone", default="UTC", help="time zone of --at, for example Europe/Berlin"),
         Arg(name="--reason", help="the reason, which others see"),
         HOST,

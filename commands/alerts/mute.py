@@ -1,4 +1,6 @@
-"""`mute me`: no incident mentions the requester for a time, and none is sent to them as a direct message."""
+"""`mute me`: stops mentions of the requester in messages about incidents, and direct messages about them, for a
+time.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="mute",
-    summary="not be called by incidents for a time",
+    summary="stop incidents from mentioning you for a time",
     examples=("mute me", "mute me --for 2d"),
     plan=plan,
     render=render,

@@ -1,4 +1,6 @@
-"""`snooze`: posts nothing about one incident for a time. If it is still open then, its thread says so."""
+"""`snooze`: stops posting about one incident for a time. If it is still open then, a reminder is posted in its
+thread.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="snooze",
-    summary="post nothing about an incident for a time, then remind",
+    summary="post nothing about an incident for a time, then a reminder",
     examples=("snooze 3fa92c-1", "snooze 3fa92c --for 30m"),
     plan=plan,
     render=render,

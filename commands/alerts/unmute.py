@@ -1,4 +1,4 @@
-"""`unmute me`: incidents call the requester again."""
+"""`unmute me`: mentions the requester in messages about incidents again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="unmute",
-    summary="be called by incidents again",
+    summary="let incidents mention you again",
     examples=("unmute me", "/deck unmute me"),
     plan=plan,
     render=render,

@@ -1,5 +1,6 @@
-"""Defines the actions about how alerts are posted that the bot answers itself: the channel of alerts, one incident,
-snoozes, maintenance windows, and whom incidents may call."""
+"""Defines the actions that change where and when alerts are posted, which the bot runs itself: the channel of
+alerts, snoozes, maintenance windows and mutes. Also the action that shows one incident.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Defines maintenance windows: while one is open, nothing about its targets is posted. The incidents are still found
-and listed, and those that are still open at its end are posted then."""
+and listed. Those that are still open at the end of the window are posted then.
+"""
 
 from __future__ import annotations
 

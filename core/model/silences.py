@@ -1,5 +1,6 @@
-"""Defines silences, snoozes and mutes: for some time, certain incidents are not posted, or one person is not called.
-The incidents are still found and listed."""
+"""Defines silences, snoozes and mutes. For some time, certain incidents are not posted, or one person is not
+mentioned. The incidents are still found and listed.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Decides in which places something must be said about a changed incident now, and what has to wait there.
+"""Decides in which channels, and to which people, a changed incident is posted now, and which have to wait.
 
-In the quiet hours of a route, and to a person who is muted, nothing new is said. A message that is there already is
-edited, because an edit calls nobody.
+In the quiet hours of a route, and to a person who is muted, nothing new is posted. A message that was posted before is
+edited, because an edit notifies nobody.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from core.model.incidents import Incident, IncidentState, PostedIncident
 OLD_SECONDS = 3600.0
 
 
-def to_tell(pending: PendingIncident, routing: Routing, settings: AlertSettings, now: float) -> Sequence[Destination]:
-    """Returns the places where something must be said now, and records them in `pending`, with the time until which
-    other places wait. `now`: seconds since the epoch."""
+def places_to_post(
+    pending: PendingIncident, routing: Routing, settings: AlertSettings, now: float
+) -> Sequence[Destination]:
+    """Returns the places where the incident is posted or edited now, and records them in `pending`, with the time
+    until which other places wait. `now`: seconds since the epoch."""
     incident = pending.incident
     found = []
     for destination in _places(incident, routing):
@@ -40,7 +42,7 @@ def to_tell(pending: PendingIncident, routing: Routing, settings: AlertSettings,
     return found
 
 
-def missed_in(incident: Incident, destination: Destination, now: float) -> str:
+def missed_quiet_hours(incident: Incident, destination: Destination, now: float) -> str:
     """Names the quiet hours in which an incident that was never posted began or ended; empty if there are none."""
     if destination.quiet is None:
         return ""
@@ -50,8 +52,9 @@ def missed_in(incident: Incident, destination: Destination, now: float) -> str:
     return f"in the quiet hours {destination.quiet.text()}"
 
 
-def newly_called(incident: Incident, post: PostedIncident, destination: Destination) -> tuple[str, ...]:
-    """Returns whom a new entry of the thread mentions: those who were not called yet, and everybody if it is back."""
+def newly_mentioned(incident: Incident, post: PostedIncident, destination: Destination) -> tuple[str, ...]:
+    """Returns whom a new entry of the thread mentions: those who were not mentioned yet, and everybody if the
+    incident is back."""
     if incident.state is IncidentState.RESOLVED or post.shared:
         return ()
     if post.told < incident.turns:
@@ -79,9 +82,9 @@ def _is_news(incident: Incident, destination: Destination, now: float) -> bool:
         return True
     if incident.posts:
         return False
-    return now - incident.changed_ns / 1e9 <= OLD_SECONDS or bool(missed_in(incident, destination, now))
+    return now - incident.changed_ns / 1e9 <= OLD_SECONDS or bool(missed_quiet_hours(incident, destination, now))
 
 
 def _must_say(incident: Incident, post: PostedIncident, destination: Destination) -> bool:
     changed = post.version < incident.version or post.told < incident.turns
-    return changed or bool(newly_called(incident, post, destination))
+    return changed or bool(newly_mentioned(incident, post, destination))

@@ -1,4 +1,4 @@
-"""`alerts test|here|nowhere`: fires a test alert, or names the channel of alerts if the configuration names none."""
+"""`alerts test|here|nowhere`: fires a test alert, or chooses the channel of alerts if the configuration names none."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ command = Command(
             placeholder="ACTION",
             required=True,
             choices=("test", "here", "nowhere"),
-            help="test: fire an alert that resolves after a minute; here: post alerts in this channel; nowhere: undo",
+            help="test: fire an alert that resolves after a minute; here: post alerts in this channel;"
+            " nowhere: forget the channel",
         ),
     ),
 )
