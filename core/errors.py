@@ -221,9 +221,11 @@ class DeliveryError(QuarterdeckError):
 class Undeliverable(DeliveryError):
     """The reply could not be delivered."""
 
-    def __init__(self, message: str = "", *, code: str = "", hint: str = "") -> None:
+    def __init__(self, message: str = "", *, code: str = "", hint: str = "", maybe_sent: bool = False) -> None:
         self.code = code
         """The chat service's own error code, such as `not_in_channel`."""
+        self.maybe_sent = maybe_sent
+        """The answer was lost, so the chat service may have accepted the message."""
         super().__init__(message, hint=hint)
 
 

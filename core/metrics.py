@@ -54,19 +54,8 @@ class Metrics(WatchedEngineMetrics):
         super().__init__(registry)
         counter, gauge, histogram = self.counter, self.gauge, self.histogram
 
-        # Alerts.
-        self.alerts_total = counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
-        self.alerts_firing = gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
-        self.incidents_waiting = gauge("incidents_waiting", "Incidents that people are not told about yet")
-        self.incident_messages_total = counter(
-            "incident_messages_total", "Messages about incidents, posted or edited", "kind"
-        )
-        self.alert_channel_configured = gauge(
-            "alert_channel_configured", "1 if incidents can be posted in a channel of a chat, else 0"
-        )
-        self.posting_leader = gauge("posting_leader", "1 if this process posts incidents, else 0")
-        self.alerts_queued = gauge("alerts_queued", "Changes of alerts that wait for the store")
-        self.alerts_dropped = gauge("alerts_dropped", "Alerts left out, because too many were open at once")
+        self._declare_alerts()
+        self._declare_outlets()
 
         # The process: its event loop and its tasks.
         self.loop_lag_seconds = histogram(
@@ -115,6 +104,17 @@ class Metrics(WatchedEngineMetrics):
             "slack_throttled_total", "Calls to Slack's API refused with status 429, by method", "method"
         )
         self.slack_outbox_waiting = gauge("slack_outbox_waiting", "Messages and edits waiting to be sent to Slack")
+        self.slack_outbox_oldest_seconds = gauge(
+            "slack_outbox_oldest_seconds", "Age of the oldest message or edit waiting to be sent to Slack, in seconds"
+        )
+        self.slack_overflow_total = counter(
+            "slack_overflow_total", "Messages to Slack refused because too many waited, by priority", "priority"
+        )
+        self.slack_lost_answers_total = counter(
+            "slack_lost_answers_total",
+            "Posts whose answer from Slack was lost; found: it was there, repeated: it may be there twice",
+            "outcome",
+        )
         self.slack_undelivered_total = counter(
             "slack_undelivered_total", "Replies that could not be delivered to Slack"
         )
@@ -163,6 +163,58 @@ class Metrics(WatchedEngineMetrics):
         build = {"version": version, "python": platform.python_version()}
         self.info("build", text, about=tuple(build)).info(build)
         self.add_process()
+
+    def _declare_alerts(self) -> None:
+        """Declares the families of alerts and incidents."""
+        self.alerts_total = self.counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
+        self.alerts_firing = self.gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
+        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents that people are not told about yet")
+        self.incidents_oldest_seconds = self.gauge(
+            "incidents_oldest_seconds", "Age of the oldest incident that people are not told about yet, in seconds"
+        )
+        self.incident_messages_total = self.counter(
+            "incident_messages_total", "Messages about incidents, posted or edited", "kind"
+        )
+        self.alert_channel_configured = self.gauge(
+            "alert_channel_configured", "1 if incidents can be posted in a channel of a chat, else 0"
+        )
+        self.posting_leader = self.gauge("posting_leader", "1 if this process posts incidents, else 0")
+        self.alerts_queued = self.gauge("alerts_queued", "Changes of alerts that wait for the store")
+        self.alerts_spooled = self.gauge(
+            "alerts_spooled", "Changes of alerts in the file on disk, until the store answers"
+        )
+        self.alerts_lost_total = self.counter(
+            "alerts_lost_total", "Changes of alerts that were never stored, by reason", "reason"
+        )
+        self.alerts_dropped = self.gauge("alerts_dropped", "Alerts left out, because too many were open at once")
+
+    def _declare_outlets(self) -> None:
+        """Declares the families of other systems that get incidents or send alerts. `name`: as configured."""
+        self.outlet_waiting = self.gauge(
+            "outlet_waiting", "Incidents that a webhook or an Alertmanager must still be sent", "kind", "name"
+        )
+        self.outlet_oldest_seconds = self.gauge(
+            "outlet_oldest_seconds", "Age of the oldest incident in the queue of a receiver, in seconds", "kind", "name"
+        )
+        self.outlet_requests_total = self.counter(
+            "outlet_requests_total", "Requests to webhooks and Alertmanagers, by outcome", "kind", "outcome"
+        )
+        self.outlet_lost_total = self.counter(
+            "outlet_lost_total", "Incidents that could not be delivered to a receiver for a day", "kind"
+        )
+        self.outlet_leader = self.gauge(
+            "outlet_leader", "1 if this process sends incidents to webhooks and Alertmanagers, else 0"
+        )
+        self.alerts_received_total = self.counter(
+            "alerts_received_total", "Alerts received from an Alertmanager, by outcome", "outcome"
+        )
+        self.heartbeats_total = self.counter(
+            "heartbeats_total", "Calls of the heartbeat address, by outcome", "outcome"
+        )
+        self.watch_timestamp_seconds = self.gauge(
+            "watch_timestamp_seconds",
+            "Time when this process last watched an engine and evaluated the alert rules, in seconds since the epoch",
+        )
 
     def _declare_jobs(self) -> None:
         """Declares the families of recurring jobs. Their label is not `job`, because Prometheus sets that one."""

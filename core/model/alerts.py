@@ -68,7 +68,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     `owner`: what the subject belongs to, in words, such as `shop/web`. `count`: how often the rule found the trouble
     since `since_ns`. `cause`: of the newest end of the container. `late`: the newest event was found after the fact,
     because the event stream was interrupted or Quarterdeck did not run. `team` and `channel`: from the container's
-    labels.
+    labels. `source`: the other system that reported the alert; empty for a rule of Quarterdeck. `link`: the alert's
+    page in that system.
     """
 
     fingerprint: str
@@ -87,3 +88,5 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     team: str = ""
     channel: str = ""
+    source: str = ""
+    link: str = ""

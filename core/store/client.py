@@ -17,6 +17,8 @@ from core.store.alert_settings import AlertSettingsStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
 from core.store.invocations import InvocationStore
+from core.store.outlets import OutletStore
+from core.store.posts import PostStore
 from core.store.records import Claim, WatchRecord, WatchUpdate
 from core.store.recurring_jobs import RecurringJobStore
 
@@ -24,7 +26,7 @@ MAX_QUESTION_BYTES = 256 << 10
 WATCH_TTL_SECONDS = 30 * 86_400  # after which an engine that nobody watches is forgotten
 
 
-class Store(InvocationStore, AlertSettingsStore, RecurringJobStore, EventHistoryStore):
+class Store(InvocationStore, AlertSettingsStore, OutletStore, PostStore, RecurringJobStore, EventHistoryStore):
     """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
     errors.StoreError.
 

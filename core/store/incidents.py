@@ -60,7 +60,8 @@ class IncidentStore(StoreConnection):
 
     async def _put_incident(self, key: str, before: bytes | None, value: bytes, mark: str) -> bool:
         args = (key, before or b"", value, mark)
-        return bool(await self._run("incident", names=(keys.INCIDENTS, keys.INCIDENTS_CHANGED), args=args))
+        names = (keys.INCIDENTS, keys.INCIDENTS_CHANGED, keys.INCIDENT_LOG, keys.INCIDENT_LAST)
+        return bool(await self._run("incident", names=names, args=args))
 
     async def changed_incidents(self, limit: int) -> Sequence[str]:
         """Returns the keys of incidents that people must still be told about, the oldest change first."""
@@ -94,4 +95,5 @@ class IncidentStore(StoreConnection):
             async with self._call(), self._client.pipeline(transaction=True) as pipe:
                 pipe.hdel(self._key(keys.INCIDENTS), *removed)
                 pipe.zrem(self._key(keys.INCIDENTS_CHANGED), *removed)
+                pipe.zrem(self._key(keys.INCIDENT_LOG), *removed)
                 await pipe.execute()

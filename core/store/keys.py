@@ -44,6 +44,14 @@ wrote.
     mutes                    hash     trimmed    until when in seconds since the epoch a person is muted, by id
     alerts:channel           string   never      the channel that `alerts here` named, and who named it
     incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by change
+    incidents:log            zset     trimmed    keys of all incidents by the time of the last change, in µs, each once
+    incidents:last           string   never      the greatest time in incidents:log
+    outlet:NAME              string   never      up to which time of incidents:log a system was told (webhook and such)
+    outlet:NAME:queue        zset     trimmed    keys of the incidents that it must still be told about, by time in µs
+    post:NAME                string   2 days     a message that is being posted or is there: its token, time and place
+    alerts:received          hash     trimmed    open alerts of an Alertmanager by fingerprint, as they first came
+    watched                  string   30 days    when any process last watched, in ms
+    hold:outlets             hash     seconds    the lease of the process that tells other systems about incidents
     call:ENGINE:ID           string   minutes    who ended a container through a process that does not watch its engine
     events                   hash     trimmed    the history of events, by a digest of what makes an event one fact
     events:times             zset     trimmed    TIME, ENGINE, TYPE, ACTION, KIND and key of each event
@@ -89,6 +97,10 @@ INCIDENTS_CHANGED = "incidents:changed"
 MAINTENANCE = "maintenance"
 MUTES = "mutes"
 ALERT_CHANNEL = "alerts:channel"
+INCIDENT_LOG = "incidents:log"
+INCIDENT_LAST = "incidents:last"
+RECEIVED_ALERTS = "alerts:received"
+WATCHED_AT = "watched"
 
 
 def seen_invocation(invocation: str) -> str:
@@ -158,6 +170,18 @@ def watched(engine: str) -> str:
 
 def known_containers(engine: str) -> str:
     return f"known:{engine}"
+
+
+def post(name: str) -> str:
+    return f"post:{name}"
+
+
+def outlet_position(outlet: str) -> str:
+    return f"outlet:{outlet}"
+
+
+def outlet_queue(outlet: str) -> str:
+    return f"outlet:{outlet}:queue"
 
 
 def disk_use(engine: str) -> str:

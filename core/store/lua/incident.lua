@@ -1,5 +1,5 @@
 -- Stores an incident, if the stored one is still as the caller has read it.
--- KEYS 1 incidents  2 changed
+-- KEYS 1 incidents  2 changed  3 log of changes  4 greatest time in the log
 -- ARGV 1 key  2 value read, empty for none  3 new value  4 'changed' marks it as changed, 'told' removes the mark,
 -- 'kept' leaves the mark as it is
 -- Returns 1, or 0 if another process was faster.
@@ -11,6 +11,10 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 if ARGV[4] == 'changed' then
   local time = redis.call('TIME')
   redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+  -- Each change has a time of its own, greater than all before it, so that a reader of the log misses none.
+  local at = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
+  redis.call('SET', KEYS[4], string.format('%.0f', at))
+  redis.call('ZADD', KEYS[3], string.format('%.0f', at), ARGV[1])
 elseif ARGV[4] == 'told' then
   redis.call('ZREM', KEYS[2], ARGV[1])
 end

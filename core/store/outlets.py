@@ -1,0 +1,85 @@
+"""Stores what other systems must still be told about incidents, and what they told us.
+
+Each change of an incident gets a time in a log, which all processes share. An outlet is one system that gets incidents.
+It has a position in the log and a queue of incidents to deliver, so it loses nothing while it cannot be reached, and an
+incident that changes again is delivered once, as it is then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.store import keys
+from core.store.connection import StoreConnection, text
+
+MAX_MOVED = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedChange:
+    """One incident that an outlet must be told about. `at_us`: when it changed, in microseconds since the epoch."""
+
+    key: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutletQueue:
+    """The oldest entries of an outlet's queue, and how many it has in all."""
+
+    entries: tuple[QueuedChange, ...] = ()
+    size: int = 0
+
+
+class OutletStore(StoreConnection):
+    """Stores the queues of outlets, and alerts of other systems. Methods raise errors.StoreDown or StoreError."""
+
+    async def outlet_queue(self, outlet: str, limit: int) -> OutletQueue:
+        """Returns the oldest `limit` entries. The first call for an outlet begins at the present."""
+        size, *found = await self._run(
+            "outlet_pull",
+            names=(keys.INCIDENT_LOG, keys.outlet_position(outlet), keys.outlet_queue(outlet)),
+            args=(MAX_MOVED, limit),
+        )
+        entries = [
+            QueuedChange(key=text(key), at_us=int(float(at))) for key, at in zip(found[::2], found[1::2], strict=True)
+        ]
+        return OutletQueue(entries=tuple(entries), size=int(size))
+
+    async def outlet_delivered(self, outlet: str, change: QueuedChange) -> bool:
+        """Removes an entry. Returns False if its incident has changed again meanwhile."""
+        return bool(await self._run("outlet_done", names=(keys.outlet_queue(outlet),), args=(change.key, change.at_us)))
+
+    async def received_alerts(self, fingerprints: Sequence[str]) -> dict[str, bytes]:
+        """Returns the open alerts of another system with these fingerprints, as they were stored first."""
+        if not fingerprints:
+            return {}
+        async with self._call():
+            values = await self._client.hmget(self._key(keys.RECEIVED_ALERTS), fingerprints)
+        return {each: value for each, value in zip(fingerprints, values, strict=True) if value is not None}
+
+    async def put_received_alerts(self, alerts: Mapping[str, bytes]) -> None:
+        if alerts:
+            async with self._call():
+                await self._client.hset(self._key(keys.RECEIVED_ALERTS), mapping=dict(alerts))
+
+    async def remove_received_alerts(self, fingerprints: Sequence[str]) -> None:
+        if fingerprints:
+            async with self._call():
+                await self._client.hdel(self._key(keys.RECEIVED_ALERTS), *fingerprints)
+
+    async def received_alert_count(self) -> int:
+        async with self._call():
+            return int(await self._client.hlen(self._key(keys.RECEIVED_ALERTS)))
+
+    async def all_received_alerts(self) -> list[str]:
+        """Returns the fingerprints of all open alerts of other systems."""
+        async with self._call():
+            return [text(each) for each in await self._client.hkeys(self._key(keys.RECEIVED_ALERTS))]
+
+    async def watched_until_now(self, ttl: float) -> float:
+        """Records that somebody watches now. Returns how many seconds ago that was recorded last, by any process; 0 if
+        never. The record expires after `ttl` seconds. If several processes call it after a gap, one gets the gap."""
+        passed = await self._run("watched", names=(keys.WATCHED_AT,), args=(int(ttl * 1000),))
+        return max(0, int(passed)) / 1000
