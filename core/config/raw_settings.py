@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -61,6 +61,22 @@ class RawSettings:
 def section_of(annotation: Any) -> type[BaseModel] | None:
     """Returns the model inside an annotation such as `tuple[Engine, ...] | None`."""
     return next((kind for kind in types_in(annotation) if issubclass(kind, BaseModel)), None)
+
+
+def sections_in(annotation: Any, value: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Returns the sections in the value of a setting, with the path of each inside it: one, or those of a list or of a
+    mapping of names to sections."""
+    if isinstance(value, list):
+        return [(f".{index}", each) for index, each in enumerate(value) if isinstance(each, dict)]
+    if not isinstance(value, dict):
+        return []
+    if _is_mapping(annotation):
+        return [(f".{name}", each) for name, each in value.items() if isinstance(each, dict)]
+    return [("", value)]
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or any(_is_mapping(inner) for inner in get_args(annotation))
 
 
 def types_in(annotation: Any) -> Iterator[type]:

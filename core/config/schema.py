@@ -16,10 +16,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    ValidationInfo,
     field_validator,
 )
 
 from core.config import field_types
+from core.config.alert_outlets import Alertmanager, Heartbeat, Webhook, WebhookName
 from core.config.alert_routes import Route
 from core.config.alerts import Alerts, Rules
 from core.config.base_section import Section
@@ -101,6 +103,20 @@ class Config(Section):
         ],
     )
     rules: Rules = Rules()
+    webhooks: dict[WebhookName, Webhook] = Field(
+        default={},
+        max_length=20,
+        description="Addresses that get each incident as signed JSON (see docs/alerts.md), each under a name.",
+        examples=[
+            "webhooks:\n"
+            "  tickets:\n"
+            "    url: https://tickets.example.com/incidents\n"
+            "    secret_file: /run/secrets/tickets_webhook\n"
+            "    severity: high"
+        ],
+    )
+    alertmanager: Alertmanager = Alertmanager()
+    heartbeat: Heartbeat = Heartbeat()
     metrics: Metrics = Metrics()
     upkeep: Upkeep = Upkeep()
     log: Log = Log()
@@ -117,6 +133,17 @@ class Config(Section):
     @classmethod
     def _whole_path(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("metrics")
+    @classmethod
+    def _server_for_alerts(cls, metrics: Metrics, info: ValidationInfo) -> Metrics:
+        alertmanager = info.data.get("alertmanager")
+        if metrics.listen is None and alertmanager is not None and alertmanager.receives:
+            raise field_types.invalid_value(
+                "has no server, but alerts of an Alertmanager arrive there",
+                "Give metrics.listen an address, or remove alertmanager.receive_….",
+            )
+        return metrics
 
     @field_validator("engines")
     @classmethod

@@ -18,7 +18,7 @@ from pydantic import BaseModel, SecretStr
 
 from core import trusted_files
 from core.config import environment, yaml_file
-from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings, section_of, types_in
+from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings, section_of, sections_in, types_in
 
 LOOKS_SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # a secret where the path of its file is expected
 DEFAULT_PATHS = (Path(FILE_NAME), Path("/etc/quarterdeck") / FILE_NAME)
@@ -59,8 +59,9 @@ def read_secrets(found: RawSettings, model: type[BaseModel], data: Mapping[str, 
     """Sets every secret field `x` for which `x_file` is given to the stripped contents of that file."""
     for name, described in model.model_fields.items():
         here = f"{path}.{name}" if path else name
-        if (inner := section_of(described.annotation)) and isinstance(data.get(name), dict):
-            read_secrets(found, inner, data[name], here)
+        if inner := section_of(described.annotation):
+            for part, section in sections_in(described.annotation, data.get(name)):
+                read_secrets(found, inner, section, f"{here}{part}")
         elif SecretStr in types_in(described.annotation) and isinstance(data.get(f"{name}_file"), str):
             if name in data:
                 found.add_problem(f"{here}_file", f"is set together with `{name}`", "Remove one of the two.")

@@ -64,7 +64,8 @@ def _unknown_key(model: type[BaseModel], loc: list[str | int], given: Any) -> st
     for part in loc[:-1]:
         if isinstance(part, str) and inner is not None:
             names = {described.alias or name: described for name, described in inner.model_fields.items()}
-            inner = section_of(names[part].annotation)
+            if part in names:  # otherwise it is the name of one of several sections
+                inner = section_of(names[part].annotation)
     word = str(loc[-1])
     known = [] if inner is None else [described.alias or name for name, described in inner.model_fields.items()]
     near = did_you_mean(word, known)

@@ -17,6 +17,7 @@ from core.config import load as config_load
 from core.config import raw_settings
 from core.errors import ConfigError
 from core.model import policy, policy_selectors
+from core.model.alerts import Severity
 from tests.helpers.paths import ROOT
 
 GOLDEN = ROOT / "tests/golden/config"
@@ -72,6 +73,34 @@ def test_nothing_at_all_is_a_complete_configuration() -> None:
         assert loaded.warnings == ()
 
 
+def test_secrets_of_a_list_and_of_a_mapping_may_be_in_files_and_in_variables(tmp_path: Path) -> None:
+    for name in ("hook", "token", "password"):
+        file = tmp_path / name
+        file.write_text(f"the {name} is long enough\n")
+        file.chmod(0o600)
+    loaded = load(
+        "webhooks:\n"
+        "  one: {url: 'https://x.example/1', secret_file: hook}\n"
+        "  two: {url: 'https://x.example/2', secret_file: hook, severity: critical}\n"
+        "alertmanager:\n"
+        "  send_to:\n"
+        "    - {url: 'http://a:1', username: u, password_file: password}\n"
+        "    - {url: 'http://b:1', token_file: token}\n",
+        QUARTERDECK_WEBHOOKS__TWO__SECRET="a secret of the environment",
+        QUARTERDECK_ALERTMANAGER__RECEIVE_TOKEN="a token of the environment",
+        QUARTERDECK_HEARTBEAT__URL="https://hc.example.com/ping",
+    )
+    one, two = loaded.webhooks["one"], loaded.webhooks["two"]
+    assert one.secret is not None and one.secret.get_secret_value() == "the hook is long enough"
+    assert two.secret is not None and two.secret.get_secret_value() == "a secret of the environment"
+    assert two.severity is Severity.HIGH
+    first, second = loaded.alertmanager.send_to
+    assert first.password is not None and first.password.get_secret_value() == "the password is long enough"
+    assert second.token is not None and second.token.get_secret_value() == "the token is long enough"
+    assert loaded.alertmanager.receives and loaded.heartbeat.url is not None
+    assert "long enough" not in repr(loaded) and "environment" not in repr(loaded)
+
+
 def test_the_example_file_is_the_one_made_from_the_settings() -> None:
     file = ROOT / "quarterdeck.example.yaml"
     if os.environ.get("GOLDEN"):
@@ -86,11 +115,18 @@ def test_the_example_shows_the_defaults() -> None:
 def test_every_setting_shown_as_an_example_is_one() -> None:
     # The words of a secret are no secret: each is given by its file
     secrets = {"store_url": "redis://r", "slack_bot_token": "xoxb-1", "slack_app_token": "xapp-1"}
+    secrets |= {"tickets_webhook": "w" * 16, "heartbeat_url": "https://hc.example.com/1"}
+    secrets |= {"alertmanager_token": "t" * 16, "alertmanager_password": "p" * 16}
     for name, secret in (secrets | {"slack_signing_secret": "abc"}).items():
         Path(name).write_text(secret)
     text = re.sub(r"^( *)#(?! )", r"\1", config_load.example(), flags=re.MULTILINE)
     text = text.replace("/run/secrets/", "")
-    text = re.sub(r"^  (url|bot_token|app_token|signing_secret): .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^  (url|bot_token|app_token|signing_secret|receive_token|receive_password): .*\n",
+        "",
+        text,
+        flags=re.MULTILINE,
+    )
     loaded = load(text)
     assert loaded.store.url is not None
     assert loaded.engines is not None

@@ -22,6 +22,9 @@ CHANGES = {
     "alerts": "alerts: {to: C0123ABCD}",
     "routes": "routes: [{to: C0123ABCD}]",
     "rules": "rules: {off: [crash]}",
+    "webhooks": "webhooks: {t: {url: 'https://t.example', secret: 0123456789abcdef}}",
+    "alertmanager": "alertmanager: {send_to: [{url: 'http://am:9093'}]}",
+    "heartbeat": "heartbeat: {every: 5m}",
     "metrics": "metrics: {listen: off}",
     "upkeep": "upkeep: {disk_use: off}",
     "log": "log: {level: debug}",
@@ -48,8 +51,8 @@ def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name:
 def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
     assert config_load.needs_restart(old, new) == (
-        "state", "store", "engines", "slack", "limits", "confirm", "rules", "metrics", "upkeep", "log",
-        "history", "audit",
+        "state", "store", "engines", "slack", "limits", "confirm", "rules", "webhooks", "alertmanager", "heartbeat",
+        "metrics", "upkeep", "log", "history", "audit",
     )  # fmt: skip
     assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
 
