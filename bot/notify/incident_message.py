@@ -54,6 +54,8 @@ def crash_card(incident: Incident) -> Reply:
         fields["Cause"] = main.cause.text
     if main.team:
         fields["Team"] = main.team
+    if main.link:
+        fields["Source"] = main.link
     fields["Incident"] = incident.id
     return Reply(blocks=(Fields(fields=fields),))
 

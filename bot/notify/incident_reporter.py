@@ -1,11 +1,12 @@
 """Posts incidents: a message for each, edited when the incident changes, and entries in its thread.
 
 The routes decide where. The store holds which incidents changed and which messages were posted. So nothing is lost when
-this process ends: the next one goes on. Only one process posts; it holds a lease. A message whose answer was lost is
-posted again. If a channel cannot be reached, its incidents wait, and only the newest state of each is posted. The same
-is true while an incident is silenced, in maintenance, or a consequence of another one. What began and ended in that
-time is not posted at all. In the quiet hours of a route nothing new is posted; at their end, one message lists what
-happened.
+this process ends: the next one goes on. Only one process posts; it holds a lease. Each message has a name (`once`), by
+which it is posted once, also if a process ends between the post and its record. In each channel, new incidents of high
+severity come first, the oldest at the top. If a channel cannot be reached, its incidents wait, and only the newest
+state of each is posted; the other channels go on. The same is true while an incident is silenced, in maintenance, or a
+consequence of another one. What began and ended in that time is not posted at all. In the quiet hours of a route
+nothing new is posted; at their end, one message lists what happened.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -21,9 +22,10 @@ import structlog
 
 from bot.notify import incident_message, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
+from bot.notify.channel_tasks import ChannelTasks
 from bot.notify.incident_updater import decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
-from bot.notify.message_sender import MessageSender
+from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
 from bot.notify.reminders import Reminders
 from bot.notify.shared_message_editor import SharedMessageEditor
@@ -31,6 +33,7 @@ from bot.notify.shared_messages import MessageSharing
 from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
+from core.model.alerts import Severity
 from core.model.incidents import IncidentState, PostedIncident
 from core.repeated_log import RepeatedLog
 from core.store.alert_settings import AlertSettingsStore
@@ -40,6 +43,7 @@ POLL_SECONDS = 1.0  # for changes by other processes
 MAX_AT_ONCE = 2_000
 MAX_CHANGED = 20_000
 RETRY_SECONDS = 5.0  # until a channel is tried again
+_ORDER = tuple(Severity)
 Work = tuple[PendingIncident, Destination]
 
 
@@ -70,6 +74,7 @@ class IncidentReporter:
         self._now_ns = now_ns
         self._windows: dict[str, MessageSharing] = {}
         self._retry_at: dict[str, float] = {}
+        self._tasks = ChannelTasks()
         self._waiting = WaitingIncidents()
         self._open = OpenMessages(store)
         self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
@@ -81,6 +86,16 @@ class IncidentReporter:
 
     async def run(self) -> None:
         """Tells people until it is cancelled."""
+        try:
+            await self._run()
+        finally:
+            await self._tasks.aclose()
+
+    def stop_posting(self) -> None:
+        """Ends the calls in progress: another process may post from now on."""
+        self._tasks.cancel()
+
+    async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
@@ -112,7 +127,7 @@ class IncidentReporter:
         await self._maintenance.announce(settings, routing.default, now)
         await self._reminders.send_due(settings, routing, now)
         changed = await self._store.changed_incident_times(MAX_CHANGED)
-        self._counts.incidents_waiting.set(len(changed))
+        self._measure(changed, now)
         ready = self._waiting.ready(changed, settings, now)[:MAX_AT_ONCE]
         by_destination: dict[str, list[Work]] = {}
         for pending in await self._read(ready, settings, now):
@@ -122,20 +137,31 @@ class IncidentReporter:
                 await self._store.incident_told(pending.incident.key, pending.raw, pending.raw)
             elif pending.waits_until and not pending.left:
                 self._waiting.wait(pending.incident.key, pending.waits_until, now)
-        closed = {to for to in by_destination if self._now() < self._retry_at.get(to, 0.0)}
-        for to in sorted({*by_destination, *self._windows} - closed):
-            try:
-                await self._flush_destination(to, by_destination.get(to, []), routing, now)
-                self._undelivered.ended()
-            except errors.DeliveryError as error:
-                closed.add(to)
-                self._retry_at[to] = self._now() + RETRY_SECONDS
-                if times := self._undelivered.due(error.message):
-                    log.error("an incident was not posted", channel=to, reason=error.full_message(), times=times)
+        closed = {to for to in by_destination if to in self._tasks.busy or self._now() < self._retry_at.get(to, 0.0)}
+        for to in sorted({*by_destination, *self._windows} - closed - set(self._tasks.busy)):
+            self._tasks.start(to, self._try_destination(to, by_destination.get(to, []), routing, now))
+        await self._tasks.wait()
+        closed |= {to for to in by_destination if self._now() < self._retry_at.get(to, 0.0)}
         # Thousands of incidents of a closed channel must not be in the way of the others.
         for pending, _ in (each for to in closed for each in by_destination.get(to, [])):
             if pending.left and pending.left <= closed:
                 self._waiting.wait(pending.incident.key, now + RETRY_SECONDS, now)
+
+    async def _try_destination(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
+        try:
+            await self._flush_destination(to, work, routing, now)
+            self._undelivered.ended()
+        except errors.DeliveryError as error:
+            self._retry_at[to] = self._now() + RETRY_SECONDS
+            if times := self._undelivered.due(error.message):
+                log.error("an incident was not posted", channel=to, reason=error.full_message(), times=times)
+
+    def _measure(self, changed: Mapping[str, float], now: float) -> None:
+        """Measures how many incidents wait, and how long the oldest has waited. `changed`: the times of the changes in
+        ms."""
+        self._counts.incidents_waiting.set(len(changed))
+        oldest = now - min(changed.values()) / 1000 if changed else 0.0
+        self._counts.incidents_oldest_seconds.set(max(0.0, oldest))
 
     def _note_channel(self, exists: bool) -> None:
         """Counts whether incidents can be posted anywhere, and logs it once if they cannot."""
@@ -172,6 +198,7 @@ class IncidentReporter:
     async def _flush_destination(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
         window = self._window(to, routing)
         unposted = [each for each in work if each[0].incident.post_at(to) is None]
+        unposted.sort(key=lambda each: (_ORDER.index(each[0].incident.severity), each[0].incident.began_ns))
         new = await self._join_groups(await self._summarize(unposted, now), routing)
         by_key = {pending.incident.key: (pending, destination) for pending, destination in new}
         for incident in window.due([pending.incident for pending, _ in new], self._now()):
@@ -194,7 +221,7 @@ class IncidentReporter:
             if self._shared.may_edit(ts):
                 await self._shared.edit(channel, ts, members)
         if not work and window.idle(self._now()):
-            del self._windows[to]
+            self._windows.pop(to, None)
 
     def _window(self, to: str, routing: Routing) -> MessageSharing:
         if to not in self._windows:
@@ -237,7 +264,10 @@ class IncidentReporter:
         incident = pending.incident
         resolved = incident.state is IncidentState.RESOLVED
         mention = () if resolved else destination.mention
-        sent = await self._poster.post(destination.to, incident_message.incident_reply(incident, mention))
+        urgent, reply = incident.severity is Severity.HIGH, incident_message.incident_reply(incident, mention)
+        sent = await self._poster.post(
+            destination.to, reply, once=message_name(incident, destination.to, "message"), urgent=urgent
+        )
         self._counts.incident_messages_total.labels("posted").inc()
         window.posted(sent.channel, sent.ts, incident.key, self._now())
         post = PostedIncident(
@@ -252,8 +282,10 @@ class IncidentReporter:
         )
         if destination.group and not resolved:
             self._open.add(destination.to, destination.group, sent)
+        # Before the record, so that a process that goes on does not leave it out.
+        once, card = message_name(incident, destination.to, "details"), incident_message.crash_card(incident)
+        await self._poster.post(sent.channel, card, sent.ts, once=once, urgent=urgent)
         await save_post(self._store, pending, post)
-        await self._poster.post(sent.channel, incident_message.crash_card(incident), sent.ts)
 
     async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
         incident = pending.incident
@@ -266,7 +298,11 @@ class IncidentReporter:
             called = posting_decision.newly_mentioned(incident, post, destination)
             if post.told < incident.turns or called:
                 entry = incident_message.thread_entry(incident, called, turned=post.told < incident.turns)
-                await self._poster.post(post.channel, entry, post.ts)
+                what = f"turn {incident.turns}"
+                if post.told == incident.turns:
+                    what += f" for {' '.join(called)}"
+                once, urgent = message_name(incident, destination.to, what), incident.severity is Severity.HIGH
+                await self._poster.post(post.channel, entry, post.ts, once=once, urgent=urgent)
             told, mentioned = incident.turns, (*post.mentioned, *(who for who in called if who not in post.mentioned))
         if incident.state is IncidentState.RESOLVED:
             self._open.remove(post.channel, post.ts)

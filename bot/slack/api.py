@@ -1,15 +1,14 @@
 """Calls Slack's Web API and response URLs: counts each call, retries it where that helps, and translates its errors.
 
 After a 429, all calls of that method wait as long as Slack asks and then run one by one for a while. A 5xx or a lost
-connection is retried. All retries of a call share one deadline. If a response was lost, the retry may post a message
-twice; that is better than a lost message. Every failure is raised as Undeliverable, with Slack's error code.
+connection is retried, except for the post of a message, which may have been accepted: `bot.slack.single_post` decides
+about that. All retries of a call share one deadline. Every failure is raised as Undeliverable, with Slack's error code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncConnectionErrorRetr
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.slack import rate_limit
+from bot.slack import api_errors, rate_limit
 from bot.slack.render import Message, TextFile
 from core import errors
 from core.metrics import Metrics
@@ -34,7 +33,9 @@ METHODS = frozenset(
         "chat.postMessage",
         "chat.postEphemeral",
         "chat.update",
+        "conversations.history",
         "conversations.open",
+        "conversations.replies",
         "files.getUploadURLExternal",
         "files.completeUploadExternal",
         "users.info",
@@ -43,6 +44,9 @@ METHODS = frozenset(
 )
 # Slack limits this method per channel, and the outbox sends the messages of a channel one by one.
 LIMITED_PER_CHANNEL = "chat.postMessage"
+EVENT_TYPE = "quarterdeck_post"  # of the metadata of each post
+SEARCH_PAGES, PAGE_SIZE = 5, 100
+CLOCK_SECONDS = 60.0  # by which Slack's clock and ours may differ
 
 
 class SlackApi:
@@ -52,27 +56,37 @@ class SlackApi:
         self._metrics = metrics
         self._session: aiohttp.ClientSession | None = None
         self.named_channels: dict[str, str] = {}  # the ids of channels to which something was posted by their name
+        self._scopes: frozenset[str] = frozenset()
         self._throttles = {method: rate_limit.MethodThrottle() for method in METHODS - {LIMITED_PER_CHANNEL}}
+        throttled = rate_limit.ThrottledRetry(MAX_THROTTLED_RETRIES, self._count_throttled)
         # All calls share these: they have no state of their own, and a RetryState counts the retries of a call.
         self._handlers = [
             AsyncConnectionErrorRetryHandler(max_retry_count=MAX_FAILED_RETRIES),
             rate_limit.ServerErrorRetry(max_retry_count=MAX_FAILED_RETRIES),
-            rate_limit.ThrottledRetry(MAX_THROTTLED_RETRIES, self._count_throttled),
+            throttled,
         ]
         self.web = AsyncWebClient(
             token=token, base_url=api_url, timeout=int(REQUEST_TIMEOUT_SECONDS), retry_handlers=list(self._handlers)
+        )
+        # A post is repeated by itself only if it certainly did not arrive.
+        not_connected = AsyncConnectionErrorRetryHandler(MAX_FAILED_RETRIES, error_types=[aiohttp.ClientConnectorError])
+        self._posts = AsyncWebClient(
+            token=token,
+            base_url=api_url,
+            timeout=int(REQUEST_TIMEOUT_SECONDS),
+            retry_handlers=[not_connected, throttled],
         )
 
     async def open(self) -> None:
         """Opens the connection pool of all calls. Needs a running event loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS))
-            self.web.session = self._session
+            self.web.session = self._posts.session = self._session
 
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
-            self._session = self.web.session = None
+            self._session = self.web.session = self._posts.session = None
 
     def recently_throttled(self) -> bool:
         """Whether Slack has asked for a pause in the last minute. Then only necessary messages should be sent."""
@@ -80,28 +94,64 @@ class SlackApi:
 
     async def auth(self) -> Mapping[str, Any]:
         async with self._call("auth.test"):
-            return _data(await self.web.auth_test())
+            answer = await self.web.auth_test()
+            self._scopes = frozenset(str(answer.headers.get("x-oauth-scopes", "")).replace(" ", "").split(","))
+            return _data(answer)
 
     async def open_socket(self, app_token: str) -> str:
         """Returns a one-time URL for a Socket Mode connection."""
         async with self._call("apps.connections.open"):
             return _text((await self.web.apps_connections_open(app_token=app_token))["url"])
 
-    async def post(self, channel: str, message: Message, *, thread: str | None = None, broadcast: bool = False) -> str:
-        """Returns the new message's ts. `broadcast`: the channel also sees an entry of a thread."""
+    async def post(
+        self,
+        channel: str,
+        message: Message,
+        *,
+        thread: str | None = None,
+        broadcast: bool = False,
+        token: str = "",
+    ) -> str:
+        """Returns the new message's ts. `broadcast`: the channel also sees an entry of a thread. `token`: the message's
+        metadata, by which `find_post` finds it."""
         async with self._call("chat.postMessage"):
-            answer = await self.web.chat_postMessage(
+            answer = await self._posts.chat_postMessage(
                 channel=channel,
                 thread_ts=thread,
                 reply_broadcast=True if broadcast and thread else None,
                 text=message.text,
                 blocks=_blocks(message),
+                metadata={"event_type": EVENT_TYPE, "event_payload": {"post": token}} if token else None,
                 unfurl_links=False,
                 unfurl_media=False,
             )
             if channel.startswith("#"):
                 self.named_channels[channel] = _text(answer["channel"])
             return _text(answer["ts"])
+
+    async def find_post(self, channel: str, token: str, *, since: float, thread: str | None = None) -> str:
+        """Returns the ts of the message with this token that was posted after `since` (seconds since the epoch); empty
+        if there is none. Raises Undeliverable, with the code missing_scope if this app may not read the channel."""
+        wanted_scopes = {"im:history"} if channel.startswith("D") else {"channels:history", "groups:history"}
+        if not wanted_scopes & self._scopes:
+            raise errors.Undeliverable("The app may not read the messages of this channel.", code="missing_scope")
+        method = "conversations.replies" if thread else "conversations.history"
+        channel = self.named_channels.get(channel, channel)
+        wanted: dict[str, Any] = {"channel": channel, "oldest": f"{since - CLOCK_SECONDS:.6f}", "limit": PAGE_SIZE}
+        wanted |= {"include_all_metadata": True} | ({"ts": thread} if thread else {})
+        async with self._call(method):
+            for _ in range(SEARCH_PAGES):
+                ask = self.web.conversations_replies if thread else self.web.conversations_history
+                answer = _data(await ask(**wanted))
+                for message in answer["messages"]:
+                    payload = (message.get("metadata") or {}).get("event_payload") or {}
+                    if payload.get("post") == token:
+                        return _text(message["ts"])
+                cursor = (answer.get("response_metadata") or {}).get("next_cursor", "")
+                if not cursor:
+                    break
+                wanted["cursor"] = cursor
+            return ""
 
     async def edit(self, channel: str, ts: str, message: Message) -> None:
         async with self._call("chat.update"):
@@ -132,7 +182,7 @@ class SlackApi:
                     unfurl_links=False,
                     unfurl_media=False,
                 )
-            if code := _error_in(answer.body, answer.status_code):
+            if code := api_errors.error_in(answer.body, answer.status_code):
                 raise errors.Undeliverable(
                     f"Slack refused a message to a response URL: {code}.", code=code, hint="Give the command again."
                 )
@@ -176,16 +226,19 @@ class SlackApi:
                 yield
             outcome = "ok"
         except SlackApiError as error:
-            body, status = _response(error)
-            code = _error_code(body.get("error", ""), status)
-            hint = _hint(body, method)
-            raise errors.Undeliverable(f"Slack refused {method}: {code}.", code=code, hint=hint) from error
+            body, status = api_errors.response(error)
+            code = api_errors.error_code(body.get("error", ""), status)
+            unsure = status >= 500 or code in api_errors.UNSURE_CODES or (status < 300 and "error" not in body)
+            raise errors.Undeliverable(
+                f"Slack refused {method}: {code}.", code=code, hint=api_errors.hint(body, method), maybe_sent=unsure
+            ) from error
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             # RuntimeError: the session was closed during the call.
             raise errors.Undeliverable(
                 f"Slack cannot be reached ({type(error).__name__}).",
                 code="unreachable",
                 hint="Check the network and the proxy between Quarterdeck and Slack.",
+                maybe_sent=not isinstance(error, aiohttp.ClientConnectorError),
             ) from error
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             # The response has another shape than Slack's; most often it is a page of a proxy.
@@ -193,6 +246,7 @@ class SlackApi:
                 f"Slack's response to {method} is invalid.",
                 code="invalid_response",
                 hint="Check whether a proxy between Quarterdeck and Slack changes the responses.",
+                maybe_sent=True,
             ) from error
         finally:
             self._metrics.slack_calls_total.labels(method, outcome).inc()
@@ -217,49 +271,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError("not a text")
     return value
-
-
-def _response(error: SlackApiError) -> tuple[Mapping[str, Any], int]:
-    """The response's JSON object and HTTP status. The library's error holds its own response or the bare HTTP one."""
-    response: Any = error.response
-    data = getattr(response, "data", None)
-    status: int = getattr(response, "status_code", 0) or getattr(response, "status", 0)
-    return data if isinstance(data, dict) else {}, status
-
-
-def _error_in(body: str, status: int) -> str:
-    """The error code in the answer of a response URL; empty for success. Slack answers `ok`, `{"ok":true}`,
-    `used_url` or `{"ok":false,"error":"used_url"}`."""
-    body = body.strip()
-    with contextlib.suppress(ValueError):
-        data = json.loads(body)
-        if isinstance(data, dict):
-            return "" if status == 200 and data.get("ok") else _error_code(data.get("error", ""), status)
-    return "" if status == 200 and body in ("", "ok") else _error_code(body, status)
-
-
-def _error_code(text: Any, status: int) -> str:
-    """Slack's error code, or the HTTP status if the text is not an error code."""
-    code = str(text).strip()[:64]
-    return code if code and all(letter.isalnum() or letter in "_-" for letter in code) else f"status {status}"
-
-
-def _hint(body: Mapping[str, Any], method: str) -> str:
-    code = str(body.get("error", ""))
-    if code == "missing_scope":
-        scope = body.get("needed", "")
-        return f"Add the scope {scope} on the app's OAuth & Permissions page and reinstall the app."
-    app = method == "apps.connections.open"
-    token = "app token (slack.app_token, xapp-…)" if app else "bot token (slack.bot_token, xoxb-…)"
-    return HINTS.get(code, "").replace("TOKEN", token)
-
-
-HINTS = {
-    "invalid_auth": "The TOKEN is not valid; copy it again from the app's pages at api.slack.com.",
-    "not_authed": "The TOKEN is not valid; copy it again from the app's pages at api.slack.com.",
-    "not_allowed_token_type": "The TOKEN is a token of another kind; see slack.bot_token and slack.app_token.",
-    "token_revoked": "The TOKEN was revoked; reinstall the app and copy the new one.",
-    "token_expired": "The TOKEN has expired; reinstall the app and copy the new one.",
-    "account_inactive": "The app was removed from the workspace; install it again.",
-    "not_in_channel": "Invite the bot to the channel.",
-}

@@ -7,24 +7,56 @@ import asyncio
 from bot import app as composition
 from bot.notify import alert_runner, incident_reporter
 from bot.notify.message_sender import SentMessage
+from bot.notify.post_record import PostRecord
 from bot.schedule import leadership
 from bot.slack import render
+from bot.slack.lanes import Priority
 from bot.slack.outbox import Outbox, OutgoingMessage
+from core import errors
 from core.model import alert_routes
 from core.model.replies import Reply
 from core.text import redact
 
 
 class IncidentPoster:
-    """Implements bot.notify.message_sender.MessageSender."""
+    """Implements bot.notify.message_sender.MessageSender. `record`: lets each message that has a name appear once."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outbox, record: PostRecord) -> None:
         self._outbox = outbox
+        self._record = record
 
-    async def post(self, to: str, reply: Reply, thread: str = "", *, broadcast: bool = False) -> SentMessage:
-        channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
-        ts = await self._outbox.post(channel, _outgoing(reply), thread=thread or None, broadcast=broadcast)
-        return SentMessage(channel=self._outbox.api.named_channels.get(channel, channel), ts=ts)
+    async def post(
+        self,
+        to: str,
+        reply: Reply,
+        thread: str = "",
+        *,
+        broadcast: bool = False,
+        once: str = "",
+        urgent: bool = False,
+    ) -> SentMessage:
+        begun = await self._record.begin(once) if once else None
+        if begun is not None and begun.ts:
+            return SentMessage(channel=begun.channel, ts=begun.ts)
+        try:
+            channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
+            ts = await self._outbox.post(
+                channel,
+                _outgoing(reply),
+                thread=thread or None,
+                broadcast=broadcast,
+                priority=Priority.CRITICAL if urgent else Priority.INFO,
+                token=begun.token if begun is not None else "",
+                tried_at=begun.at if begun is not None and begun.tried else 0.0,
+            )
+        except errors.Undeliverable as error:
+            if begun is not None and not begun.tried and not error.maybe_sent:
+                await self._record.refused(once, begun)
+            raise
+        sent = SentMessage(channel=self._outbox.api.named_channels.get(channel, channel), ts=ts)
+        if begun is not None:
+            await self._record.posted(once, begun, sent.channel, sent.ts)
+        return sent
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
         await self._outbox.edit(channel, ts, _outgoing(reply))
@@ -35,12 +67,13 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
     lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
     reporter = incident_reporter.IncidentReporter(
         app.store,
-        IncidentPoster(outbox),
+        IncidentPoster(outbox, PostRecord(app.store)),
         app.metrics,
         routing=lambda: app.routing,
         changed=alerts.changed,
         leads=lambda: lead.held,
     )
+    lead.on_lost = reporter.stop_posting
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(lead.keep(), name="slack incidents: lease")

@@ -1,25 +1,27 @@
 """Sends messages to Slack at the rate that Slack allows, and in the richest table format that the workspace accepts.
 
-Each channel gets about one new message a second, and each message at most one edit a second. A newer edit replaces an
-edit that still waits. An OutgoingMessage is a function that renders the message in a given table format. If Slack
-refuses a format, the next simpler one is tried, and the store remembers which format the workspace accepts. If too many
-messages wait, a further message is refused with an error.
+Each channel gets about one new message a second, the most urgent first, and each message at most one edit a second. A
+newer edit replaces an edit that still waits. An OutgoingMessage is a function that renders the message in a given table
+format. If Slack refuses a format, the next simpler one is tried, and the store remembers which format the workspace
+accepts. If too many messages wait, a further message is refused with an error, the least urgent first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from bot.slack.api import SlackApi
+from bot.slack.lanes import Lane, Priority
 from bot.slack.render import Message, TableFormat
+from bot.slack.single_post import post_once
 from core import errors
 from core.metrics import Metrics
 
@@ -28,6 +30,8 @@ OutgoingMessage = Callable[[TableFormat], Message]
 POST_INTERVAL_SECONDS = 1.05  # Slack allows about one message a second in a channel
 EDIT_INTERVAL_SECONDS = 1.05
 MAX_WAITING = 1000
+# Up to which part of it messages of each priority are accepted.
+SHARE = {Priority.CRITICAL: 1.25, Priority.REPLY: 1.0, Priority.INFO: 0.75}
 MAX_LANES = 2048  # channels and messages whose last sending time is stored
 # Until a richer format is tried again, because Slack introduces new blocks workspace by workspace.
 FORMAT_TTL_SECONDS = 7 * 86_400.0
@@ -44,11 +48,13 @@ class Outbox:
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._lanes: OrderedDict[tuple[str, str], _Lane] = OrderedDict()
+        self._lanes: OrderedDict[tuple[str, str], Lane] = OrderedDict()
         self._direct_channels: dict[str, str] = {}
         self._waiting = 0
+        self._since: dict[object, float] = {}  # when each message that waits came, the oldest first
         self._team = ""
         self.table_format = TableFormat.DATA_TABLE
+        metrics.slack_outbox_oldest_seconds.set_function(self._oldest_seconds)
 
     async def load_table_format(self, team: str) -> None:
         """Starts with the table format that was stored for this workspace."""
@@ -62,16 +68,35 @@ class Outbox:
         self.table_format = TableFormat(stored) if stored in list(TableFormat) else TableFormat.DATA_TABLE
 
     async def post(
-        self, channel: str, outgoing: OutgoingMessage, *, thread: str | None = None, broadcast: bool = False
+        self,
+        channel: str,
+        outgoing: OutgoingMessage,
+        *,
+        thread: str | None = None,
+        broadcast: bool = False,
+        priority: Priority = Priority.REPLY,
+        token: str = "",
+        tried_at: float = 0.0,
     ) -> str:
         """Posts the message and its file, and returns the message's ts. `broadcast`: the channel also sees an entry of
-        a thread. Raises Undeliverable."""
-        async with self._turn((channel, ""), POST_INTERVAL_SECONDS):
+        a thread. `token`, `tried_at`: see `bot.slack.single_post`. Raises Undeliverable."""
+        token = token or secrets.token_hex(8)
+        async with self._turn((channel, ""), POST_INTERVAL_SECONDS, priority):
             sent: list[str] = []
 
             async def post_message(message: Message) -> None:
-                more = {"broadcast": True} if broadcast else {}
-                sent.append(await self.api.post(channel, message, thread=thread, **more))
+                sent.append(
+                    await post_once(
+                        self.api,
+                        channel,
+                        message,
+                        token=token,
+                        thread=thread,
+                        broadcast=broadcast,
+                        tried_at=tried_at,
+                        count=lambda outcome: self._metrics.slack_lost_answers_total.labels(outcome).inc(),
+                    )
+                )
 
             message = await self._send_richest(outgoing, post_message)
         await self._upload(channel, message, thread)
@@ -80,12 +105,12 @@ class Outbox:
     async def edit(self, channel: str, ts: str, outgoing: OutgoingMessage, *, thread: str | None = None) -> None:
         """Edits the message. Returns when this edit is sent or a newer edit has replaced it. `thread`: the message's
         thread. Raises Undeliverable."""
-        self._refuse_overflow()  # before an older edit that waits is replaced by this one
+        self._refuse_overflow(Priority.REPLY)  # before an older edit that waits is replaced by this one
         lane = self._lane((channel, ts))
         lane.newest = outgoing
         try:
             async with self._turn(
-                (channel, ts), EDIT_INTERVAL_SECONDS, still_wanted=lambda: lane.newest is outgoing
+                (channel, ts), EDIT_INTERVAL_SECONDS, Priority.REPLY, still_wanted=lambda: lane.newest is outgoing
             ) as wanted:
                 if not wanted:
                     return
@@ -196,16 +221,22 @@ class Outbox:
 
     @asynccontextmanager
     async def _turn(
-        self, key: tuple[str, str], interval: float, *, still_wanted: Callable[[], bool] = lambda: True
+        self,
+        key: tuple[str, str],
+        interval: float,
+        priority: Priority,
+        *,
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator[bool]:
         """Waits until this lane may send. Yields the result of `still_wanted` at that time."""
-        self._refuse_overflow()
-        lane = self._lane(key)
+        self._refuse_overflow(priority)
+        lane, entry = self._lane(key), object()
         lane.users += 1
         self._waiting += 1
+        self._since[entry] = self._clock()
         self._metrics.slack_outbox_waiting.set(self._waiting)
         try:
-            async with lane.lock:
+            async with lane.lock.turn(priority):
                 if (wait := lane.next_send_at - self._clock()) > 0 and still_wanted():
                     await asyncio.sleep(wait)
                 wanted = still_wanted()
@@ -219,22 +250,28 @@ class Outbox:
         finally:
             lane.users -= 1
             self._waiting -= 1
+            del self._since[entry]
             self._metrics.slack_outbox_waiting.set(self._waiting)
 
-    def _refuse_overflow(self) -> None:
-        if self._waiting >= MAX_WAITING:
+    def _oldest_seconds(self) -> float:
+        """Returns how long the oldest message has waited."""
+        return self._clock() - next(iter(self._since.values())) if self._since else 0.0
+
+    def _refuse_overflow(self, priority: Priority) -> None:
+        if self._waiting >= MAX_WAITING * SHARE[priority]:
+            self._metrics.slack_overflow_total.labels(priority.name.lower()).inc()
             raise errors.Undeliverable(
                 f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this message was dropped.",
                 code="overflow",
                 hint="Wait a minute, then give the command again.",
             )
 
-    def _lane(self, key: tuple[str, str]) -> _Lane:
+    def _lane(self, key: tuple[str, str]) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= MAX_LANES:
                 self._evict_lanes()
-            lane = self._lanes[key] = _Lane()
+            lane = self._lanes[key] = Lane()
         self._lanes.move_to_end(key)
         return lane
 
@@ -253,16 +290,6 @@ class TableFormatStore(Protocol):
     async def shape(self, team: str, /) -> int | None: ...
 
     async def put_shape(self, team: str, shape: int, ttl: float, /) -> None: ...
-
-
-@dataclass(slots=True)
-class _Lane:
-    """The queue of a channel's new messages, or of one message's edits. `users`: tasks that wait in it or send."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    next_send_at: float = 0.0
-    newest: OutgoingMessage | None = None
-    users: int = 0
 
 
 def _text_only(outgoing: OutgoingMessage) -> OutgoingMessage:

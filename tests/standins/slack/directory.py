@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.standins.slack import state
-from tests.standins.slack.records import Channel, Group, Json, Refused, User
+from tests.standins.slack import posting, state
+from tests.standins.slack.records import Channel, Group, Json, Message, Refused, User
 from tests.standins.slack.wire import Args, Method
 
 PREFIX = {"public": "channels", "private": "groups", "im": "im"}
@@ -58,6 +58,42 @@ def conversation(workspace: state.Workspace, args: Args) -> Json:
     if args.flag("include_num_members"):
         answer["num_members"] = len(channel.members)
     return {"channel": answer}
+
+
+def history(workspace: state.Workspace, args: Args) -> Json:
+    """The messages of a channel, the newest first, without those in threads."""
+    channel = visible(workspace, args.need("channel"))
+    if state.BOT_USER not in channel.members:
+        raise Refused("not_in_channel")
+    found = [one for one in _messages(workspace, channel, args) if one.thread_ts in ("", one.ts)]
+    page, cursor = _page([one.ts for one in reversed(found)], args)
+    return _shown(workspace, page, cursor, args)
+
+
+def replies(workspace: state.Workspace, args: Args) -> Json:
+    """A thread: its parent, and the replies, the oldest first."""
+    channel, ts = visible(workspace, args.need("channel")), args.need("ts")
+    parent = workspace.messages.get(ts)
+    if parent is None or parent.channel != channel.id or parent.only_for:
+        raise Refused("thread_not_found", rule="ts names a message of that channel")
+    found = [one for one in _messages(workspace, channel, args) if one.thread_ts == ts and one.ts != ts]
+    page, cursor = _page([ts, *(one.ts for one in found)], args)
+    return _shown(workspace, page, cursor, args)
+
+
+def _messages(workspace: state.Workspace, channel: Channel, args: Args) -> list[Message]:
+    """What is there after `oldest`, the oldest first; ephemeral messages are in no history."""
+    oldest = float(args.text("oldest", "0"))
+    found = [one for one in workspace.messages.values() if one.channel == channel.id and not one.only_for]
+    return sorted((one for one in found if not one.deleted and float(one.ts) > oldest), key=lambda one: float(one.ts))
+
+
+def _shown(workspace: state.Workspace, page: list[str], cursor: str, args: Args) -> Json:
+    shown = [posting.as_json(workspace, workspace.messages[ts]) for ts in page]
+    if not args.flag("include_all_metadata"):
+        for one in shown:
+            one.pop("metadata", None)
+    return {"messages": shown, "has_more": bool(cursor), "response_metadata": {"next_cursor": cursor}}
 
 
 def members(workspace: state.Workspace, args: Args) -> Json:
@@ -199,6 +235,8 @@ METHODS = (
     Method(name="conversations.open", run=open_conversation, scope="im:write"),
     Method(name="conversations.info", run=conversation, scope=_by_kind("read"), get=True, json=False),
     Method(name="conversations.members", run=members, scope=_by_kind("read"), get=True, json=False),
+    Method(name="conversations.history", run=history, scope=_by_kind("history"), get=True, json=False),
+    Method(name="conversations.replies", run=replies, scope=_by_kind("history"), get=True, json=False),
     Method(name="users.info", run=user, scope="users:read", get=True, json=False),
     Method(name="usergroups.list", run=groups, scope="usergroups:read", get=True, json=False),
     Method(name="usergroups.users.list", run=group_users, scope="usergroups:read", get=True, json=False),

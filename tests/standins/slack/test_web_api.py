@@ -188,3 +188,34 @@ async def test_a_fault_may_be_meant_for_one_channel(slack, web):
 async def test_revoked_tokens_stop_working(slack, web, refused):
     slack.revoke()
     await refused(web.auth_test(), "invalid_auth")
+
+
+async def test_the_history_of_a_channel_has_the_metadata_of_its_messages_and_none_of_its_threads(slack, web):
+    slack.workspace.scopes.add("channels:history")
+    marked = {"event_type": "mark", "event_payload": {"post": "t1"}}
+    first = (await web.chat_postMessage(channel="C0OPS", text="one", metadata=marked))["ts"]
+    second = (await web.chat_postMessage(channel="C0OPS", text="two"))["ts"]
+    reply = (await web.chat_postMessage(channel="C0OPS", text="in the thread", thread_ts=first, metadata=marked))["ts"]
+    await web.chat_postEphemeral(channel="C0OPS", user="U0ADA", text="psst")
+    found = await web.conversations_history(channel="C0OPS", include_all_metadata=True)
+    assert [each["ts"] for each in found["messages"]] == [second, first]
+    assert found["messages"][1]["metadata"] == marked
+    bare = await web.conversations_history(channel="C0OPS")
+    assert all("metadata" not in each for each in bare["messages"])
+    assert [each["ts"] for each in (await web.conversations_history(channel="C0OPS", oldest=first))["messages"]] == [
+        second
+    ]
+    thread = await web.conversations_replies(channel="C0OPS", ts=first, include_all_metadata=True)
+    assert [each["ts"] for each in thread["messages"]] == [first, reply]
+    page = await web.conversations_history(channel="C0OPS", limit=1)
+    assert page["has_more"] and page["response_metadata"]["next_cursor"]
+    rest = await web.conversations_history(channel="C0OPS", limit=1, cursor=page["response_metadata"]["next_cursor"])
+    assert [each["ts"] for each in rest["messages"]] == [first]
+
+
+async def test_the_history_needs_its_scope_and_the_bot_in_the_channel(slack, web, refused):
+    await refused(web.conversations_history(channel="C0OPS"), "missing_scope", "only what the installed scopes allow")
+    slack.workspace.scopes |= {"channels:history", "groups:history"}
+    await refused(web.conversations_history(channel="C0DEV"), "not_in_channel")
+    await refused(web.conversations_history(channel="C0HID"), "channel_not_found")
+    await refused(web.conversations_replies(channel="C0OPS", ts="1.1"), "thread_not_found", "ts names a message")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bot import plain_text
-from bot.notify import silences
+from bot.notify import channel_tasks, silences
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
 from bot.notify.incident_updater import change_incident, stored_incidents
 from bot.notify.message_sender import SentMessage
@@ -17,7 +17,7 @@ from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
 from core.model.alert_actions import AddSilence
 from core.model.alert_routes import Route, Routing
-from core.model.alerts import AlertState
+from core.model.alerts import AlertState, Severity
 from core.model.incidents import acknowledge
 from core.model.invocation import Identity
 from core.model.refs import EngineRef, Kind, Ref
@@ -38,12 +38,22 @@ class Chat:
         self.calls: list[str] = []
         self.mentions: list[tuple[str, str]] = []  # channel and id of whom a new message mentions
         self.broadcasts: list[str] = []
+        self.named: dict[str, SentMessage] = {}
+        self.lost: list[BaseException] = []  # raised after a message was posted
         self.failing: Exception | None = None
         self._ids = itertools.count(1)
 
-    async def post(self, to, reply, thread="", *, broadcast=False):
+    async def post(self, to, reply, thread="", *, broadcast=False, once="", urgent=False):
         self._fail()
+        if once and once in self.named:
+            return self.named[once]
         self.calls.append("post")
+        sent = self.named[once] = self._posted(to, reply, thread, broadcast)
+        if self.lost:
+            raise self.lost.pop(0)
+        return sent
+
+    def _posted(self, to, reply, thread, broadcast):
         channel = f"D{to[1:]}" if to.startswith("U") else NAMED.get(to, to)
         self.mentions += [(channel, who) for who in reply.mention]
         text = plain_text.render(reply)
@@ -190,6 +200,109 @@ async def test_while_the_channel_is_closed_incidents_wait_and_then_only_the_newe
     await world.wait(RETRY_SECONDS + 1)
     assert next(iter(world.chat.messages.values())).count("11 times") == 1
     assert world.chat.calls == ["post", "post"]
+
+
+async def test_a_post_whose_answer_was_lost_is_passed_on_with_its_mark_and_is_there_once(world):
+    world.chat.lost = [errors.Undeliverable("Slack cannot be reached.", code="unreachable", maybe_sent=True)]
+    await world.happen(alert())
+    assert len(world.chat.messages) == 1 and world.chat.threads == {}
+    await world.wait(RETRY_SECONDS + 1)
+    assert len(world.chat.messages) == 1 and len(world.chat.threads["C1", "1"]) == 1
+    assert await world.desk.store.changed_incidents(10) == []
+
+
+@pytest.mark.parametrize("killed_after", [0, 1])
+async def test_a_process_killed_between_post_and_record_is_followed_by_one_that_finds_the_message(world, killed_after):
+    """0: after the message; 1: after the details in its thread."""
+    post, posted = world.chat.post, []
+
+    async def killed(channel, reply, thread="", **more):
+        ts = await post(channel, reply, thread, **more)
+        posted.append(ts)
+        if len(posted) > killed_after:
+            world.chat.failing = asyncio.CancelledError()  # nothing is recorded any more
+            raise asyncio.CancelledError
+        return ts
+
+    world.chat.post = killed
+    await world.happen(alert())
+    world.chat.post, world.chat.failing = post, None
+    world.reporter = world.process()
+    await world.wait(5)
+    assert len(world.chat.messages) == 1 and len(world.chat.threads["C1", "1"]) == 1
+    assert await world.desk.store.changed_incidents(10) == []
+
+
+async def test_the_details_are_not_forgotten_if_slack_refuses_them_at_first(world):
+    post = world.chat.post
+
+    async def only_messages(channel, reply, thread="", **more):
+        if thread:
+            raise errors.Undeliverable("Slack refused.", code="ratelimited")
+        return await post(channel, reply, thread, **more)
+
+    world.chat.post = only_messages
+    await world.happen(alert())
+    assert len(world.chat.messages) == 1 and world.chat.threads == {}
+    world.chat.post = post
+    await world.wait(RETRY_SECONDS + 1)
+    assert len(world.chat.messages) == 1 and len(world.chat.threads["C1", "1"]) == 1
+
+
+async def test_what_the_thread_says_has_a_name_of_its_own_each_time(world):
+    for turn in range(1, 4):
+        await world.happen(alert(at=10 * turn, count=turn))
+        await world.happen(alert(at=10 * turn + 5, state=AlertState.RESOLVED, text="no trouble since"))
+    assert len(world.chat.threads["C1", "1"]) == 1 + 5 and len({sent.ts for sent in world.chat.named.values()}) == 7
+
+
+async def test_a_channel_that_does_not_answer_delays_no_other_one(world, monkeypatch):
+    monkeypatch.setattr(channel_tasks, "SLOW_SECONDS", 0.05)
+    post, gate = world.chat.post, asyncio.Event()
+
+    async def slow(channel, reply, thread="", **more):
+        if channel == "C0SLOW":
+            await gate.wait()
+        return await post(channel, reply, thread, **more)
+
+    world.chat.post = slow
+    world.reporter = world.process("C1", channels=frozenset({"C0SLOW"}))
+    await world.happen(crash("a", channel="C0SLOW"))
+    await world.happen(crash("b", at=2))
+    await world.wait(2)
+    assert {channel for channel, _ in world.chat.messages} == {"C1"}
+    gate.set()
+    await world.wait(2)
+    assert {channel for channel, _ in world.chat.messages} == {"C1", "C0SLOW"}
+
+
+async def test_the_most_urgent_come_first_and_among_them_the_oldest(world):
+    world.chat.failing = errors.Undeliverable("Slack asks to wait.", code="ratelimited")
+    high, order = Severity.HIGH, []
+    await world.happen(crash("a", at=1), crash("b", at=2, severity=high), crash("c", at=3, severity=high))
+    world.chat.failing, post = None, world.chat.post
+
+    async def noted(channel, reply, thread="", *, urgent=False, **more):
+        if not thread:
+            order.append((plain_text.render(reply).split(":")[1].strip(), urgent))
+        return await post(channel, reply, thread, urgent=urgent, **more)
+
+    world.chat.post = noted
+    await world.wait(RETRY_SECONDS + 3)
+    assert order == [("b", True), ("c", True), ("a", False)]
+
+
+async def test_the_depth_and_the_age_of_what_waits_are_measured(world):
+    world.chat.failing = errors.Undeliverable("Slack asks to wait.", code="ratelimited")
+    await world.desk.take(alert(at=time.time_ns()))
+    world.seconds = time.time() + 100
+    await world.reporter.flush()
+    counts = world.desk.counts
+    assert counts.incidents_waiting._value.get() == 1
+    assert 100 <= counts.incidents_oldest_seconds._value.get() < 160
+    world.chat.failing = None
+    await world.wait(RETRY_SECONDS + 2)
+    assert (counts.incidents_waiting._value.get(), counts.incidents_oldest_seconds._value.get()) == (0, 0)
 
 
 async def test_a_process_that_does_not_lead_tells_nothing(world):

@@ -68,7 +68,15 @@ class FakeSlackApi:
         buttons = tuple(button["value"] for row in rows for button in row)
         self.said.append(Said(how, where, text, blocks=blocks, at=at, buttons=buttons, **more))
 
-    async def post(self, channel: str, message: Message, *, thread: str | None = None, broadcast: bool = False) -> str:
+    async def post(
+        self,
+        channel: str,
+        message: Message,
+        *,
+        thread: str | None = None,
+        broadcast: bool = False,
+        token: str = "",
+    ) -> str:
         ts = f"9.{next(self._ts):04}"
         await self._do("broadcast" if broadcast else "post", channel, message, ts=ts, thread=thread)
         if channel.startswith("#"):

@@ -145,17 +145,61 @@ async def test_whatever_is_answered_ends_as_undeliverable(method: str) -> None:
 async def test_every_5xx_and_a_lost_connection_are_tried_again() -> None:
     async with slack() as (server, calls):
         for trouble in (said(500), said(503), raw("bad gateway", 502), raw("late", 504, "text/plain"), cut):
-            server.put("chat.postMessage", trouble, said(ok=True, ts="1.1"))
+            server.put("chat.update", trouble, said(ok=True))
             server.asked.clear()
-            assert await calls.post("C1", HELLO) == "1.1"
+            await calls.edit("C1", "1.1", HELLO)
             assert len(server.asked) == 2
-        server.put("chat.postMessage", said(500))
+        server.put("chat.update", said(500))
         server.asked.clear()
         with pytest.raises(errors.Undeliverable, match="status 500"):
-            await calls.post("C1", HELLO)
+            await calls.edit("C1", "1.1", HELLO)
         assert len(server.asked) == 1 + api.MAX_FAILED_RETRIES
-        assert count(calls, "slack_calls_total", "chat.postMessage", "ok") == 5
-        assert count(calls, "slack_calls_total", "chat.postMessage", "failed") == 1
+        assert count(calls, "slack_calls_total", "chat.update", "ok") == 5
+        assert count(calls, "slack_calls_total", "chat.update", "failed") == 1
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("answer", "maybe_sent"),
+    [
+        (said(500), True),
+        (said(503, ok=False, error="service_unavailable"), True),
+        (raw("bad gateway", 502), True),
+        (cut, True),
+        (said(ok=False, error="internal_error"), True),
+        (raw("<html>blocked by the proxy</html>"), True),
+        (said(ok=False, error="not_in_channel"), False),
+        (said(ok=False, error="invalid_blocks"), False),
+    ],
+)
+async def test_a_post_is_not_repeated_by_itself_and_says_whether_it_may_be_there(
+    answer: Answer, maybe_sent: bool
+) -> None:
+    async with slack() as (server, calls):
+        server.put("chat.postMessage", answer)
+        with pytest.raises(errors.Undeliverable) as refused:
+            await calls.post("C1", HELLO, token="t1")
+        assert refused.value.maybe_sent is maybe_sent
+        assert len(server.asked) == 1
+
+
+async def test_a_post_to_nobody_is_tried_again_and_is_certainly_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = SlackApi("xoxb-1", "http://127.0.0.1:9/", Metrics())
+    real, pauses = asyncio.sleep, []
+
+    async def hasty(seconds: float) -> None:
+        pauses.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr("slack_sdk.http_retry.async_handler.asyncio.sleep", hasty)
+    await calls.open()
+    try:
+        with pytest.raises(errors.Undeliverable) as refused:
+            await calls.post("C1", HELLO)
+    finally:
+        await calls.aclose()
+    assert not refused.value.maybe_sent
+    assert len(pauses) == api.MAX_FAILED_RETRIES
 
 
 async def test_slacks_refusal_is_not_tried_again_and_says_its_word_and_cure() -> None:

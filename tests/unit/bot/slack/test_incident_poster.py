@@ -6,13 +6,35 @@ import pytest
 
 from bot.notify import incident_message
 from bot.notify.message_sender import SentMessage
+from bot.notify.post_record import PostRecord
 from bot.slack.incident_poster import IncidentPoster
 from bot.slack.render import TableFormat, render_message
+from core import errors
 from core.model.replies import Reply, Text
 from tests.unit.bot.slack.samples_incidents import FIRING
 from tests.unit.bot.slack.scripted import FakeSlackApi, outbox
 
 pytestmark = pytest.mark.looptime
+
+
+class Records:
+    """Records of messages in memory."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+
+    async def begin_post(self, name: str, value: bytes, ttl: float) -> bytes | None:
+        known = self.stored.get(name)
+        self.stored.setdefault(name, value)
+        return known
+
+    async def finish_post(self, name: str, value: bytes, ttl: float) -> None:
+        self.stored[name] = value
+
+    async def forget_post(self, name: str) -> None:
+        del self.stored[name]
+
+
 HELLO = Reply(blocks=(Text(text="hello"),))
 
 
@@ -22,7 +44,7 @@ def slack() -> FakeSlackApi:
 
 
 async def test_a_channel_named_by_its_name_is_edited_by_its_id(slack: FakeSlackApi) -> None:
-    poster = IncidentPoster(outbox(slack))
+    poster = IncidentPoster(outbox(slack), PostRecord(Records()))
     sent = await poster.post("#ops", HELLO)
     assert sent == SentMessage(channel="C0OPS", ts="9.0001")
     await poster.edit(sent.channel, sent.ts, HELLO)
@@ -30,16 +52,32 @@ async def test_a_channel_named_by_its_name_is_edited_by_its_id(slack: FakeSlackA
 
 
 async def test_a_person_gets_a_direct_message(slack: FakeSlackApi) -> None:
-    sent = await IncidentPoster(outbox(slack)).post("U0ADA", HELLO)
+    sent = await IncidentPoster(outbox(slack), PostRecord(Records())).post("U0ADA", HELLO)
     assert sent.channel.startswith("D")
     assert [one.how for one in slack.said] == ["open", "post"]
 
 
 async def test_a_reminder_in_a_thread_is_shown_in_the_channel_too(slack: FakeSlackApi) -> None:
-    poster = IncidentPoster(outbox(slack))
+    poster = IncidentPoster(outbox(slack), PostRecord(Records()))
     await poster.post("C1", HELLO, "9.1", broadcast=True)
     await poster.post("C1", HELLO, "9.1")
     assert [(one.how, one.thread) for one in slack.said] == [("broadcast", "9.1"), ("post", "9.1")]
+
+
+async def test_a_message_with_a_name_is_posted_once_wherever_it_went(slack: FakeSlackApi) -> None:
+    poster = IncidentPoster(outbox(slack), PostRecord(Records()))
+    for to in ("C1", "#ops", "U0ADA"):
+        first = await poster.post(to, HELLO, once=f"hello {to}")
+        assert await poster.post(to, HELLO, once=f"hello {to}") == first
+    assert [one.how for one in slack.said] == ["post", "post", "open", "post"]
+
+
+async def test_a_message_that_was_refused_is_posted_later(slack: FakeSlackApi) -> None:
+    poster = IncidentPoster(outbox(slack), PostRecord(Records()))
+    slack.refuse["post"] = ["not_in_channel"]
+    with pytest.raises(errors.Undeliverable):
+        await poster.post("C1", HELLO, once="hello")
+    assert (await poster.post("C1", HELLO, once="hello")).ts
 
 
 def test_only_ids_of_groups_and_people_are_mentioned_and_only_outside_the_text() -> None:

@@ -1,0 +1,59 @@
+"""Reads Slack's error codes from its answers, and says what to do about them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+# Errors after which Slack may have carried out the call all the same.
+UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
+
+
+def response(error: SlackApiError) -> tuple[Mapping[str, Any], int]:
+    """The response's JSON object and HTTP status. The library's error holds its own response or the bare HTTP one."""
+    response: Any = error.response
+    data = getattr(response, "data", None)
+    status: int = getattr(response, "status_code", 0) or getattr(response, "status", 0)
+    return data if isinstance(data, dict) else {}, status
+
+
+def error_in(body: str, status: int) -> str:
+    """The error code in the answer of a response URL; empty for success. Slack answers `ok`, `{"ok":true}`,
+    `used_url` or `{"ok":false,"error":"used_url"}`."""
+    body = body.strip()
+    with contextlib.suppress(ValueError):
+        data = json.loads(body)
+        if isinstance(data, dict):
+            return "" if status == 200 and data.get("ok") else error_code(data.get("error", ""), status)
+    return "" if status == 200 and body in ("", "ok") else error_code(body, status)
+
+
+def error_code(text: Any, status: int) -> str:
+    """Slack's error code, or the HTTP status if the text is not an error code."""
+    code = str(text).strip()[:64]
+    return code if code and all(letter.isalnum() or letter in "_-" for letter in code) else f"status {status}"
+
+
+def hint(body: Mapping[str, Any], method: str) -> str:
+    code = str(body.get("error", ""))
+    if code == "missing_scope":
+        scope = body.get("needed", "")
+        return f"Add the scope {scope} on the app's OAuth & Permissions page and reinstall the app."
+    app = method == "apps.connections.open"
+    token = "app token (slack.app_token, xapp-…)" if app else "bot token (slack.bot_token, xoxb-…)"
+    return HINTS.get(code, "").replace("TOKEN", token)
+
+
+HINTS = {
+    "invalid_auth": "The TOKEN is not valid; copy it again from the app's pages at api.slack.com.",
+    "not_authed": "The TOKEN is not valid; copy it again from the app's pages at api.slack.com.",
+    "not_allowed_token_type": "The TOKEN is a token of another kind; see slack.bot_token and slack.app_token.",
+    "token_revoked": "The TOKEN was revoked; reinstall the app and copy the new one.",
+    "token_expired": "The TOKEN has expired; reinstall the app and copy the new one.",
+    "account_inactive": "The app was removed from the workspace; install it again.",
+    "not_in_channel": "Invite the bot to the channel.",
+}
