@@ -21,7 +21,7 @@ import structlog
 from bot import builtin_commands, engine_addresses, engine_manager, store_setup
 from bot.access import own_container, policy_in_force, protection
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
-from bot.notify import alert_runner, configured_rules
+from bot.notify import alert_runner, alert_spool, configured_rules
 from collectors import rule_catalogue
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
@@ -191,12 +191,16 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     catalogue = load_catalogue()
     policies = policy_in_force.PolicyInForce(store, base_policy(settings))
     builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
+    replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     rules = rule_catalogue.load_rules()
     load.check_rules(settings, [rule.name for rule in rules])
     alerts = None
     if watch:
         in_force = configured_rules.rules_in_force(rules, settings.rules)
-        alerts = alert_runner.AlertRunner(in_force, store, counts, is_own=lambda each: _is_own(policies, each))
+        spool = alert_spool.AlertSpool(settings.state / "spool", replica, counts)
+        alerts = alert_runner.AlertRunner(
+            in_force, store, counts, is_own=lambda each: _is_own(policies, each), spool=spool
+        )
         builtin_runtime.evaluator = alerts.evaluator
     builtin_runtime.routing = load.routing_from(settings)
     search = engine_discovery.Discovery() if settings.engines is None else None
@@ -214,7 +218,6 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     engines.add_all(addresses)
     builtin_runtime.fleet = engines.fleet
     trail = audit.Audit(store, clock=_now, count=lambda phase: counts.audit_rows_total.labels(phase).inc())
-    replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     app = App(
         config=settings,
         catalogue=catalogue,

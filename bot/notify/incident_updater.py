@@ -2,18 +2,21 @@
 
 The evaluator must never wait, so alerts wait here in a queue. For each fingerprint, the queue has only the newest
 firing and the newest resolved alert, because an incident shows only these two. If the store does not answer, the alerts
-stay in the queue. Another process may change the same incident at the same time; then the incident is read and merged
-again.
+stay in the queue, and a file has a copy (`bot.notify.alert_spool`). If the queue is full, alerts that are not of high
+severity are dropped first. Another process may change the same incident at the same time; then the incident is read and
+merged again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
 
+from bot.notify.alert_spool import AlertSpool
 from core import errors, metrics
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident, incident_key, merge_alert
@@ -22,17 +25,33 @@ from core.store.incidents import IncidentStore
 
 log = structlog.get_logger(__name__)
 RETRY_SECONDS = 1.0
+MAX_QUEUED = 20_000
+AT_ONCE = 8  # calls to the store
+SPOOL_SHARE = 20  # the file is written in at most one of so many parts of the time
 MAX_CONFLICTS = 20  # a change that lost so often is queued again
+_ORDER = tuple(Severity)
 CONFLICT = "The incident is changed by several processes at once."
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Incident).decode
 
 
 class IncidentUpdater:
-    """Queues alerts, and stores them while `run` runs. `changed` is called after an incident was stored."""
+    """Queues alerts, and stores them while `run` runs. `changed` is called after an incident was stored. `spool`: the
+    file for the queue while the store does not answer; None for none."""
 
-    def __init__(self, store: IncidentStore, counts: metrics.Metrics, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: IncidentStore,
+        counts: metrics.Metrics,
+        changed: Callable[[], None],
+        spool: AlertSpool | None = None,
+    ) -> None:
         self._store = store
+        self._spool = spool
+        self._saved: list[Alert] = []
+        self._save_at = 0.0
+        self.drained = asyncio.Event()
+        """Set once everything that earlier processes left is stored."""
         self._counts = counts
         self._changed = changed
         self._queued: dict[tuple[str, AlertState], Alert] = {}
@@ -48,11 +67,44 @@ class IncidentUpdater:
         """Takes one change of an alert. Never waits."""
         self._counts.alerts_total.labels(alert.rule, str(alert.state)).inc()
         # A firing that is resolved before it was stored is stored as both, so that people see that it happened.
-        self._queued[alert.fingerprint, alert.state] = alert
-        self._arrived.set()
+        key = (alert.fingerprint, alert.state)
+        if key in self._queued or self._make_room(alert):
+            self._queued[key] = alert
+            self._arrived.set()
+
+    async def store_now(self, alerts: Sequence[Alert]) -> None:
+        """Stores alerts of another source at once. Raises StoreError; some of them may be stored then."""
+
+        async def one(alert: Alert) -> None:
+            if await self._store_one(alert):
+                self._counts.alerts_total.labels(alert.source, str(alert.state)).inc()
+                self._changed()
+
+        for start in range(0, len(alerts), AT_ONCE):
+            results = await asyncio.gather(*map(one, alerts[start : start + AT_ONCE]), return_exceptions=True)
+            for failed in filter(None, results):
+                raise failed
+
+    def _make_room(self, alert: Alert) -> bool:
+        """Drops an alert if the queue is full. Returns whether there is room for the new one."""
+        if len(self._queued) < MAX_QUEUED:
+            return True
+        self._counts.alerts_lost_total.labels("queue_full").inc()
+        others = (key for key, one in self._queued.items() if one.severity is not Severity.HIGH)
+        if alert.severity is not Severity.HIGH or (dropped := next(others, None)) is None:
+            return False
+        del self._queued[dropped]
+        return True
 
     async def run(self) -> None:
         """Stores alerts until it is cancelled."""
+        await self._take_spooled()
+        try:
+            await self._run()
+        finally:
+            await self._save()
+
+    async def _run(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -61,11 +113,40 @@ class IncidentUpdater:
             except errors.StoreError as error:
                 if times := self._repeated.due(error.message):
                     log.warning("alerts wait for the store", reason=error.message, waiting=self.queued, times=times)
+                if time.monotonic() >= self._save_at:
+                    await self._save()
                 await asyncio.sleep(RETRY_SECONDS)
                 self._arrived.set()
             else:
+                self.drained.set()
                 if self._repeated.ended():
                     log.info("the waiting alerts were stored")
+                if self._spool is not None and not self._queued:
+                    await self._spool.clear()
+                    self._saved = []
+                    self._counts.alerts_spooled.set(self._spool.saved)
+
+    async def _take_spooled(self) -> None:
+        """Queues what earlier processes could not store."""
+        spooled = await self._spool.load() if self._spool is not None else ()
+        for alert in spooled:
+            queued = self._queued.get((alert.fingerprint, alert.state))
+            if queued is None or (queued.at_ns, queued.count) < (alert.at_ns, alert.count):
+                self._queued[alert.fingerprint, alert.state] = alert
+        if spooled:
+            log.info("Alerts of an earlier process were found in a file.", action="spool", alerts=len(spooled))
+        self._arrived.set()
+
+    async def _save(self) -> None:
+        """Saves the queue in the file, if it has changed. The most severe alerts come first."""
+        waiting = sorted(self._queued.values(), key=lambda one: (_ORDER.index(one.severity), one.at_ns))
+        if self._spool is None or not waiting or waiting == self._saved:
+            return
+        began = time.monotonic()
+        if await self._spool.save(waiting):
+            self._saved = waiting
+            self._counts.alerts_spooled.set(self._spool.saved)
+        self._save_at = time.monotonic() + SPOOL_SHARE * (time.monotonic() - began)
 
     async def _store_all(self) -> None:
         for key, alert in sorted(self._queued.items(), key=lambda item: item[1].at_ns):
