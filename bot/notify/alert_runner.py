@@ -7,70 +7,119 @@ After a restart, the alerts that fired before go on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
+from bot.notify.alert_spool import AlertSpool
 from bot.notify.incident_updater import IncidentUpdater, stored_incidents
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
 from collectors.rule import Rule
+from collectors.unwatched_time import UnwatchedTime
 from core import errors, metrics, supervise
 from core.model.alerts import Severity
-from core.store.incidents import IncidentStore
+from core.model.builtin_actions import BOT
+from core.store.client import Store
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 SILENT_SECONDS = 30.0  # without any contact, from which on an engine counts as not watched
-RETRY_SECONDS = 5.0
+RETRY_SECONDS = 1.0  # until the stored incidents are read again
+DRAIN_SECONDS = 3.0  # for what earlier processes left to be stored
+NOTE_SECONDS = 5.0  # between two records that an engine is watched
+NOTE_TTL_SECONDS = 30 * 86_400.0
 RESTART = supervise.Backoff()
 
 
 class AlertRunner:
-    """Holds the evaluator and the incident updater. `changed` is set whenever an incident was stored."""
+    """Holds the evaluator and the incident updater. `changed` is set whenever an incident was stored. `spool`: the file
+    for alerts that wait for the store."""
 
     def __init__(
         self,
         rules: Sequence[Rule],
-        store: IncidentStore,
+        store: Store,
         counts: metrics.Metrics,
         *,
         is_own: Callable[[str], bool],
+        spool: AlertSpool | None = None,
     ) -> None:
         self._store = store
         self._counts = counts
         self.changed = asyncio.Event()
-        self.updater = IncidentUpdater(store, counts, self.changed.set)
+        self._listeners: list[Callable[[], None]] = [self.changed.set]
+        self.updater = IncidentUpdater(store, counts, self._tell, spool)
         self._engines = EngineStateEvents()
+        self._unwatched = UnwatchedTime()
+        self.ticked_at = float("-inf")
+        """When the rules were last evaluated, by a monotonic clock."""
         self.evaluator = Evaluator(rules, self.updater.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         """Starts the background tasks. `mirrors` returns the engines that are watched."""
         supervisor.start_background("incident_updater", self.updater.run, RESTART)
+        supervisor.start_background("watch_record", self._record_watch, RESTART)
         supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Calls `changed` whenever an incident was stored. Returns the function that ends this."""
+        self._listeners.append(changed)
+        return lambda: self._listeners.remove(changed)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
     async def _tick_forever(self, mirrors: Callable[[], Sequence[Mirror]]) -> None:
-        await self._restore()
+        restored, restore_at = False, 0.0
+        with contextlib.suppress(TimeoutError):  # the engines' first events must meet the alerts of before
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.updater.drained.wait()
         while True:
+            if not restored and time.monotonic() >= restore_at:
+                restored, restore_at = await self._restore(), time.monotonic() + RETRY_SECONDS
             watched = mirrors()
             self.evaluator.observe(self._engines.compare((each.ref, _fault(each)) for each in watched), {})
             self.evaluator.tick({each.ref: each.containers for each in watched if not _fault(each)}.get)
             self._measure()
+            self._note_watch(not all(_fault(each) for each in watched))
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _restore(self) -> None:
-        """Goes on with the alerts that fired when the last process ended."""
+    async def _restore(self) -> bool:
+        """Goes on with the alerts that fired when the last process ended. Returns whether they are known."""
+        if not self.updater.drained.is_set():
+            return False
+        try:
+            stored = await stored_incidents(self._store)
+        except errors.StoreError as error:
+            log.debug("the stored incidents could not be read", reason=error.message)
+            return False
+        self.evaluator.restore(alert for incident in stored for alert in incident.firing if not alert.source)
+        return True
+
+    def _note_watch(self, watching: bool) -> None:
+        self.ticked_at = time.monotonic()
+        self._unwatched.note(watching=watching)
+        if watching:
+            self._counts.watch_timestamp_seconds.set(time.time())
+
+    async def _record_watch(self) -> None:
+        """Records every few seconds that an engine is watched, and reports a time in which no process did that."""
         while True:
-            try:
-                stored = await stored_incidents(self._store)
-            except errors.StoreError as error:
-                log.debug("the stored incidents could not be read", reason=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(NOTE_SECONDS)
+            if not self._unwatched.watching:
                 continue
-            self.evaluator.restore(alert for incident in stored for alert in incident.firing)
-            return
+            try:
+                passed = await self._store.watched_until_now(NOTE_TTL_SECONDS)
+            except errors.StoreError as error:
+                log.debug("The watch could not be recorded.", reason=error.message)
+                continue
+            if (event := self._unwatched.event(BOT, passed)) is not None:
+                self.evaluator.observe([event], {})
 
     def _measure(self) -> None:
         firing = [alert.severity for alert in self.evaluator.firing]
