@@ -57,10 +57,18 @@ Handle = Callable[["web.BaseRequest", bytes], Awaitable["web.Response"]]
 
 class HttpServer:
     """Answers the requests on one socket with `handle`, which gets each request and its body. `refused` is called with
-    the reason for each connection, request or response that is refused: `crowded`, `too_large` or `too_slow`."""
+    the reason for each connection, request or response that is refused: `crowded`, `too_large` or `too_slow`.
+    `body_limit`: how many bytes of the body of a request are read, if not as `limits` says."""
 
-    def __init__(self, handle: Handle, limits: Limits, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        limits: Limits,
+        refused: Callable[[str], None],
+        body_limit: Callable[[web.BaseRequest], int] | None = None,
+    ) -> None:
         self._handle = handle
+        self._body_limit = body_limit or (lambda request: limits.body)
         self._limits = limits.within(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._refused = refused
         self._peers: dict[web.RequestHandler, str] = {}
@@ -154,7 +162,7 @@ class HttpServer:
         return response
 
     async def _body(self, request: web.BaseRequest) -> bytes:
-        limit = self._limits.body
+        limit = self._body_limit(request)
         if not limit:
             return b""
         if (request.content_length or 0) > limit:

@@ -1,8 +1,9 @@
 """Serves /metrics for Prometheus, /healthz and /readyz for probes, and an index page over HTTP.
 
 `bot.listening_socket` has opened the socket, and `bot.http_server` limits what clients can do. No page needs a
-password, and no page changes anything. `bot.content_negotiation` chooses the format and the compression of /metrics,
-and `bot.metrics_page_cache` limits how often it is rendered.
+password, and no page changes anything. An endpoint, such as the one for alerts of an Alertmanager, checks its clients
+itself. `bot.content_negotiation` chooses the format and the compression of /metrics, and `bot.metrics_page_cache`
+limits how often it is rendered.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -45,12 +46,21 @@ async def serve(
     refused: Callable[[str], None],
     limits: http_server.Limits = LIMITS,
     prepare: metrics_page_cache.Prepare | None = None,
+    endpoints: Mapping[str, Endpoint] | None = None,
 ) -> Server:
     """Starts to answer requests on a listening socket. The returned server closes the socket when it is closed.
-    `refused`: see HttpServer. `prepare`: see MetricsPageCache."""
-    server = Server(metrics_page_cache.MetricsPageCache(page, prepare=prepare), ready, limits, refused)
+    `refused`: see HttpServer. `prepare`: see MetricsPageCache. `endpoints`: by path."""
+    server = Server(metrics_page_cache.MetricsPageCache(page, prepare=prepare), ready, limits, refused, endpoints or {})
     await server.http.open(sock)
     return server
+
+
+class Endpoint(Protocol):
+    """Answers the requests to one path, of any method. `body_limit` returns how many bytes of a body are read."""
+
+    def body_limit(self, request: web.BaseRequest, /) -> int: ...
+
+    async def handle(self, request: web.BaseRequest, body: bytes, /) -> web.Response: ...
 
 
 class Server:
@@ -62,17 +72,30 @@ class Server:
         ready: Ready,
         limits: http_server.Limits,
         refused: Callable[[str], None],
+        endpoints: Mapping[str, Endpoint],
     ) -> None:
         self._pages = pages
         self._ready = ready
-        self.http = http_server.HttpServer(self._handle, limits, refused)
+        self._endpoints = endpoints
+        self.http = http_server.HttpServer(self._handle, limits, refused, self._body_limit)
 
     async def aclose(self) -> None:
         """Accepts no new connections, and waits shortly for responses in progress."""
         await self.http.aclose(GRACE_SECONDS)
         self._pages.close()
 
-    async def _handle(self, request: web.BaseRequest, _: bytes) -> web.Response:
+    def _body_limit(self, request: web.BaseRequest) -> int:
+        endpoint = self._endpoints.get(request.path)
+        return endpoint.body_limit(request) if endpoint is not None and request.method == "POST" else 0
+
+    async def _handle(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        endpoint = self._endpoints.get(request.path)
+        if endpoint is not None:
+            try:
+                return await endpoint.handle(request, body)
+            except Exception:
+                log.exception("An endpoint failed because of a bug.", path=request.path)
+                return plain_response(500, b"Internal error. The log has the details.\n")
         if request.method not in ("GET", "HEAD"):
             response = plain_response(405, b"Only GET and HEAD are allowed.\n")
             response.headers["Allow"] = "GET, HEAD"

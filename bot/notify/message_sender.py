@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from core.model.incidents import Incident
 from core.model.replies import Reply
 
 
@@ -17,11 +18,26 @@ class SentMessage:
 
 
 class MessageSender(Protocol):
-    """Sends messages to a chat. Methods raise errors.DeliveryError."""
+    """Sends messages to a chat. Methods raise errors.DeliveryError and StoreError."""
 
-    async def post(self, to: str, reply: Reply, thread: str = "", *, broadcast: bool = False) -> SentMessage:
+    async def post(
+        self,
+        to: str,
+        reply: Reply,
+        thread: str = "",
+        *,
+        broadcast: bool = False,
+        once: str = "",
+        urgent: bool = False,
+    ) -> SentMessage:
         """Posts a message. `to`: the id of a channel, its name with `#`, or the id of a person. `thread`: the id of the
-        message whose thread it belongs to. `broadcast`: the channel sees it too."""
+        message whose thread it belongs to. `broadcast`: the channel sees it too. `once`: the message's name; a message
+        with this name is posted only if it is not there. `urgent`: it goes before others that wait."""
         ...
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None: ...
+
+
+def message_name(incident: Incident, to: str, what: str) -> str:
+    """Names one message about one incident in one place."""
+    return f"{incident.key}.{incident.began_ns}.{to}.{what}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,13 +21,14 @@ class PendingIncident:
     """A changed incident that still has to be posted. `raw`: as it is stored. `left`: the places where it still has
     to be posted or edited. `waits_until`: until when another place waits, in seconds since the epoch; 0 if none
     does. `known`: False if it was read only because another incident shares its message; then it may have changed in
-    ways that nobody looked at."""
+    ways that nobody looked at. `saving`: several channels may save their message at the same time."""
 
     raw: bytes
     incident: Incident
     left: set[str] = field(default_factory=set)
     waits_until: float = 0.0
     known: bool = True
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def is_told(self) -> bool:
@@ -36,6 +38,11 @@ class PendingIncident:
 async def save_post(store: IncidentStore, pending: PendingIncident, post: PostedIncident) -> None:
     """Records one message about an incident. When nothing is left to say, the incident does not count as changed any
     more. If it has changed meanwhile, only the message is recorded. Raises StoreError."""
+    async with pending.saving:
+        await _save_post(store, pending, post)
+
+
+async def _save_post(store: IncidentStore, pending: PendingIncident, post: PostedIncident) -> None:
     pending.left.discard(post.destination)
     pending.left.discard(post.channel)
     incident = with_post(pending.incident, post)

@@ -73,7 +73,8 @@ class Reminders:
             place = places.get(post.destination, Destination(to=post.destination))
             quiet = _is_quiet(place, now)
             reply = incident_message.reminder([incident], since, () if quiet else place.mention)
-            await self._say(post, reply, broadcast=not quiet)
+            once = f"{post.channel}.{post.ts}.snooze {silence.id}"
+            await self._say(post, reply, broadcast=not quiet, once=once)
 
     async def _end_resolved(self, silences: Sequence[Silence]) -> None:
         open_ones = [each for each in await stored_incidents(self._store) if each.state is not IncidentState.RESOLVED]
@@ -99,15 +100,16 @@ class Reminders:
             incidents = [pending.incident for pending in one.members]
             mention = tuple(who for who in one.destination.mention if not settings.muted_until(who, now))
             since = f"after {_span(now - min(incident.began_ns for incident in incidents) / 1e9)}"
-            if await self._say(one.post, incident_message.reminder(incidents, since, mention)):
+            once = f"{one.post.channel}.{one.post.ts}.reminder {one.post.reminded_at}"
+            if await self._say(one.post, incident_message.reminder(incidents, since, mention), once=once):
                 for pending in one.members:
                     post = pending.incident.post_at(one.destination.to)
                     assert post is not None
                     await save_post(self._store, pending, msgspec.structs.replace(post, reminded_at=now))
 
-    async def _say(self, post: PostedIncident, reply: Reply, *, broadcast: bool = True) -> bool:
+    async def _say(self, post: PostedIncident, reply: Reply, *, once: str, broadcast: bool = True) -> bool:
         try:
-            await self._poster.post(post.channel, reply, post.ts, broadcast=broadcast)
+            await self._poster.post(post.channel, reply, post.ts, broadcast=broadcast, once=once)
         except errors.DeliveryError as error:
             log.error("a reminder was not posted", channel=post.channel, reason=error.full_message())
             return False

@@ -10,7 +10,7 @@ import msgspec
 
 from bot.notify import incident_message
 from bot.notify.incident_updater import decode_incident
-from bot.notify.message_sender import MessageSender
+from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
 from core import metrics
 from core.model.alert_routes import Destination
@@ -51,7 +51,8 @@ class SharedMessageEditor:
         mention = _called(members)
         reply = incident_message.shared_reply([pending.incident for pending, _ in members], name, mention)
         to = members[0][1].to
-        sent = await self._poster.post(to, reply)
+        first = min((pending.incident for pending, _ in members), key=lambda incident: incident.began_ns)
+        sent = await self._poster.post(to, reply, once=message_name(first, to, f"with others {name}"))
         self._counts.incident_messages_total.labels("posted").inc()
         for pending, destination in members:
             post = self._new_post(sent.channel, sent.ts, to)
@@ -103,7 +104,8 @@ class SharedMessageEditor:
         ]
         if new:
             entry = incident_message.group_entry([pending.incident for pending, _ in new], _called(new))
-            await self._poster.post(channel, entry, ts)
+            turns = sorted(message_name(each.incident, ts, f"turn {each.incident.turns}") for each, _ in new)
+            await self._poster.post(channel, entry, ts, once=" ".join(turns))
 
     async def _save(
         self,

@@ -23,6 +23,7 @@ from core.store.records import Lease, LeaseConflict, LeaseRequest
 log = structlog.get_logger(__name__)
 LEASE_KEY = "schedule"
 POSTING = "posting"
+OUTLETS = "outlets"
 WORK = {
     LEASE_KEY: (
         "This process runs the shared jobs now.",
@@ -33,6 +34,11 @@ WORK = {
         "This process posts incidents now.",
         "This process stopped posting incidents.",
         "The lease of the process that posts incidents could not be renewed.",
+    ),
+    OUTLETS: (
+        "This process sends incidents to other systems now.",
+        "This process stopped sending incidents to other systems.",
+        "The lease of the process that sends incidents to other systems could not be renewed.",
     ),
 }
 """What the log says when a process begins to lead, stops, and cannot renew its lease, by the key of the lease."""
@@ -66,7 +72,8 @@ class Leadership:
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._leases = leases
-        self._gauge = counts.schedule_leader if key == LEASE_KEY else counts.posting_leader
+        gauges = {LEASE_KEY: counts.schedule_leader, POSTING: counts.posting_leader, OUTLETS: counts.outlet_leader}
+        self._gauge = gauges[key]
         self._replica = replica
         self._key = key
         self._seconds = seconds

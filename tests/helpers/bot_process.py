@@ -163,9 +163,9 @@ class Deck(Bot):
     def configure(self, text):
         (self.root / "quarterdeck.yaml").write_text(text)
 
-    def up(self, *, sockets=1):
+    def up(self, *, sockets=1, port=0):
         """A running process that Slack and its engine are connected to; so many sockets are open then in all."""
-        process = self.start("run", port=(port := free_port()))
+        process = self.start("run", port=(port := port or free_port()))
         process.port = self.port = port
         self.slack.until_sockets(sockets)
         self.until_ready(port)

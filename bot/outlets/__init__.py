@@ -1,0 +1,1 @@
+"""Connects incidents with other systems: webhooks, Alertmanagers, and a dead man's switch."""

@@ -1,0 +1,115 @@
+"""Sends Quarterdeck's alerts to Alertmanagers, by version 2 of their API.
+
+An Alertmanager takes an alert as resolved when its `endsAt` is over, so every firing alert is sent again each minute,
+with an end four minutes ahead. A resolved alert is sent with its end for some minutes. Nothing is remembered here: what
+is sent is what the store has. Each Alertmanager gets every alert, as from Prometheus; they agree among themselves who
+tells people. An alert that came from an Alertmanager is not sent to one.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from bot.outlets.http_sender import HttpSender, Outcome, Sent
+from bot.outlets.webhook import rfc3339
+from core.model.alerts import Alert, AlertState, Severity
+from core.model.containers import COMPOSE_SERVICE_LABEL
+from core.model.incidents import Incident
+from core.model.owners import SWARM_SERVICE_NAME_LABEL, project_of
+from core.text import redact, sanitize
+
+PATH = "/api/v2/alerts"
+REPEAT_SECONDS = 60.0
+ENDS_AFTER_NS = 240 * 1_000_000_000
+RESOLVED_NS = 15 * 60 * 1_000_000_000  # for which a resolved alert is sent again
+BATCH = 200  # alerts in one request
+MAX_TEXT = 1_000  # characters of a label or an annotation
+REPORTER = "quarterdeck"
+"""The label `reporter` of every alert that we send. It shows when our own alert comes back to us."""
+SEVERITIES = {Severity.HIGH: "critical", Severity.MEDIUM: "warning", Severity.LOW: "info"}
+
+
+class AlertmanagerSender:
+    """One Alertmanager. `url`: its address. `link`: the address to which its messages link. `authorization`: the header
+    of that name; empty for none."""
+
+    kind = "alertmanager"
+
+    def __init__(self, url: str, link: str, sender: HttpSender, *, authorization: str = "") -> None:
+        self.name = url.rstrip("/")
+        self._url = self.name + PATH
+        self._link = link
+        self._sender = sender
+        self._headers = {"Content-Type": "application/json"}
+        if authorization:
+            self._headers["Authorization"] = authorization
+
+    async def send(self, incidents: Sequence[Incident], now_ns: int) -> Sent:
+        """Sends the alerts of these incidents. Returns the first failure, or else the first refusal."""
+        alerts = [
+            alert_body(incident, alert, now_ns, self._link)
+            for incident in incidents
+            for alert in incident.alerts
+            if not alert.source and (alert.state is AlertState.FIRING or now_ns - alert.at_ns < RESOLVED_NS)
+        ]
+        result = Sent(outcome=Outcome.DELIVERED)
+        for start in range(0, len(alerts), BATCH):
+            body = msgspec.json.encode(alerts[start : start + BATCH])
+            sent = await self._sender.send("POST", self._url, body, self._headers)
+            if sent.outcome is Outcome.FAILED:
+                return sent
+            if sent.outcome is Outcome.REFUSED:
+                result = sent
+        return result
+
+
+def alert_body(incident: Incident, alert: Alert, now_ns: int, link: str) -> Mapping[str, Any]:
+    """Returns one alert as Alertmanager takes it. Its labels are the same for as long as it fires."""
+    subject, labels = alert.subject, alert.labels
+    named = {
+        "alertname": alert.rule,
+        "severity": SEVERITIES[alert.severity],
+        "host": subject.engine.host,
+        "engine": subject.engine.kind
+        if subject.engine.name == "default"
+        else f"{subject.engine.kind}/{subject.engine.name}",
+        "kind": str(subject.kind),
+        "owner": alert.owner,
+        "project": project_of(labels),
+        "service": labels.get(COMPOSE_SERVICE_LABEL) or labels.get(SWARM_SERVICE_NAME_LABEL) or "",
+        "team": alert.team,
+        "reporter": REPORTER,
+    }
+    notes = {
+        "summary": f"{alert.owner}: {alert.text}",
+        "description": alert.cause.text if alert.cause is not None else "",
+        "subject": str(subject),
+        "incident": incident.id,
+    }
+    firing = alert.state is AlertState.FIRING
+    return {
+        "labels": _texts(named),
+        "annotations": _texts(notes),
+        "startsAt": rfc3339(alert.since_ns),
+        "endsAt": rfc3339(now_ns + ENDS_AFTER_NS if firing else max(alert.at_ns, alert.since_ns + 1_000_000)),
+        "generatorURL": link,
+    }
+
+
+def basic(username: str, password: str) -> str:
+    """Returns the header Authorization of basic authentication."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def _texts(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: _text(value) for name, value in values.items() if value}
+
+
+@functools.lru_cache(maxsize=20_000)  # all alerts are sent again each minute
+def _text(value: str) -> str:
+    return redact.redact(sanitize.single_line(value.encode("utf-8", "replace").decode(), MAX_TEXT))

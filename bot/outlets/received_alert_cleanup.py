@@ -1,0 +1,31 @@
+"""Removes the records of received alerts whose incident does not fire any more, for example because it was removed.
+
+An Alertmanager reports the end of each alert, and then its record is removed at once. This finds what is left over when
+such a report never came. A record is removed only if two runs found it left over, because its incident is stored a
+moment after it.
+"""
+
+from __future__ import annotations
+
+from bot.notify.incident_updater import stored_incidents
+from bot.schedule.recurring_job import RecurringJob, RunReport
+from core.store.client import Store
+
+EVERY_SECONDS, WITHIN_SECONDS = 600.0, 60.0
+
+
+def cleanup_job(store: Store) -> RecurringJob:
+    found_before: frozenset[str] = frozenset()
+
+    async def run() -> RunReport:
+        nonlocal found_before
+        recorded = await store.all_received_alerts()
+        if not recorded:
+            return RunReport(idle=True)
+        firing = {alert.fingerprint for incident in await stored_incidents(store) for alert in incident.firing}
+        left_over = frozenset(recorded) - firing
+        await store.remove_received_alerts(sorted(left_over & found_before))
+        found_before = left_over - found_before
+        return RunReport()
+
+    return RecurringJob(name="received_alerts", every=EVERY_SECONDS, within=WITHIN_SECONDS, run=run, shared=True)
