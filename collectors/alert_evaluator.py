@@ -22,12 +22,13 @@ import msgspec
 from collectors import alert_labels
 from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_for
 from collectors.rule import Rule, Seen, SeenEvent
+from collectors.running_rollouts import RunningRollouts
 from core import unexpected_errors
 from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
 from core.model.containers import LIVE_STATES, Container
 from core.model.end_causes import Cause
 from core.model.events import Event, EventKind, Origin
-from core.model.owners import owner_of, owner_of_container
+from core.model.owners import SWARM_SERVICE_NAME_LABEL, owner_of, owner_of_container
 from core.model.refs import EngineRef, Kind, Ref
 
 SECOND = 1_000_000_000
@@ -80,6 +81,7 @@ class Evaluator:
         self._is_own = is_own
         self._now_ns = now_ns
         self._windows = RecentEventsByOwner()
+        self._rollouts = RunningRollouts()
         self._open: dict[str, _Open] = {}
         self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}
         self._actions = frozenset(action for rule in rules for action in rule.actions)
@@ -120,6 +122,8 @@ class Evaluator:
             kind = event.kind
             if event.labels:
                 self._windows.labels(event.subject.id, event.labels)
+            if event.type == "service":
+                self._rollouts.observe(event)
             if kind is other and event.action not in self._actions:
                 continue
             if not self._by_kind[kind] or (kind is died and event.subject.kind is container):
@@ -157,7 +161,7 @@ class Evaluator:
         if self._is_own(event.subject.id) or alert_labels.are_alerts_off(labels):
             return
         key = (event.subject.engine, event.subject.kind, _owner(event, labels))
-        if not self._windows.add(key, seen):
+        if not self._windows.add(key, seen) or self._is_part_of_rollout(event, labels):
             return
         for rule in self._by_kind[event.kind]:
             if not is_for(rule, event.kind, event.action):
@@ -168,6 +172,12 @@ class Evaluator:
                 self._resolve(fingerprint_of(rule, key), finding.text, event.at_ns)
             elif finding is not None:
                 self._fire(rule, key, finding.text, visible)
+
+    def _is_part_of_rollout(self, event: Event, labels: Mapping[str, str]) -> bool:
+        """Whether a container of a Swarm service ended while that was updated. If the update fails, the rule
+        `update-stopped` reports it."""
+        service = labels.get(SWARM_SERVICE_NAME_LABEL)
+        return event.kind is EventKind.DIED and bool(service) and self._rollouts.includes(service or "", event.at_ns)
 
     def _ask(self, rule: Rule, seen: Seen) -> Finding | None:
         try:

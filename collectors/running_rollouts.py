@@ -1,0 +1,41 @@
+"""Remembers which Swarm services are being updated, so that the ends of their containers are taken as a part of it.
+
+A manager reports when an update begins and ends. The end of a container comes from the engine of its node, which knows
+the name of the service only. If the end of an update is missed, it is forgotten after an hour.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from core.model.events import Event, EventKind
+from core.model.refs import Kind
+
+RUNNING = frozenset({"updating", "rollback_started"})
+MAX_SERVICES = 1_000
+MAX_NS = 3_600 * 1_000_000_000
+
+
+class RunningRollouts:
+    """Holds the services whose update runs, by name. Times are nanoseconds since the epoch."""
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[str, int] = OrderedDict()
+
+    def observe(self, event: Event) -> None:
+        """Takes an event of a Swarm service; all other events change nothing."""
+        if event.subject.kind is not Kind.SERVICE:
+            return
+        state = event.attrs.get("update") or (event.attrs.get("state") if event.kind is EventKind.ROLLOUT else None)
+        if state in RUNNING:
+            self._since[event.subject.name] = event.at_ns
+            self._since.move_to_end(event.subject.name)
+            if len(self._since) > MAX_SERVICES:
+                self._since.popitem(last=False)
+        elif state:
+            self._since.pop(event.subject.name, None)
+
+    def includes(self, service: str, at_ns: int) -> bool:
+        """Whether the service was being updated at that time."""
+        since = self._since.get(service)
+        return since is not None and since <= at_ns <= since + MAX_NS
