@@ -24,7 +24,7 @@ from core.model.containers import Containers
 from core.model.engines import Engine
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
-from core.model.results import MAX_PAGE_CHARACTERS, Document, ExecResult, Outcome
+from core.model.results import MAX_PAGE_CHARACTERS, Document, Outcome
 from core.model.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
@@ -205,21 +205,6 @@ class Remove(TargetAction[Outcome]):
 
     def timeout_seconds(self) -> float:
         return 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exec(TargetAction[ExecResult]):
-    """Runs a program in a container to its end, without a terminal or input. `timeout`: seconds; a program that takes
-    longer continues to run in the container."""
-
-    verb = "container.exec"
-    risk = Risk.CHANGE
-    command: tuple[str, ...]
-    user: str = ""
-    timeout: int = 30
-
-    def timeout_seconds(self) -> float:
-        return self.timeout + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

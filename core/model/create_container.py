@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.model import host_access
-from core.model.actions import Action, Exec, InspectContainer, Risk
+from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.host_access import HostAccess
+from core.model.inside_containers import Exec
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import actions, create_container, image_names, images, projects, service_changes
+from core.model import actions, create_container, image_names, images, inside_containers, projects, service_changes
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES, Container
 from core.model.known_resources import Known, groups, members
@@ -85,7 +85,7 @@ def _signalled(action: actions.Kill, known: Known) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
 
 
-def _executed(action: actions.Exec, known: Known) -> Iterator[Effect]:
+def _executed(action: inside_containers.Exec, known: Known) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=False)
 
 
@@ -208,9 +208,16 @@ def _created(action: create_container.CreateContainer, known: Known) -> Iterator
         yield from _moved_tag(action, known)
 
 
+def _committed(action: inside_containers.CommitContainer, known: Known) -> Iterator[Effect]:
+    if action.pauses:
+        yield _effect("container.pause", action.target)
+    if action.tag:
+        yield from _moved_tag(action, known)
+
+
 def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
     """An image that has this tag now loses it."""
-    name = image_names.with_default_tag(action.tag if isinstance(action, images.TagImage) else action.image)
+    name = image_names.with_default_tag(action.tag if hasattr(action, "tag") else action.image)
     if "@" in name:
         return
     if known.images is None:
@@ -243,6 +250,7 @@ TABLE: Mapping[str, VerbEffects] = {
     # A program in a container can end it, and a health check of Podman can be set to.
     "container.exec": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
     "container.healthcheck": VerbEffects(ends=True),
+    "container.commit": VerbEffects(also=_committed, does=("container.pause", TAG), needs=(Kind.IMAGE,)),
     # Scaling up ends nothing; its effects say what scaling down ends.
     "service.scale": VerbEffects(also=_scaled, does=("service.scale", REMOVE, "container.start")),
     "service.create": _NOTHING,

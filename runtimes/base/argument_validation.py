@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core import errors
-from core.model import actions, images
+from core.model import actions, images, inside_containers
 from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateContainer
 from core.model.networks_and_volumes import CreateNetwork, CreateVolume
 from core.model.service_changes import CreateService, UpdateService
@@ -34,11 +34,20 @@ def validate_arguments(action: actions.Action[Any]) -> None:
         validate(action)
 
 
-def _exec(action: actions.Exec) -> None:
+def _exec(action: inside_containers.Exec) -> None:
     if not action.command or not action.command[0]:
         raise errors.BadUsage("There is no program to run.", hint="Write it after the container's name.")
-    if any("\0" in argument for argument in action.command):
+    texts = [*action.command, *(text for pair in action.environment for text in pair), action.workdir, action.user]
+    if any("\0" in text for text in texts):
         raise errors.BadUsage("An argument of a program cannot contain a null byte.", hint="Remove it.")
+    if action.workdir and not action.workdir.startswith("/"):
+        raise errors.BadUsage(
+            f"The directory “{command_line.abbreviate(action.workdir)}” is not absolute.", hint="Write --workdir /PATH."
+        )
+    if wrong := next((name for name, _ in action.environment if not name or "=" in name), None):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(wrong)}” cannot be the name of a variable.", hint="Write --env NAME=VALUE."
+        )
 
 
 def _kill(action: actions.Kill) -> None:
@@ -162,7 +171,24 @@ def _push(action: images.PushImage) -> None:
         )
 
 
-def _tag(action: images.TagImage) -> None:
+def _copy(action: inside_containers.CopyFile) -> None:
+    path = action.path
+    size = len(path.encode(errors="surrogateescape"))
+    if not path.startswith("/") or "\0" in path or ".." in path.split("/") or size > inside_containers.MAX_PATH:
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(path)}” is not the absolute path of a file without “..”.",
+            hint="Write NAME:/PATH/TO/FILE.",
+        )
+
+
+def _commit(action: inside_containers.CommitContainer) -> None:
+    if any("\0" in text for text in (action.message, action.author, *action.changes)):
+        raise errors.BadUsage("A text of an image cannot contain a null byte.", hint="Remove it.")
+    if action.tag:
+        _tag(action)
+
+
+def _tag(action: images.TagImage | inside_containers.CommitContainer) -> None:
     if image_reference.parse_image_reference(action.tag).digest:
         raise errors.BadUsage("A tag cannot contain a digest.", hint="Write REPOSITORY[:TAG].")
 
@@ -173,7 +199,9 @@ _NOT_NEGATIVE = {
     "replicas": "The number of replicas",
 }
 _CHECKS: Mapping[type, Callable[[Any], None]] = {
-    actions.Exec: _exec,
+    inside_containers.CommitContainer: _commit,
+    inside_containers.CopyFile: _copy,
+    inside_containers.Exec: _exec,
     actions.Kill: _kill,
     CreateContainer: _create,
     CreateNetwork: _network,

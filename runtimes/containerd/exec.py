@@ -20,7 +20,7 @@ import msgspec
 from google.protobuf import any_pb2
 
 from core import errors
-from core.model import actions
+from core.model import inside_containers
 from core.model.results import ExecResult
 from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MultiRequestChange
@@ -38,13 +38,13 @@ DRAIN_SECONDS = 2.0  # how long output is read after the program has ended
 class ExecVerbs(Connection):
     """Serves the verb `container.exec` for containerd."""
 
-    @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
+    @does(inside_containers.Exec)
+    async def execute(self, action: inside_containers.Exec, seconds: float) -> ExecResult:
         await self._identify(seconds)
         return await run(self._client, action, seconds)
 
 
-async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult:
+async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> ExecResult:
     """Runs the program, waits until it ends, and returns its output and exit code. A program that takes too long is
     killed."""
     steps = MultiRequestChange(min(seconds, float(action.timeout)))
@@ -100,13 +100,19 @@ async def run(calls: Client, action: actions.Exec, seconds: float) -> ExecResult
     )
 
 
-def _process(spec: bytes, action: actions.Exec) -> bytes:
-    """Encodes the process to run: the container's own process with another command. The user, the environment, the
-    working directory and the rights stay the same."""
+def _process(spec: bytes, action: inside_containers.Exec) -> bytes:
+    """Encodes the process to run: the container's own process with another command. What the action does not say (the
+    user, the working directory) stays the same; its variables are added to the environment."""
     with json_decoder.reading(f"The specification of {action.target.name}"):
         process: dict[str, Any] = dict(json_decoder.decode_json_object(spec)["process"])
         process |= {"args": list(action.command), "terminal": False}
         process.pop("consoleSize", None)
+        if action.workdir:
+            process["cwd"] = action.workdir
+        if action.environment:
+            names = {name for name, _ in action.environment}
+            own = [one for one in process.get("env") or () if str(one).partition("=")[0] not in names]
+            process["env"] = [*own, *(f"{name}={value}" for name, value in action.environment)]
         if action.user:
             process["user"] = _user(action.user)
     return msgspec.json.encode(process)

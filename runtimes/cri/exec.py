@@ -6,7 +6,7 @@ import re
 import time
 
 from core import errors
-from core.model import actions
+from core.model import inside_containers
 from core.model.results import ExecResult
 from runtimes.base.base_adapter import does
 from runtimes.cri import decode
@@ -23,13 +23,18 @@ _CRIO_FAILED = re.compile(r"command error: (.*?)(?:, stdout: .*)?", re.DOTALL)
 class ExecVerbs(LifecycleVerbs):
     """Serves the verb `container.exec` for CRI engines."""
 
-    @does(actions.Exec)
-    async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
+    @does(inside_containers.Exec)
+    async def exec(self, action: inside_containers.Exec, seconds: float) -> ExecResult:
         began, target = time.monotonic(), action.target
         if action.user:
             raise errors.BadUsage(
                 f"CRI cannot run a program as the user {action.user}: it always uses the container's own user.",
                 hint="Leave --user out, or run `su` in the container.",
+            )
+        if action.workdir or action.environment:
+            raise errors.BadUsage(
+                "CRI cannot choose the directory or the environment of a program.",
+                hint="Let a shell do it: exec NAME sh -c 'cd /PATH; NAME=VALUE PROGRAM'.",
             )
         request = cri.ExecSyncRequest(container_id=target.id, cmd=action.command, timeout=action.timeout)
         try:
@@ -56,7 +61,7 @@ class ExecVerbs(LifecycleVerbs):
             took=time.monotonic() - began,
         )
 
-    async def _not_found(self, action: actions.Exec, reason: str) -> errors.EngineError:
+    async def _not_found(self, action: inside_containers.Exec, reason: str) -> errors.EngineError:
         """Returns the error for an answer "not found", which CRI-O also sends if the container exists but does not run.
         Raises NotFound if it does not exist."""
         status = (await self._container_status(action.target, STATUS_SECONDS)).status
@@ -66,7 +71,7 @@ class ExecVerbs(LifecycleVerbs):
         return errors.Rejected(9, f"{action.target.name} is {state}: a program can only run in a running container.")
 
 
-def _timed_out(action: actions.Exec) -> errors.TimedOut:
+def _timed_out(action: inside_containers.Exec) -> errors.TimedOut:
     return errors.TimedOut(
         f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s.",
         sent=True,

@@ -13,7 +13,7 @@ import urllib.parse
 import msgspec
 
 from core import errors
-from core.model import actions
+from core.model import inside_containers
 from core.model.results import ExecResult
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
@@ -35,10 +35,14 @@ class _Session(msgspec.Struct):
 class ExecVerbs(HttpEngineClient, abc.ABC):
     """Serves the verb `container.exec`."""
 
-    @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
+    @does(inside_containers.Exec)
+    async def execute(self, action: inside_containers.Exec, seconds: float) -> ExecResult:
         began, target, allowed = time.monotonic(), action.target, min(float(action.timeout), seconds)
         body = {"Cmd": list(action.command), "User": action.user, "AttachStdout": True, "AttachStderr": True}
+        if action.workdir:
+            body["WorkingDir"] = action.workdir
+        if action.environment:
+            body["Env"] = [f"{name}={value}" for name, value in action.environment]
         path = f"/containers/{quoted_id(target)}/exec"
         response = await self._request("POST", path, seconds, name=target.name, body=body)
         session = urllib.parse.quote(json_decoder.decode_json(_Created, response.body).id, safe="")

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 
 from core import errors, processes
-from core.model import actions
+from core.model import actions, inside_containers
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
@@ -162,15 +162,16 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
         # Without --force, crun refuses to delete a container whose process has ended but was not reaped yet.
         return await self._change(container, "delete", deadline, flags=("--force",))
 
-    @does(actions.Exec)
-    async def exec(self, action: actions.Exec, seconds: float) -> ExecResult:
+    @does(inside_containers.Exec)
+    async def exec(self, action: inside_containers.Exec, seconds: float) -> ExecResult:
         deadline = time.monotonic() + seconds
         container = await self._find(action.target, seconds)
         if container.state != "running":
             raise errors.Rejected(
                 CONFLICT, f"{action.target.name} is {container.state}: a program can only run in a running container."
             )
-        flags = ("--user", action.user) if action.user else ()
+        flags = [*(("--user", action.user) if action.user else ()), *(("--cwd", action.workdir) * bool(action.workdir))]
+        flags += [part for name, value in action.environment for part in ("--env", f"{name}={value}")]
         result = await self._call(
             container,
             ("exec", *flags, "--", container.name, *action.command),

@@ -3,16 +3,16 @@
 import pytest
 
 from core import errors
-from core.model import actions
+from core.model import inside_containers
 from core.model.refs import Kind, Ref
 from tests.contract.grounds import over
 
 
 def run(ground, target, *command, **more):
-    return actions.Exec(engine=ground.runtime.ref, target=target, command=command, **more)
+    return inside_containers.Exec(engine=ground.runtime.ref, target=target, command=command, **more)
 
 
-@over(actions.Exec)
+@over(inside_containers.Exec)
 async def test_a_program_is_run_and_tells_its_code_and_its_words(ground):
     ground.daemon.run("it")
     target = await ground.ref("it")
@@ -29,7 +29,24 @@ async def test_a_program_is_run_and_tells_its_code_and_its_words(ground):
     assert (await ground.do(run(ground, target, "true"))).stdout == ""
 
 
-@over(actions.Exec)
+@over(inside_containers.Exec)
+async def test_a_program_runs_as_somebody_somewhere_with_more_variables(ground):
+    ground.daemon.run("it")
+    target = await ground.ref("it")
+    more = {"user": "1000:1000", "workdir": "/tmp", "environment": (("MADE", "a b=c"), ("HOME", "/nowhere"))}
+    if ground.runtime.ref.kind == "cri":
+        for name, value in more.items():
+            with pytest.raises(errors.BadUsage, match="CRI cannot"):
+                await ground.do(run(ground, target, "env", **{name: value}))
+        return
+    ran = await ground.do(run(ground, target, "sh", "-c", "id -u; id -g; pwd; echo $MADE; echo $HOME", **more))
+    assert ran.stdout.split("\n")[:5] == ["1000", "1000", "/tmp", "a b=c", "/nowhere"], ran
+    for wrong in ({"workdir": "tmp"}, {"environment": (("", "x"),)}, {"environment": (("A=B", "x"),)}, {"user": "\0"}):
+        with pytest.raises(errors.BadUsage):
+            await ground.do(run(ground, target, "env", **wrong))
+
+
+@over(inside_containers.Exec)
 async def test_what_a_program_writes_is_bounded_and_need_not_be_text(ground):
     ground.daemon.run("it")
     target = await ground.ref("it")
@@ -41,7 +58,7 @@ async def test_what_a_program_writes_is_bounded_and_need_not_be_text(ground):
     assert ran.stdout.endswith("ok") and ran.exit_code == 0
 
 
-@over(actions.Exec)
+@over(inside_containers.Exec)
 async def test_a_program_that_takes_too_long_is_left_and_said_to_be(ground):
     ground.daemon.run("it")
     target = await ground.ref("it")
@@ -52,7 +69,7 @@ async def test_a_program_that_takes_too_long_is_left_and_said_to_be(ground):
     assert ground.daemon.status("it") == "running"
 
 
-@over(actions.Exec)
+@over(inside_containers.Exec)
 async def test_a_program_that_is_not_there_is_no_success(ground):
     ground.daemon.run("it")
     target = await ground.ref("it")
@@ -65,7 +82,7 @@ async def test_a_program_that_is_not_there_is_no_success(ground):
         assert "no-such-program" in ran.stdout + ran.stderr
 
 
-@over(actions.Exec)
+@over(inside_containers.Exec)
 async def test_nothing_is_run_in_what_does_not_run(ground):
     ground.daemon.run("it")
     target = await ground.ref("it")

@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from core.model import actions
+from core.model import actions, inside_containers
 from core.model.events import EventKind
 from core.model.replies import Status
 from runtimes.base import stop_grace
@@ -44,7 +44,7 @@ async def ready(ground, target):
     """Whether the script has set its trap."""
     if target.engine.kind == "cri":
         return (await ground.do(actions.ReadLogs(engine=target.engine, target=target))).lines
-    look = actions.Exec(engine=target.engine, target=target, command=("/bin/sh", "-c", "test -e /dev/ready"))
+    look = inside_containers.Exec(engine=target.engine, target=target, command=("/bin/sh", "-c", "test -e /dev/ready"))
     return (await ground.do(look)).exit_code == 0
 
 

@@ -39,6 +39,10 @@ LINES = {
     "info": ("info", r"OCI runtime +runc", "running"),
     "top": ("top web", r"sleep 3600", "running"),
     "diff": ("diff web", r"web changed no files|web: ", "running"),
+    "exec": ("exec web ls /etc", r"ls in web ended with code 0", "running"),
+    "commit": ("commit web", r"web committed as [0-9a-f]{12} in", "running"),
+    "cp": ("cp web:/etc/hosts", r"localhost", "running"),
+    "export": ("export web -o web.tar", r"A chat does not carry", "running"),
     "port": ("port web", r"web: no ports published or exposed", "running"),
     "wait": ("wait old-web", r"There is no container", "running"),
     "history": ("history nginx:1.27", r"There is no image", "running"),
@@ -129,7 +133,7 @@ LINES = {
 
 # Where there is something to ask first, or one Docker daemon without a network has not got it.
 ENDINGS = {
-    **dict.fromkeys(("generate systemd", "rules", "alerts"), Ending.USAGE),
+    **dict.fromkeys(("generate systemd", "rules", "alerts", "export"), Ending.USAGE),
     **dict.fromkeys(("run", "create", "ack", "network create", "volume create", "unsilence"), Ending.NOTHING),
     **dict.fromkeys(("snooze", "incident"), Ending.NOTHING),
     **dict.fromkeys(("tag", "push", "rmi", "network connect", "network disconnect"), Ending.NOTHING),

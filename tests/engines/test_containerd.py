@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, jobs, networks_and_volumes
+from core.model import actions, images, inside_containers, jobs, networks_and_volumes
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -258,12 +258,12 @@ async def test_hostile_labels_and_words_are_only_text(containerdd):
         document = await engine.do(actions.InspectContainer, target=row.ref)
         assert "hunter2" not in repr(document.data)
         assert document.data["spec"]["process"]["args"]
-        ran = await engine.do(actions.Exec, target=row.ref, command=("sh", "-c", "echo $SECRET"))
+        ran = await engine.do(inside_containers.Exec, target=row.ref, command=("sh", "-c", "echo $SECRET"))
         assert (ran.exit_code, ran.stdout) == (0, "hunter2\n")
         with pytest.raises(errors.BadUsage, match="numbers"):
-            await engine.do(actions.Exec, target=row.ref, command=("true",), user="nobody")
+            await engine.do(inside_containers.Exec, target=row.ref, command=("true",), user="nobody")
         assert (
-            await engine.do(actions.Exec, target=row.ref, command=("busybox", "id", "-u"), user="12:13")
+            await engine.do(inside_containers.Exec, target=row.ref, command=("busybox", "id", "-u"), user="12:13")
         ).stdout == "12\n"
         with pytest.raises(errors.BadUsage):
             await engine.do(actions.Kill, target=row.ref, signal="NOT")
@@ -325,7 +325,7 @@ async def test_a_stopped_container_with_a_terminal_starts_again(containerdd):
         for _ in range(2):
             assert (await engine.do(actions.Start, target=target)).status == Status.DONE
             assert containerdd.status("term") == "running"
-            ran = await engine.do(actions.Exec, target=target, command=("echo", "hello"))
+            ran = await engine.do(inside_containers.Exec, target=target, command=("echo", "hello"))
             assert (ran.exit_code, ran.stdout) == (0, "hello\n")
             containerdd.stop("term")
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from core import errors
-from core.model import actions, images, resource_usage
+from core.model import actions, images, inside_containers, resource_usage
 from core.model.events import EventKind
 from core.model.replies import Status
 from core.ports import Call
@@ -171,10 +171,10 @@ async def test_a_program_in_an_ended_or_created_container_is_refused_with_its_st
     for name, state in (("default/done/done", "exited"), ("default/new/new", "created")):
         target = (await rows(engine))[name].ref
         with pytest.raises(errors.Rejected, match=f"is {state}: a program can only run in a running container"):
-            await do(engine, actions.Exec(engine=engine.ref, target=target, command=("true",)))
+            await do(engine, inside_containers.Exec(engine=engine.ref, target=target, command=("true",)))
     await asyncio.to_thread(crio.remove, "done")
     with pytest.raises(errors.NotFound, match="has no container"):
-        await do(engine, actions.Exec(engine=engine.ref, target=gone(target), command=("true",)))
+        await do(engine, inside_containers.Exec(engine=engine.ref, target=gone(target), command=("true",)))
 
 
 def gone(target):
@@ -187,7 +187,7 @@ async def test_a_program_that_is_not_there_is_named(crio, engine):
     target = (await rows(engine))["default/it/it"].ref
     said = r"^executable file `nothing` not found in \$PATH: No such file or directory$"
     with pytest.raises(errors.Rejected, match=said):
-        await do(engine, actions.Exec(engine=engine.ref, target=target, command=("nothing",)))
+        await do(engine, inside_containers.Exec(engine=engine.ref, target=target, command=("nothing",)))
 
 
 async def test_memory_that_ran_out_for_a_child_shows_at_the_end_also_with_code_0(crio, engine):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, jobs, resource_usage
+from core.model import actions, images, inside_containers, jobs, resource_usage
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -144,7 +144,7 @@ async def test_exec_as_a_user_and_as_one_that_is_not_there(engine, dockerd):
     target = next(row.ref for row in (await engine.do(actions.ListContainers(engine=engine.ref))).rows)
 
     def run(user, *command):
-        return engine.do(actions.Exec(engine=engine.ref, target=target, command=command, user=user))
+        return engine.do(inside_containers.Exec(engine=engine.ref, target=target, command=command, user=user))
 
     assert (await run("1234", "sh", "-c", "echo $(busybox id -u)")).stdout == "1234\n"
     # Newer daemons refuse the user themselves; older ones let the OCI runtime fail.
@@ -162,7 +162,9 @@ async def test_exec_as_a_user_and_as_one_that_is_not_there(engine, dockerd):
 async def test_a_container_that_dies_under_a_program_ends_it(engine, dockerd):
     dockerd.run("it")
     target = next(row.ref for row in (await engine.do(actions.ListContainers(engine=engine.ref))).rows)
-    task = asyncio.create_task(engine.do(actions.Exec(engine=engine.ref, target=target, command=("sleep", "300"))))
+    task = asyncio.create_task(
+        engine.do(inside_containers.Exec(engine=engine.ref, target=target, command=("sleep", "300")))
+    )
     while not any(len(process) for process in dockerd.api.inspect_container("it")["ExecIDs"] or ()):
         await asyncio.sleep(0.02)
     await asyncio.to_thread(dockerd.api.kill, "it")

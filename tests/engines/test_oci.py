@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from core import errors, untrusted_files
-from core.model import actions
+from core.model import actions, inside_containers
 from core.model.events import EventKind
 from core.model.replies import Status
 from runtimes.base import engine_options
@@ -356,7 +356,7 @@ async def test_hostile_states_are_left_out_and_said(ground):
     for name in ("torn", "deep", "huge", "far", "pipe", "theirs"):
         assert f"/{name}: " in faults
     # Never taken for an option: its files are the other one's, and so is the process they tell of.
-    ran = await ground.do(actions.Exec(engine=ground.runtime.ref, target=rows["-rf"].ref, command=("true",)))
+    ran = await ground.do(inside_containers.Exec(engine=ground.runtime.ref, target=rows["-rf"].ref, command=("true",)))
     assert ran.exit_code == 0
     assert ground.daemon.status("it") == "running"
 
@@ -445,7 +445,9 @@ async def test_a_program_left_running_inside_does_not_hold_up_the_answer(crund):
     async with opened(crund.url) as ground:
         target = await ground.ref("it")
         ran = await ground.do(
-            actions.Exec(engine=ground.runtime.ref, target=target, command=("sh", "-c", "sleep 300 & echo begun"))
+            inside_containers.Exec(
+                engine=ground.runtime.ref, target=target, command=("sh", "-c", "sleep 300 & echo begun")
+            )
         )
     assert (ran.exit_code, ran.stdout) == (0, "begun\n")
 
@@ -461,7 +463,7 @@ async def test_an_ordinary_user_is_told_whose_it_is_and_may_read_their_own(groun
 import asyncio, os, sys
 from datetime import UTC, datetime, timedelta
 from core import errors
-from core.model import actions
+from core.model import actions, inside_containers
 from core.ports import Call
 from runtimes.oci.engine import Oci
 os.setgroups([]); os.setgid(65534); os.setuid(65534)

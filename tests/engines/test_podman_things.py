@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, event_actions, images, networks_and_volumes, pods, resource_usage
+from core.model import actions, event_actions, images, inside_containers, networks_and_volumes, pods, resource_usage
 from core.model.events import EventKind
 from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
@@ -42,19 +42,19 @@ async def test_it_tells_whose_it_is_and_what_it_is_made_of(desk):
 async def test_a_program_gives_both_its_streams_and_its_code(desk):
     await asyncio.to_thread(desk.daemon.run, "it")
     it = await desk.ref("it")
-    done = await desk.do(actions.Exec, target=it, command=("/bin/sh", "-c", "echo out; echo err >&2; exit 5"))
+    done = await desk.do(inside_containers.Exec, target=it, command=("/bin/sh", "-c", "echo out; echo err >&2; exit 5"))
     assert (done.exit_code, done.stdout, done.stderr, done.cut) == (5, "out\n", "err\n", 0)
-    done = await desk.do(actions.Exec, target=it, command=("/bin/sh", "-c", "head -c 100000 /dev/zero"))
+    done = await desk.do(inside_containers.Exec, target=it, command=("/bin/sh", "-c", "head -c 100000 /dev/zero"))
     assert (done.exit_code, len(done.stdout), done.cut) == (0, 65_536, 100_000 - 65_536)
-    done = await desk.do(actions.Exec, target=it, command=("/nope",))
+    done = await desk.do(inside_containers.Exec, target=it, command=("/nope",))
     assert done.exit_code == 127
     assert "no such file" in done.stderr
     with pytest.raises(errors.TimedOut, match="is still running") as caught:
-        await desk.do(actions.Exec, target=it, command=("/bin/sleep", "60"), timeout=1)
+        await desk.do(inside_containers.Exec, target=it, command=("/bin/sleep", "60"), timeout=1)
     assert caught.value.sent
     await asyncio.to_thread(desk.daemon.stop, "it")
     with pytest.raises(errors.Rejected, match="running"):
-        await desk.do(actions.Exec, target=it, command=("/bin/true",))
+        await desk.do(inside_containers.Exec, target=it, command=("/bin/true",))
 
 
 async def test_a_health_check_is_made_when_asked_for(desk):

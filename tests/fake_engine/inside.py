@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import actions, container_reads, containers, disk_use, resource_usage
+from core.model import actions, container_reads, containers, disk_use, inside_containers, resource_usage
 from core.model.container_reads import FileChange, FileChanges, Processes
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
@@ -21,6 +21,9 @@ MIB = 1 << 20
 
 
 class Inside(FakeEngine):
+    executed: list[inside_containers.Exec]
+    """The programs that were asked for, in their order."""
+
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self._used: dict[str, dict[str, Any]] = {}
@@ -56,10 +59,11 @@ class Inside(FakeEngine):
         await self._answer("df", seconds)
         return disk_use.DiskUse(images=4_200_000, volumes=0, unused_volumes=0, writable=1_000, read_at=self._now())
 
-    @does(actions.Exec)
-    async def execute(self, action: actions.Exec, seconds: float) -> ExecResult:
-        """`echo` says its words, `false` and what nobody knows fail as in a shell, all else is `true`."""
+    @does(inside_containers.Exec)
+    async def execute(self, action: inside_containers.Exec, seconds: float) -> ExecResult:
+        """`echo` says its words, `env` its variables, a shell its command; `false` and what nobody knows fail."""
         await self._answer("change", seconds)
+        self.executed = [*getattr(self, "executed", ()), action]
         row = self._find(action.target)
         if row.state != "running":
             raise errors.Rejected(409, f"container {row.ref.name} is not running")
@@ -67,6 +71,10 @@ class Inside(FakeEngine):
         match program:
             case "echo":
                 return ExecResult(exit_code=0, stdout=" ".join(words) + "\n")
+            case "env":
+                return ExecResult(exit_code=0, stdout="".join(f"{name}={text}\n" for name, text in action.environment))
+            case "ls" | "sh":
+                return ExecResult(exit_code=0, stdout=" ".join(action.command) + "\n", stderr="a remark\n")
             case "true" | "false":
                 return ExecResult(exit_code=int(program == "false"))
             case _:

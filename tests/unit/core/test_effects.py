@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from core.model import action_codec, actions, effects, images, known_resources, pods, service_changes, swarm, units
+from core.model import (
+    action_codec,
+    actions,
+    effects,
+    images,
+    inside_containers,
+    known_resources,
+    pods,
+    service_changes,
+    swarm,
+    units,
+)
 from core.model.actions import Effect, Risk
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
@@ -102,7 +113,7 @@ def test_a_harmless_signal_may_end_a_container_and_a_restart_removes_it_on_podma
     hup = actions.Kill(engine=DOCKER, target=row.ref, signal="HUP")
     assert worked_out(hup, row)[0] == MAYBE_REMOVED
     assert effects.with_effects(hup, known_resources.Known(row=row)).confirm_reason() == ""
-    assert worked_out(actions.Exec(engine=DOCKER, target=row.ref, command=("sh",)), row)[0] == MAYBE_REMOVED
+    assert worked_out(inside_containers.Exec(engine=DOCKER, target=row.ref, command=("sh",)), row)[0] == MAYBE_REMOVED
     assert worked_out(actions.Restart(engine=DOCKER, target=row.ref), row) == []
     podman = EngineRef(host="h1", kind="podman")
     assert REMOVED in worked_out(actions.Restart(engine=podman, target=row.ref), row)

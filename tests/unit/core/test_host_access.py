@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from core.model import host_access
-from core.model.actions import Exec, InspectContainer
+from core.model.actions import InspectContainer
 from core.model.create_container import CreateContainer, Link
 from core.model.host_access import HostAccess, MountPoint, Namespace, ReachHost
+from core.model.inside_containers import Exec
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.secrets_and_configs import UseConfig, UseSecret
 from core.model.service_changes import CreateService, UpdateService

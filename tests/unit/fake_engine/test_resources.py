@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import actions, images, pods, resource_usage, swarm, units
+from core.model import actions, images, inside_containers, pods, resource_usage, swarm, units
 from core.model.events import EventKind
 from core.model.jobs import ReadJob
 from core.model.replies import Status
@@ -171,7 +171,7 @@ async def test_what_runs_uses_something_and_runs_programs(engine):
     assert (await do(engine, resource_usage.ReadUsage(engine=engine.ref, only=(idle.id,)))).rows == ()
 
     async def run(*command, ref=web):
-        return await do(engine, actions.Exec(engine=engine.ref, target=ref, command=command))
+        return await do(engine, inside_containers.Exec(engine=engine.ref, target=ref, command=command))
 
     assert (await run("echo", "a", "b")).stdout == "a b\n"
     assert [(await run(word)).exit_code for word in ("true", "false", "nonsense")] == [0, 1, 127]

@@ -13,6 +13,7 @@ from core.model import (
     actions,
     event_actions,
     images,
+    inside_containers,
     list_action_by_kind,
     networks_and_volumes,
     pods,
@@ -402,7 +403,9 @@ async def test_programs_are_not_run_where_our_secrets_are(yard):
     view = yard.seen_by(ALL, self_ids=frozenset({mine.id}))
     for name, verdict in (("c-dev", Verdict.DENY), ("c-prod", Verdict.ALLOW)):
         ref = await find(view, name, Kind.CONTAINER)
-        assert view.decide(actions.Exec(engine=ref.engine, target=ref, command=("env",)), ref).verdict is verdict
+        assert (
+            view.decide(inside_containers.Exec(engine=ref.engine, target=ref, command=("env",)), ref).verdict is verdict
+        )
 
 
 async def test_where_it_cannot_be_known_what_a_thing_holds_it_is_not_stopped(yard):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core import errors
-from core.model import actions, images, pods, swarm
+from core.model import actions, images, inside_containers, pods, swarm
 from core.model import networks_and_volumes as parts
 from core.model.create_container import CreateContainer
 from core.model.host_access import HostAccess, MountPoint
@@ -46,10 +46,24 @@ def network(**fields: Any) -> parts.CreateNetwork:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (on(actions.Exec, command=()), "There is no program to run."),
-        (on(actions.Exec, command=("",)), "There is no program to run."),
-        (on(actions.Exec, command=("ls", "a\0b")), "An argument of a program cannot contain a null byte."),
-        (on(actions.Exec, command=("ls",), timeout=-1), "A timeout in seconds cannot be -1."),
+        (on(inside_containers.Exec, command=()), "There is no program to run."),
+        (on(inside_containers.Exec, command=("",)), "There is no program to run."),
+        (on(inside_containers.Exec, command=("ls", "a\0b")), "An argument of a program cannot contain a null byte."),
+        (on(inside_containers.Exec, command=("ls",), timeout=-1), "A timeout in seconds cannot be -1."),
+        (on(inside_containers.Exec, command=("ls",), workdir="tmp"), "The directory “tmp” is not absolute."),
+        (
+            on(inside_containers.Exec, command=("ls",), environment=(("A=B", "c"),)),
+            "“A=B” cannot be the name of a variable.",
+        ),
+        (on(inside_containers.CopyFile, path=""), "“” is not the absolute path of a file without “..”."),
+        (
+            on(inside_containers.CopyFile, path="etc/hosts"),
+            "“etc/hosts” is not the absolute path of a file without “..”.",
+        ),
+        (on(inside_containers.CopyFile, path="/a/../b"), "“/a/../b” is not the absolute path of a file without “..”."),
+        (on(inside_containers.CommitContainer, tag=f"a@{DIGEST}"), "A tag cannot contain a digest."),
+        (on(inside_containers.CommitContainer, tag="A b"), "“A b” is not the name of an image."),
+        (on(inside_containers.CommitContainer, message="a\0"), "A text of an image cannot contain a null byte."),
         (on(actions.Kill, signal="NOPE"), "“NOPE” is not a signal."),
         (on(actions.Kill, signal=""), "“” is not a signal."),
         (on(actions.Stop, timeout=-1), "A timeout in seconds cannot be -1."),
@@ -95,7 +109,9 @@ def test_what_is_refused(action: actions.Action[Any], message: str) -> None:
 @pytest.mark.parametrize(
     "action",
     [
-        on(actions.Exec, command=("ls", "")),
+        on(inside_containers.Exec, command=("ls", "")),
+        on(inside_containers.CopyFile, path="/a..b/..."),
+        on(inside_containers.CommitContainer, tag="app:1"),
         on(actions.Kill, signal="RTMIN+3"),
         on(actions.Stop, timeout=0),
         on(actions.ReadLogs, tail=0),
