@@ -1,0 +1,102 @@
+"""Reads the one file of a tar archive that an engine sends.
+
+Nothing is unpacked: the names in an archive are not used, so a path with `..` or a link in it leads nowhere. What is
+no ordinary file is refused, and so is a file that is larger than allowed, whatever size its header claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from core import errors
+
+OVERHEAD = 1 << 16  # bytes that an archive may have beside its one file
+# By the type in the header of a member, as POSIX defines it.
+_KINDS = {
+    b"0": "",
+    b"\0": "",
+    b"1": "a link",
+    b"2": "a link",
+    b"3": "a device",
+    b"4": "a device",
+    b"5": "a directory",
+    b"6": "a named pipe",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TarFile:
+    """One file. `modified_at`: Unix seconds."""
+
+    data: bytes
+    modified_at: float
+
+
+def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> TarFile:
+    """Returns the file of an archive. `path`: where it was asked for, for messages. Raises BadUsage for anything but an
+    ordinary file of at most `max_bytes`, InvalidResponse for a damaged archive, and what the chunks raise."""
+    import tarfile  # noqa: PLC0415 (most processes copy nothing)
+
+    try:
+        with tarfile.open(fileobj=cast(BinaryIO, _Reader(chunks)), mode="r|") as archive:
+            member = archive.next()
+            if member is None:
+                raise _damaged(path, "it is empty")
+            check_kind(path, _KINDS.get(member.type, "no ordinary file"))
+            check_size(path, member.size, max_bytes)
+            opened = archive.extractfile(member)
+            data = opened.read(max_bytes + 1) if opened is not None else b""
+            if len(data) != member.size:
+                raise _damaged(path, f"it holds {len(data)} of {member.size} bytes")
+            return TarFile(data=data, modified_at=float(member.mtime))
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, IndexError) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def check_kind(path: str, kind: str, link: str = "") -> None:
+    """Raises BadUsage for what is no ordinary file. `kind`: what it is; empty for an ordinary file. `link`: where a
+    link leads, if that is known."""
+    if not kind:
+        return
+    hint = "Copy one ordinary file."
+    if link:
+        hint = f"Write the path that it leads to: {link}"
+    elif kind == "a directory":
+        hint = "Copy the files in it one by one; exec NAME ls PATH lists them."
+    raise errors.BadUsage(f"{path} is {kind}, and only one ordinary file can be copied.", hint=hint)
+
+
+def check_size(path: str, size: int, max_bytes: int) -> None:
+    """Raises BadUsage for a file that is too large."""
+    if size > max_bytes:
+        raise errors.BadUsage(
+            f"{path} has {size:,} bytes; at most {max_bytes:,} can be copied here.",
+            hint="At a console, cp NAME:PATH -o FILE copies more. Or look into it: exec NAME head PATH",
+        )
+
+
+def _damaged(path: str, reason: str) -> errors.InvalidResponse:
+    return errors.InvalidResponse(
+        f"The engine sent a damaged archive for {path}: {reason}.", hint="Give the command again."
+    )
+
+
+class _Reader:
+    """Reads chunks as a file. `tarfile` calls nothing but `read`."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks, self._rest = iter(chunks), b""
+
+    def read(self, size: int) -> bytes:
+        parts, length = [self._rest], len(self._rest)
+        while length < size:
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                break
+            parts.append(chunk)
+            length += len(chunk)
+        data = b"".join(parts)
+        self._rest = data[size:]
+        return data[:size]
