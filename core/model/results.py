@@ -11,11 +11,14 @@ from core.model.refs import Ref
 
 class Document(msgspec.Struct, frozen=True):
     """The engine's own description of one resource: decoded JSON, with values of environment variables hidden.
-    `summary`: what most people want to know of it, name → text, made from `data`; a text may have several lines."""
+    `summary`: what most people want to know of it, name → text, made from `data`; a text may have several lines.
+    `reaches`: what a container takes from its host, as in `host_access.reaches_of`; None if the engine does not report
+    that."""
 
     ref: Ref
     data: dict[str, Any]
     summary: dict[str, str] = {}
+    reaches: tuple[str, ...] | None = None
 
 
 MAX_PAGE_CHARACTERS = 2 << 20

@@ -39,6 +39,7 @@ from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
 from runtimes.cri.pods import PodVerbs
+from runtimes.formats import oci_reaches
 from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
 
@@ -126,7 +127,9 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         found = await self._container_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
-        return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_container(data))
+        summary = inspect_summaries.summarise_container(data)
+        reaches = oci_reaches.of_specification(inspect_summaries.specification(data))
+        return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

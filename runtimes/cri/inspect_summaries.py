@@ -38,6 +38,11 @@ def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
     )
 
 
+def specification(data: Mapping[str, Any]) -> Any:
+    """Returns the runtime specification in a container's status; None if the engine does not report it."""
+    return _details(data).get("runtimeSpec")
+
+
 def process_id(data: Mapping[str, Any]) -> int:
     """Returns the number of a container's first process; 0 if the engine does not report it."""
     return int(text.number(_details(data).get("pid")))

@@ -19,7 +19,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.docker_like import inspect_summaries, json_models
+from runtimes.docker_like import host_reaches, inspect_summaries, json_models
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder, skipped_data, timestamps
 
@@ -35,7 +35,12 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
         target = action.target
         response = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
-        return Document(ref=target, data=data, summary=inspect_summaries.summarise_container(data))
+        return Document(
+            ref=target,
+            data=data,
+            summary=inspect_summaries.summarise_container(data),
+            reaches=host_reaches.of_container(data),
+        )
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         """Inspects each container, a few at a time; None for one that is gone. An inspection that cannot be decoded is
