@@ -36,7 +36,7 @@ from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.lifecycle import LifecycleVerbs
-from runtimes.formats import event_attributes, protobuf_conversion
+from runtimes.formats import event_attributes, oci_reaches, protobuf_conversion
 from runtimes.kernel import process_list, procfs
 from runtimes.transport import bounded_protobuf_decoder
 
@@ -53,6 +53,9 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
         "container.create": "containerd leaves that to its clients: nerdctl run, ctr run.",
         "container.logs": "containerd stores no output of containers. Use the program that started the container"
         " (nerdctl logs), or watch the engine that started it too (Docker, CRI).",
+        "container.copy": "containerd copies no files. Show a text file with: exec NAME cat PATH.",
+        "container.export": "containerd writes no archives of containers. Its clients do: nerdctl export.",
+        "container.commit": "containerd makes no images of containers. Its clients do: nerdctl commit.",
         "container.diff": "containerd compares no files. Its clients do: nerdctl diff.",
         "event.list": "containerd stores no events. Quarterdeck can show only the events that it received itself.",
         "image.push": "containerd itself cannot push. Use one of its clients: nerdctl push, ctr images push.",
@@ -160,7 +163,8 @@ class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
         data = decode_info.container_document(namespace, container, task)
         redact_json.mask_env_values(data)
         summary = inspect_summaries.summarise_container(data, self._row(namespace, container, task))
-        return Document(ref=action.target, data=data, summary=summary)
+        reaches = oci_reaches.of_specification(data.get("spec"))
+        return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

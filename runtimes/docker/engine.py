@@ -20,6 +20,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.compose.project_verbs import ProjectVerbs
 from runtimes.docker.compose_services import ServiceVerbs
+from runtimes.docker.container_files import ContainerFileVerbs
 from runtimes.docker.create import CreateVerbs
 from runtimes.docker.disk_use import DiskUseVerbs
 from runtimes.docker.events import EventVerbs
@@ -42,6 +43,7 @@ class Docker(
     EventVerbs,
     LogVerbs,
     CreateVerbs,
+    ContainerFileVerbs,
     NetworkVolumeVerbs,
     DiskUseVerbs,
     StatsVerbs,

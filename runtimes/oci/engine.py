@@ -33,7 +33,7 @@ from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.formats import status_text
+from runtimes.formats import oci_reaches, status_text
 from runtimes.kernel import cgroup_reader, process_list
 from runtimes.oci import decode, inspect_summaries, lifecycle, state_dirs
 from runtimes.oci.events import EventStream
@@ -53,6 +53,9 @@ class Oci(lifecycle.LifecycleVerbs):
         "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
         " journal.",
         "container.healthcheck": "OCI runtimes have no health checks. Run the command of the check with exec.",
+        "container.copy": "OCI runtimes copy no files. Show a text file with: exec NAME cat PATH.",
+        "container.export": "OCI runtimes write no archives. inspect shows the bundle, which is the file system.",
+        "container.commit": "OCI runtimes make no images. inspect shows the bundle (the folder) of a container.",
         "container.diff": "OCI runtimes know no image to compare with. inspect shows the bundle of a container.",
         "event.list": "OCI runtimes store no events. New events are shown as they happen.",
         "image.list": "OCI runtimes have no images. Use inspect: it shows the bundle (the folder) of a container.",
@@ -148,9 +151,9 @@ class Oci(lifecycle.LifecycleVerbs):
             "spec": spec,
         }
         redact_json.mask_env_values(data)
-        return Document(
-            ref=action.target, data=data, summary=inspect_summaries.summarise_container(data, self._row(container))
-        )
+        summary = inspect_summaries.summarise_container(data, self._row(container))
+        reaches = oci_reaches.of_specification(spec)
+        return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

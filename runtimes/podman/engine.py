@@ -28,6 +28,7 @@ from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
 from runtimes.formats import json_decoder
+from runtimes.podman.container_files import ContainerFileVerbs
 from runtimes.podman.create import CreateVerbs
 from runtimes.podman.disk_use import DiskUseVerbs
 from runtimes.podman.events import EventVerbs
@@ -48,6 +49,7 @@ class Podman(
     EventVerbs,
     LogVerbs,
     CreateVerbs,
+    ContainerFileVerbs,
     PodVerbs,
     NetworkVolumeVerbs,
     SecretVerbs,

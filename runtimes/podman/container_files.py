@@ -1,0 +1,22 @@
+"""Copies files out of Podman's containers and makes images of them, with the `podman` package."""
+
+from __future__ import annotations
+
+import abc
+
+from runtimes.docker_like import container_files as shared
+from runtimes.docker_like.package_client import PackageClient
+from runtimes.podman.client import API, EngineClient
+from runtimes.transport.thread_sockets import ThreadSockets
+
+
+class ContainerFileVerbs(EngineClient, shared.ContainerFileVerbs, abc.ABC):
+    """Serves the verbs of a container's files for Podman."""
+
+    def _open_package(self, sockets: ThreadSockets) -> PackageClient:
+        from runtimes.podman.podman_package import PodmanPackage  # noqa: PLC0415 (it loads the whole package)
+
+        return PodmanPackage(sockets, API)
+
+    async def _check_can_pause(self, verb: str, seconds: float) -> None:
+        await self._check_pause(verb, seconds)

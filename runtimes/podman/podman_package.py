@@ -1,0 +1,68 @@
+"""Adapts the `podman` package's client to what Quarterdeck asks of it. Importing this module loads the package; import
+it in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import podman.api
+import podman.errors
+from podman.domain.containers import Container
+
+from core import errors
+from runtimes.docker_like import requests_adapter
+from runtimes.transport.thread_sockets import ThreadSockets
+
+FAILURES = (*requests_adapter.FAILURES, podman.errors.PodmanError)
+CHUNK = 1 << 20  # bytes
+
+
+class PodmanPackage:
+    """A client of one service. `version`: of its API."""
+
+    failures: tuple[type[Exception], ...] = FAILURES
+
+    def __init__(self, sockets: ThreadSockets, version: str) -> None:
+        # Not PodmanClient: its constructor reads the connections of `podman system connection`.
+        self._client = podman.api.APIClient(base_url="http://engine", version=version)
+        requests_adapter.connect_session(self._client, sockets)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def commit(
+        self,
+        container: str,
+        *,
+        repository: str | None,
+        tag: str | None,
+        message: str | None,
+        author: str | None,
+        changes: Sequence[str],
+        pause: bool,
+    ) -> str:
+        name = {key: text for key, text in (("repository", repository), ("tag", tag)) if text}
+        try:
+            made = self._container(container).commit(
+                **name,
+                author=author,
+                changes=list(changes) or None,
+                comment=message,
+                pause=pause,
+            )
+        except (KeyError, TypeError) as error:
+            raise errors.InvalidResponse(
+                "The engine did not say which image it has made.", hint="Look with: images."
+            ) from error
+        return str(made.id)
+
+    def archive(self, container: str, path: str) -> Iterator[bytes]:
+        """Yields the archive. The package reads all of it first, so the caller limits the bytes of the answer."""
+        chunks, _ = self._container(container).get_archive(path, chunk_size=CHUNK)
+        yield from chunks
+
+    def export(self, container: str) -> Iterator[bytes]:
+        yield from self._container(container).export(chunk_size=CHUNK)
+
+    def _container(self, container: str) -> Container:
+        return Container(attrs={"Id": container}, client=self._client)
