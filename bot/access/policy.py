@@ -23,8 +23,7 @@ from core.model.resource_facts import ResourceFacts
 
 FACTS_MAX_AGE = timedelta(seconds=60)
 # Refused on Quarterdeck's own containers, on everything with the protection label, and on whatever holds one of these:
-# otherwise a command could stop the bot that runs it. `exec` is here because a program in the bot's own container can
-# read the bot's secrets, and a program in any other protected container can end it.
+# otherwise a command could stop the bot that runs it. `exec` is here because a program can end its container.
 PROTECTED_VERBS = frozenset(
     f"{kind}.{word}"
     for kind, words in {
@@ -39,8 +38,10 @@ PROTECTED_VERBS = frozenset(
     }.items()
     for word in words
 )
+# Refused to everybody on each part of Quarterdeck: they give away the files in which its secrets are.
+OWN_REFUSED_VERBS = frozenset({"container.exec", "container.copy", "container.export", "container.commit"})
 # Only admins may use these on a part of Quarterdeck: its log contains the first admin's claim code, and its
-# environment, command line and mounts lead to its tokens. `container.exec` and `unit.install` are refused to everybody.
+# environment, command line and mounts lead to its tokens.
 ADMIN_READ_VERBS = frozenset(
     {
         *("container.logs", "container.inspect", "container.top", "container.diff"),
@@ -112,7 +113,7 @@ def resolve(  # noqa: PLR0917 (as `decide`)
         guards=guards,
         policy=policy,
         allows_all=not guards
-        and verb not in PROTECTED_VERBS
+        and verb not in PROTECTED_VERBS | OWN_REFUSED_VERBS
         and (admin or verb not in ADMIN_READ_VERBS)
         and any(grant.on.matches_all() for grant in grants),
         admin=admin,
@@ -134,15 +135,13 @@ def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None, no
     """Returns the decision on one target."""
     if _is_protected(resolved, ref, facts):
         return _protected(ref)
-    if resolved.verb in ADMIN_READ_VERBS and not resolved.admin:
-        own = ref.bare_id in resolved.policy.self_ids or resolved.policy.runs_replica(ref.bare_id)
-        if own or (facts is not None and facts.own):
-            return Decision(
-                verdict=Verdict.DENY,
-                rule="own-container",
-                reason=f"{ref.name} is part of Quarterdeck. Only admins may use {resolved.verb} on it.",
-                hint=f"Ask an admin: {', '.join(who_can_grant(resolved.policy)[:4])}.",
-            )
+    if resolved.verb in ADMIN_READ_VERBS and not resolved.admin and _is_own(resolved, ref, facts):
+        return Decision(
+            verdict=Verdict.DENY,
+            rule="own-container",
+            reason=f"{ref.name} is part of Quarterdeck. Only admins may use {resolved.verb} on it.",
+            hint=f"Ask an admin: {', '.join(who_can_grant(resolved.policy)[:4])}.",
+        )
     facts = _current(facts, now)
     grant = next((grant for grant in resolved.grants if grant.on.matches(ref, facts)), None)
     if grant is None:
@@ -252,9 +251,17 @@ def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence
 
 def _is_protected(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None) -> bool:
     """Not by `_current` facts: a target that was protected once counts as protected, however old its facts are."""
+    if resolved.verb in OWN_REFUSED_VERBS and _is_own(resolved, ref, facts):
+        return True
     return resolved.verb in PROTECTED_VERBS and (
         ref.bare_id in resolved.policy.self_ids or (facts is not None and facts.protected)
     )
+
+
+def _is_own(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None) -> bool:
+    """Whether it is a part of Quarterdeck."""
+    own = ref.bare_id in resolved.policy.self_ids or resolved.policy.runs_replica(ref.bare_id)
+    return own or (facts is not None and facts.own)
 
 
 def _protected(ref: Ref) -> Decision:

@@ -2,13 +2,15 @@
 containers.
 
 core.model.effects makes the prediction from them. A fact that cannot be found out stays unknown, and the effects that
-depend on it are not certain. Only the tasks of a node must be known before the node is drained.
+depend on it are not certain. Only the tasks of a node must be known before the node is drained, and a container must be
+inspected before something inside it is used, because it may reach its host.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,6 +19,7 @@ from core import errors
 from core.model import builtin_actions, effects, known_resources
 from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
+from core.model.inside_containers import UNKNOWN_REACH, InsideAction
 from core.model.refs import EngineRef, Key, Kind
 from core.ports import Call, Query
 from runtimes.inventory import fleet
@@ -36,8 +39,10 @@ class EffectFacts:
     async def with_effects(
         self, plan: Sequence[Action[Any]], row_of: Callable[[Key], Any], containers: Sequence[Container]
     ) -> Sequence[Action[Any]]:
-        """Returns the plan with the effects of each change. `row_of` returns the listed row of a target, or None.
-        Raises the error of an engine that does not list the tasks of a node."""
+        """Returns the plan with the effects of each change, and with the reaches of each action inside a container.
+        `row_of` returns the listed row of a target, or None. Raises the error of an engine that does not list the tasks
+        of a node or does not inspect a container."""
+        plan = await asyncio.gather(*(self._with_reaches(action) for action in plan))
         changes = list(filter(_is_change, plan))
         rows = {action.targets()[0].key: row_of(action.targets()[0].key) for action in changes}
         unknown = [
@@ -57,6 +62,16 @@ class EffectFacts:
             else action
             for action in plan
         ]
+
+    async def _with_reaches(self, action: Action[Any]) -> Action[Any]:
+        if not isinstance(action, InsideAction):
+            return action
+        inspect = InspectContainer(engine=action.engine, target=action.target)
+        try:
+            found = (await self._fleet.run(inspect, self._call)).reaches
+        except errors.Refused:  # the owner of the engine does not allow that
+            found = None
+        return replace(action, reaches=(UNKNOWN_REACH,) if found is None else found)
 
     async def _known(self, action: Action[Any], row: Any, containers: Sequence[Container]) -> known_resources.Known:
         needs = effects.TABLE[action.verb].needs

@@ -12,7 +12,7 @@ from core import errors, unexpected_errors
 from core.model.actions import Action
 from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Status, Tone, text_reply
-from core.model.results import Outcome
+from core.model.results import ExecResult, Outcome
 
 ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
     (errors.NotFound, Ending.NOTHING),
@@ -65,6 +65,8 @@ def ending(result: Result) -> tuple[str, str]:
         return str(Status.FAILED), result.error.message
     if isinstance(result.value, Outcome):
         return result.value.status, result.value.detail
+    if isinstance(result.value, ExecResult):
+        return str(Status.DONE), f"ended with code {result.value.exit_code}"
     if result.action.listing and hasattr(result.value, "rows"):
         return str(Status.DONE), f"{len(result.value.rows)} rows"
     return str(Status.DONE), ""

@@ -39,8 +39,9 @@ ENDS = "ends"
 
 # The built-in roles: named sets of verbs. The configuration adds more under `roles:`. Some verbs have effects beyond
 # their target, so only admins and grants that name them have these: `container.exec` (a program in a container is often
-# root there, and reads its secrets and mounts), `image.push`, `image.tag` and `service.update` (they decide which code
-# runs where), `unit.install` (files on the host, started at boot), `swarm.*`, and all verbs that create or remove.
+# root there, and reads its secrets and mounts), `container.copy`, `container.export` and `container.commit` (they read
+# its files), `image.push`, `image.tag` and `service.update` (they decide which code runs where), `unit.install` (files
+# on the host, started at boot), `swarm.*`, and all verbs that create or remove.
 VIEWER = (
     "container.list",
     "container.inspect",

@@ -71,6 +71,7 @@ class FakeEngine(WaitVerbs):
         self.logs: dict[str, list[LogLine]] = {}
         self.host_configs: dict[str, dict[str, object]] = {}
         """What an inspection shows as HostConfig, by container."""
+        self.mounts: dict[str, list[dict[str, object]]] = {}
         self.swarm: list[Service] = []
         """Services of a Swarm it is a manager of; scaling one takes no time."""
         self.ring: deque[Event] = deque(maxlen=RING)

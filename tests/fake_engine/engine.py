@@ -26,8 +26,10 @@ from core.model.services import Services
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.compose import project_restart, services
+from runtimes.docker_like import host_reaches
 from runtimes.formats import status_text
 from tests.fake_engine import services as fake_engine_services
+from tests.fake_engine.container_files import ContainerFiles
 from tests.fake_engine.core import RING
 from tests.fake_engine.creation import Creation
 from tests.fake_engine.inside import Inside
@@ -38,7 +40,7 @@ from tests.fake_engine.swarm import Cluster
 from tests.fake_engine.units import Units
 
 
-class FakeRuntime(Creation, Pods, Cluster, ServiceChanges, Units, NetworksAndVolumes, Inside):
+class FakeRuntime(Creation, ContainerFiles, Pods, Cluster, ServiceChanges, Units, NetworksAndVolumes, Inside):
     """All its parts, and what is done to containers and services."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
@@ -94,13 +96,13 @@ class FakeRuntime(Creation, Pods, Cluster, ServiceChanges, Units, NetworksAndVol
             "Id": row.ref.id,
             "Name": f"/{row.ref.name}",
             "State": state,
-            "Mounts": [],
+            "Mounts": self.mounts.get(row.ref.id, []),
             "Config": {"Image": row.image, "Labels": row.labels},
             "HostConfig": self.host_configs.get(row.ref.id, {}),
         }
         labels = "\n".join(f"{key}={value}" for key, value in row.labels.items())
         summary = {"State": row.state, "Image": row.image, **({"Labels": labels} if labels else {})}
-        return Document(ref=row.ref, data=data, summary=summary)
+        return Document(ref=row.ref, data=data, summary=summary, reaches=host_reaches.of_container(data))
 
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:

@@ -23,6 +23,7 @@ from runtimes.inventory.fleet import Fleet
 WORDS = load_catalogue()
 OWNER = Identity(id="console:alice", name="alice", admin=True)
 CONSOLE = Place(channel="console")
+AT_CONSOLE = Place(channel="console", kind="console")  # where a reply may write a file
 _DECKS = itertools.count()
 
 
