@@ -13,7 +13,7 @@ import sys
 
 from bot import app as composition
 from bot import heartbeat, plain_text
-from bot.console import terminal
+from bot.console import downloads, terminal
 from core import logs, supervise
 from core.config import load
 from core.model.replies import Ending, Reply
@@ -43,7 +43,7 @@ async def do(settings: load.Config, line: list[str], *, as_json: bool, yes: bool
     if reply is None:
         return INTERRUPTED
     try:
-        _print(reply, as_json=as_json)
+        reply = await _print(reply, as_json=as_json)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` closed the pipe; the rest of the buffer goes to /dev/null
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,13 +74,17 @@ async def _answer(built: composition.App, command: str, responder: terminal.Term
     )
 
 
-def _print(reply: Reply, *, as_json: bool) -> None:
+async def _print(reply: Reply, *, as_json: bool) -> Reply:
+    """Prints a reply, saves its file, and returns the reply with the result of that."""
     if as_json:
-        print(plain_text.to_json(reply))  # noqa: T201
-        return
-    terminal.show(reply, sys.stdout)
+        out = sys.stderr if reply.download is not None and reply.download.to == downloads.STDOUT else sys.stdout
+        reply = await downloads.save(reply, sys.stdout.buffer)
+        print(plain_text.to_json(reply), file=out)
+        return reply
+    reply = await terminal.print_reply(reply, sys.stdout)
     if reply.ending is Ending.ASKED:
         print(f'To confirm: quarterdeck do "{reply.buttons[0].line}"  (or pass --yes next time)')  # noqa: T201
+    return reply
 
 
 class _ProgressOnly(terminal.TerminalResponder):

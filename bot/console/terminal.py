@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bot import plain_text
+from bot.console import downloads
 from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import completion, parser
 from commands.catalogue import Catalogue
@@ -120,7 +121,7 @@ class TerminalResponder:
         self._out.flush()
 
     async def finish(self, reply: Reply) -> None:
-        show(reply, self._out)
+        await print_reply(reply, self._out)
 
 
 async def answer(
@@ -157,6 +158,15 @@ def _is_read_only(line: str, catalogue: Catalogue) -> bool:
         return parser.parse(line, catalogue).command.risk is Risk.READ
     except errors.UserError:
         return False
+
+
+async def print_reply(reply: Reply, out: TextIO) -> Reply:
+    """Prints a reply, and saves its file. If that file goes to the output, the reply goes to stderr. Returns the reply
+    with the result of that."""
+    to_stdout = reply.download is not None and reply.download.to == downloads.STDOUT
+    reply = await downloads.save(reply, getattr(out, "buffer", sys.stdout.buffer))
+    show(reply, sys.stderr if to_stdout else out)
+    return reply
 
 
 def show(reply: Reply, out: TextIO) -> None:

@@ -57,6 +57,10 @@ NOUN_VERBS: Mapping[str, str] = {
     "compose scale": "scale",
     "compose events": "events",
     "compose port": "port",
+    "compose exec": "exec",
+    "compose cp": "cp",
+    "compose commit": "commit",
+    "compose export": "export",
 }
 # The kind of the engine that lists the containers of a containerd namespace.
 NAMESPACE_ENGINES = {"k8s.io": "cri", "moby": "docker"}

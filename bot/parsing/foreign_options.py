@@ -9,6 +9,10 @@ _LIST = (
     *("ps", "images", "pods", "network ls", "volume ls", "services", "nodes", "stack ls", "secret ls", "config ls"),
     *("namespaces", "units", "service ps", "node ps", "stack ps", "stack services", "project ls"),
 )
+_EXEC_TERMINAL = (
+    "Chat has no terminal: write what the program shall do, such as exec NAME sh -c 'ls /', and leave it out."
+)
+_EXEC_WAITS = ("-d", "--detach", "-s", "--sync")
 _FORMAT = "A list is a table in chat: leave it out, or use -q for ids alone. `quarterdeck do --json` prints JSON."
 _FULL = "A table shows short ids: leave it out. inspect NAME shows the whole id."
 _SERVICE = ("service create", "service update", "service rollback")
@@ -88,6 +92,17 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{("swarm init", option): "Leave it out, or use docker swarm init on the engine's own host." for option in _INIT},
     ("swarm join-token", "--rotate"): "Rotate it on a manager: docker swarm join-token --rotate worker.",
     **{("swarm join-token", option): "Leave it out: the line to type is shown." for option in ("-q", "--quiet")},
+    **{("exec", option): _EXEC_TERMINAL for option in ("-i", "-t", "--interactive", "--tty", "--detach-keys")},
+    **{("exec", option): "exec waits until the program has ended: leave it out." for option in _EXEC_WAITS},
+    ("exec", "--privileged"): "It would give the program all rights on the host: leave it out.",
+    ("exec", "--env-file"): "Write the variables themselves: -e NAME=VALUE.",
+    ("exec", "--exec-id"): "Leave it and its value out.",
+    ("exec", "--index"): "Name the container itself; ps PROJECT lists them.",
+    ("cp", "-L"): "Copy the path that the link leads to. The reply shows it.",
+    ("cp", "--follow-link"): "Copy the path that the link leads to. The reply shows it.",
+    **{("cp", option): "Only the content of the file is copied: leave it out." for option in ("-a", "--archive")},
+    **{(name, option): "Leave it out." for name in ("cp", "commit") for option in ("-q", "--quiet")},
+    **{("commit", option): "Leave it out: the engine chooses the format." for option in ("-f", "--format", "-s")},
     ("df", "-v"): "List the parts with: images, ps -a, volume ls.",
     ("df", "--verbose"): "List the parts with: images, ps -a, volume ls.",
 }

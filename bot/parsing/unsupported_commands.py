@@ -25,14 +25,7 @@ _FILES = "Quarterdeck is no shell on the host"
 
 # By the name of the command: why it is missing, and what helps, as one imperative sentence.
 MISSING: Mapping[str, tuple[str, str]] = {
-    "exec": ("Quarterdeck runs no programs in containers from chat", "Look inside with: logs, top, inspect, stats."),
     "attach": (_NO_TERMINAL, "Follow the output with: logs -f NAME."),
-    "commit": (
-        "Quarterdeck makes no images of containers yet",
-        f"Use docker commit {_HOST}; see them with: diff.",
-    ),
-    "cp": ("Quarterdeck copies no files yet", f"Use docker cp {_HOST}; see what changed with: diff NAME."),
-    "export": ("Quarterdeck copies no files yet", f"Use docker export {_HOST}."),
     "rename": ("Quarterdeck does not rename containers yet", f"Use docker rename {_HOST}."),
     "update": (
         "Quarterdeck does not change limits yet",
@@ -84,7 +77,6 @@ MISSING: Mapping[str, tuple[str, str]] = {
         ),
     ),
     "compose": ("Quarterdeck finds a project by its name", "Name it as the target: ps shop, restart shop/web."),
-    "compose exec": ("Quarterdeck runs no programs in containers from chat", "Look inside with: logs, top, inspect."),
     **dict.fromkeys(
         ("context ls", "context use", "context", "machine", "system connection"),
         ("Quarterdeck reaches all its engines at once", "List them with engines, and choose with --engine or --host."),

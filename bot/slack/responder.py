@@ -105,11 +105,12 @@ class SlackResponder:
                 reply = replace(reply, blocks=(*self._progress.blocks(), *reply.blocks))
         if self._started_task is not None:
             await self._started_task
-        if reply.secret:
+        if reply.secret or (reply.private and not self._request.dm):
             await self._delivery.to_requester(reply)
             if self._posted is None and not self._replaces_question(reply):
                 return
-            reply = text_reply("The answer was sent to the person who asked, and to nobody else.")
+            public = text_reply("The answer was sent to the person who asked, and to nobody else.")
+            reply = public if reply.secret else replace(reply, blocks=reply.blocks[:1])
         await self._deliver(reply)
 
     async def _deliver(self, reply: Reply) -> None:

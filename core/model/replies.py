@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import BinaryIO
 
 
 class Status(enum.StrEnum):
@@ -92,17 +93,30 @@ class Ending(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file for the machine of the requester's console. `content`: at position 0; it is not redacted. `to`: a path
+    there, or `-` for the standard output. `name`: the file's own name, for a `to` that is a directory."""
+
+    content: BinaryIO
+    to: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The reply to one command. `everyone`: the whole channel sees it; `took`: how long the command ran. `mention`: ids
-    of the user groups and people whom a message about an incident notifies, as the configuration names them; no command
-    mentions anybody."""
+    """The reply to one command. `everyone`: the whole channel sees it. `private`: only the requester sees it; of an
+    announced change, the channel sees the first block. `took`: how long the command ran. `mention`: ids of the user
+    groups and people whom a message about an incident notifies, as the configuration names them; no command mentions
+    anybody. `download`: what the requester's own console saves, and no chat shows."""
 
     blocks: Sequence[Block]
     buttons: Sequence[Button] = ()
     ending: Ending = Ending.OK
     everyone: bool = False
+    private: bool = False
     took: timedelta = timedelta()
     mention: Sequence[str] = ()
+    download: Download | None = None
 
     @property
     def secret(self) -> bool:

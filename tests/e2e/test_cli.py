@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tarfile
 import termios
 import time
 
@@ -257,6 +258,27 @@ def test_lines_may_be_piped_into_the_console(bot, dockerd):
 
 def test_version(bot):
     assert re.fullmatch(r"quarterdeck \d+\.\d+\.\d+\n", bot.call("--version"))
+
+
+def test_a_program_is_run_and_files_come_out(bot, dockerd):
+    dockerd.run("web", "printf 'a\\0b' > /data; echo 'PASSWORD=hunter2hunter2' > /.env; exec sleep 3600")
+    wait_for("the files", lambda: "code 0" in bot.do("exec web ls /.env"))
+    assert "made of it" in bot.call("do", "--", "exec", "-e", "WHAT=made of it", "web", "sh", "-c", "echo $WHAT")
+    bot.do("exec web false", code=5)
+    bot.do("exec -it web sh", code=2)
+    assert "hunter2" not in bot.do("cp web:/.env") and "no text" in bot.do("cp web:/data")
+    assert "Saved as" in bot.do("cp web:/data data")
+    assert (bot.root / "data").read_bytes() == b"a\0b"
+    assert "PASSWORD=hunter2hunter2\n" in bot.do("cp web:/.env -o -"), "its own bytes, and nothing else"
+    bot.do("export web -o whole.tar")
+    with tarfile.open(bot.root / "whole.tar") as archive:
+        assert "data" in archive.getnames()
+    made = re.search(r"committed as ([0-9a-f]{12})", bot.do("commit web"))[1]
+    assert "tagged" in bot.do(f"tag {made} localhost/made-by-commit:1")
+    assert "made-by-commit" in bot.do("images localhost/made-by-commit")
+    bot.do("rmi localhost/made-by-commit:1", "--yes")
+    rows = bot.do("audit --limit 50")
+    assert "hunter2" not in rows and "ended with code 1" in rows
 
 
 HEAVY = ("docker", "podman", "grpc", "matplotlib", "slack_bolt", "slack_sdk", "slackblocks", "requests")

@@ -27,7 +27,7 @@ from core.model.silences import Silence
 from runtimes.compose import project_restart, scale
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.alerts import alert
-from tests.helpers.deck import WORDS, Deck
+from tests.helpers.deck import AT_CONSOLE, CONSOLE, WORDS, Deck
 
 EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
 NEWCOMER = Identity(id="console:carol", name="carol")
@@ -159,7 +159,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             asyncio.get_running_loop().call_later(0.1, prod.happen, EventKind.DIED, row(prod, "web").ref)
         for engine in engines:
             engine.asked.clear()
-        replies = [await deck.say(line)]
+        replies = [await deck.say(line, place=AT_CONSOLE if command.name == "export" else CONSOLE)]
         if following is not None:
             assert "was stopped" in plain_text.render(await following)
         if replies[0].ending is Ending.ASKED:

@@ -135,6 +135,33 @@ async def test_a_question_in_the_channel_that_is_answered_with_a_secret_only_say
     assert "the-token" in private.text and "the-token" not in public.text
 
 
+OUTPUT = Reply(blocks=(Text(text="ls in web ended with code 0"), Text(text="the-output")), private=True)
+
+
+@pytest.mark.parametrize(("way", "how"), [(SLASH, "respond"), (MENTION, "whisper")])
+async def test_the_output_of_a_program_goes_to_the_asker_and_its_end_to_the_channel(
+    way: SlackRequest, how: str
+) -> None:
+    scene = Scene()
+    await scene.walk(way, OUTPUT, begun=BEGUN)
+    assert [one.how for one in scene.calls.said if "the-output" in one.text] == [how]
+    assert "ls in web ended with code 0" in scene.calls.said[-1].text
+    assert "the-output" not in scene.calls.said[-1].text
+
+
+async def test_in_direct_messages_the_output_of_a_program_is_part_of_the_reply() -> None:
+    scene = Scene()
+    await scene.walk(DM, OUTPUT, begun=BEGUN)
+    assert [one.how for one in scene.calls.said] == ["post", "edit"]
+    assert "the-output" in scene.calls.said[-1].text
+
+
+async def test_the_output_of_a_program_that_was_announced_nowhere_goes_to_the_asker_alone() -> None:
+    scene = Scene()
+    await scene.walk(SLASH, OUTPUT)
+    assert [one.how for one in scene.calls.said] == ["respond"]
+
+
 async def test_many_names_are_not_all_told() -> None:
     scene = Scene()
     await scene.walk(SLASH, DONE, begun=ActionStarted(line="x", doing="stopping", names=[f"c{n}" for n in range(30)]))

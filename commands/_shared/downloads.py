@@ -1,0 +1,28 @@
+"""Decides where the file of a reply goes: to the machine of a console, or into the reply as text."""
+
+from __future__ import annotations
+
+from commands.spec import Context
+from core import errors
+from core.text import command_line
+
+STDOUT = "-"
+
+
+def destination(context: Context, *given: str | None) -> str:
+    """Returns the path on the machine of the console, `-` for its standard output, or nothing. `given`: the paths that
+    were typed. Raises BadUsage for two paths, and for a path in a chat, which has no files."""
+    paths = [path for path in given if path]
+    if not paths:
+        return ""
+    if len(paths) > 1:
+        raise errors.BadUsage(
+            f"Two places are given: {command_line.abbreviate(paths[0])} and {command_line.abbreviate(paths[1])}.",
+            hint="Leave one of them out.",
+        )
+    if context.place.kind != "console":
+        raise errors.BadUsage(
+            f"A chat cannot write {command_line.abbreviate(paths[0])} on your machine.",
+            hint="Leave it out: the reply shows a text file. At a console of Quarterdeck, -o FILE saves any file.",
+        )
+    return paths[0]

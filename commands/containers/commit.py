@@ -1,0 +1,87 @@
+"""`commit NAME [IMAGE]`: makes an image of a container's file system, as it is now. Volumes and mounts are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from commands._shared import changes, targets
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from core import errors
+from core.model import image_names
+from core.model.actions import Action, Risk
+from core.model.inside_containers import CommitContainer
+from core.model.replies import Reply, Status, Text
+from core.model.results import Outcome
+
+DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    if args["pause"] and args["no_pause"]:
+        raise errors.BadUsage("--pause and --no-pause contradict each other.", hint="Leave one of them out.")
+    (ref,) = await targets.select(context, "commit", 1)
+    return [
+        CommitContainer(
+            engine=ref.engine,
+            target=ref,
+            tag=image_names.with_default_tag(args["image"]) if args["image"] else "",
+            message=args["message"] or "",
+            author=args["author"] or "",
+            changes=args["change"],
+            pause=True if args["pause"] else False if args["no_pause"] else None,
+            timeout=args["timeout"],
+        )
+    ]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    reply = changes.render_outcomes(changes.Wording(done="committed"), results)
+    outcome = results[0].value
+    if context.args["image"] or not isinstance(outcome, Outcome) or outcome.status != Status.DONE:
+        return reply
+    # The detail is `as ID`.
+    name = outcome.detail.removeprefix("as ")
+    return replace(reply, blocks=(*reply.blocks, Text(text=f"Give the image a name with: tag {name} NAME")))
+
+
+command = Command(
+    name="commit",
+    summary="make an image of a container as it is now",
+    examples=(
+        "commit web",
+        "commit web shop/web:debug",
+        "commit web shop/web:debug --no-pause -m 'before the upgrade'",
+    ),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    doing="committing",
+    verbs=(CommitContainer.verb,),
+    args=(
+        Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
+        Arg(name="image", help="name of the image: repository[:tag] (default latest); without it, it has only an id"),
+        Arg(name="--message", short="m", help="remark that the image's history shows"),
+        Arg(name="--author", short="a", help="author of the image"),
+        Arg(
+            name="--change",
+            short="c",
+            many=True,
+            placeholder="INSTRUCTION",
+            help='Dockerfile instruction for the image, such as "ENV MODE=test"',
+        ),
+        Arg(name="--pause", short="p", type=ArgType.FLAG, help="pause the container meanwhile (the default of Docker)"),
+        Arg(name="--no-pause", type=ArgType.FLAG, help="let it run; files that it writes meanwhile may be torn"),
+        Arg(
+            name="--timeout",
+            type=ArgType.SECONDS,
+            default=DEFAULT_TIMEOUT_SECONDS,
+            maximum=MAX_TIMEOUT_SECONDS,
+            help="time until the image must be made",
+        ),
+        HOST,
+        ENGINE,
+    ),
+)

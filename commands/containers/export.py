@@ -1,0 +1,63 @@
+"""`export NAME -o FILE`: saves the whole file system of a container as a tar archive, at a console only. A chat would
+have to carry it to somebody's machine, and it is large and holds every secret of the container."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import downloads, formatting, targets
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from core import errors
+from core.model.actions import Action
+from core.model.inside_containers import ExportContainer, ExportedFiles
+from core.model.replies import Download, Reply, Text
+
+DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 1_800, 7_200
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    if context.place.kind != "console":
+        raise errors.BadUsage(
+            "A chat does not carry the whole file system of a container.",
+            hint="Make an image of it with commit, and push that. One file of it is shown by: cp NAME:/PATH.",
+        )
+    if not context.args["output"]:
+        raise errors.BadUsage(
+            "export needs a file to write.", hint="Write export NAME -o FILE.tar, or -o - for a pipe."
+        )
+    (ref,) = await targets.select(context, "export", 1)
+    return [ExportContainer(engine=ref.engine, target=ref, timeout=context.args["timeout"])]
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    (result,) = results
+    if result.error is not None:
+        return formatting.error_reply(result.error)
+    exported: ExportedFiles = result.value
+    to, name = downloads.destination(context, context.args["output"]), targets.target_of(result).name
+    text = f"{name} exported: {formatting.size(exported.size)}, SHA-256 {exported.sha256}."
+    return Reply(blocks=(Text(text=text),), download=Download(content=exported.content, to=to, name=f"{name}.tar"))
+
+
+command = Command(
+    name="export",
+    summary="save the file system of a container, at a console",
+    examples=("export web -o web.tar",),
+    plan=plan,
+    render=render,
+    verbs=(ExportContainer.verb,),
+    args=(
+        Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
+        Arg(name="--output", short="o", placeholder="FILE", help="save it there; - prints the archive as it is"),
+        Arg(
+            name="--timeout",
+            type=ArgType.SECONDS,
+            default=DEFAULT_TIMEOUT_SECONDS,
+            maximum=MAX_TIMEOUT_SECONDS,
+            help="time until it must be complete",
+        ),
+        HOST,
+        ENGINE,
+    ),
+)
