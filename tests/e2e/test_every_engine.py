@@ -85,6 +85,12 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
         said = deck.do(f"logs web-{name}", code=2)
         assert "cannot do container.logs" in said and nearest in said, said
 
+    for name in grounds:
+        said = deck.do(f"exec {cri if name == 'cri' else f'web-{name}'} echo hi in {name}")
+        assert f"hi in {name}" in said and "code 0" in said, said
+    for line, instead in (("cp web-oci:/etc/hosts", "exec NAME cat PATH"), ("commit web-containerd", "nerdctl commit")):
+        assert instead in deck.do(line, code=2)
+
     for name in ("docker", "podman", "rootless"):
         before = grounds[name].started(f"web-{name}")
         deck.deck("ada", f"restart web-{name} -t 1")
