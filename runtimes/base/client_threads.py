@@ -124,6 +124,7 @@ class ClientCall:
                 failure = RuntimeError(str(error))
             except BaseException as error:
                 failure = error
+            sockets.release()
             with contextlib.suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(ended, value, failure)
 

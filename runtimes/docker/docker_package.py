@@ -14,7 +14,7 @@ from core import errors
 from runtimes.docker_like import requests_adapter
 from runtimes.transport.thread_sockets import ThreadSockets
 
-FAILURES = (*requests_adapter.FAILURES, docker.errors.DockerException)
+FAILURES = (*requests_adapter.FAILURES, docker.errors.DockerException, docker.errors.StreamParseError)
 
 
 class DockerPackage:

@@ -133,7 +133,7 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
         """Raises BadUsage unless the path is an ordinary file of at most `limit` bytes, and NotFound."""
         ends = time.monotonic() + seconds
         # An answer without a body does not say whether the container or the file is missing.
-        await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
+        await self._check_exists(target, seconds)
         where = f"/containers/{quoted_id(target)}/archive?path={urllib.parse.quote(path, safe='')}"
         try:
             answer = await self._request("HEAD", where, max(MIN_SECONDS, ends - time.monotonic()))

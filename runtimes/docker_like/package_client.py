@@ -81,11 +81,7 @@ class PackageCalls(HttpEngineClient, abc.ABC):
         the engine's answers. Raises NotFound, Rejected and the other EngineErrors. A cancelled change raises
         CancelledError if it may have been sent, else EngineError."""
         ends = time.monotonic() + seconds
-        # This also finds out the version of the API, and whether the engine answers at all.
-        try:
-            await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
-        except errors.EngineError as error:
-            raise error.with_sent(False) from error
+        call = self._threads.call(max_bytes=max_bytes, change=change)
 
         def work(sockets: ThreadSockets) -> R:
             with contextlib.closing(self._open_package(sockets)) as client:
@@ -94,13 +90,21 @@ class PackageCalls(HttpEngineClient, abc.ABC):
                 except client.failures as error:
                     raise self._package_error(error, target.name) from error
 
-        call = self._threads.call(max_bytes=max_bytes, change=change)
         try:
+            await self._check_exists(target, seconds)
             return await call.run(work, max(MIN_SECONDS, ends - time.monotonic()))
         except asyncio.CancelledError:
             if not change or call.sent:
                 raise
             raise errors.EngineError("It was stopped before it was sent to the engine.") from None
+
+    async def _check_exists(self, target: Ref, seconds: float) -> None:
+        """Raises NotFound for a container that does not exist. This also finds out the version of the API, and whether
+        the engine answers at all."""
+        try:
+            await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
+        except errors.EngineError as error:
+            raise error.with_sent(False) from error
 
     def _package_error(self, error: Exception, name: str) -> errors.QuarterdeckError:
         response: Any = getattr(error, "response", None)

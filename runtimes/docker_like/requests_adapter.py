@@ -23,6 +23,7 @@ from runtimes.transport.thread_sockets import ThreadSockets
 FAILURES: tuple[type[Exception], ...] = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
+    urllib3.exceptions.ProxySchemeUnsupported,
     http.client.HTTPException,
     OSError,
 )
@@ -52,6 +53,7 @@ class SocketAdapter(requests.adapters.HTTPAdapter):
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
         if (coding := resp.headers.get("content-encoding", "identity")) != "identity":
+            resp.close()
             raise errors.InvalidResponse(
                 f"The engine's answer has the Content-Encoding “{coding[:20]}”, which is not supported.",
                 hint="Check that no proxy stands between Quarterdeck and the engine.",

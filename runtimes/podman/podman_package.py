@@ -13,7 +13,12 @@ from core import errors
 from runtimes.docker_like import requests_adapter
 from runtimes.transport.thread_sockets import ThreadSockets
 
-FAILURES = (*requests_adapter.FAILURES, podman.errors.PodmanError)
+FAILURES = (
+    *requests_adapter.FAILURES,
+    podman.errors.PodmanError,
+    podman.errors.DockerException,
+    podman.errors.StreamParseError,
+)
 CHUNK = 1 << 20  # bytes
 
 
@@ -41,20 +46,24 @@ class PodmanPackage:
         changes: Sequence[str],
         pause: bool,
     ) -> str:
-        name = {key: text for key, text in (("repository", repository), ("tag", tag)) if text}
-        try:
-            made = self._container(container).commit(
-                **name,
-                author=author,
-                changes=list(changes) or None,
-                comment=message,
-                pause=pause,
-            )
-        except (KeyError, TypeError) as error:
-            raise errors.InvalidResponse(
-                "The engine did not say which image it has made.", hint="Look with: images."
-            ) from error
-        return str(made.id)
+        # Not Container.commit: it asks for the image afterwards, and an error of that looks like one of the commit.
+        response = self._client.post(
+            "/commit",
+            params={
+                "container": container,
+                "repo": repository,
+                "tag": tag,
+                "author": author,
+                "changes": list(changes) or None,
+                "comment": message,
+                "pause": pause,
+            },
+        )
+        response.raise_for_status()
+        made = response.json()
+        if not isinstance(made, dict) or not isinstance(made.get("Id"), str):
+            raise errors.InvalidResponse("The engine did not say which image it has made.", hint="Look with: images.")
+        return str(made["Id"])
 
     def archive(self, container: str, path: str) -> Iterator[bytes]:
         """Yields the archive. The package reads all of it first, so the caller limits the bytes of the answer."""

@@ -28,13 +28,22 @@ class ThreadSockets:
         self._loop = asyncio.get_running_loop()
         self._halves: list[_Half] = []
         self._opening: set[asyncio.Task[socket.socket]] = set()
+        self._given: list[socket.socket] = []
         self._closed = False
         self.sent = False
         self.failure: errors.EngineError | None = None
 
     def connect(self) -> socket.socket:
         """Returns a new connection. Call it in the thread. Raises Unreachable."""
-        return asyncio.run_coroutine_threadsafe(self._connect_named(), self._loop).result()
+        connected = asyncio.run_coroutine_threadsafe(self._connect_named(), self._loop).result()
+        self._given.append(connected)
+        return connected
+
+    def release(self) -> None:
+        """Closes the sockets that the thread was given. Call it in the thread, at its end: a client that failed may
+        have left some open."""
+        for connected in self._given:
+            connected.close()
 
     def close(self) -> None:
         """Closes all connections. Call it in the event loop; it may be called twice."""
