@@ -6,10 +6,11 @@ import pytest
 
 from bot import plain_text
 from core import errors
-from core.model.identity import Identity
+from core.model.invocation import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import Selector
 from core.model.replies import Ending, Lines
+from core.store import keys
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import AT_CONSOLE, Deck
 
@@ -44,7 +45,9 @@ def policy(*can: str, guards: tuple[Guard, ...] = (), on: Selector = Selector())
 
 
 async def audited(deck: Deck) -> list[dict[str, str]]:
-    return [dict(row.fields) for row in reversed(await deck.store.read_audit(count=100))]
+    changes = reversed(await deck.store.read_audit(count=100))
+    reads = reversed(await deck.store.read_audit(count=100, audit=keys.READS))
+    return [dict(row.fields) for row in (*changes, *reads)]
 
 
 @pytest.mark.parametrize("line", LINES)
