@@ -188,7 +188,7 @@ async def test_the_words_of_a_program_are_its_own(valkey):
         ("exec -e =b web env", "has no value"),
         ("exec -w tmp web env", "is not absolute"),
         ("exec --timeout 601 web ls", "from 0 to 600"),
-        ("exec * ls", "would select everything"),
+        ("exec * ls", "would change everything"),
         ("cp web", "names no file in a container"),
         ("cp web:", "names no file in a container"),
         ("cp :/etc/hosts", "no name of a container"),
