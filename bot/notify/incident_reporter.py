@@ -43,6 +43,7 @@ POLL_SECONDS = 1.0  # for changes by other processes
 MAX_AT_ONCE = 2_000
 MAX_CHANGED = 20_000
 RETRY_SECONDS = 5.0  # until a channel is tried again
+ANNOUNCEMENTS = "announcements"  # the task that writes about maintenance and reminds, beside those of the channels
 _ORDER = tuple(Severity)
 Work = tuple[PendingIncident, Destination]
 
@@ -124,8 +125,8 @@ class IncidentReporter:
         for key, post in await self._open.load(now - routing.storm_seconds):
             age = now - post.reminded_at
             self._window(post.destination, routing).restore(key, post, self._now() - age)
-        await self._maintenance.announce(settings, routing.default, now)
-        await self._reminders.send_due(settings, routing, now)
+        if ANNOUNCEMENTS not in self._tasks.busy:
+            self._tasks.start(ANNOUNCEMENTS, self._announce(settings, routing, now))
         changed = await self._store.changed_incident_times(MAX_CHANGED)
         self._measure(changed, now)
         ready = self._waiting.ready(changed, settings, now)[:MAX_AT_ONCE]
@@ -146,6 +147,10 @@ class IncidentReporter:
         for pending, _ in (each for to in closed for each in by_destination.get(to, [])):
             if pending.left and pending.left <= closed:
                 self._waiting.wait(pending.incident.key, now + RETRY_SECONDS, now)
+
+    async def _announce(self, settings: AlertSettings, routing: Routing, now: float) -> None:
+        await self._maintenance.announce(settings, routing.default, now)
+        await self._reminders.send_due(settings, routing, now)
 
     async def _try_destination(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
         try:

@@ -49,7 +49,7 @@ class Reminders:
     async def send_due(self, settings: AlertSettings, routing: Routing, now: float) -> None:
         """Ends snoozes and silences whose time has come, and repeats what is due. Raises StoreError."""
         for silence in settings.expired:
-            await self._expire(silence, routing, now)
+            await self._expire(silence, settings, routing, now)
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
@@ -58,21 +58,24 @@ class Reminders:
         if routing.repeats:
             await self._repeat(settings, routing, now)
 
-    async def _expire(self, silence: Silence, routing: Routing, now: float) -> None:
+    async def _expire(self, silence: Silence, settings: AlertSettings, routing: Routing, now: float) -> None:
         if silence.reminds:
             for incident in await stored_incidents(self._store):
                 if incident.id == silence.owner and incident.state is not IncidentState.RESOLVED:
-                    await self._wake(incident, silence, routing, now)
+                    await self._wake(incident, silence, settings, routing, now)
         await self._store.remove_silences([silence.id])
 
-    async def _wake(self, incident: Incident, silence: Silence, routing: Routing, now: float) -> None:
+    async def _wake(
+        self, incident: Incident, silence: Silence, settings: AlertSettings, routing: Routing, now: float
+    ) -> None:
         """In quiet hours, only the thread says it."""
         places = {each.to: each for each in routing.destinations(incident)}
         since = f"after the snooze of {silence.by_name or silence.by}"
         for post in incident.posts:
             place = places.get(post.destination, Destination(to=post.destination))
             quiet = _is_quiet(place, now)
-            reply = incident_message.reminder([incident], since, () if quiet else place.mention)
+            mention = () if quiet else tuple(who for who in place.mention if not settings.muted_until(who, now))
+            reply = incident_message.reminder([incident], since, mention)
             once = f"{post.channel}.{post.ts}.snooze {silence.id}"
             await self._say(post, reply, broadcast=not quiet, once=once)
 

@@ -3,6 +3,8 @@ chat that is written down. Time passes only by the test."""
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -16,6 +18,7 @@ from core.model.alerts import AlertState, Severity
 from core.model.daily_hours import DailyHours
 from core.model.incidents import acknowledge
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.silences import Mute
 from tests.helpers.alerts import alert
 from tests.unit.bot.notify.route_scene import ADA, EVENING, HOUR, fresh, now, of_project, over, pass_time
 from tests.unit.bot.notify.test_incident_reporter import World, silencing
@@ -161,6 +164,37 @@ async def test_a_snooze_ends_with_a_reminder_if_the_incident_is_still_open(world
     assert world.chat.mentions == [("C2", "S0ONCALL")] * 2
     await pass_time(world, HOUR)
     assert len(world.chat.broadcasts) == 1 and await world.desk.store.silences() == {}
+
+
+async def test_a_snooze_calls_nobody_who_is_muted_by_then(world):
+    world.reporter = world.process("", Route(to=("C2",), mention=("U0ADA", "U0BOB")))
+    await world.happen(fresh(world, "web"))
+    (incident,) = await stored_incidents(world.desk.store)
+    await add_silence(world.desk.store, silencing(incident.id, HOUR), now=world.seconds, reminds=True)
+    await world.desk.store.put_mute(ADA.id, msgspec.json.encode(Mute(until=world.seconds + 2 * HOUR)))
+    world.chat.mentions.clear()
+    await pass_time(world, HOUR)
+    assert world.chat.mentions == [("C2", "U0BOB")]
+
+
+async def test_an_announcement_that_is_not_sent_delays_no_incident(world, monkeypatch):
+    monkeypatch.setattr("bot.notify.channel_tasks.SLOW_SECONDS", 0.05)
+    post, sent = world.chat.post, asyncio.Event()
+
+    async def slow(to, reply, thread="", **more):
+        if to == "C5":
+            await sent.wait()
+        return await post(to, reply, thread, **more)
+
+    world.chat.post = slow
+    await maintain(world, target="shop", begin=world.seconds + 1)
+    await world.wait(2)
+    await world.happen(fresh(world, "web"))
+    await world.wait(3)
+    assert len(world.chat.in_channel("C1")) == 1
+    sent.set()
+    await world.wait(2)
+    assert len(world.chat.in_channel("C5")) == 1
 
 
 async def test_a_snooze_of_what_is_over_by_then_reminds_nobody(world):
