@@ -2,7 +2,7 @@
 
     QuarterdeckError
     ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
-    ├─ Refused        NotPermitted · RateLimited · Busy · Disallowed · Protected
+    ├─ Refused        NotPermitted · RateLimited · Busy · Frozen · Disallowed · Protected
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · DuplicateEngine · EventsUnsupported
     ├─ StoreError     StoreDown · StoreFull · LeaseLost
     ├─ DeliveryError   Undeliverable
@@ -121,6 +121,16 @@ class Busy(Refused):
             f"{who} started {doing} on {target} {max(0, int(ago.total_seconds()))} s ago, and it has not finished.",
             hint="Wait until it has finished; ps shows the current state.",
         )
+
+
+class Frozen(Refused):
+    """All changes are frozen.
+
+    `freeze`: a sentence about who froze them, since when, until when and why.
+    """
+
+    def __init__(self, freeze: str) -> None:
+        super().__init__(f"Nothing was changed: {freeze}", hint="Read what you need; to end the freeze: unfreeze.")
 
 
 class Disallowed(Refused):

@@ -16,6 +16,7 @@ from core.store import keys
 from core.store.alert_settings import AlertSettingsStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
+from core.store.freezes import FreezeStore
 from core.store.invocations import InvocationStore
 from core.store.outlets import OutletStore
 from core.store.posts import PostStore
@@ -26,14 +27,16 @@ MAX_QUESTION_BYTES = 256 << 10
 WATCH_TTL_SECONDS = 30 * 86_400  # after which an engine that nobody watches is forgotten
 
 
-class Store(InvocationStore, AlertSettingsStore, OutletStore, PostStore, RecurringJobStore, EventHistoryStore):
+class Store(
+    InvocationStore, AlertSettingsStore, OutletStore, PostStore, RecurringJobStore, EventHistoryStore, FreezeStore
+):
     """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
     errors.StoreError.
 
     core.store.invocations has the methods that the life of one command needs, core.store.audit_trail those of the
-    audit, core.store.event_history those of events, core.store.incidents those of incidents, core.store.alert_settings
-    those of what people decide about alerts, core.store.recurring_jobs those of the recurring jobs; core.store.keys has
-    the keys.
+    audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
+    of incidents, core.store.alert_settings those of what people decide about alerts, core.store.recurring_jobs those of
+    the recurring jobs; core.store.keys has the keys.
     """
 
     # Questions: plans that wait for a confirmation or an approval.

@@ -16,7 +16,17 @@ from core import errors
 from core.store import keys
 from core.store.audit_trail import AuditTrail, flat
 from core.store.connection import milliseconds, text, version_number
-from core.store.records import Entered, Lease, LeaseConflict, LeaseRequest, OutcomeRow, Phase, RateLimitRule, Unfinished
+from core.store.records import (
+    Entered,
+    FreezeConflict,
+    Lease,
+    LeaseConflict,
+    LeaseRequest,
+    OutcomeRow,
+    Phase,
+    RateLimitRule,
+    Unfinished,
+)
 
 ONCE_TTL = 3600.0
 RECORD_TTL = 24 * 3600.0
@@ -49,7 +59,7 @@ class InvocationStore(AuditTrail):
         one who waits.
         """
         interval = rate.period / rate.count * 1_000_000
-        first, wait, version = await self._run(
+        first, wait, version, frozen = await self._run(
             "enter",
             names=(
                 keys.seen_invocation(id),
@@ -58,6 +68,7 @@ class InvocationStore(AuditTrail):
                 keys.invocation(id),
                 keys.UNFINISHED,
                 keys.PEOPLE,
+                keys.FREEZE,
             ),
             args=(
                 id,
@@ -72,7 +83,12 @@ class InvocationStore(AuditTrail):
                 MAX_PEOPLE,
             ),
         )
-        return Entered(first=bool(first), retry_after=wait / 1_000_000, policy_version=version_number(version))
+        return Entered(
+            first=bool(first),
+            retry_after=wait / 1_000_000,
+            policy_version=version_number(version),
+            frozen=frozen,
+        )
 
     async def begin_change(
         self,
@@ -83,11 +99,12 @@ class InvocationStore(AuditTrail):
         detail: bytes,
         question: str = "",
         free: Iterable[str] = (),
-    ) -> Sequence[Lease] | LeaseConflict:
+        freezable: bool = True,
+    ) -> Sequence[Lease] | LeaseConflict | FreezeConflict:
         """Takes all the leases, writes the intent rows to the audit, removes the answered `question` and sets the phase
         INTENT; or does nothing of this. Raises Expired if the question was answered before or has expired.
 
-        `free`: keys of leases that nobody may hold now, and that are not taken.
+        `free`: keys of leases that nobody may hold now, and that are not taken. `freezable`: a freeze refuses it.
 
         Leases are taken in the order of their keys, so a conflict names the first that is taken. Raises LeaseLost if
         the record was deleted: another process found this one dead and has reported that nothing was done. After
@@ -102,10 +119,10 @@ class InvocationStore(AuditTrail):
         state, *values = await self._run_audited(
             "begin",
             names=(
-                *(keys.invocation(id), keys.FENCE, keys.question(question)),
+                *(keys.invocation(id), keys.FENCE, keys.question(question), keys.FREEZE),
                 *map(keys.lease, held),
             ),
-            args=(id, detail, question, len(wanted), *holders, *map(flat, intents)),
+            args=(id, detail, question, len(wanted), int(freezable), *holders, *map(flat, intents)),
         )
         if state == b"gone":
             raise errors.LeaseLost(
@@ -114,6 +131,8 @@ class InvocationStore(AuditTrail):
             )
         if state == b"answered":
             raise errors.Expired(hint="Give the command again if it is still wanted.")
+        if state == b"frozen":
+            return FreezeConflict(record=values[0])
         if state == b"busy":
             index, record, remaining = values
             return LeaseConflict(key=held[index - 1], record=record, remaining=max(0, remaining) / 1000)

@@ -16,6 +16,8 @@ wrote.
     fence                    string   never      counter: the last fencing number given with a lease
     question:TOKEN           string   minutes    a pending confirmation or approval
     job:JOB, stop:JOB        string   seconds    who reads a job; somebody asked to stop it
+    freeze                   hash     its end    by, record: who froze all changes, and everything else about it
+    freeze:announced         string   never      the freeze that was announced last, until its end was announced
     grants                   hash     never      grants given in chat, by id
     policy:version           string   never      grows with each change of `grants`
     claim                    hash     minutes    the first admin's one-time code, as a digest
@@ -68,6 +70,8 @@ NAMESPACE = "qd"
 UNFINISHED = "inv"
 CONTAINERS = "containers"
 FENCE = "fence"
+FREEZE = "freeze"
+FREEZE_ANNOUNCED = "freeze:announced"
 GRANTS = "grants"
 POLICY_VERSION = "policy:version"
 CLAIM = "claim"

@@ -36,11 +36,13 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """`first` False: this id was seen before, so do nothing. `retry_after`: seconds to wait; 0 means admitted."""
+    """`first` False: this id was seen before, so do nothing. `retry_after`: seconds to wait; 0 means admitted.
+    `frozen`: the record of the freeze that is in force; empty without one."""
 
     first: bool
     retry_after: float
     policy_version: int
+    frozen: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,13 @@ class LeaseConflict:
     key: str
     record: bytes
     remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeConflict:
+    """A freeze refuses the change: its record."""
+
+    record: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

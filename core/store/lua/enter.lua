@@ -1,11 +1,13 @@
 -- Admits one invocation: not seen before, and within the requester's rate limit. Uses the server's clock.
 -- KEYS 1 once  2 rate  3 policy version  4 invocation  5 index of invocations  6 people
+--      7 freeze
 -- ARGV 1 id  2 once ttl ms  3 interval µs  4 burst  5 record  6 replica  7 record ttl ms  8 who  9 their name or empty
 --      10 most people
--- Returns {first, µs to wait (0: allowed), policy version}.
+-- Returns {first, µs to wait (0: allowed), policy version, record of the freeze or ''}.
 local version = redis.call('GET', KEYS[3]) or '0'
+local frozen = redis.call('HGET', KEYS[7], 'record') or ''
 if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[2]) then
-  return {0, 0, version}
+  return {0, 0, version, frozen}
 end
 
 local time = redis.call('TIME')
@@ -22,7 +24,7 @@ end
 spent = math.min(math.max(spent, now), now + depth)
 local wait = spent + interval - now - depth
 if wait > 0 then
-  return {1, math.ceil(wait), version}
+  return {1, math.ceil(wait), version, frozen}
 end
 spent = spent + interval
 redis.call('SET', KEYS[2], string.format('%.0f', spent), 'PX', math.max(1, math.ceil((spent - now) / 1000)))
@@ -37,4 +39,4 @@ if ARGV[9] ~= '' then
     redis.call('HSET', KEYS[6], ARGV[8], ARGV[9])
   end
 end
-return {1, 0, version}
+return {1, 0, version, frozen}
