@@ -20,6 +20,7 @@ from bot import audit_search
 from bot.access import first_admin, grant_checks, policy, protection
 from bot.access.policy_in_force import PolicyInForce
 from bot.alert_setting_commands import AlertSettingCommands
+from bot.freeze_commands import FreezeCommands
 from bot.parsing import usage
 from core import errors
 from core.model import actions, builtin_actions
@@ -34,7 +35,7 @@ from runtimes.base.base_adapter import does
 from runtimes.inventory import fleet
 
 
-class BuiltinRuntime(AlertSettingCommands):
+class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
     """Runs the actions of the built-in commands. Set `fleet` before the first command."""
 
     def __init__(
@@ -97,7 +98,7 @@ class BuiltinRuntime(AlertSettingCommands):
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
-        return builtin_actions.PermissionReport(decisions=tuple(decisions))
+        return builtin_actions.PermissionReport(decisions=tuple(decisions), freeze=await self.freeze_of(verbs))
 
     @does(builtin_actions.AddGrant)
     async def grant(self, action: builtin_actions.AddGrant, seconds: float) -> builtin_actions.GrantAdded:

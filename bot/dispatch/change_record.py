@@ -17,16 +17,17 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot.dispatch import audit, execution, lease_renewal, reply_texts, unfinished_commands, write_retry
+from bot.dispatch import audit, execution, freeze_check, lease_renewal, reply_texts, unfinished_commands, write_retry
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
+from core.model.freezes import is_frozen
 from core.model.invocation import Invocation
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Reply, Status
 from core.store.client import Store
-from core.store.records import Lease, LeaseConflict, LeaseRequest, OutcomeRow
+from core.store.records import FreezeConflict, Lease, LeaseConflict, LeaseRequest, OutcomeRow
 
 log = structlog.get_logger(__name__)
 LOST_ANSWER = "The store's answer was lost; nothing was sent to the engine."
@@ -62,8 +63,8 @@ class ChangeRecord:
     async def begin(self, question: str = "") -> None:
         """Takes the leases, writes the intent and removes the `question` that was answered (its token), all or nothing.
         If this raises, nothing was sent to an engine. Raises Busy if another change holds one of the targets (audited
-        as a refusal; the question stays open), Expired if the question is gone, StoreDown, and LeaseLost if another
-        process has answered this invocation."""
+        as a refusal; the question stays open), Frozen, Expired if the question is gone, StoreDown, and LeaseLost if
+        another process has answered this invocation."""
         self._state = _State.BEGINNING
         try:
             answer = await self._store.begin_change(
@@ -73,12 +74,16 @@ class ChangeRecord:
                 detail=msgspec.json.encode([audit.describe(action) for action in self._plan]),
                 question=question,
                 free=[_key(group) for action in self._plan for group in action.groups],
+                freezable=any(map(is_frozen, self._plan)),
             )
         except errors.Expired:
             self._state = _State.CLOSED
             raise
         except errors.StoreDown as error:
             raise reply_texts.not_recorded(error) from error
+        if isinstance(answer, FreezeConflict):
+            self._state = _State.CLOSED
+            raise await freeze_check.refusal(self._audit, self._inv, self._plan, answer.record)
         if isinstance(answer, LeaseConflict):
             self._state = _State.CLOSED
             raise await self._busy(answer)

@@ -10,6 +10,7 @@ from bot.dispatch.current_people import CurrentPeople
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
 from core.model.actions import Action
+from core.model.freezes import decode_freeze, is_frozen
 from core.store.client import Store
 
 
@@ -22,12 +23,21 @@ class CurrentRights:
         self._people = people
 
     async def refusal(self, view: VisibleFleet, action: Action[Any]) -> str:
-        """Returns why the requester may not do this any more; empty if they may. Raises StoreDown."""
+        """Returns why this may not go on, as the end of a sentence; empty if it may. Raises StoreDown."""
+        if freeze := await self.freeze(action):
+            return freeze
         policy = await self._policies.refresh(await self._store.policy_version())
         try:
-            return view.refusal(action, policy, await self._people.current(view.who))
+            reason = view.refusal(action, policy, await self._people.current(view.who))
         except errors.NotPermitted as error:
-            return error.message
+            reason = error.message
+        return f"the permission for it was taken away: {reason}" if reason else ""
+
+    async def freeze(self, action: Action[Any]) -> str:
+        """Returns the sentence about the freeze that refuses this action; empty without one. Raises StoreDown."""
+        if not is_frozen(action) or (record := await self._store.freeze()) is None:
+            return ""
+        return decode_freeze(record).sentence()
 
     async def view(self, view: VisibleFleet) -> VisibleFleet:
         """Returns what the requester may see now. While the store is away, the last policy stays. Raises

@@ -1,6 +1,6 @@
 """Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all use it.
 
-    parse → register the invocation → plan → check permission → ask for confirmation
+    parse → register the invocation → plan → check permission → check the freeze → ask for confirmation
     → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
     → hide secrets → write the end to the audit → reply → forget the invocation
 
@@ -32,6 +32,7 @@ from bot.dispatch import (
     current_rights,
     decision,
     execution,
+    freeze_check,
     pending_questions,
     question_answers,
     questions,
@@ -196,6 +197,7 @@ class Dispatcher:
         if decided.verdict is Verdict.DENY:
             await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
+        await freeze_check.check(self._audit, inv, plan, state.frozen)
         if decided.verdict > answered:
             return await questions.ask_question(
                 self._pending_questions, self._audit, inv, command, plan, decided, answered=question
@@ -248,6 +250,7 @@ class Dispatcher:
             if not entered.first:
                 return None
             wait = entered.retry_after
+            state.frozen = entered.frozen
             state.recorded = wait <= 0
             policy = await self._policies.refresh(entered.policy_version)
         except errors.StoreError as error:
@@ -274,6 +277,7 @@ class Dispatcher:
             everyone=state.share,
             stopping=self._stopping,
             refusal=functools.partial(self._rights.refusal, view),
+            freeze=self._rights.freeze,
             view_now=functools.partial(self._rights.view, view),
             record=record,
         )
@@ -304,7 +308,7 @@ class CommandState:
     end.
 
     `recorded`: the store has a record of it, which is deleted after the reply. `share`: the requester wants the channel
-    to see the reply of a read.
+    to see the reply of a read. `frozen`: the record of the freeze, if all changes are frozen.
     """
 
     responder: safe_responder.SafeResponder | None
@@ -312,6 +316,7 @@ class CommandState:
     verdict: str = "none"
     recorded: bool = False
     share: bool = False
+    frozen: bytes = b""
     plan: Sequence[Action[Any]] = ()
     decision: Decision | None = None
     change: change_record.ChangeRecord | None = None

@@ -8,6 +8,7 @@ reference, and it costs only the result of its own action.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -49,14 +50,15 @@ async def run_plan(
     everyone: bool,
     stopping: asyncio.Event,
     refusal: Callable[[Action[Any]], Awaitable[str]],
+    freeze: Callable[[Action[Any]], Awaitable[str]],
     view_now: Callable[[], Awaitable[VisibleFleet]],
     record: Recorder | None = None,
 ) -> Sequence[Result]:
     """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
     If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. A plan of lists does
-    not wait long for slow engines. `refusal` returns why the requester may not do an action any more, or an empty
-    string; a job that is refused is stopped. `view_now` returns what the requester may see now. Raises nothing but the
-    cancellation of the caller, after all actions have ended."""
+    not wait long for slow engines. `refusal` returns why an action may not go on, or an empty string; a job that is
+    refused is stopped. `freeze` returns the sentence about a freeze that refuses an action. `view_now` returns what the
+    requester may see now. Raises nothing but the cancellation of the caller, after all actions have ended."""
     # An engine that does not answer holds only its own slots.
     slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
@@ -64,8 +66,9 @@ async def run_plan(
     call = replace(view.call, deadline=max(view.call.deadline, ends))
 
     async def one(index: int, action: Action[Any]) -> Result:
+        waits = slots[action.engine].locked()
         async with slots[action.engine]:
-            result = await attempt(action)
+            result = await attempt(action, waited=waits)
         if record is not None:
             try:
                 await record(index, result)
@@ -73,9 +76,11 @@ async def run_plan(
                 fleet.bugs.report(error, "record", verb=action.verb)
         return result
 
-    async def attempt(action: Action[Any], *, last_known: bool = False) -> Result:
+    async def attempt(action: Action[Any], *, waited: bool = False, last_known: bool = False) -> Result:
         changes = action.risk is not Risk.READ
         try:
+            if changes and waited:
+                await check_freeze(action)  # all changes may have been frozen since the plan began
             with fleet.bugs.translated(action.engine, action.verb, sent=changes):
                 value = fleet.last_known(action) if last_known else await perform(action)
                 return Result(action=action, value=await view.filter(action, value))
@@ -83,6 +88,11 @@ async def run_plan(
             if changes and isinstance(error, errors.EngineError) and error.sent:
                 return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.full_message()))
             return Result(action=action, error=error)
+
+    async def check_freeze(action: Action[Any]) -> None:
+        with contextlib.suppress(errors.StoreError):  # the plan was accepted, and its intent is recorded
+            if sentence := await freeze(action):
+                raise errors.Frozen(sentence)
 
     async def perform(action: Action[Any]) -> Any:
         if isinstance(action, job_follower.STOPS):

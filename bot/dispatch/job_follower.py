@@ -60,8 +60,8 @@ async def follow_job(
     texts: Texts | None = None,
 ) -> Any:
     """Returns an Outcome for a change and a FollowResult for a read. Raises EngineError if a read failed before its
-    first line. `refusal` returns why the requester may not do this any more, or an empty string. `texts` returns what
-    of the lines of a page the requester may see; by default, all of their text."""
+    first line. `refusal` returns why it may not go on, as the end of a sentence, or an empty string. `texts` returns
+    what of the lines of a page the requester may see; by default, all of their text."""
     reader = _Reader(
         fleet=fleet,
         store=store,
@@ -204,21 +204,21 @@ class _Reader:
             return False
 
     async def _revoked(self) -> str:
-        """Why the requester may not do this any more. Empty while the store is away: the last policy then stays."""
+        """Why this may not go on. Empty while the store is away: the last policy then stays."""
         try:
             return await self.refusal()
         except errors.StoreError:
             return ""
 
     async def _stop_revoked(self, reason: str) -> Any:
-        """The result of a job whose requester lost the permission for it."""
+        """The result of a job that may not go on. `reason`: why, as the end of a sentence."""
         if self.read_only:
-            return self.followed(f"the permission for it was taken away: {reason}")
+            return self.followed(reason)
         with contextlib.suppress(errors.QuarterdeckError):
             await self._stop()
         return Outcome(
             status=Status.UNKNOWN,
-            detail=f"It was stopped halfway, because the permission for it was taken away: {reason}",
+            detail=f"It was stopped halfway, because {reason}",
         )
 
     async def _stop(self) -> None:

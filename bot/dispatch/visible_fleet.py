@@ -76,6 +76,13 @@ class VisibleFleet:
         return [engine for engine in found if self._may_somewhere(query.verb, engine)] or found[:1]
 
     async def find(self, query: Query) -> Sequence[Ref]:
+        rows = await self._select(query)
+        if not query.members:
+            return [row.ref for row in rows]
+        containers = await self._select(Query(host=query.host, engine=query.engine))
+        return [one.ref for one in containers if any(row.contains(one) for row in rows)]
+
+    async def _select(self, query: Query) -> Sequence[Any]:
         self.engines(query)
         key = (query.kind, query.host, query.engine)
         if key not in self._listings:
@@ -87,7 +94,7 @@ class VisibleFleet:
         rows = fleet.resolve(query, visible, lambda row: True)
         self.lookups.append(visible_rows.Lookup(query, visible.rows))
         self._remember(rows)
-        return [row.ref for row in rows]
+        return rows
 
     def decide(self, action: Action[Any], ref: Ref) -> Decision:
         """Returns the decision on one target. Raises EngineError if it is not known whether a protected container would

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from bot import app as composition
-from bot.notify import alert_runner, incident_reporter
+from bot.notify import alert_runner, freeze_announcer, incident_reporter
 from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import PostRecord
 from bot.schedule import leadership
@@ -74,10 +74,14 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
         leads=lambda: lead.held,
     )
     lead.on_lost = reporter.stop_posting
+    announcer = freeze_announcer.FreezeAnnouncer(
+        app.store, IncidentPoster(outbox), default=lambda: app.routing.default, leads=lambda: lead.held
+    )
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(lead.keep(), name="slack incidents: lease")
             group.create_task(reporter.run(), name="slack incidents: report")
+            group.create_task(announcer.run(), name="slack incidents: freeze")
     finally:
         await lead.release()
 

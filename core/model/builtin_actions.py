@@ -52,9 +52,11 @@ class RequesterInfo(msgspec.Struct, frozen=True):
 
 
 class PermissionReport(msgspec.Struct, frozen=True):
-    """What policy would decide: pairs of a subject (`container.restart on web`) and its decision."""
+    """What policy would decide: pairs of a subject (`container.restart on web`) and its decision. `freeze`: a sentence
+    about the freeze that refuses it now, whatever policy says; empty if there is none."""
 
     decisions: tuple[tuple[str, Decision], ...]
+    freeze: str = ""
 
 
 class GrantAdded(msgspec.Struct, frozen=True):
