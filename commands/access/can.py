@@ -35,7 +35,7 @@ KINDS = {
 }
 
 # The first words of commands of two words.
-NOUNS = frozenset(map(str, Kind)) | {"swarm", "generate"}
+NOUNS = frozenset(map(str, Kind)) | {"swarm", "generate", "quadlet", "linger"}
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -52,11 +52,16 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     # One command may need several verbs; each has its own row.
     decided: list[tuple[str, Decision]] = []
     blocks: list[Block] = []
+    frozen: Text | None = None
     for result in results:
         if result.error is None:
             decided += result.value.decisions
+            if result.value.freeze:
+                frozen = Text(text=f"Now it would be refused anyway: {result.value.freeze}", tone=Tone.WARN)
         else:
             blocks.append(Text(text=result.error.full_message(), tone=Tone.BAD))
+    if frozen is not None:
+        blocks.append(frozen)
     if not decided:
         return Reply(blocks=blocks, ending=formatting.failed_ending(results))
     ending = Ending.REFUSED if any(decision.verdict is Verdict.DENY for _, decision in decided) else Ending.OK

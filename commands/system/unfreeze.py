@@ -1,0 +1,38 @@
+"""`unfreeze`: lifts the freeze of all changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import formatting
+from commands.spec import Arg, ArgType, Command, Context, Result
+from core.model.actions import Action, Risk
+from core.model.freezes import LiftAnyFreeze, LiftFreeze
+from core.model.replies import Reply, Text, Tone
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    if context.args["force"]:
+        return (LiftAnyFreeze(by=context.who),)
+    return (LiftFreeze(by=context.who),)
+
+
+def render(_: Context, results: Sequence[Result]) -> Reply:
+    result = results[0]
+    if result.error is not None:
+        return formatting.error_reply(result.error)
+    text = f"Changes are possible again. {result.value.sentence()}"
+    return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), everyone=True)
+
+
+command = Command(
+    name="unfreeze",
+    summary="allow changes again after a freeze",
+    examples=("unfreeze", "unfreeze --force"),
+    plan=plan,
+    render=render,
+    risk=Risk.CHANGE,
+    verbs=(LiftFreeze.verb, LiftAnyFreeze.verb),
+    args=(Arg(name="--force", short="f", type=ArgType.FLAG, help="also lift a freeze that somebody else set"),),
+)
