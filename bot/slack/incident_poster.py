@@ -65,9 +65,10 @@ class IncidentPoster:
 async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner, outbox: Outbox) -> None:
     """Posts incidents while this process holds the lease for it. Never returns."""
     lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
+    poster = IncidentPoster(outbox, PostRecord(app.store))
     reporter = incident_reporter.IncidentReporter(
         app.store,
-        IncidentPoster(outbox, PostRecord(app.store)),
+        poster,
         app.metrics,
         routing=lambda: app.routing,
         changed=alerts.changed,
@@ -75,7 +76,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
     )
     lead.on_lost = reporter.stop_posting
     announcer = freeze_announcer.FreezeAnnouncer(
-        app.store, IncidentPoster(outbox), default=lambda: app.routing.default, leads=lambda: lead.held
+        app.store, poster, default=lambda: app.routing.default, leads=lambda: lead.held
     )
     try:
         async with asyncio.TaskGroup() as group:

@@ -12,6 +12,8 @@ from core.model import actions, images, inside_containers
 from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateContainer
 from core.model.networks_and_volumes import CreateNetwork, CreateVolume
 from core.model.service_changes import CreateService, UpdateService
+from core.model.pods import CreatePod
+from core.model.rename_and_update import UNLIMITED, RenameContainer, UpdateContainer
 from core.text import command_line
 from runtimes.base import service_validation
 from runtimes.formats import image_reference, signals
@@ -60,11 +62,8 @@ def _image(action: images.PullImage | CreateContainer) -> None:
 
 def _create(action: CreateContainer) -> None:
     _image(action)
-    if action.name and not _CONTAINER_NAME.fullmatch(action.name):
-        raise errors.BadUsage(
-            f"“{command_line.abbreviate(action.name)}” cannot be the name of a container.",
-            hint="Write letters, digits, dots, dashes and underscores.",
-        )
+    if action.name:
+        _resource_name(action, "container")
     texts = [*action.command, *action.entrypoint, *(text for pair in action.environment for text in pair), action.user]
     texts += [*(text for pair in action.labels for text in pair), action.workdir, action.health, action.network]
     access = action.access
@@ -84,15 +83,40 @@ def _create(action: CreateContainer) -> None:
             )
     for port in action.ports:
         _port(port)
-    policy, colon, times = action.restart.partition(":")
-    valid = policy in RESTART_POLICIES and (policy == "on-failure" if colon else True)
-    if action.restart and not (valid and (not colon or (times.isdecimal() and len(times) < 6))):
-        raise errors.BadUsage(
-            f"“{command_line.abbreviate(action.restart)}” is not a restart policy.",
-            hint="Write no, always, unless-stopped or on-failure:3.",
-        )
+    _restart_policy(action.restart)
     if action.pull not in PULL_POLICIES:
         raise errors.BadUsage(f"--pull cannot be “{action.pull}”.", hint=f"Write {', '.join(PULL_POLICIES)}.")
+
+
+def _update(action: UpdateContainer) -> None:
+    _restart_policy(action.restart)
+    if action.pids < UNLIMITED or not 0 <= action.cpus < 10_000 or action.memory >= 1 << 60:
+        raise errors.BadUsage(f"There is no limit such as {action.description()}.", hint="Write a smaller number.")
+
+
+def _pod(action: CreatePod) -> None:
+    _resource_name(action, "pod")
+    if any("\0" in text for pair in action.labels for text in pair) or "\0" in action.network:
+        raise errors.BadUsage("An argument of a pod cannot contain a null byte.", hint="Remove it.")
+    if action.network == "host" or ":" in action.network:
+        raise errors.BadUsage(
+            "A pod that shares the network of the host or of a container is not created from chat.",
+            hint="Write the name of a network or none, or leave --network out.",
+        )
+    for port in action.ports:
+        _port(port)
+    if action.ports and not action.infra:
+        raise errors.BadUsage("A pod without an infra container publishes no ports.", hint="Leave --infra false out.")
+
+
+def _restart_policy(text: str) -> None:
+    policy, colon, times = text.partition(":")
+    valid = policy in RESTART_POLICIES and (policy == "on-failure" if colon else True)
+    if text and not (valid and (not colon or (times.isdecimal() and len(times) < 6))):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(text)}” is not a restart policy.",
+            hint="Write no, always, unless-stopped or on-failure:3.",
+        )
 
 
 def _network(action: CreateNetwork) -> None:
@@ -125,8 +149,10 @@ def _contains(subnet: Any, other: Any) -> bool:
     return bool(subnet.version == other.version and other.subnet_of(subnet))
 
 
-def _resource_name(action: CreateNetwork | CreateVolume, kind: str) -> None:
-    if action.name in ("host", "none"):
+def _resource_name(
+    action: CreateNetwork | CreateVolume | CreateContainer | RenameContainer | CreatePod, kind: str
+) -> None:
+    if kind != "container" and action.name in ("host", "none"):
         raise errors.BadUsage(
             f"“{action.name}” is reserved and cannot be the name of a {kind}.", hint="Choose another name."
         )
@@ -205,6 +231,9 @@ _CHECKS: Mapping[type, Callable[[Any], None]] = {
     actions.Kill: _kill,
     CreateContainer: _create,
     CreateNetwork: _network,
+    CreatePod: _pod,
+    RenameContainer: lambda action: _resource_name(action, "container"),
+    UpdateContainer: _update,
     CreateVolume: lambda action: _resource_name(action, "volume"),
     images.PullImage: _image,
     images.PushImage: _push,

@@ -193,6 +193,10 @@ class Client:
         request = containerd_tasks_pb2.ResumeTaskRequest(container_id=container_id)
         await self._request(f"{TASKS}Resume", request, empty_pb2.Empty, seconds, namespace)
 
+    async def update(self, namespace: str, container_id: str, resources: any_pb2.Any, seconds: float) -> None:
+        request = containerd_tasks_pb2.UpdateTaskRequest(container_id=container_id, resources=resources)
+        await self._request(f"{TASKS}Update", request, empty_pb2.Empty, seconds, namespace)
+
     async def delete_task(self, namespace: str, container_id: str, seconds: float) -> None:
         request = containerd_tasks_pb2.DeleteTaskRequest(container_id=container_id)
         await self._request(f"{TASKS}Delete", request, containerd_tasks_pb2.DeleteResponse, seconds, namespace)

@@ -35,7 +35,7 @@ from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
-from runtimes.containerd.lifecycle import LifecycleVerbs
+from runtimes.containerd.update import UpdateVerbs
 from runtimes.formats import event_attributes, oci_reaches, protobuf_conversion
 from runtimes.kernel import process_list, procfs
 from runtimes.transport import bounded_protobuf_decoder
@@ -45,12 +45,13 @@ ROWS_AT_ONCE = 500  # of a list, until the event loop may run
 DEFAULT_RUNTIME = "io.containerd.runc.v2"
 
 
-class Containerd(LifecycleVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
+class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
     """Serves all verbs of one containerd daemon at its unix socket."""
 
     kind = "containerd"
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.create": "containerd leaves that to its clients: nerdctl run, ctr run.",
+        "container.rename": "The id of a container is its name here. nerdctl has names of its own: nerdctl rename.",
         "container.logs": "containerd stores no output of containers. Use the program that started the container"
         " (nerdctl logs), or watch the engine that started it too (Docker, CRI).",
         "container.copy": "containerd copies no files. Show a text file with: exec NAME cat PATH.",

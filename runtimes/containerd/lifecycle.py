@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from google.protobuf import any_pb2
+
 from core import errors
 from core.model import actions
 from core.model.refs import Ref
@@ -176,6 +178,11 @@ class ContainerChange:
             return self._steps.noop("was not paused")
         await self._change(self._client.resume(self._namespace, self._id, self._steps.seconds_left))
         return self._steps.done()
+
+    async def update(self, resources: any_pb2.Any, detail: str) -> Outcome:
+        await self._read_running_task()
+        await self._change(self._client.update(self._namespace, self._id, resources, self._steps.seconds_left))
+        return self._steps.done(detail)
 
     async def remove(self, *, force: bool) -> Outcome:
         container = await self._read_container()

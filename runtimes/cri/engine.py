@@ -40,13 +40,14 @@ from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
 from runtimes.cri.pods import PodVerbs
 from runtimes.formats import oci_reaches
+from runtimes.cri.update import UpdateVerbs
 from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
 
 FIRST_BROADCAST_MAJOR = 2  # of containerd
 
 
-class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, DiskUseVerbs):
+class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs):
     """Serves all verbs of one CRI engine at its unix socket."""
 
     alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES

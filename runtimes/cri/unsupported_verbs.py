@@ -20,6 +20,8 @@ ALTERNATIVES = {
     "container.diff": "CRI cannot compare files. Use exec to look into the container.",
     "image.push": "CRI cannot push images. Push the image from the host where it was built.",
     "image.tag": "CRI cannot add a name to an image. Pull the image by the other name.",
+    "container.rename": "The kubelet names the containers here.",
+    "pod.create": "Only the kubelet creates pods here: use kubectl run.",
     "pod.start": "Only the kubelet starts pods. It replaces a stopped pod with a new one.",
     "pod.restart": "Stop the pod: the kubelet creates a new one.",
     "pod.pause": "CRI cannot pause pods.",

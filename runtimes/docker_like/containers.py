@@ -14,6 +14,7 @@ from core import errors
 from core.model import actions
 from core.model.containers import LIVE_STATES, Container
 from core.model.refs import Ref
+from core.model.rename_and_update import RenameContainer
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
@@ -87,6 +88,11 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
     @does(actions.Unpause)
     async def unpause(self, action: actions.Unpause, seconds: float) -> Outcome:
         return await self._change_container(action.target, "unpause", seconds, already="was not paused")
+
+    @does(RenameContainer)
+    async def rename(self, action: RenameContainer, seconds: float) -> Outcome:
+        outcome = await self._change_container(action.target, f"rename?name={urllib.parse.quote(action.name)}", seconds)
+        return msgspec.structs.replace(outcome, detail=f"to {action.name}")
 
     async def _stop(self, target: Ref, verb: str, given: int | None, seconds: float, *, already: str = "") -> Outcome:
         """Stops or restarts a container. Waits as long as the container's grace allows, and reports a kill."""

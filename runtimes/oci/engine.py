@@ -35,7 +35,7 @@ from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import oci_reaches, status_text
 from runtimes.kernel import cgroup_reader, process_list
-from runtimes.oci import decode, inspect_summaries, lifecycle, state_dirs
+from runtimes.oci import decode, inspect_summaries, state_dirs, update
 from runtimes.oci.events import EventStream
 from runtimes.oci.state_reader import ContainerState, Listing
 
@@ -43,12 +43,13 @@ R = TypeVar("R")
 READ_TIMEOUT_SECONDS = 10.0
 
 
-class Oci(lifecycle.LifecycleVerbs):
+class Oci(update.UpdateVerbs):
     """Serves all verbs for the containers in one or several state directories of this machine."""
 
     kind = "oci"
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.create": "A bundle must be prepared for it: use an engine of kind docker or podman.",
+        "container.rename": "The id of a container is its name, and it stays. Delete it and run its bundle again.",
         "container.restart": "An OCI container runs only once. Delete it and run its bundle again.",
         "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
         " journal.",

@@ -55,7 +55,7 @@ FIELDS = {
     "runc": Field(kind="oci", fixture="ocid", lacks=OCI_LACKS),
     "crun": Field(kind="oci", fixture="crund", lacks=OCI_LACKS),
     "cri": Field(kind="cri", fixture="crid", lacks=CRI_LACKS),
-    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=CRI_LACKS | {"data on disk"}),
+    "cri-o, a stand-in": Field(kind="cri", fixture="crio", lacks=CRI_LACKS | {"data on disk", "cgroups"}),
 }
 
 

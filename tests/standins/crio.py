@@ -296,6 +296,19 @@ class Crio(Ground):
             self._end(box, request.timeout)
         return cri.Nothing()
 
+    def rpc_update_container_resources(self, request: cri.UpdateContainerResourcesRequest) -> cri.Nothing:
+        box = self._box(request.container_id)
+        with self._lock:
+            if box.state != RUNNING:
+                raise Refused(INTERNAL, f"container {box.id} is not running or created state: stopped")
+            if request.linux.memory_limit_in_bytes:
+                box.config.linux.resources.memory_limit_in_bytes = request.linux.memory_limit_in_bytes
+        return cri.Nothing()
+
+    def memory_limit(self, name: str) -> int:
+        with self._lock:
+            return next(_limit(box) for box in self._boxes.values() if box.config.metadata.name == name)
+
     def rpc_remove_container(self, request: cri.RemoveContainerRequest) -> cri.Nothing:
         with self._lock:
             box = self._boxes.get(request.container_id)

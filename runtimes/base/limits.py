@@ -1,0 +1,34 @@
+"""Writes the limits of `container.update` as the resources of the OCI runtime specification."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import errors
+from core.model.rename_and_update import UpdateContainer
+
+CPU_PERIOD = 100_000  # microseconds
+UNTIL_IT_ENDS = "until it ends"
+
+
+def cpu_quota(action: UpdateContainer) -> int:
+    """Returns the microseconds of processor time in each CPU_PERIOD."""
+    return round(action.cpus * CPU_PERIOD)
+
+
+def linux_resources(action: UpdateContainer) -> dict[str, Any]:
+    """Returns only what the action sets."""
+    resources: dict[str, Any] = {}
+    if action.memory:
+        resources["memory"] = {"limit": action.memory}
+    if action.cpus:
+        resources["cpu"] = {"quota": cpu_quota(action), "period": CPU_PERIOD}
+    if action.pids:
+        resources["pids"] = {"limit": action.pids}
+    return resources
+
+
+def refuse_restart_policy(action: UpdateContainer, why: str, cure: str) -> None:
+    """Raises UserError if the action sets a restart policy, which this kind of engine does not have."""
+    if action.restart:
+        raise errors.UserError(f"{action.engine} cannot change a restart policy: {why}.", hint=cure)

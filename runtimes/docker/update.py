@@ -1,0 +1,68 @@
+"""Changes limits and the restart policy of Docker's containers."""
+
+from __future__ import annotations
+
+import abc
+import time
+from typing import Any
+
+import msgspec
+
+from core.model.rename_and_update import UpdateContainer
+from core.model.replies import Status
+from core.model.results import Outcome
+from runtimes.base.base_adapter import does
+from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
+from runtimes.formats import json_decoder, json_types
+
+READ_SECONDS = 10.0
+
+
+class _HostConfig(msgspec.Struct):
+    memory: json_types.Int64 = msgspec.field(name="Memory", default=0)
+    swap: json_types.Int64 = msgspec.field(name="MemorySwap", default=0)
+
+
+class _Inspected(msgspec.Struct):
+    host: _HostConfig | None = msgspec.field(name="HostConfig", default=None)
+
+
+class _Updated(msgspec.Struct):
+    warnings: list[str] | None = msgspec.field(name="Warnings", default=None)
+
+
+class UpdateVerbs(HttpEngineClient, abc.ABC):
+    """Serves the verb that changes limits for Docker."""
+
+    @does(UpdateContainer)
+    async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
+        began, target = time.monotonic(), action.target
+        path = f"/containers/{quoted_id(target)}"
+        body: dict[str, Any] = {}
+        if action.memory:
+            response = await self._request("GET", f"{path}/json", READ_SECONDS, name=target.name)
+            found = json_decoder.decode_json(_Inspected, response.body).host or _HostConfig()
+            # Docker refuses a limit above that of memory and swap together, so both are set.
+            body |= {"Memory": action.memory, "MemorySwap": _swap(found, action.memory)}
+        if action.cpus:
+            body["NanoCpus"] = round(action.cpus * 1e9)
+        if action.pids:
+            body["PidsLimit"] = action.pids
+        if action.restart:
+            name, _, tries = action.restart.partition(":")
+            body["RestartPolicy"] = {"Name": name, "MaximumRetryCount": int(tries or 0)}
+        left = max(MIN_SECONDS, seconds - (time.monotonic() - began))
+        response = await self._request("POST", f"{path}/update", left, name=target.name, body=body)
+        warnings = json_decoder.decode_json(_Updated, response.body, self.skipped).warnings or ()
+        detail = "; ".join((action.description(), *warnings))
+        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+
+
+def _swap(before: _HostConfig, memory: int) -> int:
+    """Returns the limit of memory and swap together: unlimited or without swap as before, otherwise Docker's default,
+    which is twice the memory."""
+    if before.swap < 0:
+        return -1
+    if before.memory and before.swap == before.memory:
+        return memory
+    return 2 * memory

@@ -1,0 +1,38 @@
+"""Changes the limits of running containers of runc and crun."""
+
+from __future__ import annotations
+
+import abc
+import time
+
+import msgspec
+
+from core import errors
+from core.model.rename_and_update import UpdateContainer
+from core.model.results import Outcome
+from runtimes.base import limits
+from runtimes.base.base_adapter import does
+from runtimes.oci.lifecycle import CONFLICT, LifecycleVerbs
+
+
+class UpdateVerbs(LifecycleVerbs, abc.ABC):
+    """Serves the verb that changes limits for OCI runtimes."""
+
+    @does(UpdateContainer)
+    async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
+        limits.refuse_restart_policy(
+            action, "an OCI runtime restarts nothing", "Set it on the engine that the container belongs to."
+        )
+        deadline = time.monotonic() + seconds
+        container = await self._find(action.target, seconds)
+        if not container.up:
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+        flags: list[str] = []
+        if action.memory:
+            flags += ["--memory", str(action.memory)]
+        if action.cpus:
+            flags += ["--cpu-period", str(limits.CPU_PERIOD), "--cpu-quota", str(limits.cpu_quota(action))]
+        if action.pids:
+            flags += ["--pids-limit", str(action.pids)]
+        outcome = await self._change(container, "update", deadline, flags=flags)
+        return msgspec.structs.replace(outcome, detail=f"{action.description()}; {limits.UNTIL_IT_ENDS}")

@@ -1,0 +1,64 @@
+"""Changes limits and the restart policy of Podman's containers, as far as this version of Podman can.
+
+Podman 4.3 is the first that changes limits. It changes only the running container: from 4.4 on the limits also hold
+after a restart. Podman 5.1 is the first that changes a restart policy.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+import urllib.parse
+from typing import Any
+
+from core import errors
+from core.model.rename_and_update import UpdateContainer
+from core.model.replies import Status
+from core.model.results import Outcome
+from runtimes.base import limits
+from runtimes.base.base_adapter import does
+from runtimes.docker_like.client import quoted_id
+from runtimes.podman import client
+from runtimes.podman.versions import parse_version
+
+FIRST_LIMITS, FIRST_KEPT, FIRST_RESTART = (4, 3), (4, 4), (5, 1)
+
+
+class UpdateVerbs(client.EngineClient, abc.ABC):
+    """Serves the verb that changes limits for Podman."""
+
+    @does(UpdateContainer)
+    async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
+        began = time.monotonic()
+        await self._identify(seconds)
+        version = parse_version(self.version)
+        self._check_version("limits", version, FIRST_LIMITS, "Create the container again with the limits you want.")
+        query = ""
+        if action.restart:
+            cure = "Create it again with --restart, or let systemd restart it: unit install NAME."
+            self._check_version("a restart policy", version, FIRST_RESTART, cure)
+            policy, _, tries = action.restart.partition(":")
+            query = "?" + urllib.parse.urlencode(
+                {"restartPolicy": policy, **({"restartRetries": tries} if tries else {})}
+            )
+        path = f"/containers/{quoted_id(action.target)}/update{query}"
+        await self._request("POST", path, seconds, name=action.target.name, body=_limits(action))
+        kept = "" if version >= FIRST_KEPT else limits.UNTIL_IT_ENDS
+        detail = "; ".join(filter(None, (action.description(), kept)))
+        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+
+    def _check_version(self, what: str, version: tuple[int, ...], first: tuple[int, ...], cure: str) -> None:
+        if version < first:
+            needed = ".".join(map(str, first))
+            raise errors.UserError(
+                f"Podman {self.version} cannot change {what}: this needs {needed} or later.", hint=cure
+            )
+
+
+def _limits(action: UpdateContainer) -> dict[str, Any]:
+    """Returns the limits as libpod takes them: the resources of the OCI runtime specification."""
+    resources = limits.linux_resources(action)
+    if action.memory:
+        # As Podman's own command line does: as much swap as memory.
+        resources["memory"]["swap"] = 2 * action.memory
+    return resources
