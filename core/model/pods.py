@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,7 @@ import msgspec
 
 from core.model.actions import Action, Risk, TargetAction, stop_seconds
 from core.model.containers import Container
-from core.model.refs import Ref
+from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
 
@@ -54,6 +54,29 @@ class ListPods(Action[Pods]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectPod(TargetAction[Document]):
     verb = "pod.inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePod(Action[Outcome]):
+    """Creates a pod without containers. `ports`: as `docker run -p` takes them; `network`: the name of a network;
+    empty: the engine's default; `none`: no network. `infra`: with a container that keeps what the others share."""
+
+    verb = "pod.create"
+    risk = Risk.CHANGE
+    name: str
+    ports: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    network: str = ""
+    infra: bool = True
+
+    def timeout_seconds(self) -> float:
+        return 60.0
+
+    def targets(self) -> Sequence[Ref]:
+        return (Ref(engine=self.engine, kind=Kind.POD, id=f"new:{self.name}", name=self.name),)
+
+    def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
+        return ResourceFacts(labels=dict(self.labels), state="created", at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

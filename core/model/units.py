@@ -99,6 +99,16 @@ class DraftUnit(TargetAction[UnitFiles]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InspectUnit(TargetAction[UnitFiles]):
+    """Reads the files of a unit, as systemd uses them, without the values of environment variables."""
+
+    verb = "unit.inspect"
+
+    def timeout_seconds(self) -> float:
+        return 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstallUnit(TargetAction[Outcome]):
     """Drafts, writes, loads and enables a unit; `now`: also starts it. Enables lingering for a rootless engine's
     user."""
@@ -113,6 +123,54 @@ class InstallUnit(TargetAction[Outcome]):
 
     def confirm_reason(self) -> str:
         return f"creates {self.target.name} again: data outside its volumes is lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnableUnit(TargetAction[Outcome]):
+    """Lets systemd start a unit at every boot; `now`: also starts it now."""
+
+    verb = "unit.enable"
+    risk = Risk.CHANGE
+    now: bool = False
+
+    def timeout_seconds(self) -> float:
+        return stop_seconds(None) + 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadUnits(Action[Outcome]):
+    """Lets the engine's systemd read all its unit files again. No unit starts or stops."""
+
+    verb = "unit.reload"
+    risk = Risk.CHANGE
+
+    def timeout_seconds(self) -> float:
+        return 60.0
+
+
+class Linger(msgspec.Struct, frozen=True):
+    """Whether the systemd of `user` runs without a login; `enabled` None: it is the machine's, which always runs."""
+
+    user: str
+    enabled: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowLinger(Action[Linger]):
+    verb = "unit.linger"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnableLinger(Action[Outcome]):
+    """Starts the systemd of a rootless engine's user at every boot, without a login. `user`: only if the engine is
+    this user's; empty: whoever's it is."""
+
+    verb = "unit.enable-linger"
+    risk = Risk.CHANGE
+    user: str = ""
+
+    def timeout_seconds(self) -> float:
+        return 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

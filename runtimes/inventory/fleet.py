@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 from core import errors, unexpected_errors
 from core.model import list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Risk
+from core.model.containers import LIVE_STATES
 from core.model.refs import EngineRef
 from core.name_matching import selection
 from core.ports import Call, Query, Runtime
@@ -25,6 +26,7 @@ from runtimes.inventory.mirror import Mirror
 
 R = TypeVar("R")
 LIST_ENGINES = "List the engines with: engines"
+NOT_STOPPED = (*LIVE_STATES, "restarting", "removing")
 NO_ANSWER = (errors.Unreachable, errors.TimedOut, errors.InvalidResponse)
 
 
@@ -179,12 +181,18 @@ def resolve(query: Query, listed: FleetRows, visible: Callable[[Any], bool]) -> 
     """Returns the rows that a query selects among the `visible` ones. Raises NotFound (with similar names), Ambiguous,
     or the error of an engine that did not answer."""
     rows = [row for row in listed.rows if visible(row) and _has_labels(query.labels, row)]
+    if query.stopped:
+        rows = [row for row in rows if row.state not in NOT_STOPPED]
     if query.names:
         return selection.select(query.kind, query.names, rows, listed.missing, every_match=query.every_match)
     if not rows:
         if listed.missing:
             raise next(iter(listed.missing.values()))
         what = " ".join(f"--label {label}" for label in query.labels)
+        if query.stopped:
+            raise errors.NotFound(
+                f"There is no stopped container{f' with {what}' if what else ''}.", hint="List all with: ps -a"
+            )
         raise errors.NotFound(
             f"No {query.kind} matches {what or 'these options'}.", hint=selection.list_hint(query.kind)
         )

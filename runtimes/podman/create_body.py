@@ -1,8 +1,9 @@
-"""Builds the body of `POST /libpod/containers/create` for Podman, and the `podman` command line that means the same.
+"""Builds the bodies of the requests that create containers, pods and networks on Podman, and the `podman` command line
+of a container.
 
-Podman stores the command line with the container, so that `podman generate systemd --new` can write a unit that creates
-the container again. Ports, sizes and health checks are interpreted by the `docker` package, as for Docker. The package
-is loaded at the first request, so call this in a thread. A value that it refuses is a BadUsage with its words.
+Podman stores that command line with the container, so that `podman generate systemd --new` can write a unit that
+creates the container again. Ports, sizes and health checks are interpreted by the `docker` package, as for Docker. The
+package is loaded at the first request, so call this in a thread. A value that it refuses is a BadUsage with its words.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from core import errors
 from core.model.create_container import CreateContainer
 from core.model.host_access import MountPoint, Namespace
 from core.model.networks_and_volumes import CreateNetwork
+from core.model.pods import CreatePod
 from runtimes.formats import image_reference
 
 CPU_PERIOD = 100_000  # microseconds
@@ -46,6 +48,22 @@ def create_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str,
         return _body(docker, action, labels)
     except (docker.errors.DockerException, TypeError, ValueError) as error:
         raise errors.BadUsage(f"{str(error).rstrip('.')}.", hint="See the examples in: help run") from error
+
+
+def pod_body(action: CreatePod) -> dict[str, Any]:
+    """Returns the body of `POST /libpod/pods/create`. Raises BadUsage."""
+    import docker.utils.ports  # noqa: PLC0415 (it costs 100 ms and 10 MB)
+
+    body = {
+        "name": action.name,
+        "labels": dict(action.labels),
+        "no_infra": not action.infra,
+        "portmappings": list(_ports(docker.utils.ports.build_port_bindings(list(action.ports)))),
+        # Podman's own command line shares these, too. Without an infra container nothing is shared.
+        "shared_namespaces": ["ipc", "net", "uts"] if action.infra else [],
+        **_network(action.network),
+    }
+    return {key: value for key, value in body.items() if value not in ("", [], {}, False)}
 
 
 def network_body(action: CreateNetwork) -> dict[str, Any]:
@@ -118,19 +136,19 @@ def _body(docker: Any, action: CreateContainer, labels: Mapping[str, str]) -> di
         "devices": [{"path": device} for device in access.devices],
         "volumes_from": [ref.id for ref in access.volumes_from],
         "containerCreateCommand": list(command_line(action)),
-        **_network(action),
+        **_network(action.network),
         **spaces,
         **_security(access.security_options),
     }
     return {key: value for key, value in body.items() if value not in (None, "", [], {}, False)}
 
 
-def _network(action: CreateContainer) -> dict[str, Any]:
-    if not action.network:
+def _network(name: str) -> dict[str, Any]:
+    if not name:
         return {}
-    if action.network in MODES:
-        return {"netns": {"nsmode": "bridge" if action.network == "default" else action.network}}
-    return {"netns": {"nsmode": "bridge"}, "networks": {action.network: {}}}
+    if name in MODES:
+        return {"netns": {"nsmode": "bridge" if name == "default" else name}}
+    return {"netns": {"nsmode": "bridge"}, "networks": {name: {}}}
 
 
 def _mode(namespace: Namespace) -> dict[str, str]:

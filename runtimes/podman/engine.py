@@ -38,7 +38,8 @@ from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.podman.pods import PodVerbs
 from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
-from runtimes.podman.units import UnitVerbs
+from runtimes.podman.unit_enabling import UnitEnableVerbs
+from runtimes.podman.update import UpdateVerbs
 
 MAX_CHECK_OUTPUT = 400  # characters of a health check's output
 NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
@@ -55,8 +56,9 @@ class Podman(
     SecretVerbs,
     DiskUseVerbs,
     StatsVerbs,
-    UnitVerbs,
     ProjectVerbs,
+    UnitEnableVerbs,
+    UpdateVerbs,
     ContainerVerbs,
     TopDiffVerbs,
     ExecVerbs,

@@ -7,6 +7,7 @@ status, and `_check_change` raises them.
 from __future__ import annotations
 
 import abc
+import asyncio
 import time
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from core import errors
 from core.model import pods
 from core.model.refs import Ref
+from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base import stop_grace
@@ -22,7 +24,7 @@ from runtimes.base.concurrent_map import map_concurrently
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types, timestamps
-from runtimes.podman import client, inspect_summaries
+from runtimes.podman import client, create_body, inspect_summaries
 
 READ_SECONDS = 10.0  # of one inspection before a change
 
@@ -53,6 +55,14 @@ class PodVerbs(client.EngineClient, abc.ABC):
         response = await self._request("GET", f"/pods/{quoted_id(target)}/json", seconds, name=target.name, kind="pod")
         data = redact_json.mask_env_values(json_decoder.decode_json_object(response.body))
         return Document(ref=target, data=data, summary=inspect_summaries.summarise_pod(data))
+
+    @does(pods.CreatePod)
+    async def create_pod(self, action: pods.CreatePod, seconds: float) -> Outcome:
+        began = time.monotonic()
+        body = await asyncio.to_thread(create_body.pod_body, action)
+        response = await self._request("POST", "/pods/create", seconds, body=body)
+        made = json_decoder.decode_json(_MadePod, response.body)
+        return Outcome(status=Status.DONE, detail=made.id[:12], took=time.monotonic() - began)
 
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:
@@ -115,6 +125,10 @@ class _Member(msgspec.Struct):
 
 class _InspectedPod(msgspec.Struct):
     members: list[_Member] | None = msgspec.field(name="Containers", default=None)
+
+
+class _MadePod(msgspec.Struct):
+    id: str = msgspec.field(name="Id", default="")
 
 
 class _Pod(msgspec.Struct):

@@ -31,6 +31,7 @@ from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types
 from runtimes.podman import client, inspect_models, quadlet_writer, unit_drafts
 from runtimes.podman.unit_drafts import UnitDraft
+from runtimes.podman.versions import parse_version
 from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
 
 ENABLED = frozenset({"enabled", "enabled-runtime", "generated", "static", "linked"})
@@ -133,8 +134,6 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     async def restart_unit(self, action: units.RestartUnit, seconds: float) -> Outcome:
         return await self._change_state(action.target, "restart", seconds)
 
-    # ── which systemd ────────────────────────────────────────────────────────────────────────────────────────────
-
     async def _systemd(self, seconds: float) -> systemctl.Systemd:
         """Returns the systemd that runs this engine's units. Raises Unreachable if the engine is on another machine,
         whose socket may be forwarded to this one."""
@@ -167,7 +166,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
     async def _draft(
         self, container: inspect_models.InspectedContainer, style: str, systemd: systemctl.Systemd, seconds: float
     ) -> UnitDraft:
-        version = _version(self.version)
+        version = parse_version(self.version)
         unit_drafts.check_style(style, version)
         owner = systemctl.unix_user(systemd.uid) if systemd.uid else None
         if style == "quadlet":
@@ -256,16 +255,21 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         began = time.monotonic()
         systemd = await self._systemd(LOOK_SECONDS)
         systemd.check_access(change=True)
-        service = await self._show(target.id, systemd, LOOK_SECONDS) if systemctl.is_service_name(target.id) else None
-        if service is None or not service.runs_container or service.name != target.id:
-            raise errors.NotFound(
-                f"{self.ref} has no unit {target.name} that runs a container.", hint="List the units with: units"
-            )
+        service = await self._own_service(target, systemd)
         if service.active in done_states:
             return Outcome(status=Status.NOOP, detail=already)
         allowed = min(seconds, service.job_seconds(verb) + LOOK_SECONDS)
         outcome = await self._run_job(service.name, verb, systemd, began + allowed, "")
         return msgspec.structs.replace(outcome, took=time.monotonic() - began)
+
+    async def _own_service(self, target: Ref, systemd: systemctl.Systemd) -> systemctl_parse.Service:
+        """Returns the service, if systemd reports that it runs a container. Raises NotFound."""
+        service = await self._show(target.id, systemd, LOOK_SECONDS) if systemctl.is_service_name(target.id) else None
+        if service is None or not service.runs_container or service.name != target.id:
+            raise errors.NotFound(
+                f"{self.ref} has no unit {target.name} that runs a container.", hint="List the units with: units"
+            )
+        return service
 
     async def _run_job(self, name: str, verb: str, systemd: systemctl.Systemd, ends: float, detail: str) -> Outcome:
         try:
@@ -309,11 +313,6 @@ def _belongs(row: _Row, service: systemctl_parse.Service) -> bool:
     if (row.labels or {}).get(quadlet_writer.UNIT_LABEL) == service.name:
         return True
     return bool(service.container) and (service.container in (row.names or ()) or service.container == row.id)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    parts = text.partition("-")[0].split(".")
-    return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
 
 
 def _left(ends: float) -> float:

@@ -35,6 +35,7 @@ PROPERTIES = (
 _OPTIONS = ("--no-pager", "--no-ask-password")
 _NAME = re.compile(r"[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]{0,245}\.service")
 _NO_BUS = re.compile(r"failed to connect to .*bus|system has not been booted", re.IGNORECASE)
+_NOT_LOGGED_IN = re.compile(r"not logged in or lingering|no such user|unknown object", re.IGNORECASE)
 _DENIED = re.compile(r"access denied|authentication (is )?required|permission denied|not permitted", re.IGNORECASE)
 
 
@@ -85,6 +86,20 @@ class Systemd:
     async def show(self, names: Sequence[str], seconds: float) -> str:
         """Returns the properties of these services (the first MAX_NAMES), also of services that do not exist."""
         return await self._show(names[:MAX_NAMES], seconds) if names else ""
+
+    async def cat(self, name: str, seconds: float) -> str:
+        """Returns the files of a service, each after a line `# PATH`. For a user's systemd they are read as that user,
+        so no link in the user's home leads to a file that the user may not read."""
+        return (await self._systemctl(("cat", "--", name), seconds)).stdout
+
+    async def lingers(self, seconds: float) -> bool:
+        """Returns whether the user's services run without a login. systemd does not know a user who neither lingers nor
+        is logged in."""
+        command = ("loginctl", "--no-ask-password", "show-user", "--property=Linger", "--", str(self.uid))
+        result = await _run(command, seconds, env=_env())
+        if result.code and not _NOT_LOGGED_IN.search(result.stderr):
+            raise self._error(result)
+        return "Linger=yes" in result.stdout.split()
 
     async def verify(self, file: Path, seconds: float) -> processes.Result:
         """Returns the result of `systemd-analyze verify` for a unit file; works without a running systemd. An unknown

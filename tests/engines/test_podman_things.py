@@ -178,6 +178,25 @@ async def test_force_takes_no_running_container_along(desk):
 # ── pods, networks, volumes ──────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_pod_is_created_and_removed(desk):
+    labels, create = (("env", "prod"),), pods.CreatePod
+    outcome = await desk.do(create, name="fresh", labels=labels, infra=False)
+    assert outcome.status == Status.DONE
+    pod = next(row for row in (await desk.do(pods.ListPods)).rows if row.ref.name == "fresh")
+    assert pod.ref.id.startswith(outcome.detail)
+    assert (pod.state, pod.labels["env"], pod.members) == ("created", "prod", ())
+    with pytest.raises(errors.Rejected, match="in use|already exists"):
+        await desk.do(create, name="fresh", infra=False)
+    for wrong in ({"name": "-f"}, {"name": "x", "network": "host"}, {"name": "x", "network": "ns:/proc/1/ns/net"},
+                  {"name": "x", "infra": False, "ports": ("80:80",)}):  # fmt: skip
+        with pytest.raises(errors.BadUsage):
+            await desk.do(create, **wrong)
+    await asyncio.to_thread(desk.daemon.run, "within", more=("--pod", "fresh"))
+    assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
+    assert "fresh" not in {row.ref.name for row in (await desk.do(pods.ListPods)).rows}
+    assert "within" not in {row.ref.name for row in (await desk.do(actions.ListContainers)).rows}
+
+
 async def test_a_pod_lives_and_ends_as_one(desk):
     cli = desk.daemon.cli
     await asyncio.to_thread(cli, "pod", "create", "--name", "pair", "--infra=false", "--label", "env=prod")

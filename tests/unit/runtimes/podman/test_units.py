@@ -72,8 +72,8 @@ class Engine(Podman):
         ref = Ref(engine=self.ref, kind=Kind.CONTAINER, id=WEB["Id"], name="web")
         return kind(engine=self.ref, target=ref, **more)
 
-    def at(self, kind, name):
-        return kind(engine=self.ref, target=Ref(engine=self.ref, kind=Kind.UNIT, id=name, name=name))
+    def at(self, kind, name, **more):
+        return kind(engine=self.ref, target=Ref(engine=self.ref, kind=Kind.UNIT, id=name, name=name), **more)
 
 
 @pytest.fixture
@@ -468,3 +468,124 @@ async def test_a_unit_that_used_up_its_time_was_killed(engine, programs):
     )
     outcome = await engine.do(engine.at(units.StopUnit, "web.service"))
     assert (outcome.status, outcome.detail) == (Status.DONE, "did not end within 20 s and was killed")
+
+
+# ── enabling, files, reloading, lingering ────────────────────────────────────────────────────────────────────────────
+
+
+@root
+@pytest.mark.parametrize(
+    ("enabled", "now", "state", "called", "status"),
+    [
+        ("disabled", False, STOPPED, ["systemctl enable --quiet -- web.service"], Status.DONE),
+        (
+            "disabled",
+            True,
+            STOPPED,
+            ["systemctl enable --quiet -- web.service", "systemctl start -- web.service"],
+            Status.DONE,
+        ),
+        ("disabled", True, {}, ["systemctl enable --quiet -- web.service"], Status.DONE),
+        ("enabled", False, STOPPED, [], Status.NOOP),
+        ("enabled", True, STOPPED, ["systemctl start -- web.service"], Status.DONE),
+        ("generated", True, {}, [], Status.NOOP),
+    ],
+)
+async def test_a_unit_is_enabled_and_with_now_started(engine, programs, enabled, now, state, called, status):
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState=enabled, **state))
+    outcome = await engine.do(engine.at(units.EnableUnit, "web.service", now=now))
+    assert outcome.status == status
+    assert changes(programs) == called
+    if enabled == "generated":
+        assert outcome.detail == "is enabled by its Quadlet file"
+
+
+@root
+async def test_a_unit_that_is_enabled_but_does_not_start_has_failed(engine, programs):
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState="disabled", **STOPPED))
+    programs.say("failed.web.service", paragraph("web.service", RUN, ActiveState="failed", Result="exit-code"))
+    programs.say("fail.act", "Job for web.service failed.")
+    outcome = await engine.do(engine.at(units.EnableUnit, "web.service", now=True))
+    assert outcome.status == Status.FAILED
+    assert "did not start" in outcome.detail
+    assert "systemctl enable --quiet -- web.service" in changes(programs)
+
+
+@root
+@pytest.mark.parametrize("kind", [units.EnableUnit, units.InspectUnit])
+@pytest.mark.parametrize("name", ["ssh.service", "gone.service", "--root=/x.service", "../../etc/shadow"])
+async def test_a_unit_that_runs_no_container_is_neither_enabled_nor_shown(engine, programs, kind, name):
+    programs.say("show.ssh.service", paragraph("ssh.service", "/usr/sbin/sshd -D"))
+    programs.say("unit.ssh.service", "# /lib/systemd/system/ssh.service\n[Service]\n")
+    with pytest.raises(errors.NotFound, match="that runs a container"):
+        await engine.do(engine.at(kind, name))
+    assert not [call for call in programs.calls if "enable" in call or " cat " in call]
+
+
+async def test_the_files_of_a_unit_are_shown_without_values(engine, programs):
+    programs.say("show.web.service", paragraph("web.service"))
+    programs.say(
+        "unit.web.service",
+        "# /run/systemd/generator/web.service\n[Service]\nEnvironment=PASSWORD=hunter2\n"
+        "ExecStart=/usr/bin/podman run -e K=hunter2 busybox\n",
+    )
+    told = await engine.do(engine.at(units.InspectUnit, "web.service"))
+    (file,) = told.files
+    assert file.path == "/run/systemd/generator/web.service"
+    assert "hunter2" not in file.text and "PASSWORD=••••" in file.text
+    assert "systemctl cat -- web.service" in programs.calls
+
+
+@root
+async def test_systemd_reads_its_files_again(engine, programs):
+    assert (await engine.do(units.ReloadUnits(engine=engine.ref))).status == Status.DONE
+    assert changes(programs) == ["systemctl daemon-reload"]
+
+
+@root
+async def test_roots_units_need_no_lingering(engine, programs):
+    assert await engine.do(units.ShowLinger(engine=engine.ref)) == units.Linger(user="root", enabled=None)
+    outcome = await engine.do(units.EnableLinger(engine=engine.ref))
+    assert outcome.status == Status.NOOP and "root" in outcome.detail
+    assert not programs.calls
+
+
+@pytest.fixture
+def rootless(engine, monkeypatch, short_tmp):
+    need("systemd", "sh", root=True)
+    uid = somebody()
+    who = systemctl.UnixUser(uid=uid, gid=systemctl.unix_user(uid).gid, name="nobody", home=short_tmp)
+    monkeypatch.setattr(systemctl, "unix_user", lambda _: who)
+    engine.uid = uid
+    return uid
+
+
+async def test_lingering_is_shown_and_enabled(engine, programs, rootless):
+    unknown = f"User ID {rootless} is not logged in or lingering"
+    programs.say("fail.loginctl", f"Failed to get path for user '{rootless}': {unknown}\n")
+    assert await engine.do(units.ShowLinger(engine=engine.ref)) == units.Linger(user="nobody", enabled=False)
+    (programs.root / "fail.loginctl").unlink()
+    programs.say(f"show.{rootless}", "Linger=no\n")
+    assert not (await engine.do(units.ShowLinger(engine=engine.ref))).enabled
+    programs.say("lingers", f"show.{rootless}")
+    outcome = await engine.do(units.EnableLinger(engine=engine.ref))
+    assert (outcome.status, outcome.detail) == (Status.DONE, "lingering is enabled for nobody")
+    assert f"loginctl enable-linger -- {rootless}" in programs.calls
+    again = await engine.do(units.EnableLinger(engine=engine.ref, user="nobody"))
+    assert again.status == Status.NOOP
+
+
+async def test_lingering_of_another_user_is_left_alone(engine, programs, rootless):
+    outcome = await engine.do(units.EnableLinger(engine=engine.ref, user="alice"))
+    assert (outcome.status, outcome.detail) == (Status.NOOP, "belongs to nobody, not to alice")
+    assert not programs.calls
+
+
+async def test_lingering_that_loginctl_refuses_or_does_not_set_is_no_success(engine, programs, rootless):
+    programs.say(f"show.{rootless}", "Linger=no\n")
+    with pytest.raises(errors.EngineError, match="was not enabled for nobody") as caught:
+        await engine.do(units.EnableLinger(engine=engine.ref))
+    assert caught.value.sent
+    programs.say("fail.loginctl", "Could not enable linger: Access denied\n")
+    with pytest.raises(errors.NotPermitted):
+        await engine.do(units.EnableLinger(engine=engine.ref))

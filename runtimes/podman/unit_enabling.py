@@ -1,0 +1,87 @@
+"""Enables the systemd units of Podman's containers, shows their files, reloads systemd, and lets a user's units run
+without a login."""
+
+from __future__ import annotations
+
+import abc
+import time
+
+from core import errors
+from core.model import units
+from core.model.replies import Status
+from core.model.results import Outcome
+from runtimes.base.base_adapter import does
+from runtimes.podman.units import ENABLED, LOOK_SECONDS, UnitVerbs
+from runtimes.systemd import systemctl, unit_text
+
+ROOT = "root"
+
+
+class UnitEnableVerbs(UnitVerbs, abc.ABC):
+    """Serves the verbs about the files of units, and about when systemd starts them."""
+
+    @does(units.InspectUnit)
+    async def inspect_unit(self, action: units.InspectUnit, seconds: float) -> units.UnitFiles:
+        systemd = await self._systemd(seconds)
+        systemd.check_access(change=False)
+        service = await self._own_service(action.target, systemd)
+        text = unit_text.hide_values(await systemd.cat(service.name, seconds))
+        files = [units.UnitFile(path=path, text=part) for path, part in unit_text.split_files(text)]
+        return units.UnitFiles(unit=service.name, files=tuple(files))
+
+    @does(units.EnableUnit)
+    async def enable_unit(self, action: units.EnableUnit, seconds: float) -> Outcome:
+        began = time.monotonic()
+        systemd = await self._systemd(LOOK_SECONDS)
+        systemd.check_access(change=True)
+        service = await self._own_service(action.target, systemd)
+        enabled = service.enabled in ENABLED
+        if not enabled:
+            await systemd.enable(service.name, LOOK_SECONDS)
+        starts = action.now and service.active not in ("active", "reloading")
+        if starts:
+            ends = began + min(seconds, service.job_seconds("start") + LOOK_SECONDS)
+            outcome = await self._run_job(service.name, "start", systemd, ends, "it is started")
+            if outcome.status != Status.DONE or not enabled:
+                return outcome
+        if enabled and not starts:
+            detail = "is enabled by its Quadlet file" if service.enabled == "generated" else "was enabled already"
+            return Outcome(status=Status.NOOP, detail=detail)
+        detail = "it is started; it was enabled already" if enabled else ""
+        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+
+    @does(units.ReloadUnits)
+    async def reload_units(self, action: units.ReloadUnits, seconds: float) -> Outcome:
+        began = time.monotonic()
+        systemd = await self._systemd(LOOK_SECONDS)
+        systemd.check_access(change=True)
+        await systemd.daemon_reload(seconds)
+        return Outcome(status=Status.DONE, took=time.monotonic() - began)
+
+    @does(units.ShowLinger)
+    async def show_linger(self, action: units.ShowLinger, seconds: float) -> units.Linger:
+        systemd = await self._systemd(seconds)
+        systemd.check_access(change=False)
+        if not systemd.uid:
+            return units.Linger(user=ROOT, enabled=None)
+        return units.Linger(user=systemctl.unix_user(systemd.uid).name, enabled=await systemd.lingers(seconds))
+
+    @does(units.EnableLinger)
+    async def enable_linger(self, action: units.EnableLinger, seconds: float) -> Outcome:
+        systemd = await self._systemd(seconds)
+        systemd.check_access(change=True)
+        if not systemd.uid:
+            return Outcome(status=Status.NOOP, detail="belongs to root, whose units always run")
+        user = systemctl.unix_user(systemd.uid).name
+        if action.user not in ("", user):
+            return Outcome(status=Status.NOOP, detail=f"belongs to {user}, not to {action.user}")
+        if await systemd.lingers(seconds):
+            return Outcome(status=Status.NOOP, detail=f"had lingering for {user} already")
+        await systemd.enable_linger(seconds)
+        if not await systemd.lingers(seconds):
+            raise errors.EngineError(
+                f"Lingering was not enabled for {user}.",
+                sent=True,
+                hint=f"Run as root: loginctl enable-linger {user}",
+            )
+        return Outcome(status=Status.DONE, detail=f"lingering is enabled for {user}")
