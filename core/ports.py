@@ -66,12 +66,15 @@ class Query:
 
     `names` select by the rule of core.name_matching. Without `names`, all that satisfy `labels`, `host` and `engine`
     are selected. A plain name that fits several resources is refused as ambiguous; with `every_match` it selects them
-    all, as a list does. `labels` are `key` or `key=glob`; `host` and `engine` are globs. `verb` limits the engines to
-    those that have this verb and where the requester may use it, if there are any.
+    all, as a list does. `stopped`: only containers that do not run. `members`: the containers that belong to the
+    selected resources, instead of these. `labels` are `key` or `key=glob`; `host` and `engine` are globs. `verb` limits
+    the engines to those that have this verb and where the requester may use it, if there are any.
     """
 
     names: tuple[str, ...] = ()
     every_match: bool = False
+    stopped: bool = False
+    members: bool = False
     labels: tuple[str, ...] = ()
     host: str = ""
     engine: str = ""

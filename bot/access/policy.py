@@ -27,7 +27,7 @@ FACTS_MAX_AGE = timedelta(seconds=60)
 PROTECTED_VERBS = frozenset(
     f"{kind}.{word}"
     for kind, words in {
-        "container": ("stop", "kill", "pause", "remove", "restart", "exec"),
+        "container": ("stop", "kill", "pause", "remove", "restart", "exec", "rename", "update"),
         "service": ("scale", "update", "rollback", "remove"),
         "project": ("restart",),
         "pod": ("stop", "restart", "pause", "remove"),
@@ -45,7 +45,7 @@ OWN_REFUSED_VERBS = frozenset({"container.exec", "container.copy", "container.ex
 ADMIN_READ_VERBS = frozenset(
     {
         *("container.logs", "container.inspect", "container.top", "container.diff"),
-        *("container.healthcheck", "unit.draft"),
+        *("container.healthcheck", "unit.draft", "unit.inspect"),
         *("service.logs", "service.inspect", "pod.inspect"),
     }
 )

@@ -31,6 +31,9 @@ TIMEOUT = Arg(
     maximum=MAX_STOP_SECONDS,
     help="time a container has to stop before it is killed (default: its own setting)",
 )
+_LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose one, such as -p 8080:80."
+# What slirp4netns and pasta say to an engine without the right to a low port.
+PORT_ADVICE = (("privileged port", _LOW_PORT), ("failed to bind port", _LOW_PORT))
 # The command that shows a resource of a kind; `ps` for every other kind.
 SHOW_COMMANDS = {Kind.IMAGE: "images", Kind.NODE: "nodes", Kind.POD: "pods", Kind.UNIT: "units"}
 KINDS_WITH_LOGS = (Kind.CONTAINER, Kind.SERVICE)

@@ -7,11 +7,10 @@ looked up, so that only containers that the requester may list can be linked or 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import new_resources
+from commands._shared import limits, new_resources
 from commands.spec import ENGINE, HOST, Arg, ArgType, Context
 from core import errors
 from core.model import image_names
@@ -25,8 +24,6 @@ from core.text import command_line
 DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
 _CONTAINER = "container:"
 _KINDS = {"pid": "process ID", "ipc": "IPC", "uts": "host name", "userns": "user", "cgroupns": "cgroup"}
-_SIZE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?(?:[bkmgt]b?)?", re.IGNORECASE)
-_CPUS = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,3})?")
 
 ARGS = (
     Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
@@ -130,8 +127,8 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
             network=network,
             links=tuple(links),
             restart=args["restart"] or "",
-            memory=_matching(_SIZE, "--memory", args["memory"], "a size such as 512m or 2g"),
-            cpus=float(_matching(_CPUS, "--cpus", args["cpus"], "a number such as 0.5 or 2") or 0),
+            memory=limits.memory(args["memory"]),
+            cpus=limits.cpus(args["cpus"]),
             user=args["user"] or "",
             workdir=args["workdir"] or "",
             health=args["health_cmd"] or "",
@@ -206,9 +203,3 @@ def _pair(option: str, text: str) -> tuple[str, str]:
             hint=f"Write {option} {name or 'NAME'}=VALUE. Quarterdeck's own variables are never passed on.",
         )
     return name, value
-
-
-def _matching(pattern: re.Pattern[str], option: str, text: str | None, what: str) -> str:
-    if text and not pattern.fullmatch(text):
-        raise errors.BadUsage(f"{option} cannot be “{command_line.abbreviate(text)}”.", hint=f"Write {what}.")
-    return text or ""

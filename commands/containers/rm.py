@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from commands._shared import changes
-from commands.spec import Arg, ArgType, Command
-from core.model.actions import Remove, Risk
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from commands._shared import changes, targets
+from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, query
+from core import errors
+from core.model.actions import Action, Remove, Risk
+from core.model.refs import Ref
 
 WORDING = changes.Wording(
     done="removed",
@@ -12,23 +18,44 @@ WORDING = changes.Wording(
     advice=(("running", "Stop it first, or use -f."), ("paused", "Unpause it first, or use -f.")),
 )
 
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    return [
+        Remove(engine=ref.engine, target=ref, force=args["force"], volumes=args["volumes"])
+        for ref in await (_stopped(context) if args["all"] else targets.select(context, "rm", changes.MAX_TARGETS))
+    ]
+
+
+async def _stopped(context: Context) -> Sequence[Ref]:
+    """Finds the containers that do not run."""
+    if context.args["target"]:
+        raise errors.BadUsage("-a takes no names: it means every stopped container.", hint="Leave -a or the names out.")
+    if context.args["force"]:
+        raise errors.BadUsage("-a never removes running containers, so it takes no -f.", hint="Name them: rm -f web.")
+    refs = await context.find.find(replace(query(context), stopped=True))
+    if len(refs) > changes.MAX_TARGETS:
+        raise errors.BadUsage(
+            f"{len(refs)} containers are stopped, and one command removes at most {changes.MAX_TARGETS}.",
+            hint="Add --host, --engine or --label.",
+        )
+    return refs
+
+
 command = Command(
     name="rm",
     summary="remove containers",
-    examples=("rm old-web", "rm -f web", "rm 'batch-*' --volumes"),
-    plan=changes.make_plan(
-        "rm",
-        lambda context, ref: Remove(
-            engine=ref.engine, target=ref, force=context.args["force"], volumes=context.args["volumes"]
-        ),
-    ),
+    examples=("rm old-web", "rm -f web", "rm 'batch-*' --volumes", "rm -a --host prod-1"),
+    plan=plan,
     render=changes.make_render(WORDING),
     risk=Risk.DESTROY,
     doing="removing",
     verbs=(Remove.verb,),
     aliases=("remove",),
     args=(
-        *changes.TARGET_ARGS,
+        replace(TARGETS, help=TARGETS.help + ", or with -a"),
+        *SELECTION,
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="all stopped containers, after you have confirmed them"),
         Arg(name="--force", short="f", type=ArgType.FLAG, help="kill running containers first"),
         Arg(
             name="--volumes",

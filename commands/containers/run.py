@@ -24,7 +24,7 @@ command = Command(
         "run --engine docker/prod-1 --rm --name busy --memory 64m busybox sleep 60",
     ),
     plan=plan,
-    render=changes.make_render(changes.Wording(done="started", not_done="not started")),
+    render=changes.make_render(changes.Wording(done="started", not_done="not started", advice=changes.PORT_ADVICE)),
     risk=Risk.CHANGE,
     doing="starting",
     verbs=(CreateContainer.verb,),

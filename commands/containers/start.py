@@ -6,7 +6,7 @@ from commands._shared import changes
 from commands.spec import Command
 from core.model.actions import Risk, Start
 
-WORDING = changes.Wording(done="started", unchanged="was already running")
+WORDING = changes.Wording(done="started", unchanged="was already running", advice=changes.PORT_ADVICE)
 
 command = Command(
     name="start",

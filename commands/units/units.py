@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting, list_commands, targets
-from commands.spec import Arg, ArgType, Command, Context, Result, query
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action
 from core.model.refs import Kind
@@ -23,6 +23,17 @@ STYLE = Arg(
     help="the kind of file to write: a Quadlet file, or a unit file as `podman generate systemd` writes it",
 )
 MAX_DRAFTS = 8
+TARGETS = (
+    Arg(
+        name="target",
+        type=ArgType.TARGET,
+        many=True,
+        required=True,
+        help="unit (web.service, web) or a glob like 'shop-*'",
+    ),
+    HOST,
+    ENGINE,
+)
 
 
 def _cells(row: Unit, now: datetime) -> Sequence[str]:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import actions, create_container, image_names, inside_containers, projects, service_changes
+from core.model import actions, create_container, image_names, inside_containers, projects, service_changes, units
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES, Container
 from core.model.known_resources import Known, groups, members
 from core.model.refs import Kind, Ref
+from core.model.verbs_without_effects import WITHOUT_EFFECTS
 
 STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
@@ -114,6 +115,10 @@ def _each_member(verb: str, *, ends: bool = False) -> Rule:
                 yield from _auto_removal(rows.get(ref), ref)
 
     return rule
+
+
+def _enabled(action: units.EnableUnit, known: Known) -> Iterable[Effect]:
+    return _unit("container.start")(action, known) if action.now else ()
 
 
 def _unit(verb: str) -> Rule:
@@ -231,21 +236,14 @@ def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
 _REMOVAL = (REMOVE, REMOVE_VOLUME)
 _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
-    **dict.fromkeys(
-        (  # noqa: SIM905 (one name a line is too long)
-            "container.start container.unpause host.reach image.push image.remove alert.test network.remove"
-            " volume.remove swarm.init swarm.token job.stop job.stop-any question.answer network.create"
-            " network.connect network.disconnect volume.create silence.remove policy.grant policy.revoke"
-            " policy.claim incident.acknowledge incident.silence incident.snooze incident.mute-me alert.route"
-            " maintenance.add maintenance.end secret.use config.use"
-        ).split(),
-        _NOTHING,
-    ),
+    **dict.fromkeys(WITHOUT_EFFECTS, _NOTHING),
     "container.create": VerbEffects(also=_created, does=("image.pull", TAG), needs=(Kind.IMAGE,)),
     "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
     "container.restart": VerbEffects(ends=True, also=_restarted, does=_REMOVAL),
     "container.pause": VerbEffects(ends=True),
+    # With less memory than it uses, a container is OOM-killed.
+    "container.update": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
     "container.remove": VerbEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
     # A program in a container can end it, and a health check of Podman can be set to.
     "container.exec": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
@@ -253,7 +251,6 @@ TABLE: Mapping[str, VerbEffects] = {
     "container.commit": VerbEffects(also=_committed, does=("container.pause", TAG), needs=(Kind.IMAGE,)),
     # Scaling up ends nothing; its effects say what scaling down ends.
     "service.scale": VerbEffects(also=_scaled, does=("service.scale", REMOVE, "container.start")),
-    "service.create": _NOTHING,
     "service.update": VerbEffects(ends=True, also=_updated_service, does=("service.update", REMOVE)),
     "service.rollback": VerbEffects(ends=True, also=_replaced_service, does=("service.rollback", REMOVE)),
     "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", REMOVE)),
@@ -267,7 +264,7 @@ TABLE: Mapping[str, VerbEffects] = {
     "pod.unpause": VerbEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
     "pod.remove": VerbEffects(ends=True, also=_each_member(REMOVE), does=(REMOVE,)),
     "node.drain": VerbEffects(ends=True, also=_drained, does=(REMOVE,), needs=(Kind.TASK,)),
-    "node.activate": _NOTHING,
+    "unit.enable": VerbEffects(also=_enabled, does=("container.start", *_REMOVAL)),
     # A container that is left from an earlier run is replaced when its unit starts.
     "unit.start": VerbEffects(also=_unit("container.start"), does=("container.start", *_REMOVAL)),
     "unit.stop": VerbEffects(ends=True, also=_unit(STOP), does=(STOP, *_REMOVAL)),

@@ -40,8 +40,10 @@ ENDS = "ends"
 # The built-in roles: named sets of verbs. The configuration adds more under `roles:`. Some verbs have effects beyond
 # their target, so only admins and grants that name them have these: `container.exec` (a program in a container is often
 # root there, and reads its secrets and mounts), `container.copy`, `container.export` and `container.commit` (they read
-# its files), `image.push`, `image.tag` and `service.update` (they decide which code runs where), `unit.install` (files
-# on the host, started at boot), `swarm.*`, and all verbs that create or remove.
+# its files), `container.rename` (permissions go by name), `container.update`, `image.push`, `image.tag` and
+# `service.update` (they decide which code runs where), `unit.install`, `unit.enable`, `unit.reload` and
+# `unit.enable-linger` (what the host starts at boot), `freeze.lift-any` (it ends what another person asked for),
+# `swarm.*`, and all verbs that create or remove.
 VIEWER = (
     "container.list",
     "container.inspect",
@@ -71,6 +73,8 @@ VIEWER = (
     "volume.inspect",
     "namespace.list",
     "unit.list",
+    "unit.inspect",
+    "unit.linger",
     "engine.list",
     "engine.info",
     "engine.disk-use",
@@ -79,6 +83,7 @@ VIEWER = (
     "silence.list",
     "maintenance.list",
     "rule.list",
+    "freeze.show",
 )
 OPERATOR = (
     *VIEWER,
@@ -110,6 +115,8 @@ OPERATOR = (
     "silence.remove",
     "maintenance.add",
     "maintenance.end",
+    "freeze.set",
+    "freeze.lift",
 )
 ROLES: Mapping[str, tuple[str, ...]] = {"viewer": VIEWER, "operator": OPERATOR, "admin": ("*", "policy.*")}
 

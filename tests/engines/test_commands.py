@@ -87,8 +87,30 @@ LINES = {
     "activate": ("activate worker-2", r"There is no node", "running"),
     "pods": ("pods", r"Docker has no pods", "running"),
     "units": ("units", r"cannot do unit\.list\. .*Podman", "running"),
+    "pod create": ("pod create front --engine podman", r"No engine matches", "running"),
+    "pod rm": ("pod rm -f shop", r"There is no pod", "running"),
+    **{
+        f"pod {verb}": (f"pod {verb} shop", r"There is no pod", "running")
+        for verb in ("start", "stop", "restart", "pause", "unpause", "logs")
+    },
     "generate systemd": ("generate systemd {name}", r"cannot do unit\.draft", "running"),
-    "unit": ("unit restart pod-cart.service", r"There is no unit", "running"),
+    "generate quadlet": ("generate quadlet {name}", r"cannot do unit\.draft", "running"),
+    "quadlet ls": ("quadlet ls", r"cannot do unit\.list", "running"),
+    "unit install": ("unit install pod-front", r"There is no container", "running"),
+    "unit status": ("unit status pod-cart.service", r"cannot do unit\.list", "running"),
+    "unit enable": ("unit enable --now pod-cart.service", r"There is no unit", "running"),
+    **{
+        f"unit {verb}": (f"unit {verb} pod-cart.service", r"There is no unit", "running")
+        for verb in ("start", "stop", "restart", "cat")
+    },
+    "daemon-reload": ("daemon-reload --engine podman", r"No engine matches", "running"),
+    "linger show": ("linger show", r"cannot do unit\.linger", "running"),
+    "linger enable": ("linger enable --engine podman", r"No engine matches", "running"),
+    "rename": ("rename web old-web", r"web renamed to old-web", "running"),
+    "update": ("update web --memory 512m --cpus 1.5", r"web updated .*memory 512 MiB, cpus 1\.5", "running"),
+    "freeze": ("freeze", r"alice froze all changes since .*, until somebody lifts it", "running"),
+    "frozen": ("frozen", r"Nothing is frozen", "running"),
+    "unfreeze": ("unfreeze", r"Nothing is frozen", "running"),
     "run": ("run nginx:1.27 --engine docker/prod-1", r"No engine matches", "running"),
     "create": ("create nginx:1.27 --engine docker/prod-1", r"No engine matches", "running"),
     "tag": ("tag nginx:1.27 registry.example/shop/web:2", r"There is no image", "running"),
@@ -138,6 +160,15 @@ ENDINGS = {
     **dict.fromkeys(("snooze", "incident"), Ending.NOTHING),
     **dict.fromkeys(("tag", "push", "rmi", "network connect", "network disconnect"), Ending.NOTHING),
     **dict.fromkeys(("network rm", "volume rm"), Ending.NOTHING),
+    **dict.fromkeys(("generate quadlet", "quadlet ls", "unit status", "linger show"), Ending.USAGE),
+    **dict.fromkeys(
+        (
+            *(f"pod {verb}" for verb in ("start", "stop", "restart", "pause", "unpause", "rm", "logs")),
+            *(f"unit {verb}" for verb in ("install", "enable", "start", "stop", "restart", "cat")),
+            *("pod create", "daemon-reload", "linger enable", "unfreeze"),
+        ),
+        Ending.NOTHING,
+    ),
     "rm": Ending.ASKED,
     **dict.fromkeys(("service rm", "service update", "service rollback"), Ending.USAGE),
     "scale": Ending.ASKED,
@@ -150,7 +181,6 @@ ENDINGS = {
         (
             "drain",
             "activate",
-            "unit",
             "wait",
             "node ps",
             "swarm info",
@@ -212,7 +242,7 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     assert re.search(shown, text, re.MULTILINE), text
     assert json.loads(plain_text.to_json(reply))["ending"] == reply.ending
     left = {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}
-    assert left == ({"/web": state} if state else {})
+    assert left == ({"/old-web" if name == "rename" else "/web": state} if state else {})
 
 
 @pytest.mark.engine

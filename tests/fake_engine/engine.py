@@ -20,6 +20,7 @@ from core.model.events import EventKind
 from core.model.jobs import JobStarted
 from core.model.projects import RestartProject
 from core.model.refs import Ref
+from core.model.rename_and_update import RenameContainer, UpdateContainer
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Services
@@ -180,6 +181,25 @@ class FakeRuntime(Creation, ContainerFiles, Pods, Cluster, ServiceChanges, Units
         if not action.force:
             raise errors.Rejected(409, f"container {row.ref.name} is running: stop it first or force its removal")
         return await self._change(row.ref, seconds, (), "", (EventKind.KILLED, EventKind.DIED, EventKind.REMOVED))
+
+    @does(RenameContainer)
+    async def rename(self, action: RenameContainer, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        row = self._find(action.target)
+        if any(other.ref.name == action.name for other in self.containers.values()):
+            raise errors.Rejected(409, f"the name {action.name} is already in use")
+        named = msgspec.structs.replace(row.ref, name=action.name)
+        self.containers[named.id] = msgspec.structs.replace(row, ref=named)
+        self.happen(EventKind.RENAMED, named, old_name=row.ref.name)
+        return Outcome(status=Status.DONE, detail=f"to {action.name}")
+
+    @does(UpdateContainer)
+    async def update(self, action: UpdateContainer, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        row = self._find(action.target)
+        self.host_configs.setdefault(row.ref.id, {}).update(Memory=action.memory, RestartPolicy=action.restart)
+        self.happen(EventKind.UPDATED, row.ref)
+        return Outcome(status=Status.DONE, detail=action.description())
 
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:

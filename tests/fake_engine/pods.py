@@ -54,6 +54,14 @@ class Pods(FakeEngine):
         row = self._pod(self._there(action.target))
         return Document(ref=row.ref, data={"Id": row.ref.id, "Name": row.ref.name, "State": row.state})
 
+    @does(pods.CreatePod)
+    async def create_pod(self, action: pods.CreatePod, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        if any(pod.ref.name == action.name for pod in self._pods.values()):
+            raise errors.Rejected(409, f"the name {action.name} is already in use")
+        ref = self.add_pod(action.name, labels=dict(action.labels))
+        return Outcome(status=Status.DONE, detail=ref.id[:12])
+
     @does(pods.StartPod)
     async def start_pod(self, action: pods.StartPod, seconds: float) -> Outcome:
         return await self._each(

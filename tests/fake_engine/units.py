@@ -21,6 +21,8 @@ class Units(FakeEngine):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self._runs: dict[str, Ref] = {}
+        self.lingers = False
+        """Whether the units of a rootless engine run without a login."""
 
     def add_unit(self, container: Ref) -> Ref:
         """The unit that runs this container, named as it is."""
@@ -36,6 +38,38 @@ class Units(FakeEngine):
     async def draft_unit(self, action: units.DraftUnit, seconds: float) -> units.UnitFiles:
         await self._answer("draft", seconds)
         return _draft(self._find(action.target), action.style)
+
+    @does(units.InspectUnit)
+    async def inspect_unit(self, action: units.InspectUnit, seconds: float) -> units.UnitFiles:
+        await self._answer("inspect", seconds)
+        return _draft(self._run_by(action.target), "quadlet")
+
+    @does(units.EnableUnit)
+    async def enable_unit(self, action: units.EnableUnit, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        row = self._run_by(action.target)
+        if action.now and row.state not in containers.LIVE_STATES:
+            self.happen(EventKind.STARTED, row.ref)
+            return Outcome(status=Status.DONE, detail="it is started")
+        return Outcome(status=Status.NOOP, detail="is enabled by its Quadlet file")
+
+    @does(units.ReloadUnits)
+    async def reload_units(self, action: units.ReloadUnits, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        return Outcome(status=Status.DONE)
+
+    @does(units.ShowLinger)
+    async def show_linger(self, action: units.ShowLinger, seconds: float) -> units.Linger:
+        await self._answer("inspect", seconds)
+        return units.Linger(user="alice", enabled=self.lingers)
+
+    @does(units.EnableLinger)
+    async def enable_linger(self, action: units.EnableLinger, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        already, self.lingers = self.lingers, True
+        if already:
+            return Outcome(status=Status.NOOP, detail="had lingering for alice already")
+        return Outcome(status=Status.DONE, detail="lingering is enabled for alice")
 
     @does(units.InstallUnit)
     async def install_unit(self, action: units.InstallUnit, seconds: float) -> Outcome:

@@ -30,7 +30,20 @@ instead. Which permission each command needs is in its help.
 
 """
 # Nouns of verbs that the bot answers itself.
-OWN = ("help", "policy", "audit", "question", "job", "alert", "incident", "rule", "schedule", "silence", "maintenance")
+OWN = (
+    "help",
+    "policy",
+    "audit",
+    "question",
+    "job",
+    "alert",
+    "incident",
+    "rule",
+    "schedule",
+    "silence",
+    "maintenance",
+    "freeze",
+)
 
 
 def engines() -> Mapping[str, BaseAdapter]:

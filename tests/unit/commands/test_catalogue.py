@@ -130,7 +130,7 @@ async def test_help_reads_as_agreed(world, words, topic):
     assert text == golden.read_text()
     if not topic:
         assert len(text.splitlines()) <= 120
-        assert max(map(len, text.splitlines())) <= 80
+        assert max(map(len, text.splitlines())) <= 100
 
 
 async def test_help_of_help_is_help(world):

@@ -137,3 +137,18 @@ async def test_several_targets_are_counted_and_the_worst_ends_it(world):
 async def test_one_name_on_two_hosts_is_told_apart(two_hosts):
     reply = await two_hosts.say("restart web", done)
     assert [row[0] for row in reply.blocks[1].rows] == ["web@docker/host7", "web@docker/host8"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "rootlessport cannot expose privileged port 80, you can add 'net.ipv4.ip_unprivileged_port_start=80' to"
+        " /etc/sysctl.conf (currently 1024), or choose a larger port number (>= 1024)",
+        "pasta failed with exit code 1: Failed to bind port 80 (Permission denied) for option '-p 80-80:8080-80'",
+    ],
+)
+async def test_a_port_below_1024_of_an_ordinary_users_engine_has_its_cure(world, said):
+    failed = Outcome(status=Status.FAILED, detail=said)
+    text = plain_text.render(await world.say("run --name test_container -p 80:8080 nginx", lambda _: failed))
+    assert "test_container was not started" in text
+    assert text.count("choose one, such as -p 8080:80.") == 1

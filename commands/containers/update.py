@@ -1,0 +1,51 @@
+"""`update`: changes the limits and the restart policy of containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from commands._shared import changes, limits, targets
+from commands.spec import Arg, Command, Context
+from core import errors
+from core.model.actions import Action, Risk
+from core.model.rename_and_update import UpdateContainer
+
+WORDING = changes.Wording(done="updated")
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    args = context.args
+    memory, cpus, pids = limits.memory_bytes(args["memory"]), limits.cpus(args["cpus"]), limits.pids(args["pids_limit"])
+    restart = args["restart"] or ""
+    if not (memory or cpus or pids or restart):
+        raise errors.BadUsage(
+            "update needs something to change.", hint="Write --memory, --cpus, --pids-limit or --restart."
+        )
+    return [
+        UpdateContainer(engine=ref.engine, target=ref, memory=memory, cpus=cpus, pids=pids, restart=restart)
+        for ref in await targets.select(context, "update", changes.MAX_TARGETS)
+    ]
+
+
+command = Command(
+    name="update",
+    summary="change limits and the restart policy of containers",
+    examples=(
+        "update web --memory 512m --cpus 1.5",
+        "update web --restart unless-stopped",
+        "update web --pids-limit 200",
+    ),
+    plan=plan,
+    render=changes.make_render(WORDING),
+    risk=Risk.CHANGE,
+    doing="updating",
+    verbs=(UpdateContainer.verb,),
+    args=(
+        *changes.TARGET_ARGS,
+        Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m"),
+        Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5"),
+        Arg(name="--pids-limit", placeholder="NUMBER", help="limit of the processes, or unlimited"),
+        Arg(name="--restart", placeholder="POLICY", help="no, always, unless-stopped or on-failure[:TIMES]"),
+    ),
+)

@@ -1,0 +1,41 @@
+"""`pod logs`: shows the newest log lines of all containers of pods, or follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from commands._shared import container_logs
+from commands.pods.inspect import TARGET
+from commands.spec import SELECTION, Arg, ArgType, Command, Context, query
+from core import errors
+from core.model.actions import Action, ReadLogs
+from core.model.refs import Kind
+
+
+async def plan(context: Context) -> Sequence[Action[Any]]:
+    refs = await context.find.find(replace(query(context), kind=Kind.POD, members=True))
+    if not refs:
+        raise errors.NotFound("There are no containers in this pod.", hint="List the pods with: pods")
+    if len(refs) > container_logs.MAX_TARGETS:
+        raise errors.BadUsage(
+            f"pod logs shows at most {container_logs.MAX_TARGETS} containers, and the pod has {len(refs)}.",
+            hint="Name its containers: logs NAME.",
+        )
+    return container_logs.plan(context, "pod logs", refs)
+
+
+command = Command(
+    name="pod logs",
+    summary="show the newest log lines of all containers of pods",
+    examples=("pod logs shop", "pod logs shop --since 10m -t"),
+    plan=plan,
+    render=container_logs.render,
+    verbs=(ReadLogs.verb,),
+    args=(
+        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),
+        *container_logs.OPTIONS,
+        *SELECTION,
+    ),
+)
