@@ -42,6 +42,8 @@ NOUN_VERBS: Mapping[str, str] = {
     "system df": "df",
     "system info": "info",
     "system events": "events",
+    "quadlet install": "unit install",
+    "quadlet print": "unit cat",
     "compose ls": "project ls",
     "compose ps": "ps",
     "compose logs": "logs",
@@ -71,13 +73,15 @@ class ForeignProgram:
     """One program. `commands`: its own names, as ours. `engine`: the kind of the engines that it knows, to which a
     command with `--engine` is limited; empty for all. `globals`: its options before the command, each with a sentence
     that says what to write instead. `namespace`: its option for a containerd namespace. `ignored`: options that change
-    nothing here. `transports`: what may stand before an image's name."""
+    nothing here. `alone`: what its nouns list if nothing follows them. `transports`: what may stand before an image's
+    name."""
 
     commands: Mapping[str, str] = field(default_factory=dict)
     engine: str = ""
     globals: Mapping[str, str] = field(default_factory=dict)
     namespace: tuple[str, ...] = ()
     ignored: frozenset[str] = frozenset()
+    alone: Mapping[str, str] = field(default_factory=dict)
     transports: tuple[str, ...] = ()
 
 
@@ -136,6 +140,12 @@ _CTR = {
         }.items()
     },
 }
+_CTR_ALONE = {
+    **dict.fromkeys(("c", "container", "containers"), "ps -a"),
+    **dict.fromkeys(("t", "task", "tasks"), "ps"),
+    **dict.fromkeys(("i", "image", "images"), "images"),
+    **dict.fromkeys(("ns", "namespace", "namespaces"), "namespaces"),
+}
 _OCI = {
     "list": "ps -a",
     "state": "inspect",
@@ -144,12 +154,17 @@ _OCI = {
     "delete": "rm",
 }
 _SYSTEMCTL = {
-    "status": "units",
+    "status": "unit status",
+    "cat": "unit cat",
+    "show": "unit status",
+    "is-active": "unit status",
+    "is-enabled": "unit status",
     "list-units": "units",
     "list-unit-files": "units",
     "start": "unit start",
     "stop": "unit stop",
     "restart": "unit restart",
+    "enable": "unit enable",
 }
 _NO_PAGER = frozenset({"--user", "--system", "--no-pager"})
 
@@ -174,6 +189,7 @@ FOREIGN_PROGRAMS: Mapping[str, ForeignProgram] = {
     ),
     "ctr": ForeignProgram(
         commands=_CTR,
+        alone=_CTR_ALONE,
         engine="containerd",
         globals={"-a": _ADDRESS, "--address": _ADDRESS},
         namespace=("-n", "--namespace"),
@@ -190,5 +206,7 @@ FOREIGN_PROGRAMS: Mapping[str, ForeignProgram] = {
         transports=("docker://", "containers-storage:", "docker-daemon:"),
     ),
     "systemctl": ForeignProgram(commands=_SYSTEMCTL, ignored=_NO_PAGER),
-    "loginctl": ForeignProgram(commands={"enable-linger": "linger", "show-user": "linger", "disable-linger": "linger"}),
+    "loginctl": ForeignProgram(
+        commands={"enable-linger": "linger enable", "show-user": "linger show"}, engine="podman"
+    ),
 }

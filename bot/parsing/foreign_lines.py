@@ -23,6 +23,9 @@ NAMESPACE_LABEL = "containerd.namespace"  # of every container and image of cont
 _SHELL = frozenset({"|", "||", "&&", ";", ">", ">>", "<", "&"})
 _PLACEHOLDER = re.compile(r"<[A-Za-z][^<>]*>?")
 _CHOICE = re.compile(r"\[?([\w./-]+(?:\|[\w./-]+)+)\]?")
+PAGERS = frozenset({"less", "more", "cat"})
+# A unit file where systemd looks for it, in /etc or in a user's home.
+_UNIT_FILE = re.compile(r"(?:~|/)[\w./@-]{0,200}systemd/(?:system|user)/(?P<name>[\w.@:-]{1,200}\.service)")
 _COMMENTS = ("//", "#")
 
 
@@ -35,12 +38,16 @@ def translate_foreign_line(words: Sequence[str], catalogue: Catalogue, *, limite
     name = left[0].lower()
     program = foreign_commands.FOREIGN_PROGRAMS.get(name) if name not in catalogue.names else None
     if program is None:
+        if name in PAGERS and len(left) == 2 and (unit := _UNIT_FILE.fullmatch(left[1])):
+            return ["unit", "cat", unit["name"]]
         if name not in catalogue.names and name in unsupported_commands.PROGRAMS:
             raise _missing(name, *unsupported_commands.PROGRAMS[name])
         return _own_name(left, {}, catalogue)
     left = _without_comment(left[1:])
     left, namespace = _without_globals(name, program, left)
     left = [_without_transport(program, word) for word in left if word not in program.ignored]
+    if left and len(left) == 1 and (noun := left[0].lower()) in program.alone:
+        left = program.alone[noun].split()
     left = _own_name(left, program.commands, catalogue)
     return _limited(left, program, namespace, catalogue) if limited else left
 

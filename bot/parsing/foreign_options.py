@@ -69,8 +69,27 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("stats", "--format"): _FORMAT,
     ("events", "--filter"): "Write a name, --type or --action: events web --action died.",
     ("events", "--format"): _FORMAT,
-    ("rm", "-a"): "A change takes names: list what is stopped with ps --state exited, and write names or a pattern.",
-    ("rm", "--all"): "A change takes names: list what is stopped with ps --state exited, and write names or a pattern.",
+    ("rm", "--time"): "Leave it out: rm -f kills at once. Stop it with time first: stop NAME -t 30.",
+    ("rm", "--ignore"): "Leave it out: a container that is gone already is no failure.",
+    ("rm", "--link"): "Create the container again without --link.",
+    **dict.fromkeys(
+        (("pod rm", "-a"), ("pod rm", "--all"), ("pod stop", "-a"), ("pod start", "-a"), ("pod restart", "-a")),
+        "A change of pods takes names: pods lists them; write names or a pattern such as 'shop-*'.",
+    ),
+    **{
+        ("update", option): "Write --memory, --cpus, --pids-limit or --restart. Others are set when it is created."
+        for option in (
+            *("--memory-swap", "--memory-reservation", "--cpu-shares", "-c", "--cpu-quota", "--cpu-period"),
+            *("--cpuset-cpus", "--cpuset-mems", "--blkio-weight", "--kernel-memory", "--cpu-rt-period"),
+        )
+    },
+    ("events", "--stats"): "Show what containers use with: stats NAME.",
+    ("events", "--interval"): "Show what containers use with: stats NAME.",
+    ("generate systemd", "--restart-policy"): "Leave it out. A Quadlet file is shown by: generate quadlet NAME.",
+    ("unit status", "-l"): "Leave it out: nothing is shortened.",
+    ("unit status", "-n"): "Show the log of its container with: logs NAME --tail 20.",
+    ("linger show", "-p"): "Leave it out: only lingering is shown.",
+    ("linger show", "--property"): "Leave it out: only lingering is shown.",
     ("stop", "-a"): "A change takes names: write names, a pattern or --label.",
     ("stop", "--all"): "A change takes names: write names, a pattern or --label.",
     ("start", "-a"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",

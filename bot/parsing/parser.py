@@ -98,6 +98,8 @@ class _ArgumentParser:
                 self._parse_short(word, by_name, queue)
             else:
                 self.positional_words.append(word)
+        if rest is not None:
+            foreign_lines.check_words(self.command, self.positional_words[:rest])
         self._assign_positionals()
         return {arg.key: self._result(arg) for arg in self.command.args}
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 _HOST = "on the engine's own host"
 _NO_TERMINAL = "Chat has no terminal"
-_PODS = "Quarterdeck does not change pods yet"
 _IMAGES = "Quarterdeck moves images only through registries"
 _BUILDS = "Quarterdeck builds no images, because a build runs its own code on the host"
 _LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's host"
@@ -19,18 +18,11 @@ _SECRETS = "Quarterdeck only lists secrets and configs; it does not change them"
 _STACKS = "Quarterdeck deploys no stacks, because a stack file can reach the host"
 _KUBE = "Quarterdeck plays no Kubernetes files, because they can reach the host"
 _COMPOSE = "Quarterdeck has no Compose files: they are on the host"
-_KUBELET = "Only the kubelet creates pods here"
-_UNITS = "Quarterdeck enables a unit when it installs it"
 _FILES = "Quarterdeck is no shell on the host"
 
 # By the name of the command: why it is missing, and what helps, as one imperative sentence.
 MISSING: Mapping[str, tuple[str, str]] = {
     "attach": (_NO_TERMINAL, "Follow the output with: logs -f NAME."),
-    "rename": ("Quarterdeck does not rename containers yet", f"Use docker rename {_HOST}."),
-    "update": (
-        "Quarterdeck does not change limits yet",
-        f"Use docker update {_HOST}; see them with: inspect NAME.",
-    ),
     "prune": (_PRUNE, "See what could go with: df, ps --state exited, images --dangling."),
     "container prune": (_PRUNE, "List the stopped containers with ps --state exited, and remove them with: rm."),
     "image prune": (_PRUNE, "See what could go with: images --dangling."),
@@ -61,13 +53,14 @@ MISSING: Mapping[str, tuple[str, str]] = {
         (f"node {verb}" for verb in ("promote", "demote", "rm")),
         (_SWARM, "Use docker node on a manager; see the nodes with: nodes."),
     ),
-    **dict.fromkeys(
-        (f"pod {verb}" for verb in ("create", "start", "stop", "restart", "pause", "unpause", "kill", "rm", "prune")),
-        (_PODS, "Change its containers instead: restart, stop, start; see them with: pods, ps."),
+    "pod kill": (
+        "Quarterdeck sends signals to containers, not to pods",
+        "Stop it with pod stop NAME -t 0, or name its containers: kill NAME.",
     ),
+    "pod prune": (_PRUNE, "List the pods with pods, and remove them with: pod rm NAME."),
     **dict.fromkeys(
-        (f"pod {verb}" for verb in ("logs", "top", "stats")),
-        ("Quarterdeck shows this for containers, not for pods", "Name its containers: logs 'shop-*', stats 'shop-*'."),
+        ("pod top", "pod stats"),
+        ("Quarterdeck shows this for containers, not for pods", "Name its containers: top NAME, stats 'shop-*'."),
     ),
     **dict.fromkeys(
         ("compose up", "compose down", "compose create", "compose run", "compose build", "compose config"),
@@ -93,14 +86,15 @@ MISSING: Mapping[str, tuple[str, str]] = {
         "Use pull IMAGE, then: unit restart NAME.",
     ),
     "unshare": (_FILES, f"Use podman unshare {_HOST}."),
-    "linger": ("Quarterdeck turns lingering on when it installs a user's unit", "Install it with: unit install NAME."),
-    "enable": (_UNITS, "Install it with unit install NAME, or start it with unit start NAME."),
-    "disable": (_UNITS, f"Use systemctl disable {_HOST}; stop it now with: unit stop NAME."),
-    "daemon-reload": (
-        "Quarterdeck reloads systemd when it installs a unit",
-        "Install it with: unit install NAME.",
+    "disable": (
+        "Quarterdeck takes no unit out of the boot yet",
+        f"Use systemctl disable {_HOST}; stop it now with: unit stop NAME.",
     ),
-    "cat": (_FILES, "See a container's unit files with: units --draft NAME."),
+    "disable-linger": (
+        "Without lingering, all units of that user end at the next logout",
+        f"Use loginctl disable-linger {_HOST}; see it with: linger show.",
+    ),
+    "cat": (_FILES, "Show the files of a unit with: unit cat NAME."),
     "skopeo copy": (_IMAGES, f"Use skopeo copy {_HOST} or in CI."),
     "list-tags": ("Quarterdeck does not ask registries for tags yet", f"Use skopeo list-tags {_HOST}."),
     "port-forward": (_NO_TERMINAL, "See the published ports of a container with: port NAME."),
@@ -111,10 +105,10 @@ MISSING: Mapping[str, tuple[str, str]] = {
 PROGRAMS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("less", "more", "vi", "vim", "nano"),
-        (_FILES, "See a container's unit files with: units --draft NAME."),
+        (_FILES, "Show the files of a unit with unit cat NAME, and those for a new one with: units --draft NAME."),
     ),
     **dict.fromkeys(
-        ("mkdir", "cd", "rmdir", "mv", "chmod", "chown", "touch"),
+        ("mkdir", "cd", "rmdir", "mv", "chmod", "chown", "touch", "tee"),
         (_FILES, "To run a container as a service, it makes the folders and files itself: unit install NAME."),
     ),
     "grep": (_FILES, "Lists take names and patterns instead: ps 'web-*', logs web --since 10m."),

@@ -99,15 +99,50 @@ DOES = (
     ("podman start test_container", r"test_container was already running", Ending.OK),
     ("podman stop test_container", r"test_container stopped", Ending.OK),
     ("podmam rm -a", r"There is no command “podmam”\. Did you mean podman\?", Ending.USAGE),
-    ("podman rm -a", r"rm has no option -a\. A change takes names", Ending.USAGE),
+    ("podman rm -a", r"^rm ended\? .*cannot be undone", Ending.ASKED),
+    ("docker rm -f -a", r"-a never removes running containers", Ending.USAGE),
+    ("docker rename old older", r"old renamed to older", Ending.OK),
+    ("docker update --memory 512m --cpus 1.5 --pids-limit 200 --restart always WebA", r"WebA updated", Ending.OK),
     ("skopeo inspect busybox", r'"RepoTags"', Ending.OK),
     (
         "podman generate systemd --name test_container --files --new",
         r"No file was written\. .* unit install",
         Ending.OK,
     ),
+    ("podman generate systemd --name test_container --files --new", r"^\[Service\]", Ending.OK),
+    ("less ~/.config/systemd/user/test_container.service", r"^ContainerName=test_container", Ending.OK),
+    ("cat /etc/systemd/system/test_container.service", r"^ContainerName=test_container", Ending.OK),
+    ("systemctl --user cat test_container.service", r"^ContainerName=test_container", Ending.OK),
+    ("systemctl --user status test_container.service", r"^State +active", Ending.OK),
     ("systemctl --user restart test_container.service", r"removes its container", Ending.ASKED),
+    ("systemctl --user daemon-reload", r"reloaded", Ending.OK),
+    ("systemctl --user enable  --now test_container.service", r"removes its container", Ending.ASKED),
+    ("loginctl enable-linger", r"lingering is enabled for alice", Ending.OK),
+    ("loginctl show-user alice", r"alice +no", Ending.OK),
+    ("podman pod ls", r"^shop ", Ending.OK),
+    ("podman pod create --name more", r"more created", Ending.OK),
+    ("podman pod start shop", r"shop was already running", Ending.OK),
+    ("podman pod stop shop", r"shop stopped", Ending.OK),
+    ("podman pod restart shop", r"shop restarted", Ending.OK),
+    ("podman pod logs shop", r"from within the pod", Ending.OK),
+    ("podman pod rm -f shop", r"cannot be undone", Ending.ASKED),
+    ("podman quadlet list", r"^test_container\.service", Ending.OK),
+    ("docker compose ls", r"There are no Compose projects", Ending.OK),
     ("crictl info", r"^cri/h3$", Ending.OK),
+    ("crictl pods", r"^web-7f", Ending.OK),
+    ("crictl ps", r"app", Ending.OK),
+    ("crictl logs app", r"within cri", Ending.OK),
+    ("crictl stats", r"app", Ending.OK),
+    ("crictl stopp web-7f", r"web-7f stopped", Ending.OK),
+    ("ctr namespaces ls", r"^k8s\.io", Ending.OK),
+    ("ctr -n default images ls", r"busybox", Ending.OK),
+    ("ctr images", r"busybox", Ending.OK),
+    ("ctr tasks", r"task-1", Ending.OK),
+    ("ctr tasks ls", r"task-1", Ending.OK),
+    ("runc list", r"low-1", Ending.OK),
+    ("runc state low-1", r"^State +running", Ending.OK),
+    ("runc events low-1 --since 10m", r"started +low-1", Ending.OK),
+    ("runc events --stats low-1", r"Show what containers use with: stats NAME", Ending.USAGE),
     ("crictl images", r"busybox", Ending.OK),
     ("crictl pull busybox", r"busybox:latest pulled", Ending.OK),
 )
@@ -134,25 +169,28 @@ MISSING = (
     ("docker service create -it busybox", r"service create has no option -i\. Chat has no terminal"),
     ("podman run -it busybox", NO_TERMINAL),
     ("podman exec -it test_container /bin/bash", r"exec has no option -i\. Chat has no terminal"),
-    ("mkdir -p ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host"),
-    ("less ~/.config/systemd/user/test_container.service", r"“less”: .* units --draft NAME"),
-    ("loginctl enable-linger", r"“enable-linger”: Quarterdeck turns lingering on when it installs"),
-    ("loginctl show-user cloud_user | grep linger", r"“show-user”: Quarterdeck turns lingering on"),
-    ("systemctl --user daemon-reload", r"“daemon-reload”: Quarterdeck reloads systemd when it installs a unit"),
-    (
-        "systemctl --user enable --now test_container.service",
-        r"“enable”: Quarterdeck enables a unit when it installs it",
-    ),
+    ("mkdir ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host.*unit install NAME"),
+    ("less ~/.ssh/id_rsa", r"“less”: Quarterdeck is no shell on the host.* unit cat NAME"),
+    ("loginctl show-user cloud_user | grep linger", r"“\|” is for a shell.* Write linger show alone"),
+    ("loginctl disable-linger", r"“disable-linger”: .*Use loginctl disable-linger"),
+    ("systemctl --user disable test_container.service", r"“disable”: .*unit stop NAME"),
+    ("podman pod prune", r"“pod prune”: .*pod rm NAME"),
+    ("podman pod top shop", r"“pod top”: .*top NAME"),
+    ("podman run -d --name test_container -p 80:8080 <image>", r"“<image>” is only a placeholder"),
+    ("podman pull <image>", r"“<image>” is only a placeholder"),
+    ("docker tag <new_image_id> <image_name>", r"“<new_image_id>” is only a placeholder"),
 )
 
 
 @pytest.fixture
 def engines():
-    docker, podman = FakeRuntime("prod-1", kind="docker"), FakeRuntime("h2", kind="podman")
+    docker, podman = FakeRuntime("prod-1", kind="docker", lacks=("unit.*", "pod.*")), FakeRuntime("h2", kind="podman")
     cri, swarm = (
-        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*")),
+        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*")),
         FakeRuntime(
-            "c1", kind="swarm", lacks=("container.*", "image.*", "network.create", "volume.create", "swarm.init")
+            "c1",
+            kind="swarm",
+            lacks=("container.*", "image.*", "network.create", "volume.create", "swarm.init", "unit.*", "pod.*"),
         ),
     )
     docker.add("WebA", image="nginx:1", log=("ready for connections",))
@@ -162,6 +200,9 @@ def engines():
     docker.add_volume("data")
     container = podman.add("test_container", image="busybox:1")
     podman.add_unit(container)
+    podman.add("ended", start=False)
+    podman.add_pod("shop", podman.add("shop-web", log=("from within the pod",)))
+    cri.add_pod("web-7f", cri.add("app", log=("within cri",)))
     cri.add_image("busybox:1")
     node = swarm.add_node("manager-1", role="manager")
     service = Ref(engine=swarm.ref, kind=Kind.SERVICE, id="hello-world", name="hello-world")
@@ -171,7 +212,12 @@ def engines():
         )
     )
     swarm.add_task("hello-world", node)
-    return docker, podman, cri, swarm
+    low = ("container.create", "network.*", "volume.*", "unit.*", "pod.*", "service.*", "swarm.*", "project.*")
+    containerd, oci = FakeRuntime("h4", kind="containerd", lacks=low), FakeRuntime("h5", kind="oci", lacks=low)
+    containerd.add("task-1", image="busybox:1", labels={"containerd.namespace": "default"})
+    containerd.add_image("busybox:1", labels={"containerd.namespace": "default"})
+    oci.add("low-1")
+    return docker, podman, cri, swarm, containerd, oci
 
 
 @pytest.mark.parametrize(("line", "shown", "ending"), DOES, ids=[line for line, _, _ in DOES])
