@@ -359,7 +359,7 @@ async def test_a_log_ends_when_its_requester_loses_the_permission():
     reader.away = True  # the store does not answer: the last policy stays
     await asyncio.sleep(10)
     assert not reading.done()
-    reader.away, reader.refused = False, "Nobody granted you container.logs on web."
+    reader.away, reader.refused = False, "the permission was taken away: Nobody granted you container.logs on web."
     end = await reading
     assert "was taken away: Nobody granted you container.logs" in end.why
     assert end.lines == len(reader.talk.lines) <= 24

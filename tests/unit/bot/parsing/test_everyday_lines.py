@@ -171,7 +171,7 @@ MISSING = (
     ("podman exec -it test_container /bin/bash", r"exec has no option -i\. Chat has no terminal"),
     ("mkdir ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host.*unit install NAME"),
     ("less ~/.ssh/id_rsa", r"“less”: Quarterdeck is no shell on the host.* unit cat NAME"),
-    ("loginctl show-user cloud_user | grep linger", r"“\|” is for a shell.* Write linger show alone"),
+    ("loginctl show-user cloud_user | grep linger", r"“\|” belongs to a shell.* Write linger show without it"),
     ("loginctl disable-linger", r"“disable-linger”: .*Use loginctl disable-linger"),
     ("systemctl --user disable test_container.service", r"“disable”: .*unit stop NAME"),
     ("podman pod prune", r"“pod prune”: .*pod rm NAME"),
