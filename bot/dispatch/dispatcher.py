@@ -249,8 +249,7 @@ class Dispatcher:
             )
             if not entered.first:
                 return None
-            wait = entered.retry_after
-            state.frozen = entered.frozen
+            wait, state.frozen = entered.retry_after, entered.frozen
             state.recorded = wait <= 0
             policy = await self._policies.refresh(entered.policy_version)
         except errors.StoreError as error:
@@ -304,8 +303,7 @@ class Dispatcher:
 
 @dataclass(slots=True, kw_only=True)
 class CommandState:
-    """Holds what is known so far of the command that is being run, for metrics, for the audit, and for an unexpected
-    end.
+    """Holds what is known so far of the command that is being run: for metrics, the audit and an unexpected end.
 
     `recorded`: the store has a record of it, which is deleted after the reply. `share`: the requester wants the channel
     to see the reply of a read. `frozen`: the record of the freeze, if all changes are frozen.

@@ -21,8 +21,13 @@ FILES = {
 }
 # systemd does not run on the machines of the tests: tests/unit/runtimes/podman/test_units.py has its programs replaced.
 ELSEWHERE = re.compile(r"unit\.(?!list|draft)")
-# The Swarm's methods are those of any engine for these, and a Docker daemon becomes a manager only in a Swarm's tests.
-INHERITED = {"swarm": ("job.stop", "job.stop-any"), "docker": ("swarm.init",)}
+# The Swarm's methods are those of any engine for these, a Docker daemon becomes a manager only in a Swarm's tests, and
+# tests/engines/test_restart_compose.py types the line that restarts a project.
+INHERITED = {
+    "swarm": ("job.stop", "job.stop-any"),
+    "docker": ("swarm.init", "project.restart"),
+    "podman": ("project.restart",),
+}
 
 
 def source(folder: str, *words: str) -> str:
