@@ -39,8 +39,8 @@ from runtimes.cri.exec import ExecVerbs
 from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
 from runtimes.cri.pods import PodVerbs
-from runtimes.formats import oci_reaches
 from runtimes.cri.update import UpdateVerbs
+from runtimes.formats import oci_reaches
 from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
 
