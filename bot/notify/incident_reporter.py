@@ -22,6 +22,7 @@ import structlog
 
 from bot.notify import incident_message, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
+from bot.notify.changed_incidents import ChangedIncidents
 from bot.notify.channel_tasks import ChannelTasks
 from bot.notify.incident_updater import decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
@@ -41,7 +42,6 @@ from core.store.alert_settings import AlertSettingsStore
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0  # for changes by other processes
 MAX_AT_ONCE = 2_000
-MAX_CHANGED = 20_000
 RETRY_SECONDS = 5.0  # until a channel is tried again
 ANNOUNCEMENTS = "announcements"  # the task that writes about maintenance and reminds, beside those of the channels
 _ORDER = tuple(Severity)
@@ -76,6 +76,7 @@ class IncidentReporter:
         self._windows: dict[str, MessageSharing] = {}
         self._retry_at: dict[str, float] = {}
         self._tasks = ChannelTasks()
+        self._changed_incidents = ChangedIncidents(store)
         self._waiting = WaitingIncidents()
         self._open = OpenMessages(store)
         self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
@@ -127,9 +128,9 @@ class IncidentReporter:
             self._window(post.destination, routing).restore(key, post, self._now() - age)
         if ANNOUNCEMENTS not in self._tasks.busy:
             self._tasks.start(ANNOUNCEMENTS, self._announce(settings, routing, now))
-        changed = await self._store.changed_incident_times(MAX_CHANGED)
+        changed = await self._changed_incidents.times(now)
         self._measure(changed, now)
-        ready = self._waiting.ready(changed, settings, now)[:MAX_AT_ONCE]
+        ready = self._waiting.ready(changed, (settings, routing), now)[:MAX_AT_ONCE]
         by_destination: dict[str, list[Work]] = {}
         for pending in await self._read(ready, settings, now):
             for destination in posting_decision.places_to_post(pending, routing, settings, now):

@@ -1,7 +1,8 @@
 """Remembers which changed incidents wait for a time, so that they are not read every second.
 
-An incident is read again when it changes, after a few seconds, when its time has come, or when somebody changed a
-silence, a maintenance window or a mute. Nothing of this is stored: after a restart, each incident is read once.
+An incident is read again when it changes, when its time has come, or when somebody changed a silence, a maintenance
+window, a mute or a route. One that waits for another incident is read again after a few seconds. Nothing of this is
+stored: after a restart, each incident is read once.
 """
 
 from __future__ import annotations
@@ -33,6 +34,5 @@ class WaitingIncidents:
         return [key for key in changed if key not in self._until]
 
     def wait(self, key: str, until: float, now: float) -> None:
-        """Leaves the incident alone until then, or for RECHECK_SECONDS, whichever is sooner."""
-        soon = now + RECHECK_SECONDS
-        self._until[key] = (min(until, soon) if until else soon, self._changed.get(key, 0.0))
+        """Leaves the incident alone until then; with 0, it waits for another incident, and is read again soon."""
+        self._until[key] = (until or now + RECHECK_SECONDS, self._changed.get(key, 0.0))

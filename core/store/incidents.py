@@ -67,6 +67,14 @@ class IncidentStore(StoreConnection):
         """Returns the keys of incidents that people must still be told about, the oldest change first."""
         return list(await self.changed_incident_times(limit))
 
+    async def changed_incidents_state(self) -> tuple[int, float]:
+        """Returns how many incidents people must still be told about, and the time of the newest change in ms."""
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            pipe.zcard(self._key(keys.INCIDENTS_CHANGED))
+            pipe.zrange(self._key(keys.INCIDENTS_CHANGED), -1, -1, withscores=True)
+            count, newest = await pipe.execute()
+        return int(count), float(newest[0][1]) if newest else 0.0
+
     async def changed_incident_times(self, limit: int) -> dict[str, float]:
         """Returns those incidents by key, each with the time of its newest change in ms, the oldest change first."""
         async with self._call():

@@ -65,6 +65,7 @@ async def test_a_newer_change_has_a_newer_time_and_comes_later(store):
     assert list(before) == ["a", "b"] == list(await store.changed_incidents(10))
     assert await store.change_incident("a", b"1", b"2")
     after = await store.changed_incident_times(10)
+    assert await store.changed_incidents_state() == (2, after["a"])
     assert list(after) == ["b", "a"] and after["a"] > before["a"] and after["b"] == before["b"]
     assert list(await store.changed_incident_times(1)) == ["b"]
 
