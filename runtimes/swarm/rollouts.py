@@ -191,7 +191,9 @@ async def _look_at_update(
     tasks, of_now = await service.tasks_by_version(spec)
     state, mode = str(update.get("State") or ""), decode.mode_of(spec)
     alive = [task for task in tasks if task.desired in ("running", "complete")]
-    new = [task for task in alive if task.id in of_now and task.status.state in ("running", "complete")]
+    # A task that was made after the change was made from it, whatever another version of Docker reports of it.
+    new = [task for task in alive if task.id in of_now or task.id not in rollout.tasks_before]
+    new = [task for task in new if task.status.state in ("running", "complete")]
     failing = decode.failing(
         rollout.target,
         [task for task in tasks if task.id not in rollout.tasks_before],

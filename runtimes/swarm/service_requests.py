@@ -27,6 +27,7 @@ MAX_ATTEMPTS = 3  # to send one update, each based on a newer version
 STEADY_SECONDS = 3.0  # all tasks must run for so long
 TIMEOUT_SECONDS = 10.0  # of one request
 DIGEST_TIMEOUT_SECONDS = 8.0
+_NOT_OF_TASKS = ("Placement", "Runtime")
 
 
 class ServiceRequests:
@@ -91,12 +92,12 @@ class ServiceRequests:
 
     async def tasks_by_version(self, spec: Mapping[str, Any]) -> tuple[Sequence[Task], frozenset[str]]:
         """Returns all tasks, and the ids of those that were made from this specification. The Swarm does not replace a
-        task whose node still satisfies changed constraints."""
+        task whose node still satisfies changed constraints, and does not report the runtime of a task."""
         body, template = await self._tasks(), spec.get("TaskTemplate") or {}
         same = [
             row.id
             for row in await json_decoder.decode_all_rows(json_models.TaskVersion, body)
-            if all(path.startswith("Placement") for path in spec_conflicts.changed_settings(template, row.spec))
+            if all(path.startswith(_NOT_OF_TASKS) for path in spec_conflicts.changed_settings(template, row.spec))
         ]
         return await json_decoder.decode_all_rows(json_models.Task, body), frozenset(same)
 

@@ -33,7 +33,7 @@ class Swarm:
         spec = {
             "Name": "shop_web",
             "Labels": {"env": "dev"},
-            "TaskTemplate": template,
+            "TaskTemplate": {**template, "Runtime": "container"},
             "Mode": {"Replicated": {"Replicas": replicas}},
         }
         self.service = {"ID": "web1", "Version": {"Index": 10}, "Spec": spec, **service}
@@ -85,7 +85,7 @@ class Swarm:
         return [self.task(**one) for one in look]
 
     def task(self, state, *, name="new", desired="running", error="", old=False):
-        template = {} if old else self.service["Spec"]["TaskTemplate"]
+        template = {} if old else {**self.service["Spec"]["TaskTemplate"], "Placement": {"Platforms": [1]}}
         return {
             "ID": name,
             "ServiceID": "web1",
@@ -229,7 +229,7 @@ async def test_the_network_of_the_host_is_known_by_its_id_too():
 
 async def test_an_image_goes_in_with_its_digest_and_the_swarms_own_word_ends_it():
     swarm = Swarm(
-        [{"state": "running", "old": True}, {"state": "preparing"}],
+        [{"state": "running", "old": True, "name": "old"}, {"state": "preparing"}],
         RUNS,
         updates=[{"State": "updating"}, {"State": "completed", "Message": "update completed"}],
     )
@@ -274,7 +274,7 @@ async def test_an_update_that_goes_on_after_failures_is_not_waited_for_until_the
     swarm.service["Spec"]["UpdateConfig"] = {"FailureAction": "continue"}
     outcome = await updated(swarm, image="nginx:1.28")
     assert outcome.status == Status.FAILED and "to go back: service rollback shop_web" in outcome.detail
-    swarm = Swarm([{"state": "running", "old": True}], updates=[{"State": "updating"}])
+    swarm = Swarm([{"state": "running", "old": True, "name": "old"}], updates=[{"State": "updating"}])
     outcome = await updated(swarm, image="nginx:1.28", timeout=0)
     assert outcome.status == Status.FAILED and "0 of 1 run it after 0 s; updating" in outcome.detail
 
