@@ -5,13 +5,14 @@ A Runtime has few members on purpose: a remote engine implements the same ones, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from core.model.actions import Action
 from core.model.events import Event
+from core.model.prune import Prune, Unused
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
 
@@ -58,6 +59,20 @@ class Finder(Protocol):
     async def find(self, query: Query) -> Sequence[Ref]: ...
 
     def engines(self, query: Query) -> Sequence[EngineRef]: ...
+
+    async def unused(self, prune: Prune) -> UnusedFound:
+        """Finds what the engine of `prune` does not use and the requester may remove by it. Raises NotPermitted if that
+        verb is not allowed on anything of that engine, and the errors of the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusedFound:
+    """Holds what a prune could remove. `kept`: why others that the requester may list are left out, each reason with
+    their number; `measured`: whether the engine measured the sizes in time."""
+
+    rows: Sequence[Unused]
+    kept: Mapping[str, int]
+    measured: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

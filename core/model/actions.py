@@ -12,10 +12,10 @@ import enum
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
@@ -75,6 +75,11 @@ class Action(Generic[R_co]):
     def prospective_facts(self, ref: Ref, at: datetime) -> ResourceFacts | None:
         """Returns the facts of a target that this action will create, because policy decides on them. None: the target
         exists already, and policy decides on its current facts."""
+        return None
+
+    def without(self, gone: Collection[Ref]) -> Self | None:
+        """Returns the same action without targets that were removed after the command was given. None: it is refused
+        if any target is gone."""
         return None
 
     def timeout_seconds(self) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import actions, create_container, image_names, inside_containers, projects, service_changes, units
+from core.model import actions, create_container, image_names, inside_containers, projects, prune, service_changes, units
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES, Container
 from core.model.known_resources import Known, groups, members
@@ -59,7 +59,7 @@ def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:
 
 
 def _effect(verb: str, ref: Ref, *, certain: bool = True) -> Effect:
-    risk = Risk.DESTROY if verb in (REMOVE, REMOVE_VOLUME) else Risk.CHANGE
+    risk = Risk.DESTROY if verb in _DESTROYING else Risk.CHANGE
     return Effect(verb=verb, risk=risk, ref=ref, ends=TABLE[verb].ends, certain=certain)
 
 
@@ -220,6 +220,11 @@ def _committed(action: inside_containers.CommitContainer, known: Known) -> Itera
         yield from _moved_tag(action, known)
 
 
+def _pruned(action: prune.Prune, _: Known) -> Iterator[Effect]:
+    for one in action.pinned:
+        yield _effect(prune.REMOVALS[one.ref.kind], one.ref)
+
+
 def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
     """An image that has this tag now loses it."""
     name = image_names.with_default_tag(action.tag if hasattr(action, "tag") else action.image)
@@ -234,6 +239,7 @@ def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
 
 
 _REMOVAL = (REMOVE, REMOVE_VOLUME)
+_DESTROYING = frozenset({REMOVE, *prune.REMOVALS.values()})
 _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
     **dict.fromkeys(WITHOUT_EFFECTS, _NOTHING),
@@ -270,6 +276,10 @@ TABLE: Mapping[str, VerbEffects] = {
     "unit.stop": VerbEffects(ends=True, also=_unit(STOP), does=(STOP, *_REMOVAL)),
     "unit.restart": VerbEffects(ends=True, also=_unit("container.restart"), does=("container.restart", *_REMOVAL)),
     "unit.install": VerbEffects(ends=True, also=_installed, does=(REMOVE,)),
+    **{
+        kind.verb: VerbEffects(also=_pruned, does=tuple(prune.REMOVALS[each] for each in kind.kinds))
+        for kind in prune.PRUNES
+    },
     "image.pull": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
     "image.tag": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
 }
@@ -280,11 +290,11 @@ def aspects(verb: str, risk: Risk) -> Iterator[tuple[str, Risk, bool]]:
     ends."""
     each = TABLE.get(verb, _NOTHING)
     yield verb, risk, each.ends
-    if REMOVE in each.does or REMOVE_VOLUME in each.does:
+    if not _DESTROYING.isdisjoint(each.does):
         yield verb, Risk.DESTROY, True
     for other in each.does:
         if other != verb:
-            yield other, Risk.DESTROY if other in _REMOVAL else Risk.CHANGE, TABLE[other].ends
+            yield other, Risk.DESTROY if other in _DESTROYING else Risk.CHANGE, TABLE[other].ends
 
 
 # What a guard on `ends` covers, besides actions with an effect that ends something.

@@ -11,6 +11,7 @@ import msgspec
 
 from core.model import image_names
 from core.model.actions import Action, Risk, TargetAction
+from core.model.containers import protected
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
@@ -32,7 +33,7 @@ class Image(msgspec.Struct, frozen=True, gc=False):
     containers: int | None = None
 
     def facts(self, at: datetime) -> ResourceFacts:
-        return ResourceFacts(labels=self.labels, image=self.ref.name, at=at)
+        return ResourceFacts(labels=self.labels, image=self.ref.name, protected=protected(self.labels), at=at)
 
     @property
     def full_names(self) -> tuple[str, ...]:

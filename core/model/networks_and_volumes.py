@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from core.model.actions import Action, Risk, TargetAction
+from core.model.containers import protected
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.results import Document, Outcome
@@ -26,7 +27,7 @@ class Network(msgspec.Struct, frozen=True, gc=False):
     labels: Mapping[str, str] = {}
 
     def facts(self, at: datetime) -> ResourceFacts:
-        return ResourceFacts(labels=self.labels, at=at)
+        return ResourceFacts(labels=self.labels, protected=protected(self.labels), at=at)
 
 
 class Networks(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ class Volume(msgspec.Struct, frozen=True, gc=False):
     labels: Mapping[str, str] = {}
 
     def facts(self, at: datetime) -> ResourceFacts:
-        return ResourceFacts(labels=self.labels, at=at)
+        return ResourceFacts(labels=self.labels, protected=protected(self.labels), at=at)
 
 
 class Volumes(msgspec.Struct, frozen=True):

@@ -71,11 +71,14 @@ def test_the_table_has_every_verb_that_changes_something_and_no_other():
     assert effects.TABLE.keys() == changing
 
 
+REMOVED_KINDS = ("container", "volume", "network", "image")
+
+
 def test_what_an_effect_is_has_the_risk_of_its_verb():
     risks = {kind.verb: kind.risk for kind in actions.all_actions()}
     for verb in effects.TABLE:
         assert effects._effect(verb, ref("web")).risk is (
-            risks[verb] if verb in ("container.remove", "volume.remove") else Risk.CHANGE
+            risks[verb] if verb.endswith(".remove") and verb.partition(".")[0] in REMOVED_KINDS else Risk.CHANGE
         )
     used = {
         "container.stop",
