@@ -58,6 +58,8 @@ def _value_lines(name: str, described: Any, indent: str) -> Iterator[str]:
 def _yaml_value(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"{int(value.total_seconds()) // 60}m"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f'"{text}"' if ":" in text else text
 

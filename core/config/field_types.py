@@ -36,6 +36,7 @@ ENGINE_URL = (
     r"(unix|file):///.+|(tcp|http)://[^/@\s]+:\d+/?|context://[A-Za-z0-9][\w.+-]*"
     r"|ssh://([A-Za-z0-9_][\w.@+-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w./@+-]*)?"
 )
+REGISTRY = re.compile(r"(http://)?[A-Za-z0-9*?][A-Za-z0-9.*?-]*(:\d{1,5})?|(http://)?\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 SECONDS_PER_UNIT = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -79,6 +80,15 @@ def identity(word: str) -> str:
         raise invalid_value(
             f"“{word}” is not a complete Slack identity",
             "Write slack:TEAM/USER, such as slack:T1/U1; `whoami` shows your own.",
+        )
+    return word
+
+
+def registry_pattern(word: str) -> str:
+    """`docker.io`, `*.example.com`, `registry.example:5000`, `http://10.0.0.7:5000`."""
+    if not REGISTRY.fullmatch(word):
+        raise invalid_value(
+            f"“{word}” is not the address of a registry", "Write HOST or HOST:PORT, such as registry.example:5000."
         )
     return word
 

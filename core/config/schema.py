@@ -29,6 +29,7 @@ from core.config.engines import Engine
 from core.config.permissions import Grant, Guard
 from core.config.slack import Slack
 from core.config.small_sections import Audit, Confirm, History, Limits, Log, Metrics, Store, Upkeep
+from core.model.registry_reads import PUBLIC_REGISTRIES
 
 
 class Config(Section):
@@ -54,6 +55,15 @@ class Config(Section):
             '  - {url: "ssh://ops@host8", ssh: {identity: /etc/quarterdeck/id_ed25519}}\n'
             "  - {context: staging}"
         ],
+    )
+    registries: Annotated[
+        tuple[Annotated[field_types.NonEmptyStr, AfterValidator(field_types.registry_pattern)], ...],
+        BeforeValidator(field_types.split_list),
+    ] = Field(
+        default=PUBLIC_REGISTRIES,
+        description="The registries that Quarterdeck itself asks about images, for `outdated` and `skopeo inspect`:"
+        " HOST[:PORT], globs allowed; http:// before it means without TLS. It also asks those for which its host has"
+        " a login.",
     )
     slack: Annotated[Slack | None, BeforeValidator(field_types.none_if_off)] = None
     roles: dict[Annotated[str, AfterValidator(field_types.role_name)], field_types.VerbPatterns] = Field(

@@ -12,6 +12,7 @@ CHANGES = {
     "state": "state: /elsewhere",
     "store": "store: {timeout: 3}",
     "engines": "engines: [{kind: docker, url: 'unix:///d.sock'}]",
+    "registries": "registries: [quay.io]",
     "slack": "slack: {bot_token: xoxb-1, app_token: xapp-1}",
     "roles": "roles: {deployer: [container.restart]}",
     "grants": "grants: [{who: everyone, can: viewer}]",
@@ -51,8 +52,8 @@ def test_a_changed_section_needs_a_restart_unless_the_policy_is_made_of_it(name:
 def test_all_are_named_in_the_order_of_the_file_and_equal_ones_are_not(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, *reversed(CHANGES.values()))
     assert config_load.needs_restart(old, new) == (
-        "state", "store", "engines", "slack", "limits", "confirm", "rules", "webhooks", "alertmanager", "heartbeat",
-        "metrics", "upkeep", "log", "history", "audit",
+        "state", "store", "engines", "registries", "slack", "limits", "confirm", "rules", "webhooks", "alertmanager",
+        "heartbeat", "metrics", "upkeep", "log", "history", "audit",
     )  # fmt: skip
     assert config_load.needs_restart(new, load(tmp_path, *CHANGES.values())) == ()
 
