@@ -178,6 +178,11 @@ class HttpEngineClient(EngineAdapter, abc.ABC):
         """The engine's own message in the body of an error."""
 
 
+def seconds_left(ends: float) -> float:
+    """Returns the time until `ends` on the monotonic clock, for one request; never too little to fail by itself."""
+    return max(MIN_SECONDS, ends - time.monotonic())
+
+
 def quoted_id(ref: Ref) -> str:
     """A resource's id as one part of a path."""
     return urllib.parse.quote(ref.id, safe="")

@@ -1,0 +1,209 @@
+"""Finds what no running container of a Docker daemon uses: stopped containers, networks, local volumes and images.
+
+The daemon's lists show which containers use what. Networks of a Swarm and the daemon's own networks are never unused,
+because other nodes or the daemon itself use them.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from core.model.prune import Unused
+from core.model.refs import EngineRef, Kind, Ref
+from runtimes.docker.client import EngineClient
+from runtimes.docker_like import unused
+from runtimes.docker_like.client import seconds_left
+from runtimes.docker_like.decode import NO_NAME
+from runtimes.docker_like.json_models import Image
+from runtimes.docker_like.unused import ResourceUsers, Sizes
+from runtimes.formats import json_decoder, json_types, timestamps
+
+OWN_NETWORKS = frozenset({"bridge", "host", "none", "nat", "docker_gwbridge", "ingress"})
+ANONYMOUS = "com.docker.volume.anonymous"
+_ANONYMOUS_NAME = re.compile(r"[0-9a-f]{64}")  # before Docker 23, which sets the label
+# In any other state, also in one that cannot be read, a container counts as running.
+STOPPED = ("created", "exited", "dead")
+
+
+class UnusedVerbs(EngineClient, unused.UnusedVerbs, abc.ABC):
+    """Serves the prune verbs for Docker."""
+
+    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[Unused]:
+        containers = await self._rows(_Container, "/containers/json?all=1", ends)
+        users = unused.ResourceUsers()
+        for row in containers:
+            users.add(row.id, _used(row), stopped=row.state in STOPPED)
+        found: list[Unused | None] = []
+        if Kind.CONTAINER in kinds:
+            found += [_container(row, self._ref, sizes) for row in containers if row.state in STOPPED]
+        if Kind.NETWORK in kinds:
+            found += [_network(row, self._ref, users) for row in await self._rows(_Network, "/networks", ends)]
+        if Kind.VOLUME in kinds:
+            response = await self._request("GET", "/volumes", seconds_left(ends))
+            volumes = json_decoder.decode_json(_Volumes, response.body, self.skipped).volumes or []
+            found += [_volume(row, self._ref, users, sizes) for row in volumes]
+        if Kind.IMAGE in kinds:
+            found += [_image(row, self._ref, users, sizes) for row in await self._rows(Image, "/images/json", ends)]
+        return [row for row in found if row is not None]
+
+    def _decode_sizes(self, body: bytes) -> Sizes:
+        report = json_decoder.decode_json(_DiskReport, body, self.skipped)
+        return Sizes(
+            containers={row.id: max(0, row.written) for row in report.containers or ()},
+            images={row.id: max(0, row.size - max(0, row.shared)) for row in report.images or ()},
+            volumes={row.name: row.usage.size for row in report.volumes or () if row.usage and row.usage.size >= 0},
+        )
+
+
+# ── what the daemon sends ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Mount(msgspec.Struct):
+    type: str = msgspec.field(name="Type", default="")
+    name: str = msgspec.field(name="Name", default="")
+
+
+class _Endpoint(msgspec.Struct):
+    network: str = msgspec.field(name="NetworkID", default="")
+
+
+class _Networks(msgspec.Struct):
+    by_name: dict[str, _Endpoint | None] | None = msgspec.field(name="Networks", default=None)
+
+
+class _HostConfig(msgspec.Struct):
+    network: str = msgspec.field(name="NetworkMode", default="")
+
+
+class _Container(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    names: list[str] | None = msgspec.field(name="Names", default=None)
+    image: str = msgspec.field(name="Image", default="")
+    image_id: str = msgspec.field(name="ImageID", default="")
+    state: str = msgspec.field(name="State", default="")
+    status: str = msgspec.field(name="Status", default="")
+    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    mounts: list[_Mount] | None = msgspec.field(name="Mounts", default=None)
+    networks: _Networks | None = msgspec.field(name="NetworkSettings", default=None)
+    host: _HostConfig | None = msgspec.field(name="HostConfig", default=None)
+
+
+class _Network(msgspec.Struct):
+    id: str = msgspec.field(name="Id")
+    name: str = msgspec.field(name="Name", default="")
+    driver: str = msgspec.field(name="Driver", default="")
+    scope: str = msgspec.field(name="Scope", default="")
+    ingress: bool = msgspec.field(name="Ingress", default=False)
+    config_only: bool = msgspec.field(name="ConfigOnly", default=False)
+    created: str = msgspec.field(name="Created", default="")
+
+
+class _Volume(msgspec.Struct):
+    name: str = msgspec.field(name="Name")
+    driver: str = msgspec.field(name="Driver", default="")
+    created: str = msgspec.field(name="CreatedAt", default="")
+    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+
+
+class _Volumes(msgspec.Struct):
+    volumes: list[_Volume] | None = msgspec.field(name="Volumes", default=None)
+
+
+class _ContainerSize(msgspec.Struct):
+    id: str = msgspec.field(name="Id", default="")
+    written: json_types.Int64 = msgspec.field(name="SizeRw", default=0)
+
+
+class _ImageSize(msgspec.Struct):
+    id: str = msgspec.field(name="Id", default="")
+    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    shared: json_types.Int64 = msgspec.field(name="SharedSize", default=-1)
+
+
+class _VolumeUsage(msgspec.Struct):
+    size: json_types.Int64 = msgspec.field(name="Size", default=-1)
+
+
+class _VolumeSize(msgspec.Struct):
+    name: str = msgspec.field(name="Name", default="")
+    usage: _VolumeUsage | None = msgspec.field(name="UsageData", default=None)
+
+
+class _DiskReport(msgspec.Struct):
+    """Models the answer to `/system/df`."""
+
+    containers: list[_ContainerSize] | None = msgspec.field(name="Containers", default=None)
+    images: list[_ImageSize] | None = msgspec.field(name="Images", default=None)
+    volumes: list[_VolumeSize] | None = msgspec.field(name="Volumes", default=None)
+
+
+# ── what it means ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _used(row: _Container) -> Iterator[str]:
+    yield f"image {row.image_id}"
+    yield f"image {row.image}"
+    for mount in row.mounts or ():
+        yield f"volume {mount.name}"
+    for name, endpoint in ((row.networks and row.networks.by_name) or {}).items():
+        yield f"network {name}"
+        if endpoint is not None and endpoint.network:
+            yield f"network {endpoint.network}"
+    # A container that was never started may have no endpoint yet.
+    if row.host is not None and row.host.network:
+        yield f"network {row.host.network}"
+
+
+def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> Unused:
+    name = next((one[1:] for one in row.names or () if one.count("/") == 1), row.id[:12])
+    return Unused(
+        ref=Ref(engine=engine, kind=Kind.CONTAINER, id=row.id, name=name),
+        size=sizes.containers.get(row.id),
+        created_at=float(row.created),
+        detail=row.status or row.state,
+    )
+
+
+def _network(row: _Network, engine: EngineRef, users: ResourceUsers) -> Unused | None:
+    using = users.find(f"network {row.id}", f"network {row.name}")
+    if using is None or row.scope != "local" or row.ingress or row.config_only or row.name in OWN_NETWORKS:
+        return None
+    ref = Ref(engine=engine, kind=Kind.NETWORK, id=row.id, name=row.name)
+    return Unused(ref=ref, users=using, created_at=timestamps.parse_seconds(row.created) or 0.0, detail=row.driver)
+
+
+def _volume(row: _Volume, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> Unused | None:
+    using = users.find(f"volume {row.name}")
+    if using is None or row.driver != "local":
+        return None
+    anonymous = ANONYMOUS in (row.labels or {}) or _ANONYMOUS_NAME.fullmatch(row.name) is not None
+    return Unused(
+        ref=Ref(engine=engine, kind=Kind.VOLUME, id=row.name, name=row.name),
+        users=using,
+        spare=anonymous,
+        size=sizes.volumes.get(row.name),
+        created_at=timestamps.parse_seconds(row.created) or 0.0,
+        detail="anonymous" if anonymous else "named",
+    )
+
+
+def _image(row: Image, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> Unused | None:
+    names = tuple(tag for tag in row.tags or () if tag not in NO_NAME)
+    digests = tuple(one for one in row.digests or () if one not in NO_NAME)
+    using = users.find(f"image {row.id}", *(f"image {name}" for name in (*names, *digests)))
+    if using is None:
+        return None
+    short = row.id.rpartition(":")[2][:12]
+    return Unused(
+        ref=Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=names[0] if names else short),
+        users=using,
+        spare=not names,
+        size=sizes.images.get(row.id, row.size),
+        created_at=float(row.created),
+        names=(*names, *digests),
+        detail="" if names else "without a tag",
+    )
