@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from core import errors
+from core.model.registry_reads import PUBLIC_REGISTRIES
 from runtimes.base import duplicate_engines, engine_options
 from runtimes.inventory.mirror import WatchedEngine
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
@@ -106,8 +107,15 @@ class EngineRegistry:
     """Creates the adapters of this process and holds what they share: it detects one engine with two addresses, and
     each adapter can read the kinds of the other engines on its host."""
 
-    def __init__(self, on_displaced: Callable[[EngineAddress], object] = bool) -> None:
-        """`on_displaced` is called with the address of an engine whose identity a more trusted address has."""
+    def __init__(
+        self,
+        on_displaced: Callable[[EngineAddress], object] = bool,
+        *,
+        registries: Sequence[str] = PUBLIC_REGISTRIES,
+    ) -> None:
+        """`on_displaced` is called with the address of an engine whose identity a more trusted address has.
+        `registries`: globs of the registries that Quarterdeck itself may ask about images."""
+        self._registries = tuple(registries)
         self._on_displaced = on_displaced
         self._identities = duplicate_engines.DuplicateEngineCheck()
         self._entries: dict[EngineAddress, duplicate_engines.EngineIdentity] = {}
@@ -126,6 +134,7 @@ class EngineRegistry:
             ssh=address.ssh,
             identity=identity,
             watched_kinds=_OtherKinds(address, self._entries),
+            registries=self._registries,
         )
         engine = cast(WatchedEngine, adapter(address.url, given))
         self._entries[address] = identity
@@ -172,9 +181,9 @@ def _trust(address: EngineAddress) -> duplicate_engines.Trust:
     return duplicate_engines.Trust.AUTHENTICATED if encrypted else duplicate_engines.Trust.PLAIN
 
 
-def open_engine(address: EngineAddress) -> WatchedEngine:
+def open_engine(address: EngineAddress, *, registries: Sequence[str] = PUBLIC_REGISTRIES) -> WatchedEngine:
     """Creates the adapter for an address, as the only engine. Raises as `EngineRegistry.open`."""
-    return EngineRegistry().open(address)
+    return EngineRegistry(registries=registries).open(address)
 
 
 def engine_class(kind: str) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core import errors
-from core.model import actions, images, inside_containers
+from core.model import actions, images, inside_containers, registry_reads
 from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateContainer
 from core.model.networks_and_volumes import CreateNetwork, CreateVolume
 from core.model.pods import CreatePod
@@ -20,6 +20,8 @@ from runtimes.formats import image_reference, signals
 
 NETWORK_DRIVERS = ("bridge", "overlay", "macvlan", "ipvlan")
 MAX_PORT, MAX_PORTS = 65_535, 100
+_TERM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}", re.ASCII)
+_PLATFORM = re.compile(r"[a-z0-9]{1,20}/[a-z0-9_]{1,20}(?:/[a-z0-9.]{1,20})?", re.ASCII)
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _PORT = re.compile(
     r"(?:(?:(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9a-fA-F:]{2,45}\]):)?(?P<outside>[0-9]{1,5}(?:-[0-9]{1,5})?|):)?"
@@ -219,6 +221,23 @@ def _tag(action: images.TagImage | inside_containers.CommitContainer) -> None:
         raise errors.BadUsage("A tag cannot contain a digest.", hint="Write REPOSITORY[:TAG].")
 
 
+def _search(action: registry_reads.SearchImages) -> None:
+    if not _TERM.fullmatch(action.term):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(action.term)}” cannot be searched for.",
+            hint="Write a part of an image's name, such as nginx or registry.example:5000/web.",
+        )
+
+
+def _remote(action: registry_reads.InspectRemoteImage) -> None:
+    image_reference.parse_image_reference(action.image)
+    if action.platform and not _PLATFORM.fullmatch(action.platform):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(action.platform)}” is not a platform.",
+            hint="Write linux/arm64 or linux/arm/v7.",
+        )
+
+
 _NOT_NEGATIVE = {
     "tail": "The number of lines",
     "timeout": "A timeout in seconds",
@@ -240,4 +259,6 @@ _CHECKS: Mapping[type, Callable[[Any], None]] = {
     images.TagImage: _tag,
     CreateService: service_validation.check_create,
     UpdateService: service_validation.check_update,
+    registry_reads.SearchImages: _search,
+    registry_reads.InspectRemoteImage: _remote,
 }

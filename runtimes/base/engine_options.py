@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from core.model.registry_reads import PUBLIC_REGISTRIES
 from runtimes.base.duplicate_engines import EngineIdentity
 from runtimes.transport.endpoint import Ssh, Tls
 
@@ -19,7 +20,8 @@ class EngineOptions:
     `name` distinguishes two engines of one kind on one host. `allow` holds patterns of verbs; without any, all verbs
     are allowed. `identity` rejects an engine that is configured under two addresses; without it, nothing is checked.
     `watched_kinds` are the kinds of the other engines watched on the same host, which come and go: an engine that
-    also lists their containers leaves them out, because every container belongs to one engine only.
+    also lists their containers leaves them out, because every container belongs to one engine only. `registries`:
+    globs of the registries that Quarterdeck itself may ask about images.
     """
 
     name: str = "default"
@@ -28,3 +30,4 @@ class EngineOptions:
     ssh: Ssh | None = None
     identity: EngineIdentity | None = None
     watched_kinds: Collection[str] = frozenset()
+    registries: Sequence[str] = PUBLIC_REGISTRIES

@@ -89,16 +89,17 @@ class RegistryLogins:
     def close(self) -> None:
         self._thread.close()
 
-    async def find(self, image: str) -> Lookup:
+    async def find(self, image: str, *, to_engine: bool = True) -> Lookup:
         """Returns the login for the registry of this image. Never raises an EngineError: without a usable login, the
-        request is sent without one, because the image may be public."""
+        request is sent without one, because the image may be public. `to_engine`: whether the login is for the engine;
+        False: Quarterdeck itself sends it to the registry."""
         wanted = image_reference.parse_image_reference(image)
         registry, path = wanted.registry or HUB, wanted.repository.removeprefix(f"{wanted.registry}/")
         user = untrusted_files.user_name(os.geteuid())
         tool = "podman" if self._kind == "podman" else "docker"
         cure = f"Log in on Quarterdeck's host as its user, {user}: {tool} login {registry}"
         try:
-            reason = await self._thread.run(self._why_not_sent, FILES_SECONDS)
+            reason = await self._thread.run(self._why_not_sent, FILES_SECONDS) if to_engine else ""
             if reason:
                 by_hand = "podman login" if tool == "podman" else "pull or push by hand on the engine's host"
                 return Lookup(login=None, hint=f"Quarterdeck sends this engine no login, because {reason}: {by_hand}.")

@@ -38,6 +38,7 @@ from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.update import UpdateVerbs
 from runtimes.formats import event_attributes, oci_reaches, protobuf_conversion
 from runtimes.kernel import process_list, procfs
+from runtimes.registry.registry_verbs import RegistryVerbs
 from runtimes.transport import bounded_protobuf_decoder
 
 NAME_TIMEOUT_SECONDS = 2.0
@@ -45,7 +46,7 @@ ROWS_AT_ONCE = 500  # of a list, until the event loop may run
 DEFAULT_RUNTIME = "io.containerd.runc.v2"
 
 
-class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
+class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RegistryVerbs):
     """Serves all verbs of one containerd daemon at its unix socket."""
 
     kind = "containerd"
@@ -59,6 +60,9 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs):
         "container.commit": "containerd makes no images of containers. Its clients do: nerdctl commit.",
         "container.diff": "containerd compares no files. Its clients do: nerdctl diff.",
         "event.list": "containerd stores no events. Quarterdeck can show only the events that it received itself.",
+        "container.prune": "containerd does not know which containers its clients still want: nerdctl container prune.",
+        "image.prune": "containerd does not know which images its clients still want: nerdctl image prune.",
+        "image.search": "containerd has no search. pull NAME pulls an image by its exact name.",
         "image.push": "containerd itself cannot push. Use one of its clients: nerdctl push, ctr images push.",
         "container.healthcheck": "containerd has no health checks. Run the command of the check with exec.",
         "service.list": "containerd has no services. Containers of a compose project have its labels.",

@@ -43,11 +43,12 @@ from runtimes.cri.update import UpdateVerbs
 from runtimes.formats import oci_reaches
 from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
+from runtimes.registry.registry_verbs import RegistryVerbs
 
 FIRST_BROADCAST_MAJOR = 2  # of containerd
 
 
-class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs):
+class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, RegistryVerbs):
     """Serves all verbs of one CRI engine at its unix socket."""
 
     alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES

@@ -5,6 +5,7 @@ from __future__ import annotations
 _KUBECTL = "Kubernetes has its own API for this: use kubectl."
 _NETWORKS = "CRI engines use the CNI configuration in /etc/cni/net.d."
 _SWARM = "Only Docker has Swarm."
+_GARBAGE = "The kubelet removes what it does not need any more by itself."
 _VOLUMES = "The kubelet mounts volumes; inspect shows the mounts of a container."
 
 ALTERNATIVES = {
@@ -18,6 +19,13 @@ ALTERNATIVES = {
     "container.export": "CRI cannot write archives of containers. Use the engine's own client on its host.",
     "container.commit": "CRI cannot make images of containers. Build the image in CI, then: pull IMAGE.",
     "container.diff": "CRI cannot compare files. Use exec to look into the container.",
+    "container.prune": f"{_GARBAGE} rm NAME removes one container.",
+    "image.prune": f"{_GARBAGE} rmi NAME removes one image.",
+    "image.search": "CRI cannot search. pull NAME pulls an image by its exact name.",
+    "network.prune": _NETWORKS,
+    "volume.prune": "The kubelet and Kubernetes manage volumes: use kubectl.",
+    "engine.prune": _GARBAGE,
+    "engine.unused": _GARBAGE,
     "image.push": "CRI cannot push images. Push the image from the host where it was built.",
     "image.tag": "CRI cannot add a name to an image. Pull the image by the other name.",
     "container.rename": "The kubelet names the containers here.",

@@ -30,10 +30,12 @@ from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker.update import UpdateVerbs
+from runtimes.docker.unused import UnusedVerbs
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
+from runtimes.registry.registry_verbs import RegistryVerbs
 
 _COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
 _SWARM = "Where it manages a Swarm, that Swarm is an engine of its own and has these; see engines."
@@ -47,6 +49,7 @@ class Docker(
     ContainerFileVerbs,
     NetworkVolumeVerbs,
     DiskUseVerbs,
+    UnusedVerbs,
     StatsVerbs,
     ServiceVerbs,
     ProjectVerbs,
@@ -54,6 +57,7 @@ class Docker(
     ContainerVerbs,
     TopDiffVerbs,
     ExecVerbs,
+    RegistryVerbs,
 ):
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 

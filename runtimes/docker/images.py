@@ -17,7 +17,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
-from runtimes.base.registry_auth import Lookup
+from runtimes.base.registry_auth import Login, Lookup
 from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import images as shared
@@ -30,6 +30,9 @@ NO_LOGIN = "e30="
 
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
     """Serves the verbs that pull, push and remove images for Docker."""
+
+    def _auth_header(self, login: Login) -> str:
+        return login.docker_header()
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:

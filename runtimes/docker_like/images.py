@@ -13,15 +13,18 @@ import urllib.parse
 import msgspec
 
 from core import errors
-from core.model import images
+from core.model import images, registry_reads
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.docker_like import decode, inspect_summaries
+from runtimes.base.registry_auth import Login
+from runtimes.docker_like import decode, inspect_summaries, search_results
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
 from runtimes.formats import image_history, image_reference, json_decoder, json_types
+
+SEARCH_SECONDS = 20.0  # an engine itself waits longer for a registry that does not answer
 
 
 class ImageIdentity(msgspec.Struct):
@@ -68,6 +71,31 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         return images.ImageHistory(
             rows=tuple(image_history.history_step(row.command, row.created, row.size, row.comment) for row in rows)
         )
+
+    @does(registry_reads.SearchImages)
+    async def search_images(self, action: registry_reads.SearchImages, seconds: float) -> registry_reads.FoundImages:
+        query = urllib.parse.urlencode({"term": action.term, "limit": action.limit})
+        found = await self.logins.find(action.term)
+        headers = {"X-Registry-Auth": self._auth_header(found.login)} if found.login is not None else None
+        try:
+            response = await self._request(
+                "GET", f"/images/search?{query}", min(seconds, SEARCH_SECONDS), kind="registry", headers=headers
+            )
+        except errors.TimedOut as error:
+            raise errors.TimedOut(
+                f"The registry's catalogue did not answer within {SEARCH_SECONDS:.0f} s.",
+                sent=False,
+                hint=search_results.HINT,
+            ) from error
+        except errors.NotFound as error:
+            raise search_results.search_error(action.term, error.message, found.hint) from error
+        except errors.Rejected as error:
+            raise search_results.search_error(action.term, error.text, found.hint) from error
+        return registry_reads.FoundImages(rows=search_results.decode(response.body, action.limit, self.skipped))
+
+    @abc.abstractmethod
+    def _auth_header(self, login: Login) -> str:
+        """The value of `X-Registry-Auth` for a login."""
 
     @does(images.TagImage)
     async def tag_image(self, action: images.TagImage, seconds: float) -> Outcome:

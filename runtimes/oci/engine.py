@@ -50,6 +50,7 @@ class Oci(update.UpdateVerbs):
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.create": "A bundle must be prepared for it: use an engine of kind docker or podman.",
         "container.rename": "The id of a container is its name, and it stays. Delete it and run its bundle again.",
+        "container.prune": "OCI runtimes do not know which containers are still wanted: rm NAME removes one.",
         "container.restart": "An OCI container runs only once. Delete it and run its bundle again.",
         "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
         " journal.",

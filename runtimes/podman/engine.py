@@ -40,6 +40,8 @@ from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
 from runtimes.podman.update import UpdateVerbs
+from runtimes.podman.unused import UnusedVerbs
+from runtimes.registry.registry_verbs import RegistryVerbs
 
 MAX_CHECK_OUTPUT = 400  # characters of a health check's output
 NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
@@ -55,6 +57,7 @@ class Podman(
     NetworkVolumeVerbs,
     SecretVerbs,
     DiskUseVerbs,
+    UnusedVerbs,
     StatsVerbs,
     ProjectVerbs,
     UnitEnableVerbs,
@@ -62,6 +65,7 @@ class Podman(
     ContainerVerbs,
     TopDiffVerbs,
     ExecVerbs,
+    RegistryVerbs,
 ):
     """Serves all verbs of one service. `name` distinguishes the engines of several users: a rootless engine is named
     by its uid."""

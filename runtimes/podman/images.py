@@ -23,6 +23,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
+from runtimes.base.registry_auth import Login
 from runtimes.docker_like import images as shared
 from runtimes.formats import image_reference, json_decoder, pull_push_errors, skipped_data
 from runtimes.podman import client, decode
@@ -52,6 +53,9 @@ class _User(msgspec.Struct):
 
 class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
     """Serves the verbs that pull, push and remove images for Podman."""
+
+    def _auth_header(self, login: Login) -> str:
+        return login.podman_header()
 
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:

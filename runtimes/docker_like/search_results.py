@@ -1,0 +1,53 @@
+"""Decodes what Docker and Podman find in the catalogues of registries, and reports why a search failed.
+
+The texts come from strangers: they are cut, and made printable. A registry may send more than was asked for.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from core import errors
+from core.model.registry_reads import MAX_FOUND, FoundImage
+from core.text import sanitize
+from runtimes.formats import json_decoder, json_types, pull_push_errors
+from runtimes.formats.skipped_data import SkippedData
+
+MAX_NAME, MAX_DESCRIPTION = 200, 120  # characters
+HINT = "Check that the engine's host reaches the registry. pull NAME pulls an image by its exact name."
+
+
+class _Row(msgspec.Struct):
+    """Models a row of Docker (lower case) or of Podman."""
+
+    name: str = ""
+    description: str | None = None
+    stars: json_types.Int64 | None = msgspec.field(name="star_count", default=None)
+    official: bool = msgspec.field(name="is_official", default=False)
+    podman_name: str = msgspec.field(name="Name", default="")
+    podman_description: str | None = msgspec.field(name="Description", default=None)
+    podman_stars: json_types.Int64 | None = msgspec.field(name="Stars", default=None)
+    podman_official: str = msgspec.field(name="Official", default="")
+
+
+def decode(body: bytes, limit: int, skipped: SkippedData | None = None) -> tuple[FoundImage, ...]:
+    """Returns at most `limit` results, in the registry's order."""
+    rows = json_decoder.decode_rows(_Row, body, skipped)
+    return tuple(
+        FoundImage(
+            name=sanitize.single_line(row.name or row.podman_name, MAX_NAME),
+            description=sanitize.single_line(row.description or row.podman_description or "", MAX_DESCRIPTION),
+            stars=row.stars if row.stars is not None else row.podman_stars,
+            official=row.official or bool(row.podman_official.strip()),
+        )
+        for row in rows[: min(limit, MAX_FOUND)]
+        if row.name or row.podman_name
+    )
+
+
+def search_error(term: str, text: str, login: str) -> errors.EngineError:
+    """Returns the error of a search that the engine refused. `text`: the engine's report; `login`: what to do about the
+    login of the registry."""
+    reason = pull_push_errors.registry_reason(term, text)
+    hint = login if "unauthorized" in reason.lower() or "authentication" in reason.lower() else HINT
+    return errors.EngineError(f"The catalogue could not be searched: {reason}.", hint=hint)

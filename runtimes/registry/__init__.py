@@ -1,0 +1,1 @@
+"""Reads images from registries without pulling them: digests, manifests, configurations and tags."""
