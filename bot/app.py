@@ -214,6 +214,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
         watch=watch,
         alerts=alerts.evaluator if alerts is not None else None,
         discovery=search,
+        registries=settings.registries,
     )
     engines.add_all(addresses)
     builtin_runtime.fleet = engines.fleet

@@ -27,6 +27,7 @@ from collectors.event_recorder import EventRecorder, EventWriter
 from core import metrics, supervise
 from core.model.actions import DescribeEngine
 from core.model.refs import EngineRef
+from core.model.registry_reads import PUBLIC_REGISTRIES
 from core.ports import Call, Runtime
 from core.store.records import WatchRecord, WatchUpdate
 from runtimes.engine_discovery import Discovery, NotPermitted
@@ -60,6 +61,7 @@ class EngineManager:
         watch: bool,
         alerts: Evaluator | None = None,
         discovery: Discovery | None = None,
+        registries: Sequence[str] = PUBLIC_REGISTRIES,
     ) -> None:
         self.fleet = Fleet(builtin=builtin)
         self._supervisor = supervisor
@@ -70,7 +72,7 @@ class EngineManager:
         self._watch = watch
         self._alerts = alerts
         self._discovery = discovery
-        self._registry = EngineRegistry(self._displaced)
+        self._registry = EngineRegistry(self._displaced, registries=registries)
         self._swarms = membership_tracker.MembershipTracker(self._start, self._stop)
         self._by_address: dict[EngineAddress, WatchedEngine] = {}
         self._members: dict[WatchedEngine, _Member] = {}

@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import QuarterdeckError
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Place
-from core.model.replies import Reply
+from core.model.replies import Block, Reply
 from core.ports import Finder, Query
 
 
@@ -96,6 +96,7 @@ class Result:
 SHARE = Arg(name="--share", type=ArgType.FLAG, help="show the reply to everybody in this channel")
 Plan = Callable[[Context], Awaitable[Sequence[Action[Any]]]]
 Render = Callable[[Context, Sequence[Result]], Reply]
+Preview = Callable[[Context, Sequence[Action[Any]]], Sequence[Block]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ class Command:
 
     `risk`: the highest risk that its plan may contain; rate limits apply before the plan is made. `verbs`: every verb
     that its plan may contain. `doing`: the present participle of a change (`restarting`), shown while it runs.
+    `preview`: returns what the question before a change shows of it, instead of the names of its targets.
     `examples`: whole lines; a test runs each of them. The reply of a command that only reads goes to the requester
     alone, so every such command also takes SHARE.
     """
@@ -118,6 +120,7 @@ class Command:
     aliases: Sequence[str] = ()
     args: Sequence[Arg] = ()
     doing: str = ""
+    preview: Preview | None = None
 
     def __post_init__(self) -> None:
         if self.risk is Risk.READ and SHARE not in self.args:

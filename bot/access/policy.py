@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from core import errors
 from core.model import effects, host_access
 from core.model.actions import Risk
 from core.model.invocation import Identity, Place
@@ -27,14 +28,17 @@ FACTS_MAX_AGE = timedelta(seconds=60)
 PROTECTED_VERBS = frozenset(
     f"{kind}.{word}"
     for kind, words in {
-        "container": ("stop", "kill", "pause", "remove", "restart", "exec", "rename", "update"),
+        "container": ("stop", "kill", "pause", "remove", "restart", "exec", "rename", "update", "prune"),
         "service": ("scale", "update", "rollback", "remove"),
         "project": ("restart",),
         "pod": ("stop", "restart", "pause", "remove"),
         "node": ("drain",),
         "unit": ("stop", "restart", "install"),
         # Without its networks, the bot loses its store and its engines.
-        "network": ("connect", "disconnect"),
+        "network": ("connect", "disconnect", "remove", "prune"),
+        "volume": ("remove", "prune"),
+        "image": ("remove", "prune"),
+        "engine": ("prune",),
     }.items()
     for word in words
 )
@@ -221,6 +225,12 @@ def matches_subject(who: Identity, subject: str) -> bool:
 
 def protected_reason(name: str) -> str:
     return f"{name} is part of Quarterdeck or marked as protected."
+
+
+def refusal(resolved: ResolvedPolicy, ref: Ref) -> errors.NotPermitted:
+    """Returns the error for somebody whom no grant allows this."""
+    denied = _denied(resolved, ref)
+    return errors.NotPermitted(denied.reason, rule=denied.rule, hint=denied.hint)
 
 
 def who_can_grant(policy: Policy) -> Sequence[str]:

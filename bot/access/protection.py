@@ -62,6 +62,20 @@ class ProtectedSet:
             for ref, facts in list_action_by_kind.permission_targets(row, engine, at)
         ]
 
+    def is_part(self, row: Any) -> bool:
+        """Whether a row is a part of Quarterdeck or protected, so that no prune removes it: its containers, its images,
+        and the networks and volumes of its Compose project."""
+        if self._in(self._protected, row) or self._in(self._parts, row):
+            return True
+        labels = row.labels
+        projects = {part.project for part in self._parts.rows.values()} - {None}
+        return (
+            containers.protected(labels)
+            or labels.get(IMAGE_LABEL) == IMAGE_TITLE
+            or labels.get(containers.COMPOSE_PROJECT_LABEL) in projects
+            or labels.get(containers.STACK_LABEL) in projects
+        )
+
     def check_members_known(self, ref: Ref) -> None:
         """Raises the error of an engine that did not list its containers, if the resource may hold some of them."""
         if ref.kind in HOLDERS and ref.engine in self._unlisted:

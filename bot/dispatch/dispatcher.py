@@ -179,8 +179,7 @@ class Dispatcher:
             if not plan[0].yes:
                 return await questions.cancel_question(self._pending_questions, self._audit, inv, question)
             questions.check_may_answer(question, inv.who)
-            await view.refresh(question.actions())
-            plan, answered = await view.with_effects(question.actions()), question.verdict
+            plan, answered = await view.with_effects(await view.refresh(question.actions())), question.verdict
             parsed = parser.parse(question.line, self._catalogue)
             command, context = parsed.command, replace(context, args=parsed.args)
             inv = replace(inv, line=question.shown_line(inv.who))
@@ -199,8 +198,9 @@ class Dispatcher:
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
         await freeze_check.check(self._audit, inv, plan, state.frozen)
         if decided.verdict > answered:
+            preview = command.preview(context, plan) if command.preview is not None else ()
             return await questions.ask_question(
-                self._pending_questions, self._audit, inv, command, plan, decided, answered=question
+                self._pending_questions, self._audit, inv, command, plan, decided, answered=question, preview=preview
             )
         if question is not None and decided.approvers:
             return await question_answers.add_approval(

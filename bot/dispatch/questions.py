@@ -17,7 +17,7 @@ from core.model import effects
 from core.model.actions import Action
 from core.model.invocation import Identity, Invocation
 from core.model.policy import Decision, Verdict
-from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
+from core.model.replies import Block, Button, Ending, Lines, Reply, Text, Tone, text_reply
 
 MAX_NAMES = 10  # targets listed in a question
 
@@ -31,9 +31,10 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     decision: Decision,
     *,
     answered: Question | None = None,
+    preview: Sequence[Block] = (),
 ) -> Reply:
     """Stores the plan under a new code, and returns the question with its two buttons. `answered`: the question that it
-    replaces."""
+    replaces; `preview`: what it shows of the plan, instead of the names of its targets."""
     if answered is not None:
         await pending.claim(answered.token)
     question = await pending.put(
@@ -49,15 +50,17 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     approval = decision.verdict is Verdict.APPROVE
     names = reply_texts.names(plan)
     listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
+    what = command.name if preview else f"{command.name} {listed}"
     minutes = max(1, round(pending.ttl.total_seconds() / 60))
     if approval:
-        text = f"{command.name} {listed}: {decision.reason}. Somebody else has to approve it within {minutes} min."
+        text = f"{what}: {decision.reason}. Somebody else has to approve it within {minutes} min."
         text += f" {reply_texts.approvers(decision.approvers)}"
     else:
-        text = f"{command.name} {listed}? Please confirm within {minutes} min: {decision.reason}."
+        text = f"{what}? Please confirm within {minutes} min: {decision.reason}."
     yes = "Approve" if approval else f"Yes, {command.name} {reply_texts.short(names)}"
     await rows.question(inv, "asked", plan, question.token, decision)
-    return question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
+    asked = question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
+    return replace(asked, blocks=(*preview, *asked.blocks))
 
 
 async def ask_reading(rows: audit.Audit, inv: Invocation, readings: Sequence[str]) -> Reply:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from bot.access import policy, protection
-from bot.dispatch import effect_facts, visible_rows
+from bot.dispatch import effect_facts, unused_resources, visible_rows
 from core import errors
 from core.model import actions, list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, Risk
@@ -28,14 +28,16 @@ from core.model.events import Event, EventList
 from core.model.invocation import Identity, Place
 from core.model.jobs import FollowResult
 from core.model.policy import Decision, Policy, Verdict
+from core.model.prune import FindUnused, Prune
 from core.model.refs import EngineRef, Key, Kind, Ref
+from core.model.registry_reads import FindOutdated
 from core.model.resource_facts import ResourceFacts
 from core.model.resource_usage import ReadUsage
-from core.ports import Call, Query
+from core.ports import Call, Query, UnusedFound
 from runtimes.inventory import fleet
 
 # Lists whose rows are about resources: decided on those resources, which are listed for that.
-ABOUT_RESOURCES = (ListEvents, ReadUsage)
+ABOUT_RESOURCES = (ListEvents, ReadUsage, FindOutdated)
 # Engines that know everything about the containers that they list. The others may list containers of these.
 KNOWS_ITS_OWN = frozenset({"docker", "podman"})
 
@@ -49,10 +51,7 @@ class VisibleFleet:
     ) -> None:
         self.call, self.who = call, who
         self.lookups: list[visible_rows.Lookup] = []
-        self._fleet = engines
-        self._policy = in_force
-        self._place = place
-        self._now = now
+        self._fleet, self._policy, self._place, self._now = engines, in_force, place, now
         self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
         self._visible_rows: dict[tuple[Kind, str, str], Sequence[Any]] = {}
         self._ages: dict[EngineRef, float] = {}
@@ -95,6 +94,25 @@ class VisibleFleet:
         self.lookups.append(visible_rows.Lookup(query, visible.rows))
         self._remember(rows)
         return rows
+
+    async def unused(self, prune: Prune) -> UnusedFound:
+        """Finds what the engine of `prune` does not use and the requester may remove by it."""
+        if not self._may_somewhere(prune.verb, prune.engine):
+            raise policy.refusal(self._resolve(prune.verb, prune.risk), prune.targets()[0])
+        for kind in dict.fromkeys((Kind.CONTAINER, *prune.kinds)):
+            listing = await self._list(Query(kind=kind, engine=str(prune.engine)), fresh=True)
+            if prune.engine in listing.missing:
+                raise listing.missing[prune.engine]
+            self._remember(listing.rows)
+        return await unused_resources.select(
+            prune,
+            await self._fleet.run(FindUnused(engine=prune.engine, kinds=prune.kinds), self.call),
+            row_of=self._rows.get,
+            visible=self._visible,
+            own=self._protected.is_part,
+            decide=self.decide,
+            decide_effect=self.decide_effect,
+        )
 
     def decide(self, action: Action[Any], ref: Ref) -> Decision:
         """Returns the decision on one target. Raises EngineError if it is not known whether a protected container would
@@ -191,30 +209,34 @@ class VisibleFleet:
             ),
         )
 
-    async def refresh(self, plan: Sequence[Action[Any]]) -> None:
-        """Lists the targets of an earlier plan again. Raises Expired if one does not exist any more. A plan is never
-        applied to another resource that has the same name now."""
+    async def refresh(self, plan: Sequence[Action[Any]]) -> Sequence[Action[Any]]:
+        """Lists the targets of an earlier plan again, by their ids. Returns the plan without those that are gone, or
+        raises Expired if an action needs them."""
         pinned = [
-            ref
+            (ref, action)
             for planned in plan
             for action in (planned, *planned.needs())
             for ref in action.targets()
             if ref.kind in list_action_by_kind.LISTS and action.prospective_facts(ref, self._now) is None
         ]
-        for kind in dict.fromkeys(ref.kind for ref in pinned):
+        gone: frozenset[Ref] = frozenset()
+        for kind in dict.fromkeys(ref.kind for ref, _ in pinned):
             listing = await self._list(Query(kind=kind), fresh=True)
             self._remember(listing.rows)
             present = {row.ref.key for row in listing.rows}
-            for ref in pinned:
+            for ref, action in pinned:
                 if ref.kind is not kind or ref.key in present:
                     continue
                 if ref.engine in listing.missing:
                     raise listing.missing[ref.engine]
+                if action.without(gone := gone | {ref}) is not None:
+                    continue
                 which = f" ({ref.id[:12]})" if kind is Kind.CONTAINER else ""
                 raise errors.Expired(
                     f"{ref.name}{which} was removed after you gave the command; nothing was done.",
                     hint="If another resource has this name now, give the command again.",
                 )
+        return [(action.without(gone) or action) if gone else action for action in plan]
 
     async def _filter_by_subject(self, action: Action[Any], value: Any, resolved: policy.ResolvedPolicy) -> Any:
         """Keeps the rows about resources that the requester may see."""

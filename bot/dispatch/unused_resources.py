@@ -1,0 +1,59 @@
+"""Selects, from what an engine does not use, what one person may list and remove by a prune.
+
+What belongs to Quarterdeck or is protected is left out, and so is what a grant or a guard denies: a prune removes the
+rest, and says how many it left out. What the person may not list is neither removed nor counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from bot.dispatch.visible_rows import ROWS_PER_TURN
+from core.model import effects
+from core.model.actions import Effect
+from core.model.known_resources import Known
+from core.model.policy import Decision, Verdict
+from core.model.prune import Prune, Unused, UnusedResources
+from core.model.refs import Key, Ref
+from core.ports import UnusedFound
+
+OWN = "part of Quarterdeck, or protected"
+DENIED = "not allowed to you"
+
+
+async def select(
+    prune: Prune,
+    found: UnusedResources,
+    *,
+    row_of: Callable[[Key], Any],
+    visible: Callable[[Any], bool],
+    own: Callable[[Any], bool],
+    decide: Callable[[Prune, Ref], Decision],
+    decide_effect: Callable[[Prune, Effect], Decision],
+) -> UnusedFound:
+    """Returns what `prune` may remove of what was found. `row_of`: the listed row of a resource; `own`: whether a row
+    is a part of Quarterdeck or protected; `decide` and `decide_effect`: the decisions on a prune of one resource."""
+    rows: list[Unused] = []
+    kept: Counter[str] = Counter()
+    for number, one in enumerate(found.rows, 1):
+        if number % ROWS_PER_TURN == 0:
+            await asyncio.sleep(0)
+        row = row_of(one.ref.key)
+        if row is None or not visible(row):
+            continue
+        alone = effects.with_effects(dataclasses.replace(prune, pinned=(one,)), Known(row=row))
+        assert isinstance(alone, Prune)
+        if own(row):
+            kept[OWN] += 1
+        elif Verdict.DENY in (
+            decide(alone, one.ref).verdict,
+            *(decide_effect(alone, effect).verdict for effect in alone.effects or ()),
+        ):
+            kept[DENIED] += 1
+        else:
+            rows.append(one)
+    return UnusedFound(rows=rows, kept=kept, measured=found.measured)
