@@ -21,6 +21,7 @@ FILTERS: Mapping[tuple[str, str], str] = {
     ("images", "dangling"): "=true --dangling",
     ("images", "reference"): NAME,
     **{(command, "name"): NAME for command in ("network ls", "volume ls", "nodes", "pods", "services", "secret ls")},
+    **{(f"{noun} prune", "until"): "--until" for noun in ("container", "image", "network", "volume", "system")},
     ("events", "type"): "--type",
     ("events", "event"): "--action",
     ("events", "container"): NAME,

@@ -32,6 +32,9 @@ _INIT = (
 )
 _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*'."
 
+_PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system"))
+_ASKED = "What goes is always shown and confirmed first: leave it out."
+
 # By option: the explanation for every command that does not have the option itself.
 EVERYWHERE: Mapping[str, str] = {
     **dict.fromkeys(("-i", "-t", "--interactive", "--tty"), _TERMINAL),
@@ -51,6 +54,18 @@ EVERYWHERE: Mapping[str, str] = {
 COMMANDS: Mapping[tuple[str, str], str] = {
     **{(name, option): _FORMAT for name in _LIST for option in ("--format", "-o", "--output", "--noheading")},
     **{(name, option): _LABEL for name in _LIST for option in ("--filter", "-f")},
+    **{(name, option): _ASKED for name in _PRUNES for option in ("-f", "--force")},
+    **{(name, "--filter"): "Write --until 24h instead; to choose by label, use rm or rmi." for name in _PRUNES},
+    ("image search", "--filter"): "Leave it out. The reply says which images are official.",
+    ("image search", "-f"): "Leave it out. The reply says which images are official.",
+    ("image search", "--format"): _FORMAT,
+    ("image search", "--no-trunc"): "Leave it out. Show all of one image with: image remote NAME.",
+    ("image search", "--list-tags"): "Leave it out. Show the tags of an image with: image remote NAME.",
+    ("image remote", "--raw"): "Leave it out. The reply shows the digests of the image and of its layers.",
+    ("image remote", "--config"): "Leave it out. The reply shows the labels and the command of the image.",
+    ("image remote", "--creds"): "Quarterdeck uses the login of its own host: leave it out.",
+    ("image remote", "--tls-verify"): "Name a registry without TLS with http:// in `registries`: leave it out.",
+    ("image remote", "--format"): "Leave it out. `quarterdeck do --json` prints JSON.",
     ("ps", "--filter"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
     ("ps", "-f"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
     ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
@@ -90,6 +105,9 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("unit status", "-n"): "Show the log of its container with: logs NAME --tail 20.",
     ("linger show", "-p"): "Leave it out: only lingering is shown.",
     ("linger show", "--property"): "Leave it out: only lingering is shown.",
+    ("rmi", "-a"): "Remove all unused images with: image prune -a. Otherwise write names or a pattern.",
+    ("rmi", "--all"): "Remove all unused images with: image prune -a. Otherwise write names or a pattern.",
+    ("rmi", "--prune"): "Remove all unused images with: image prune -a.",
     ("stop", "-a"): "A change takes names: write names, a pattern or --label.",
     ("stop", "--all"): "A change takes names: write names, a pattern or --label.",
     ("start", "-a"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",

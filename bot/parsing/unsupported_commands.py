@@ -12,7 +12,7 @@ _NO_TERMINAL = "Chat has no terminal"
 _IMAGES = "Quarterdeck moves images only through registries"
 _BUILDS = "Quarterdeck builds no images, because a build runs its own code on the host"
 _LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's host"
-_PRUNE = "Quarterdeck does not prune yet"
+_CACHE = "Quarterdeck prunes no build cache, because its records belong to nobody"
 _SWARM = "Quarterdeck starts a Swarm and shows its join tokens, but does not change who belongs to it"
 _SECRETS = "Quarterdeck only lists secrets and configs; it does not change them"
 _STACKS = "Quarterdeck deploys no stacks, because a stack file can reach the host"
@@ -23,16 +23,12 @@ _FILES = "Quarterdeck is no shell on the host"
 # By the name of the command: why it is missing, and what helps, as one imperative sentence.
 MISSING: Mapping[str, tuple[str, str]] = {
     "attach": (_NO_TERMINAL, "Follow the output with: logs -f NAME."),
-    "prune": (_PRUNE, "See what could go with: df, ps --state exited, images --dangling."),
-    "container prune": (_PRUNE, "List the stopped containers with ps --state exited, and remove them with: rm."),
-    "image prune": (_PRUNE, "See what could go with: images --dangling."),
-    "network prune": (_PRUNE, "List the networks with: network ls."),
-    "volume prune": (_PRUNE, "List the volumes with: volume ls."),
-    "system prune": (_PRUNE, "See what could go with: df."),
-    "builder prune": (_PRUNE, "See what could go with: df."),
+    **dict.fromkeys(
+        ("builder prune", "buildx prune"),
+        (_CACHE, f"See its size with df; use docker builder prune {_HOST}."),
+    ),
     **dict.fromkeys(("build", "buildx", "builder", "buildx build"), (_BUILDS, "Build it in CI, then: pull IMAGE.")),
     "compose build": (_BUILDS, "Build it in CI, then: pull IMAGE."),
-    "search": ("Quarterdeck does not search catalogues of images yet", "Pull an image by its name: pull busybox."),
     **dict.fromkeys(("save", "load", "import"), (_IMAGES, "Push the image to a registry, then: pull IMAGE.")),
     **dict.fromkeys(("image save", "image load", "image import"), (_IMAGES, "Push it to a registry, then: pull NAME.")),
     **dict.fromkeys(("login", "logout"), (_LOGIN, f"Use docker login or podman login {_HOST}.")),
@@ -96,7 +92,6 @@ MISSING: Mapping[str, tuple[str, str]] = {
     ),
     "cat": (_FILES, "Show the files of a unit with: unit cat NAME."),
     "skopeo copy": (_IMAGES, f"Use skopeo copy {_HOST} or in CI."),
-    "list-tags": ("Quarterdeck does not ask registries for tags yet", f"Use skopeo list-tags {_HOST}."),
     "port-forward": (_NO_TERMINAL, "See the published ports of a container with: port NAME."),
     "spec": (_FILES, "See the specification of a container with: inspect NAME --raw."),
 }

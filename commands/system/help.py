@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from core.model.actions import Action, Risk
 from core.model.builtin_actions import CommandHelp, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text
 
+WIDTH = 80  # characters of the overview
 GROUPS = ("Show", "Change", "Permissions", "Quarterdeck itself")
 # A command belongs to a group where all its verbs begin with one of these.
 _POLICY = ("policy.", "audit.")
@@ -38,7 +40,10 @@ def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
         if members:
             lines += [group, *(f"  {_names(one):<{widest}}  {one.summary}" for one in members)]
     if by_noun := _by_noun(commands):
-        lines += ["By resource", *(f"  {noun:<{widest}}  {', '.join(verbs)}" for noun, verbs in by_noun.items())]
+        lines.append("By resource")
+        for noun, verbs in by_noun.items():
+            first, *more = textwrap.wrap(", ".join(verbs), WIDTH - widest - 4)
+            lines += [f"  {noun:<{widest}}  {first}", *(f"  {'':<{widest}}  {part}" for part in more)]
     return [
         Lines(lines=lines),
         Text(text="To see a command's options and examples, write help and its name: help logs"),

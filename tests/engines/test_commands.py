@@ -121,6 +121,14 @@ LINES = {
     "network disconnect": ("network disconnect shop_default web", r"There is no network", "running"),
     "network rm": ("network rm shop_default", r"There is no network", "running"),
     "volume create": ("volume create shop_uploads --engine docker/prod-1", r"No engine matches", "running"),
+    "volume prune": ("volume prune --engine docker", r"Nothing is unused on docker/", "running"),
+    "network prune": ("network prune --engine docker", r"Nothing is unused on docker/", "running"),
+    "image prune": ("image prune --engine docker", r"Nothing is unused on docker/", "running"),
+    "container prune": ("container prune --engine docker", r"Nothing is unused on docker/", "running"),
+    "system prune": ("system prune --engine docker", r"Nothing is unused on docker/", "running"),
+    "image search": ("search nginx", r"The catalogue could not be searched: .*reaches the registry", "running"),
+    "image remote": ("image remote nginx:1.27", r"cannot be reached|did not answer", "running"),
+    "image outdated": ("outdated", r"1 running container: 1 is not known", "running"),
     "volume rm": ("volume rm shop_data", r"There is no volume", "running"),
     "silence": ("silence shop/web --for 2h", r"Incidents about shop/web are not posted until", "running"),
     "snooze": ("snooze 3fa92c", r"There is no incident", "running"),
@@ -172,7 +180,10 @@ ENDINGS = {
     "rm": Ending.ASKED,
     **dict.fromkeys(("service rm", "service update", "service rollback"), Ending.USAGE),
     "scale": Ending.ASKED,
-    "pull": Ending.FAILED,
+    **dict.fromkeys(("pull", "image search", "image remote"), Ending.FAILED),
+    **dict.fromkeys(
+        ("container prune", "image prune", "network prune", "volume prune", "system prune"), Ending.NOTHING
+    ),
     **dict.fromkeys(("nodes", "pods", "units", "stack ls", "namespaces", "service inspect"), Ending.USAGE),
     **dict.fromkeys(
         ("service ps", "service logs", "stack ps", "generate systemd", "secret ls", "config ls"), Ending.USAGE

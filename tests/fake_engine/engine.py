@@ -36,12 +36,25 @@ from tests.fake_engine.creation import Creation
 from tests.fake_engine.inside import Inside
 from tests.fake_engine.networks_and_volumes import NetworksAndVolumes
 from tests.fake_engine.pods import Pods
+from tests.fake_engine.registries import Registries
 from tests.fake_engine.service_changes import ServiceChanges
 from tests.fake_engine.swarm import Cluster
 from tests.fake_engine.units import Units
+from tests.fake_engine.unused import UnusedThings
 
 
-class FakeRuntime(Creation, ContainerFiles, Pods, Cluster, ServiceChanges, Units, NetworksAndVolumes, Inside):
+class FakeRuntime(
+    Creation,
+    ContainerFiles,
+    Registries,
+    Pods,
+    Cluster,
+    ServiceChanges,
+    Units,
+    NetworksAndVolumes,
+    UnusedThings,
+    Inside,
+):
     """All its parts, and what is done to containers and services."""
 
     alternatives: ClassVar[Mapping[str, str]] = {

@@ -35,12 +35,15 @@ POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),)
 SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
-NOUNS = ("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.", "project.")
+NOUNS = (
+    *("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.", "project.", "engine."),
+)
+PRUNES = ("container prune", "image prune", "network prune", "volume prune", "system prune")
 GRAVE = (
-    *("rm", "rmi", "network rm", "volume rm", "pod rm", "drain"),
+    *("rm", "rmi", "network rm", "volume rm", "pod rm", "drain", *PRUNES),
     *("service update", "service rollback", "service rm", "swarm init", "project restart"),
 )
-IDLE = {"start": SHOP_NAMES, "rm": ("batch-1", "batch-2")}
+IDLE = {"start": SHOP_NAMES, **dict.fromkeys(("rm", "container prune", "system prune"), ("batch-1", "batch-2"))}
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +95,7 @@ def engines():
     prod.add_network("shop_default")
     prod.add_network("bridge")
     prod.add_volume("shop_data", labels={"app": "shop"})
+    prod.add_volume("0" * 64)
     pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
     podman.add_pod("shop", *pod[:1])
     podman.add_pod("shop-cart", *pod[1:])
@@ -113,6 +117,17 @@ async def keep_incident(deck):
     await deck.store.change_incident(stored.key, None, msgspec.json.encode(stored))
 
 
+def age(engine):
+    """Everything is a year older than it was."""
+    year = 365 * 86_400.0
+    engine._details = {
+        key: {**each, "created_at": each.get("created_at", engine._now()) - year}
+        for key, each in engine._details.items()
+    }
+    for rows in (engine.containers, engine.volumes):
+        rows.update({key: msgspec.structs.replace(row, created_at=row.created_at - year) for key, row in rows.items()})
+
+
 def changes(engines):
     return [what for engine in engines for what in engine.asked if what == "change"]
 
@@ -129,6 +144,8 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
         assert (await deck.say("stop web", NEWCOMER)).ending is Ending.REFUSED
         for name in IDLE.get(command.name, ()):
             prod.happen(EventKind.DIED, row(prod, name).ref, exit_code="0")
+        if "--until" in said:
+            age(prod)
         if command.name == "unpause":
             for name in SHOP_NAMES:
                 prod.happen(EventKind.PAUSED, row(prod, name).ref)

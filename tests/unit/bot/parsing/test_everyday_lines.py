@@ -103,7 +103,19 @@ DOES = (
     ("docker rm -f -a", r"-a never removes running containers", Ending.USAGE),
     ("docker rename old older", r"old renamed to older", Ending.OK),
     ("docker update --memory 512m --cpus 1.5 --pids-limit 200 --restart always WebA", r"WebA updated", Ending.OK),
-    ("skopeo inspect busybox", r'"RepoTags"', Ending.OK),
+    ("skopeo inspect busybox", r"^Digest +sha256:", Ending.OK),
+    ("skopeo inspect docker://busybox:1", r"^Name +docker\.io/library/busybox:1", Ending.OK),
+    ("skopeo list-tags docker://busybox", r"^Tags +1, latest", Ending.OK),
+    ("docker manifest inspect busybox", r"^Platforms +linux/amd64, linux/arm64", Ending.OK),
+    ("docker search nginx", r"^nginx +Official build of Nginx", Ending.OK),
+    ("docker search --limit 5 nginx // the first five", r"^nginx +Official", Ending.OK),
+    ("docker images -f dangling=true", r"No image matches|There are no images", Ending.OK),
+    ("docker container prune", r"container +old", Ending.ASKED),
+    ("docker container prune -f", r"What goes is always shown and confirmed first", Ending.USAGE),
+    ("docker image prune -a --filter until=24h", r"Nothing is unused on docker/prod-1", Ending.NOTHING),
+    ("docker network prune", r"Nothing is unused on docker/prod-1", Ending.NOTHING),
+    ("docker volume prune --all", r"volume +data", Ending.ASKED),
+    ("docker system prune", r"this removes 1 container", Ending.ASKED),
     (
         "podman generate systemd --name test_container --files --new",
         r"No file was written\. .* unit install",
@@ -158,7 +170,6 @@ MISSING = (
     ("docker cp WebA:/etc/hosts ./hosts", r"A chat cannot write \./hosts on your machine\."),
     ("docker cp -L WebA:/etc/hosts", r"cp has no option -L\. Copy the path that the link leads to\."),
     ("docker export WebA", r"A chat does not carry the whole file system of a container\."),
-    ("docker search nginx", r"“search”: Quarterdeck does not search catalogues"),
     ("docker run --name busy -it busybox /bin/sh // with a terminal", NO_TERMINAL),
     ("docker run -it --name example --link <container>:<alias> busybox", NO_TERMINAL),
     ("docker run -it --name example --link web:insideweb busybox // two that talk", NO_TERMINAL),
@@ -186,11 +197,11 @@ MISSING = (
 def engines():
     docker, podman = FakeRuntime("prod-1", kind="docker", lacks=("unit.*", "pod.*")), FakeRuntime("h2", kind="podman")
     cri, swarm = (
-        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*")),
+        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*", "*.prune")),
         FakeRuntime(
             "c1",
             kind="swarm",
-            lacks=("container.*", "image.*", "network.create", "volume.create", "swarm.init", "unit.*", "pod.*"),
+            lacks=("container.*", "image.*", "network.create", "volume.create", "swarm.init", "unit.*", "pod.*", "*.prune"),
         ),
     )
     docker.add("WebA", image="nginx:1", log=("ready for connections",))
@@ -224,11 +235,8 @@ def engines():
 async def test_a_line_does_what_it_does_at_its_own_prompt(valkey, engines, line, shown, ending):
     docker, podman, *_ = engines
     if line.startswith("docker"):
-        podman.lacks = (
-            "container.create",
-            "network.create",
-            "swarm.*",
-        )  # where several engines can, the reply asks which
+        # Where several engines can, the reply asks which.
+        podman.lacks = ("container.create", "network.create", "swarm.*", "*.prune")
     async with Deck(valkey.url, engines) as deck:
         if " -f WebA" in line:
             web = next(row.ref for row in docker.containers.values() if row.ref.name == "WebA")

@@ -1,0 +1,169 @@
+"""Plans and renders the prune commands: finds what engines do not use, shows it, and removes exactly that.
+
+The plan holds each resource by its id, so what becomes unused after the question is not removed. The question shows
+what would go, with its size as far as the engine measured it in time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+from commands._shared import formatting
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from core import errors
+from core.model.actions import Action, Risk
+from core.model.prune import MAX_PINNED, Prune, Unused, choose
+from core.model.refs import EngineRef, Kind
+from core.model.replies import Block, Ending, Reply, Status, Table, Text, Tone
+from core.ports import Query, UnusedFound
+
+MAX_ROWS = 30  # of the table in a question
+UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only what was created longer ago than this, such as 24h or 7d")
+
+_TONES = {Status.DONE: Tone.GOOD, Status.NOOP: Tone.WARN, Status.UNKNOWN: Tone.WARN}
+_ENDINGS = {Status.FAILED: Ending.FAILED, Status.UNKNOWN: Ending.UNKNOWN}
+
+Chosen = Callable[[Context], tuple[Collection[Kind], Collection[Kind]]]
+"""Returns the kinds that go, and those of them of which also named ones go."""
+
+
+def command(
+    name: str,
+    action: type[Prune],
+    *,
+    summary: str,
+    examples: Sequence[str],
+    chosen: Chosen,
+    args: Sequence[Arg] = (),
+    aliases: Sequence[str] = (),
+) -> Command:
+    """Returns the prune command of one or several kinds."""
+
+    async def plan(context: Context) -> Sequence[Action[Any]]:
+        return await _plan(context, name, action, *chosen(context))
+
+    return Command(
+        name=name,
+        summary=summary,
+        examples=examples,
+        plan=plan,
+        render=render,
+        preview=preview,
+        risk=Risk.DESTROY,
+        verbs=(action.verb,),
+        aliases=aliases,
+        doing="pruning",
+        args=(*args, UNTIL, HOST, ENGINE),
+    )
+
+
+async def _plan(
+    context: Context, name: str, action: type[Prune], kinds: Collection[Kind], everything: Collection[Kind]
+) -> Sequence[Action[Any]]:
+    planned: list[Prune] = []
+    notes: list[str] = []
+    engines = _engines(context, name, action.verb)
+    for engine in engines:
+        found = await context.find.unused(action(engine=engine))
+        going = choose(_old_enough(context, found.rows), kinds, everything=everything)
+        note = _note(found, len(going))
+        if going:
+            planned.append(action(engine=engine, pinned=going[:MAX_PINNED], note=note))
+        elif note:
+            notes.append(note)
+    if not planned:
+        raise errors.NotFound(f"Nothing is unused on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes)))
+    return planned
+
+
+def _engines(context: Context, name: str, verb: str) -> Sequence[EngineRef]:
+    """Returns the engines that the options choose. Raises BadUsage if there are several and none was chosen."""
+    args = context.args
+    wanted = Query(engine=args["engine"] or "", host=args["host"] or "", verb=verb)
+    found = context.find.engines(wanted)
+    if len(found) > 1 and not (wanted.engine or wanted.host):
+        raise errors.BadUsage(
+            f"{len(found)} engines can do {name}: {_listed(found)}.",
+            hint=f"Choose one, such as: {name} --engine {found[0]}; or all with --engine '*'.",
+        )
+    return found
+
+
+def _listed(engines: Sequence[EngineRef]) -> str:
+    return ", ".join(map(str, engines[:8])) + (f" and {len(engines) - 8} more" if len(engines) > 8 else "")
+
+
+def _old_enough(context: Context, rows: Sequence[Unused]) -> Sequence[Unused]:
+    until: timedelta | None = context.args["until"]
+    if until is None:
+        return rows
+    newest = (context.now - until).timestamp()
+    return [row for row in rows if 0 < row.created_at <= newest]
+
+
+def _note(found: UnusedFound, going: int) -> str:
+    sentences = [
+        f"{number} more {'is' if number == 1 else 'are'} left out: {reason}." for reason, number in found.kept.items()
+    ]
+    if going > MAX_PINNED:
+        sentences.append(
+            f"These are {MAX_PINNED} of {going:,}: repeat the command for the rest, or choose with --until."
+        )
+    if not found.measured and going:
+        sentences.append("The engine did not measure the sizes in time.")
+    return " ".join(sentences)
+
+
+def preview(context: Context, plan: Sequence[Action[Any]]) -> Sequence[Block]:
+    """Returns what would go: a sentence for each engine, and a table with the largest first."""
+    actions = [action for action in plan if isinstance(action, Prune)]
+    blocks: list[Block] = [Text(text=_sentence(action), tone=Tone.WARN) for action in actions]
+    rows = [(one, action.engine) for action in actions for one in action.pinned]
+    rows.sort(key=lambda row: (-(row[0].size or 0), row[0].ref.name))
+    where = formatting.engine_columns(action.engine for action in actions)
+    cells = [
+        (
+            str(one.ref.kind),
+            one.ref.name,
+            "" if one.size is None else formatting.size(one.size),
+            formatting.span(max(0.0, context.now.timestamp() - one.created_at)) if one.created_at else "",
+            one.detail,
+            *formatting.engine_cells(where, engine),
+        )
+        for one, engine in rows[:MAX_ROWS]
+    ]
+    more = f"The {MAX_ROWS} largest of {len(rows):,}:" if len(rows) > MAX_ROWS else ""
+    return [*blocks, Table(title=more, columns=("KIND", "NAME", "SIZE", "AGE", "STATE", *where), rows=cells)]
+
+
+def _sentence(action: Prune) -> str:
+    kinds = Counter(one.ref.kind for one in action.pinned)
+    counted = " and ".join(formatting.count(number, str(kind)) for kind, number in kinds.items())
+    size = sum(one.size or 0 for one in action.pinned)
+    shown = f", {formatting.size(size)}" if size else ""
+    return f"On {action.engine} this removes {counted or 'nothing'}{shown}. {action.note}".strip()
+
+
+def render(context: Context, results: Sequence[Result]) -> Reply:
+    """Renders one sentence for each engine."""
+    blocks: list[Block] = []
+    endings = [Ending.OK]
+    for result in results:
+        if result.error is not None:
+            blocks.append(Text(text=f"{result.action.engine}: {result.error.full_message()}", tone=Tone.BAD))
+            endings.append(formatting.reply_ending_for(result.error))
+            continue
+        status = Status(result.value.status)
+        took = f" It took {result.value.took:.1f} s." if result.value.took else ""
+        text = f"{result.action.engine}: {result.value.detail.rstrip('.')}.{took}"
+        if status is Status.UNKNOWN:
+            text += " It is not repeated: give the command again to see what is left."
+        blocks.append(Text(text=text, tone=_TONES.get(status, Tone.BAD)))
+        endings.append(_ENDINGS.get(status, Ending.OK))
+    worst = max(
+        endings, key=(Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.FAILED, Ending.UNKNOWN).index
+    )
+    return Reply(blocks=blocks, ending=worst, everyone=True)

@@ -1,0 +1,32 @@
+"""`system prune`: removes stopped containers, and the networks and images without a tag that no other container uses.
+
+The build cache is not removed: its records have no owner that a permission could be checked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from commands._shared import prune
+from commands.spec import Arg, ArgType, Context
+from core.model.prune import PruneSystem
+from core.model.refs import Kind
+
+
+def _chosen(context: Context) -> tuple[Collection[Kind], Collection[Kind]]:
+    volumes = (Kind.VOLUME,) if context.args["volumes"] else ()
+    return (Kind.CONTAINER, Kind.NETWORK, *volumes, Kind.IMAGE), ((Kind.IMAGE,) if context.args["all"] else ())
+
+
+command = prune.command(
+    "system prune",
+    PruneSystem,
+    summary="remove stopped containers, unused networks and images",
+    examples=("system prune --engine docker", "system prune -a --volumes --host prod-1"),
+    chosen=_chosen,
+    args=(
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="also images with a tag"),
+        Arg(name="--volumes", type=ArgType.FLAG, help="also anonymous volumes and their data"),
+    ),
+    aliases=("prune",),
+)

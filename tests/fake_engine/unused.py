@@ -1,0 +1,60 @@
+"""What the engine in memory does not use: stopped containers, and what no running container of it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from core.model import containers, images, networks_and_volumes, prune
+from core.model.refs import Kind
+from runtimes.base.prune import PruneVerbs
+from tests.fake_engine.core import FakeEngine
+
+
+class UnusedThings(FakeEngine, PruneVerbs):
+    """`mounts`: the names of volumes and networks that a container uses, by its id."""
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.mounts: dict[str, tuple[str, ...]] = {}
+        self.measures = True
+
+    async def _unused(self, kinds: Collection[Kind], seconds: float, *, measured: bool) -> prune.UnusedResources:
+        await self._answer("unused", seconds)
+        lists = {
+            Kind.NETWORK: networks_and_volumes.ListNetworks,
+            Kind.VOLUME: networks_and_volumes.ListVolumes,
+            Kind.IMAGE: images.ListImages,
+        }
+        rows = []
+        if Kind.CONTAINER in kinds:
+            rows += [
+                prune.Unused(ref=row.ref, size=1_000, created_at=row.created_at, detail=row.state)
+                for row in self.containers.values()
+                if row.state not in containers.LIVE_STATES
+            ]
+        for kind, action in lists.items():
+            if kind not in kinds:
+                continue
+            listed = await getattr(self, self._table[action])(action(engine=self.ref), seconds)
+            rows += [found for row in listed.rows if (found := self._candidate(kind, row)) is not None]
+        return prune.UnusedResources(rows=tuple(rows), measured=measured and self.measures)
+
+    def _candidate(self, kind: Kind, row: Any) -> prune.Unused | None:
+        users = [
+            one
+            for one in self.containers.values()
+            if (one.image_id == row.ref.id if kind is Kind.IMAGE else row.ref.name in self.mounts.get(one.ref.id, ()))
+        ]
+        if any(one.state in containers.LIVE_STATES for one in users) or row.ref.name == "bridge":
+            return None
+        spare = {Kind.IMAGE: not getattr(row, "tags", ()), Kind.VOLUME: len(row.ref.name) == 64}.get(kind, True)
+        return prune.Unused(
+            ref=row.ref,
+            users=tuple(one.ref.id for one in users),
+            spare=spare,
+            size=getattr(row, "size", 2_000),
+            created_at=getattr(row, "created_at", 1.0),
+            names=getattr(row, "tags", ()),
+            detail="" if spare else "named",
+        )
