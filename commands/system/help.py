@@ -51,8 +51,8 @@ def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
 
 
 def _by_noun(commands: Sequence[CommandHelp]) -> Mapping[str, Sequence[str]]:
-    """Returns the verbs of the commands of two words, by their noun."""
-    pairs = sorted(name.split() for one in commands for name in (one.name, *one.aliases) if " " in name)
+    """Returns the verbs of the commands of two words, by their noun; not those that are other names of one word."""
+    pairs = sorted(one.name.split() for one in commands if " " in one.name)
     return {noun: [verb for other, verb in pairs if other == noun] for noun, _ in pairs}
 
 
