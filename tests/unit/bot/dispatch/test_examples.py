@@ -35,9 +35,7 @@ POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),)
 SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
-NOUNS = (
-    *("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.", "project.", "engine."),
-)
+NOUNS = (*("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.", "project.", "engine."),)
 PRUNES = ("container prune", "image prune", "network prune", "volume prune", "system prune")
 GRAVE = (
     *("rm", "rmi", "network rm", "volume rm", "pod rm", "drain", *PRUNES),
