@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bot.dispatch.visible_rows import ROWS_PER_TURN
@@ -20,6 +20,7 @@ from core.model.policy import Decision, Verdict
 from core.model.prune import Prune, Unused, UnusedResources
 from core.model.refs import Key, Ref
 from core.ports import UnusedFound
+from runtimes.inventory.fleet import FleetRows
 
 OWN = "part of Quarterdeck, or protected"
 DENIED = "not allowed to you"
@@ -28,6 +29,7 @@ DENIED = "not allowed to you"
 async def select(
     prune: Prune,
     found: UnusedResources,
+    listings: Sequence[FleetRows],
     *,
     row_of: Callable[[Key], Any],
     visible: Callable[[Any], bool],
@@ -35,8 +37,12 @@ async def select(
     decide: Callable[[Prune, Ref], Decision],
     decide_effect: Callable[[Prune, Effect], Decision],
 ) -> UnusedFound:
-    """Returns what `prune` may remove of what was found. `row_of`: the listed row of a resource; `own`: whether a row
-    is a part of Quarterdeck or protected; `decide` and `decide_effect`: the decisions on a prune of one resource."""
+    """Returns what `prune` may remove of what was found. `listings`: the lists that the rows are of; raises the error
+    of an engine that did not send one. `row_of`: the listed row of a resource; `own`: whether a row is a part of
+    Quarterdeck or protected; `decide` and `decide_effect`: the decisions on a prune of one resource."""
+    for listing in listings:
+        if prune.engine in listing.missing:
+            raise listing.missing[prune.engine]
     rows: list[Unused] = []
     kept: Counter[str] = Counter()
     for number, one in enumerate(found.rows, 1):

@@ -23,21 +23,16 @@ from core import errors
 from core.model import actions, list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, Risk
 from core.model.containers import Container
-from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.invocation import Identity, Place
 from core.model.jobs import FollowResult
 from core.model.policy import Decision, Policy, Verdict
 from core.model.prune import FindUnused, Prune
 from core.model.refs import EngineRef, Key, Kind, Ref
-from core.model.registry_reads import FindOutdated
 from core.model.resource_facts import ResourceFacts
-from core.model.resource_usage import ReadUsage
 from core.ports import Call, Query, UnusedFound
 from runtimes.inventory import fleet
 
-# Lists whose rows are about resources: decided on those resources, which are listed for that.
-ABOUT_RESOURCES = (ListEvents, ReadUsage, FindOutdated)
 # Engines that know everything about the containers that they list. The others may list containers of these.
 KNOWS_ITS_OWN = frozenset({"docker", "podman"})
 
@@ -99,14 +94,13 @@ class VisibleFleet:
         """Finds what the engine of `prune` does not use and the requester may remove by it."""
         if not self._may_somewhere(prune.verb, prune.engine):
             raise policy.refusal(self._resolve(prune.verb, prune.risk), prune.targets()[0])
-        for kind in dict.fromkeys((Kind.CONTAINER, *prune.kinds)):
-            listing = await self._list(Query(kind=kind, engine=str(prune.engine)), fresh=True)
-            if prune.engine in listing.missing:
-                raise listing.missing[prune.engine]
-            self._remember(listing.rows)
+        kinds, engine = {Kind.CONTAINER, *prune.kinds}, str(prune.engine)
+        listings = [await self._list(Query(kind=kind, engine=engine), fresh=True) for kind in kinds]
+        self._remember(row for listing in listings for row in listing.rows)
         return await unused_resources.select(
             prune,
             await self._fleet.run(FindUnused(engine=prune.engine, kinds=prune.kinds), self.call),
+            listings,
             row_of=self._rows.get,
             visible=self._visible,
             own=self._protected.is_part,
@@ -184,7 +178,7 @@ class VisibleFleet:
             return value
         if getattr(value, "missing", ""):
             self._note_ages({action.engine: getattr(value, "age", 0.0)})
-        if isinstance(action, ABOUT_RESOURCES):
+        if isinstance(action, visible_rows.ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
         allowed = await visible_rows.select_rows(
             value.rows, lambda row: self._row_allowed(resolved, row, action.engine)
@@ -321,7 +315,6 @@ class VisibleFleet:
 
     def _resolve(self, verb: str, risk: Risk, ends: bool | None = None) -> policy.ResolvedPolicy:
         key = (verb, risk, ends)
-        found = self._resolved.get(key)
-        if found is None:
-            found = self._resolved[key] = policy.resolve(self._policy, self.who, self._place, verb, risk, ends)
-        return found
+        if key not in self._resolved:
+            self._resolved[key] = policy.resolve(self._policy, self.who, self._place, verb, risk, ends)
+        return self._resolved[key]

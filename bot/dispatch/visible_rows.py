@@ -12,12 +12,17 @@ from typing import Any
 
 import msgspec
 
+from core.model.event_actions import ListEvents
 from core.model.events import Event
 from core.model.refs import EngineRef, Key, Kind, Ref
+from core.model.registry_reads import FindOutdated
+from core.model.resource_usage import ReadUsage
 from core.name_matching import selection
 from core.name_matching.match import is_pattern
 from core.ports import Query
 
+# Lists whose rows are about resources: decided on those resources, which are listed for that.
+ABOUT_RESOURCES = (ListEvents, ReadUsage, FindOutdated)
 ROWS_PER_TURN = 100  # rows that are decided on before other tasks run
 
 

@@ -53,7 +53,10 @@ MISSING: Mapping[str, tuple[str, str]] = {
         "Quarterdeck sends signals to containers, not to pods",
         "Stop it with pod stop NAME -t 0, or name its containers: kill NAME.",
     ),
-    "pod prune": (_PRUNE, "List the pods with pods, and remove them with: pod rm NAME."),
+    "pod prune": (
+        "Quarterdeck prunes no pods, because a pod is started again as a whole",
+        "List the pods with pods, and remove them with: pod rm NAME.",
+    ),
     **dict.fromkeys(
         ("pod top", "pod stats"),
         ("Quarterdeck shows this for containers, not for pods", "Name its containers: top NAME, stats 'shop-*'."),

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import actions, create_container, image_names, inside_containers, projects, prune, service_changes, units
+from core.model import (
+    actions,
+    create_container,
+    image_names,
+    inside_containers,
+    projects,
+    prune,
+    service_changes,
+    units,
+)
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES, Container
 from core.model.known_resources import Known, groups, members

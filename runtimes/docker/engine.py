@@ -29,8 +29,8 @@ from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
-from runtimes.docker.update import UpdateVerbs
 from runtimes.docker.unused import UnusedVerbs
+from runtimes.docker.update import UpdateVerbs
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs

@@ -39,8 +39,8 @@ from runtimes.podman.pods import PodVerbs
 from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
-from runtimes.podman.update import UpdateVerbs
 from runtimes.podman.unused import UnusedVerbs
+from runtimes.podman.update import UpdateVerbs
 from runtimes.registry.registry_verbs import RegistryVerbs
 
 MAX_CHECK_OUTPUT = 400  # characters of a health check's output

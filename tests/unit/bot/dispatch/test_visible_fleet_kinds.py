@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from bot.dispatch import visible_fleet
+from bot.dispatch import visible_fleet, visible_rows
 from core import errors
 from core.model import (
     actions,
@@ -185,7 +185,7 @@ async def test_what_a_container_uses_is_judged_on_the_container(yard):
 
 
 def test_every_list_there_is_has_rows_that_can_be_judged():
-    known = {*list_action_by_kind.LISTS.values(), actions.DescribeEngine, *visible_fleet.ABOUT_RESOURCES}
+    known = {*list_action_by_kind.LISTS.values(), actions.DescribeEngine, *visible_rows.ABOUT_RESOURCES}
     assert {kind for kind in actions.all_actions() if kind.listing} == known
     for kind, listed in list_action_by_kind.LISTS.items():
         (base,) = listed.__orig_bases__

@@ -197,11 +197,22 @@ MISSING = (
 def engines():
     docker, podman = FakeRuntime("prod-1", kind="docker", lacks=("unit.*", "pod.*")), FakeRuntime("h2", kind="podman")
     cri, swarm = (
-        FakeRuntime("h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*", "*.prune")),
+        FakeRuntime(
+            "h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*", "*.prune")
+        ),
         FakeRuntime(
             "c1",
             kind="swarm",
-            lacks=("container.*", "image.*", "network.create", "volume.create", "swarm.init", "unit.*", "pod.*", "*.prune"),
+            lacks=(
+                "container.*",
+                "image.*",
+                "network.create",
+                "volume.create",
+                "swarm.init",
+                "unit.*",
+                "pod.*",
+                "*.prune",
+            ),
         ),
     )
     docker.add("WebA", image="nginx:1", log=("ready for connections",))
@@ -223,7 +234,17 @@ def engines():
         )
     )
     swarm.add_task("hello-world", node)
-    low = ("container.create", "network.*", "volume.*", "unit.*", "pod.*", "service.*", "swarm.*", "project.*")
+    low = (
+        "container.create",
+        "network.*",
+        "volume.*",
+        "unit.*",
+        "pod.*",
+        "service.*",
+        "swarm.*",
+        "project.*",
+        "*.prune",
+    )
     containerd, oci = FakeRuntime("h4", kind="containerd", lacks=low), FakeRuntime("h5", kind="oci", lacks=low)
     containerd.add("task-1", image="busybox:1", labels={"containerd.namespace": "default"})
     containerd.add_image("busybox:1", labels={"containerd.namespace": "default"})

@@ -138,7 +138,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
         ("docker build .", "There is no command “build”: Quarterdeck builds no images"),
         ("build", "There is no command “build”: Quarterdeck builds no images"),
         ("docker container attach web", "“attach”: Chat has no terminal. Follow the output with: logs -f NAME."),
-        ("podman pod prune", "“pod prune”: Quarterdeck does not prune yet"),
+        ("podman pod prune", "“pod prune”: Quarterdeck prunes no pods"),
         ("podman play kube x.yaml", "“play kube”: Quarterdeck plays no Kubernetes files"),
         ("docker stack deploy -c x.yaml shop", "“stack deploy”: Quarterdeck deploys no stacks"),
         ("docker compose up -d", "“compose up”: Quarterdeck has no Compose files"),
