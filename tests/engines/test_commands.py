@@ -252,8 +252,13 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     assert reply.ending is ENDINGS.get(name, Ending.OK), text
     assert re.search(shown, text, re.MULTILINE), text
     assert json.loads(plain_text.to_json(reply))["ending"] == reply.ending
-    left = {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}
-    assert left == ({"/old-web" if name == "rename" else "/web": state} if state else {})
+
+    def left():
+        return {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}
+
+    expected = {"/old-web" if name == "rename" else "/web": state} if state else {}
+    # Docker 26 lists a container as running for a moment after it has answered that it is stopped.
+    wait_for(f"{line} to show in the list", lambda: left() == expected)
 
 
 @pytest.mark.engine

@@ -109,7 +109,8 @@ def python() -> bytes:
     tree.python_files(
         library, f"usr/local/lib/{version}", {*LEFT_OUT, *(path.name for path in library.glob("config-*"))}
     )
-    tree.python_files(Path(pip.__path__[0]), f"usr/local/lib/{version}/site-packages/pip")
+    for folder in ("site-packages", "dist-packages"):  # where Debian's own Python looks
+        tree.python_files(Path(pip.__path__[0]), f"usr/local/lib/{version}/{folder}/pip")
     return tree.packed()
 
 
