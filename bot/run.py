@@ -22,7 +22,7 @@ import structlog
 from bot import app as bot_app
 from bot import heartbeat, listening_socket, metrics_server, read_audit_migration
 from bot.console import interactive, terminal
-from bot.outlets import connect
+from bot.outlets import outlet_setup
 from bot.schedule import leadership, scheduler, upkeep_jobs
 from collectors import exposition
 from core import logs, loop_watchdog, open_file_limit, supervise
@@ -61,8 +61,8 @@ async def run_bot(
         app.engines.keep_current()
         if app.alerts is not None:
             app.alerts.start(supervisor, lambda: app.engines.mirrors)
-            if connect.has_outlets(settings):
-                send = functools.partial(connect.send_incidents, app, app.alerts)
+            if outlet_setup.has_outlets(settings):
+                send = functools.partial(outlet_setup.send_incidents, app, app.alerts)
                 supervisor.start_background("outlets", send, RESTART)
         schedule = _schedule(app, settings)
         supervisor.start_background("schedule", schedule.run, RESTART)
@@ -77,7 +77,7 @@ def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Scheduler:
     jobs = upkeep_jobs.upkeep_jobs(
         lambda: app.engines.mirrors, app.store, replica=app.replica, disk_use=settings.upkeep.disk_use
     )
-    jobs = (*jobs, *connect.recurring_jobs(app))
+    jobs = (*jobs, *outlet_setup.recurring_jobs(app))
     return scheduler.Scheduler(jobs, leadership.Leadership(app.store, app.metrics, replica=app.replica), app.metrics)
 
 
@@ -96,7 +96,7 @@ async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.
         prepare=page.prepare,
         ready=app.ready,
         refused=lambda reason: app.metrics.http_refused_total.labels("metrics", reason).inc(),
-        endpoints=connect.endpoints(app),
+        endpoints=outlet_setup.endpoints(app),
     )
     app.supervisor.on_close("http", server.aclose)
 

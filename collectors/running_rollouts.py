@@ -1,7 +1,7 @@
-"""Remembers which Swarm services are being updated, so that the ends of their containers are taken as a part of it.
+"""Remembers which Swarm services are being updated, so that the ends of their containers count as a part of the update.
 
 A manager reports when an update begins and ends. The end of a container comes from the engine of its node, which knows
-the name of the service only. If the end of an update is missed, it is forgotten after an hour.
+only the name of the service. If the end of an update is missed, it is forgotten after an hour.
 """
 
 from __future__ import annotations

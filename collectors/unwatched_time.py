@@ -1,7 +1,8 @@
 """Finds a time in which no process watched any engine, and reports it as an event of Quarterdeck itself.
 
-The store has the time at which any process watched last. This process knows since when it watches without a break. What
-lies between the two was watched by nobody. A time in which only the store did not answer is none: this process watched.
+The store has the time at which any process watched last. This process knows since when it watches without a break.
+Between these two times, nobody watched. A time in which only the store did not answer does not count, because this
+process watched.
 """
 
 from __future__ import annotations

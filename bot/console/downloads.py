@@ -1,8 +1,8 @@
 """Saves the file of a reply on the machine of the console, or prints it as it is.
 
-The file is written beside its place under another name and then renamed, so that a place never holds half a file. Only
-its owner may read it, whatever rights it had in the container. What stands at that place is replaced only if it is an
-ordinary file.
+The file is written under another name in the same folder and then renamed, so that no half file has the final name.
+Only its owner may read it, whatever rights it had in the container. If something exists under the final name, it is
+replaced only if it is an ordinary file.
 """
 
 from __future__ import annotations

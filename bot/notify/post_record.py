@@ -1,9 +1,9 @@
-"""Records in the store which messages are being posted and where those are that were, so that each is posted once.
+"""Records in the store which messages are being posted and where posted messages are, so that each is posted once.
 
 A message has a name, such as an incident's id and what the message says about it. Before it is posted, its token is
-stored; afterwards its place. A process that finds a place does not post. One that finds only a token passes it on, and
-the chat is searched for it. A process that still runs may have its post on the way for some seconds, so another one
-waits that long.
+stored; afterwards its place. If a process finds a place, it does not post. If it finds only a token, it passes the
+token on, and the chat is searched for it. A process that still runs may be posting at that moment, so another one waits
+for some seconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finds the container or the Swarm service that the labels of a Prometheus alert name.
 
-Known are the labels of Quarterdeck's own metrics (`host`, `engine`, `name`; `service` of a Swarm), of cAdvisor and of
+It uses the labels of Quarterdeck's own metrics (`host`, `engine`, `name`; `service` of a Swarm), of cAdvisor and of
 exporters like it (`id` with the path of a cgroup, `container_label_…`, `name`), and of Kubernetes (`namespace`, `pod`,
 `container`). Labels that fit several containers name none: a button must not act on the wrong one.
 """

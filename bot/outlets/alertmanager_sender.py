@@ -1,9 +1,9 @@
 """Sends Quarterdeck's alerts to Alertmanagers, by version 2 of their API.
 
-An Alertmanager takes an alert as resolved when its `endsAt` is over, so every firing alert is sent again each minute,
-with an end four minutes ahead. A resolved alert is sent with its end for some minutes. Nothing is remembered here: what
-is sent is what the store has. Each Alertmanager gets every alert, as from Prometheus; they agree among themselves who
-tells people. An alert that came from an Alertmanager is not sent to one.
+An Alertmanager takes an alert as resolved when its `endsAt` is over. So every firing alert is sent again each minute,
+with an end four minutes ahead. A resolved alert is sent with its end for some minutes. Nothing is stored here: the
+alerts in the store are sent. Each Alertmanager gets every alert, as from Prometheus; they agree among themselves which
+of them notifies people. An alert that came from an Alertmanager is not sent to one.
 """
 
 from __future__ import annotations

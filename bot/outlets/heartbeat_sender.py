@@ -1,7 +1,7 @@
 """Calls the heartbeat address at an interval, while Quarterdeck is ready.
 
 The service behind the address raises an alarm when the calls stop: because this process ended, hangs, watches no
-engine, or could tell nobody about an incident.
+engine, or could not send an incident to anybody.
 """
 
 from __future__ import annotations

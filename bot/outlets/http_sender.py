@@ -1,4 +1,4 @@
-"""Sends JSON to other systems over HTTP, and tells apart what must be sent again and what never will be accepted.
+"""Sends JSON to other systems over HTTP, and decides which failures are final and which must be tried again.
 
 A redirect is not followed, because a signature or a password must reach nobody else. Bodies of answers are not read.
 """

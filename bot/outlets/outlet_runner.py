@@ -1,10 +1,10 @@
-"""Tells other systems about incidents: webhooks, one incident a request, and Alertmanagers, many at once.
+"""Sends incidents to other systems: to webhooks, one incident in each request, and to Alertmanagers, many at once.
 
-The store has a queue for each of them, so nothing is lost while one cannot be reached or when this process ends. One
-process delivers, which holds a lease; if its lease ends during a request, another one may send the same state again.
-A failure stops the queue of that receiver for a while, longer each time, and no other one. What a receiver refuses for
-ever is left out, and so is what could not be delivered for a day. A webhook gets an incident that is silenced when the
-silence is over; an Alertmanager gets it at once, because it has silences of its own.
+The store has a queue for each of them, so nothing is lost while one cannot be reached or when this process ends. Only
+one process sends; it holds a lease. If its lease ends during a request, another process may send the same state again.
+A failure stops only the queue of that receiver for a while, longer each time. An incident that a receiver refuses for
+ever is left out, and so is one that could not be delivered for a day. A webhook gets an incident that is silenced when
+the silence is over. An Alertmanager gets it at once, because it has silences of its own.
 """
 
 from __future__ import annotations

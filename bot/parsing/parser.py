@@ -23,6 +23,7 @@ from core.text import command_line
 HELP_WORDS = frozenset({"--help", "-h", "-?", "?"})
 MAX_DURATION = timedelta(days=3_650)
 MAX_NUMBER = 1_000_000
+MAX_OPTIONS_SHOWN = 700  # characters; the help of the command lists more
 MAX_TARGET_LENGTH = 512  # a longer pattern would be compared with every name for too long
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
@@ -211,7 +212,10 @@ class _ArgumentParser:
         options = ", ".join(usage.spelling(arg) for arg in self.command.args if arg.option)
         close = usage.suggestions(name, long) if name.startswith("--") else ""
         hint = f"Did you mean {close}? " if close else ""
-        hint += f"Its options: {options}." if options else "It has no options."
+        if len(options) > MAX_OPTIONS_SHOWN:
+            hint += f"List its options with: help {self.command.name}"
+        else:
+            hint += f"Its options: {options}." if options else "It has no options."
         return errors.BadUsage(f"{self.command.name} has no option {command_line.abbreviate(name)}.", hint=hint)
 
     def _example(self) -> str:

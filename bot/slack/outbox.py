@@ -19,7 +19,7 @@ from typing import Protocol
 import structlog
 
 from bot.slack.api import SlackApi
-from bot.slack.lanes import Lane, Priority
+from bot.slack.message_priority import Lane, Priority
 from bot.slack.render import Message, TableFormat
 from bot.slack.single_post import post_once
 from core import errors

@@ -1,4 +1,4 @@
-"""Fires once after a time of two minutes or more in which no process of Quarterdeck watched any engine."""
+"""Fires once after a time of at least two minutes in which no process of Quarterdeck watched any engine."""
 
 from __future__ import annotations
 

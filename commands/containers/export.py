@@ -1,5 +1,6 @@
-"""`export NAME -o FILE`: saves the whole file system of a container as a tar archive, at a console only. A chat would
-have to carry it to somebody's machine, and it is large and holds every secret of the container."""
+"""`export NAME -o FILE`: saves the whole file system of a container as a tar archive. Works only at a console: the
+archive is large and holds every secret of the container, so it is not sent through a chat.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Defines the sections `webhooks`, `alertmanager` and `heartbeat`: other systems that incidents are sent to or come
-from, and the one that notices when Quarterdeck is gone."""
+"""Defines the sections `webhooks`, `alertmanager` and `heartbeat` of the configuration: the systems to which
+incidents are sent and from which alerts come, and the address that is called while Quarterdeck works.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Defines the actions that use what is inside one container: run a program there, copy a file out, read its whole file
 system, and make an image of it.
 
-A program in a container can do everything that the container can. If the container reaches its host, a program and a
-copied file reach it too, so these two actions need `host.reach` beside their own verb. `reaches` holds what an
-inspection has shown; the dispatcher fills it in before the policy decides.
+A program in a container can do everything that the container can. If the container can access its host, so can a
+program and a copied file. So these two actions need the verb `host.reach` beside their own verb. `reaches` holds what
+an inspection has shown; the dispatcher fills it in before the policy decides.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Stores what other systems must still be told about incidents, and what they told us.
+"""Stores which incidents still have to be sent to other systems, and the alerts that were received from them.
 
 Each change of an incident gets a time in a log, which all processes share. An outlet is one system that gets incidents.
-It has a position in the log and a queue of incidents to deliver, so it loses nothing while it cannot be reached, and an
-incident that changes again is delivered once, as it is then.
+It has a position in the log and a queue of incidents to deliver, so it loses nothing while it cannot be reached. An
+incident that changes again is delivered once, in its newest state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_MOVED = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedChange:
-    """One incident that an outlet must be told about. `at_us`: when it changed, in microseconds since the epoch."""
+    """One incident that has to be sent to an outlet. `at_us`: when it changed, in microseconds since the epoch."""
 
     key: str
     at_us: int

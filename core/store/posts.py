@@ -1,4 +1,5 @@
-"""Stores which messages are being posted and which are there, so that each is posted once, whoever goes on.
+"""Stores which messages are being posted and which were posted, so that each is posted once, whichever process
+continues.
 
 A message has a name that its author chooses. A record is written before the message is posted, and completed with the
 place of the message afterwards.

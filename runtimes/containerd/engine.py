@@ -36,7 +36,7 @@ from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
 from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.update import UpdateVerbs
-from runtimes.formats import event_attributes, oci_reaches, protobuf_conversion
+from runtimes.formats import event_attributes, oci_host_access, protobuf_conversion
 from runtimes.kernel import process_list, procfs
 from runtimes.registry.registry_verbs import RegistryVerbs
 from runtimes.transport import bounded_protobuf_decoder
@@ -168,7 +168,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RegistryVerbs
         data = decode_info.container_document(namespace, container, task)
         redact_json.mask_env_values(data)
         summary = inspect_summaries.summarise_container(data, self._row(namespace, container, task))
-        reaches = oci_reaches.of_specification(data.get("spec"))
+        reaches = oci_host_access.host_access_of_specification(data.get("spec"))
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)

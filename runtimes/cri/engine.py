@@ -40,7 +40,7 @@ from runtimes.cri.images import ImageVerbs
 from runtimes.cri.logs import LogVerbs
 from runtimes.cri.pods import PodVerbs
 from runtimes.cri.update import UpdateVerbs
-from runtimes.formats import oci_reaches
+from runtimes.formats import oci_host_access
 from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
 from runtimes.registry.registry_verbs import RegistryVerbs
@@ -130,7 +130,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
         found = await self._container_status(action.target, seconds, verbose=True)
         data = decode_info.masked_document(found.status, found.info)
         summary = inspect_summaries.summarise_container(data)
-        reaches = oci_reaches.of_specification(inspect_summaries.specification(data))
+        reaches = oci_host_access.host_access_of_specification(inspect_summaries.specification(data))
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)

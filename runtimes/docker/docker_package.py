@@ -1,5 +1,6 @@
-"""Adapts the `docker` package's client to what Quarterdeck asks of it. Importing this module loads the package; import
-it in a thread."""
+"""Wraps the client of the `docker` package, with the few methods that Quarterdeck needs. Importing this module loads
+the package, so import it in a thread.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Copies files out of containers and makes images of them, with the clients of the `docker` and `podman` packages.
 
-Before a file is copied, a request without a body asks what it is, so that a directory, a link, a device or a file that
-is too large costs nothing. The whole file system goes into a temporary file without a name, so that nothing is left of
-it if the process is killed.
+Before a file is copied, a request without a body asks what it is. So a directory, a link, a device or a file that is
+too large is refused before anything is read. The whole file system is written to a temporary file without a name, so
+that nothing of it remains if the process is killed.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.docker_like import host_reaches, inspect_summaries, json_models
+from runtimes.docker_like import inspect_summaries, inspected_host_access, json_models
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder, skipped_data, timestamps
 
@@ -40,7 +40,7 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
             ref=target,
             data=data,
             summary=inspect_summaries.summarise_container(data),
-            reaches=host_reaches.of_container(data),
+            reaches=inspected_host_access.host_access_of_container(data),
         )
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:

@@ -1,7 +1,7 @@
 """Reads the one file of a tar archive that an engine sends.
 
-Nothing is unpacked: the names in an archive are not used, so a path with `..` or a link in it leads nowhere. What is
-no ordinary file is refused, and so is a file that is larger than allowed, whatever size its header claims.
+Nothing is unpacked: the names in an archive are not used, so a path with `..` or a link in it leads nowhere. Anything
+that is not an ordinary file is refused. So is a file that is larger than allowed, whatever size its header claims.
 """
 
 from __future__ import annotations

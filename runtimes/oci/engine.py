@@ -33,7 +33,7 @@ from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.formats import oci_reaches, status_text
+from runtimes.formats import oci_host_access, status_text
 from runtimes.kernel import cgroup_reader, process_list
 from runtimes.oci import decode, inspect_summaries, state_dirs, update
 from runtimes.oci.events import EventStream
@@ -154,7 +154,7 @@ class Oci(update.UpdateVerbs):
         }
         redact_json.mask_env_values(data)
         summary = inspect_summaries.summarise_container(data, self._row(container))
-        reaches = oci_reaches.of_specification(spec)
+        reaches = oci_host_access.host_access_of_specification(spec)
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)

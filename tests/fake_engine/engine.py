@@ -27,7 +27,7 @@ from core.model.services import Services
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.compose import project_restart, services
-from runtimes.docker_like import host_reaches
+from runtimes.docker_like import inspected_host_access
 from runtimes.formats import status_text
 from tests.fake_engine import services as fake_engine_services
 from tests.fake_engine.container_files import ContainerFiles
@@ -116,7 +116,9 @@ class FakeRuntime(
         }
         labels = "\n".join(f"{key}={value}" for key, value in row.labels.items())
         summary = {"State": row.state, "Image": row.image, **({"Labels": labels} if labels else {})}
-        return Document(ref=row.ref, data=data, summary=summary, reaches=host_reaches.of_container(data))
+        return Document(
+            ref=row.ref, data=data, summary=summary, reaches=inspected_host_access.host_access_of_container(data)
+        )
 
     @does(actions.ReadLogs)
     async def read_logs(self, action: actions.ReadLogs, seconds: float) -> LogPage | JobStarted:

@@ -1,4 +1,6 @@
-"""Starts what connects incidents with other systems: webhooks, Alertmanagers, and the receiver of their alerts."""
+"""Starts the parts that exchange incidents with other systems: webhooks, Alertmanagers, and the receiver of their
+alerts.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtimes.docker_like import host_reaches
+from runtimes.docker_like import inspected_host_access
 
 BIND = {"Type": "bind", "Source": "/etc", "Destination": "/host/etc", "RW": False}
 VOLUME = {"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/data/_data", "Destination": "/data"}
@@ -39,4 +39,4 @@ VOLUME = {"Type": "volume", "Name": "data", "Source": "/var/lib/docker/volumes/d
     ],
 )
 def test_the_phrases(host: Any, mounts: Any, reaches: tuple[str, ...]) -> None:
-    assert host_reaches.of_container({"HostConfig": host, "Mounts": mounts}) == reaches
+    assert inspected_host_access.host_access_of_container({"HostConfig": host, "Mounts": mounts}) == reaches

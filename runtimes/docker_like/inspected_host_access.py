@@ -1,7 +1,7 @@
-"""Finds what an inspected container of Docker or Podman takes from its host.
+"""Finds what an inspected container of Docker or Podman can access on its host.
 
-What it takes from other containers (their networks, their volumes) is left out. So is a volume that is a folder of the
-host in disguise: an inspection of the container does not show that.
+What it can access of other containers (their networks, their volumes) is left out. So is a volume that is a folder of
+the host: an inspection of the container does not show that.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _NAMESPACES = {
 HARMLESS_OPTION = "no-new-privileges"  # it only takes rights away
 
 
-def of_container(data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns a phrase for each thing; none if the container stays by itself."""
+def host_access_of_container(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns a phrase for each kind of access; none if the container has no access to its host."""
     host = text.mapping(data.get("HostConfig"))
     options = (str(option) for option in text.items(host.get("SecurityOpt")))
     return host_access.reaches_of(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtimes.formats import oci_reaches
+from runtimes.formats import oci_host_access
 
 NAMESPACES = [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]
 
@@ -47,9 +47,9 @@ def bind(source: str, target: str) -> dict[str, Any]:
     ],
 )
 def test_the_phrases(changed: dict[str, Any], reaches: tuple[str, ...]) -> None:
-    assert oci_reaches.of_specification(specification(**changed)) == reaches
+    assert oci_host_access.host_access_of_specification(specification(**changed)) == reaches
 
 
 @pytest.mark.parametrize("what", [None, {}, [], "text", {"linux": {}}, {"process": {"args": []}}])
 def test_what_is_no_specification_shows_nothing(what: Any) -> None:
-    assert oci_reaches.of_specification(what) is None
+    assert oci_host_access.host_access_of_specification(what) is None

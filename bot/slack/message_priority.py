@@ -1,4 +1,4 @@
-"""Lets messages to one place pass one at a time: the most urgent first, then in the order of their arrival."""
+"""Sends the messages to one place one after the other: the most urgent first, then in the order of their arrival."""
 
 from __future__ import annotations
 

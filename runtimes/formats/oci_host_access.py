@@ -1,6 +1,7 @@
-"""Finds what an OCI runtime specification takes from the container's host. Several engines report such a specification.
+"""Finds what a container can access on its host, from its OCI runtime specification. Several engines report such a
+specification.
 
-An engine adds mounts of its own to each container, such as `/etc/hosts`. These are no reach.
+An engine adds mounts of its own to each container, such as `/etc/hosts`. These do not count.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ ENGINE_TARGETS = frozenset(
 )
 
 
-def of_specification(spec: Any) -> tuple[str, ...] | None:
-    """Returns a phrase for each thing; none if the container stays by itself. Returns None for what is no
-    specification."""
+def host_access_of_specification(spec: Any) -> tuple[str, ...] | None:
+    """Returns a phrase for each kind of access; none if the container has no access to its host. Returns None if the
+    value is not a specification."""
     spec = text.mapping(spec)
     linux, process = text.mapping(spec.get("linux")), text.mapping(spec.get("process"))
     if not linux or not process:
