@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from bot import plain_text
-from commands._shared import format_option
-from commands.containers import logs
+from commands._shared import container_logs, format_option
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ReadLogs
 from core.model.containers import Containers
@@ -167,10 +166,10 @@ async def test_logs_of_one_is_its_lines(world):
 
 
 async def test_the_containers_of_one_reply_share_its_characters(world):
-    assert (await world.plan("logs web"))[0].max_characters == logs.MAX_CHARACTERS
+    assert (await world.plan("logs web"))[0].max_characters == container_logs.MAX_CHARACTERS
     actions = await world.plan("logs 'web*' --tail 10000")
     assert len(actions) > 1
-    assert sum(action.max_characters for action in actions) <= logs.MAX_CHARACTERS
+    assert sum(action.max_characters for action in actions) <= container_logs.MAX_CHARACTERS
     reply = await world.say("logs web --tail 10000", lambda _: page(("2026-11-24T02:59:58.1Z", "one"), dropped=12))
     assert "12 older lines left out, because a reply shows at most 2 MiB of this log." in shown(reply)
 
