@@ -28,8 +28,13 @@ OPTIONS = [
 
 
 def right(command):
-    """An example of a command that is right as it stands."""
-    return next(line for line in command.examples if "--help" not in line and not line.startswith("/"))
+    """An example of a command that is right as it stands; of `exec` without the program, whose words are its own."""
+    line = next(line for line in command.examples if "--help" not in line and not line.startswith("/"))
+    positional = [arg for arg in command.args if not arg.option]
+    words = command.name.split()
+    if any(arg.remainder and arg.required for arg in positional):
+        return " ".join(line.split()[: len(words) + len(positional) - 1])
+    return line
 
 
 MISTAKES = {
