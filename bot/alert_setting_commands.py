@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from bot.alert_commands import AlertCommands
+from bot.notify import inhibition
 from bot.notify.alert_settings import decoded, named_channel
 from bot.notify.incident_updater import decode_incident
 from bot.notify.maintenance_windows import add_maintenance, end_maintenance, maintenance_windows
@@ -49,7 +50,19 @@ class AlertSettingCommands(AlertCommands):
             for each in await maintenance_windows(self._store)
             if each.open_at(now) is not None and each.covers(incident)
         ]
-        return ShownIncident(incident=incident, silences=tuple(silences), maintenance=tuple(windows))
+        causes = [
+            each
+            for each in await inhibition.open_causes(self._store, incident)
+            if self._may_see(each, action.who, action.place, self._clock())
+        ]
+        named = incident.main.channel
+        return ShownIncident(
+            incident=incident,
+            silences=tuple(silences),
+            maintenance=tuple(windows),
+            causes=tuple(causes),
+            refused_channel="" if self.routing.may_name(named) else named,
+        )
 
     @does(SnoozeIncident)
     async def snooze(self, action: SnoozeIncident, seconds: float) -> Silence:

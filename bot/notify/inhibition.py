@@ -29,6 +29,12 @@ def cause_keys(incident: Incident) -> Sequence[str]:
     return found
 
 
+async def open_causes(store: IncidentStore, incident: Incident) -> Sequence[Incident]:
+    """Returns the open incidents that explain this one. Raises StoreError."""
+    found = map(decode_incident, (await store.incidents_of(cause_keys(incident))).values())
+    return [cause for cause in found if cause is not None and cause.state is not IncidentState.RESOLVED]
+
+
 async def inhibited(store: IncidentStore, incidents: Iterable[Incident]) -> frozenset[str]:
     """Returns the keys of those incidents that wait for another one. An incident with a message does not wait. Raises
     StoreError."""

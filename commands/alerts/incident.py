@@ -49,6 +49,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         fields["Silenced"] = f"until {_clock(silence.until, context.now)} UTC by {silence.by_name} ({silence.id})"
     for window in shown.maintenance:
         fields["Maintenance"] = f"{window.what()} ({window.id}), asked for by {window.by_name}"
+    for cause in shown.causes:
+        fields["Waits for"] = f"{cause.id}: {cause.main.owner}: {cause.main.text}"
+    if shown.refused_channel:
+        fields["Label"] = f"names the channel {shown.refused_channel}, which the configuration does not name"
     if not incident.posts:
         fields["Posted"] = "nowhere"
     blocks: list[Block] = [

@@ -27,11 +27,14 @@ class AlertChannel(msgspec.Struct, frozen=True):
 
 
 class ShownIncident(msgspec.Struct, frozen=True):
-    """One incident, with the silences and the maintenance windows that hold it back now."""
+    """One incident, with what holds it back now: silences, maintenance windows, and open incidents that explain it.
+    `refused_channel`: the channel that a label names and that the configuration does not; empty for none."""
 
     incident: Incident
     silences: tuple[Silence, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    causes: tuple[Incident, ...] = ()
+    refused_channel: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from core.model.alert_setting_actions import (
 from core.model.alerts import AlertState
 from core.model.refs import EngineRef, Kind, Ref
 from tests.helpers.alert_scene import AlertScene
-from tests.helpers.alerts import alert
+from tests.helpers.alerts import WEB, alert
 from tests.unit.bot.test_alert_commands import BOB, OPS, Bot, may
 
 
@@ -108,6 +108,24 @@ async def test_one_incident_is_shown_with_what_holds_it_back_and_only_to_whom_ma
     ):
         with pytest.raises(errors.NotFound):
             await blind.ask(action)
+
+
+async def test_an_incident_says_what_explains_it_and_why_its_label_has_no_effect(bot):
+    ops = bot(may("*"))
+    ops.runtime.routing = Routing(default="C0OPS")
+    engine = WEB.engine
+    down = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
+    await ops.desk.take(
+        alert(channel="C0SECRET"),
+        alert("engine-down", fingerprint="e", topic="engine", subject=down, owner=str(engine), text="it is gone"),
+    )
+    (incident,) = await ops.incidents(name="shop/web")
+    shown = await ops.ask(ShowIncident(who=BOB, place=OPS, id=incident.id))
+    assert [cause.main.text for cause in shown.causes] == ["it is gone"] and shown.refused_channel == "C0SECRET"
+    narrow = bot(may("container.*", "incident.*"))
+    narrow.runtime.routing = Routing(default="C0OPS", channels=frozenset({"C0SECRET"}))
+    shown = await narrow.ask(ShowIncident(who=BOB, place=OPS, id=incident.id))
+    assert (shown.causes, shown.refused_channel) == ((), "")
 
 
 async def test_only_an_open_incident_is_snoozed(bot):
