@@ -104,7 +104,7 @@ def _outlets(
         assert each.url is not None
         assert each.secret is not None
         url, secret = each.url.get_secret_value(), each.secret.get_secret_value()
-        found.append(webhook.Webhook(name, url, secret, sender, severity=each.severity))
+        found.append(webhook.Webhook(name, url, secret, sender, severity=each.severity, matchers=each.matchers()))
     link = _link(settings.alertmanager, settings)
     found += [
         alertmanager_sender.AlertmanagerSender(server.url, link, sender, authorization=_authorization(server))

@@ -11,13 +11,14 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from bot.outlets.http_sender import HttpSender, Sent
+from core.model.alert_routes import Matcher
 from core.model.alerts import Alert, Severity
 from core.model.incidents import Incident
 from core.model.owners import project_of
@@ -31,7 +32,7 @@ _SEVERITIES = tuple(Severity)
 
 
 class Webhook:
-    """One receiver. `severity`: incidents below it are not sent."""
+    """One receiver. `severity`: incidents below it are not sent. `matchers`: what an incident must have."""
 
     kind = "webhook"
 
@@ -43,6 +44,7 @@ class Webhook:
         sender: HttpSender,
         *,
         severity: Severity = Severity.LOW,
+        matchers: Sequence[Matcher] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
@@ -50,10 +52,12 @@ class Webhook:
         self._key = signing_key(secret)
         self._sender = sender
         self._severity = severity
+        self._matchers = tuple(matchers)
         self._now = now
 
     def wants(self, incident: Incident) -> bool:
-        return _SEVERITIES.index(incident.severity) <= _SEVERITIES.index(self._severity)
+        severe = _SEVERITIES.index(incident.severity) <= _SEVERITIES.index(self._severity)
+        return severe and all(matcher.matches(incident) for matcher in self._matchers)
 
     async def send(self, incident: Incident) -> Sent:
         body = msgspec.json.encode(payload(incident))

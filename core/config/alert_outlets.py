@@ -11,9 +11,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from core.config import field_types
+from core.config import alert_routes, field_types
 from core.config.alerts import SeverityName
 from core.config.base_section import Section
+from core.model.alert_routes import Matcher
 from core.model.alerts import Severity
 
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s#]*)?(\?[^\s#]*)?")
@@ -60,6 +61,10 @@ class Webhook(Section):
         default=Severity.LOW, description="high, medium or low: incidents below it are not sent."
     )
 
+    match: alert_routes.Match = Field(
+        default={}, description="Which incidents are sent, as `match` of a route. Absent: all."
+    )
+
     @model_validator(mode="after")
     def _complete(self) -> Webhook:
         if self.url is None and self.url_file is None:
@@ -69,6 +74,10 @@ class Webhook(Section):
                 "has no secret, so its receiver could not check who sends", f"{_MISSING}secret_file."
             )
         return self
+
+    def matchers(self) -> tuple[Matcher, ...]:
+        """Returns what `match` asks for as the code uses it."""
+        return alert_routes.matchers(self.match)
 
 
 class AlertmanagerServer(Section):

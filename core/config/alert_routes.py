@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -113,6 +114,24 @@ def _repeat(value: timedelta) -> timedelta:
     return value
 
 
+def _severity(word: Any) -> Any:
+    operator, text = split_operator(str(word))
+    if operator.endswith("~") or any(sign in text for sign in "*?["):
+        return word
+    if (severity := severity_named(text)) is None:
+        raise field_types.invalid_value(f"“{text}” is not a severity", "Write high, medium or low.")
+    return f"{operator if operator != '=' else ''}{severity}"
+
+
+def _severities(match: Any) -> Any:
+    """Accepts other tools' names of severities, and refuses words that are none."""
+    if not isinstance(match, dict) or "severity" not in match:
+        return match
+    given = match["severity"]
+    words = list(given) if isinstance(given, (list, tuple)) else [given]
+    return {**match, "severity": [_severity(word) for word in words]}
+
+
 Clock = Annotated[str, AfterValidator(_clock)]
 Names = Annotated[
     tuple[Annotated[field_types.NonEmptyStr, AfterValidator(_field)], ...], BeforeValidator(field_types.split_list)
@@ -122,6 +141,11 @@ Patterns = Annotated[
     BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else (value,)),
     Field(min_length=1),
 ]
+MATCH = (
+    "What an incident must have: engine, host, kind, name, owner, project, service, rule, severity, team or label.NAME,"
+    " each a glob or a list of globs; before it may be !=, =~ (regular expression) or !~. Absent: all incidents."
+)
+Match = Annotated[dict[Annotated[str, AfterValidator(_field)], Patterns], BeforeValidator(_severities)]
 Repeat = Annotated[timedelta, BeforeValidator(field_types.duration), AfterValidator(_repeat)]
 
 
@@ -148,12 +172,7 @@ class QuietHours(Section):
 class Route(Section):
     """Where the incidents that match are posted, and how."""
 
-    match: dict[Annotated[str, AfterValidator(_field)], Patterns] = Field(
-        default={},
-        description="What an incident must have: engine, host, kind, name, owner, project, service, rule, severity,"
-        " team or label.NAME, each a glob or a list of globs; before it may be !=, =~ (regular expression) or !~."
-        " Absent: all incidents.",
-    )
+    match: Match = Field(default={}, description=MATCH)
     to: Annotated[
         tuple[Annotated[field_types.NonEmptyStr, AfterValidator(_destination)], ...],
         BeforeValidator(field_types.split_list),
@@ -178,17 +197,6 @@ class Route(Section):
         default=False, alias="continue", description="Whether the routes after it may match the same incident too."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _severities(cls, data: Any) -> Any:
-        """Accepts other tools' names of severities, and refuses words that are none."""
-        match = data.get("match") if isinstance(data, dict) else None
-        if not isinstance(match, dict) or "severity" not in match:
-            return data
-        given = match["severity"]
-        words = list(given) if isinstance(given, (list, tuple)) else [given]
-        return {**data, "match": {**match, "severity": [_severity(word) for word in words]}}
-
     @model_validator(mode="after")
     def _nowhere_is_alone(self) -> Route:
         if alert_routes.NOWHERE in self.to and (len(self.to) > 1 or self.mention or self.repeat):
@@ -199,17 +207,8 @@ class Route(Section):
 
     def route(self) -> alert_routes.Route:
         """Returns the route as the code uses it."""
-        matchers = []
-        for name, patterns in self.match.items():
-            by_operator: dict[str, list[str]] = {}
-            for operator, text in map(split_operator, patterns):
-                by_operator.setdefault(operator, []).append(text)
-            matchers += [
-                alert_routes.Matcher(field=name, operator=operator, patterns=tuple(texts))
-                for operator, texts in by_operator.items()
-            ]
         return alert_routes.Route(
-            matchers=tuple(matchers),
+            matchers=matchers(self.match),
             to=tuple(to for to in self.to if to != alert_routes.NOWHERE),
             mention=self.mention,
             group_by=self.group_by,
@@ -220,10 +219,15 @@ class Route(Section):
         )
 
 
-def _severity(word: Any) -> Any:
-    operator, text = split_operator(str(word))
-    if operator.endswith("~") or any(sign in text for sign in "*?["):
-        return word
-    if (severity := severity_named(text)) is None:
-        raise field_types.invalid_value(f"“{text}” is not a severity", "Write high, medium or low.")
-    return f"{operator if operator != '=' else ''}{severity}"
+def matchers(match: Mapping[str, tuple[str, ...]]) -> tuple[alert_routes.Matcher, ...]:
+    """Returns what `match` asks for as the code uses it."""
+    found = []
+    for name, patterns in match.items():
+        by_operator: dict[str, list[str]] = {}
+        for operator, text in map(split_operator, patterns):
+            by_operator.setdefault(operator, []).append(text)
+        found += [
+            alert_routes.Matcher(field=name, operator=operator, patterns=tuple(texts))
+            for operator, texts in by_operator.items()
+        ]
+    return tuple(found)

@@ -11,6 +11,7 @@ import pytest
 from bot.outlets import webhook
 from bot.outlets.http_sender import Outcome, Sent
 from bot.outlets.webhook import Webhook, payload, signed_headers, signing_key
+from core.config.alert_routes import matchers
 from core.model.alerts import AlertState, Severity
 from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import acknowledge, merge_alert
@@ -126,3 +127,11 @@ async def test_hostile_names_stay_json_and_are_cut():
 def test_a_webhook_can_ask_for_the_severe_ones_only(severity, wanted):
     hook = Webhook("t", "https://x.example", SECRET, Wire(), severity=severity)
     assert [str(each) for each in Severity if hook.wants(incident(severity=each))] == wanted
+
+
+def test_a_webhook_can_ask_for_what_a_route_can_match():
+    hook = Webhook(
+        "t", "https://x.example", SECRET, Wire(), matchers=matchers({"team": ("pay*",), "rule": ("!=flapping",)})
+    )
+    assert hook.wants(incident(team="payments")) and not hook.wants(incident(team="search"))
+    assert not hook.wants(incident(team="payments", rule="flapping"))
