@@ -73,13 +73,15 @@ class EffectFacts:
             found = None
         return replace(action, reaches=(UNKNOWN_REACH,) if found is None else found)
 
-    async def _known(self, action: Action[Any], row: Any, containers: Sequence[Container]) -> known_resources.Known:
+    async def _known(
+        self, action: Action[Any], row: Any, containers: Sequence[Container]
+    ) -> known_resources.KnownResources:
         needs = effects.TABLE[action.verb].needs
         images = await self._list(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
         tasks = await self._list(Kind.TASK, action.engine) if Kind.TASK in needs else None
         if tasks is not None and tasks.missing:
             raise next(iter(tasks.missing.values()))
-        return known_resources.Known(
+        return known_resources.KnownResources(
             row=row,
             containers=containers,
             images=None if images is None or images.missing else images.rows,

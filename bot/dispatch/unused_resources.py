@@ -1,7 +1,8 @@
-"""Selects, from what an engine does not use, what one person may list and remove by a prune.
+"""Selects what one person may list and remove by a prune, from what an engine does not use.
 
-What belongs to Quarterdeck or is protected is left out, and so is what a grant or a guard denies: a prune removes the
-rest, and says how many it left out. What the person may not list is neither removed nor counted.
+Resources that are protected or belong to Quarterdeck are left out, and so are those that a grant or a guard denies: a
+prune removes the rest, and the reply says how many were left out. What the person may not list is neither removed nor
+counted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from bot.dispatch.visible_rows import ROWS_PER_TURN
 from core.model import effects
 from core.model.actions import Effect
-from core.model.known_resources import Known
+from core.model.known_resources import KnownResources
 from core.model.policy import Decision, Verdict
 from core.model.prune import Prune, Unused, UnusedResources
 from core.model.refs import Key, Ref
@@ -51,7 +52,7 @@ async def select(
         row = row_of(one.ref.key)
         if row is None or not visible(row):
             continue
-        alone = effects.with_effects(dataclasses.replace(prune, pinned=(one,)), Known(row=row))
+        alone = effects.with_effects(dataclasses.replace(prune, pinned=(one,)), KnownResources(row=row))
         assert isinstance(alone, Prune)
         if own(row):
             kept[OWN] += 1

@@ -1,7 +1,7 @@
-"""Reads which incidents people must still be told about, and when each changed.
+"""Reads which incidents still have to be posted, and when each of them changed.
 
-Thousands may wait, for example while they are silenced. So the list is read only if its length or its newest change is
-another one than before, and otherwise every few seconds.
+Thousands may wait, for example while they are silenced. So the list is read only if its length or its newest change
+differs from before, and otherwise every few seconds.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ COMMON = (
     _option("restart-condition", "when a task that ended is replaced", choices=RESTART_CONDITIONS),
     _option("restart-delay", "time before it is replaced", "TIME"),
     _option("restart-max-attempts", "how often it is replaced at most; 0: always", "COUNT"),
-    _option("restart-window", "time after which the attempts are counted anew", "TIME"),
+    _option("restart-window", "time after which the attempts are counted from 0 again", "TIME"),
     *_rollout("update", UPDATE_FAILURE_ACTIONS),
     *_rollout("rollback", ROLLBACK_FAILURE_ACTIONS),
     _option("health-cmd", "command line of the health check", "COMMAND"),
@@ -104,7 +104,7 @@ COMMON = (
     _option("health-retries", "failed ones until a container is unhealthy", "COUNT"),
     _option("health-start-period", "time in which failed ones do not count", "TIME"),
     _option("no-healthcheck", "run no health check, even if the image has one", type=ArgType.FLAG),
-    _option("with-registry-auth", "send the login of the image's registry, as always here", type=ArgType.FLAG),
+    _option("with-registry-auth", "send the login of the image's registry (always the case)", type=ArgType.FLAG),
     _option("detach", "do not wait for the tasks", type=ArgType.FLAG, short="d"),
 )
 

@@ -72,8 +72,15 @@ command = Command(
             placeholder="INSTRUCTION",
             help='Dockerfile instruction for the image, such as "ENV MODE=test"',
         ),
-        Arg(name="--pause", short="p", type=ArgType.FLAG, help="pause the container meanwhile (the default of Docker)"),
-        Arg(name="--no-pause", type=ArgType.FLAG, help="let it run; files that it writes meanwhile may be torn"),
+        Arg(
+            name="--pause",
+            short="p",
+            type=ArgType.FLAG,
+            help="pause the container while its image is made (the default of Docker)",
+        ),
+        Arg(
+            name="--no-pause", type=ArgType.FLAG, help="let it run; files that it writes at that time may be incomplete"
+        ),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,

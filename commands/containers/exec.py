@@ -112,9 +112,15 @@ command = Command(
         Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
         Arg(name="command", required=True, remainder=True, help="the program and its arguments; no shell is used"),
         Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
-        Arg(name="--workdir", short="w", hidden_names=("--cwd",), placeholder="PATH", help="directory it starts in"),
+        Arg(
+            name="--workdir",
+            short="w",
+            hidden_names=("--cwd",),
+            placeholder="PATH",
+            help="directory that the program starts in",
+        ),
         Arg(name="--env", short="e", many=True, placeholder="NAME=VALUE", help="set an environment variable"),
-        Arg(name="--no-tty", short="T", type=ArgType.FLAG, help="without a terminal, as always here"),
+        Arg(name="--no-tty", short="T", type=ArgType.FLAG, help="without a terminal (always the case)"),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,

@@ -32,7 +32,7 @@ command = Command(
     doing="renaming",
     verbs=(RenameContainer.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="container"),
+        Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"),
         Arg(name="name", placeholder="NEW", required=True, help="its new name"),
         HOST,
         ENGINE,

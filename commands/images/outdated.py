@@ -1,4 +1,4 @@
-"""`outdated`: shows which running containers are behind their image's tag: the registry has another image under it."""
+"""`outdated`: shows which running containers use an old image: the registry has a newer one under their image's tag."""
 
 from __future__ import annotations
 

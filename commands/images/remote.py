@@ -70,7 +70,11 @@ command = Command(
     verbs=(InspectRemoteImage.verb,),
     args=(
         Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
-        Arg(name="--platform", placeholder="OS/ARCHITECTURE", help="of an image with several (default: the engine's)"),
+        Arg(
+            name="--platform",
+            placeholder="OS/ARCHITECTURE",
+            help="which one of several to show (default: the engine's)",
+        ),
         HOST,
         ENGINE,
     ),

@@ -1,6 +1,7 @@
-"""`system prune`: removes stopped containers, and the networks and images without a tag that no other container uses.
+"""`system prune`: removes stopped containers, and the networks and the images without a tag that no other container
+uses.
 
-The build cache is not removed: its records have no owner that a permission could be checked for.
+The build cache is not removed: its records have no owner, so no permission could be checked for them.
 """
 
 from __future__ import annotations

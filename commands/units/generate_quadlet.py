@@ -32,5 +32,5 @@ command = Command(
     render=render,
     verbs=(DraftUnit.verb,),
     aliases=("quadlet show", "quadlet generate"),
-    args=(Arg(name="target", type=ArgType.TARGET, required=True, help="container"), HOST, ENGINE),
+    args=(Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"), HOST, ENGINE),
 )

@@ -24,7 +24,7 @@ from core.model import (
 )
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES, Container
-from core.model.known_resources import Known, groups, members
+from core.model.known_resources import KnownResources, groups, members
 from core.model.refs import Kind, Ref
 from core.model.verbs_without_effects import WITHOUT_EFFECTS
 
@@ -33,7 +33,7 @@ ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 
 
-Rule = Callable[[Any, Known], Iterable[Effect]]
+Rule = Callable[[Any, KnownResources], Iterable[Effect]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class VerbEffects:
     needs: tuple[Kind, ...] = ()
 
 
-def with_effects(action: Action[Any], known: Known) -> Action[Any]:
+def with_effects(action: Action[Any], known: KnownResources) -> Action[Any]:
     """Returns the action with its effects, with the containers that belong to its target, and with the groups that its
     target belongs to."""
     also = TABLE[action.verb].also
@@ -87,25 +87,25 @@ def _auto_removal(row: Container | None, ref: Ref, *, ends: bool = True) -> Iter
         yield from _removal(ref, certain=certain, volumes=True)
 
 
-def _stopped(action: Any, known: Known) -> Iterator[Effect]:
+def _stopped(action: Any, known: KnownResources) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target)
 
 
-def _signalled(action: actions.Kill, known: Known) -> Iterator[Effect]:
+def _signalled(action: actions.Kill, known: KnownResources) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
 
 
-def _executed(action: inside_containers.Exec, known: Known) -> Iterator[Effect]:
+def _executed(action: inside_containers.Exec, known: KnownResources) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=False)
 
 
-def _restarted(action: actions.Restart, known: Known) -> Iterator[Effect]:
+def _restarted(action: actions.Restart, known: KnownResources) -> Iterator[Effect]:
     """Docker keeps a container with --rm that it restarts. Podman 4.3 removes it and cannot start it again."""
     if action.engine.kind != "docker":
         yield from _auto_removal(known.row, action.target)
 
 
-def _removed_container(action: actions.Remove, known: Known) -> Iterator[Effect]:
+def _removed_container(action: actions.Remove, known: KnownResources) -> Iterator[Effect]:
     if action.volumes:
         yield _effect(REMOVE_VOLUME, action.target)
 
@@ -114,7 +114,7 @@ def _each_member(verb: str, *, ends: bool = False) -> Rule:
     """The verb is done to each container that belongs to the target. `ends`: those that were created with --rm are
     removed."""
 
-    def rule(action: Any, known: Known) -> Iterator[Effect]:
+    def rule(action: Any, known: KnownResources) -> Iterator[Effect]:
         if known.row is None:
             yield _effect(verb, action.target, certain=False)
         rows = {row.ref: row for row in known.containers}
@@ -126,14 +126,14 @@ def _each_member(verb: str, *, ends: bool = False) -> Rule:
     return rule
 
 
-def _enabled(action: units.EnableUnit, known: Known) -> Iterable[Effect]:
+def _enabled(action: units.EnableUnit, known: KnownResources) -> Iterable[Effect]:
     return _unit("container.start")(action, known) if action.now else ()
 
 
 def _unit(verb: str) -> Rule:
     """systemd removes the container of a generated unit (Quadlet) when it stops, and podman one that has --rm."""
 
-    def rule(action: Any, known: Known) -> Iterator[Effect]:
+    def rule(action: Any, known: KnownResources) -> Iterator[Effect]:
         generated = known.row is None or known.row.enabled == "generated"
         rows = {row.ref: row for row in known.containers}
         if known.row is None or (known.row.active == "active" and not members(known)):
@@ -149,7 +149,7 @@ def _unit(verb: str) -> Rule:
     return rule
 
 
-def _scaled(action: actions.Scale, known: Known) -> Iterator[Effect]:
+def _scaled(action: actions.Scale, known: KnownResources) -> Iterator[Effect]:
     row = known.row
     if row is None:
         yield _destroyed_service(action, certain=False)
@@ -169,7 +169,7 @@ def _scaled(action: actions.Scale, known: Known) -> Iterator[Effect]:
             yield from _removal(ref, certain=action.replicas == 0)
 
 
-def _updated_service(action: service_changes.UpdateService, known: Known) -> Iterator[Effect]:
+def _updated_service(action: service_changes.UpdateService, known: KnownResources) -> Iterator[Effect]:
     """The Swarm replaces the tasks, or ends some of them; or neither, if only the service itself changes."""
     if action.changes_tasks:
         yield from _replaced_service(action, known)
@@ -181,12 +181,12 @@ def _updated_service(action: service_changes.UpdateService, known: Known) -> Ite
             yield from _removal(ref, certain=action.replicas == 0)
 
 
-def _restarted_project(action: projects.RestartProject, _: Known) -> Iterator[Effect]:
+def _restarted_project(action: projects.RestartProject, _: KnownResources) -> Iterator[Effect]:
     for ref in action.containers:
         yield _effect("container.restart", ref)
 
 
-def _replaced_service(action: Any, known: Known) -> Iterator[Effect]:
+def _replaced_service(action: Any, known: KnownResources) -> Iterator[Effect]:
     """The Swarm replaces, or removes, every task of the service."""
     yield _destroyed_service(action, certain=True)
     for ref in members(known):
@@ -197,7 +197,7 @@ def _destroyed_service(action: Any, *, certain: bool) -> Effect:
     return Effect(verb=action.verb, risk=Risk.DESTROY, ref=action.target, ends=True, certain=certain)
 
 
-def _drained(action: Any, known: Known) -> Iterator[Effect]:
+def _drained(action: Any, known: KnownResources) -> Iterator[Effect]:
     if known.row is None:
         yield _effect(REMOVE, action.target, certain=False)
     for ref in members(known):
@@ -207,12 +207,12 @@ def _drained(action: Any, known: Known) -> Iterator[Effect]:
             yield from _removal(task.ref)
 
 
-def _installed(action: Any, _: Known) -> Iterator[Effect]:
+def _installed(action: Any, _: KnownResources) -> Iterator[Effect]:
     """The container is created again by its unit."""
     yield from _removal(action.target)
 
 
-def _created(action: create_container.CreateContainer, known: Known) -> Iterator[Effect]:
+def _created(action: create_container.CreateContainer, known: KnownResources) -> Iterator[Effect]:
     """The image is pulled, and then an image that has its name now loses it."""
     if action.pull == "never":
         return
@@ -222,19 +222,19 @@ def _created(action: create_container.CreateContainer, known: Known) -> Iterator
         yield from _moved_tag(action, known)
 
 
-def _committed(action: inside_containers.CommitContainer, known: Known) -> Iterator[Effect]:
+def _committed(action: inside_containers.CommitContainer, known: KnownResources) -> Iterator[Effect]:
     if action.pauses:
         yield _effect("container.pause", action.target)
     if action.tag:
         yield from _moved_tag(action, known)
 
 
-def _pruned(action: prune.Prune, _: Known) -> Iterator[Effect]:
+def _pruned(action: prune.Prune, _: KnownResources) -> Iterator[Effect]:
     for one in action.pinned:
         yield _effect(prune.REMOVALS[one.ref.kind], one.ref)
 
 
-def _moved_tag(action: Any, known: Known) -> Iterator[Effect]:
+def _moved_tag(action: Any, known: KnownResources) -> Iterator[Effect]:
     """An image that has this tag now loses it."""
     name = image_names.with_default_tag(action.tag if hasattr(action, "tag") else action.image)
     if "@" in name:

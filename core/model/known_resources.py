@@ -1,4 +1,5 @@
-"""Holds what the lists of the engines show of the target of an action, and finds what belongs to the target.
+"""Holds what is known about the target of an action from the lists of the engines, and finds what belongs to the
+target.
 
 core.model.effects works out from this what an action also does.
 """
@@ -21,7 +22,7 @@ from core.model.refs import EngineRef, Kind, Ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownResources:
     """Holds what the lists of the engines show. `row`: the target's own; None if it was not listed. `images`: those of
     the target's engine; None if they could not be listed."""
 
@@ -31,7 +32,7 @@ class Known:
     tasks: Sequence[swarm.Task] = ()
 
 
-def members(known: Known) -> tuple[Ref, ...]:
+def members(known: KnownResources) -> tuple[Ref, ...]:
     """Returns the containers that belong to the target, in the order of the target's own list of them."""
     row, contains = known.row, getattr(known.row, "contains", None)
     if contains is None:

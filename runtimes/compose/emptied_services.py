@@ -1,9 +1,9 @@
 """Remembers the last container of each Compose service that was scaled to zero, so that it can be scaled up again.
 
-Docker Compose stores nothing but containers. So a service without one is known only to its Compose file, and to this
-memory. It holds the inspection with all values of environment variables. So it is in this process only, never in the
-store or in a reply, and it is lost with the process. Entries are bounded in number and age. An entry is dropped when
-the service has a container again, whoever made it.
+Docker Compose stores nothing but containers. So a service without containers is known only to its Compose file and to
+this module. Its entry holds the inspection with all values of environment variables. So it is only in the memory of
+this process, never in the store or in a reply, and it is lost with the process. The number and the age of entries are
+limited. An entry is dropped when the service has a container again, whoever made it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Restarts the containers of a Compose project, each after the ones that it depends on, as one job.
 
 The job works as Docker Compose does: it waits until a dependency is healthy or has ended with code 0, if that is its
-condition. Containers that do not run stay as they are, and the outcome names them. What makes an order impossible is
-found before the first container is touched: services that depend on each other, or a dependency that cannot come up.
-After a failure nothing more is restarted, and the outcome names what was and what was not.
+condition. Containers that do not run stay as they are, and the outcome names them. Before the first container is
+restarted, the job checks that an order exists: services must not depend on each other, and no dependency may be unable
+to start. After a failure nothing more is restarted, and the outcome names what was restarted and what was not.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.stats import StatsVerbs
-from runtimes.docker.unused import UnusedVerbs
+from runtimes.docker.unused_resources import UnusedVerbs
 from runtimes.docker.update import UpdateVerbs
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.containers import ContainerVerbs

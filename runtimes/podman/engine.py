@@ -39,7 +39,7 @@ from runtimes.podman.pods import PodVerbs
 from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
-from runtimes.podman.unused import UnusedVerbs
+from runtimes.podman.unused_resources import UnusedVerbs
 from runtimes.podman.update import UpdateVerbs
 from runtimes.registry.registry_verbs import RegistryVerbs
 

@@ -1,6 +1,6 @@
 """Creates and updates Swarm services, as jobs that wait for the tasks.
 
-Before the request, everything that it names is checked: networks, volumes, what it reaches on the hosts. The image is
+Before the request, everything that it names is checked: networks, volumes, and its access to the hosts. The image is
 pinned to its digest, so that all nodes run the same one. If the Swarm's answer to a creation is lost, the service is
 looked for by its label `quarterdeck.request`; if that shows nothing, the outcome is UNKNOWN and names the label. A
 service whose tasks do not run stays as it is, and the outcome says how to end it.
@@ -53,7 +53,7 @@ async def create(send: SendRequest, action: CreateService, label: str, networks:
         image = await pinned_image(send, image_names.with_default_tag(action.image))
     except NO_ANSWER as error:
         raise error.with_sent(False) from error
-    await asyncio.to_thread(service_specs.load)
+    await asyncio.to_thread(service_specs.load_docker_package)
     body = service_specs.new_spec(action, image, {REQUEST_LABEL: label})
     job.progress("creating the service")
     try:
@@ -86,7 +86,7 @@ async def update(send: SendRequest, action: UpdateService, networks: KnownNetwor
     wanted = image_names.with_default_tag(action.settings.image) if action.settings.image else ""
     image = await pinned_image(send, wanted) if wanted else None
     note = image.note if image is not None else ""
-    await asyncio.to_thread(service_specs.load)
+    await asyncio.to_thread(service_specs.load_docker_package)
     tasks_before = {task.id for task in await service.tasks()}
     was = ""
 

@@ -3,7 +3,7 @@
 An existing specification is changed only where the action says so: everything else goes back to the Swarm as it came.
 Lists get new entries; an entry with the same name, path or published port replaces the old one. The package knows the
 format and refuses what does not fit; then BadUsage is raised with its message. The package is loaded at the first use,
-so call `load` in a thread before.
+so call `load_docker_package` in a thread before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULT_ROLLOUT = {"Parallelism": 1, "FailureAction": "pause"}
 Names = Mapping[str, str]
 
 
-def load() -> Any:
+def load_docker_package() -> Any:
     """Returns the `docker` package. The first call takes 100 ms and 10 MB."""
     import docker  # noqa: PLC0415 (see above)
 
@@ -87,7 +87,7 @@ class _Refusals:
         self._where = where
 
     def __enter__(self) -> Any:
-        self._docker = load()
+        self._docker = load_docker_package()
         return self._docker
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:

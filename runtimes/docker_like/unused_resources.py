@@ -1,7 +1,8 @@
-"""Asks a Docker-like engine what no running container uses, and how much of the disk each of these resources takes.
+"""Asks a Docker-like engine which resources no running container uses, and how much of the disk each of them takes.
 
-The sizes come from `/system/df`, for which a large engine needs minutes and which some refuse while they measure
-already: it has MEASURE_SECONDS, and after that the sizes stay unknown. The lists are read after that, so they are new.
+The sizes come from `/system/df`. A large engine needs minutes for it, and some engines refuse it while another
+measurement runs. So it is given MEASURE_SECONDS; after that the sizes stay unknown. The lists are read after that, so
+they are new.
 """
 
 from __future__ import annotations

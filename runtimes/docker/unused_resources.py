@@ -15,11 +15,11 @@ import msgspec
 from core.model.prune import Unused
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker.client import EngineClient
-from runtimes.docker_like import unused
+from runtimes.docker_like import unused_resources
 from runtimes.docker_like.client import seconds_left
 from runtimes.docker_like.decode import NO_NAME
 from runtimes.docker_like.json_models import Image
-from runtimes.docker_like.unused import ResourceUsers, Sizes
+from runtimes.docker_like.unused_resources import ResourceUsers, Sizes
 from runtimes.formats import json_decoder, json_types, timestamps
 
 OWN_NETWORKS = frozenset({"bridge", "host", "none", "nat", "docker_gwbridge", "ingress"})
@@ -29,12 +29,12 @@ _ANONYMOUS_NAME = re.compile(r"[0-9a-f]{64}")  # before Docker 23, which sets th
 STOPPED = ("created", "exited", "dead")
 
 
-class UnusedVerbs(EngineClient, unused.UnusedVerbs, abc.ABC):
+class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Docker."""
 
     async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[Unused]:
         containers = await self._rows(_Container, "/containers/json?all=1", ends)
-        users = unused.ResourceUsers()
+        users = unused_resources.ResourceUsers()
         for row in containers:
             users.add(row.id, _used(row), stopped=row.state in STOPPED)
         found: list[Unused | None] = []

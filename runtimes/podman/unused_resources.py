@@ -14,8 +14,8 @@ import msgspec
 
 from core.model.prune import Unused
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.docker_like import unused
-from runtimes.docker_like.unused import ResourceUsers, Sizes
+from runtimes.docker_like import unused_resources
+from runtimes.docker_like.unused_resources import ResourceUsers, Sizes
 from runtimes.formats import json_decoder, json_types, timestamps
 from runtimes.podman import client, decode
 
@@ -25,12 +25,12 @@ STOPPED = ("created", "exited")
 DANGLING = urllib.parse.quote('{"dangling":["true"]}')
 
 
-class UnusedVerbs(client.EngineClient, unused.UnusedVerbs, abc.ABC):
+class UnusedVerbs(client.EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Podman."""
 
     async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[Unused]:
         containers = await self._rows(_Container, "/containers/json?all=true", ends)
-        users = unused.ResourceUsers()
+        users = unused_resources.ResourceUsers()
         for row in containers:
             users.add(row.id, row.used(), stopped=row.stopped)
         found: list[Unused | None] = []
