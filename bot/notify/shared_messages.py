@@ -57,7 +57,8 @@ class MessageSharing:
         if self.storm is not None:
             self.storm.keys.update(each.key for each in new)
             return ()
-        if self._recent and len(new) + len(self._recent) > self._size:
+        begun = {own.key for own in self._recent} | {each.key for each in new}
+        if self._recent and len(begun) > self._size:
             last = self._recent[-1]
             together = {own.key for own in self._recent if own.ts == last.ts}
             keys = together | {each.key for each in new}
@@ -66,7 +67,8 @@ class MessageSharing:
         return new if len(new) <= self._size else new[:1]
 
     def posted(self, channel: str, ts: str, key: str, now: float) -> None:
-        """Records the message of one incident."""
+        """Records the message of one incident; again if the rest of its post failed and it was tried again."""
+        self._recent = [own for own in self._recent if own.key != key]
         self._recent.append(_Own(at=now, channel=channel, ts=ts, key=key))
         self._next_post = now + COLLECT_SECONDS
 

@@ -179,6 +179,23 @@ async def test_a_new_process_goes_on_with_a_storm(world):
     assert "12 incidents at once, 12 still open" in text
 
 
+async def test_an_incident_whose_details_cannot_be_posted_yet_is_no_storm(world):
+    post = world.chat.post
+
+    async def no_details(to, reply, thread="", **more):
+        if thread:
+            raise errors.Undeliverable("Another process may be posting it.", code="pending")
+        return await post(to, reply, thread, **more)
+
+    world.chat.post = no_details
+    await world.happen(fresh(world, "web"))
+    await world.wait(28)
+    world.chat.post = post
+    await world.wait(6)
+    assert all("Firing: web: crashed" in text for text in world.chat.messages.values())
+    assert "edit" not in world.chat.calls
+
+
 async def test_the_size_of_a_storm_is_configured(world):
     world.reporter = world.process("C1", storm_size=1, storm_seconds=10.0)
     await world.happen(fresh(world, "a"))
