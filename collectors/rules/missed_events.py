@@ -1,7 +1,8 @@
 """Fires once after each time in which an engine's events were missed and did not all arrive later.
 
 A gap of a few seconds, after which a list shows what changed, causes no alert: every restart of an engine has such a
-gap.
+gap. A time in which Quarterdeck itself did not run causes none either: the rule `nobody-watched` reports it, once for
+all engines.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from datetime import UTC, datetime, timedelta
 from collectors.rule import Rule, Seen
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
-from core.model.gaps import Recovery, from_event
+from core.model.gaps import GapReason, Recovery, from_event
 
 MIN_SECONDS = 60
 
 
 def check(seen: Seen) -> Finding | None:
     gap = from_event(seen.last)
+    if gap.reason is GapReason.NOT_WATCHED:
+        return None
     if gap.recovery is Recovery.REPLAYED or (gap.recovery is Recovery.RESYNCED and gap.seconds < MIN_SECONDS):
         return None
     began, ended = (f"{datetime.fromtimestamp(at / 1e9, UTC):%H:%M:%S}" for at in (gap.from_ns, gap.until_ns))

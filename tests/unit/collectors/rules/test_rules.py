@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from collectors.rule import Seen, SeenEvent
 from collectors.rule_catalogue import load_rules
 from collectors.rules import (
     crash_loop,
     health_flapping,
     image_pull_failed,
     long_unhealthy,
+    missed_events,
     node_down,
     out_of_memory,
     replicas_short,
@@ -19,6 +21,7 @@ from collectors.rules import (
 )
 from core.model.end_causes import CauseKind
 from core.model.events import EventKind
+from core.model.gaps import Gap, GapReason, Recovery
 from core.model.refs import Kind, Ref
 from tests.helpers.alert_scene import ENGINE, SWARM, AlertScene
 from tests.helpers.paths import ROOT
@@ -264,3 +267,10 @@ def test_the_document_lists_every_rule_as_it_is() -> None:
     for rule in load_rules():
         hold = f"{int(rule.hold.total_seconds())} s" if rule.hold else ""
         assert f"| `{rule.name}` | {rule.severity} | {rule.summary} | {hold} |" in text
+
+
+def test_a_time_without_quarterdeck_is_told_once_for_all_engines_and_not_for_each() -> None:
+    for reason, fires in ((GapReason.NOT_WATCHED, False), (GapReason.STREAM_LOST, True)):
+        gap = Gap(engine=ENGINE, engine_id="e", from_ns=1, until_ns=10**12, reason=reason, recovery=Recovery.RESYNCED)
+        finding = missed_events.check(Seen(events=[SeenEvent(event=gap.to_event())]))
+        assert (finding is not None) is fires
