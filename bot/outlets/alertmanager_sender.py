@@ -27,7 +27,8 @@ PATH = "/api/v2/alerts"
 REPEAT_SECONDS = 60.0
 ENDS_AFTER_NS = 240 * 1_000_000_000
 RESOLVED_NS = 15 * 60 * 1_000_000_000  # for which a resolved alert is sent again
-BATCH = 200  # alerts in one request
+BATCH = 50  # alerts in one request: some milliseconds of work
+MAX_TEXTS = 20_000  # alerts whose texts are kept
 MAX_TEXT = 1_000  # characters of a label or an annotation
 REPORTER = "quarterdeck"
 """The label `reporter` of every alert that we send. It shows when our own alert comes back to us."""
@@ -46,30 +47,41 @@ class AlertmanagerSender:
         self._link = link
         self._sender = sender
         self._headers = {"Content-Type": "application/json"}
+        self._texts: dict[str, tuple[tuple[str, int, AlertState], Mapping[str, Mapping[str, str]]]] = {}
         if authorization:
             self._headers["Authorization"] = authorization
 
     async def send(self, incidents: Sequence[Incident], now_ns: int) -> Sent:
         """Sends the alerts of these incidents. Returns the first failure, or else the first refusal."""
         alerts = [
-            alert_body(incident, alert, now_ns, self._link)
+            (incident, alert)
             for incident in incidents
             for alert in incident.alerts
             if not alert.source and (alert.state is AlertState.FIRING or now_ns - alert.at_ns < RESOLVED_NS)
         ]
         result = Sent(outcome=Outcome.DELIVERED)
+        if len(self._texts) > MAX_TEXTS:
+            self._texts.clear()
         for start in range(0, len(alerts), BATCH):
-            body = msgspec.json.encode(alerts[start : start + BATCH])
-            sent = await self._sender.send("POST", self._url, body, self._headers)
+            bodies = [self._body(incident, alert, now_ns) for incident, alert in alerts[start : start + BATCH]]
+            sent = await self._sender.send("POST", self._url, msgspec.json.encode(bodies), self._headers)
             if sent.outcome is Outcome.FAILED:
                 return sent
             if sent.outcome is Outcome.REFUSED:
                 result = sent
         return result
 
+    def _body(self, incident: Incident, alert: Alert, now_ns: int) -> Mapping[str, Any]:
+        """Searching texts for secrets is the most work, and an alert is sent again each minute."""
+        state = (incident.id, alert.at_ns, alert.state)
+        known = self._texts.get(alert.fingerprint)
+        if known is None or known[0] != state:
+            known = self._texts[alert.fingerprint] = (state, alert_texts(incident, alert))
+        return {**known[1], **_times(alert, now_ns), "generatorURL": self._link}
 
-def alert_body(incident: Incident, alert: Alert, now_ns: int, link: str) -> Mapping[str, Any]:
-    """Returns one alert as Alertmanager takes it. Its labels are the same for as long as it fires."""
+
+def alert_texts(incident: Incident, alert: Alert) -> Mapping[str, Mapping[str, str]]:
+    """Returns the labels and the annotations of an alert. Its labels are the same for as long as it fires."""
     subject, labels = alert.subject, alert.labels
     named = {
         "alertname": alert.rule,
@@ -91,14 +103,13 @@ def alert_body(incident: Incident, alert: Alert, now_ns: int, link: str) -> Mapp
         "subject": str(subject),
         "incident": incident.id,
     }
+    return {"labels": _texts(named), "annotations": _texts(notes)}
+
+
+def _times(alert: Alert, now_ns: int) -> Mapping[str, str]:
     firing = alert.state is AlertState.FIRING
-    return {
-        "labels": _texts(named),
-        "annotations": _texts(notes),
-        "startsAt": rfc3339(alert.since_ns),
-        "endsAt": rfc3339(now_ns + ENDS_AFTER_NS if firing else max(alert.at_ns, alert.since_ns + 1_000_000)),
-        "generatorURL": link,
-    }
+    ends = now_ns + ENDS_AFTER_NS if firing else max(alert.at_ns, alert.since_ns + 1_000_000)
+    return {"startsAt": rfc3339(alert.since_ns), "endsAt": rfc3339(ends)}
 
 
 def basic(username: str, password: str) -> str:
@@ -110,6 +121,6 @@ def _texts(values: Mapping[str, str]) -> dict[str, str]:
     return {name: _text(value) for name, value in values.items() if value}
 
 
-@functools.lru_cache(maxsize=20_000)  # all alerts are sent again each minute
+@functools.lru_cache(maxsize=1_000)  # most labels have few values
 def _text(value: str) -> str:
     return redact.redact(sanitize.single_line(value.encode("utf-8", "replace").decode(), MAX_TEXT))

@@ -311,5 +311,5 @@ async def test_many_alerts_are_sent_in_parts(world):
     now = int(world.seconds) * SECOND
     await world.desk.take(*(other(f"o{number}", at=now) for number in range(450)))
     await world.wait(4)
-    assert all(len(body) <= 200 for body in world.receiver.took)
+    assert all(len(body) <= 50 for body in world.receiver.took)
     assert len({each["labels"]["owner"] for each in sent_alerts(world)}) == 450
