@@ -42,7 +42,7 @@ class FreezeCommands(BaseAdapter):
         done, record = await self._store.set_freeze(action.by.id, msgspec.json.encode(wanted), action.seconds)
         if done:
             return wanted
-        raise errors.Refused(decode_freeze(record).sentence(), hint="It stays as it is; whoever set it can change it.")
+        raise errors.Refused(decode_freeze(record).sentence(), hint="Ask the person who set it to change it.")
 
     @does(LiftFreeze)
     async def lift(self, action: LiftFreeze, seconds: float) -> Freeze:

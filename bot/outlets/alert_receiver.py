@@ -151,18 +151,20 @@ class AlertReceiver:
             ) from None
         if request.version != "4":
             raise errors.BadUsage(
-                f"Version “{sanitize.single_line(request.version, 20)}” of the request is not known.",
-                hint="Version 4 is, which Alertmanager has sent since 0.8.",
+                f"Version “{sanitize.single_line(request.version, 20)}” of the request is not supported.",
+                hint="Use Alertmanager 0.8 or later, which sends version 4.",
             )
         if len(request.alerts) > MAX_ALERTS:
             raise errors.BadUsage(
-                f"The request has {len(request.alerts):,} alerts, and at most {MAX_ALERTS:,} are taken.",
+                f"The request has {len(request.alerts):,} alerts, and at most {MAX_ALERTS:,} are accepted.",
                 hint="Set max_alerts under webhook_configs, or group by more labels.",
             )
         for alert in request.alerts:
             if alert.status not in ("firing", "resolved") or not alert.fingerprint or alert.starts_at.tzinfo is None:
                 raise errors.BadUsage(
-                    "An alert has no fingerprint, no start with a time zone, or another status than firing or resolved."
+                    "An alert has no fingerprint, no start with a time zone, or a status other than"
+                    " firing or resolved.",
+                    hint="Check which program sends these requests: it must be Alertmanager.",
                 )
         return request.alerts
 

@@ -86,7 +86,7 @@ def _engines(context: Context, name: str, verb: str) -> Sequence[EngineRef]:
     found = context.find.engines(wanted)
     if len(found) > 1 and not (wanted.engine or wanted.host):
         raise errors.BadUsage(
-            f"{len(found)} engines can do {name}: {_listed(found)}.",
+            f"{len(found)} engines can run {name}: {_listed(found)}.",
             hint=f"Choose one, such as: {name} --engine {found[0]}; or all with --engine '*'.",
         )
     return found

@@ -112,7 +112,7 @@ def fields(option: str, text: str, keys: Mapping[str, str], *, flags: Sequence[s
         key = keys.get(name.strip().lower())
         if key is None or key in found or not (equals or key in flags):
             raise errors.BadUsage(
-                f"“{command_line.abbreviate(part)}” does not belong into {option}.",
+                f"“{command_line.abbreviate(part)}” is not a valid part of {option}.",
                 hint=f"Write {', '.join(dict.fromkeys(keys.values()))}, each as NAME=VALUE.",
             )
         found[key] = value

@@ -60,7 +60,7 @@ def _field(name: str) -> str:
     known = name in alert_routes.FIELDS
     if not known and not (name.startswith(alert_routes.LABEL) and len(name) > len(alert_routes.LABEL)):
         raise field_types.invalid_value(
-            f"“{name}” is nothing that a route can match",
+            f"“{name}” is not a field that a route can match",
             f"Use one of {', '.join(alert_routes.FIELDS)}, or label.NAME.",
         )
     return name

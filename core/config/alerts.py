@@ -28,7 +28,7 @@ def _severity(value: object) -> object:
 def _field(name: str) -> str:
     if name not in FIELDS and not (name.startswith("label.") and len(name) > len("label.")):
         raise field_types.invalid_value(
-            f"“{name}” is nothing that an alert rule can match", f"Use one of {', '.join(FIELDS)}, or label.NAME."
+            f"“{name}” is not a field that an alert rule can match", f"Use one of {', '.join(FIELDS)}, or label.NAME."
         )
     return name
 

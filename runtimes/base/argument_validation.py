@@ -211,7 +211,9 @@ def _copy(action: inside_containers.CopyFile) -> None:
 
 def _commit(action: inside_containers.CommitContainer) -> None:
     if any("\0" in text for text in (action.message, action.author, *action.changes)):
-        raise errors.BadUsage("A text of an image cannot contain a null byte.", hint="Remove it.")
+        raise errors.BadUsage(
+            "The message, author and changes of an image cannot contain a null byte.", hint="Remove it."
+        )
     if action.tag:
         _tag(action)
 

@@ -61,7 +61,7 @@ def _check(settings: ServiceSettings) -> None:
     for port in settings.ports:
         if not 0 < port.target <= MAX_PORT or not 0 <= port.published <= MAX_PORT or port.protocol not in PROTOCOLS:
             raise errors.BadUsage(
-                f"“{port.published}:{port.target}/{port.protocol}” is not a published port.",
+                f"“{port.published}:{port.target}/{port.protocol}” is not a port that can be published.",
                 hint=f"Write 8080:80 or 8080:80/udp, with ports up to {MAX_PORT}.",
             )
     for mount in settings.mounts:

@@ -123,7 +123,7 @@ class _ProjectRestart:
                     how = f"ended with code {failed.exit_code}" if failed.state == "exited" else f"is {failed.state}"
                     raise errors.UserError(
                         f"{service} depends on {needed}, which {how}. Nothing was restarted.",
-                        hint=f"Look at it with: logs {failed.ref.name}",
+                        hint=f"Read its log: logs {failed.ref.name}",
                     )
 
     async def _restart_all(self, rows: Sequence[Container]) -> None:
@@ -158,7 +158,9 @@ class _ProjectRestart:
     def _satisfies(self, ref: Ref, row: Container | None, condition: str) -> bool:
         if condition == COMPLETED and row is not None and row.state == "exited":
             if row.exit_code:
-                raise errors.EngineError(f"{ref.name} ended with code {row.exit_code}.", hint=f"See: logs {ref.name}")
+                raise errors.EngineError(
+                    f"{ref.name} ended with code {row.exit_code}.", hint=f"Read its log: logs {ref.name}"
+                )
             return True
         self._check_running(ref, row)
         return condition == HEALTHY and row is not None and row.health in ("healthy", "")
@@ -190,7 +192,7 @@ class _ProjectRestart:
         """Raises EngineError for a container that ended, failed its health check, or was restarted by its policy."""
         if row is None:
             raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="See what is left with: ps")
-        look = f"See: logs {ref.name}"
+        look = f"Read its log: logs {ref.name}"
         if row.state in ("exited", "dead"):
             raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=look)
         if (row.restarts or 0) > (self._rows[ref.id].restarts or 0):

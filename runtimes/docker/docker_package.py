@@ -51,7 +51,9 @@ class DockerPackage:
             pause=pause,
         )
         if not isinstance(made, dict) or not isinstance(made.get("Id"), str):
-            raise errors.InvalidResponse("The engine did not say which image it has made.", hint="Look with: images.")
+            raise errors.InvalidResponse(
+                "The engine did not report the id of the new image.", hint="Find it with: images"
+            )
         return str(made["Id"])
 
     def archive(self, container: str, path: str) -> Iterator[bytes]:

@@ -97,7 +97,9 @@ class PackageCalls(HttpEngineClient, abc.ABC):
         except asyncio.CancelledError:
             if not change or call.sent:
                 raise
-            raise errors.EngineError("It was stopped before it was sent to the engine.") from None
+            raise errors.EngineError(
+                "The request was stopped before it was sent to the engine.", hint="Give the command again."
+            ) from None
 
     async def _check_exists(self, target: Ref, seconds: float) -> None:
         """Raises NotFound for a container that does not exist. This also finds out the version of the API, and whether

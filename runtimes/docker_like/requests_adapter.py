@@ -56,7 +56,7 @@ class SocketAdapter(requests.adapters.HTTPAdapter):
             resp.close()
             raise errors.InvalidResponse(
                 f"The engine's answer has the Content-Encoding “{coding[:20]}”, which is not supported.",
-                hint="Check that no proxy stands between Quarterdeck and the engine.",
+                hint="Check that no proxy between Quarterdeck and the engine changes the answers.",
             )
         return super().build_response(req, resp)
 

@@ -63,7 +63,9 @@ class PodmanPackage:
         response.raise_for_status()
         made = response.json()
         if not isinstance(made, dict) or not isinstance(made.get("Id"), str):
-            raise errors.InvalidResponse("The engine did not say which image it has made.", hint="Look with: images.")
+            raise errors.InvalidResponse(
+                "The engine did not report the id of the new image.", hint="Find it with: images"
+            )
         return str(made["Id"])
 
     def archive(self, container: str, path: str) -> Iterator[bytes]:

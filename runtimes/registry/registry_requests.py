@@ -79,7 +79,7 @@ class RegistryRequests:
             if not self._name.may_be_plain or self._plain:
                 raise errors.Unreachable(
                     f"{self._name.registry} does not use TLS.",
-                    hint=f"Write {registry_address.PLAIN}{self._name.registry} in `registries`, if that is meant.",
+                    hint=f"Write {registry_address.PLAIN}{self._name.registry} in `registries`, if this is intended.",
                 ) from None
             self._plain = True
             return await self._follow(method, f"http://{self._name.host}{path}", headers, max_bytes)
@@ -176,7 +176,7 @@ class RegistryRequests:
             ) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise errors.InvalidResponse(
-                f"{host} sent no valid answer ({type(error).__name__}).",
+                f"{host} sent an invalid answer ({type(error).__name__}).",
                 sent=False,
                 hint="Check whether this is a registry.",
             ) from error

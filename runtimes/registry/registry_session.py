@@ -193,7 +193,7 @@ class RegistrySession:
     def _check_digest(self, claimed: str, found: str) -> None:
         if claimed.startswith("sha256:") and claimed != found:
             raise errors.InvalidResponse(
-                f"{self._name.registry} sent other content than its digest says.",
+                f"{self._name.registry} sent content that does not match its digest.",
                 sent=False,
                 hint="Check whether a proxy between Quarterdeck and the registry changes it.",
             )

@@ -72,7 +72,7 @@ def decode_manifest(body: bytes, name: str) -> Manifest:
     found = json_decoder.decode_json(Manifest, body)
     if found.manifests is None and found.config is None:
         raise errors.InvalidResponse(
-            f"{name} is in a format that Quarterdeck does not know.",
+            f"{name} is in a format that Quarterdeck does not support.",
             sent=False,
             hint="Show it with: skopeo inspect, on a host that has it.",
         )

@@ -173,7 +173,9 @@ async def _create(send: SendRequest, action: CreateService, body: Mapping[str, A
             raise errors.EngineError(error.message, sent=True, hint=_look_for(label)) from error
         return _Made(id=found, warnings=["the Swarm's answer was lost, and the service was found by its label"])
     if not made.id:
-        raise errors.EngineError("The Swarm returned no id of the new service.", sent=True, hint=_look_for(label))
+        raise errors.EngineError(
+            "The Swarm did not return the id of the new service.", sent=True, hint=_look_for(label)
+        )
     return made
 
 

@@ -71,7 +71,7 @@ async def _check(daemon: Manager, name: str, reaches: bool) -> None:
     source = next((value for key, value in options.items() if key.lower() == "device"), "")
     if source.startswith("/") and not reaches:
         raise errors.NotPermitted(
-            f"The volume {name} is {source} of the host {daemon.ref.host}.",
+            f"The volume {name} is the path {source} of the host {daemon.ref.host}.",
             rule=host_access.VERB,
             hint=f"Mount the path itself, which asks for {host_access.VERB}: type=bind,source={source},target=…",
         )

@@ -162,7 +162,7 @@ DOES = (
 # Not yet, or never: the sentence.
 MISSING = (
     ("docker exec WebA /bin/sh // a shell inside", r"/bin/sh alone would wait for input, and chat has no terminal\."),
-    ("docker exec WebA /bin/sh | bash", r"“\|” is for a shell, and exec starts the program without one\."),
+    ("docker exec WebA /bin/sh | bash", r"“\|” belongs to a shell, and exec starts the program without one\."),
     ("docker exec -it WebA bash", r"exec has no option -i\. Chat has no terminal: write what the program shall do"),
     ("docker exec -d WebA sleep 60", r"exec has no option -d\. exec waits until the program has ended"),
     ("docker exec --privileged WebA ls", r"It would give the program all rights on the host"),

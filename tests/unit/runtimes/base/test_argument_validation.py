@@ -63,7 +63,10 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (on(inside_containers.CopyFile, path="/a/../b"), "“/a/../b” is not the absolute path of a file without “..”."),
         (on(inside_containers.CommitContainer, tag=f"a@{DIGEST}"), "A tag cannot contain a digest."),
         (on(inside_containers.CommitContainer, tag="A b"), "“A b” is not the name of an image."),
-        (on(inside_containers.CommitContainer, message="a\0"), "A text of an image cannot contain a null byte."),
+        (
+            on(inside_containers.CommitContainer, message="a\0"),
+            "The message, author and changes of an image cannot contain a null byte.",
+        ),
         (on(actions.Kill, signal="NOPE"), "“NOPE” is not a signal."),
         (on(actions.Kill, signal=""), "“” is not a signal."),
         (on(actions.Stop, timeout=-1), "A timeout in seconds cannot be -1."),

@@ -145,7 +145,7 @@ async def test_a_bare_commit_names_no_image(daemon):
         (answer(500, b"no JSON"), Status.FAILED, "no JSON"),
         (b"", Status.UNKNOWN, "failed in the middle of an answer"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\nConnection: close\r\n\r\n{", Status.UNKNOWN, ""),
-        (answer(201, b"[]"), Status.UNKNOWN, "did not say which image"),
+        (answer(201, b"[]"), Status.UNKNOWN, "did not report the id"),
         (answer(201, b"no JSON"), Status.UNKNOWN, ""),
         (as_json(201, {"Id": "../../x"}), Status.UNKNOWN, ""),
         (answer(201, b"x" * (2 << 20)), Status.UNKNOWN, "is longer than 1048576 bytes"),

@@ -147,7 +147,7 @@ async def test_a_redirect_to_another_place_carries_no_login(server):
 async def test_what_a_registry_sends_is_compared_with_its_digest(server):
     server.add("shop/web")
     server.claims = "sha256:" + "0" * 64
-    with pytest.raises(errors.InvalidResponse, match="other content than its digest says"):
+    with pytest.raises(errors.InvalidResponse, match="does not match its digest"):
         await client().inspect(f"{server.host}/shop/web:1")
 
 
