@@ -109,16 +109,6 @@ COMMON = (
 )
 
 
-def timeout(default: int) -> Arg:
-    return Arg(
-        name="--timeout",
-        type=ArgType.SECONDS,
-        default=default,
-        maximum=MAX_TIMEOUT_SECONDS,
-        help="time to wait until the tasks run",
-    )
-
-
 async def settings(context: Context, engine: EngineRef, *, image: str, command: tuple[str, ...]) -> ServiceSettings:
     """Returns the settings that were typed. Raises BadUsage, and the errors of the names that are looked up."""
     args = context.args
@@ -168,6 +158,16 @@ async def settings(context: Context, engine: EngineRef, *, image: str, command: 
         rollback=_rollout_settings(args, "rollback"),
         health=health,
         endpoint_mode=args["endpoint_mode"] or "",
+    )
+
+
+def timeout(default: int) -> Arg:
+    return Arg(
+        name="--timeout",
+        type=ArgType.SECONDS,
+        default=default,
+        maximum=MAX_TIMEOUT_SECONDS,
+        help="time to wait until the tasks run",
     )
 
 

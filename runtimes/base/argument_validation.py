@@ -93,7 +93,7 @@ def _create(action: CreateContainer) -> None:
 def _update(action: UpdateContainer) -> None:
     _restart_policy(action.restart)
     if action.pids < UNLIMITED or not 0 <= action.cpus < 10_000 or action.memory >= 1 << 60:
-        raise errors.BadUsage(f"There is no limit such as {action.description()}.", hint="Write a smaller number.")
+        raise errors.BadUsage(f"The limit {action.description()} is not possible.", hint="Write a smaller number.")
 
 
 def _pod(action: CreatePod) -> None:

@@ -25,16 +25,6 @@ MEASURE_SECONDS = 8.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """Holds measured sizes in bytes: by id, of a container what it wrote, and of an image what no other image shares;
-    by name, of a volume."""
-
-    containers: Mapping[str, int] = field(default_factory=dict)
-    images: Mapping[str, int] = field(default_factory=dict)
-    volumes: Mapping[str, int] = field(default_factory=dict)
-
-
 class ResourceUsers:
     """Knows which containers use what. `add` is called once for each container, with everything that it uses as
     `network NAME`, `volume NAME`, `image ID` and so on."""
@@ -84,3 +74,13 @@ class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
     async def _rows(self, kind: type[T], path: str, ends: float) -> list[T]:
         response = await self._request("GET", path, seconds_left(ends))
         return await json_decoder.decode_all_rows(kind, response.body, self.skipped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Holds measured sizes in bytes: by id, of a container what it wrote, and of an image what no other image shares;
+    by name, of a volume."""
+
+    containers: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+    volumes: Mapping[str, int] = field(default_factory=dict)
