@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from core.model.alert_setting_actions import ShowIncident, ShownIncident
 from core.model.incidents import Incident, IncidentState
 from core.model.refs import Kind
 from core.model.replies import Block, Button, Fields, Reply, Text, Tone
-from core.text import command_line
+from core.text import command_line, sanitize
 
 TONES = {
     IncidentState.FIRING: Tone.BAD,
@@ -56,7 +57,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not incident.posts:
         fields["Posted"] = "nowhere"
     blocks: list[Block] = [
-        Text(text=f"{incident.id}: {main.owner}: {main.text}", tone=TONES[incident.state]),
+        # Labels of containers name the owner, and they may hold line breaks.
+        Text(text=f"{incident.id}: {sanitize.single_line(main.owner)}: {main.text}", tone=TONES[incident.state]),
         Fields(fields=fields),
     ]
     return Reply(blocks=blocks, buttons=_buttons(shown) if incident.state is not IncidentState.RESOLVED else ())
@@ -75,7 +77,7 @@ def _buttons(shown: ShownIncident) -> Sequence[Button]:
             ("Silence 1 h", ["silence", incident.id, "--for", "1h"]),
             ("Silence until resolved", ["silence", incident.id, "--until-resolved"]),
         ]
-    owner = incident.main.owner
+    owner = glob.escape(incident.main.owner)  # a label that names the owner may hold a *
     lines.append(("Maintenance 2 h", ["maintenance", "add", owner, "--for", "2h"]))
     lines.append(("Mute me 8 h", ["mute", "me", "--for", "8h"]))
     return tuple(Button(label=label, line=command_line.quote(words)) for label, words in [*lines, *_looks(incident)])

@@ -109,6 +109,24 @@ async def test_one_incident_is_shown_with_a_button_for_each_thing_to_do(deck):
     assert (await deck.say("incident 000000-9", VIEWER, OPS)).ending is Ending.NOTHING
 
 
+async def test_a_hostile_owner_cannot_write_a_line_of_its_own(deck):
+    incident = await keep_incident(deck, owner="shop/web\n✔ Resolved: all is well")
+    shown = await deck.say(f"incident {incident.id}", VIEWER, OPS)
+    assert not any(line.startswith("✔") for line in text(shown).split("\n"))
+    for button in shown.buttons:
+        assert "\n" not in button.label
+
+
+async def test_the_button_for_maintenance_means_this_owner_and_not_the_pattern_in_its_name(deck):
+    incident = await keep_incident(deck, owner="shop/*")
+    shown = await deck.say(f"incident {incident.id}", VIEWER, OPS)
+    (line,) = [button.line for button in shown.buttons if button.label == "Maintenance 2 h"]
+    assert (await deck.say(line, OPERATOR, OPS)).ending is Ending.OK
+    (window,) = map(_window, (await deck.store.maintenance()).values())
+    other = merge_alert(None, alert(owner="shop/db", subject=alert().subject))
+    assert window.covers(incident) and not window.covers(other)
+
+
 async def test_maintenance_is_typed_for_now_for_later_and_again_and_again(deck):
     now = await deck.say("maintenance add 'shop/*' --for 2h --reason 'new disks'", OPERATOR, OPS)
     assert now.everyone and "shop/* is open until" in text(now)
