@@ -42,6 +42,11 @@ class EventFeed:
         self._watch = watch or self._itself
         self._followers: dict[Job, ListEvents] = {}
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody follows the events."""
+        return bool(self._followers)
+
     def publish(self, events: Sequence[Event]) -> None:
         """Passes events on, in the order given. Does not wait."""
         for job, action in self._followers.items():

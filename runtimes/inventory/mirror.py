@@ -146,7 +146,8 @@ class Mirror(ContainerCache):
     def add_cause(self, died: Event, cause: Cause) -> None:
         """Adds the cause of an end to the history, and passes it on to those who follow the events."""
         self.history.set_cause(died, cause)
-        self.feed.publish([event_history.explained(died, cause)])
+        if self.feed.followed:
+            self.feed.publish([event_history.explained(died, cause)])
 
     def replace(self, rows: Iterable[Container], at_ns: int) -> None:
         super().replace(rows, at_ns)
