@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from core.model.actions import Action
 from core.model.events import Event
-from core.model.prune import Prune, Unused
+from core.model.prune import Prune, UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
 
@@ -70,7 +70,7 @@ class UnusedFound:
     """Holds what a prune could remove. `kept`: why others that the requester may list are left out, each reason with
     their number; `measured`: whether the engine measured the sizes in time."""
 
-    rows: Sequence[Unused]
+    rows: Sequence[UnusedResource]
     kept: Mapping[str, int]
     measured: bool = True
 

@@ -18,7 +18,7 @@ from core.model import effects
 from core.model.actions import Effect
 from core.model.known_resources import KnownResources
 from core.model.policy import Decision, Verdict
-from core.model.prune import Prune, Unused, UnusedResources
+from core.model.prune import Prune, UnusedResource, UnusedResources
 from core.model.refs import Key, Ref
 from core.ports import UnusedFound
 from runtimes.inventory.fleet import FleetRows
@@ -44,7 +44,7 @@ async def select(
     for listing in listings:
         if prune.engine in listing.missing:
             raise listing.missing[prune.engine]
-    rows: list[Unused] = []
+    rows: list[UnusedResource] = []
     kept: Counter[str] = Counter()
     for number, one in enumerate(found.rows, 1):
         if number % ROWS_PER_TURN == 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import limits, new_resources
+from commands._shared import container_limits, new_resources
 from commands.spec import ENGINE, HOST, Arg, ArgType, Context
 from core import errors
 from core.model import image_names
@@ -127,8 +127,8 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
             network=network,
             links=tuple(links),
             restart=args["restart"] or "",
-            memory=limits.memory(args["memory"]),
-            cpus=limits.cpus(args["cpus"]),
+            memory=container_limits.memory(args["memory"]),
+            cpus=container_limits.cpus(args["cpus"]),
             user=args["user"] or "",
             workdir=args["workdir"] or "",
             health=args["health_cmd"] or "",

@@ -15,7 +15,7 @@ from commands._shared import formatting
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.prune import MAX_PINNED, Prune, Unused, choose
+from core.model.prune import MAX_PINNED, Prune, UnusedResource, choose
 from core.model.refs import EngineRef, Kind
 from core.model.replies import Block, Ending, Reply, Status, Table, Text, Tone
 from core.ports import Query, UnusedFound
@@ -96,7 +96,7 @@ def _listed(engines: Sequence[EngineRef]) -> str:
     return ", ".join(map(str, engines[:8])) + (f" and {len(engines) - 8} more" if len(engines) > 8 else "")
 
 
-def _old_enough(context: Context, rows: Sequence[Unused]) -> Sequence[Unused]:
+def _old_enough(context: Context, rows: Sequence[UnusedResource]) -> Sequence[UnusedResource]:
     until: timedelta | None = context.args["until"]
     if until is None:
         return rows

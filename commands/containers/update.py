@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import changes, limits, targets
+from commands._shared import changes, container_limits, targets
 from commands.spec import Arg, Command, Context
 from core import errors
 from core.model.actions import Action, Risk
@@ -16,7 +16,11 @@ WORDING = changes.Wording(done="updated")
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    memory, cpus, pids = limits.memory_bytes(args["memory"]), limits.cpus(args["cpus"]), limits.pids(args["pids_limit"])
+    memory, cpus, pids = (
+        container_limits.memory_bytes(args["memory"]),
+        container_limits.cpus(args["cpus"]),
+        container_limits.pids(args["pids_limit"]),
+    )
     restart = args["restart"] or ""
     if not (memory or cpus or pids or restart):
         raise errors.BadUsage(

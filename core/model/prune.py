@@ -22,7 +22,7 @@ ORDER = (Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME, Kind.IMAGE)
 TIMEOUT_SECONDS = 900
 
 
-class Unused(msgspec.Struct, frozen=True, gc=False):
+class UnusedResource(msgspec.Struct, frozen=True, gc=False):
     """One resource that no running container uses. `users`: the ids of the stopped containers that use it. `spare`:
     whether it goes without --all: a stopped container, a network, an anonymous volume, an image without a tag.
     `size`: None if it was not measured; of an image without the layers that it shares, if these were measured; `names`:
@@ -40,7 +40,7 @@ class Unused(msgspec.Struct, frozen=True, gc=False):
 class UnusedResources(msgspec.Struct, frozen=True):
     """The candidates of one engine. `measured`: False if the engine did not measure the sizes in time."""
 
-    rows: tuple[Unused, ...]
+    rows: tuple[UnusedResource, ...]
     measured: bool = True
 
 
@@ -62,7 +62,7 @@ class Prune(Action[Any]):
 
     risk = Risk.DESTROY
     kinds: ClassVar[tuple[Kind, ...]] = ()
-    pinned: tuple[Unused, ...] = ()
+    pinned: tuple[UnusedResource, ...] = ()
     note: str = ""
 
     def targets(self) -> Sequence[Ref]:
@@ -117,7 +117,9 @@ REMOVALS: Mapping[Kind, str] = {
 """The verb that a prune does to each resource of a kind."""
 
 
-def choose(rows: Sequence[Unused], kinds: Collection[Kind], *, everything: Collection[Kind] = ()) -> tuple[Unused, ...]:
+def choose(
+    rows: Sequence[UnusedResource], kinds: Collection[Kind], *, everything: Collection[Kind] = ()
+) -> tuple[UnusedResource, ...]:
     """Returns what a prune of these kinds removes, in the order of the removal. What a stopped container uses goes only
     if that container goes, too. `everything`: the kinds of which also named volumes and images with tags go."""
     going = {row.ref.id for row in rows if row.ref.kind is Kind.CONTAINER and row.ref.kind in kinds}
@@ -130,7 +132,7 @@ def choose(rows: Sequence[Unused], kinds: Collection[Kind], *, everything: Colle
     )
 
 
-def why_kept(pinned: Unused, now: Unused | None) -> str:
+def why_kept(pinned: UnusedResource, now: UnusedResource | None) -> str:
     """Returns why a pinned resource is not removed any more, as the end of a sentence about it; empty if it is. `now`:
     the same id in a new list; None if it is not unused any more, or gone."""
     if now is None:

@@ -83,7 +83,7 @@ class PruneVerbs(JobAdapter, abc.ABC):
             return done.outcome(status, f"The rest was not tried: {error.full_message()}")
         return done.outcome()
 
-    async def _prune_kind(self, kind: Kind, pinned: Sequence[prune.Unused], done: _Progress, job: Job) -> None:
+    async def _prune_kind(self, kind: Kind, pinned: Sequence[prune.UnusedResource], done: _Progress, job: Job) -> None:
         """Raises EngineError if an answer is missing."""
         try:
             found = await self._unused((kind,), LOOK_SECONDS, measured=False)
@@ -105,7 +105,7 @@ class PruneVerbs(JobAdapter, abc.ABC):
             job.progress(f"{done.handled} of {done.total} done")
 
 
-def _removal(engine: EngineRef, one: prune.Unused) -> Action[Any]:
+def _removal(engine: EngineRef, one: prune.UnusedResource) -> Action[Any]:
     match one.ref.kind:
         case Kind.CONTAINER:
             return Remove(engine=engine, target=one.ref)
@@ -135,7 +135,7 @@ class _Progress:
     def handled(self) -> int:
         return self.removed.total() + self.gone + len(self.kept)
 
-    def remove(self, one: prune.Unused) -> None:
+    def remove(self, one: prune.UnusedResource) -> None:
         self.removed[one.ref.kind] += 1
         self.size += one.size or 0
 

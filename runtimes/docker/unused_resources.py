@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from core.model.prune import Unused
+from core.model.prune import UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import unused_resources
@@ -32,12 +32,12 @@ STOPPED = ("created", "exited", "dead")
 class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Docker."""
 
-    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[Unused]:
+    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
         containers = await self._rows(_Container, "/containers/json?all=1", ends)
         users = unused_resources.ResourceUsers()
         for row in containers:
             users.add(row.id, _used(row), stopped=row.state in STOPPED)
-        found: list[Unused | None] = []
+        found: list[UnusedResource | None] = []
         if Kind.CONTAINER in kinds:
             found += [_container(row, self._ref, sizes) for row in containers if row.state in STOPPED]
         if Kind.NETWORK in kinds:
@@ -158,9 +158,9 @@ def _used(row: _Container) -> Iterator[str]:
         yield f"network {row.host.network}"
 
 
-def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> Unused:
+def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> UnusedResource:
     name = next((one[1:] for one in row.names or () if one.count("/") == 1), row.id[:12])
-    return Unused(
+    return UnusedResource(
         ref=Ref(engine=engine, kind=Kind.CONTAINER, id=row.id, name=name),
         size=sizes.containers.get(row.id),
         created_at=float(row.created),
@@ -168,20 +168,22 @@ def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> Unused:
     )
 
 
-def _network(row: _Network, engine: EngineRef, users: ResourceUsers) -> Unused | None:
+def _network(row: _Network, engine: EngineRef, users: ResourceUsers) -> UnusedResource | None:
     using = users.find(f"network {row.id}", f"network {row.name}")
     if using is None or row.scope != "local" or row.ingress or row.config_only or row.name in OWN_NETWORKS:
         return None
     ref = Ref(engine=engine, kind=Kind.NETWORK, id=row.id, name=row.name)
-    return Unused(ref=ref, users=using, created_at=timestamps.parse_seconds(row.created) or 0.0, detail=row.driver)
+    return UnusedResource(
+        ref=ref, users=using, created_at=timestamps.parse_seconds(row.created) or 0.0, detail=row.driver
+    )
 
 
-def _volume(row: _Volume, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> Unused | None:
+def _volume(row: _Volume, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> UnusedResource | None:
     using = users.find(f"volume {row.name}")
     if using is None or row.driver != "local":
         return None
     anonymous = ANONYMOUS in (row.labels or {}) or _ANONYMOUS_NAME.fullmatch(row.name) is not None
-    return Unused(
+    return UnusedResource(
         ref=Ref(engine=engine, kind=Kind.VOLUME, id=row.name, name=row.name),
         users=using,
         spare=anonymous,
@@ -191,14 +193,14 @@ def _volume(row: _Volume, engine: EngineRef, users: ResourceUsers, sizes: Sizes)
     )
 
 
-def _image(row: Image, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> Unused | None:
+def _image(row: Image, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> UnusedResource | None:
     names = tuple(tag for tag in row.tags or () if tag not in NO_NAME)
     digests = tuple(one for one in row.digests or () if one not in NO_NAME)
     using = users.find(f"image {row.id}", *(f"image {name}" for name in (*names, *digests)))
     if using is None:
         return None
     short = row.id.rpartition(":")[2][:12]
-    return Unused(
+    return UnusedResource(
         ref=Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=names[0] if names else short),
         users=using,
         spare=not names,

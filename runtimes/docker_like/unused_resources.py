@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from core import errors
-from core.model.prune import Unused, UnusedResources
+from core.model.prune import UnusedResource, UnusedResources
 from core.model.refs import Kind
 from runtimes.base.prune import PruneVerbs
 from runtimes.docker_like.client import HttpEngineClient, seconds_left
@@ -23,6 +23,35 @@ from runtimes.formats import json_decoder
 MEASURE_SECONDS = 8.0
 
 T = TypeVar("T")
+
+
+class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
+    """Serves the prune verbs."""
+
+    async def _unused(self, kinds: Collection[Kind], seconds: float, *, measured: bool) -> UnusedResources:
+        ends = time.monotonic() + seconds
+        sizes = await self._measure(min(MEASURE_SECONDS, seconds / 2)) if measured else None
+        rows = await self._candidates(kinds, sizes or Sizes(), ends)
+        return UnusedResources(rows=tuple(rows), measured=sizes is not None)
+
+    @abc.abstractmethod
+    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
+        """Lists the resources of these kinds that no running container uses."""
+
+    @abc.abstractmethod
+    def _decode_sizes(self, body: bytes) -> Sizes:
+        """Decodes the answer to `/system/df`."""
+
+    async def _measure(self, seconds: float) -> Sizes | None:
+        """Returns None if the engine does not measure in time, or refuses."""
+        try:
+            return self._decode_sizes((await self._request("GET", "/system/df", seconds)).body)
+        except errors.EngineError:
+            return None
+
+    async def _rows(self, kind: type[T], path: str, ends: float) -> list[T]:
+        response = await self._request("GET", path, seconds_left(ends))
+        return await json_decoder.decode_all_rows(kind, response.body, self.skipped)
 
 
 class ResourceUsers:
@@ -45,35 +74,6 @@ class ResourceUsers:
         if not self._busy.isdisjoint(keys):
             return None
         return tuple(sorted({user for key in keys for user in self._stopped.get(key, ())}))
-
-
-class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
-    """Serves the prune verbs."""
-
-    async def _unused(self, kinds: Collection[Kind], seconds: float, *, measured: bool) -> UnusedResources:
-        ends = time.monotonic() + seconds
-        sizes = await self._measure(min(MEASURE_SECONDS, seconds / 2)) if measured else None
-        rows = await self._candidates(kinds, sizes or Sizes(), ends)
-        return UnusedResources(rows=tuple(rows), measured=sizes is not None)
-
-    @abc.abstractmethod
-    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[Unused]:
-        """Lists the resources of these kinds that no running container uses."""
-
-    @abc.abstractmethod
-    def _decode_sizes(self, body: bytes) -> Sizes:
-        """Decodes the answer to `/system/df`."""
-
-    async def _measure(self, seconds: float) -> Sizes | None:
-        """Returns None if the engine does not measure in time, or refuses."""
-        try:
-            return self._decode_sizes((await self._request("GET", "/system/df", seconds)).body)
-        except errors.EngineError:
-            return None
-
-    async def _rows(self, kind: type[T], path: str, ends: float) -> list[T]:
-        response = await self._request("GET", path, seconds_left(ends))
-        return await json_decoder.decode_all_rows(kind, response.body, self.skipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

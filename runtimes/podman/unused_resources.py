@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from core.model.prune import Unused
+from core.model.prune import UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker_like import unused_resources
 from runtimes.docker_like.unused_resources import ResourceUsers, Sizes
@@ -28,12 +28,12 @@ DANGLING = urllib.parse.quote('{"dangling":["true"]}')
 class UnusedVerbs(client.EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Podman."""
 
-    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[Unused]:
+    async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
         containers = await self._rows(_Container, "/containers/json?all=true", ends)
         users = unused_resources.ResourceUsers()
         for row in containers:
             users.add(row.id, row.used(), stopped=row.stopped)
-        found: list[Unused | None] = []
+        found: list[UnusedResource | None] = []
         if Kind.CONTAINER in kinds:
             found += [_container(row, self._ref, sizes) for row in containers if row.stopped and not row.pod]
         if Kind.NETWORK in kinds:
@@ -124,9 +124,9 @@ class _DiskReport(msgspec.Struct):
 # ── what it means ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> Unused:
+def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> UnusedResource:
     state = decode.STATES.get(row.state.lower(), row.state)
-    return Unused(
+    return UnusedResource(
         ref=Ref(engine=engine, kind=Kind.CONTAINER, id=row.id, name=(row.names or [""])[0] or row.id[:12]),
         size=sizes.containers.get(row.id),
         created_at=timestamps.parse_seconds(row.created) or 0.0,
@@ -134,16 +134,18 @@ def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> Unused:
     )
 
 
-def _network(row: _Network, engine: EngineRef, users: ResourceUsers) -> Unused | None:
+def _network(row: _Network, engine: EngineRef, users: ResourceUsers) -> UnusedResource | None:
     using = users.find(f"network {row.name}", f"network {row.id}")
     if using is None or row.name == DEFAULT_NETWORK:
         return None
     ref = Ref(engine=engine, kind=Kind.NETWORK, id=row.id or row.name, name=row.name)
-    return Unused(ref=ref, users=using, created_at=timestamps.parse_seconds(row.created) or 0.0, detail=row.driver)
+    return UnusedResource(
+        ref=ref, users=using, created_at=timestamps.parse_seconds(row.created) or 0.0, detail=row.driver
+    )
 
 
-def _volume(row: _Volume, engine: EngineRef, sizes: Sizes) -> Unused:
-    return Unused(
+def _volume(row: _Volume, engine: EngineRef, sizes: Sizes) -> UnusedResource:
+    return UnusedResource(
         ref=Ref(engine=engine, kind=Kind.VOLUME, id=row.name, name=row.name),
         spare=row.anonymous,
         size=sizes.volumes.get(row.name),
@@ -152,12 +154,12 @@ def _volume(row: _Volume, engine: EngineRef, sizes: Sizes) -> Unused:
     )
 
 
-def _image(row: _Image, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> Unused | None:
+def _image(row: _Image, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> UnusedResource | None:
     names = tuple(tag for tag in row.tags or () if "<none>" not in tag)
     using = users.find(f"image {row.id}", *(f"image {name}" for name in names))
     if using is None:
         return None
-    return Unused(
+    return UnusedResource(
         ref=Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=names[0] if names else row.id[:12]),
         users=using,
         spare=not names,

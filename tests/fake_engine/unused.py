@@ -29,7 +29,7 @@ class UnusedThings(FakeEngine, PruneVerbs):
         rows = []
         if Kind.CONTAINER in kinds:
             rows += [
-                prune.Unused(ref=row.ref, size=1_000, created_at=row.created_at, detail=row.state)
+                prune.UnusedResource(ref=row.ref, size=1_000, created_at=row.created_at, detail=row.state)
                 for row in self.containers.values()
                 if row.state not in containers.LIVE_STATES
             ]
@@ -40,7 +40,7 @@ class UnusedThings(FakeEngine, PruneVerbs):
             rows += [found for row in listed.rows if (found := self._candidate(kind, row)) is not None]
         return prune.UnusedResources(rows=tuple(rows), measured=measured and self.measures)
 
-    def _candidate(self, kind: Kind, row: Any) -> prune.Unused | None:
+    def _candidate(self, kind: Kind, row: Any) -> prune.UnusedResource | None:
         users = [
             one
             for one in self.containers.values()
@@ -49,7 +49,7 @@ class UnusedThings(FakeEngine, PruneVerbs):
         if any(one.state in containers.LIVE_STATES for one in users) or row.ref.name == "bridge":
             return None
         spare = {Kind.IMAGE: not getattr(row, "tags", ()), Kind.VOLUME: len(row.ref.name) == 64}.get(kind, True)
-        return prune.Unused(
+        return prune.UnusedResource(
             ref=row.ref,
             users=tuple(one.ref.id for one in users),
             spare=spare,

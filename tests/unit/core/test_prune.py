@@ -6,14 +6,14 @@ import pytest
 from core.model import action_codec, effects, prune
 from core.model.actions import Risk
 from core.model.known_resources import KnownResources
-from core.model.prune import Unused, choose, why_kept
+from core.model.prune import UnusedResource, choose, why_kept
 from core.model.refs import EngineRef, Kind, Ref
 
 DOCKER = EngineRef(host="h1", kind="docker")
 
 
 def unused(kind, name, *users, **more):
-    return Unused(ref=Ref(engine=DOCKER, kind=kind, id=f"id-{name}", name=name), users=users, **more)
+    return UnusedResource(ref=Ref(engine=DOCKER, kind=kind, id=f"id-{name}", name=name), users=users, **more)
 
 
 OLD, LAST = unused(Kind.CONTAINER, "old"), unused(Kind.CONTAINER, "last")
