@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
 from bot.notify.alert_settings import named_channel
 from bot.notify.incident_updater import change_incident, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
+from bot.rule_tests import RuleTests
 from collectors.alert_evaluator import Evaluator
 from core import errors
 from core.model import list_action_by_kind
@@ -41,9 +42,12 @@ from core.model.owners import project_of
 from core.model.policy import Verdict
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
+from core.model.rule_tests import ReplayRule, RuleTest
 from core.model.silences import Silence
+from core.ports import Call, Query
 from core.store.client import Store
 from runtimes.base.base_adapter import BaseAdapter, does
+from runtimes.inventory.fleet import Fleet
 
 TEST_INCIDENT = Incident(
     id="",
@@ -76,6 +80,8 @@ class AlertCommands(BaseAdapter):
     _store: Store
     _clock: Callable[[], datetime]
     evaluator: Evaluator | None = None
+    rule_tests: RuleTests | None = None
+    fleet: Fleet | None
     routing = Routing()
     """Where incidents are posted, as configured."""
 
@@ -83,6 +89,7 @@ class AlertCommands(BaseAdapter):
     async def rules(self, action: ListRules, seconds: float) -> tuple[RuleState, ...]:
         if self.evaluator is None:
             raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
+        statistics = self.evaluator.statistics
         firing = [alert.rule for alert in self.evaluator.firing]
         waiting = [alert.rule for alert in self.evaluator.waiting]
         return tuple(
@@ -94,10 +101,27 @@ class AlertCommands(BaseAdapter):
                 settle=rule.settle,
                 firing=firing.count(rule.name),
                 waiting=waiting.count(rule.name),
-                fired=self.evaluator.fired[rule.name],
+                fired=statistics.fired[rule.name],
+                asked=statistics.asked[rule.name],
+                held_back=statistics.held_back[rule.name],
+                last_ns=statistics.last_ns.get(rule.name, 0),
+                threshold=f"{rule.threshold:g} {rule.threshold_unit}" if rule.threshold is not None else "",
             )
             for rule in self.evaluator.rules
         )
+
+    @does(ReplayRule)
+    async def replay_rule(self, action: ReplayRule, seconds: float) -> RuleTest:
+        if self.rule_tests is None or self.fleet is None:
+            raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
+        now = self._clock()
+        call = Call(id="rules test", who="", deadline=now + timedelta(seconds=seconds), invocation="")
+        rows = (await self.fleet.list_rows(Query(), call)).rows
+
+        def may_list(subject: Ref, labels: Mapping[str, str]) -> bool:
+            return self._may_list(subject, labels, action.who, action.place, now)
+
+        return await self.rule_tests.run(action, self.fleet.runtimes, rows, may_list, now)
 
     @does(ListIncidents)
     async def incidents(self, action: ListIncidents, seconds: float) -> IncidentPage:
@@ -174,10 +198,9 @@ class AlertCommands(BaseAdapter):
 
     def _may_see(self, incident: Incident, who: Identity, place: Place, now: datetime) -> bool:
         """Whether the requester may list the subjects of all its alerts."""
-        return all(self._may_list(alert, who, place, now) for alert in incident.alerts)
+        return all(self._may_list(alert.subject, alert.labels, who, place, now) for alert in incident.alerts)
 
-    def _may_list(self, alert: Alert, who: Identity, place: Place, now: datetime) -> bool:
-        subject, labels = alert.subject, alert.labels
+    def _may_list(self, subject: Ref, labels: Mapping[str, str], who: Identity, place: Place, now: datetime) -> bool:
         listing = list_action_by_kind.LISTS.get(subject.kind, DescribeEngine)
         resolved = policy.resolve(self._policies.policy, who, place, listing.verb, Risk.READ)
         facts = ResourceFacts(labels=labels, project=project_of(labels) or None, at=now)

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from bot import builtin_commands, engine_addresses, engine_manager, store_setup
+from bot import builtin_commands, engine_addresses, engine_manager, rule_tests, store_setup
 from bot.access import own_container, policy_in_force, protection
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
 from bot.notify import alert_runner, alert_spool, configured_rules
@@ -36,7 +36,7 @@ from core.store.records import RateLimitRule
 from core.text import redact
 from core.version import quarterdeck_version
 from runtimes import engine_discovery, engine_registry
-from runtimes.inventory import fleet
+from runtimes.inventory import fleet, stored_events
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,7 @@ class App:
     async def recover(self) -> None:
         """Reports the unfinished commands of dead replicas to their requesters, if this process can send them
         messages."""
-        async for lost in unfinished_commands.recover(self.store, self.audit, {"console", *self.notifiers}):
+        async for lost in unfinished_commands.recover(self.store, self.audit, {"console", "rule", *self.notifiers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
             if (notify := self.notifiers.get(lost.who.partition(":")[0])) is not None:
                 await notify(lost)
@@ -193,14 +193,15 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     rules = rule_catalogue.load_rules()
-    load.check_rules(settings, [rule.name for rule in rules])
+    with_threshold = [rule.name for rule in rules if rule.threshold is not None]
+    load.check_rules(settings, [rule.name for rule in rules], with_threshold=with_threshold)
+    testable = configured_rules.testable_rules(rules, settings.rules)
+    builtin_runtime.rule_tests = rule_tests.RuleTests(testable, stored_events.StoredEvents(store))
     alerts = None
     if watch:
         in_force = configured_rules.rules_in_force(rules, settings.rules)
         spool = alert_spool.AlertSpool(settings.state / "spool", replica, counts)
-        alerts = alert_runner.AlertRunner(
-            in_force, store, counts, is_own=lambda each: _is_own(policies, each), spool=spool
-        )
+        alerts = alert_runner.AlertRunner(in_force, store, counts, is_own=policies.is_own, spool=spool)
         builtin_runtime.evaluator = alerts.evaluator
     builtin_runtime.routing = load.routing_from(settings)
     search = engine_discovery.Discovery() if settings.engines is None else None
@@ -300,12 +301,6 @@ def _count_restarts(counts: metrics.Metrics) -> Callable[[str], None]:
     """Returns a function that counts the restarts of a task. All watches are one task, so that engines that come and go
     add no series."""
     return lambda task: counts.task_restarts_total.labels(task.partition(" ")[0]).inc()
-
-
-def _is_own(policies: policy_in_force.PolicyInForce, container_id: str) -> bool:
-    """Whether a container runs this process, or another one that shares the store."""
-    policy = policies.policy
-    return container_id in policy.self_ids or policy.runs_replica(container_id)
 
 
 async def _remove_replica(app: App) -> None:

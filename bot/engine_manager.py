@@ -187,6 +187,7 @@ class EngineManager:
             steps = event_processor.EventProcessor(mirror, self._counts, alerts=self._alerts, recorder=recorder)
             watching = engine_watcher.EngineWatcher(engine, mirror, steps, self._cursors, self._counts)
             engine.skipped.listener = watching.data_skipped
+            mirror.pulls.listener = steps.report_own_event
             sampling = usage_sampler.UsageSampler(mirror, self._counts)
             member.processor = steps
             member.tasks = [

@@ -14,8 +14,9 @@ from typing import Any
 
 import wcwidth
 
-from core.model.replies import Block, Button, Ending, Fields, Lines, Reply, Table, Text, Tone
+from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Reply, Table, Text, Tone
 from core.text import sanitize
+from core.text.sparkline import sparkline
 
 # For scripts. 1 means “not found”, like grep; 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
 EXIT: Mapping[Ending, int] = {
@@ -47,8 +48,8 @@ def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
 def to_json(reply: Reply) -> str:
     """Returns the reply as one JSON object on one line, in ASCII. The schema is stable within its version `v`.
 
-    Each of `blocks` has a `type` (text, table, lines, fields) and that type's own keys. A table's `rows` are objects
-    keyed by column, with raw values: JSON escapes control characters.
+    Each of `blocks` has a `type` (text, table, lines, fields, chart) and that type's own keys. A table's `rows` are
+    objects keyed by column, with raw values: JSON escapes control characters.
     """
     document = {
         "v": SCHEMA,
@@ -68,8 +69,29 @@ def _block(block: Block, width: int, colour: bool) -> str:
             return "\n".join([*_title(block.title, colour), *(sanitize.single_line(line) for line in block.lines)])
         case Fields():
             return _fields(block, colour)
+        case Chart():
+            return "\n".join([*_title(block.title, colour), *chart_lines(block)])
         case Table():
             return _table(block, width, colour)
+
+
+def chart_lines(chart: Chart) -> list[str]:
+    """Returns a line of bars for each series, with its greatest and its last value, and a line with the times."""
+    longest = max((_width(_cell(name)) for name in chart.series), default=0)
+    lines = []
+    for name, values in chart.series.items():
+        known = [value for value in values if value is not None]
+        if known:
+            numbers = f"max {_number(max(known))}, last {_number(known[-1])} {chart.unit}".rstrip()
+            label = _cell(name)
+            lines.append(f"{label}{' ' * (longest - _width(label))}{GAP}{sparkline(values)}{GAP}{numbers}")
+    if lines and chart.labels:
+        lines.append(f"{' ' * longest}{GAP}{_cell(chart.labels[0])} to {_cell(chart.labels[-1])}")
+    return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _table(table: Table, width: int, colour: bool) -> str:
@@ -205,6 +227,18 @@ def _as_data(block: Block) -> dict[str, Any]:
             return {"type": "lines", "title": block.title, "lines": list(block.lines)}
         case Fields():
             return {"type": "fields", "title": block.title, "fields": dict(block.fields)}
+        case Chart():
+            series = {
+                name: [value if value is None else _finite(value) for value in values]
+                for name, values in block.series.items()
+            }
+            return {
+                "type": "chart",
+                "title": block.title,
+                "unit": block.unit,
+                "labels": list(block.labels),
+                "series": series,
+            }
         case Table():
             rows = [
                 {column: _finite(cell) for column, cell in zip(block.columns, row, strict=True)} for row in block.rows

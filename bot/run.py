@@ -22,9 +22,11 @@ import structlog
 from bot import app as bot_app
 from bot import heartbeat, listening_socket, metrics_server, read_audit_migration
 from bot.console import interactive, terminal
+from bot.healing import healer
+from bot.notify import alert_runner
 from bot.outlets import outlet_setup
 from bot.schedule import leadership, scheduler, upkeep_jobs
-from collectors import exposition
+from collectors import exposition, log_watch
 from core import logs, loop_watchdog, open_file_limit, supervise
 from core.config import load
 from core.model.actions import ListContainers
@@ -64,6 +66,8 @@ async def run_bot(
             if outlet_setup.has_outlets(settings):
                 send = functools.partial(outlet_setup.send_incidents, app, app.alerts)
                 supervisor.start_background("outlets", send, RESTART)
+            _watch_logs(app, app.alerts, settings)
+            _heal(app, app.alerts)
         schedule = _schedule(app, settings)
         supervisor.start_background("schedule", schedule.run, RESTART)
         if listener is not None:
@@ -71,6 +75,33 @@ async def run_bot(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload, config_path)
         _open_chat(app, settings, listener, console=console)
         await supervisor.serve_until_stopped()
+
+
+def _watch_logs(app: bot_app.App, alerts: alert_runner.AlertRunner, settings: load.Config) -> None:
+    """Starts to follow logs, if the configuration has rules about log lines."""
+    if not settings.rules.logs:
+        return
+    watch = log_watch.LogWatch(
+        [rule.pattern() for rule in settings.rules.logs],
+        lambda: app.engines.mirrors,
+        alerts.evaluator.observe,
+        is_own=app.policies.is_own,
+    )
+    app.supervisor.start_background("log_rules", watch.run, RESTART)
+
+
+def _heal(app: bot_app.App, alerts: alert_runner.AlertRunner) -> None:
+    """Starts self-healing. It does nothing as long as the configuration has no healing rules."""
+    made = healer.Healer(
+        store=app.store,
+        evaluator=alerts.evaluator,
+        mirrors=lambda: app.engines.mirrors,
+        answer=app.dispatcher.answer,
+        in_force=lambda: app.policies.policy,
+        counts=app.metrics,
+        changed=alerts.changed.set,
+    )
+    app.supervisor.start_background("healing", made.run, RESTART)
 
 
 def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Scheduler:

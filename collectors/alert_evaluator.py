@@ -1,9 +1,9 @@
 """Evaluates the alert rules: asks the rules about each event, waits, counts, and reports alerts.
 
 An alert begins with a Firing. If the rule has a `hold`, the alert waits that long, and a Cleared in this time cancels
-it. It ends with a Cleared, or after the rule's `settle` without a Firing. The beginning of an alert, each repetition
-and its end are reported once. What a rule finds in replayed events, after the stream was interrupted, is marked as
-late.
+it. It ends with a Cleared, or after the rule's `settle` without a Firing, and then does not fire again for the rule's
+`cooldown`. The beginning of an alert, each repetition and its end are reported once. What a rule finds in replayed
+events, after the stream was interrupted, is marked as late.
 
 A bug in one rule is logged, and the other rules go on.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +21,7 @@ import msgspec
 from collectors import alert_labels
 from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_for
 from collectors.rule import Rule, Seen, SeenEvent
+from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
 from core import unexpected_errors
 from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
@@ -76,13 +76,14 @@ class Evaluator:
     ) -> None:
         self.rules = tuple(rules)
         self.dropped = 0
-        self.fired: Counter[str] = Counter()  # how often each rule began to fire
+        self.statistics = RuleStatistics()
         self._report = report
         self._is_own = is_own
         self._now_ns = now_ns
         self._windows = RecentEventsByOwner()
         self._rollouts = RunningRollouts()
         self._open: dict[str, _Open] = {}
+        self._quiet_until: dict[str, int] = {}  # our time until which an alert that ended does not fire again
         self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}
         self._actions = frozenset(action for rule in rules for action in rule.actions)
         self._bugs = unexpected_errors.BugReporter()
@@ -96,6 +97,11 @@ class Evaluator:
     def waiting(self) -> Sequence[Alert]:
         """Returns the alerts whose trouble has not lasted long enough yet."""
         return [one.alert for one in self._open.values() if one.due_ns]
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """Returns our time at which `tick` has something to do next; None if it waits for nothing."""
+        return min((at for one in self._open.values() if (at := one.due_ns or one.settles_ns)), default=None)
 
     def restore(self, alerts: Iterable[Alert]) -> None:
         """Goes on with alerts that fired when Quarterdeck was stopped. Alerts of unknown rules are ignored."""
@@ -138,6 +144,8 @@ class Evaluator:
         """Fires what has waited long enough, and resolves what has been quiet long enough. Call it every second.
         `containers`: those of an engine; None if they are not known now, so that silence proves nothing."""
         now = self._now_ns()
+        if self._quiet_until:
+            self._quiet_until = {each: until for each, until in self._quiet_until.items() if until > now}
         states: dict[EngineRef, Mapping[str, bool] | None] = {}
         for fingerprint, one in tuple(self._open.items()):
             if one.due_ns and now >= one.due_ns:
@@ -166,7 +174,13 @@ class Evaluator:
         for rule in self._by_kind[event.kind]:
             if not is_for(rule, event.kind, event.action):
                 continue
-            visible = Seen(events=self._windows.seen_by(rule, key), labels=labels, container=container)
+            visible = Seen(
+                events=self._windows.seen_by(rule, key),
+                labels=labels,
+                container=container,
+                threshold=rule.threshold or 0.0,
+            )
+            self.statistics.asked[rule.name] += 1
             finding = self._ask(rule, visible)
             if isinstance(finding, Cleared):
                 self._resolve(fingerprint_of(rule, key), finding.text, event.at_ns)
@@ -208,6 +222,10 @@ class Evaluator:
         if len(self._open) >= MAX_OPEN:
             self.dropped += 1
             return
+        quiet_until = self._quiet_until.get(fingerprint, 0)
+        if quiet_until > now and rule.settle is not None:
+            self.statistics.held_back[rule.name] += 1
+            return
         alert = Alert(
             fingerprint=fingerprint,
             rule=rule.name,
@@ -221,13 +239,15 @@ class Evaluator:
             text=text,
             cause=seen.cause,
             late=_is_late(event, now),
-            labels=dict(seen.labels),
+            labels=seen.labels if isinstance(seen.labels, dict) else dict(seen.labels),  # shared: there may be many
             team=alert_labels.team(seen.labels),
             channel=alert_labels.channel(seen.labels),
         )
         due = event.at_ns + int(rule.hold.total_seconds() * SECOND) if rule.hold else 0
         if due and event.origin is not Origin.LIVE:
             due = max(due, now + REPLAY_NS)
+        if quiet_until > now:  # only a Cleared ends this trouble, so it is reported when the time is over
+            due = max(due, quiet_until)
         waits = due > now
         self._open[fingerprint] = _Open(
             rule=rule,
@@ -240,12 +260,19 @@ class Evaluator:
             self._begin(alert)
 
     def _begin(self, alert: Alert) -> None:
-        self.fired[alert.rule] += 1
+        self.statistics.fired[alert.rule] += 1
+        self.statistics.last_ns[alert.rule] = alert.at_ns
         self._report(alert)
 
     def _resolve(self, fingerprint: str, text: str, at_ns: int) -> None:
         known = self._open.pop(fingerprint, None)
-        if known is not None and not known.due_ns:
+        if known is None:
+            return
+        if known.due_ns:
+            self.statistics.held_back[known.rule.name] += known.alert.count
+        else:
+            if known.rule.cooldown and len(self._quiet_until) < MAX_OPEN:
+                self._quiet_until[fingerprint] = self._now_ns() + int(known.rule.cooldown.total_seconds() * SECOND)
             at = max(at_ns, known.alert.at_ns)
             self._report(msgspec.structs.replace(known.alert, state=AlertState.RESOLVED, text=text, at_ns=at))
 

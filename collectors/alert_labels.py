@@ -1,7 +1,9 @@
 """Reads the labels with which the owner of a container changes its alerts.
 
 `quarterdeck.alerts=off` switches them off. `quarterdeck.severity=low` changes how urgent they are,
-`quarterdeck.team=payments` names who is responsible, and `quarterdeck.channel=C0123ABCD` where they are posted. An
+`quarterdeck.team=payments` names who is responsible, and `quarterdeck.channel=C0123ABCD` where they are posted.
+`quarterdeck.logs=off` says that no alert shows their log, `quarterdeck.healing=off` that self-healing does nothing to
+them. An
 unknown value has no effect. People who create containers choose these labels, so they never mention anybody.
 """
 
@@ -15,12 +17,25 @@ ALERTS_LABEL = "quarterdeck.alerts"
 SEVERITY_LABEL = "quarterdeck.severity"
 TEAM_LABEL = "quarterdeck.team"
 CHANNEL_LABEL = "quarterdeck.channel"
+LOGS_LABEL = "quarterdeck.logs"
+HEALING_LABEL = "quarterdeck.healing"
+OFF = ("off", "false", "0", "no", "none")
 MAX_LENGTH = 80  # characters of a team or a channel
 
 
 def are_alerts_off(labels: Mapping[str, str]) -> bool:
     """Whether the alerts of a container with these labels are switched off."""
-    return labels.get(ALERTS_LABEL, "").strip().lower() in ("off", "false", "0", "no", "none")
+    return labels.get(ALERTS_LABEL, "").strip().lower() in OFF
+
+
+def logs_are_off(labels: Mapping[str, str]) -> bool:
+    """Whether alerts never show the log of a container with these labels."""
+    return labels.get(LOGS_LABEL, "").strip().lower() in OFF
+
+
+def healing_is_off(labels: Mapping[str, str]) -> bool:
+    """Whether self-healing does nothing to a container with these labels."""
+    return labels.get(HEALING_LABEL, "").strip().lower() in OFF
 
 
 def severity(labels: Mapping[str, str], default: Severity) -> Severity:

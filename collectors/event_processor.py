@@ -112,6 +112,14 @@ class EventProcessor:
         """Passes a gap on as an event, once for each gap."""
         self.process([gap.to_event()])
 
+    def report_own_event(self, event: Event) -> None:
+        """Passes on an event that Quarterdeck reports itself. It is not counted as one of the engine."""
+        self._mirror.add_to_history([event])
+        if self._alerts is not None:
+            self._alerts.observe([event], self._mirror.containers)
+        if self._recorder is not None:
+            self._recorder.add([event])
+
     def close(self) -> None:
         """Ends the processing for an engine that is not watched any more: no cause is counted after this."""
         self._closed = True

@@ -28,11 +28,12 @@ class SeenEvent:
 class Seen:
     """What a rule sees. `events`: the owner's events of the rule's window and kinds, oldest first; the last one is new.
     `container`: the subject as the mirror caches it; None if it is not a container or is removed. `labels`: of the
-    container, or of its events if it was never inspected."""
+    container, or of its events if it was never inspected. `threshold`: the rule's number, as configured."""
 
     events: Sequence[SeenEvent]
     labels: Mapping[str, str] = field(default_factory=dict)
     container: Container | None = None
+    threshold: float = 0.0
 
     @property
     def last(self) -> Event:
@@ -49,7 +50,9 @@ class Rule:
 
     `on`: the kinds of events after which it is asked. `window`: how long an event stays in what it sees. `hold`: how
     long the trouble must last before an alert fires; a Cleared in this time cancels it. `settle`: after this time
-    without a Firing, the alert resolves by itself; None: only a Cleared resolves it. `topic`: rules with the same topic
+    without a Firing, the alert resolves by itself; None: only a Cleared resolves it. `cooldown`: how long after the end
+    of an alert the same alert does not fire again. `threshold`: the number that `check` compares with, if there is one;
+    `threshold_unit` says what it counts. `topic`: rules with the same topic
     report the same trouble, and the most severe one counts. `actions`: of the events of kind OTHER, only those with one
     of these actions. `until_running`: an alert resolves by itself only if a container of the owner runs, or none exists
     any more. `on_by_default`: whether the rule runs without being configured.
@@ -64,6 +67,9 @@ class Rule:
     window: timedelta = timedelta(minutes=10)
     hold: timedelta = timedelta(0)
     settle: timedelta | None = timedelta(minutes=5)
+    cooldown: timedelta = timedelta(0)
+    threshold: float | None = None
+    threshold_unit: str = ""
     actions: frozenset[str] = frozenset()
     until_running: bool = False
     on_by_default: bool = True

@@ -178,6 +178,11 @@ class Metrics(WatchedEngineMetrics):
         self.alert_channel_configured = self.gauge(
             "alert_channel_configured", "1 if incidents can be posted in a channel of a chat, else 0"
         )
+        self.healing_acts_total = self.counter(
+            "healing_acts_total", "Acts of self-healing, by how they ended", "outcome"
+        )
+        for outcome in ("done", "failed", "refused", "unknown", "gave_up"):
+            self.healing_acts_total.labels(outcome)
         self.posting_leader = self.gauge("posting_leader", "1 if this process posts incidents, else 0")
         self.alerts_queued = self.gauge("alerts_queued", "Changes of alerts that wait for the store")
         self.alerts_spooled = self.gauge(

@@ -34,6 +34,10 @@ class PolicyInForce:
         """Returns the configured policy merged with the stored grants, as of the last `refresh`."""
         return self._merged
 
+    def is_own(self, container_id: str) -> bool:
+        """Returns whether Quarterdeck runs in this container."""
+        return self.policy.is_own(container_id)
+
     @property
     def configured(self) -> Policy:
         """Returns the configured policy alone. It is in force while the store cannot be reached."""

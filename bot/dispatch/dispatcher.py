@@ -41,6 +41,7 @@ from bot.dispatch import (
     rendering,
     reply_texts,
     safe_responder,
+    unattended,
     unfinished_commands,
     write_retry,
 )
@@ -158,7 +159,6 @@ class Dispatcher:
         parsed = parser.parse(inv.line, self._catalogue)
         command = parsed.command
         state.command = command.name
-
         policy = await self._enter(inv, command.risk, state)
         if policy is None:
             return None
@@ -258,7 +258,7 @@ class Dispatcher:
             wait, policy = self._limits.spend_locally(inv.who.id, risk), self._policies.configured
         if wait > 0:
             raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
-        return policy
+        return unattended.policy_for(policy, inv)
 
     async def _execute(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from core.model.replies import Block, Fields, Lines, Reply, Text, Tone
+from core.model.replies import Block, Chart, Fields, Lines, Reply, Text, Tone
 
 MAX_REPLY = 4 << 20  # characters
 MAX_CELL = 16_384  # characters of a cell, a value or a line
@@ -45,6 +45,8 @@ def _parts(block: Block) -> Iterable[object]:
     elif isinstance(block, Fields):
         for pair in block.fields.items():
             yield from pair
+    elif isinstance(block, Chart):
+        yield from (block.title, *block.labels, *block.series)
     else:
         for row in block.rows:
             yield from row
@@ -65,6 +67,8 @@ def _cut(block: Block, left: int) -> tuple[Block, int]:
         pairs = ((_short(name), _short(value)) for name, value in block.fields.items())
         fields = dict(_within(pairs, left, lambda pair: sum(map(_length, pair))))
         return replace(block, fields=fields), len(block.fields) - len(fields)
+    if isinstance(block, Chart):
+        return block, 0
     rows = _within(map(_short_row, block.rows), left, lambda row: sum(map(_length, row)))
     return replace(block, rows=rows), len(block.rows) - len(rows)
 

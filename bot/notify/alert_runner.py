@@ -17,11 +17,14 @@ from bot.notify.alert_spool import AlertSpool
 from bot.notify.incident_updater import IncidentUpdater, stored_incidents
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
+from collectors.host_watch import HostReadings, HostWatch
+from collectors.restart_watch import RestartWatch
 from collectors.rule import Rule
 from collectors.unwatched_time import UnwatchedTime
 from core import errors, metrics, supervise
 from core.model.alerts import Severity
 from core.model.builtin_actions import BOT
+from core.model.refs import EngineRef
 from core.store.client import Store
 from runtimes.inventory.mirror import Mirror
 
@@ -57,6 +60,8 @@ class AlertRunner:
         self._unwatched = UnwatchedTime()
         self.ticked_at = float("-inf")
         """When the rules were last evaluated, by a monotonic clock."""
+        self._hosts = HostWatch()
+        self._restarts: dict[EngineRef, RestartWatch] = {}
         self.evaluator = Evaluator(rules, self.updater.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
@@ -84,10 +89,18 @@ class AlertRunner:
                 restored, restore_at = await self._restore(), time.monotonic() + RETRY_SECONDS
             watched = mirrors()
             self.evaluator.observe(self._engines.compare((each.ref, _fault(each)) for each in watched), {})
+            self.evaluator.observe(self._hosts.compare(map(_readings, watched)), {})
+            self._compare_restarts(watched)
             self.evaluator.tick({each.ref: each.containers for each in watched if not _fault(each)}.get)
             self._measure()
             self._note_watch(not all(_fault(each) for each in watched))
             await asyncio.sleep(TICK_SECONDS)
+
+    def _compare_restarts(self, watched: Sequence[Mirror]) -> None:
+        self._restarts = {each.ref: self._restarts.get(each.ref) or RestartWatch() for each in watched}
+        for mirror in watched:
+            events = self._restarts[mirror.ref].compare(mirror.containers, mirror.version)
+            self.evaluator.observe(events, mirror.containers)
 
     async def _restore(self) -> bool:
         """Goes on with the alerts that fired when the last process ended. Returns whether they are known."""
@@ -127,6 +140,11 @@ class AlertRunner:
             self._counts.alerts_firing.labels(str(severity)).set(firing.count(severity))
         self._counts.alerts_queued.set(self.updater.queued)
         self._counts.alerts_dropped.set(self.evaluator.dropped)
+
+
+def _readings(mirror: Mirror) -> HostReadings:
+    resources = mirror.resources
+    return HostReadings(engine=mirror.ref, filesystem=resources.filesystem, units=resources.units)
 
 
 def _fault(mirror: Mirror) -> str:

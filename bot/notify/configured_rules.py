@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from collectors.rule import Rule, Seen, SeenEvent
-from core.config.alerts import NewRule, Rules
+from core.config.alerts import LogRule, NewRule, RuleChange, Rules
 from core.model.alerts import Finding, Firing
+from core.model.events import EventKind
 from core.model.owners import SWARM_SERVICE_NAME_LABEL, project_of
 
 MAX_LENGTH = 1000  # characters of a value that a regular expression sees
@@ -22,23 +23,34 @@ _OPERATORS: dict[str, Callable[[str, str], bool]] = {
 
 def rules_in_force(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
     """Returns the rules that run."""
-    rules = [_changed(rule, settings) for rule in builtin if rule.on_by_default and rule.name not in settings.off]
-    return (*rules, *map(_added, settings.add))
+    rules = [_as_configured(rule, settings) for rule in builtin if rule.on_by_default and rule.name not in settings.off]
+    return (*rules, *map(added, settings.add), *map(_about_logs, settings.logs))
 
 
-def _changed(rule: Rule, settings: Rules) -> Rule:
+def testable_rules(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
+    """Returns all rules as configured, also those that are switched off."""
+    return (*(_as_configured(rule, settings) for rule in builtin), *map(added, settings.add))
+
+
+def _as_configured(rule: Rule, settings: Rules) -> Rule:
     change = settings.change.get(rule.name)
-    if change is None:
-        return rule
+    return rule if change is None else changed(rule, change)
+
+
+def changed(rule: Rule, change: RuleChange) -> Rule:
+    """Returns the rule with this change."""
     return replace(
         rule,
         severity=change.severity or rule.severity,
         hold=rule.hold if change.hold is None else change.hold,
         settle=rule.settle if change.settle is None else change.settle,
+        cooldown=rule.cooldown if change.cooldown is None else change.cooldown,
+        threshold=rule.threshold if change.threshold is None else change.threshold,
     )
 
 
-def _added(settings: NewRule) -> Rule:
+def added(settings: NewRule) -> Rule:
+    """Returns a rule that the configuration adds."""
     matches = [_matcher(field, text) for field, text in settings.where.items()]
 
     def check(seen: Seen) -> Finding | None:
@@ -61,6 +73,34 @@ def _added(settings: NewRule) -> Rule:
         check=check,
         topic=settings.name,
         window=settings.within,
+        hold=settings.hold,
+        settle=settings.settle,
+        cooldown=settings.cooldown,
+    )
+
+
+def _about_logs(settings: LogRule) -> Rule:
+    """Returns the rule about log lines. Each event has the number of lines found; see collectors.log_watch."""
+    action = settings.pattern().action
+
+    def check(seen: Seen) -> Finding | None:
+        found = sum(int(one.event.attrs.get("lines", "0")) for one in seen.events)
+        if found < settings.count:
+            return None
+        lines = "a log line matches" if found == 1 else f"{found} log lines match"
+        return Firing(f"{lines} the rule {settings.name}" + ("" if found == 1 else f" in {_span(settings)}"))
+
+    return Rule(
+        name=settings.name,
+        summary="Your own rule about log lines.",
+        severity=settings.severity,
+        on=frozenset({EventKind.OTHER}),
+        check=check,
+        topic=settings.name,
+        window=settings.within,
+        settle=settings.settle,
+        cooldown=settings.cooldown,
+        actions=frozenset({action}),
     )
 
 
@@ -95,6 +135,6 @@ def _value(field: str, one: SeenEvent, seen: Seen) -> str:
             return event.attrs.get(field, "")
 
 
-def _span(settings: NewRule) -> str:
+def _span(settings: NewRule | LogRule) -> str:
     minutes = int(settings.within.total_seconds() // 60)
     return f"{minutes} minutes" if minutes else f"{int(settings.within.total_seconds())} seconds"

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.model.alerts import Alert
-from core.model.incidents import Incident, IncidentState
+from core.model.incidents import Incident, IncidentNote, IncidentState
 from core.model.refs import Kind
-from core.model.replies import Block, Button, Fields, Reply, Table, Text, Tone
+from core.model.replies import Block, Button, Reply, Table, Text, Tone
 from core.text import command_line, sanitize
 
 TONES = {
@@ -42,24 +42,6 @@ def incident_reply(incident: Incident, mention: Sequence[str] = ()) -> Reply:
     return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
 
 
-def crash_card(incident: Incident) -> Reply:
-    """Returns the first entry of an incident's thread: the details that do not fit in the message."""
-    main = incident.main
-    fields = {
-        "Subject": f"{main.subject.kind} {main.subject}",
-        "Rule": f"{main.rule} ({main.severity})",
-        "First found": _time(incident.began_ns),
-    }
-    if main.cause is not None:
-        fields["Cause"] = main.cause.text
-    if main.team:
-        fields["Team"] = main.team
-    if main.link:
-        fields["Source"] = main.link
-    fields["Incident"] = incident.id
-    return Reply(blocks=(Fields(fields=fields),))
-
-
 def thread_entry(incident: Incident, mention: Sequence[str] = (), *, turned: bool = True) -> Reply:
     """Returns the entry of an incident's thread when it is over, or begins again. Without `turned`, it only became
     something that more people must see."""
@@ -69,6 +51,11 @@ def thread_entry(incident: Incident, mention: Sequence[str] = (), *, turned: boo
         return Reply(blocks=(Text(text=f"Resolved after {lasted}: {main.text}.", tone=Tone.GOOD),))
     text = f"It is back: {main.text}." if turned else f"The severity is {incident.severity} now: {main.text}."
     return Reply(blocks=(Text(text=text, tone=Tone.BAD),), mention=tuple(mention))
+
+
+def note_entry(notes: Sequence[IncidentNote]) -> Reply:
+    """Returns the entry of an incident's thread about what is new."""
+    return Reply(blocks=(Text(text="\n".join(note.text for note in notes)),))
 
 
 def reminder(incidents: Sequence[Incident], since: str, mention: Sequence[str] = ()) -> Reply:

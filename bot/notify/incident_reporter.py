@@ -20,7 +20,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
-from bot.notify import incident_message, inhibition, posting_decision
+from bot.notify import crash_card_poster, incident_message, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
 from bot.notify.changed_incidents import ChangedIncidents
 from bot.notify.channel_tasks import ChannelTasks
@@ -49,9 +49,8 @@ Work = tuple[PendingIncident, Destination]
 
 
 class IncidentReporter:
-    """Posts incidents while `run` runs. `routing`: where incidents are posted; without a default channel, the one
-    that was named in chat. `changed` is set when an incident was stored. `leads`: whether this process holds the
-    lease."""
+    """Posts incidents while `run` runs. `routing`: where; without a default channel, the one that was named in chat.
+    `changed` is set when one was stored. `leads`: whether this process posts. `card`: makes a thread's first entry."""
 
     def __init__(
         self,
@@ -62,6 +61,7 @@ class IncidentReporter:
         routing: Callable[[], Routing],
         changed: asyncio.Event,
         leads: Callable[[], bool],
+        card: crash_card_poster.MakeCard = crash_card_poster.plain_card,
         now: Callable[[], float] = time.monotonic,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -71,6 +71,7 @@ class IncidentReporter:
         self._routing = routing
         self._changed = changed
         self._leads = leads
+        self.cards = crash_card_poster.CrashCardPoster(poster, card)
         self._now = now
         self._now_ns = now_ns
         self._windows: dict[str, MessageSharing] = {}
@@ -92,10 +93,12 @@ class IncidentReporter:
             await self._run()
         finally:
             await self._tasks.aclose()
+            await self.cards.aclose()
 
     def stop_posting(self) -> None:
         """Ends the calls in progress: another process may post from now on."""
         self._tasks.cancel()
+        self.cards.cancel()
 
     async def _run(self) -> None:
         while True:
@@ -285,12 +288,11 @@ class IncidentReporter:
             group=destination.group,
             mentioned=mention,
             reminded_at=self._now_ns() / 1e9,
+            noted=incident.noted,
         )
         if destination.group and not resolved:
             self._open.add(destination.to, destination.group, sent)
-        # Before the record, so that a process that goes on does not leave it out.
-        once, card = message_name(incident, destination.to, "details"), incident_message.crash_card(incident)
-        await self._poster.post(sent.channel, card, sent.ts, once=once, urgent=urgent)
+        await self.cards.post(incident, sent, destination, urgent=urgent)  # before the record, lest it is left out
         await save_post(self._store, pending, post)
 
     async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
@@ -309,8 +311,10 @@ class IncidentReporter:
                     what += f" for {' '.join(called)}"
                 once, urgent = message_name(incident, destination.to, what), incident.severity is Severity.HIGH
                 await self._poster.post(post.channel, entry, post.ts, once=once, urgent=urgent)
+            await self.cards.post_notes(incident, post, destination)
             told, mentioned = incident.turns, (*post.mentioned, *(who for who in called if who not in post.mentioned))
         if incident.state is IncidentState.RESOLVED:
             self._open.remove(post.channel, post.ts)
-        changes = {"version": incident.version, "told": told, "mentioned": mentioned}
+        noted = post.noted if destination.silent else incident.noted
+        changes = {"version": incident.version, "told": told, "mentioned": mentioned, "noted": noted}
         await save_post(self._store, pending, msgspec.structs.replace(post, **changes))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+from bot.notify.good_runs import GoodRunRecorder
 from bot.notify.old_incidents import remove_old_incidents
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from collectors.data_filesystem_reader import DataFilesystemReader
@@ -30,6 +31,7 @@ def upkeep_jobs(
     mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
 ) -> Sequence[RecurringJob]:
     """`disk_use`: the time between two measurements of one engine; None: never."""
+    runs = GoodRunRecorder(mirrors, store)
     roots, counter, units = DataFilesystemReader(mirrors), InventoryCounter(mirrors), SystemdUnitReader(mirrors)
     jobs = [
         RecurringJob(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
@@ -37,6 +39,7 @@ def upkeep_jobs(
             name="filesystems", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(roots.run), close=roots.close
         ),
         RecurringJob(name="units", every=UNITS_SECONDS, within=ROUND_SECONDS, run=_round(units.run)),
+        RecurringJob(name="good_runs", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(runs.run)),
         RecurringJob(
             name="retention", every=RETENTION_SECONDS, within=ROUND_SECONDS, run=_retention(store), shared=True
         ),
@@ -59,6 +62,7 @@ def _retention(store: Store) -> Callable[[], Awaitable[RunReport]]:
     async def once() -> RunReport:
         await store.remove_expired()
         await remove_old_incidents(store)
+        await store.remove_old_runs()
         return RunReport()
 
     return once

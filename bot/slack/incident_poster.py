@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 from bot import app as composition
-from bot.notify import alert_runner, freeze_announcer, incident_reporter
+from bot.alert_log_policy import AlertLogPolicy
+from bot.notify import alert_runner, crash_evidence, freeze_announcer, incident_reporter
 from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import PostRecord
 from bot.schedule import leadership
@@ -66,6 +68,8 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
     """Posts incidents while this process holds the lease for it. Never returns."""
     lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
     poster = IncidentPoster(outbox, PostRecord(app.store))
+    log_policy = AlertLogPolicy(app.policies, app.audit, lambda: datetime.now(UTC))
+    evidence = crash_evidence.CrashEvidence(lambda: app.engines.mirrors, app.store, may_read_log=log_policy.may_read)
     reporter = incident_reporter.IncidentReporter(
         app.store,
         poster,
@@ -73,6 +77,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
         routing=lambda: app.routing,
         changed=alerts.changed,
         leads=lambda: lead.held,
+        card=evidence.card,
     )
     lead.on_lost = reporter.stop_posting
     announcer = freeze_announcer.FreezeAnnouncer(

@@ -35,7 +35,7 @@ SHARE = {Priority.CRITICAL: 1.25, Priority.REPLY: 1.0, Priority.INFO: 0.75}
 MAX_LANES = 2048  # channels and messages whose last sending time is stored
 # Until a richer format is tried again, because Slack introduces new blocks workspace by workspace.
 FORMAT_TTL_SECONDS = 7 * 86_400.0
-TABLE_BLOCKS = ("data_table", "table")
+TABLE_BLOCKS, CHART_BLOCK = ("data_table", "table"), "data_visualization"
 
 
 class Outbox:
@@ -53,7 +53,7 @@ class Outbox:
         self._waiting = 0
         self._since: dict[object, float] = {}  # when each message that waits came, the oldest first
         self._team = ""
-        self.table_format = TableFormat.DATA_TABLE
+        self.table_format = max(TableFormat)
         metrics.slack_outbox_oldest_seconds.set_function(self._oldest_seconds)
 
     async def load_table_format(self, team: str) -> None:
@@ -65,7 +65,7 @@ class Outbox:
             log.debug("the table format of the workspace was not loaded", reason=error.message)
             return
         # The stored format expires. A value that another version wrote is ignored.
-        self.table_format = TableFormat(stored) if stored in list(TableFormat) else TableFormat.DATA_TABLE
+        self.table_format = TableFormat(stored) if stored in list(TableFormat) else max(TableFormat)
 
     async def post(
         self,
@@ -200,10 +200,11 @@ class Outbox:
                 )
                 if not message.blocks:
                     raise
-                if table_format is not TableFormat.PLAIN and any(
-                    block["type"] in TABLE_BLOCKS for block in message.blocks
-                ):
-                    table_format = TableFormat(table_format - 1)
+                kinds = {block["type"] for block in message.blocks}
+                if table_format is TableFormat.CHART and CHART_BLOCK in kinds:
+                    table_format = TableFormat.DATA_TABLE
+                elif table_format is not TableFormat.PLAIN and not kinds.isdisjoint(TABLE_BLOCKS):
+                    table_format = TableFormat(min(table_format, TableFormat.DATA_TABLE) - 1)
                 else:
                     outgoing = _text_only(outgoing)
                 continue

@@ -21,9 +21,9 @@ from typing import Any
 import slackblocks
 
 from bot import plain_text
-from bot.slack import blocks, markup, tables
+from bot.slack import blocks, charts, markup, tables
 from bot.slack.tables import TableFormat
-from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text, Tone
+from core.model.replies import Block, Button, Chart, Fields, Lines, Reply, Table, Text, Tone
 from core.text import sanitize
 
 MAX_WEIGHT = 11_800  # of all blocks (see blocks.weight)
@@ -94,9 +94,13 @@ def _body(
     signs = _signs(reply.blocks)
     made: list[blocks.RenderedBlock] = []
     formats: list[TableFormat] = []
+    charts_left = charts.MAX_CHARTS
     for block, sign in zip(reply.blocks[:MAX_PARTS], signs, strict=False):
         # A message may have only one `table` block, but several data tables.
         formats.append(TableFormat.PLAIN if any(part.has_table for part in made) else table_format)
+        if isinstance(block, Chart):
+            charts_left -= 1
+            formats[-1] = formats[-1] if charts_left >= 0 else min(formats[-1], TableFormat.DATA_TABLE)
         made.append(_rendered(block, budget, formats[-1], file_name, sign))
     wants = [blocks.weight(part.blocks) for part in made]
     shown: list[slackblocks.Block] = []
@@ -129,6 +133,8 @@ def _rendered(block: Block, budget: int, table_format: TableFormat, file_name: s
             return blocks.lines(block, budget=budget, file_name=file_name)
         case Table():
             return tables.render_table(block, budget=budget, table_format=table_format, file_name=file_name)
+        case Chart():
+            return charts.render_chart(block, budget=budget, table_format=table_format, file_name=file_name)
         case Fields():
             return tables.render_fields(block, budget=budget, table_format=table_format, file_name=file_name)
 
@@ -237,6 +243,8 @@ def _summary(reply: Reply, head: str) -> str:
                 parts.append(f"{title}{blocks.plural(len(block.rows), 'row')}.")
             case Lines():
                 parts.append(f"{title}{blocks.plural(len(block.lines), 'line')}.")
+            case Chart():
+                parts.append(f"{title}{'; '.join(line.strip() for line in plain_text.chart_lines(block)[:-1])}")
             case Fields():
                 parts.append(title + ", ".join(f"{name}: {value}" for name, value in block.fields.items()))
     pieces, complete = markup.pieces("\n".join(parts), budget=MAX_TEXT - 2, most=MAX_TEXT)

@@ -77,11 +77,13 @@ def render_fields(
 
 
 class TableFormat(enum.IntEnum):
-    """How a workspace can show tables, from the simplest format. If Slack refuses one, the next simpler is tried."""
+    """How a workspace can show tables and charts, from the simplest format. If Slack refuses one, the next simpler is
+    tried. CHART: data tables, and charts. With the simpler formats, a chart is a line of bars."""
 
     PLAIN = 0
     TABLE = 1
     DATA_TABLE = 2
+    CHART = 3
 
 
 def _table_block(block: replies.Table, budget: int, table_format: TableFormat, file_name: str) -> blocks.RenderedBlock:
@@ -102,7 +104,7 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
             complete=False,
         )
     notes = [_notice(left_out, file_name)] if left_out else []
-    if table_format is TableFormat.DATA_TABLE:
+    if table_format >= TableFormat.DATA_TABLE:
         cells = [
             [_data_cell(*cell) for cell in zip(raw, row, numeric, strict=False)]
             for raw, row in zip(block.rows, rows, strict=False)

@@ -17,7 +17,7 @@ def check(seen: Seen) -> Finding | None:
     results = [one.event.attrs.get("health", "") for one in seen.events]
     results = [result for result in results if result in ("healthy", "unhealthy")]
     changes = sum(before != after for before, after in pairwise(results))
-    if changes < MIN_CHANGES:
+    if changes < seen.threshold:
         return None
     minutes = int(WINDOW.total_seconds() // 60)
     return Firing(f"its health check changed its result {changes} times in {minutes} minutes")
@@ -32,4 +32,6 @@ rule = Rule(
     topic="health",
     window=WINDOW,
     settle=WINDOW,
+    threshold=MIN_CHANGES,
+    threshold_unit="changes in 15 minutes",
 )

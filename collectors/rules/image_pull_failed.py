@@ -1,4 +1,8 @@
-"""Fires when an image cannot be pulled: Podman reports it as an event, a Swarm as the reason of a rejected task."""
+"""Fires when an image cannot be pulled.
+
+Newer versions of Podman report it as an event, a Swarm as the reason of a rejected task. Docker, containerd and CRI
+report nothing, so Quarterdeck reports the pulls of its own commands that failed.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def check(seen: Seen) -> Finding | None:
     if (asked_for := ended_by_request(seen)) is not None:
         return asked_for
     crashes = len(ends(seen.events, UNWANTED))
-    if seen.cause.kind in UNWANTED and crashes >= MIN_CRASHES:
+    if seen.cause.kind in UNWANTED and crashes >= seen.threshold:
         return Firing(f"it is not started again after {crashes} ends, the last one {seen.cause.text}")
     return None
 
@@ -40,4 +40,6 @@ rule = Rule(
     window=timedelta(minutes=30),
     hold=timedelta(minutes=2),
     settle=None,
+    threshold=MIN_CRASHES,
+    threshold_unit="ends in 30 minutes",
 )

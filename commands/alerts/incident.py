@@ -13,7 +13,7 @@ from core.model.actions import Action
 from core.model.alert_setting_actions import ShowIncident, ShownIncident
 from core.model.incidents import Incident, IncidentState
 from core.model.refs import Kind
-from core.model.replies import Block, Button, Fields, Reply, Text, Tone
+from core.model.replies import Block, Button, Fields, Reply, Table, Text, Tone
 from core.text import command_line, sanitize
 
 TONES = {
@@ -61,6 +61,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         Text(text=f"{incident.id}: {sanitize.single_line(main.owner)}: {main.text}", tone=TONES[incident.state]),
         Fields(fields=fields),
     ]
+    if incident.notes:
+        notes = [(_clock(note.at_ns / 1e9, context.now), note.text) for note in incident.notes]
+        blocks.append(Table(columns=("AT", "WHAT HAPPENED"), rows=notes, wrap=True))
     return Reply(blocks=blocks, buttons=_buttons(shown) if incident.state is not IncidentState.RESOLVED else ())
 
 

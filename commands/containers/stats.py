@@ -16,6 +16,7 @@ from core.model.actions import Action
 from core.model.refs import EngineRef
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 from core.model.resource_usage import ReadUsage, Usage, Usages
+from core.text.sparkline import sparkline
 
 NOT_KNOWN = "-"
 MAX_ROWS = 500
@@ -29,7 +30,6 @@ ORDERS: Mapping[str, Callable[[Usage], Any]] = {
 }
 HISTORY_COLUMNS = ("NAME", "CPU % AVG", "CPU % MAX", "CPU OVER TIME", "MEM AVG", "MEM MAX", "MEM OVER TIME")
 MAX_SINCE = timedelta(hours=1)
-BARS = "▁▂▃▄▅▆▇█"
 BUCKETS = 20
 COLUMNS = ("NAME", "CPU %", "MEM / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS")
 
@@ -117,8 +117,7 @@ def _bars(pairs: Sequence[tuple[int, float]], since: float, until: float) -> str
     for at, value in pairs:
         index = min(BUCKETS - 1, max(0, int((at - since) / max(1.0, until - since) * BUCKETS)))
         buckets[index] = max(value, buckets[index] or 0.0)
-    top = max(value for _, value in pairs) or 1.0
-    return "".join(" " if value is None else BARS[round(value / top * (len(BARS) - 1))] for value in buckets)
+    return sparkline(buckets)
 
 
 def _named(answered: Sequence[Result]) -> int:

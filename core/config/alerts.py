@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from core.config import alert_routes, field_types
+from core.config import alert_routes, field_types, permissions
 from core.config.base_section import Section
 from core.model.alerts import Severity, severity_named
 from core.model.events import EventKind
+from core.model.log_patterns import LogPattern
 
 FIELDS = ("name", "project", "service", "host", "engine", "image", "cause", "exit_code", "health", "state", "signal")
 _MATCHER = re.compile(r"(=~|!~|!=|=)?(.*)", re.DOTALL)
@@ -95,6 +96,12 @@ class RuleChange(Section):
     settle: Duration | None = Field(
         default=None, description="After how long without trouble the alert resolves by itself."
     )
+    cooldown: Duration | None = Field(
+        default=None, description="How long after its end the same alert does not fire again."
+    )
+    threshold: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        default=None, description="The number that the rule compares with; `rules` shows it."
+    )
 
 
 class NewRule(Section):
@@ -111,7 +118,51 @@ class NewRule(Section):
     )
     count: int = Field(default=1, ge=1, le=100, description="How many such events make an alert.")
     within: Duration = Field(default=timedelta(minutes=10), description="The time in which they must happen.")
+    hold: Duration = Field(default=timedelta(0), alias="for", description="How long to wait before the alert fires.")
+    settle: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
+        default=timedelta(minutes=5), description="After how long without such an event the alert resolves."
+    )
+    cooldown: Duration = Field(
+        default=timedelta(0), description="How long after its end the same alert does not fire again."
+    )
     severity: SeverityName = Field(default=Severity.MEDIUM, description="high, medium or low.")
+
+
+class LogRule(Section):
+    """An alert rule about log lines. Quarterdeck follows the logs of these containers: at most five of an engine. The
+    alert contains no line; `logs` of a route shows the last ones."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")] = Field(
+        description="Lower-case letters, digits and -."
+    )
+    on: permissions.Match = Field(description="The containers: engine, host, name, project, service or label.NAME.")
+    contains: Annotated[
+        tuple[Annotated[field_types.NonEmptyStr, Field(max_length=200)], ...],
+        BeforeValidator(lambda value: value if isinstance(value, (list, tuple)) else (value,)),
+        Field(min_length=1, max_length=20),
+    ] = Field(description="One or several texts, of which a line must contain one; * stands for anything.")
+    ignore_case: bool = Field(default=False, description="Whether FATAL also means fatal.")
+    count: int = Field(default=1, ge=1, le=10_000, description="How many such lines make an alert.")
+    within: Duration = Field(default=timedelta(minutes=10), description="The time in which they must be written.")
+    severity: SeverityName = Field(default=Severity.MEDIUM, description="high, medium or low.")
+    settle: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
+        default=timedelta(minutes=10), description="After how long without such a line the alert resolves."
+    )
+    cooldown: Duration = Field(
+        default=timedelta(0), description="How long after its end the same alert does not fire again."
+    )
+
+    @model_validator(mode="after")
+    def _narrow(self) -> LogRule:
+        if self.on.selector() == permissions.Match().selector():
+            raise field_types.invalid_value(
+                "`on` matches everything", "Name at least one part, such as label.app: web."
+            )
+        return self
+
+    def pattern(self) -> LogPattern:
+        """Returns what to search for."""
+        return LogPattern(name=self.name, on=self.on.selector(), texts=self.contains, ignore_case=self.ignore_case)
 
 
 class Rules(Section):
@@ -122,7 +173,7 @@ class Rules(Section):
     )
     change: dict[field_types.NonEmptyStr, RuleChange] = Field(
         default={},
-        description="Changes of built-in rules: severity, for, settle.",
+        description="Changes of built-in rules: severity, for, settle, cooldown, threshold.",
         examples=["change:\n  unhealthy: {for: 5m, severity: low}"],
     )
     add: tuple[NewRule, ...] = Field(
@@ -137,9 +188,20 @@ class Rules(Section):
         ],
     )
 
+    logs: tuple[LogRule, ...] = Field(
+        default=(),
+        description="Rules about log lines. Without one, no log is followed.",
+        examples=['logs:\n  - {name: web-panic, on: {label.app: web}, contains: ["panic:", "FATAL"]}'],
+    )
+
+    @property
+    def own_names(self) -> list[str]:
+        """The names of all rules that are added."""
+        return [rule.name for rule in self.add] + [rule.name for rule in self.logs]
+
     @model_validator(mode="after")
     def _no_name_twice(self) -> Rules:
-        names = [rule.name for rule in self.add]
+        names = self.own_names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise field_types.invalid_value(f"there are two rules named “{twice[0]}”", "Give one of them another name.")
         return self

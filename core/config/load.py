@@ -7,6 +7,7 @@ the policy from a configuration, and decides which changes of a configuration ne
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ __all__ = [
 # only the person who asks for it.
 EVERYONE_MAY = ("help.show", "policy.whoami", "policy.can", "policy.claim", "job.stop", "incident.mute-me")
 # The sections that `policy_from` and `routing_from` read, so a reload applies them. All others are read once, at start.
-RELOADED = frozenset({"roles", "grants", "guards", "admins", "alerts", "routes"})
+RELOADED = frozenset({"roles", "grants", "guards", "admins", "healing", "alerts", "routes"})
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -77,6 +78,10 @@ def policy_from(config: Config) -> permissions.Policy:
         )
         for index, grant in enumerate(config.grants)
     )
+    grants += tuple(
+        permissions.Grant(id=f"healing.{index}", who=f"rule:{rule.name}", can=rule.verbs, on=rule.on.selector())
+        for index, rule in enumerate(config.healing)
+    )
     guards = tuple(
         permissions.Guard(
             id=f"guards.{index}",
@@ -89,7 +94,8 @@ def policy_from(config: Config) -> permissions.Policy:
         for index, guard in enumerate(config.guards)
     )
     roles = {**permissions.ROLES, **config.roles}
-    return permissions.Policy(grants=(everyone, *admins, *grants), guards=guards, roles=roles)
+    healing = tuple(rule.policy() for rule in config.healing)
+    return permissions.Policy(grants=(everyone, *admins, *grants), guards=guards, roles=roles, healing=healing)
 
 
 def routing_from(config: Config) -> alert_routes.Routing:
@@ -121,9 +127,10 @@ def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
         raise ConfigError(unknown)
 
 
-def check_rules(config: Config, rules: Iterable[str]) -> None:
-    """Checks `rules` against the names of the built-in alert rules. Raises ConfigError that lists the mistakes."""
-    known = tuple(rules)
+def check_rules(config: Config, rules: Iterable[str], *, with_threshold: Iterable[str] = ()) -> None:
+    """Checks `rules` against the names of the built-in alert rules. `with_threshold`: those that compare with a number.
+    Raises ConfigError that lists the mistakes."""
+    known, counting = tuple(rules), tuple(with_threshold)
     named = [(f"rules.off.{index}", word) for index, word in enumerate(config.rules.off)]
     named += [(f"rules.change.{word}", word) for word in config.rules.change]
     problems = [
@@ -135,14 +142,37 @@ def check_rules(config: Config, rules: Iterable[str]) -> None:
         for path, word in named
         if word not in known
     ]
+    added = [(f"rules.add.{index}", rule.name) for index, rule in enumerate(config.rules.add)]
+    added += [(f"rules.logs.{index}", rule.name) for index, rule in enumerate(config.rules.logs)]
     problems += [
         Problem(
-            path=f"rules.add.{index}",
-            what=f"“{rule.name}” is the name of a built-in alert rule",
+            path=path,
+            what=f"“{name}” is the name of a built-in alert rule",
             hint="Give your rule another name, or change the built-in one under `rules.change`.",
         )
-        for index, rule in enumerate(config.rules.add)
-        if rule.name in known
+        for path, name in added
+        if name in known
+    ]
+    all_rules = (*known, *config.rules.own_names)
+    problems += [
+        Problem(
+            path=f"healing.{index}.rules",
+            what=f"“{pattern}” matches no alert rule",
+            hint=validation_errors.did_you_mean(pattern, all_rules)
+            or f"Use one of these rules: {', '.join(all_rules)}.",
+        )
+        for index, healing in enumerate(config.healing)
+        for pattern in healing.rules
+        if not fnmatch.filter(all_rules, pattern)
+    ]
+    problems += [
+        Problem(
+            path=f"rules.change.{name}.threshold",
+            what=f"the alert rule “{name}” compares with no number",
+            hint=f"These rules do: {', '.join(counting)}.",
+        )
+        for name, change in config.rules.change.items()
+        if change.threshold is not None and name in known and name not in counting
     ]
     if problems:
         raise ConfigError(problems)

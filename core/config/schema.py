@@ -26,6 +26,7 @@ from core.config.alert_routes import Route
 from core.config.alerts import Alerts, Rules
 from core.config.base_section import Section
 from core.config.engines import Engine
+from core.config.healing import HealingRule
 from core.config.permissions import Grant, Guard
 from core.config.slack import Slack
 from core.config.small_sections import Audit, Confirm, History, Limits, Log, Metrics, Store, Upkeep
@@ -127,6 +128,14 @@ class Config(Section):
     )
     alertmanager: Alertmanager = Alertmanager()
     heartbeat: Heartbeat = Heartbeat()
+    healing: tuple[HealingRule, ...] = Field(
+        default=(),
+        description="What Quarterdeck does by itself when an alert rule fires. Absent: nothing.",
+        examples=[
+            "healing:\n"
+            "  - {name: restart-web, rules: [crash, crash-loop, unhealthy], on: {label.heal: restart}, do: restart}"
+        ],
+    )
     metrics: Metrics = Metrics()
     upkeep: Upkeep = Upkeep()
     log: Log = Log()
@@ -154,6 +163,14 @@ class Config(Section):
                 "Give metrics.listen an address, or remove alertmanager.receive_….",
             )
         return metrics
+
+    @field_validator("healing")
+    @classmethod
+    def _no_healing_twice(cls, rules: tuple[HealingRule, ...]) -> tuple[HealingRule, ...]:
+        names = [rule.name for rule in rules]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise field_types.invalid_value(f"there are two healing rules named “{twice[0]}”", "Rename one of them.")
+        return rules
 
     @field_validator("engines")
     @classmethod

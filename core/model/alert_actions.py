@@ -21,7 +21,10 @@ from core.model.silences import Silence
 class RuleState(msgspec.Struct, frozen=True):
     """One alert rule. `hold`: how long the trouble must last. `settle`: after how long without trouble it resolves;
     None if only the end of the trouble resolves it. `firing`: its alerts now. `waiting`: those whose trouble has not
-    lasted long enough. `fired`: how often it fired since this process started."""
+    lasted long enough. `asked`: about how many events it was asked since this process started; `fired`: how often it
+    fired since then; `held_back`: how many findings were not reported, because the trouble ended too soon, or because
+    of the cooldown. `last_ns`: when it fired last, 0 for never. `threshold`: the number that it compares with, and what
+    it counts; empty without one."""
 
     name: str
     summary: str
@@ -31,6 +34,10 @@ class RuleState(msgspec.Struct, frozen=True):
     firing: int
     waiting: int
     fired: int
+    asked: int = 0
+    held_back: int = 0
+    last_ns: int = 0
+    threshold: str = ""
 
 
 class IncidentPage(msgspec.Struct, frozen=True):

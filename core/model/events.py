@@ -49,6 +49,8 @@ class Origin(enum.StrEnum):
     RESYNC = "resync"
 
 
+# What self-healing reports to the alert rules. These events are not stored.
+HEALING_GAVE_UP, HEALED = "healing-gave-up", "healed"
 # The types of resources whose events tell their life, besides containers, and those of their actions that do not.
 LIFECYCLE_TYPES = frozenset({"image", "pod", "service", "node", "task", "stack", "unit"})
 OTHER_ACTIONS = frozenset({"mount", "unmount", "save", "prune"})

@@ -17,6 +17,7 @@ from core.model.refs import EngineRef, Kind
 
 REOPEN_NS = 3600 * 1_000_000_000  # how long after its end an incident is reopened
 MAX_ALERTS = 16  # of one incident; rules with one topic are few
+MAX_NOTES = 20
 _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)
 
 
@@ -26,12 +27,21 @@ class IncidentState(enum.StrEnum):
     RESOLVED = "resolved"
 
 
+class IncidentNote(msgspec.Struct, frozen=True, gc=False):
+    """Something new about an open incident, for its thread: another alert, or what Quarterdeck did about it. `at_ns`:
+    nanoseconds since the epoch; `text`: a sentence."""
+
+    at_ns: int
+    text: str
+
+
 class PostedIncident(msgspec.Struct, frozen=True):
     """Where a message about an incident is. `ts`: Slack's id of the message. `version`: the version of the incident
     that it shows. `told`: how many begins and ends of the incident people were told. `shared`: other incidents have the
     same message. `to`: the destination as the configuration names it; empty if that is the channel. `group`: what the
     incidents of a shared message have in common, in words. `mentioned`: whom it has mentioned. `reminded_at`: when
-    people were last told of it by a new message, in seconds since the epoch."""
+    people were last told of it by a new message, in seconds since the epoch. `noted`: how many notes people were
+    told."""
 
     channel: str
     ts: str
@@ -42,6 +52,7 @@ class PostedIncident(msgspec.Struct, frozen=True):
     group: str = ""
     mentioned: tuple[str, ...] = ()
     reminded_at: float = 0.0
+    noted: int = 0
 
     @property
     def destination(self) -> str:
@@ -54,7 +65,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     `key`: the same for the same trouble, also after the incident has ended. `id`: the start of the key, and a number
     that is different for each incident with this key. `opened`: how often it began, 1 at first. `version` grows with
     each change that people should see. `acknowledged_by`, `acknowledged_name`: the id and the name of the person who
-    takes care of it; empty if nobody does. `posted`: its first message; `also_posted`: those in other places.
+    takes care of it; empty if nobody does. `posted`: its first message; `also_posted`: those in other places. `notes`:
+    the newest ones, the oldest first; `noted`: how many there ever were.
     """
 
     id: str
@@ -68,6 +80,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_name: str = ""
     posted: PostedIncident | None = None
     also_posted: tuple[PostedIncident, ...] = ()
+    notes: tuple[IncidentNote, ...] = ()
+    noted: int = 0
 
     @property
     def posts(self) -> tuple[PostedIncident, ...]:
@@ -103,6 +117,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     def turns(self) -> int:
         """How often the incident began and ended."""
         return 2 * self.opened - (self.state is not IncidentState.RESOLVED)
+
+    def notes_after(self, noted: int) -> tuple[IncidentNote, ...]:
+        """Returns the notes that came after so many, as far as they are stored."""
+        new = min(len(self.notes), max(0, self.noted - noted))
+        return self.notes[-new:] if new else ()
 
     @property
     def count(self) -> int:
@@ -142,8 +161,17 @@ def merge_alert(incident: Incident | None, alert: Alert) -> Incident | None:
         return Incident(id=f"{key[:6]}-{number}", key=key, alerts=(alert,), began_ns=began, changed_ns=alert.at_ns)
     merged = _with_alert(incident, alert)
     if incident.state is IncidentState.RESOLVED:
-        merged = msgspec.structs.replace(merged, opened=incident.opened + 1, acknowledged_by="", acknowledged_name="")
+        return msgspec.structs.replace(merged, opened=incident.opened + 1, acknowledged_by="", acknowledged_name="")
+    if stored is None or stored.state is AlertState.RESOLVED:
+        # Another rule found trouble too, such as a crash loop after the first crash.
+        merged = _with_note(merged, IncidentNote(alert.at_ns, f"{alert.rule}: {alert.text}"))
     return merged
+
+
+def add_note(incident: Incident, note: IncidentNote) -> Incident:
+    """Returns the incident with one more note."""
+    noted = _with_note(incident, note)
+    return msgspec.structs.replace(noted, version=incident.version + 1)
 
 
 def acknowledge(incident: Incident, who: str, name: str = "") -> Incident:
@@ -159,6 +187,11 @@ def with_post(incident: Incident, post: PostedIncident) -> Incident:
     if post not in posts:
         posts = (*posts, post)
     return msgspec.structs.replace(incident, posted=posts[0], also_posted=posts[1:])
+
+
+def _with_note(incident: Incident, note: IncidentNote) -> Incident:
+    notes = (*incident.notes, note)[-MAX_NOTES:]
+    return msgspec.structs.replace(incident, notes=notes, noted=incident.noted + 1)
 
 
 def _with_alert(incident: Incident, alert: Alert) -> Incident:

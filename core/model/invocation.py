@@ -38,7 +38,8 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
     """One command as the dispatcher receives it. A command that is delivered twice has the same `id`, and runs once.
-    `deadline`: when its actions must have started; each action then has a timeout of its own."""
+    `deadline`: when its actions must have started; each action then has a timeout of its own. `answered_guards`: None
+    if a person gives the command, who can be asked; otherwise the digests of the guards whose question is answered."""
 
     id: str
     who: Identity
@@ -46,3 +47,4 @@ class Invocation:
     place: Place
     at: datetime
     deadline: datetime
+    answered_guards: frozenset[str] | None = None

@@ -10,8 +10,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from core.model.policy_selectors import EVERYTHING, Selector
+
+if TYPE_CHECKING:
+    from core.model.healing import HealingPolicy
 
 
 class Verdict(enum.IntEnum):
@@ -86,6 +90,7 @@ VIEWER = (
     "maintenance.list",
     "rule.list",
     "freeze.show",
+    "rule.test",
 )
 OPERATOR = (
     *VIEWER,
@@ -162,7 +167,8 @@ class Guard:
 class Policy:
     """All rules that apply. `version` increases with every stored grant. `self_ids`: Quarterdeck's own containers;
     `self_name`: the beginning of its own id, if no more is known; `store_host`: the host name of its store;
-    `replica_ids`: the containers of the processes that share the store, as whole ids or their first 12 digits."""
+    `replica_ids`: the containers of the processes that share the store, as whole ids or their first 12 digits.
+    `healing`: what self-healing does; see core.model.healing."""
 
     grants: tuple[Grant, ...] = ()
     guards: tuple[Guard, ...] = ()
@@ -172,6 +178,11 @@ class Policy:
     store_host: str = ""
     replica_ids: frozenset[str] = frozenset()
     version: int = 0
+    healing: tuple[HealingPolicy, ...] = ()
+
+    def is_own(self, container_id: str) -> bool:
+        """Whether this process, or another one that shares the store, runs in this container."""
+        return container_id in self.self_ids or self.runs_replica(container_id)
 
     def runs_replica(self, container_id: str) -> bool:
         """Whether a process that shares the store runs, or lately ran, in this container."""

@@ -67,7 +67,18 @@ class Fields:
     title: str = ""
 
 
-Block = Text | Table | Lines | Fields
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Values over time. `labels`: the moments, 2 to 20, each different; `series`: for each name one value for each
+    label, None where it is unknown; `unit`: of all values, such as `MiB`."""
+
+    title: str
+    labels: Sequence[str]
+    series: Mapping[str, Sequence[float | None]]
+    unit: str = ""
+
+
+Block = Text | Table | Lines | Fields | Chart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from core.store.alert_settings import AlertSettingsStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
 from core.store.freezes import FreezeStore
+from core.store.good_runs import GoodRunStore
+from core.store.healing import HealingStore
 from core.store.invocations import InvocationStore
 from core.store.outlets import OutletStore
 from core.store.posts import PostStore
@@ -28,15 +30,24 @@ WATCH_TTL_SECONDS = 30 * 86_400  # after which an engine that nobody watches is 
 
 
 class Store(
-    InvocationStore, AlertSettingsStore, OutletStore, PostStore, RecurringJobStore, EventHistoryStore, FreezeStore
+    InvocationStore,
+    AlertSettingsStore,
+    OutletStore,
+    PostStore,
+    GoodRunStore,
+    HealingStore,
+    RecurringJobStore,
+    EventHistoryStore,
+    FreezeStore,
 ):
     """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
     errors.StoreError.
 
     core.store.invocations has the methods that the life of one command needs, core.store.audit_trail those of the
     audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
-    of incidents, core.store.alert_settings those of what people decide about alerts, core.store.recurring_jobs those of
-    the recurring jobs; core.store.keys has the keys.
+    of incidents, core.store.alert_settings those of what people decide about alerts, core.store.good_runs those of good
+    runs, core.store.healing those of self-healing, core.store.recurring_jobs those of the recurring jobs;
+    core.store.keys has the keys.
     """
 
     # Questions: plans that wait for a confirmation or an approval.

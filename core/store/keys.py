@@ -45,6 +45,8 @@ wrote.
     maintenance              hash     trimmed    maintenance windows, by id
     mutes                    hash     trimmed    until when in seconds since the epoch a person is muted, by id
     alerts:channel           string   never      the channel that `alerts here` named, and who named it
+    healing                  hash     never      what self-healing did, by healing policy
+    runs:good                hash     trimmed    with which settings each owner's container ran well last
     incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by change
     incidents:log            zset     trimmed    keys of all incidents by the time of the last change, in µs, each once
     incidents:last           string   never      the greatest time in incidents:log
@@ -96,6 +98,8 @@ AUDIT = AuditKeys("audit", "audit:index", "audit:state", "audit:repeats")
 READS = AuditKeys("audit:reads", "audit:reads:index", "audit:reads:state", "audit:reads:repeats")
 """Commands that only read have an audit of their own, so that they cannot push changes out."""
 INCIDENTS = "incidents"
+HEALING = "healing"
+GOOD_RUNS = "runs:good"
 SILENCES = "silences"
 INCIDENTS_CHANGED = "incidents:changed"
 MAINTENANCE = "maintenance"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from core.model.replies import Block, Button, Fields, Lines, Reply, Table, Text
+from core.model.replies import Block, Button, Chart, Fields, Lines, Reply, Table, Text
 from core.text import known_secrets, named_secrets, private_keys, sanitize, secret_masker
 from core.text.secret_search_limit import OutOfTimeError, SecretSearchLimit
 
@@ -166,6 +166,9 @@ def _blocks(block: Block, names: Collection[str], limit: SecretSearchLimit) -> S
             }
             left_out = f"{more:,} more fields" if (more := len(block.fields) - len(fields)) > 0 else ""
             block = replace(block, fields=fields, title=redact(block.title))
+        case Chart():
+            series = {redact(name): values for name, values in block.series.items()}
+            block = replace(block, title=redact(block.title), series=series)
     return (block, Text(text=f"{left_out} {NOT_SEARCHED}")) if left_out else (block,)
 
 

@@ -38,6 +38,7 @@ from runtimes.inventory import (
     event_history,
     gather_answers,
     own_calls,
+    pull_watch,
     state_updates,
     stored_events,
     usage_history,
@@ -64,6 +65,7 @@ class Mirror(ContainerCache):
         self.resources = engine_resources.EngineResources(now)
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
+        self.pulls = pull_watch.PullWatch()
         self.ends = container_end_records.EndRecords()
         self.feed = event_feed.EventFeed(lambda: self.ref)
 
@@ -114,7 +116,9 @@ class Mirror(ContainerCache):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described
             return cast(R, self._with_stream(described))
-        return await self._runtime.run(self.own_calls.noted(action, call), call)
+        value = await self._runtime.run(self.own_calls.noted(action, call), call)
+        self.pulls.observe(action, call, value)
+        return value
 
     def last_known(self, action: Action[R], reason: errors.EngineError) -> R:
         """Returns what is known without asking the engine. Raises `reason` if nothing is known."""

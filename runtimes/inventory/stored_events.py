@@ -179,6 +179,10 @@ class EngineWithHistory:
         return self._engine.ref
 
     @property
+    def engine_id(self) -> str:
+        return self._engine.engine_id
+
+    @property
     def address(self) -> str:
         return str(getattr(self._engine, "address", "") or getattr(self._engine, "url", ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import hypothesis
@@ -252,3 +253,41 @@ def test_reports_are_well_formed_in_any_order_of_events(steps: list[str]) -> Non
     for before, after in zip([AlertState.RESOLVED, *states], states, strict=False):
         assert not (after is AlertState.RESOLVED and before is AlertState.RESOLVED)
     assert bool(scene.evaluator.firing) == (bool(states) and states[-1] is AlertState.FIRING)
+
+
+def test_after_its_end_an_alert_rests_for_the_cooldown() -> None:
+    scene = AlertScene([replace(crash.rule, cooldown=timedelta(minutes=10))])
+    web = scene.add("web")
+    scene.end(web)
+    scene.start(web)
+    scene.wait(400)
+    assert [alert.state for alert in scene.alerts] == ["firing", "resolved"]
+    scene.end(web)
+    assert len(scene.alerts) == 2
+    assert scene.evaluator.statistics.held_back["crash"] == 1
+    scene.start(web)
+    scene.wait(601)
+    scene.end(web)
+    assert [alert.state for alert in scene.alerts] == ["firing", "resolved", "firing"]
+
+
+def test_trouble_that_only_a_good_sign_ends_is_reported_after_the_cooldown() -> None:
+    scene = AlertScene([replace(unhealthy.rule, hold=timedelta(0), cooldown=timedelta(minutes=5))])
+    web = scene.add("web")
+    for health in ("unhealthy", "healthy", "unhealthy"):
+        scene.happen(EventKind.HEALTH, web, health=health)
+    assert [alert.state for alert in scene.alerts] == ["firing", "resolved"]
+    scene.wait(301)
+    assert [alert.state for alert in scene.alerts] == ["firing", "resolved", "firing"]
+
+
+def test_it_counts_what_each_rule_saw_found_and_held_back() -> None:
+    scene = AlertScene([crash.rule, unhealthy.rule])
+    web = scene.add("web")
+    scene.end(web)
+    scene.happen(EventKind.HEALTH, web, health="unhealthy")
+    scene.happen(EventKind.HEALTH, web, health="healthy")
+    counts = scene.evaluator.statistics
+    assert dict(counts.asked) == {"crash": 1, "unhealthy": 3}
+    assert (dict(counts.fired), dict(counts.held_back)) == ({"crash": 1}, {"unhealthy": 1})
+    assert counts.last_ns["crash"] == scene.last_end.at_ns

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import (
+    MAX_NOTES,
     REOPEN_NS,
     Incident,
+    IncidentNote,
     IncidentState,
     acknowledge,
+    add_note,
     incident_key,
     merge_alert,
 )
@@ -89,3 +92,24 @@ def test_copies_of_reports_change_nothing(data: st.DataObject) -> None:
         for copy in data.draw(st.lists(st.sampled_from(reports[: number + 1]), max_size=3)):
             twice = merge_alert(twice, copy) or twice
     assert once == twice
+
+
+def test_another_alert_of_an_open_incident_is_a_note_and_a_repetition_is_none() -> None:
+    incident = merge_alert(None, alert(at=1))
+    assert incident is not None and incident.notes == ()
+    incident = merge_alert(incident, alert(at=2, count=2))
+    assert incident is not None and incident.notes == ()
+    incident = merge_alert(incident, alert("crash-loop", at=3, text="crash loop: 3 ends in 10 minutes"))
+    assert incident is not None
+    assert [note.text for note in incident.notes_after(0)] == ["crash-loop: crash loop: 3 ends in 10 minutes"]
+    assert incident.notes_after(incident.noted) == ()
+
+
+def test_the_number_of_notes_is_limited_and_the_newest_are_kept() -> None:
+    incident = merge_alert(None, alert(at=1))
+    assert incident is not None
+    for number in range(MAX_NOTES + 5):
+        incident = add_note(incident, IncidentNote(number, f"note {number}"))
+    assert (len(incident.notes), incident.noted) == (MAX_NOTES, MAX_NOTES + 5)
+    assert [note.text for note in incident.notes_after(MAX_NOTES + 3)] == ["note 23", "note 24"]
+    assert len(incident.notes_after(0)) == MAX_NOTES

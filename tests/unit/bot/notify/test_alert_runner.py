@@ -30,7 +30,8 @@ class Scene:
     def mirrors(self):
         contact = 0.0 if self.silent else time.time()
         ref = EngineRef(host="h1", kind="docker")
-        return [SimpleNamespace(ref=ref, not_live_reason="It is gone.", last_contact=contact, containers={})]
+        more = {"version": 0, "resources": SimpleNamespace(filesystem=None, units=None)}
+        return [SimpleNamespace(ref=ref, not_live_reason="It is gone.", last_contact=contact, containers={}, **more)]
 
     @contextlib.asynccontextmanager
     async def running(self, **more):
@@ -70,7 +71,7 @@ async def test_alerts_of_our_rules_go_on_after_a_restart_and_those_of_others_are
 async def test_a_time_in_which_nobody_watched_is_one_incident(scene):
     await scene.store.watched_until_now(60)
     key = b"{qd}:watched"
-    await scene.store._client.set(key, int(await scene.store._client.get(key)) - 3_600_000)
+    await scene.store._client.set(key, int(await scene.store._client.get(key)) - 3_601_000)
 
     async def told():
         return [each for each in await stored_incidents(scene.store) if each.main.rule == "nobody-watched"]

@@ -13,6 +13,7 @@ from core.config import load
 from core.config.alerts import Rules
 from core.model.alerts import Severity
 from core.model.end_causes import CauseKind
+from core.model.events import EventKind
 from tests.helpers.alert_scene import AlertScene
 
 BUILTIN = load_rules()
@@ -101,3 +102,64 @@ def test_an_unknown_rule_is_a_mistake_of_the_configuration(tmp_path) -> None:
     said = raised.value.full_message()
     assert "there is no alert rule “crahs”" in said and "Did you mean crash" in said
     assert "there is no alert rule “nope”" in said and "“flapping” is the name of a built-in alert rule" in said
+
+
+def test_a_threshold_a_cooldown_and_a_wait_are_changed(tmp_path) -> None:
+    alerts = scene(change={"crash-loop": {"threshold": 2}}, off=[r.name for r in BUILTIN if r.name != "crash-loop"])
+    web = alerts.add("web")
+    for _ in range(2):
+        alerts.start(web)
+        alerts.end(web)
+    assert [said.split(":")[0] for said in alerts.said] == ["firing crash-loop"]
+
+
+def test_a_rule_of_ones_own_may_wait_and_rest() -> None:
+    own = {"name": "x", "where": {"name": "web"}, "for": "30s", "settle": "1m", "cooldown": "10m"}
+    alerts = scene(off=[rule.name for rule in BUILTIN], add=[own])
+    web = alerts.add("web")
+    alerts.end(web)
+    alerts.wait(29)
+    assert alerts.said == []
+    alerts.wait(2)
+    assert [alert.state for alert in alerts.alerts] == ["firing"]
+    alerts.wait(70)
+    assert [alert.state for alert in alerts.alerts] == ["firing", "resolved"]
+    alerts.end(web)
+    alerts.wait(60)
+    assert len(alerts.alerts) == 2, "it rests"
+
+
+def test_a_rule_about_log_lines_counts_lines_and_shows_none() -> None:
+    own = {"name": "panic", "on": {"name": "web"}, "contains": "panic:", "count": 3, "within": "1m"}
+    alerts = scene(off=[rule.name for rule in BUILTIN], logs=[own])
+    web = alerts.add("web")
+    for lines in ("1", "1"):
+        alerts.happen(EventKind.OTHER, web, action="log:panic", lines=lines)
+        alerts.wait(40)
+    alerts.happen(EventKind.OTHER, web, action="log:panic", lines="2")
+    assert alerts.said == ["firing panic: 3 log lines match the rule panic in 1 minutes"]
+    alerts.happen(EventKind.OTHER, web, action="log:other", lines="9")
+    assert len(alerts.said) == 1
+
+
+def test_a_threshold_of_a_rule_without_one_and_a_healing_rule_about_no_rule_are_mistakes(tmp_path) -> None:
+    file = tmp_path / "q.yaml"
+    file.write_text(
+        "rules: {change: {crash: {threshold: 5}}, logs: [{name: flapping, on: {name: w}, contains: x}]}\n"
+        "healing: [{name: h, rules: [carsh], on: {name: web}, do: restart}]\n"
+    )
+    config = load.load(file, {"XDG_STATE_HOME": "/s"})
+    with pytest.raises(errors.ConfigError) as raised:
+        load.check_rules(config, [rule.name for rule in BUILTIN], with_threshold=["crash-loop"])
+    said = raised.value.full_message()
+    assert "the alert rule “crash” compares with no number" in said and "These rules do: crash-loop" in said
+    assert "“carsh” matches no alert rule" in said and "Did you mean crash" in said
+    assert "rules.logs.0" in said
+
+
+def test_a_healing_rule_may_do_its_one_verb_on_what_it_names_and_nothing_else(tmp_path) -> None:
+    file = tmp_path / "q.yaml"
+    file.write_text("healing: [{name: h, rules: [crash], on: {label.heal: x}, do: stop}]\n")
+    config = load.load(file, {"XDG_STATE_HOME": "/s"})
+    (grant,) = [grant for grant in load.policy_from(config).grants if grant.who == "rule:h"]
+    assert (grant.can, str(grant.on)) == (("container.stop", "container.list"), "label heal=x")

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bot import plain_text
-from bot.notify import channel_tasks, silences
+from bot.notify import channel_tasks, crash_card_poster, silences
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
 from bot.notify.incident_updater import change_incident, stored_incidents
 from bot.notify.message_sender import SentMessage
@@ -21,6 +21,7 @@ from core.model.alerts import AlertState, Severity
 from core.model.incidents import acknowledge
 from core.model.invocation import Identity
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.replies import Reply, Text
 from tests.helpers.alerts import alert
 from tests.unit.bot.notify.test_incident_updater import Desk
 
@@ -407,3 +408,26 @@ async def test_too_many_silences_are_refused_and_unreadable_ones_removed(world, 
     with pytest.raises(errors.UserError, match="2 silences already"):
         await add_silence(world.desk.store, silencing("c", 60))
     assert "s-old" not in await world.desk.store.silences()
+
+
+async def test_what_is_new_about_an_incident_comes_into_its_thread_once(world):
+    await world.happen(alert())
+    await world.happen(alert("crash-loop", at=2, text="crash loop: 3 ends in 10 minutes"))
+    await world.happen(alert("crash-loop", at=3, count=2, text="crash loop: 4 ends in 10 minutes"))
+    thread = world.chat.threads["C1", "1"]
+    assert thread[1:] == ["crash-loop: crash loop: 3 ends in 10 minutes"]
+    assert len(world.chat.messages) == 1
+
+
+async def test_the_card_is_made_for_the_channel_after_the_message_is_posted(world):
+    made = []
+
+    async def card(incident, channel, *, logs):
+        made.append((incident.main.owner, channel, logs, list(world.chat.calls)))
+        return Reply(blocks=(Text(text="the card"),))
+
+    world.reporter.cards = crash_card_poster.CrashCardPoster(world.chat, card)
+    await world.happen(alert())
+    await world.reporter.cards.idle()
+    assert made == [("shop/web", "C1", False, ["post"])]
+    assert world.chat.threads["C1", "1"] == ["the card"]

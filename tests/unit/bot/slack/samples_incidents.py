@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bot.notify import incident_message, maintenance_announcer
+from bot.notify import crash_card, incident_message, maintenance_announcer
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.end_causes import Cause, CauseKind
-from core.model.incidents import Incident, acknowledge, merge_alert
+from core.model.incidents import Incident, IncidentNote, acknowledge, merge_alert
 from core.model.maintenance import Maintenance
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
+from core.model.resource_usage import Point
+from core.model.run_settings import settings_of
 
 SECOND = 1_000_000_000
 START = 1_795_402_800 * SECOND  # 2026-11-23 03:00:00 UTC
@@ -70,11 +72,34 @@ WINDOW = Maintenance(
     end=START / SECOND,
 )
 
+MEBIBYTE = 1 << 20
+GOOD = {"Image": "shop/web:41", "Image ID": "sha256:41", "Limits": "memory 512 MiB", "Environment": "PATH, DB_URL"}
+EVIDENCE = crash_card.Evidence(
+    ended_ns=START,
+    exit_code=2,
+    points=[
+        Point(START // SECOND - 15 * (9 - at), 20.0 + at, (200 + 30 * at) * MEBIBYTE, None, None, None, None)
+        for at in range(9)
+    ],
+    memory_limit=512 * MEBIBYTE,
+    now=settings_of("b", 0.0, GOOD | {"Image": "shop/web:42", "Image ID": "sha256:42", "Environment": "PATH, DB_DSN"}),
+    good=settings_of("a", START / SECOND - 86_400, GOOD),
+    ends=[crash_card.PastEnd(at_ns=START - at * 60 * SECOND, why=CRASHED.text) for at in range(3)],
+    log=["connecting to the database", "Error: DB_URL is not set", "exit status 2"],
+)
+NOTES = [
+    IncidentNote(START + 40 * SECOND, "crash-loop: crash loop: 3 ends in 10 minutes, the last one crashed"),
+    IncidentNote(
+        START + 70 * SECOND, "Healing rule restart-web: try 1 of 3: shop-web-1 was restarted (next try in 0:01:00)"
+    ),
+]
+
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "incident-firing": ("", incident_message.incident_reply(FIRING)),
     "incident-acknowledged": ("", incident_message.incident_reply(acknowledge(FIRING, "slack:T1/U1", "alice"))),
     "incident-resolved": ("", incident_message.incident_reply(RESOLVED)),
-    "incident-thread": ("", incident_message.crash_card(FIRING)),
+    "incident-thread": ("", crash_card.crash_card(FIRING, EVIDENCE)),
+    "incident-note": ("", incident_message.note_entry(NOTES)),
     "incident-thread-end": ("", incident_message.thread_entry(RESOLVED)),
     "incident-storm": ("", incident_message.shared_reply(STORM)),
     "incident-mention": ("", incident_message.incident_reply(FIRING, ("S0ONCALL", "U0ADA", "<!channel>"))),

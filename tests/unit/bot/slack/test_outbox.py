@@ -31,6 +31,7 @@ def now() -> float:
 def table(*, plain: bool = True) -> OutgoingMessage:
     """A outgoing whose blocks tell the shape they are in."""
     kinds = {
+        TableFormat.CHART: "data_table",
         TableFormat.DATA_TABLE: "data_table",
         TableFormat.TABLE: "table",
         TableFormat.PLAIN: "section" if plain else "table",
@@ -171,10 +172,10 @@ async def test_what_is_remembered_of_a_workspace_is_doubted_when_the_store_has_f
     assert box.table_format is TableFormat.PLAIN
     memory.down, memory.shapes = False, {}
     await box.load_table_format("T1")
-    assert box.table_format is TableFormat.DATA_TABLE
+    assert box.table_format is TableFormat.CHART
     memory.shapes = {"T1": 99}  # by another version
     await box.load_table_format("T1")
-    assert box.table_format is TableFormat.DATA_TABLE
+    assert box.table_format is TableFormat.CHART
 
 
 async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
@@ -183,7 +184,7 @@ async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
     box = outbox(calls, memory)
     await box.post("C1", table())
     assert calls.said[0].text == "as TABLE"
-    assert box.table_format is TableFormat.DATA_TABLE
+    assert box.table_format is TableFormat.CHART
     assert memory.shapes == {}
 
 
@@ -209,6 +210,19 @@ async def test_when_not_even_bare_text_is_taken_it_is_undeliverable() -> None:
     with pytest.raises(errors.Undeliverable) as refused:
         await outbox(calls).post("C1", table())
     assert refused.value.code == "channel_not_found"
+
+
+async def test_a_workspace_without_charts_keeps_its_data_tables() -> None:
+    calls, memory = FakeSlackApi(), FakeStore()
+    calls.refuse["post"] = ["invalid_blocks"]
+    box = outbox(calls, memory)
+    await box.load_table_format("T1")
+    kinds = {TableFormat.CHART: "data_visualization"}
+    await box.post(
+        "C1", lambda shape: Message(text=f"as {shape.name}", blocks=({"type": kinds.get(shape, "rich_text")},))
+    )
+    assert [one.text for one in calls.said] == ["as DATA_TABLE"]
+    assert memory.shapes == {"T1": TableFormat.DATA_TABLE}
 
 
 async def test_a_shape_that_cannot_be_kept_is_still_used() -> None:

@@ -21,6 +21,7 @@ CHANGES = {
     "admins": "admins: [console:root]",
     "confirm": "confirm: {more_than: 9}",
     "alerts": "alerts: {to: C0123ABCD}",
+    "healing": "healing: [{name: h, rules: [crash], on: {name: web}, do: restart}]",
     "routes": "routes: [{to: C0123ABCD}]",
     "rules": "rules: {off: [crash]}",
     "webhooks": "webhooks: {t: {url: 'https://t.example', secret: 0123456789abcdef}}",

@@ -1,0 +1,36 @@
+"""Adjusts the policy and its decision for command lines that no person gives, such as those of self-healing.
+
+Nobody can be asked, so a decision that asks for a confirmation or an approval is a refusal. The exception are guards
+whose question was answered when the rule that gives the line was saved: they are named by a digest of their content.
+A guard that asks for an approval always needs another person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.model.healing import guard_digest
+from core.model.invocation import Invocation
+from core.model.policy import Ask, Decision, Policy, Verdict
+
+HINT = "A person may give this command. If the rule may do it by itself, save the rule again after the guard."
+
+
+def policy_for(policy: Policy, inv: Invocation) -> Policy:
+    """Returns the policy without the guards whose question is answered."""
+    if not inv.answered_guards:
+        return policy
+    left = tuple(
+        guard
+        for guard in policy.guards
+        if guard.ask is not Ask.CONFIRM or guard_digest(guard) not in inv.answered_guards
+    )
+    return replace(policy, guards=left)
+
+
+def final(decision: Decision, inv: Invocation) -> Decision:
+    """Returns the decision, or a refusal if it asks and nobody is there."""
+    if inv.answered_guards is None or decision.verdict in (Verdict.ALLOW, Verdict.DENY):
+        return decision
+    reason = f"{decision.reason}, and nobody is there to answer"
+    return replace(decision, verdict=Verdict.DENY, reason=reason, hint=HINT)

@@ -1,0 +1,1 @@
+"""Acts on alerts by itself, within a budget: self-healing."""

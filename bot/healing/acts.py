@@ -1,0 +1,78 @@
+"""Runs the command lines of one try of self-healing, one after another, and says how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from bot.healing.healing_case import HealingCase
+from core.model import healing
+from core.model.invocation import Identity, Invocation, Place
+from core.model.replies import Ending, Reply, Text
+
+START_SECONDS = 60.0  # within which an act must start
+MAX_REASON = 300  # characters
+PLACE = Place(channel="healing", kind="healing")
+OUTCOMES = {Ending.OK: "done", Ending.NOTHING: "done", Ending.REFUSED: "refused", Ending.UNKNOWN: "unknown"}
+
+
+class Answer(Protocol):
+    """Runs a command line; see bot.dispatch.dispatcher.Dispatcher."""
+
+    async def __call__(self, inv: Invocation, /) -> Reply | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryResult:
+    """How a try ended. `outcome`: done, failed, unknown or refused; refused only if nothing was done before."""
+
+    outcome: str
+    text: str
+
+
+class Acts:
+    """Runs tries. `answer`: runs a command line."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._late: set[asyncio.Future[Reply | None]] = set()  # those that have not ended in time
+
+    async def run(self, case: HealingCase, lines: Sequence[str], began: float) -> TryResult:
+        """Runs the lines until one does not succeed. `began`: when the try was taken, which is a part of the ids of its
+        commands: the same try never runs twice."""
+        texts: list[str] = []
+        outcome = "done"
+        for number, line in enumerate(lines):
+            ending, text = await self._run_line(case, line, f"{int(began * 1000)}-{number}", began)
+            texts.append(text)
+            outcome = OUTCOMES.get(ending, "failed")
+            if outcome != "done":
+                outcome = "failed" if outcome == "refused" and number else outcome
+                break
+        return TryResult(outcome=outcome, text="; ".join(texts)[:MAX_REASON])
+
+    async def _run_line(self, case: HealingCase, line: str, number: str, began: float) -> tuple[Ending, str]:
+        at = datetime.fromtimestamp(began, UTC)
+        inv = Invocation(
+            id=f"heal-{case.policy.name}-{case.key}-{number}",
+            who=Identity(id=case.policy.identity, name=f"healing rule {case.policy.name}"),
+            line=line,
+            place=PLACE,
+            at=at,
+            deadline=datetime.now(UTC) + timedelta(seconds=START_SECONDS),
+            answered_guards=frozenset(case.record.answered),
+        )
+        work = asyncio.ensure_future(self._answer(inv))
+        done, _ = await asyncio.wait([work], timeout=healing.TRY_SECONDS - START_SECONDS)
+        if not done:
+            self._late.add(work)
+            work.add_done_callback(self._late.discard)
+            return Ending.UNKNOWN, f"“{line}” has not ended in time and may go on"
+        reply = work.result()
+        if reply is None:
+            return Ending.UNKNOWN, f"“{line}” was given before; it is not repeated"
+        text = " ".join(block.text for block in reply.blocks if isinstance(block, Text)).strip()
+        return reply.ending, text or f"“{line}”: {reply.ending}"

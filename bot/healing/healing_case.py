@@ -1,0 +1,31 @@
+"""Defines what a healing policy looks at when it decides about one incident."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.model.alerts import Alert
+from core.model.containers import Container
+from core.model.healing import HealingPolicy, HealingRecord, TargetState
+from core.model.incidents import Incident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealingCase:
+    """One policy and one incident. `row`: the container of now; None if the alert is about a service. `containers`:
+    those of its engine. `stored`: the record of the policy as the store has it, and `record` decoded. `state`: of this
+    incident."""
+
+    policy: HealingPolicy
+    alert: Alert
+    incident: Incident
+    row: Container | None
+    containers: Mapping[str, Container]
+    stored: bytes | None
+    record: HealingRecord
+    state: TargetState
+
+    @property
+    def key(self) -> str:
+        return self.incident.key

@@ -1,0 +1,81 @@
+"""Records with which settings containers run well: those that have run for some minutes and are not unhealthy, and
+jobs that finished with exit code 0.
+
+Each run is inspected once. A crash card compares a later run with it. At most INSPECTED containers of an engine are
+inspected in a round, so that a start does not ask a large engine about everything at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from bot.notify.crash_evidence import run_settings
+from collectors import engine_rounds
+from core import errors
+from core.model.actions import InspectContainer
+from core.model.containers import Container
+from core.model.owners import owner_of_container
+from core.model.run_settings import RunSettings
+from runtimes.inventory.mirror import Mirror
+
+GOOD_SECONDS = 300.0  # a run of this length is good
+INSPECTED = 20
+TIMEOUT_SECONDS = 30.0
+
+
+class GoodRunWriter(Protocol):
+    """Stores good runs by engine and owner."""
+
+    async def put_good_runs(self, engine: str, runs: Mapping[str, RunSettings], /) -> None: ...
+
+
+class GoodRunRecorder:
+    """Records the good runs of all engines. `now`: our clock, in seconds since the epoch."""
+
+    def __init__(
+        self,
+        mirrors: Callable[[], Sequence[Mirror]],
+        store: GoodRunWriter,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._mirrors = mirrors
+        self._store = store
+        self._now = now
+        self._recorded: dict[str, dict[str, float]] = {}  # by engine: the start of the recorded run of each container
+
+    async def run(self) -> engine_rounds.Round:
+        known = [each for each in engine_rounds.answering(self._mirrors(), InspectContainer.verb) if each.live]
+        for gone in self._recorded.keys() - {each.engine_id for each in known}:
+            del self._recorded[gone]
+        busy = [each for each in known if next(self._good(each), None) is not None]
+        return await engine_rounds.ask_each(busy, self._record, seconds=TIMEOUT_SECONDS)
+
+    async def _record(self, mirror: Mirror) -> None:
+        recorded = self._recorded.setdefault(mirror.engine_id, {})
+        for gone in recorded.keys() - mirror.containers.keys():
+            del recorded[gone]
+        found: dict[str, RunSettings] = {}
+        done: dict[str, float] = {}
+        for row in [row for row, _ in zip(self._good(mirror), range(INSPECTED), strict=False)]:
+            call = engine_rounds.call_within(TIMEOUT_SECONDS, "good runs")
+            try:
+                document = await mirror.run(InspectContainer(engine=mirror.ref, target=row.ref), call)
+            except errors.NotFound:  # it was removed meanwhile
+                continue
+            found[owner_of_container(row)] = run_settings(row.ref, document, self._now())
+            done[row.ref.id] = row.started_at or 0.0
+        await self._store.put_good_runs(mirror.engine_id, found)
+        recorded |= done
+
+    def _good(self, mirror: Mirror) -> Iterator[Container]:
+        """Yields the containers whose run is good and is not recorded yet."""
+        recorded = self._recorded.get(mirror.engine_id, {})
+        for key, row in mirror.containers.items():
+            if row.started_at is None or recorded.get(key) == row.started_at:
+                continue
+            runs = row.state == "running" and self._now() - row.started_at >= GOOD_SECONDS and row.health != "unhealthy"
+            if runs or (row.state == "exited" and row.exit_code == 0):
+                yield row

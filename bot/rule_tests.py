@@ -1,0 +1,181 @@
+"""Tests an alert rule on the past: reads the history of events hour by hour, and replays it in a thread.
+
+A test is limited: a number of events for each hour, a time in all, and one test at a time in this process. What the
+requester may not list is left out before the replay, so that no number tells about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from bot import event_file
+from bot.notify import configured_rules
+from collectors.rule import Rule
+from collectors.rule_replay import RuleReplay, is_stored
+from core import errors
+from core.config import rule_lines
+from core.model.containers import Container
+from core.model.event_actions import ListEvents
+from core.model.events import Event
+from core.model.refs import EngineRef, Ref
+from core.model.rule_tests import ReplayRule, RuleTest
+from core.ports import Runtime
+from runtimes.inventory.stored_events import StoredEvents
+
+WINDOW = timedelta(hours=1)
+MAX_EVENTS = 20_000  # of one engine in one hour
+MAX_SECONDS = 15.0
+MayList = Callable[[Ref, Mapping[str, str]], bool]
+_SECOND = 1_000_000_000
+
+
+class RuleTests:
+    """Runs tests. `rules`: all rules by name, also those that are switched off. `stored`: the history."""
+
+    def __init__(self, rules: Sequence[Rule], stored: StoredEvents) -> None:
+        self._rules = {rule.name: rule for rule in rules}
+        self._stored = stored
+        self._running = asyncio.Lock()
+
+    async def run(
+        self,
+        action: ReplayRule,
+        runtimes: Sequence[Runtime],
+        rows: Sequence[Container],
+        may_list: MayList,
+        now: datetime,
+    ) -> RuleTest:
+        """Returns what the rule would have reported. `rows`: the containers that exist now. Raises UserError."""
+        rule, settings = self._rule(action)
+        if action.file and action.place.kind != "console":
+            raise errors.UserError(
+                "A file with events can only be read at a console.", hint="Use: quarterdeck do rules test … --file FILE"
+            )
+        if not action.file and not is_stored(rule):
+            raise errors.UserError(
+                f"The rule {rule.name} cannot be tested: the history does not have its events, because they come from"
+                " readings of the host."
+            )
+        if self._running.locked():
+            raise errors.UserError("Another test of a rule runs now.", hint="Wait a few seconds, and try again.")
+        async with self._running:
+            until_ns = int(now.timestamp() * _SECOND)
+            notes: list[str] = []
+            began = time.monotonic()
+            known = {row.ref.id: row for row in rows}
+            replay = RuleReplay(rule, known, raw=bool(action.file))
+            since_ns = action.since_ns
+            if action.file:
+                events = await asyncio.to_thread(event_file.read_events, action.file)
+                since_ns, until_ns = events[0].at_ns, events[-1].at_ns
+                await asyncio.to_thread(_replay, replay, events, None, {})
+            else:
+                for start, end in _windows(since_ns, until_ns):
+                    if time.monotonic() - began > MAX_SECONDS:
+                        notes.append(
+                            f"The test ended after {MAX_SECONDS:.0f} s; events after {_clock(start)} are left out."
+                        )
+                        until_ns = start
+                        break
+                    found = await self._read(runtimes, start, end, notes)
+                    await asyncio.to_thread(_replay, replay, found, may_list, known)
+            await asyncio.to_thread(replay.finish, until_ns)
+            if number := replay.removed:
+                notes.append(f"{number:,} of the containers were removed since then; their labels are not known.")
+        return RuleTest(
+            rule=rule.name,
+            settings=settings,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            events=replay.events,
+            asked=replay.asked,
+            found=replay.found,
+            messages=tuple(replay.newest_messages()),
+            more=len(replay.messages) - len(replay.newest_messages()),
+            repeated=replay.repeated,
+            reopened=replay.reopened,
+            held_back=replay.held_back,
+            waiting=replay.waiting,
+            took=time.monotonic() - began,
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def _rule(self, action: ReplayRule) -> tuple[Rule, str]:
+        """Returns the rule to test, and a sentence about what of it is not as configured."""
+        change = {
+            "for": _duration(action.hold),
+            "settle": _duration(action.settle),
+            "cooldown": _duration(action.cooldown),
+            "severity": action.severity,
+        }
+        if action.on or action.where:
+            if action.threshold is not None:
+                raise errors.BadUsage("A new rule compares with no threshold.", hint="Use --count.")
+            event = {"on": action.on, "count": action.count or None, "within": _duration(action.within)}
+            made = rule_lines.new_rule({"name": action.name or "new-rule", **event, **change}, action.where)
+            return configured_rules.added(made), "a new rule"
+        rule = self._rules.get(action.name)
+        if rule is None:
+            raise errors.NotFound(f"There is no alert rule “{action.name}”.", hint="List the rules with: rules")
+        if action.count or action.within is not None:
+            raise errors.BadUsage(
+                "--count and --within describe a new rule.", hint="Give --on or --where too, or use --threshold."
+            )
+        if action.threshold is not None and rule.threshold is None:
+            raise errors.BadUsage(f"The rule {rule.name} compares with no threshold.", hint="Leave out --threshold.")
+        given = {name: value for name, value in {**change, "threshold": action.threshold}.items() if value is not None}
+        told = ", ".join(f"{name} {_told(value)}" for name, value in given.items() if value != "")
+        return configured_rules.changed(rule, rule_lines.rule_change(given)), told
+
+    async def _read(self, runtimes: Sequence[Runtime], since_ns: int, until_ns: int, notes: list[str]) -> list[Event]:
+        """Returns the stored events of this time, the oldest first."""
+        engines = {runtime.ref: engine_id for runtime in runtimes if (engine_id := getattr(runtime, "engine_id", ""))}
+
+        async def read(ref: EngineRef, engine_id: str) -> list[Event]:
+            action = ListEvents(engine=ref, since_ns=since_ns, until_ns=until_ns - 1, limit=MAX_EVENTS)
+            events, missing = await self._stored.read(engine_id, ref, action)
+            notes.extend(missing)
+            if len(events) >= MAX_EVENTS:
+                notes.append(f"{ref}: only the newest {MAX_EVENTS:,} events of an hour are used.")
+            return events
+
+        answers = await asyncio.gather(*(read(ref, engine_id) for ref, engine_id in engines.items()))
+        return sorted((event for events in answers for event in events), key=lambda event: event.at_ns)
+
+
+def _replay(
+    replay: RuleReplay, events: Sequence[Event], may_list: MayList | None, known: Mapping[str, Container]
+) -> None:
+    """Replays the events about resources that the requester may list."""
+    if may_list is None:
+        replay.feed(events)
+        return
+
+    @functools.cache
+    def visible(subject: Ref) -> bool:
+        row = known.get(subject.id)
+        return may_list(subject, row.labels if row is not None else {})
+
+    replay.feed([event for event in events if visible(event.subject)])
+
+
+def _windows(since_ns: int, until_ns: int) -> Iterator[tuple[int, int]]:
+    step = int(WINDOW.total_seconds()) * _SECOND
+    for start in range(since_ns, until_ns, step):
+        yield start, min(start + step, until_ns)
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _told(value: object) -> str:
+    return f"{value.total_seconds():g} s" if isinstance(value, timedelta) else f"{value}"
+
+
+def _clock(at_ns: int) -> str:
+    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%H:%M} UTC"

@@ -1,0 +1,103 @@
+"""Compares what is read of each engine's host from time to time with how it was before, and reports each change as an
+event: how full the disk with the engine's data is, and the states of the systemd units that run containers.
+
+These events are only for the alert rules; they are not stored. A unit that had failed long before the first reading is
+no change, so a start reports no old trouble. A full disk is trouble whenever it began.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.model.disk_use import Filesystem
+from core.model.events import Event, EventKind, Origin
+from core.model.refs import EngineRef, Kind, Ref
+from core.model.units import Unit
+
+DATA_ROOT, UNIT_STATE = "data-root", "unit-state"
+FAILED, REMOVED = "failed", "removed"
+MAX_WHY = 300  # characters
+# A unit that failed in this time before the first reading may have failed while Quarterdeck was restarted.
+RECENT_NS = 900 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReadings:
+    """What was read last of one engine's host. None: not known now, which is no change."""
+
+    engine: EngineRef
+    filesystem: Filesystem | None = None
+    units: Sequence[Unit] | None = None
+
+
+class HostWatch:
+    """Holds the last state of each host. `now_ns`: our clock."""
+
+    def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._now_ns = now_ns
+        self._percent: dict[EngineRef, int] = {}
+        self._units: dict[EngineRef, Mapping[str, str]] = {}  # the state by the id of the unit
+
+    def compare(self, readings: Iterable[HostReadings]) -> Sequence[Event]:
+        """Takes the newest readings of every engine, and returns what changed since the last call."""
+        given = sorted(readings, key=lambda each: str(each.engine))
+        found = [*self._compare_disks(given)]
+        for each in given:
+            if each.units is not None:
+                found += self._compare_units(each.engine, each.units)
+        for gone in self._units.keys() - {each.engine for each in given}:
+            del self._units[gone]
+        return found
+
+    def _compare_disks(self, given: Sequence[HostReadings]) -> Iterable[Event]:
+        """Yields the disks whose percentage changed. Two engines of one host with one disk are one trouble, which the
+        first of them reports."""
+        disks: dict[tuple[str, int], EngineRef] = {}
+        for each in given:
+            if each.filesystem is None or each.filesystem.size <= 0:
+                continue
+            if disks.setdefault((each.engine.host, each.filesystem.size), each.engine) != each.engine:
+                continue
+            percent = round(100 * (1 - each.filesystem.free / each.filesystem.size))
+            if percent != self._percent.get(each.engine):
+                self._percent[each.engine] = percent
+                attrs = {"percent": str(percent), "free": _size(each.filesystem.free)}
+                yield self._event(_engine(each.engine), DATA_ROOT, attrs)
+        for gone in self._percent.keys() - {each.engine for each in given}:
+            del self._percent[gone]
+            yield self._event(_engine(gone), DATA_ROOT, {})
+
+    def _compare_units(self, engine: EngineRef, units: Sequence[Unit]) -> Iterable[Event]:
+        before = self._units.get(engine)
+        now = {unit.ref.id: unit.active for unit in units}
+        self._units[engine] = now
+        for unit in units:
+            at = int(unit.since * 1e9) if unit.since is not None else self._now_ns()
+            if before is None:
+                if unit.active == FAILED and self._now_ns() - at > RECENT_NS:
+                    continue
+            elif before.get(unit.ref.id) == unit.active:
+                continue
+            attrs = {"state": unit.active, "why": (unit.why or unit.sub)[:MAX_WHY]}
+            labels = {name: value for each in unit.labels for name, value in each.items()}
+            origin = Origin.RESYNC if before is None else Origin.LIVE
+            at = min(at, self._now_ns())
+            yield Event(at, EventKind.OTHER, unit.ref, origin, "unit", UNIT_STATE, attrs, labels=labels)
+        for unit_id in (before or {}).keys() - now.keys():
+            ref = Ref(engine=engine, kind=Kind.UNIT, id=unit_id, name=unit_id)
+            yield self._event(ref, UNIT_STATE, {"state": REMOVED})
+
+    def _event(self, subject: Ref, action: str, attrs: dict[str, str]) -> Event:
+        return Event(self._now_ns(), EventKind.OTHER, subject, Origin.LIVE, str(subject.kind), action, attrs)
+
+
+def _engine(ref: EngineRef) -> Ref:
+    return Ref(engine=ref, kind=Kind.ENGINE, id=str(ref), name=str(ref))
+
+
+def _size(number: int) -> str:
+    """Returns a size for people: 512 MiB, 3.4 GiB."""
+    mebibytes = number / (1 << 20)
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"

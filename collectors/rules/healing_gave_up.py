@@ -1,0 +1,27 @@
+"""Fires when self-healing has tried in vain and leaves an incident alone for a time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from collectors.rule import Rule, Seen
+from core.model.alerts import Cleared, Finding, Firing, Severity
+from core.model.events import HEALED, HEALING_GAVE_UP, EventKind
+
+
+def check(seen: Seen) -> Finding | None:
+    if seen.last.action == HEALED:
+        return Cleared("the trouble is over")
+    return Firing(f"self-healing gave up: {seen.last.attrs.get('why', '')}".rstrip(": "))
+
+
+rule = Rule(
+    name="healing-gave-up",
+    summary="Self-healing tried in vain, and somebody must take care of it.",
+    severity=Severity.HIGH,
+    on=frozenset({EventKind.OTHER}),
+    check=check,
+    topic="healing",
+    settle=timedelta(days=1),
+    actions=frozenset({HEALING_GAVE_UP, HEALED}),
+)

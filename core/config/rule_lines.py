@@ -1,0 +1,50 @@
+"""Validates an alert rule, or a change of one, that a command line describes: with the same checks as the configuration
+file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from core import errors
+from core.config import validation_errors
+from core.config.alerts import NewRule, RuleChange
+from core.config.base_section import Section
+from core.config.raw_settings import RawSettings
+
+S = TypeVar("S", bound=Section)
+_CONDITION = re.compile(r"\s*([\w./:-]+?)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
+
+
+def new_rule(settings: Mapping[str, Any], where: Iterable[str]) -> NewRule:
+    """Returns the rule with these settings. `where`: conditions such as `exit_code!=0`. Raises BadUsage."""
+    conditions = {}
+    for text in where:
+        found = _CONDITION.fullmatch(text)
+        if found is None:
+            raise errors.BadUsage(
+                f"--where {text} compares nothing.",
+                hint="Write for example --where exit_code!=0 or --where name=~web-.*",
+            )
+        conditions[found[1]] = found[2] + found[3]
+    return _validated(NewRule, {**settings, "where": conditions})
+
+
+def rule_change(settings: Mapping[str, Any]) -> RuleChange:
+    """Returns the change with these settings. Raises BadUsage."""
+    return _validated(RuleChange, settings)
+
+
+def _validated(section: type[S], settings: Mapping[str, Any]) -> S:
+    given = {name: value for name, value in settings.items() if value is not None and value != ""}
+    try:
+        return section.model_validate(given)
+    except ValidationError as error:
+        found = RawSettings()
+        for one in error.errors(include_url=False):
+            validation_errors.add_problem(found, section, one)
+        problem = found.problems[0]
+        raise errors.BadUsage(f"--{problem.path.replace('.', ' ')}: {problem.what}.", hint=problem.hint) from None
