@@ -42,7 +42,7 @@ MAX_ALERTS = 1_000  # in one request
 MAX_OPEN = 10_000  # alerts that fire at once
 MAX_NAME, MAX_TEXT = 100, 400  # characters
 SOURCE = "alertmanager"
-UNKNOWN = EngineRef(host="", kind="alertmanager")
+UNKNOWN = EngineRef(host="alertmanager", kind="prometheus")
 """The engine of an alert about something that Quarterdeck does not watch."""
 _PLACES = ("instance", "service", "job", "cluster")
 
