@@ -48,7 +48,8 @@ def _exec(action: inside_containers.Exec) -> None:
         raise errors.BadUsage(
             f"The directory “{command_line.abbreviate(action.workdir)}” is not absolute.", hint="Write --workdir /PATH."
         )
-    if wrong := next((name for name, _ in action.environment if not name or "=" in name), None):
+    wrong = next((name for name, _ in action.environment if not name or "=" in name), None)
+    if wrong is not None:
         raise errors.BadUsage(
             f"“{command_line.abbreviate(wrong)}” cannot be the name of a variable.", hint="Write --env NAME=VALUE."
         )

@@ -14,9 +14,7 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from google.protobuf import any_pb2
 
 from core import errors
@@ -27,7 +25,7 @@ from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, lifecycle
 from runtimes.containerd.client import FAILED_PRECONDITION, Client
 from runtimes.containerd.connection import Connection
-from runtimes.formats import json_decoder
+from runtimes.formats import oci_process
 
 MAX_OUTPUT_BYTES = 64 * 1024  # of stdout and of stderr
 PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
@@ -58,7 +56,7 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
     task = await steps.read(calls.task(namespace, container_id, steps.seconds_left))
     if task is None or decode.STATES.get(task.status) != "running":
         raise errors.Rejected(FAILED_PRECONDITION, f"{action.target.name} is not running: start it first.")
-    process = any_pb2.Any(type_url=PROCESS_TYPE, value=_process(container.spec.value, action))
+    process = any_pb2.Any(type_url=PROCESS_TYPE, value=oci_process.encode_process(container.spec.value, action))
     exec_id = f"quarterdeck-{secrets.token_hex(8)}"
     folder = Path(tempfile.mkdtemp(prefix="quarterdeck-", dir=PIPE_FOLDER if os.access(PIPE_FOLDER, os.W_OK) else None))
     out, err = _Pipe(folder / "out"), _Pipe(folder / "err")
@@ -98,35 +96,6 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
         cut=out.dropped + err.dropped,
         took=steps.seconds_taken,
     )
-
-
-def _process(spec: bytes, action: inside_containers.Exec) -> bytes:
-    """Encodes the process to run: the container's own process with another command. What the action does not say (the
-    user, the working directory) stays the same; its variables are added to the environment."""
-    with json_decoder.reading(f"The specification of {action.target.name}"):
-        process: dict[str, Any] = dict(json_decoder.decode_json_object(spec)["process"])
-        process |= {"args": list(action.command), "terminal": False}
-        process.pop("consoleSize", None)
-        if action.workdir:
-            process["cwd"] = action.workdir
-        if action.environment:
-            names = {name for name, _ in action.environment}
-            own = [one for one in process.get("env") or () if str(one).partition("=")[0] not in names]
-            process["env"] = [*own, *(f"{name}={value}" for name, value in action.environment)]
-        if action.user:
-            process["user"] = _user(action.user)
-    return msgspec.json.encode(process)
-
-
-def _user(text: str) -> dict[str, int]:
-    """Parses `USER[:GROUP]`, both as numbers or `root`."""
-    user, _, group = text.partition(":")
-    user, group = ("0" if user == "root" else user), ("0" if group == "root" else group)
-    if not user.isdecimal() or not (group or "0").isdecimal():
-        raise errors.BadUsage(
-            f"containerd accepts users only as numbers, not “{text[:32]}”.", hint="Write --user 1000 or 1000:1000."
-        )
-    return {"uid": int(user), "gid": int(group or 0)}
 
 
 class _Pipe:

@@ -140,7 +140,7 @@ class Oci(update.UpdateVerbs):
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         container = await self._find(action.target, seconds)
-        spec = decode.document(await self._in_thread(partial(self._states.read_spec, container), seconds))
+        spec = decode.document(await self._read_spec(container, seconds))
         data = {
             "id": container.name,
             "status": container.state,
@@ -156,6 +156,9 @@ class Oci(update.UpdateVerbs):
         summary = inspect_summaries.summarise_container(data, self._row(container))
         reaches = oci_host_access.host_access_of_specification(spec)
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
+
+    async def _read_spec(self, container: ContainerState, seconds: float) -> bytes:
+        return await self._in_thread(partial(self._states.read_spec, container), seconds)
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:

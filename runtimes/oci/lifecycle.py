@@ -11,8 +11,10 @@ import abc
 import asyncio
 import contextlib
 import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from core import errors, processes
 from core.model import actions, inside_containers
@@ -23,7 +25,7 @@ from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import EngineAdapter
 from runtimes.base.engine_options import EngineOptions
-from runtimes.formats import signals
+from runtimes.formats import oci_process, signals
 from runtimes.oci import decode, decode_errors, programs, state_dirs
 from runtimes.oci.events import EventStream
 from runtimes.oci.state_reader import ContainerState, StateReader, is_running
@@ -47,6 +49,10 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
     @abc.abstractmethod
     async def _find(self, target: Ref, seconds: float) -> ContainerState:
         """Reads the container's current state. Raises NotFound."""
+
+    @abc.abstractmethod
+    async def _read_spec(self, container: ContainerState, seconds: float) -> bytes:
+        """Reads the specification that the container was created from. Raises NotFound and InvalidResponse."""
 
     @abc.abstractmethod
     def _gone(self, name: str) -> errors.NotFound: ...
@@ -170,14 +176,20 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             raise errors.Rejected(
                 CONFLICT, f"{action.target.name} is {container.state}: a program can only run in a running container."
             )
-        flags = [*(("--user", action.user) if action.user else ()), *(("--cwd", action.workdir) * bool(action.workdir))]
-        flags += [part for name, value in action.environment for part in ("--env", f"{name}={value}")]
-        result = await self._call(
-            container,
-            ("exec", *flags, "--", container.name, *action.command),
-            min(float(action.timeout), deadline - time.monotonic()),
-            about=f"The program in {action.target.name}",
-        )
+        about, allowed = f"The program in {action.target.name}", min(float(action.timeout), deadline - time.monotonic())
+        if action.environment:
+            # Not --env: crun then forgets the container's own variables, and every user could read the values.
+            process = oci_process.encode_process(await self._read_spec(container, seconds), action)
+            with _private_file(process, self._states.owner_uid(container.root)) as file:
+                words: tuple[str, ...] = ("exec", "--process", file, "--", container.name)
+                result = await self._call(container, words, allowed, about=about)
+        else:
+            flags = [
+                *(("--user", action.user) if action.user else ()),
+                *(("--cwd", action.workdir) if action.workdir else ()),
+            ]
+            words = ("exec", *flags, "--", container.name, *action.command)
+            result = await self._call(container, words, allowed, about=about)
         if result.code in (1, 255) and (reason := decode_errors.exec_error(result.stderr)):
             raise errors.Rejected(result.code, reason)
         return ExecResult(
@@ -259,3 +271,24 @@ class LifecycleVerbs(EngineAdapter, abc.ABC):
             if handle >= 0:
                 loop.remove_reader(handle)
                 os.close(handle)
+
+
+@contextlib.contextmanager
+def _private_file(content: bytes, uid: int) -> Iterator[str]:
+    """Yields the path of a file that only the user with this uid can read. It is removed afterwards."""
+    name = ""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="quarterdeck-")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), uid, -1)
+        yield name
+    except OSError as error:
+        raise errors.Unreachable(
+            f"The description of the program could not be stored in {tempfile.gettempdir()}: {error.strerror}.",
+            hint="Free space there, or set TMPDIR to a folder with more space.",
+        ) from error
+    finally:
+        if name:
+            Path(name).unlink(missing_ok=True)

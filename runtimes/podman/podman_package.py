@@ -57,6 +57,7 @@ class PodmanPackage:
                 "author": author,
                 "changes": list(changes) or None,
                 "comment": message,
+                "format": "docker" if message else None,  # the only format with messages
                 "pause": pause,
             },
         )

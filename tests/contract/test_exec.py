@@ -33,14 +33,14 @@ async def test_a_program_is_run_and_tells_its_code_and_its_words(ground):
 async def test_a_program_runs_as_somebody_somewhere_with_more_variables(ground):
     ground.daemon.run("it")
     target = await ground.ref("it")
-    more = {"user": "1000:1000", "workdir": "/tmp", "environment": (("MADE", "a b=c"), ("HOME", "/nowhere"))}
+    more = {"user": "1000:1000", "workdir": "/bin", "environment": (("MADE", "a b=c"), ("HOME", "/nowhere"))}
     if ground.runtime.ref.kind == "cri":
         for name, value in more.items():
             with pytest.raises(errors.BadUsage, match="CRI cannot"):
                 await ground.do(run(ground, target, "env", **{name: value}))
         return
     ran = await ground.do(run(ground, target, "sh", "-c", "id -u; id -g; pwd; echo $MADE; echo $HOME", **more))
-    assert ran.stdout.split("\n")[:5] == ["1000", "1000", "/tmp", "a b=c", "/nowhere"], ran
+    assert ran.stdout.split("\n")[:5] == ["1000", "1000", "/bin", "a b=c", "/nowhere"], ran
     for wrong in ({"workdir": "tmp"}, {"environment": (("", "x"),)}, {"environment": (("A=B", "x"),)}, {"user": "\0"}):
         with pytest.raises(errors.BadUsage):
             await ground.do(run(ground, target, "env", **wrong))
