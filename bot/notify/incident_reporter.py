@@ -153,7 +153,7 @@ class IncidentReporter:
                 self._waiting.wait(pending.incident.key, now + RETRY_SECONDS, now)
 
     async def _announce(self, settings: AlertSettings, routing: Routing, now: float) -> None:
-        await self._maintenance.announce(settings, routing.default, now)
+        await self._maintenance.announce(settings, routing.common_channels, now)
         await self._reminders.send_due(settings, routing, now)
 
     async def _try_destination(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:

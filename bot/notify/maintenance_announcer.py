@@ -6,6 +6,7 @@ the window counts as announced: its effect does not depend on the announcement.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,9 +32,9 @@ class MaintenanceAnnouncer:
         self._store = store
         self._poster = poster
 
-    async def announce(self, settings: AlertSettings, channel: str, now: float) -> None:
-        """Announces what began or ended. `channel`: where alerts are posted by default; empty for nowhere. `now`:
-        seconds since the epoch. Raises StoreError."""
+    async def announce(self, settings: AlertSettings, channels: Sequence[str], now: float) -> None:
+        """Announces what began or ended. `channels`: those that concern everybody. `now`: seconds since the
+        epoch. Raises StoreError."""
         for window, stored in settings.windows:
             interval = window.open_at(now)
             began, ended = window.announced_begin, window.announced_end
@@ -41,11 +42,11 @@ class MaintenanceAnnouncer:
                 later = msgspec.structs.replace(window, announced_begin=interval.begin)
                 if await self._replace(window.id, stored, later):
                     told = {window.place} if window.told_place else set()
-                    await self._say(window, channel, begin_text(window, interval.end), told)
+                    await self._say(window, channels, begin_text(window, interval.end), told)
             elif interval is None and began > ended:
                 later = msgspec.structs.replace(window, announced_end=began)
                 if await self._replace(window.id, stored, None if window.is_over(now) else later):
-                    await self._say(window, channel, end_text(window, await self._still_open(window)), set())
+                    await self._say(window, channels, end_text(window, await self._still_open(window)), set())
             elif window.is_over(now):
                 await self._replace(window.id, stored, None)
 
@@ -57,9 +58,9 @@ class MaintenanceAnnouncer:
         stored = await stored_incidents(self._store)
         return sum(incident.state is not IncidentState.RESOLVED and window.covers(incident) for incident in stored)
 
-    async def _say(self, window: Maintenance, channel: str, reply: Reply, said: set[str]) -> None:
+    async def _say(self, window: Maintenance, channels: Sequence[str], reply: Reply, said: set[str]) -> None:
         """`said`: the channels that need not be told."""
-        for place in dict.fromkeys((window.place, channel)):
+        for place in dict.fromkeys((window.place, *channels)):
             if not place or place in said:
                 continue
             try:

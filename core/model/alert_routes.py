@@ -115,6 +115,12 @@ class Routing:
         """Whether any incident could be posted anywhere."""
         return bool(self.default) or any(route.to for route in self.routes)
 
+    @property
+    def common_channels(self) -> tuple[str, ...]:
+        """The channels that concern everybody: the default one, and those of the routes that match everything."""
+        routed = (to for route in self.routes if not route.matchers for to in route.to if not is_person(to))
+        return tuple(dict.fromkeys(filter(None, (self.default, *routed))))
+
     def may_name(self, channel: str) -> bool:
         """Whether a label may name this channel."""
         named = {self.default, *self.channels, *(to for route in self.routes for to in route.to)} - {""}

@@ -20,7 +20,7 @@ from core.model.incidents import acknowledge
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.silences import Mute
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.route_scene import ADA, EVENING, HOUR, fresh, now, of_project, over, pass_time
+from tests.unit.bot.notify.route_scene import ADA, EVENING, HIGH, HOUR, fresh, now, of_project, over, pass_time
 from tests.unit.bot.notify.test_incident_reporter import World, silencing
 
 
@@ -61,6 +61,13 @@ async def test_maintenance_is_announced_holds_back_its_targets_and_posts_what_is
     assert await world.desk.store.maintenance() == {}
     with pytest.raises(errors.NotFound):
         await end_maintenance(world.desk.store, window.id)
+
+
+async def test_maintenance_is_announced_where_the_route_for_everything_posts(world):
+    world.reporter = world.process("", Route(matchers=HIGH, to=("C9",)), Route(to=("C2", "U0ADA")))
+    await maintain(world, place="")
+    await world.wait(2)
+    assert [channel for channel, _ in world.chat.messages] == ["C2"]
 
 
 async def test_a_restart_announces_nothing_twice(world):
