@@ -91,7 +91,9 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
             raise search_results.search_error(action.term, error.message, found.hint) from error
         except errors.Rejected as error:
             raise search_results.search_error(action.term, error.text, found.hint) from error
-        return registry_reads.FoundImages(rows=search_results.decode(response.body, action.limit, self.skipped))
+        registry = image_reference.parse_image_reference(action.term).registry
+        rows = search_results.decode(response.body, action.limit, self.skipped, registry=registry)
+        return registry_reads.FoundImages(rows=rows)
 
     @abc.abstractmethod
     def _auth_header(self, login: Login) -> str:

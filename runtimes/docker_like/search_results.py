@@ -30,12 +30,15 @@ class _Row(msgspec.Struct):
     podman_official: str = msgspec.field(name="Official", default="")
 
 
-def decode(body: bytes, limit: int, skipped: SkippedData | None = None) -> tuple[FoundImage, ...]:
-    """Returns at most `limit` results, in the registry's order."""
+def decode(
+    body: bytes, limit: int, skipped: SkippedData | None = None, *, registry: str = ""
+) -> tuple[FoundImage, ...]:
+    """Returns at most `limit` results, in the order of the registry. `registry`: the one that was searched, which
+    Docker does not repeat in the names; empty for Docker Hub."""
     rows = json_decoder.decode_rows(_Row, body, skipped)
     return tuple(
         FoundImage(
-            name=sanitize.single_line(row.name or row.podman_name, MAX_NAME),
+            name=sanitize.single_line(row.podman_name or _whole_name(registry, row.name), MAX_NAME),
             description=sanitize.single_line(row.description or row.podman_description or "", MAX_DESCRIPTION),
             stars=row.stars if row.stars is not None else row.podman_stars,
             official=row.official or bool(row.podman_official.strip()),
@@ -43,6 +46,10 @@ def decode(body: bytes, limit: int, skipped: SkippedData | None = None) -> tuple
         for row in rows[: min(limit, MAX_FOUND)]
         if row.name or row.podman_name
     )
+
+
+def _whole_name(registry: str, name: str) -> str:
+    return f"{registry}/{name}" if registry and not name.startswith(f"{registry}/") else name
 
 
 def search_error(term: str, text: str, login: str) -> errors.EngineError:

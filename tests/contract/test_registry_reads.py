@@ -89,7 +89,7 @@ async def test_a_container_is_behind_once_its_tag_moved(ground, registry, asking
 
     first = await ages()
     assert (first["moves"].state, first["moves"].remote) == (CURRENT, registry.digest(repository))
-    assert first["local"].state == UNKNOWN and "was not pulled" in first["local"].reason
+    assert first["local"].state == UNKNOWN and "it was built on" in first["local"].reason
     registry.push_busybox(repository, layers=[{"one": os.urandom(64)}])
     second = await ages()
     assert (second["moves"].state, second["moves"].local) == (BEHIND, first["moves"].remote)

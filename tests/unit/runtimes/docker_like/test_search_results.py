@@ -21,6 +21,12 @@ def test_both_engines_rows_are_understood():
     assert {(row.description, row.stars, row.official) for row in (one, two)} == {("A server", 7, True)}
 
 
+def test_a_name_can_be_pulled_as_it_is_shown():
+    body = json.dumps([{"name": "shop/web"}, {"name": "r.example/shop/api"}, {"Name": "r.example/x"}]).encode()
+    found = search_results.decode(body, 25, registry="r.example")
+    assert [row.name for row in found] == ["r.example/shop/web", "r.example/shop/api", "r.example/x"]
+
+
 def test_text_of_strangers_is_cut_and_printable_and_rows_are_bounded():
     row = {"name": "\x1b]0;evil\x07nginx" + "n" * 1000, "description": "a\nb\u202e" + "c" * 1000, "star_count": None}
     found = decoded([row] * 500, 1000)
