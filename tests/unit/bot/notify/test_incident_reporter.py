@@ -426,8 +426,8 @@ async def test_the_card_is_made_for_the_channel_after_the_message_is_posted(worl
         made.append((incident.main.owner, channel, logs, list(world.chat.calls)))
         return Reply(blocks=(Text(text="the card"),))
 
-    world.reporter.cards = crash_card_poster.CrashCardPoster(world.chat, card)
+    world.reporter.channels.cards = crash_card_poster.CrashCardPoster(world.chat, card)
     await world.happen(alert())
-    await world.reporter.cards.idle()
+    await world.reporter.channels.cards.idle()
     assert made == [("shop/web", "C1", False, ["post"])]
     assert world.chat.threads["C1", "1"] == ["the card"]

@@ -1,0 +1,182 @@
+"""Posts and edits the messages of each channel: one for each incident, or one that several share.
+
+In each channel, new incidents of high severity come first, the oldest at the top. Several share a message if they began
+at almost the same time, if their route groups them, or if quiet hours held them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+
+from bot.notify import crash_card_poster, incident_message, posting_decision
+from bot.notify.message_sender import MessageSender, message_name
+from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
+from bot.notify.shared_message_editor import SharedMessageEditor, Work
+from bot.notify.shared_messages import MessageSharing
+from core import metrics
+from core.model.alert_routes import Destination, Routing
+from core.model.alerts import Severity
+from core.model.incidents import IncidentState, PostedIncident
+from core.store.incidents import IncidentStore
+
+_ORDER = tuple(Severity)
+
+
+class ChannelPoster:
+    """Holds what was posted lately in each channel. `card`: makes the first entry of a thread. `now`: seconds of a
+    monotonic clock; `now_ns`: since the epoch."""
+
+    def __init__(
+        self,
+        store: IncidentStore,
+        poster: MessageSender,
+        counts: metrics.Metrics,
+        *,
+        card: crash_card_poster.MakeCard,
+        now: Callable[[], float],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._poster = poster
+        self._counts = counts
+        self._now = now
+        self._now_ns = now_ns
+        self.cards = crash_card_poster.CrashCardPoster(poster, card)
+        self._windows: dict[str, MessageSharing] = {}
+        self._open = OpenMessages(store)
+        self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
+
+    @property
+    def lately_used(self) -> Collection[str]:
+        """The channels in which something was posted lately."""
+        return self._windows.keys()
+
+    async def restore(self, routing: Routing, now: float) -> None:
+        """Goes on with what another process posted lately. `now`: seconds since the epoch. Raises StoreError."""
+        for key, post in await self._open.load(now - routing.storm_seconds):
+            age = now - post.reminded_at
+            self._window(post.destination, routing).restore(key, post, self._now() - age)
+
+    def forget(self) -> None:
+        """Forgets everything, because another process posts now."""
+        self._open.forget()
+        self._windows.clear()
+
+    async def post_changes(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
+        """Says in one channel what is new about these incidents, as far as it is ready for it. `now`: seconds since the
+        epoch. Raises DeliveryError, StoreError."""
+        window = self._window(to, routing)
+        unposted = [each for each in work if each[0].incident.post_at(to) is None]
+        unposted.sort(key=lambda each: (_ORDER.index(each[0].incident.severity), each[0].incident.began_ns))
+        new = await self._join_groups(await self._summarize(unposted, now), routing)
+        by_key = {pending.incident.key: (pending, destination) for pending, destination in new}
+        for incident in window.due([pending.incident for pending, _ in new], self._now()):
+            await self._post(window, *by_key[incident.key])
+        storm = window.storm
+        if storm is not None and storm.keys.intersection(by_key) and window.storm_due(self._now()):
+            joining = {key: by_key[key] for key in storm.keys & by_key.keys()}
+            await self._shared.edit(storm.channel, storm.ts, joining)
+            window.storm_edited(self._now())
+        shared: dict[tuple[str, str], dict[str, Work]] = {}
+        for pending, destination in work:
+            post = pending.incident.post_at(to)
+            if post is None or destination.to not in pending.left:
+                continue
+            if post.shared:
+                shared.setdefault((post.channel, post.ts), {})[pending.incident.key] = (pending, destination)
+            else:
+                await self._edit(pending, destination, post)
+        for (channel, ts), members in shared.items():
+            if self._shared.may_edit(ts):
+                await self._shared.edit(channel, ts, members)
+        if not work and window.idle(self._now()):
+            self._windows.pop(to, None)
+
+    def _window(self, to: str, routing: Routing) -> MessageSharing:
+        if to not in self._windows:
+            self._windows[to] = MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
+        return self._windows[to]
+
+    async def _summarize(self, new: Sequence[Work], now: float) -> Sequence[Work]:
+        """Posts one message about what the quiet hours held back, and returns the other incidents. A single open one
+        gets its own message."""
+        missed: dict[str, list[Work]] = {}
+        for each in new:
+            if when := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
+                missed.setdefault(when, []).append(each)
+        for when, members in missed.items():
+            if len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
+                await self._shared.post(when, members)
+        return [each for each in new if each[1].to in each[0].left]
+
+    async def _join_groups(self, new: Sequence[Work], routing: Routing) -> Sequence[Work]:
+        """Adds incidents to the open message of their group, and returns those that begin a message. The next one of a
+        group waits until the first one is posted."""
+        if not routing.groups:
+            return new
+        first: list[Work] = []
+        joining: dict[tuple[str, str], dict[str, Work]] = {}
+        begun: set[str] = set()
+        for pending, destination in new:
+            place = self._open.find(destination.to, destination.group)
+            if place is not None:
+                joining.setdefault(place, {})[pending.incident.key] = (pending, destination)
+            elif not destination.group or destination.group not in begun:
+                begun.add(destination.group)
+                first.append((pending, destination))
+        for (channel, ts), members in joining.items():
+            if self._shared.may_edit(ts):
+                await self._shared.edit(channel, ts, members)
+        return first
+
+    async def _post(self, window: MessageSharing, pending: PendingIncident, destination: Destination) -> None:
+        incident = pending.incident
+        resolved = incident.state is IncidentState.RESOLVED
+        mention = () if resolved else destination.mention
+        urgent, reply = incident.severity is Severity.HIGH, incident_message.incident_reply(incident, mention)
+        sent = await self._poster.post(
+            destination.to, reply, once=message_name(incident, destination.to, "message"), urgent=urgent
+        )
+        self._counts.incident_messages_total.labels("posted").inc()
+        window.posted(sent.channel, sent.ts, incident.key, self._now())
+        post = PostedIncident(
+            channel=sent.channel,
+            ts=sent.ts,
+            version=incident.version,
+            told=incident.turns,
+            to="" if destination.to == sent.channel else destination.to,
+            group=destination.group,
+            mentioned=mention,
+            reminded_at=self._now_ns() / 1e9,
+            noted=incident.noted,
+        )
+        if destination.group and not resolved:
+            self._open.add(destination.to, destination.group, sent)
+        await self.cards.post(incident, sent, destination, urgent=urgent)  # before the record, lest it is left out
+        await save_post(self._store, pending, post)
+
+    async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
+        incident = pending.incident
+        if post.version < incident.version:
+            reply = incident_message.incident_reply(incident, post.mentioned)
+            await self._poster.edit(post.channel, post.ts, reply)
+            self._counts.incident_messages_total.labels("edited").inc()
+        told, mentioned = post.told, post.mentioned
+        if not destination.silent:
+            called = posting_decision.newly_mentioned(incident, post, destination)
+            if post.told < incident.turns or called:
+                entry = incident_message.thread_entry(incident, called, turned=post.told < incident.turns)
+                what = f"turn {incident.turns}"
+                if post.told == incident.turns:
+                    what += f" for {' '.join(called)}"
+                once, urgent = message_name(incident, destination.to, what), incident.severity is Severity.HIGH
+                await self._poster.post(post.channel, entry, post.ts, once=once, urgent=urgent)
+            await self.cards.post_notes(incident, post, destination)
+            told, mentioned = incident.turns, (*post.mentioned, *(who for who in called if who not in post.mentioned))
+        if incident.state is IncidentState.RESOLVED:
+            self._open.remove(post.channel, post.ts)
+        noted = post.noted if destination.silent else incident.noted
+        changes = {"version": incident.version, "told": told, "mentioned": mentioned, "noted": noted}
+        await save_post(self._store, pending, msgspec.structs.replace(post, **changes))
