@@ -72,11 +72,14 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         _check_word(word)
 
 
-def _check_word(word: str) -> None:
+def _check_word(
+    word: str, cure: str = "Write the name of a container or another resource; ps -a lists containers."
+) -> None:
+    """Raises BadUsage for `<id>` and `start|stop`. `cure`: what to write in place of a placeholder."""
     if found := _PLACEHOLDER.search(word):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(found[0])}” is only a placeholder.",
-            hint="Write the name of a container or another resource; ps -a lists containers.",
+            hint=cure,
         )
     if choice := _CHOICE.fullmatch(word):
         first = choice[1].partition("|")[0]
@@ -101,7 +104,7 @@ def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) 
         if ours in unsupported_commands.MISSING:
             raise _missing(phrase, *unsupported_commands.MISSING[ours])
     if words:
-        _check_word(words[0])
+        _check_word(words[0], "Write the name of a command; help lists them.")
         _check_program(words[0].lower(), catalogue)
     return words
 

@@ -19,7 +19,7 @@ from tests.helpers.deck import Deck
 NO_TERMINAL = r"run has no option -i\. Chat has no terminal and no input: leave it out\."
 DOES = (
     ("docker ps --help", r"^Usage: ps", Ending.OK),
-    ("docker <command> --help", r"“<command>” is only a placeholder", Ending.USAGE),
+    ("docker <command> --help", r"“<command>” is only a placeholder\. .*help lists them", Ending.USAGE),
     ("docker images -a", r"^REPOSITORY +TAG +ID", Ending.OK),
     ("docker logs WebA", r"ready for connections", Ending.OK),
     ("docker logs -f WebA // shows new lines as they come", r"Followed WebA", Ending.OK),
