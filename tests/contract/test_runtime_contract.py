@@ -331,6 +331,7 @@ async def test_what_comes_nearest_is_said_of_every_verb_an_engine_lacks(kind):
     for action in lacking:
         fields = {field.name for field in dataclasses.fields(action)}
         given = {"image": "i", "name": "n", "command": ("c",), "tag": "t", "replicas": 1, "target": ref, "network": ref}
+        given |= {"path": "/etc/hosts", "term": "nginx"}
         made = action(engine=runtime.ref, **{name: value for name, value in given.items() if name in fields})
         with pytest.raises(errors.Unsupported) as caught:
             await runtime.run(made, call)
