@@ -62,6 +62,7 @@ def test_an_incident_reaches_its_receiver_although_both_were_down(deck, dockerd,
         deck.configure(
             f"webhooks: {{t: {{url: '{there.url}/hook', secret: '{SECRET}'}}}}\n"
             f"heartbeat: {{url: '{there.url}/ping', every: 10s}}\n"
+            "rules: {change: {crash: {settle: 2s}}}\n"  # so that its end is soon found
         )
         process = deck.up()
         wait_for("the lease", lambda: deck.series("outlet_leader") == 1, SLOW_ENOUGH)
