@@ -140,6 +140,8 @@ class ChannelPoster:
             destination.to, reply, once=message_name(incident, destination.to, "message"), urgent=urgent
         )
         self._counts.incident_messages_total.labels("posted").inc()
+        if sent.tried_before:  # its text may be older than what is recorded now
+            await self._poster.edit(sent.channel, sent.ts, reply)
         window.posted(sent.channel, sent.ts, incident.key, self._now())
         post = PostedIncident(
             channel=sent.channel,

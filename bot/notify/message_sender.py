@@ -11,10 +11,12 @@ from core.model.replies import Reply
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """Where a message was sent. `channel`: the id of the channel. `ts`: the id of the message in it."""
+    """Where a message was sent. `channel`: the id of the channel. `ts`: the id of the message in it. `tried_before`: it
+    may be there since an earlier try, with the text of that time."""
 
     channel: str
     ts: str
+    tried_before: bool = False
 
 
 class MessageSender(Protocol):

@@ -54,6 +54,8 @@ class SharedMessageEditor:
         first = min((pending.incident for pending, _ in members), key=lambda incident: incident.began_ns)
         sent = await self._poster.post(to, reply, once=message_name(first, to, f"with others {name}"))
         self._counts.incident_messages_total.labels("posted").inc()
+        if sent.tried_before:  # its text may be older than what is recorded now
+            await self._poster.edit(sent.channel, sent.ts, reply)
         for pending, destination in members:
             post = self._new_post(sent.channel, sent.ts, to)
             await self._save(pending, post, name, mention if destination.mention else ())

@@ -39,7 +39,7 @@ class IncidentPoster:
     ) -> SentMessage:
         begun = await self._record.begin(once) if once else None
         if begun is not None and begun.ts:
-            return SentMessage(channel=begun.channel, ts=begun.ts)
+            return SentMessage(channel=begun.channel, ts=begun.ts, tried_before=True)
         try:
             channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
             ts = await self._outbox.post(
@@ -55,7 +55,8 @@ class IncidentPoster:
             if begun is not None and not begun.tried and not error.maybe_sent:
                 await self._record.refused(once, begun)
             raise
-        sent = SentMessage(channel=self._outbox.api.named_channels.get(channel, channel), ts=ts)
+        channel = self._outbox.api.named_channels.get(channel, channel)
+        sent = SentMessage(channel=channel, ts=ts, tried_before=begun is not None and begun.tried)
         if begun is not None:
             await self._record.posted(once, begun, sent.channel, sent.ts)
         return sent

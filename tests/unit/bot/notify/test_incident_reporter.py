@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -47,7 +48,7 @@ class Chat:
     async def post(self, to, reply, thread="", *, broadcast=False, once="", urgent=False):
         self._fail()
         if once and once in self.named:
-            return self.named[once]
+            return replace(self.named[once], tried_before=True)
         self.calls.append("post")
         sent = self.named[once] = self._posted(to, reply, thread, broadcast)
         if self.lost:

@@ -179,6 +179,17 @@ async def test_a_new_process_goes_on_with_a_storm(world):
     assert "12 incidents at once, 12 still open" in text
 
 
+async def test_a_message_of_a_process_that_died_says_what_happened_since(world):
+    world.chat.lost.append(errors.Undeliverable("The process is gone.", code="gone"))
+    await world.happen(fresh(world, "web"))
+    await world.happen(fresh(world, "web", at=now(world) + 1, count=7))
+    world.reporter = world.process()
+    await world.wait(8)
+    (told,) = world.chat.messages.values()
+    assert "7 times" in told
+    assert await world.desk.store.changed_incidents(10) == []
+
+
 async def test_an_incident_whose_details_cannot_be_posted_yet_is_no_storm(world):
     post = world.chat.post
 
@@ -193,7 +204,7 @@ async def test_an_incident_whose_details_cannot_be_posted_yet_is_no_storm(world)
     world.chat.post = post
     await world.wait(6)
     assert all("Firing: web: crashed" in text for text in world.chat.messages.values())
-    assert "edit" not in world.chat.calls
+    assert len({ts for _, ts in world.chat.messages}) == 1
 
 
 async def test_the_size_of_a_storm_is_configured(world):

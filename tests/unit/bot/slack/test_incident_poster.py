@@ -68,7 +68,9 @@ async def test_a_message_with_a_name_is_posted_once_wherever_it_went(slack: Fake
     poster = IncidentPoster(outbox(slack), PostRecord(Records()))
     for to in ("C1", "#ops", "U0ADA"):
         first = await poster.post(to, HELLO, once=f"hello {to}")
-        assert await poster.post(to, HELLO, once=f"hello {to}") == first
+        again = await poster.post(to, HELLO, once=f"hello {to}")
+        assert (again.channel, again.ts) == (first.channel, first.ts)
+        assert again.tried_before and not first.tried_before
     assert [one.how for one in slack.said] == ["post", "post", "open", "post"]
 
 
