@@ -26,7 +26,7 @@ from bot.healing import healer
 from bot.notify import alert_runner
 from bot.outlets import outlet_setup
 from bot.schedule import leadership, scheduler, upkeep_jobs
-from collectors import exposition, log_watch
+from collectors import exposition, log_line_events
 from core import logs, loop_watchdog, open_file_limit, supervise
 from core.config import load
 from core.model.actions import ListContainers
@@ -81,7 +81,7 @@ def _watch_logs(app: bot_app.App, alerts: alert_runner.AlertRunner, settings: lo
     """Starts to follow logs, if the configuration has rules about log lines."""
     if not settings.rules.logs:
         return
-    watch = log_watch.LogWatch(
+    watch = log_line_events.LogLineEvents(
         [rule.pattern() for rule in settings.rules.logs],
         lambda: app.engines.mirrors,
         alerts.evaluator.observe,

@@ -1,9 +1,9 @@
 """Replays past events against one alert rule, and collects the messages that it would have caused.
 
 The evaluator, the merging of alerts into incidents and, for raw events of an engine, the search for causes are those of
-the running process; only the clock is another one. Nothing is reported and nothing is stored. What a list or an
-inspection would have shown in the past is not known any more: a container that was removed has only what its events
-say. It counts as removed by its engine (`--rm`) if its removal follows its end at once.
+the running process; only the clock differs. Nothing is reported and nothing is stored. What a list or an inspection
+would have shown in the past is not known any more: a container that was removed has only what its events contain. It
+counts as removed by its engine (`--rm`) if its removal follows its end at once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 from collectors.alert_evaluator import Evaluator
 from collectors.container_end_tracker import EndTracker
 from collectors.engine_state_events import DOWN
-from collectors.host_watch import DATA_ROOT, UNIT_STATE
-from collectors.restart_watch import RESTARTS
+from collectors.host_state_events import DATA_ROOT, UNIT_STATE
+from collectors.restart_count_events import RESTARTS
 from collectors.rule import Rule, Seen
 from core.model.alerts import Alert, AlertState, Finding, Firing
 from core.model.containers import Container

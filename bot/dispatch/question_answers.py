@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch import audit, decision, questions, reply_texts, unattended
+from bot.dispatch import audit, decision, questions, reply_texts, unattended_policy
 from bot.dispatch.current_people import CurrentPeople
 from bot.dispatch.pending_questions import PendingQuestions, Person, Question
 from bot.dispatch.visible_fleet import VisibleFleet
@@ -44,7 +44,7 @@ def decide_command_or_answer(
 
     decided = decide_for(view)
     if question is None:
-        return unattended.final(decided, inv)
+        return unattended_policy.final(decided, inv)
     questions.check_same_effects(question.actions(), plan)
     requester, *approved = people
     if requester.id != inv.who.id:

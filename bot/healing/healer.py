@@ -1,9 +1,10 @@
 """Acts when alerts fire, as the healing policies of the configuration say.
 
-Each act is a command line of the policy's own identity, on the same road as everybody's: permissions, guards, limits,
-leases, the freeze and the audit apply. Nobody can be asked, so whatever asks is refused, but for the guards that were
-in force when the policy was saved. Before an act, its try is taken in the store: of several processes one acts, and if
-a process is killed between taking and acting, that try is not made any more.
+Each act is a command line of the policy's own identity, and passes the same checks as every command: permissions,
+guards, limits, leases, the freeze and the audit. Nobody can be asked, so a command that would ask a question is
+refused. The exception are guards that were in force when the policy was saved. Before an act, its try is taken in the
+store: of several processes only one acts, and if a process is killed between taking and acting, that try is not made
+any more.
 
 The time between two tries doubles. After the last try, the policy gives up, fires an alert and leaves the incident
 alone for a time. It does nothing while somebody takes care of the incident, in maintenance and during a rollout.
@@ -20,7 +21,7 @@ import msgspec
 import structlog
 
 from bot.healing import command_lines
-from bot.healing.acts import Acts, Answer, TryResult
+from bot.healing.command_runner import Answer, CommandRunner, TryResult
 from bot.healing.healing_case import HealingCase
 from bot.healing.healing_records import HealingRecords
 from bot.notify.alert_settings import read_settings
@@ -70,7 +71,7 @@ class Healer:
         self._records = HealingRecords(store)
         self._evaluator = evaluator
         self._mirrors = mirrors
-        self._acts = Acts(answer)
+        self._runner = CommandRunner(answer)
         self._in_force = in_force
         self._counts = counts
         self._changed = changed
@@ -203,7 +204,7 @@ class Healer:
     async def _act(self, case: HealingCase, lines: Sequence[str], began: float) -> None:
         """Runs the lines of a try that was taken, and records how they ended."""
         try:
-            result = await self._acts.run(case, lines, began)
+            result = await self._runner.run(case, lines, began)
             await self._ended(case, result, began)
         except errors.StoreError as error:
             log.warning("the end of an act of self-healing was not stored", reason=error.message)

@@ -17,8 +17,8 @@ from bot.notify.alert_spool import AlertSpool
 from bot.notify.incident_updater import IncidentUpdater, stored_incidents
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
-from collectors.host_watch import HostReadings, HostWatch
-from collectors.restart_watch import RestartWatch
+from collectors.host_state_events import HostReadings, HostStateEvents
+from collectors.restart_count_events import RestartCountEvents
 from collectors.rule import Rule
 from collectors.unwatched_time import UnwatchedTime
 from core import errors, metrics, supervise
@@ -60,8 +60,8 @@ class AlertRunner:
         self._unwatched = UnwatchedTime()
         self.ticked_at = float("-inf")
         """When the rules were last evaluated, by a monotonic clock."""
-        self._hosts = HostWatch()
-        self._restarts: dict[EngineRef, RestartWatch] = {}
+        self._hosts = HostStateEvents()
+        self._restarts: dict[EngineRef, RestartCountEvents] = {}
         self.evaluator = Evaluator(rules, self.updater.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
@@ -97,7 +97,7 @@ class AlertRunner:
             await asyncio.sleep(TICK_SECONDS)
 
     def _compare_restarts(self, watched: Sequence[Mirror]) -> None:
-        self._restarts = {each.ref: self._restarts.get(each.ref) or RestartWatch() for each in watched}
+        self._restarts = {each.ref: self._restarts.get(each.ref) or RestartCountEvents() for each in watched}
         for mirror in watched:
             events = self._restarts[mirror.ref].compare(mirror.containers, mirror.version)
             self.evaluator.observe(events, mirror.containers)

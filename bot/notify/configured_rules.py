@@ -80,7 +80,7 @@ def added(settings: NewRule) -> Rule:
 
 
 def _about_logs(settings: LogRule) -> Rule:
-    """Returns the rule about log lines. Each event has the number of lines found; see collectors.log_watch."""
+    """Returns the rule about log lines. Each event has the number of lines found; see collectors.log_line_events."""
     action = settings.pattern().action
 
     def check(seen: Seen) -> Finding | None:

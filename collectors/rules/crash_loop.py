@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.restart_watch import RESTARTS
+from collectors.restart_count_events import RESTARTS
 from collectors.rule import Rule, Seen
 from collectors.rules._container_ends import UNWANTED, ended_by_request, ends, is_job
 from core.model.alerts import Cleared, Finding, Firing, Severity

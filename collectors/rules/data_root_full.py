@@ -6,7 +6,7 @@ again, a little below the threshold, so that it does not begin and end with ever
 
 from __future__ import annotations
 
-from collectors.host_watch import DATA_ROOT
+from collectors.host_state_events import DATA_ROOT
 from collectors.rule import Rule, Seen
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.host_watch import UNIT_STATE
+from collectors.host_state_events import UNIT_STATE
 from collectors.rule import Rule, Seen
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind

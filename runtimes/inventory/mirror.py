@@ -36,9 +36,9 @@ from runtimes.inventory import (
     engine_resources,
     event_feed,
     event_history,
+    failed_pull_events,
     gather_answers,
     own_calls,
-    pull_watch,
     state_updates,
     stored_events,
     usage_history,
@@ -65,7 +65,7 @@ class Mirror(ContainerCache):
         self.resources = engine_resources.EngineResources(now)
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
-        self.pulls = pull_watch.PullWatch()
+        self.pulls = failed_pull_events.FailedPullEvents()
         self.ends = container_end_records.EndRecords()
         self.feed = event_feed.EventFeed(lambda: self.ref)
 

@@ -1,8 +1,9 @@
-"""Compares what is read of each engine's host from time to time with how it was before, and reports each change as an
-event: how full the disk with the engine's data is, and the states of the systemd units that run containers.
+"""Reports as events how the host of each engine changes: how full the disk with the engine's data is, and the states of
+the systemd units that run containers.
 
-These events are only for the alert rules; they are not stored. A unit that had failed long before the first reading is
-no change, so a start reports no old trouble. A full disk is trouble whenever it began.
+The events are found by comparing each reading with the one before. They are only for the alert rules; they are not
+stored. A unit that had failed long before the first reading is no change, so a start reports no old trouble. A full
+disk is trouble whenever it began.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class HostReadings:
     units: Sequence[Unit] | None = None
 
 
-class HostWatch:
+class HostStateEvents:
     """Holds the last state of each host. `now_ns`: our clock."""
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:

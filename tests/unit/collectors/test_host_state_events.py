@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from collectors.host_watch import RECENT_NS, HostReadings, HostWatch
+from collectors.host_state_events import RECENT_NS, HostReadings, HostStateEvents
 from collectors.rules import data_root_full, unit_failed
 from core.model.disk_use import Filesystem
 from core.model.refs import EngineRef, Kind, Ref
@@ -33,7 +33,7 @@ class Host:
 
     def __init__(self) -> None:
         self.scene = AlertScene([data_root_full.rule, unit_failed.rule])
-        self.watch = HostWatch(lambda: self.scene.now)
+        self.watch = HostStateEvents(lambda: self.scene.now)
 
     def read(self, *readings: HostReadings) -> list[str]:
         self.scene.wait(1)

@@ -14,13 +14,13 @@ from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome
 from core.ports import Call
-from runtimes.inventory.pull_watch import MAX_JOBS, PullWatch
+from runtimes.inventory.failed_pull_events import MAX_JOBS, FailedPullEvents
 
 ENGINE = EngineRef(host="h1", kind="docker")
 CALL = Call(id="c", who="slack:T1/ANN", deadline=datetime.now(UTC), invocation="i")
 
 
-def run(watch: PullWatch, action, outcome: Outcome | None, job: str = "j1") -> None:
+def run(watch: FailedPullEvents, action, outcome: Outcome | None, job: str = "j1") -> None:
     watch.observe(action, CALL, JobStarted(job))
     read = ReadJob(engine=ENGINE, job=job)
     watch.observe(read, CALL, JobPage(cursor="1"))
@@ -33,8 +33,8 @@ def reported() -> list[Event]:
 
 
 @pytest.fixture
-def watch(reported) -> PullWatch:
-    made = PullWatch(lambda: 7)
+def watch(reported) -> FailedPullEvents:
+    made = FailedPullEvents(lambda: 7)
     made.listener = reported.append
     return made
 

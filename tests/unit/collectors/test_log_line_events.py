@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collectors.log_watch import EVENT_SECONDS, MAX_FOLLOWED, SCAN_SECONDS, LogWatch
+from collectors.log_line_events import EVENT_SECONDS, MAX_FOLLOWED, SCAN_SECONDS, LogLineEvents
 from core.model.events import Event, EventKind
 from core.model.log_patterns import MAX_LINE, LogPattern
 from core.model.policy_selectors import Selector
@@ -22,7 +22,7 @@ class Scene:
         self.bench = Bench()
         self.events: list[Event] = []
         self.own: set[str] = set()
-        self.watch = LogWatch(
+        self.watch = LogLineEvents(
             patterns or (PANIC,),
             lambda: [self.bench.mirror],
             lambda events, containers: self.events.extend(events),

@@ -1,5 +1,4 @@
-"""Compares how often the engine has restarted each container with how it was before, and reports an increase as an
-event.
+"""Reports as an event when an engine has restarted a container more often than at the last look.
 
 The engine counts the restarts of its restart policy. So ends that no event has reported are noticed, such as those of a
 container that crashed many times while the event stream was interrupted. The first count that is seen is no increase.
@@ -17,7 +16,7 @@ from core.model.events import Event, EventKind, Origin
 RESTARTS = "restarts"
 
 
-class RestartWatch:
+class RestartCountEvents:
     """Holds the last counts of one engine's containers. `now_ns`: our clock."""
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:

@@ -38,7 +38,7 @@ WHO = "alerts"
 _Key = tuple[str, str]  # the engine's id and the container's
 
 
-class LogWatch:
+class LogLineEvents:
     """Follows logs while `run` runs. `observe` receives events, with the containers of their engine. `is_own`: whether
     a container is Quarterdeck's own."""
 

@@ -27,7 +27,7 @@ MAX_JOBS = 256
 MAX_WHY = 300  # characters
 
 
-class PullWatch:
+class FailedPullEvents:
     """Watches the jobs of one engine. `listener` receives each event. `now_ns`: our clock."""
 
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:

@@ -1,4 +1,4 @@
-"""Runs the command lines of one try of self-healing, one after another, and says how they ended."""
+"""Runs the command lines of one try of self-healing, one after another, and returns how they ended."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TryResult:
     text: str
 
 
-class Acts:
+class CommandRunner:
     """Runs tries. `answer`: runs a command line."""
 
     def __init__(self, answer: Answer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from collectors.restart_watch import RestartWatch
+from collectors.restart_count_events import RestartCountEvents
 from collectors.rules import crash_loop
 from tests.helpers.alert_scene import AlertScene
 
@@ -14,7 +14,7 @@ class Scene(AlertScene):
 
     def __init__(self) -> None:
         super().__init__([crash_loop.rule])
-        self.watch = RestartWatch(lambda: self.now)
+        self.watch = RestartCountEvents(lambda: self.now)
         self.version = 0
 
     def count(self, ref, restarts: int | None, **more) -> list[str]:
