@@ -225,7 +225,7 @@ async def test_a_try_that_another_process_has_taken_is_refused_by_the_road_too(s
     taken = record[1].acts[-1]
     case = await process.healer._case(POLICY, incident.key, incident.main)
     assert case is not None
-    result = await process.healer._acts.run(case, [f"restart web#{it.world.engine.id('web')[:12]}"], taken)
+    result = await process.healer._runner.run(case, [f"restart web#{it.world.engine.id('web')[:12]}"], taken)
     assert (result.outcome, it.done) == ("unknown", [("container.restart", "web")])
     assert "was given before" in result.text
 
