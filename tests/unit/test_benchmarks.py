@@ -42,7 +42,8 @@ def test_an_unknown_figure_is_refused_with_those_there_are(capsys: pytest.Captur
     with pytest.raises(SystemExit) as ended:
         program.main(["pss"])
     assert ended.value.code == 2
-    assert "there is no figure pss; there are events, " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "there is no figure pss; there are " in said and " events, " in said
 
 
 def test_ratios_are_taken_round_by_round_and_a_missed_goal_says_so() -> None:
