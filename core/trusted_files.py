@@ -23,6 +23,7 @@ from core import untrusted_files
 
 MAX_LINKS = 40
 _DESCRIPTORS = ("/dev/fd", "/dev/stdin", "/proc/self/fd")  # passed on by whoever started this process
+_NULL = os.makedev(1, 3)  # the number of /dev/null on Linux
 _MOUNTS = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")  # the kernel writes spaces and the like so
 
@@ -89,6 +90,8 @@ def _why(path: Path, trusted: Set[int], mounts: Mapping[str, int]) -> str:
 
 
 def _why_entry(path: Path, found: os.stat_result, trusted: Set[int], *, is_last: bool) -> str:
+    if stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL:
+        return ""  # it is empty, whoever owns it: crun gives it to the user of a container that has it as its output
     is_link = stat.S_ISLNK(found.st_mode)
     name = "" if is_last and not is_link else f" {path}"
     kind = "link" if is_link else "folder"

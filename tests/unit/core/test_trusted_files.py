@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import stat
 import struct
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def test_our_own_file_is_trusted_and_so_is_one_that_is_not_there(folder, monkeyp
     monkeypatch.chdir(folder)
     assert why(Path("a")) == why(Path("../conf/a")) == ""
     assert why(Path("/etc/passwd")) == why(Path("/dev/null")) == ""
+
+
+def test_an_empty_device_is_trusted_whoever_owns_it(folder):
+    os.mknod(folder / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    os.mknod(folder / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    for name in ("null", "zero"):
+        os.chown(folder / name, OTHER, OTHER)
+    assert why(folder / "null") == "" and why(folder / "zero") == f"belongs to uid {OTHER}"
 
 
 @pytest.mark.parametrize("level", ["file", "folder", "above"])
