@@ -92,3 +92,20 @@ async def test_a_dependency_that_does_not_come_up_ends_it_and_is_named(deck, sho
     shown = await restarted(deck, Ending.FAILED)
     assert "api depends on db, which does not run. Nothing was restarted. Start it first: start shop/db" in shown
     assert shop.inspect("shop-api-1")["State"]["StartedAt"] == started
+
+
+async def test_a_project_on_podman_is_restarted_in_order_too(valkey, podmand):
+    """Its containers carry the labels that docker compose writes on Podman's Docker-like socket."""
+    for service, needed in (("ordered-web", "ordered-db:service_started:false"), ("ordered-db", "")):
+        labels = {"com.docker.compose.project": "ordered", "com.docker.compose.service": service}
+        podmand.run(service, labels=labels | {"com.docker.compose.depends_on": needed}, more=("--stop-timeout", "1"))
+    engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="podman", url=podmand.url))
+    async with Deck(valkey.url, [engine], seconds=60.0) as deck:
+        before = await deck.say("inspect ordered-db -f '{{.State.StartedAt}}'")
+        asked = await deck.say("project restart ordered")
+        assert asked.ending is Ending.ASKED, plain_text.render(asked)
+        reply = await deck.say(asked.buttons[0].line)
+        assert "in this order: ordered-db, ordered-web" in plain_text.render(reply, width=200)
+        assert reply.ending is Ending.OK
+        after = await deck.say("inspect ordered-db -f '{{.State.StartedAt}}'")
+        assert plain_text.render(before) != plain_text.render(after)
