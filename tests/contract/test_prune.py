@@ -124,6 +124,8 @@ async def test_images_without_a_tag_go_and_one_that_gets_a_tag_stays(ground, reg
     second, _ = await pull()
     third, name = await pull()
     ids = {first.id: first, second.id: second, third.id: third}
+    listed = {row.ref.id: row.tags for row in (await ground.do(images.ListImages(engine=ground.runtime.ref))).rows}
+    assert (listed[first.id], listed[third.id]) == ((), (name,)), "an image without a tag is listed"
     rows = [row for row in (await unused(ground, Kind.IMAGE)).values() if row.ref.id in ids]
     assert {row.ref.id: row.spare for row in rows} == {first.id: True, second.id: True, third.id: False}
     assert all(row.size and row.size >= 200_000 for row in rows)
