@@ -57,7 +57,8 @@ class RegistryVerbs(EngineAdapter):
         pairs = list(dict.fromkeys((row.image, row.image_id) for row in running))[:MAX_IMAGES]
 
         async def one(pair: tuple[str, str]) -> _Comparison:
-            return await self._compare(pair[0], known_images.find(*pair), ends, pinned=bool(pair[1]))
+            image, tagged = known_images.find(*pair), known_images.find(pair[0], "")
+            return await self._compare(pair[0], image, tagged, ends, pinned=bool(pair[1]))
 
         found = dict(zip(pairs, await map_concurrently(one, pairs, limit=CONCURRENT), strict=True))
         left_out = _Comparison(reason=f"only {MAX_IMAGES} images are compared at once")
@@ -74,9 +75,11 @@ class RegistryVerbs(EngineAdapter):
     async def _list(self, action: Any) -> Any:
         return await getattr(self, self._table[type(action)])(action, LIST_SECONDS)
 
-    async def _compare(self, name: str, image: images.Image | None, ends: float, *, pinned: bool) -> _Comparison:
-        """Never raises an error of the registry. `pinned`: `image` is surely the one that the container was made of;
-        False: it only has the same name."""
+    async def _compare(
+        self, name: str, image: images.Image | None, tagged: images.Image | None, ends: float, *, pinned: bool
+    ) -> _Comparison:
+        """Never raises an error of the registry. `image`: that of the container; if it is not `pinned`, it only has the
+        same name. `tagged`: the image that has the tag on the engine now."""
         if "@" in name:
             return _Comparison(reason="it is pinned to a digest")
         if (
@@ -85,7 +88,10 @@ class RegistryVerbs(EngineAdapter):
             or (len(name) >= SHORT_ID and image.ref.bare_id.startswith(name))
         ):
             return _Comparison(reason="the engine does not know the tag that it was started from")
-        local = digests_of(image, name)
+        own = digests_of(image, name)
+        # Podman forgets the digest of an image that has lost its tag: then it is compared by what has the tag now.
+        moved = not own and tagged is not None and tagged.ref.bare_id != image.ref.bare_id
+        local = digests_of(tagged, name) if tagged is not None and moved else own
         if not local:
             return _Comparison(reason="its image was not pulled: it was built on the engine, or loaded from a file")
         try:
@@ -97,7 +103,12 @@ class RegistryVerbs(EngineAdapter):
             return _Comparison(local=local[0], reason="the registry did not answer in time")
         except errors.QuarterdeckError as error:
             return _Comparison(local=local[0], reason=error.full_message())
-        if remote.digest not in local and (remote.members or frozenset()).isdisjoint(local):
+        same = remote.digest in local or not (remote.members or frozenset()).isdisjoint(local)
+        if moved:
+            if same:
+                return _Comparison(state=registry_reads.BEHIND, remote=remote.digest)
+            return _Comparison(remote=remote.digest, reason="its image has lost its tag and its digest on the engine")
+        if not same:
             return _Comparison(state=registry_reads.BEHIND, local=local[0], remote=remote.digest)
         if not pinned:
             return _Comparison(

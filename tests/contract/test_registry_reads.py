@@ -70,7 +70,7 @@ async def test_a_private_registry_is_read_with_the_login_of_this_host(ground, lo
 
 @over(registry_reads.FindOutdated, create_container.CreateContainer, images.PullImage)
 async def test_a_container_is_behind_once_its_tag_moved(ground, registry, asking):
-    repository = f"moving-{ground.runtime.ref.kind}"
+    repository = f"moving-{os.urandom(4).hex()}"  # several grounds share an engine, which would have the image already
     name = registry.push_busybox(repository, layers=[{"one": os.urandom(64)}])
     made = create_container.CreateContainer(
         engine=ground.runtime.ref,

@@ -115,6 +115,18 @@ async def test_the_digest_of_the_platform_alone_is_current_too(engine):
     assert engine.registry.asked == [("nginx:1", False), ("nginx:1", True)]
 
 
+async def test_an_image_that_lost_its_tag_and_its_digest(engine):
+    engine.add("web", "nginx:1", "aa" * 32)
+    engine.add_image("aa" * 32)
+    engine.add_image("bb" * 32, f"docker.io/library/nginx@{NEW}", tags=("docker.io/library/nginx:1",))
+    engine.registry.says = {"nginx:1": RemoteDigests(digest=NEW)}
+    row = (await ages(engine))["web"]
+    assert (row.state, row.local, row.remote) == (BEHIND, "", NEW)
+    engine.registry.says = {"nginx:1": RemoteDigests(digest=OLD, members=frozenset())}
+    row = (await ages(engine))["web"]
+    assert row.state == UNKNOWN and "lost its tag" in row.reason
+
+
 async def test_an_engine_that_does_not_say_which_image_a_container_was_made_of(engine):
     engine.add("web", "nginx:1", "")
     engine.add_image("default/sha256:aa", f"docker.io/library/nginx@{OLD}", tags=("docker.io/library/nginx:1",))
