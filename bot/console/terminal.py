@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from bot import plain_text
 from bot.console import downloads
@@ -164,9 +164,16 @@ async def print_reply(reply: Reply, out: TextIO) -> Reply:
     """Prints a reply, and saves its file. If that file goes to the output, the reply goes to stderr. Returns the reply
     with the result of that."""
     to_stdout = reply.download is not None and reply.download.to == downloads.STDOUT
-    reply = await downloads.save(reply, getattr(out, "buffer", sys.stdout.buffer))
+    if reply.download is not None:
+        reply = await downloads.save(reply, _bytes_of(out))
     show(reply, sys.stderr if to_stdout else out)
     return reply
+
+
+def _bytes_of(out: Any) -> BinaryIO:
+    """Returns the stream below a text stream. While a prompt is shown, its library replaces stdout by an object that
+    has none; then it is that of the process."""
+    return cast(BinaryIO, (out if hasattr(out, "buffer") else cast(Any, sys.__stdout__)).buffer)
 
 
 def show(reply: Reply, out: TextIO) -> None:

@@ -103,3 +103,24 @@ async def test_the_standard_output_gets_the_bytes_and_nothing_else(capsysbinary)
 async def test_a_reply_without_a_file_is_printed_as_ever(capsys):
     await terminal.print_reply(Reply(blocks=(Text(text="two containers"),)), sys.stdout)
     assert capsys.readouterr().out == "two containers\n"
+
+
+async def test_a_reply_is_shown_while_a_prompt_replaces_the_output(monkeypatch):
+    """prompt_toolkit's stand-in for stdout takes text alone."""
+
+    class Prompt:
+        text = ""
+
+        def write(self, text):
+            self.text += text
+
+        def flush(self):
+            pass
+
+        def isatty(self):
+            return True
+
+    prompt = Prompt()
+    monkeypatch.setattr(sys, "stdout", prompt)
+    await terminal.print_reply(Reply(blocks=(Text(text="two containers"),)), prompt)
+    assert "two containers" in prompt.text
