@@ -51,15 +51,15 @@ async def run(
     env: Mapping[str, str],
     run_as: RunAs | None = None,
     change: bool = False,
-    stdin: bytes = b"",
+    stdin: bytes | None = None,
     max_output: int = MAX_OUTPUT,
     hint: str = "",
 ) -> Result:
     """Runs a program to its end; one that outlives `timeout` seconds, or its caller, is killed.
 
     `name` is what error messages call it, `hint` the cure if it cannot be started; `change`: a program that was killed
-    may have changed something; `stdin`: what it can read, then the end of its input. Raises Unreachable if it cannot be
-    started, TimedOut if it does not end in time.
+    may have changed something; `stdin`: what it can read from a pipe, then the end of its input; None: it reads
+    /dev/null. Raises Unreachable if it cannot be started, TimedOut if it does not end in time.
     """
     began = time.monotonic()
     _check_program(name, command[0], env)
@@ -71,13 +71,13 @@ async def run(
             stderr=subprocess.PIPE,
             env=dict(env),
             cwd="/",
-            **_options(run_as) | ({"stdin": subprocess.PIPE} if stdin else {}),
+            **_options(run_as) | ({"stdin": subprocess.PIPE} if stdin is not None else {}),
         )
     except (OSError, ValueError) as error:
         raise _not_started(name, command[0], error, hint) from error
     if (pipe := transport.get_pipe_transport(0)) is not None:
         assert isinstance(pipe, asyncio.WriteTransport)
-        pipe.write(stdin)
+        pipe.write(stdin or b"")
         pipe.write_eof()
     try:
         async with asyncio.timeout(timeout):

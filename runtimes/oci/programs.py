@@ -85,6 +85,9 @@ async def run(
             env=env,
             run_as=run_as,
             change=changes,
+            # Not /dev/null: crun gives its standard input to the user of the program that it runs, and that would be
+            # the /dev/null of the whole host.
+            stdin=b"",
             hint=f"Run it by hand to see why: {path} --version",
         )
     except errors.TimedOut as error:
