@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import tarfile
@@ -25,10 +26,10 @@ SCRIPT = (
 async def up(ground):
     ground.daemon.run("up", SCRIPT)
     target = await ground.ref("up")
-    for _ in range(100):
-        ran = await ground.do(Exec(engine=ground.runtime.ref, target=target, command=("cat", "/made/a b&c")))
-        if ran.stdout == "ready":
-            break
+    ready = Exec(engine=ground.runtime.ref, target=target, command=("sh", "-c", "cat '/made/a b&c'"))
+    async with asyncio.timeout(30):
+        while (await ground.do(ready)).stdout != "ready":
+            await asyncio.sleep(0.05)
     return target
 
 

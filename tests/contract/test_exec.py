@@ -1,5 +1,7 @@
 """A program run in a container, on every engine that can."""
 
+from pathlib import Path
+
 import pytest
 
 from core import errors
@@ -41,6 +43,7 @@ async def test_a_program_runs_as_somebody_somewhere_with_more_variables(ground):
         return
     ran = await ground.do(run(ground, target, "sh", "-c", "id -u; id -g; pwd; echo $MADE; echo $HOME", **more))
     assert ran.stdout.split("\n")[:5] == ["1000", "1000", "/bin", "a b=c", "/nowhere"], ran
+    assert Path("/dev/null").stat().st_uid == 0, "the host's own device stays as it is"
     for wrong in ({"workdir": "tmp"}, {"environment": (("", "x"),)}, {"environment": (("A=B", "x"),)}, {"user": "\0"}):
         with pytest.raises(errors.BadUsage):
             await ground.do(run(ground, target, "env", **wrong))

@@ -262,7 +262,7 @@ def test_version(bot):
 
 def test_a_program_is_run_and_files_come_out(bot, dockerd):
     dockerd.run("web", "printf 'a\\0b' > /data; echo 'PASSWORD=hunter2hunter2' > /.env; exec sleep 3600")
-    wait_for("the files", lambda: "code 0" in bot.do("exec web ls /.env"))
+    wait_for("the files", lambda: "code 0" in bot.do("exec web sh -c 'cat /.env >/dev/null; echo \"code $?\"'"))
     assert "made of it" in bot.call("do", "--", "exec", "-e", "WHAT=made of it", "web", "sh", "-c", "echo $WHAT")
     bot.do("exec web false", code=5)
     bot.do("exec -it web sh", code=2)

@@ -39,7 +39,11 @@ LINES = {
     "info": ("info", r"OCI runtime +runc", "running"),
     "top": ("top web", r"sleep 3600", "running"),
     "diff": ("diff web", r"web changed no files|web: ", "running"),
-    "exec": ("exec web ls /etc", r"ls in web ended with code 0", "running"),
+    "exec": (
+        "exec web --timeout 120 sh -c 'ls -la / | head -5'",
+        r"sh in web ended with code 0",
+        "running",
+    ),
     "commit": ("commit web", r"web committed as [0-9a-f]{12} in", "running"),
     "cp": ("cp web:/etc/hosts", r"localhost", "running"),
     "export": ("export web -o web.tar", r"A chat does not carry", "running"),
