@@ -135,7 +135,7 @@ LINES = {
     "image outdated": ("outdated", r"1 running container: 1 is not known", "running"),
     "volume rm": ("volume rm shop_data", r"There is no volume", "running"),
     "silence": ("silence shop/web --for 2h", r"Incidents about shop/web are not posted until", "running"),
-    "snooze": ("snooze 3fa92c", r"There is no incident", "running"),
+    "snooze": ("snooze 3fa92c-1", r"There is no incident", "running"),
     "incident": ("incident 3fa92c", r"There is no incident", "running"),
     "maintenance": ("maintenance list", r"There is no maintenance window", "running"),
     "mute": ("mute me", r"no incident mentions you", "running"),
