@@ -8,7 +8,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.freezes import LiftAnyFreeze, LiftFreeze
+from core.model.freezes import Freeze, LiftAnyFreeze, LiftFreeze
 from core.model.replies import Reply, Text, Tone
 
 
@@ -22,7 +22,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return formatting.error_reply(result.error)
-    text = f"Changes are possible again. {result.value.sentence()}"
+    freeze: Freeze = result.value
+    text = f"Changes are possible again: the freeze of {freeze.by_name or freeze.by or 'somebody'} was lifted."
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), everyone=True)
 
 
