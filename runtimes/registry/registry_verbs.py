@@ -48,7 +48,7 @@ class RegistryVerbs(EngineAdapter):
     async def find_outdated(self, action: registry_reads.FindOutdated, seconds: float) -> registry_reads.ImageAges:
         ends = time.monotonic() + seconds - 2.0
         listed, known = await asyncio.gather(
-            self._list(ListContainers(engine=self.ref)), self._list(images.ListImages(engine=self.ref))
+            self._read_list(ListContainers(engine=self.ref)), self._read_list(images.ListImages(engine=self.ref))
         )
         running: Sequence[Container] = [
             row for row in listed.rows if row.state in LIVE_STATES and (not action.only or row.ref.id in action.only)
@@ -72,7 +72,7 @@ class RegistryVerbs(EngineAdapter):
             )
         )
 
-    async def _list(self, action: Any) -> Any:
+    async def _read_list(self, action: Any) -> Any:
         return await getattr(self, self._table[type(action)])(action, LIST_SECONDS)
 
     async def _compare(

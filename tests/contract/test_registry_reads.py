@@ -103,6 +103,14 @@ async def test_a_container_is_behind_once_its_tag_moved(ground, registry, asking
     assert states["moves"].state == UNKNOWN and "registries" in states["moves"].reason
 
 
+@over(registry_reads.FindOutdated)
+async def test_a_running_container_is_compared_or_it_says_why_not(ground):
+    ground.daemon.run("local")
+    found = await ground.do(registry_reads.FindOutdated(engine=ground.runtime.ref))
+    (row,) = (row for row in found.rows if ground.plain(row.ref) == "local")
+    assert (row.state, row.ref) == (UNKNOWN, await ground.ref("local")) and row.reason
+
+
 class Catalogue:
     """The search of a registry of version 1, which Docker uses."""
 
