@@ -18,7 +18,7 @@ import msgspec
 
 from core import errors
 from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers
-from core.model.containers import Container, Containers
+from core.model.containers import LIVE_STATES, Container, Containers
 from core.model.disk_use import DataRoot, ReadDiskUse
 from core.model.end_causes import Cause
 from core.model.engines import Engine
@@ -116,9 +116,13 @@ class Mirror(ContainerCache):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described
             return cast(R, self._with_stream(described))
-        value = await self._runtime.run(self.own_calls.noted(action, call), call)
+        value = await self._runtime.run(self.own_calls.noted(action, call, self._has_ended), call)
         self.pulls.observe(action, call, value)
         return value
+
+    def _has_ended(self, container_id: str) -> bool:
+        known = self.containers.get(container_id)
+        return self.live and known is not None and known.state not in LIVE_STATES
 
     def last_known(self, action: Action[R], reason: errors.EngineError) -> R:
         """Returns what is known without asking the engine. Raises `reason` if nothing is known."""

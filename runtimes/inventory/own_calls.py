@@ -40,9 +40,10 @@ class OwnCalls:
         self._now = now
         self._calls: deque[tuple[OwnCall, set[str]]] = deque(maxlen=CAPACITY)
 
-    def noted(self, action: Action[R], call: Call) -> Action[R]:
-        """Stores `action` if it can end containers, and returns it."""
-        ids = ended_containers(action)
+    def noted(self, action: Action[R], call: Call, is_over: Callable[[str], bool] | None = None) -> Action[R]:
+        """Stores `action` if it can end containers, and returns it. `is_over`: whether a container has ended
+        already, by its id. If such a container is restarted, its next end is no effect of that."""
+        ids = {each for each in ended_containers(action) if is_over is None or not is_over(each)}
         if ids:
             until = call.deadline.timestamp() + WINDOW_SECONDS
             self._calls.append((OwnCall(verb=action.verb, who=call.who, until=until), ids))

@@ -143,6 +143,18 @@ def call(replay: Replay, action: actions.Action[Any], who: str = "slack:T1/ADA")
     assert replay.own_calls.noted(action, Call(id="1", who=who, deadline=deadline, invocation="1")) is action
 
 
+def test_a_crash_after_our_own_restart_of_an_ended_container_is_its_own() -> None:
+    replay = Replay()
+    restart = actions.Restart(engine=ENGINE, target=WEB)
+    deadline = datetime.fromtimestamp(replay.now_ns / SECOND, UTC) + timedelta(seconds=20)
+    asked = Call(id="1", who="rule:restart-web", deadline=deadline, invocation="1")
+    replay.own_calls.noted(restart, asked, lambda container_id: container_id == WEB.id)
+    replay.event(event(EventKind.STARTED, 1))
+    replay.event(event(EventKind.DIED, 2, exit_code="2"))
+    replay.settle()
+    assert [cause.kind for _, cause in replay.reported] == [CauseKind.CRASHED]
+
+
 def test_our_own_stop_names_the_requester_and_only_for_one_end() -> None:
     replay = Replay()
     replay.event(event(EventKind.STARTED, 1))
