@@ -1,9 +1,8 @@
-"""Searches the audit in the store for the rows that the command `audit` asks for: all rows that are stored.
+"""Searches all stored audit rows for those that the command `audit` asks for.
 
-A search for a person, a target or refusals uses the index, which holds the names of each row. So rows of others are not
-read. A glob is compared with the names in the index. Any other search reads the newest rows. The rows of commands that
-only read are in an audit of their own, which is searched only with `--reads`. The number of rows and names that one
-search may read is limited.
+A search for a person, a target or refusals uses an index of these, so that other rows are not read. A glob is compared
+with the names in the index. Any other search reads the newest rows. The rows of commands that only read are in an audit
+of their own, which is searched only with `--reads`. The number of rows and names that one search may read is limited.
 
 A row holds the id of a person. The store has the name under which each person last gave a command; a search for a name
 is a search for all ids with that name.

@@ -1,9 +1,10 @@
-"""Renders the metrics page in both formats: Quarterdeck's own counters and the scrapers' families.
+"""Renders the metrics page as Prometheus text or as OpenMetrics: Quarterdeck's own counters and the scrapers' families.
 
 A scraper is a module of `collectors.scrapers` that exports one value, `scraper`. The package is searched for scrapers
 once. Each scraper is timed. If a scraper fails, its families are missing and its success metric is 0; the rest of the
-page is complete. Scrapers write the samples themselves, because there are many series per container and they change
-rarely: samples look the same in both formats, and this module adds what differs. Rendering never waits for an engine.
+page is complete. Scrapers return rendered samples, which they may cache: there are many series per container, and they
+change rarely. Samples look the same in both formats; this module adds the header of each family. Rendering never waits
+for an engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reports as an event when an engine has restarted a container more often than at the last look.
+"""Makes an event when an engine's restart count of a container has grown since the last look.
 
 The engine counts the restarts of its restart policy. So ends that no event has reported are noticed, such as those of a
-container that crashed many times while the event stream was interrupted. The first count that is seen is no increase.
+container that crashed many times while the event stream was interrupted. The first count of a container makes no event.
 These events are only for the alert rules; they are not stored.
 """
 

@@ -1,4 +1,5 @@
-"""Counts what happens to one engine's event stream and lists, in the metrics with the labels `host` and `engine`.
+"""Counts what happens to the event stream and to the relists of one engine. Its metrics have the labels `host` and
+`engine`.
 
 Until its first answer, an engine has a guessed host name. Then the series with that name are removed. The lag of the
 stream is measured for each batch, so its series is looked up only once for each stream.

@@ -135,6 +135,9 @@ LABEL = Arg(name="--label", short="l", many=True, help="only with this label: ke
 HOST = Arg(name="--host", help="only on engines of the host with this name (globs allowed)")
 ENGINE = Arg(name="--engine", help="only on engines of this kind or name, such as docker")
 SELECTION = (LABEL, HOST, ENGINE)
+# Of a command that creates something on one engine.
+ONE_HOST = Arg(name="--host", help="the host of the engine to use; needed if several engines can do it (globs allowed)")
+ONE_ENGINE = Arg(name="--engine", help="the engine to use, such as docker/prod-1; needed if several can do it")
 
 
 def query(context: Context, key: str = "target") -> Query:

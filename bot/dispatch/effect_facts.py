@@ -2,8 +2,9 @@
 containers.
 
 core.model.effects makes the prediction from them. A fact that cannot be found out stays unknown, and the effects that
-depend on it are not certain. Only the tasks of a node must be known before the node is drained, and a container must be
-inspected before something inside it is used, because it may reach its host.
+depend on it are not certain. There are two exceptions, in which the command fails if the engine does not answer: the
+tasks of a node that is to be drained, and the inspection of a container in which something is used, because the
+container may reach its host.
 """
 
 from __future__ import annotations

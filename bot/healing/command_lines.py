@@ -1,6 +1,7 @@
 """Finds on which containers a healing policy acts, and writes the command lines for that.
 
-The lines name each container by its id, so that they act on what was decided and on nothing that has its name later.
+The lines name each container by its id, so that they act on the container that was chosen, and not on a later one with
+its name.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Removes old incidents from the store: those that ended a week ago. If there are too many, removes also the oldest
-of the others that have ended.
+"""Removes from the store the incidents that ended more than a week ago, and those that cannot be decoded.
+
+If more than MAX_INCIDENTS are left, it also removes those of them that ended first.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 It uses the labels of Quarterdeck's own metrics (`host`, `engine`, `name`; `service` of a Swarm), of cAdvisor and of
 exporters like it (`id` with the path of a cgroup, `container_label_…`, `name`), and of Kubernetes (`namespace`, `pod`,
-`container`). Labels that fit several containers name none: a button must not act on the wrong one.
+`container`). If the labels fit several containers, none is chosen, because a button of the incident
+must not act on the wrong one.
 """
 
 from __future__ import annotations

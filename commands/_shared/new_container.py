@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import container_limits, new_resources
-from commands.spec import ENGINE, HOST, Arg, ArgType, Context
+from commands.spec import ONE_ENGINE, ONE_HOST, Arg, ArgType, Context
 from core import errors
 from core.model import image_names
 from core.model.actions import Action
@@ -89,8 +89,8 @@ ARGS = (
         maximum=MAX_TIMEOUT_SECONDS,
         help="time limit of the pull",
     ),
-    HOST,
-    ENGINE,
+    ONE_HOST,
+    ONE_ENGINE,
 )
 
 
@@ -185,7 +185,7 @@ def _mount(text: str) -> MountPoint:
     if len(parts) > 3 or not target.startswith("/") or not set(options) <= {"ro", "rw", "z", "Z"}:
         raise errors.BadUsage(
             f"--volume cannot be “{command_line.abbreviate(text)}”.",
-            hint="Write VOLUME:/PATH or /HOST/PATH:/PATH, with :ro at the end to forbid writing.",
+            hint="Write VOLUME:/PATH or /ONE_HOST/PATH:/PATH, with :ro at the end to forbid writing.",
         )
     if source.startswith((".", "~")) or (len(parts) > 1 and not source) or ("/" in source and source[0] != "/"):
         raise errors.BadUsage(

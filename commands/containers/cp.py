@@ -70,7 +70,9 @@ command = Command(
     verbs=(CopyFile.verb,),
     args=(
         Arg(name="source", required=True, placeholder="NAME:/PATH", help="the container and the file in it"),
-        Arg(name="destination", placeholder="FILE", help="at a console: the same as --output"),
+        Arg(
+            name="destination", placeholder="FILE", help="at a console: the same as --output; a chat shows a text file"
+        ),
         Arg(name="--output", short="o", placeholder="FILE", help="at a console: save it there; - prints it as it is"),
         HOST,
         ENGINE,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, new_resources
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context
+from commands.spec import ONE_ENGINE, ONE_HOST, Arg, ArgType, Command, Context
 from core.model.actions import Action, Risk
 from core.model.networks_and_volumes import CreateNetwork
 
@@ -55,7 +55,7 @@ command = Command(
         Arg(name="--internal", type=ArgType.FLAG, help="its containers cannot reach anything outside the network"),
         Arg(name="--attachable", type=ArgType.FLAG, help="allow single containers to join this network of a Swarm"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-        HOST,
-        ENGINE,
+        ONE_HOST,
+        ONE_ENGINE,
     ),
 )

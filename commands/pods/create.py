@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, new_resources
-from commands.spec import ENGINE, HOST, Arg, Command, Context
+from commands.spec import ONE_ENGINE, ONE_HOST, Arg, Command, Context
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.pods import CreatePod
@@ -52,7 +52,7 @@ command = Command(
             default="true",
             help="with a container that keeps the shared network; without it, the pod publishes no ports",
         ),
-        HOST,
-        ENGINE,
+        ONE_HOST,
+        ONE_ENGINE,
     ),
 )

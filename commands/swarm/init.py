@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, new_resources
-from commands.spec import ENGINE, HOST, Arg, Command, Context
+from commands.spec import ONE_ENGINE, ONE_HOST, Arg, Command, Context
 from core.model.actions import Action, Risk
 from core.model.swarm import InitSwarm
 
@@ -34,7 +34,7 @@ command = Command(
     args=(
         Arg(name="--advertise-addr", placeholder="IP|INTERFACE[:PORT]", help="address that other nodes connect to"),
         Arg(name="--listen-addr", placeholder="IP[:PORT]", help="address to listen on (default 0.0.0.0:2377)"),
-        HOST,
-        ENGINE,
+        ONE_HOST,
+        ONE_ENGINE,
     ),
 )

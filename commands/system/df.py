@@ -1,4 +1,4 @@
-"""`df`: shows how much of the disk engines use, like `docker system df`. A large engine needs minutes to measure it, so
+"""`df`: shows the disk usage of engines, like `docker system df`. A large engine needs minutes to measure it, so
 the engines are asked at the same time, and an engine may answer with a measurement that is a few minutes old."""
 
 from __future__ import annotations

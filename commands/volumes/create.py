@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, new_resources
-from commands.spec import ENGINE, HOST, Arg, Command, Context
+from commands.spec import ONE_ENGINE, ONE_HOST, Arg, Command, Context
 from core.model.actions import Action, Risk
 from core.model.networks_and_volumes import CreateVolume
 
@@ -32,7 +32,7 @@ command = Command(
     args=(
         Arg(name="name", required=True, help="name of the volume"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-        HOST,
-        ENGINE,
+        ONE_HOST,
+        ONE_ENGINE,
     ),
 )

@@ -1,8 +1,8 @@
 """Defines the actions that create, update, roll back and remove Swarm services.
 
 A service that can access its hosts (mounts, the host's network, capabilities) needs `host.reach` beside its own verb.
-An existing service may have this access already. Then `host.reach` is needed for an update that makes its tasks do
-something else, and for a rollback to a version with more access. The access of the service is part of its row in the
+An existing service may have this access already. Then `host.reach` is needed for an update that changes what its tasks
+run or can reach, and for a rollback to a version with more access. The access of the service is part of its row in the
 list, and core.model.effects writes it into the action.
 """
 

@@ -1,7 +1,7 @@
 """Masks secrets in sentences (`the password for bob is …`), in tables, in XML and in pairs of name and value.
 
-Every quantifier is bounded or possessive, and no match starts inside what an earlier start has read, so a line costs
-linear time.
+Every quantifier is bounded or possessive, and text that one attempt to match has read is not read again by an attempt
+that begins inside it. So a line costs linear time.
 """
 
 from __future__ import annotations

@@ -88,7 +88,9 @@ def _create(action: CreateContainer) -> None:
         _port(port)
     _restart_policy(action.restart)
     if action.pull not in PULL_POLICIES:
-        raise errors.BadUsage(f"--pull cannot be “{action.pull}”.", hint=f"Write {', '.join(PULL_POLICIES)}.")
+        raise errors.BadUsage(
+            f"--pull cannot be “{action.pull}”.", hint=f"Write one of these: {', '.join(PULL_POLICIES)}."
+        )
 
 
 def _update(action: UpdateContainer) -> None:

@@ -87,7 +87,7 @@ def _check(settings: ServiceSettings) -> None:
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value and value not in allowed:
         raise errors.BadUsage(
-            f"{option} cannot be “{command_line.abbreviate(value)}”.", hint=f"Write {', '.join(allowed)}."
+            f"{option} cannot be “{command_line.abbreviate(value)}”.", hint=f"Write one of these: {', '.join(allowed)}."
         )
 
 

@@ -5,7 +5,7 @@ only one of its listeners, so the kubelet would miss the events that Quarterdeck
 default (`enable_pod_events`). A disabled stream ends at once without an error; from then on, snapshots are compared.
 
 A stream alone is not enough, as found on CRI-O 1.37: a removed pod and its containers send no event, a message lists
-only containers with the label of the kubelet's pod uid, and its image may be another tag of the same image. So a
+only containers with the label of the kubelet's pod uid, and names the image by any of its tags. So a
 snapshot is also read and compared every few seconds, at the first message about something unknown, after a message
 about a container that it does not list, and shortly after a pod has stopped. Engines keep events from before the first
 listener; these are older than the first snapshot and are dropped. What was removed stays removed, whatever a later

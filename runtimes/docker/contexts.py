@@ -93,7 +93,9 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     except OSError as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be read: {error.strerror} ({file}).",
-            hint="Run Quarterdeck as the user that owns this file.",
+            hint="Run Quarterdeck as the user that owns this file."
+            if isinstance(error, PermissionError)
+            else "Check this file and its disk.",
         ) from error
     except json_decoder.UNDECODABLE as error:
         raise errors.BadUsage(

@@ -1,4 +1,4 @@
-"""Decodes all JSON that engines send to typed values. This is the one place that catches the errors of decoding.
+"""Decodes all JSON from engines into typed values. This is the one place that catches the errors of decoding.
 
 A value that breaks its model is read in parts: the unreadable field, row or line is left out, counted and logged
 (`skipped_data`), and the rest is used. InvalidResponse is raised only if nothing of an answer can be used.

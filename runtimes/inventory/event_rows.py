@@ -1,7 +1,7 @@
 """Translates events into rows of the stored history and back. Limits their size, and hides secrets in engines' texts.
 
-If a change was made by a process that does not watch the engine, such as a single command, that process stores the
-change (`ChangeByOtherProcess`). From it, the row of a container's end gets its requester.
+A process that does not watch the engine, such as `quarterdeck do`, stores its change as a `ChangeByOtherProcess`. The
+process that watches the engine copies the requester from it into the row of the container's end.
 """
 
 from __future__ import annotations

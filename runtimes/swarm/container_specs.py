@@ -1,6 +1,7 @@
-"""Builds the part of a Swarm service's specification that describes the containers of its tasks.
+"""Changes the part of a Swarm service's specification that describes the containers of its tasks.
 
-The parts are made with the `docker` package. What the settings do not name stays as it was.
+It takes a `ServiceSettings` and its removals. Whatever these do not name stays as it was. The values are made with the
+`docker` package.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ leader, a read is sent to the next manager; each manager gets a share of the tim
 first manager once more, because a manager whose leader died may lose one request and answer the next. A change is sent
 to another manager only if it certainly had no effect: the request was not sent, or the manager answered that it is no
 manager or has no leader. Every other error of a change is final. Its outcome is UNKNOWN if the manager had forwarded
-the request to its leader. An action is sent only to managers whose owner allows its verb.
+the request to its leader. An action is sent only to managers whose `allow` list contains its verb.
 """
 
 from __future__ import annotations

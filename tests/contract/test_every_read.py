@@ -14,10 +14,12 @@ from core.model.container_reads import ReadProcesses
 from core.model.inside_containers import CopyFile, ExportContainer
 from core.model.jobs import JobStarted, ReadJob, StopAnyJob
 from core.model.refs import Kind
+from core.model.registry_reads import FindOutdated, InspectRemoteImage, SearchImages
 from runtimes import engine_registry
 from tests.contract.grounds import FIELDS
 
 FILES = (CopyFile, ExportContainer)
+REGISTRIES = (FindOutdated, InspectRemoteImage, SearchImages)
 # Verbs whose target is not a container.
 KINDS = {"image": Kind.IMAGE, "network": Kind.NETWORK, "volume": Kind.VOLUME, "pod": Kind.POD}
 
@@ -25,8 +27,9 @@ KINDS = {"image": Kind.IMAGE, "network": Kind.NETWORK, "volume": Kind.VOLUME, "p
 def reads(name):
     """The actions that only read, of the engine of this field."""
     table = engine_registry.engine_class(FIELDS[name].kind)._table
-    # What copies files out of a container has tests of its own (test_container_files).
-    found = [action for action in table if action.risk is Risk.READ and action not in (ReadJob, *FILES)]
+    # What copies files and what asks registries has tests of its own (test_container_files, test_registry_reads).
+    apart = (ReadJob, *FILES, *REGISTRIES)
+    found = [action for action in table if action.risk is Risk.READ and action not in apart]
     return sorted(found, key=lambda action: action.verb)
 
 
