@@ -231,6 +231,7 @@ def test_every_command_has_its_line():
 @pytest.mark.parametrize("name", LINES)
 async def test_a_command_on_a_real_daemon(deck, dockerd, name):
     line, shown, state = LINES[name]
+    dockerd.api.prune_images({"dangling": True})  # those of other tests
     dockerd.run("web", "echo hello; exec sleep 3600", labels=FRONT)
     wait_for("the first line", lambda: b"hello" in dockerd.api.logs("web"))
     granted = plain_text.render(await deck.say("grant group:sre operator"))

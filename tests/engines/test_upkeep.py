@@ -53,6 +53,7 @@ async def read_all(mirror, store):
 
 
 async def test_the_resources_of_docker_are_on_the_page(dockerd, store):
+    await asyncio.to_thread(dockerd.api.prune_images, {"dangling": True})  # those of other tests
     async with WatchedEngine(EngineAddress(kind="docker", url=dockerd.url)) as engine:
         before = await read_all(engine.mirror, store)
         assert before == []
