@@ -26,6 +26,8 @@ _ACTIONS = {
     EventKind.REMOVED: "destroy",
 }
 
+_SHOW_STATE = frozenset({EventKind.STARTED, EventKind.DIED, EventKind.PAUSED, EventKind.UNPAUSED})
+
 
 def diff(
     before: Mapping[str, Container],
@@ -38,8 +40,9 @@ def diff(
 ) -> list[Event]:
     """Computes the events that lead from `before` to `after`, a list made at `at_ns`, without the containers in `skip`.
 
-    A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline. The same
-    applies to those in `partly_known`: they are known from these events alone, which are not repeated.
+    A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline. Those in
+    `partly_known` are known from events alone, of these kinds: what came before these events is found as for a new
+    container, and what came after them as for a known one.
     """
     found: list[Event] = []
     for container_id, known in before.items():
@@ -48,8 +51,10 @@ def diff(
     for container_id, row in after.items():
         if container_id not in skip:
             old, reported = before.get(container_id), (partly_known or {}).get(container_id)
-            if old is None or reported is not None:
-                found += [event for event in _new(row, since_ns, at_ns) if event.kind not in (reported or ())]
+            if old is None:
+                found += _new(row, since_ns, at_ns)
+            elif reported is not None:
+                found += _partly_new(old, row, since_ns, at_ns, reported)
             else:
                 found += _changed(old, row, at_ns)
     found.sort(key=lambda event: event.at_ns)
@@ -74,6 +79,19 @@ def _new(row: Container, since_ns: int, at_ns: int) -> Iterator[Event]:
             yield _event(EventKind.HEALTH, row, at_ns, health=row.health)
     if row.state not in LIVE_STATES and row.finished_at is not None and row.finished_at * 1e9 > since_ns:
         yield from _death(row, at_ns)
+
+
+def _partly_new(
+    old: Container, row: Container, since_ns: int, at_ns: int, reported: Collection[EventKind]
+) -> list[Event]:
+    earlier = [event for event in _new(row, since_ns, at_ns) if event.kind not in reported]
+    later = list(_changed(old, row, at_ns))
+    if _SHOW_STATE.isdisjoint(reported):  # the state of `old` is a guess
+        later = [event for event in later if event.kind is EventKind.RENAMED]
+    elif EventKind.OOM in reported:  # it was reported before the end that it caused
+        later = [event for event in later if event.kind is not EventKind.OOM]
+    known = {(event.kind, event.at_ns) for event in earlier}
+    return earlier + [event for event in later if (event.kind, event.at_ns) not in known]
 
 
 def _changed(old: Container, row: Container, at_ns: int) -> Iterator[Event]:

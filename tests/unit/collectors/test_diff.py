@@ -101,6 +101,47 @@ def test_what_is_known_better_is_left_alone() -> None:
     assert kinds(WEB, None, skip={WEB.ref.id}) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "reported", "told"),
+    [
+        # Its start and its end were reported, its creation and a second start were lost.
+        (
+            but(WEB, state="exited", started_at=NOW - 400.0, finished_at=NOW - 300.0),
+            but(WEB, started_at=NOW - 200.0),
+            {EventKind.STARTED, EventKind.DIED},
+            [EventKind.CREATED, EventKind.STARTED],
+        ),
+        # A second run was lost as a whole.
+        (
+            but(WEB, state="exited", started_at=NOW - 400.0, finished_at=NOW - 300.0),
+            but(WEB, state="exited", started_at=NOW - 200.0, finished_at=NOW - 100.0),
+            {EventKind.STARTED, EventKind.DIED},
+            [EventKind.CREATED, EventKind.STARTED, EventKind.DIED],
+        ),
+        # A pause was reported, its end was lost.
+        (but(WEB, state="paused"), WEB, {EventKind.STARTED, EventKind.PAUSED}, [EventKind.CREATED, EventKind.UNPAUSED]),
+        # Only a rename was reported, which shows no state.
+        (
+            but(WEB, ref=but(WEB.ref, name="old"), started_at=None, finished_at=None),
+            but(WEB, state="created", started_at=None, finished_at=None),
+            {EventKind.RENAMED},
+            [EventKind.CREATED, EventKind.RENAMED],
+        ),
+        (
+            but(WEB, state="running", oom_killed=True, finished_at=None),
+            but(WEB, state="exited", oom_killed=True, finished_at=NOW - 100.0),
+            {EventKind.STARTED, EventKind.OOM},
+            [EventKind.CREATED, EventKind.DIED],
+        ),
+    ],
+)
+def test_a_container_that_events_have_shown_in_part(
+    before: Container, after: Container, reported: set[EventKind], told: list[EventKind]
+) -> None:
+    found = diff(before, after, partly_known={WEB.ref.id: reported})
+    assert sorted(event.kind for event in found) == sorted(told)
+
+
 def test_events_carry_the_engines_times_and_codes() -> None:
     (died,) = diff(WEB, EXITED)
     assert (died.at_ns, died.origin, died.type, died.action) == (NOW_NS - 10 * 10**9, Origin.RESYNC, "container", "die")
