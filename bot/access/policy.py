@@ -18,7 +18,7 @@ from core import errors
 from core.model import effects, host_access
 from core.model.actions import Risk
 from core.model.invocation import Identity, Place
-from core.model.policy import ENDS, NAMED_ONLY, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy import ENDS, INSIDE, NAMED_ONLY, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Ref
 from core.model.resource_facts import ResourceFacts
 
@@ -201,14 +201,15 @@ def covers(
     patterns: Sequence[str], verb: str, risk: Risk, roles: Mapping[str, Sequence[str]], *, guard: bool = False
 ) -> bool:
     """Whether a `can` list covers this verb: by pattern, by role or by risk class. The list of a `guard` covers the
-    verbs of NAMED_ONLY by `*` and by risk too; the list of a grant must name them."""
+    verbs of NAMED_ONLY by `*` and by risk too; the list of a grant must name them. In a grant, a risk class does not
+    cover INSIDE."""
     prefix = "" if guard else next((one for one in NAMED_ONLY if verb.startswith(one)), "")
     for pattern in patterns:
         if pattern in roles:
             if covers(roles[pattern], verb, risk, {}, guard=guard):
                 return True
         elif pattern.startswith("risk:"):
-            if pattern == f"risk:{risk}" and not prefix:
+            if pattern == f"risk:{risk}" and not prefix and (guard or verb not in INSIDE):
                 return True
         elif fnmatch.fnmatchcase(verb, pattern) and pattern.startswith(prefix):
             return True

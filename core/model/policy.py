@@ -38,6 +38,9 @@ VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DE
 # The prefixes of verbs that change permissions, and that reach the host of an engine. In a grant, and in the `allow`
 # list of an engine, only a pattern with the same prefix covers them.
 NAMED_ONLY = ("policy.", "host.")
+# The verbs that use what is inside a container. A grant of a risk class, such as `risk:read`, does not cover them: it
+# is given to people who look and restart.
+INSIDE = frozenset({"container.exec", "container.copy", "container.export", "container.commit"})
 # In the `can` list of a guard: whatever ends or freezes running processes, also as an effect (core.model.effects).
 ENDS = "ends"
 
