@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from core import errors
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import timestamps
@@ -311,11 +310,6 @@ def _node_event(engine: EngineRef, node: Node, action: str, at_ns: int) -> Event
 
 
 def _ns(*times: str) -> int:
-    """Returns the first of these texts that is a time, in nanoseconds; 0 if none is."""
-    for text in times:
-        if text and not text.startswith("0001"):
-            try:
-                return timestamps.parse_nanoseconds(text)
-            except errors.InvalidResponse:
-                continue
-    return 0
+    """Returns the first of these texts that is a time, in nanoseconds; 0 if no text is one."""
+    found = [timestamps.parse_nanoseconds_or_none(text) for text in times if not text.startswith("0001")]
+    return next((at for at in found if at is not None), 0)
