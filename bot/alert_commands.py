@@ -188,7 +188,7 @@ class AlertCommands(BaseAdapter):
         return matching[0]
 
     async def _some_channel(self) -> str:
-        """Returns a place where incidents are posted; empty if there is none."""
+        """Returns a place where incidents are posted; empty if they are posted nowhere."""
         routed = (to for route in self.routing.routes for to in route.to)
         return self.routing.default or next(routed, "") or await named_channel(self._store)
 

@@ -43,5 +43,5 @@ def read_events(path: str) -> Sequence[Event]:
     else:
         found = PodmanDecoder(engine).file_events(body, replay_before=0)
     if not found:
-        raise errors.UserError(f"The file {path} has {len(lines)} lines, and none of them is an event.", hint=HINT)
+        raise errors.UserError(f"The file {path} has {len(lines)} lines, but no events.", hint=HINT)
     return sorted(found, key=lambda event: event.at_ns)

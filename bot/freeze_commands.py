@@ -60,7 +60,7 @@ class FreezeCommands(BaseAdapter):
         return _lifted(*await self._store.lift_freeze())
 
     async def freeze_of(self, verbs: Sequence[tuple[str, Risk]]) -> str:
-        """Returns the sentence about the freeze that refuses one of these verbs; empty if none does."""
+        """Returns the sentence about the freeze that refuses one of these verbs; empty if they are allowed."""
         if all(risk is Risk.READ or verb in NOT_FROZEN for verb, risk in verbs):
             return ""
         try:

@@ -171,8 +171,8 @@ async def print_reply(reply: Reply, out: TextIO) -> Reply:
 
 
 def _bytes_of(out: Any) -> BinaryIO:
-    """Returns the stream below a text stream. While a prompt is shown, its library replaces stdout by an object that
-    has none; then it is that of the process."""
+    """Returns the stream below a text stream. While a prompt is shown, its library replaces stdout by an object
+    without such a stream. Then that of the process is returned."""
     return cast(BinaryIO, (out if hasattr(out, "buffer") else cast(Any, sys.__stdout__)).buffer)
 
 

@@ -60,7 +60,7 @@ class HealingRecords:
 
     async def forget(self, policy: str, key: str, now: float) -> TargetState | None:
         """Forgets an incident that is over. Keeps one that the policy has given up and leaves alone, in case it comes
-        back. Returns its last state; None if there is none."""
+        back. Returns its last state; None if it had no record."""
         for _ in range(MAX_CONFLICTS):
             stored, record = await self.read(policy)
             state = record.targets.get(key)
@@ -72,7 +72,7 @@ class HealingRecords:
 
 
 def _decoded(value: bytes | None) -> HealingRecord:
-    """A new record for none, and for one that another version wrote and this one cannot read."""
+    """Returns a new record if there is no stored one, or if another version wrote one that this version cannot read."""
     try:
         return HealingRecord() if value is None else _decode(value)
     except (msgspec.DecodeError, ValueError):
