@@ -55,11 +55,12 @@ class HostStateEvents:
     def _compare_disks(self, given: Sequence[HostReadings]) -> Iterable[Event]:
         """Yields the disks whose percentage changed. Two engines of one host with one disk are one trouble, which the
         first of them reports."""
-        disks: dict[tuple[str, int], EngineRef] = {}
+        disks: dict[tuple[str, int, int], EngineRef] = {}
         for each in given:
             if each.filesystem is None or each.filesystem.size <= 0:
                 continue
-            if disks.setdefault((each.engine.host, each.filesystem.size), each.engine) != each.engine:
+            disk = (each.engine.host, each.filesystem.device, each.filesystem.size)
+            if disks.setdefault(disk, each.engine) != each.engine:
                 continue
             percent = round(100 * (1 - each.filesystem.free / each.filesystem.size))
             if percent != self._percent.get(each.engine):

@@ -45,10 +45,12 @@ class DataRoot(msgspec.Struct, frozen=True, gc=False):
 
 
 class Filesystem(msgspec.Struct, frozen=True, gc=False):
-    """The size of one file system, and how much of it ordinary users can still write."""
+    """The size of one file system, and how much of it ordinary users can still write. `device`: the kernel's number of
+    it; 0 if it is not known."""
 
     size: int
     free: int
+    device: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

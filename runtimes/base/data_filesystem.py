@@ -24,10 +24,10 @@ def read_filesystem(root: DataRoot, host: str) -> Filesystem | None:
     try:
         if not _is_local(root, host):
             return None
-        found = os.statvfs(root.path)
+        found, device = os.statvfs(root.path), Path(root.path).stat().st_dev
     except (OSError, ValueError):  # a path with a null byte
         return None
-    return Filesystem(size=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)
+    return Filesystem(size=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize, device=device)
 
 
 def _is_local(root: DataRoot, host: str) -> bool:

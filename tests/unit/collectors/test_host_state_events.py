@@ -15,8 +15,9 @@ GIB = 1 << 30
 PODMAN = EngineRef(host="h1", kind="podman")
 
 
-def disk(percent: float, engine: EngineRef = ENGINE, size: int = 100 * GIB) -> HostReadings:
-    return HostReadings(engine=engine, filesystem=Filesystem(size=size, free=int(size * (1 - percent / 100))))
+def disk(percent: float, engine: EngineRef = ENGINE, size: int = 100 * GIB, device: int = 1) -> HostReadings:
+    free = int(size * (1 - percent / 100))
+    return HostReadings(engine=engine, filesystem=Filesystem(size=size, free=free, device=device))
 
 
 def unit(state: str, *, since: float = START / SECOND, name: str = "web.service", why: str = "") -> Unit:
@@ -52,6 +53,10 @@ def test_a_full_disk_is_an_alert_until_enough_is_free() -> None:
 
 def test_a_disk_that_is_full_at_the_first_reading_is_reported() -> None:
     assert len(Host().read(disk(97))) == 1
+
+
+def test_two_disks_of_one_size_are_two_troubles() -> None:
+    assert len(Host().read(disk(95), disk(95, PODMAN, device=2))) == 2
 
 
 def test_two_engines_on_one_disk_are_one_trouble() -> None:
