@@ -57,8 +57,8 @@ class RuleTests:
             )
         if not action.file and not is_stored(rule):
             raise errors.UserError(
-                f"The rule {rule.name} cannot be tested: the history does not have its events, because they come from"
-                " readings of the host."
+                f"The rule {rule.name} cannot be tested, because its events are not stored.",
+                hint="See what it found since the start with: rules",
             )
         if self._running.locked():
             raise errors.UserError("Another test of a rule runs now.", hint="Wait a few seconds, and try again.")

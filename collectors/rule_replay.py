@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import msgspec
 
+from collectors import unwatched_time
 from collectors.alert_evaluator import Evaluator
 from collectors.container_end_tracker import EndTracker
 from collectors.engine_state_events import DOWN
@@ -30,8 +31,8 @@ from core.model.rule_tests import MAX_MESSAGES, ReplayedMessage
 from runtimes.inventory.container_end_records import EndRecords
 from runtimes.inventory.own_calls import OwnCalls
 
-# Events that no history stores: they come from readings of this process.
-NOT_STORED = frozenset({DOWN, DATA_ROOT, UNIT_STATE, HEALING_GAVE_UP, RESTARTS})
+# Events that no history stores: this process makes them for the alert rules alone.
+NOT_STORED = frozenset({DOWN, DATA_ROOT, UNIT_STATE, HEALING_GAVE_UP, RESTARTS, unwatched_time.ACTION})
 REMOVED_AT_ONCE_NS = 3 * 1_000_000_000
 SETTLE_NS = 500_000_000  # between two looks at ends whose cause is not known yet
 _CAUSES = {str(kind): kind for kind in CauseKind}
