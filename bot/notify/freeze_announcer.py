@@ -8,7 +8,7 @@ if it ends in between, the next process posts the same again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -26,15 +26,16 @@ RETRY_SECONDS = 30.0  # after a message that was not delivered
 
 
 class FreezeAnnouncer:
-    """Announces each freeze while `run` runs, where alerts are posted. `default`: the channel of the configuration, if
-    no command named one; empty for none. `leads`: whether this process holds the lease of those that post."""
+    """Announces each freeze while `run` runs, where alerts are posted. `configured` returns the channels of the
+    configuration; if it is empty, the channel that a command named is used. `leads`: whether this process holds the
+    lease of those that post."""
 
     def __init__(
-        self, store: Store, poster: MessageSender, *, default: Callable[[], str], leads: Callable[[], bool]
+        self, store: Store, poster: MessageSender, *, configured: Callable[[], Sequence[str]], leads: Callable[[], bool]
     ) -> None:
         self._store = store
         self._poster = poster
-        self._default = default
+        self._configured = configured
         self._leads = leads
         self._failed = RepeatedLog()
 
@@ -57,7 +58,7 @@ class FreezeAnnouncer:
         now, announced = await self._store.freeze_and_announced()
         if now == announced:
             return
-        if channel := await named_channel(self._store) or self._default():
+        for channel in self._configured() or filter(None, [await named_channel(self._store)]):
             await self._poster.post(channel, _message(now, announced))
         await self._store.set_announced_freeze(now)
 

@@ -82,7 +82,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
     )
     lead.on_lost = reporter.stop_posting
     announcer = freeze_announcer.FreezeAnnouncer(
-        app.store, poster, default=lambda: app.routing.default, leads=lambda: lead.held
+        app.store, poster, configured=lambda: app.routing.common_channels, leads=lambda: lead.held
     )
     try:
         async with asyncio.TaskGroup() as group:

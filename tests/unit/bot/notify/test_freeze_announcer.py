@@ -39,7 +39,7 @@ def poster():
 
 
 def announcer(store, poster, *, channel="C1", leads=True):
-    return FreezeAnnouncer(store, poster, default=lambda: channel, leads=lambda: leads)
+    return FreezeAnnouncer(store, poster, configured=lambda: (channel,) if channel else (), leads=lambda: leads)
 
 
 async def test_a_freeze_and_its_end_are_each_announced_once(store, poster):
@@ -74,8 +74,11 @@ async def test_without_a_channel_nothing_is_announced(store, poster):
     assert poster.posted == []
 
 
-async def test_the_channel_that_a_command_named_comes_first(store, poster):
+@pytest.mark.parametrize(("configured", "posted"), [("", "C2"), ("C1", "C1")])
+async def test_the_channel_that_a_command_named_is_used_if_the_configuration_has_none(
+    store, poster, configured, posted
+):
     await store.put_alert_channel(msgspec.json.encode(AlertChannel(channel="C2", by="slack:T1/ANN")))
     await store.set_freeze(ANN.by, msgspec.json.encode(ANN), 0)
-    await announcer(store, poster).flush()
-    assert [channel for channel, _ in poster.posted] == ["C2"]
+    await announcer(store, poster, channel=configured).flush()
+    assert [channel for channel, _ in poster.posted] == [posted]
