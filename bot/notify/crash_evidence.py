@@ -93,8 +93,8 @@ class CrashEvidence:
         died = next((event for event in reversed(ends) if event.subject.id == subject.id), None)
         until = died.at_ns / 1e9 if died is not None else datetime.now(UTC).timestamp()
         document, good, lines = await asyncio.gather(
-            _tried(mirror.run(InspectContainer(engine=subject.engine, target=subject), _call(incident))),
-            _tried(self._runs.good_run(mirror.engine_id, incident.main.owner)),
+            _tried(lambda: mirror.run(InspectContainer(engine=subject.engine, target=subject), _call(incident))),
+            _tried(lambda: self._runs.good_run(mirror.engine_id, incident.main.owner)),
             self._log_lines(incident, mirror, channel, died) if logs else _nothing(),
         )
         code = died.attrs.get("exit_code", "") if died is not None else ""
@@ -131,7 +131,7 @@ class CrashEvidence:
             return None
         begin, end = _run(mirror, subject, died)
         action = ReadLogs(engine=subject.engine, target=subject, tail=LOG_READ_LINES, since_ns=begin)
-        page = await _tried(mirror.run(action, _call(incident)))
+        page = await _tried(lambda: mirror.run(action, _call(incident)))
         if not isinstance(page, LogPage):
             return None
         texts = [line.text for line in page.lines if _is_between(line, begin, end)]
@@ -168,7 +168,7 @@ async def _events(mirror: Mirror, subject: Ref) -> Sequence[Event]:
         actions=("died",),
         names=((subject.name, (subject,)),),
     )
-    listed = await _tried(mirror.run(action, _call_named("incident")))
+    listed = await _tried(lambda: mirror.run(action, _call_named("incident")))
     rows: Sequence[Event] = listed.rows if listed is not None else mirror.history.since(action.since_ns)
     return [event for event in rows if event.subject.id == subject.id or event.subject.name == subject.name]
 
@@ -228,11 +228,11 @@ def _call_named(name: str) -> Call:
     return Call(id=name, who="alerts", deadline=deadline, invocation="")
 
 
-async def _tried(work: Awaitable[R]) -> R | None:
-    """Returns the result, or None if it failed or took too long."""
+async def _tried(read: Callable[[], Awaitable[R]]) -> R | None:
+    """Calls `read` and returns its result, or None if it failed or took too long."""
     try:
         async with asyncio.timeout(SOURCE_SECONDS):
-            return await work
+            return await read()
     except (errors.QuarterdeckError, TimeoutError) as error:
         log.debug("A part of the evidence of an incident could not be read.", reason=str(error))
         return None

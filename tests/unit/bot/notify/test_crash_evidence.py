@@ -168,6 +168,21 @@ async def test_what_cannot_be_read_is_left_out() -> None:
     assert "container web@fake/fake" in text
 
 
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_card_can_be_given_up_at_every_step_without_a_question_that_nobody_asked(steps) -> None:
+    """A coroutine that was made and never awaited is a warning, and so a failure here."""
+    scene = Scene()
+    async with scene.bench.watching():
+        web = scene.bench.engine.add("web")
+        await scene.bench.until(lambda: scene.bench.mirror.live and web.id in scene.bench.mirror.containers)
+        incident = await scene.crash(web)
+        card = asyncio.get_running_loop().create_task(scene.evidence.card(incident, "C1", logs=True))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        card.cancel()
+        await asyncio.wait([card])
+
+
 async def test_only_runs_of_some_minutes_that_are_not_unhealthy_are_good_and_each_is_inspected_once() -> None:
     scene = Scene()
     async with scene.bench.watching():
