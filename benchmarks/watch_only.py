@@ -15,7 +15,7 @@ from typing import Any
 from bot import metrics_server
 from collectors import engine_watcher, event_processor, exposition, usage_sampler
 from core import logs, metrics
-from core.store import embedded
+from core.store import embedded_server
 from core.store.client import Store
 from runtimes import engine_registry
 from runtimes.inventory.mirror import Mirror
@@ -24,7 +24,7 @@ from runtimes.inventory.mirror import Mirror
 async def main(url: str, state: str, port: str) -> None:
     logs.configure("error")
     Path(state).mkdir(exist_ok=True)
-    server = embedded.EmbeddedStore(Path(state))
+    server = embedded_server.EmbeddedStore(Path(state))
     await server.ensure()
     store = Store.open(server.url)
     counts = metrics.Metrics()

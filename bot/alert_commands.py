@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
 from bot.notify.alert_settings import named_channel
-from bot.notify.incident_updater import change_incident, stored_incidents
+from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from bot.rule_tests import RuleTests
 from collectors.alert_evaluator import Evaluator

@@ -12,7 +12,7 @@ import msgspec
 from bot.alert_commands import AlertCommands
 from bot.notify import inhibition
 from bot.notify.alert_settings import decoded, named_channel
-from bot.notify.incident_updater import decode_incident
+from bot.notify.incident_writer import decode_incident
 from bot.notify.maintenance_windows import add_maintenance, end_maintenance, maintenance_windows
 from bot.notify.silences import add_silence, silences_in_force
 from core import errors

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot import builtin_commands, engine_addresses, engine_manager, rule_tests, store_setup
-from bot.access import own_container, policy_in_force, protection
+from bot.access import own_container, policy_in_force, protected_resources
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
 from bot.notify import alert_runner, alert_spool, configured_rules
 from collectors import rule_catalogue
@@ -30,7 +30,7 @@ from core.model import alert_routes
 from core.model.actions import Risk
 from core.name_matching import containers
 from core.ports import Call, Query
-from core.store import embedded, records
+from core.store import embedded_server, records
 from core.store.client import Store
 from core.store.records import RateLimitRule
 from core.text import redact
@@ -58,7 +58,7 @@ class App:
     supervisor: supervise.Supervisor
     metrics: metrics.Metrics
     store: Store
-    embedded: embedded.EmbeddedStore | None
+    embedded: embedded_server.EmbeddedStore | None
     engines: engine_manager.EngineManager
     alerts: alert_runner.AlertRunner | None
     """Evaluates the alert rules and stores incidents; None in a process that does not watch engines."""
@@ -280,7 +280,7 @@ def base_policy(settings: load.Config) -> Any:
         load.policy_from(settings),
         self_ids=own_container.container_ids(),
         self_name=own_container.container_id_prefix(),
-        store_host=protection.store_host(url),
+        store_host=protected_resources.store_host(url),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bot import audit_search
-from bot.access import first_admin, grant_checks, policy, protection
+from bot.access import first_admin, grant_checks, policy, protected_resources
 from bot.access.policy_in_force import PolicyInForce
 from bot.alert_setting_commands import AlertSettingCommands
 from bot.freeze_commands import FreezeCommands
@@ -185,7 +185,7 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
         assert self.fleet is not None
         now = self._clock()
         call = Call(id="explain", who="", deadline=now + timedelta(seconds=seconds), invocation="")
-        protected = protection.ProtectedSet(self._policies.policy)
+        protected = protected_resources.ProtectedSet(self._policies.policy)
         listing = await self.fleet.list_rows(Query(), call)
         protected.add_listing(listing)
         if target.kind is not Kind.CONTAINER:

@@ -6,7 +6,7 @@ import structlog
 
 from core import errors, supervise
 from core.config import load
-from core.store import embedded, records
+from core.store import embedded_server, records
 from core.store.client import Store
 
 log = structlog.get_logger(__name__)
@@ -14,12 +14,12 @@ log = structlog.get_logger(__name__)
 
 async def open_store(
     settings: load.Config, supervisor: supervise.Supervisor, *, visits: bool
-) -> tuple[Store, embedded.EmbeddedStore | None]:
+) -> tuple[Store, embedded_server.EmbeddedStore | None]:
     """Opens the configured store, or starts the embedded one. `visits`: a single command of root may use the store of
     another user's bot. A bot of root may not: that user decides about the grants in it."""
-    embedded_store: embedded.EmbeddedStore | None = None
+    embedded_store: embedded_server.EmbeddedStore | None = None
     if settings.store.url is None:
-        embedded_store = embedded.EmbeddedStore(
+        embedded_store = embedded_server.EmbeddedStore(
             settings.state, max_bytes=settings.store.max_megabytes << 20, visits=visits
         )
         supervisor.on_close("embedded store", embedded_store.aclose)

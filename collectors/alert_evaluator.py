@@ -18,7 +18,7 @@ from datetime import timedelta
 
 import msgspec
 
-from collectors import alert_labels
+from collectors import quarterdeck_labels
 from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_for
 from collectors.rule import Rule, Seen, SeenEvent
 from collectors.rule_statistics import RuleStatistics
@@ -166,7 +166,7 @@ class Evaluator:
     def _observe(self, seen: SeenEvent, container: Container | None) -> None:
         event = seen.event
         labels = self._windows.labels(event.subject.id, container.labels if container is not None else None)
-        if self._is_own(event.subject.id) or alert_labels.are_alerts_off(labels):
+        if self._is_own(event.subject.id) or quarterdeck_labels.are_alerts_off(labels):
             return
         key = (event.subject.engine, event.subject.kind, _owner(event, labels))
         if not self._windows.add(key, seen) or self._is_part_of_rollout(event, labels):
@@ -230,7 +230,7 @@ class Evaluator:
             fingerprint=fingerprint,
             rule=rule.name,
             topic=rule.topic,
-            severity=alert_labels.severity(seen.labels, rule.severity),
+            severity=quarterdeck_labels.severity(seen.labels, rule.severity),
             state=AlertState.FIRING,
             subject=event.subject,
             owner=key[2],
@@ -240,8 +240,8 @@ class Evaluator:
             cause=seen.cause,
             late=_is_late(event, now),
             labels=seen.labels if isinstance(seen.labels, dict) else dict(seen.labels),  # shared: there may be many
-            team=alert_labels.team(seen.labels),
-            channel=alert_labels.channel(seen.labels),
+            team=quarterdeck_labels.team(seen.labels),
+            channel=quarterdeck_labels.channel(seen.labels),
         )
         due = event.at_ns + int(rule.hold.total_seconds() * SECOND) if rule.hold else 0
         if due and event.origin is not Origin.LIVE:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from collectors import alert_labels
+from collectors import quarterdeck_labels
 from core import errors
 from core.model.actions import ReadLogs
 from core.model.containers import Container
@@ -100,7 +100,7 @@ class LogLineEvents:
     def _patterns_for(self, row: Container) -> tuple[LogPattern, ...]:
         if row.state != "running" or self._is_own(row.ref.id):
             return ()
-        if alert_labels.are_alerts_off(row.labels) or alert_labels.logs_are_off(row.labels):
+        if quarterdeck_labels.are_alerts_off(row.labels) or quarterdeck_labels.logs_are_off(row.labels):
             return ()
         facts = row.facts(datetime.fromtimestamp(self._now(), UTC))
         return tuple(pattern for pattern in self._patterns if pattern.on.matches(row.ref, facts) is True)

@@ -18,7 +18,7 @@ from benchmarks import stage
 from benchmarks.harness import Figure, Goal, Table
 from bot.notify import configured_rules
 from bot.notify.incident_reporter import IncidentReporter
-from bot.notify.incident_updater import IncidentUpdater
+from bot.notify.incident_writer import IncidentWriter
 from bot.notify.message_sender import SentMessage
 from collectors.alert_evaluator import Evaluator
 from collectors.rule import Rule
@@ -126,13 +126,13 @@ async def _calls(folder: Path) -> int:
     valkey.start()
     store = Store.open(valkey.url)
     try:
-        updater = IncidentUpdater(store, counts, lambda: None)
+        writer = IncidentWriter(store, counts, lambda: None)
         reporter = IncidentReporter(
             store, chat, counts, routing=lambda: Routing(default="C1"), changed=asyncio.Event(), leads=lambda: True
         )
         for number in range(STORM):
-            updater.report(alert(fingerprint=str(number), owner=f"web-{number}", subject=_ref(number)))
-        await _until_stored(updater)
+            writer.report(alert(fingerprint=str(number), owner=f"web-{number}", subject=_ref(number)))
+        await _until_stored(writer)
         for _ in range(3):
             await reporter.flush()
             await asyncio.sleep(1.1)
@@ -142,10 +142,10 @@ async def _calls(folder: Path) -> int:
         valkey.stop()
 
 
-async def _until_stored(updater: IncidentUpdater) -> None:
-    task = asyncio.create_task(updater.run())
+async def _until_stored(writer: IncidentWriter) -> None:
+    task = asyncio.create_task(writer.run())
     async with asyncio.timeout(60):
-        while updater.queued:
+        while writer.queued:
             await asyncio.sleep(0.01)
     task.cancel()
 

@@ -258,7 +258,7 @@ class Dispatcher:
             wait, policy = self._limits.spend_locally(inv.who.id, risk), self._policies.configured
         if wait > 0:
             raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
-        return unattended_policy.policy_for(policy, inv)
+        return unattended_policy.policy_after_answers(policy, inv)
 
     async def _execute(
         self,

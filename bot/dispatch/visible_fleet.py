@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from bot.access import policy, protection
+from bot.access import policy, protected_resources
 from bot.dispatch import effect_facts, unused_resources, visible_rows
 from core import errors
 from core.model import actions, list_action_by_kind
@@ -53,7 +53,7 @@ class VisibleFleet:
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
         self._effect_sources = effect_facts.EffectFacts(engines, call, self._remember)
-        self._protected = protection.ProtectedSet(in_force)
+        self._protected = protected_resources.ProtectedSet(in_force)
         self._containers: Sequence[Container] = ()  # of all engines, once a resource that holds containers was listed
 
     def engines(self, query: Query) -> Sequence[EngineRef]:
@@ -244,7 +244,7 @@ class VisibleFleet:
         return msgspec.structs.replace(value, rows=tuple(row for _, row in seen))
 
     async def _list(self, query: Query, *, fresh: bool = False) -> fleet.FleetRows:
-        if query.kind in protection.HOLDERS or (query.kind is Kind.CONTAINER and self._is_partial(query)):
+        if query.kind in protected_resources.HOLDERS or (query.kind is Kind.CONTAINER and self._is_partial(query)):
             # On all engines: a service's containers run on engines that may not list services, and containerd or runc
             # know neither the labels nor the service of a container that Docker created.
             containers = await self._fleet.list_rows(Query(), self.call, fresh=fresh)

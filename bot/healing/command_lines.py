@@ -18,7 +18,7 @@ from core.text import command_line
 DEPENDS_LABEL = "com.docker.compose.depends_on"
 
 
-def target_of(alert: Alert, containers: Mapping[str, Container]) -> Container | None:
+def container_of_alert(alert: Alert, containers: Mapping[str, Container]) -> Container | None:
     """Returns the container that an alert is about: if it was recreated, the newest one of its owner. None if there is
     none."""
     known = containers.get(alert.subject.id)

@@ -25,8 +25,8 @@ from bot.healing.command_runner import Answer, CommandRunner, TryResult
 from bot.healing.healing_case import HealingCase
 from bot.healing.healing_records import HealingRecords
 from bot.notify.alert_settings import read_settings
-from bot.notify.incident_updater import change_incident, decode_incident
-from collectors import alert_labels
+from bot.notify.incident_writer import change_incident, decode_incident
+from collectors import quarterdeck_labels
 from collectors.alert_evaluator import Evaluator
 from core import errors, metrics, unexpected_errors
 from core.model import healing
@@ -138,10 +138,10 @@ class Healer:
         """Returns what to decide on; None if the policy has nothing to do with it, or not now."""
         mirror = next((each for each in self._mirrors() if each.ref == alert.subject.engine), None)
         containers: Mapping[str, Container] = mirror.containers if mirror is not None and mirror.live else {}
-        row = command_lines.target_of(alert, containers) if alert.subject.kind is Kind.CONTAINER else None
+        row = command_lines.container_of_alert(alert, containers) if alert.subject.kind is Kind.CONTAINER else None
         if row is None and alert.subject.kind is Kind.CONTAINER:
             return None  # it was removed, or its engine does not answer
-        if alert_labels.healing_is_off(row.labels if row is not None else alert.labels):
+        if quarterdeck_labels.healing_is_off(row.labels if row is not None else alert.labels):
             return None
         if not self._selects(policy, alert, row):
             return None

@@ -1,5 +1,5 @@
 """Runs the alert rules of this process: evaluates them once a second and at each event, and passes the alerts to the
-updater, which stores them in incidents.
+writer, which stores them in incidents.
 
 After a restart, the alerts that fired before go on.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.notify.alert_spool import AlertSpool
-from bot.notify.incident_updater import IncidentUpdater, stored_incidents
+from bot.notify.incident_writer import IncidentWriter, stored_incidents
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
 from collectors.host_state_events import HostReadings, HostStateEvents
@@ -39,7 +39,7 @@ RESTART = supervise.Backoff()
 
 
 class AlertRunner:
-    """Holds the evaluator and the incident updater. `changed` is set whenever an incident was stored. `spool`: the file
+    """Holds the evaluator and the incident writer. `changed` is set whenever an incident was stored. `spool`: the file
     for alerts that wait for the store."""
 
     def __init__(
@@ -55,18 +55,18 @@ class AlertRunner:
         self._counts = counts
         self.changed = asyncio.Event()
         self._listeners: list[Callable[[], None]] = [self.changed.set]
-        self.updater = IncidentUpdater(store, counts, self._tell, spool)
+        self.writer = IncidentWriter(store, counts, self._tell, spool)
         self._engines = EngineStateEvents()
         self._unwatched = UnwatchedTime()
         self.ticked_at = float("-inf")
         """When the rules were last evaluated, by a monotonic clock."""
         self._hosts = HostStateEvents()
         self._restarts: dict[EngineRef, RestartCountEvents] = {}
-        self.evaluator = Evaluator(rules, self.updater.report, is_own=is_own)
+        self.evaluator = Evaluator(rules, self.writer.report, is_own=is_own)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         """Starts the background tasks. `mirrors` returns the engines that are watched."""
-        supervisor.start_background("incident_updater", self.updater.run, RESTART)
+        supervisor.start_background("incident_writer", self.writer.run, RESTART)
         supervisor.start_background("watch_record", self._record_watch, RESTART)
         supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
@@ -83,7 +83,7 @@ class AlertRunner:
         restored, restore_at = False, 0.0
         with contextlib.suppress(TimeoutError):  # the engines' first events must meet the alerts of before
             async with asyncio.timeout(DRAIN_SECONDS):
-                await self.updater.drained.wait()
+                await self.writer.drained.wait()
         while True:
             if not restored and time.monotonic() >= restore_at:
                 restored, restore_at = await self._restore(), time.monotonic() + RETRY_SECONDS
@@ -104,7 +104,7 @@ class AlertRunner:
 
     async def _restore(self) -> bool:
         """Goes on with the alerts that fired when the last process ended. Returns whether they are known."""
-        if not self.updater.drained.is_set():
+        if not self.writer.drained.is_set():
             return False
         try:
             stored = await stored_incidents(self._store)
@@ -138,7 +138,7 @@ class AlertRunner:
         firing = [alert.severity for alert in self.evaluator.firing]
         for severity in Severity:
             self._counts.alerts_firing.labels(str(severity)).set(firing.count(severity))
-        self._counts.alerts_queued.set(self.updater.queued)
+        self._counts.alerts_queued.set(self.writer.queued)
         self._counts.alerts_dropped.set(self.evaluator.dropped)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from bot.notify.crash_card import Evidence, PastEnd, crash_card
-from collectors import alert_labels
+from collectors import quarterdeck_labels
 from core import errors
 from core.model.actions import InspectContainer, ReadLogs
 from core.model.containers import Container
@@ -49,7 +49,7 @@ RUN_EVENTS = frozenset({EventKind.STARTED, EventKind.DIED})
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
 
 
-class RunStore(Protocol):
+class GoodRunReader(Protocol):
     """Reads the settings of the last good run of an owner."""
 
     async def good_run(self, engine: str, owner: str, /) -> RunSettings | None: ...
@@ -62,7 +62,7 @@ class CrashEvidence:
     def __init__(
         self,
         mirrors: Callable[[], Sequence[Mirror]],
-        runs: RunStore,
+        runs: GoodRunReader,
         *,
         may_read_log: Callable[[Incident, Container, str], Awaitable[bool]],
     ) -> None:
@@ -125,7 +125,7 @@ class CrashEvidence:
         row = mirror.last_known_row(subject.id)
         if row is None or ReadLogs.verb not in mirror.verbs:
             return None
-        if alert_labels.logs_are_off({**row.labels, **incident.main.labels}):
+        if quarterdeck_labels.logs_are_off({**row.labels, **incident.main.labels}):
             return None
         if not await self._may_read_log(incident, row, channel):
             return None

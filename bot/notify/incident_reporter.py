@@ -23,7 +23,7 @@ from bot.notify.alert_settings import AlertSettings, named_channel, read_setting
 from bot.notify.changed_incidents import ChangedIncidents
 from bot.notify.channel_poster import ChannelPoster
 from bot.notify.channel_tasks import ChannelTasks
-from bot.notify.incident_updater import decode_incident
+from bot.notify.incident_writer import decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bot.notify.incident_updater import decode_incident
+from bot.notify.incident_writer import decode_incident
 from collectors.rules import engine_down, update_stopped
 from core.model.incidents import Incident, IncidentState, key_of
 from core.model.refs import Kind

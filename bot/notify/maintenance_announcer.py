@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from bot.notify.alert_settings import AlertSettings
-from bot.notify.incident_updater import stored_incidents
+from bot.notify.incident_writer import stored_incidents
 from bot.notify.message_sender import MessageSender
 from core import errors
 from core.model.incidents import IncidentState

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from bot.notify.incident_updater import decode_incident
+from bot.notify.incident_writer import decode_incident
 from core.model.incidents import IncidentState
 from core.store.incidents import IncidentStore
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bot.notify.incident_updater import MAX_CONFLICTS, decode_incident
+from bot.notify.incident_writer import MAX_CONFLICTS, decode_incident
 from bot.notify.message_sender import SentMessage
 from core.model.incidents import Incident, IncidentState, PostedIncident, with_post
 from core.store.incidents import IncidentStore

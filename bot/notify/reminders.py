@@ -14,7 +14,7 @@ import structlog
 
 from bot.notify import incident_message
 from bot.notify.alert_settings import AlertSettings
-from bot.notify.incident_updater import decode_incident, stored_incidents
+from bot.notify.incident_writer import decode_incident, stored_incidents
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident, save_post
 from core import errors, metrics

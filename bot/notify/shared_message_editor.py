@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from bot.notify import incident_message
-from bot.notify.incident_updater import decode_incident
+from bot.notify.incident_writer import decode_incident
 from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
 from core import metrics

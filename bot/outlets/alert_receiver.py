@@ -21,10 +21,10 @@ import msgspec
 import structlog
 
 from bot.http_server import plain_response
-from bot.notify.incident_updater import IncidentUpdater
+from bot.notify.incident_writer import IncidentWriter
 from bot.outlets.alert_subjects import AlertSubject, SubjectFinder
 from bot.outlets.alertmanager_sender import REPORTER
-from collectors import alert_labels
+from collectors import quarterdeck_labels
 from core import errors, metrics
 from core.model.alerts import Alert, AlertState, Severity, severity_named
 from core.model.refs import EngineRef, Kind, Ref
@@ -73,7 +73,7 @@ class AlertReceiver:
     def __init__(
         self,
         store: OutletStore,
-        updater: IncidentUpdater,
+        writer: IncidentWriter,
         counts: metrics.Metrics,
         mirrors: Callable[[], Sequence[Mirror]],
         *,
@@ -82,7 +82,7 @@ class AlertReceiver:
         password: str = "",
     ) -> None:
         self._store = store
-        self._updater = updater
+        self._writer = writer
         self._counts = counts
         self._mirrors = mirrors
         self._accepted = [f"bearer {token}"] if token else []
@@ -193,14 +193,14 @@ class AlertReceiver:
                     self._counts.alerts_received_total.labels("overflow").inc()
                     continue
                 found = finder.find(alert.labels)
-                if found is not None and alert_labels.are_alerts_off(found.labels):
+                if found is not None and quarterdeck_labels.are_alerts_off(found.labels):
                     self._counts.alerts_received_total.labels("switched_off").inc()
                     continue
                 known = opened[fingerprint] = _opened(fingerprint, alert, found)
             taken.append(known)
         # First the alerts and then the incidents: what is repeated after a failure finds the same subject.
         await self._store.put_received_alerts({key: _encode(alert) for key, alert in opened.items()})
-        await self._updater.store_now(taken)
+        await self._writer.store_now(taken)
         await self._store.remove_received_alerts(
             [alert.fingerprint for alert in taken if alert.state is AlertState.RESOLVED]
         )
@@ -223,7 +223,7 @@ def _opened(fingerprint: str, alert: _Alert, found: AlertSubject | None) -> Aler
         fingerprint=fingerprint,
         rule=name,
         topic=f"{SOURCE}:{name}",
-        severity=alert_labels.severity(own, severity_named(labels.get("severity", "")) or Severity.MEDIUM),
+        severity=quarterdeck_labels.severity(own, severity_named(labels.get("severity", "")) or Severity.MEDIUM),
         state=AlertState.FIRING,
         subject=subject,
         owner=found.owner if found is not None else _place(labels) or name,
@@ -231,8 +231,8 @@ def _opened(fingerprint: str, alert: _Alert, found: AlertSubject | None) -> Aler
         at_ns=at,
         text=sanitize.single_line(text, MAX_TEXT).rstrip("."),
         labels=dict(own),
-        team=alert_labels.team(own) or sanitize.single_line(labels.get("team", ""), MAX_NAME),
-        channel=alert_labels.channel(own),
+        team=quarterdeck_labels.team(own) or sanitize.single_line(labels.get("team", ""), MAX_NAME),
+        channel=quarterdeck_labels.channel(own),
         source=SOURCE,
         link=_link(alert.generator_url),
     )

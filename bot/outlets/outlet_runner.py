@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from bot.notify.incident_updater import decode_incident, stored_incidents
+from bot.notify.incident_writer import decode_incident, stored_incidents
 from bot.outlets.alertmanager_sender import REPEAT_SECONDS, RESOLVED_NS, AlertmanagerSender
 from bot.outlets.http_sender import Outcome, Sent
 from bot.outlets.webhook import Webhook

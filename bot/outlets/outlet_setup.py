@@ -86,7 +86,7 @@ def endpoints(app: App) -> Mapping[str, Endpoint]:
         return {}
     receiver = alert_receiver.AlertReceiver(
         app.store,
-        app.alerts.updater,
+        app.alerts.writer,
         app.metrics,
         lambda: app.engines.mirrors,
         token=settings.receive_token.get_secret_value() if settings.receive_token is not None else "",

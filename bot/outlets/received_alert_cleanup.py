@@ -7,7 +7,7 @@ moment after it.
 
 from __future__ import annotations
 
-from bot.notify.incident_updater import stored_incidents
+from bot.notify.incident_writer import stored_incidents
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from core.store.client import Store
 

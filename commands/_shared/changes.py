@@ -88,7 +88,7 @@ def make_render(wording: Wording) -> Render:
 
 def render_outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
     """Renders a sentence for one target; for several, the number of each outcome and a row for each target."""
-    names = targets.display_names([targets.target_of(result) for result in results])
+    names = targets.display_names([targets.target_of_result(result) for result in results])
     changed = [_target_result(wording, name, result) for name, result in zip(names, results, strict=True)]
     if not changed:
         return Reply(blocks=(Text(text="Nothing to do."),), ending=Ending.NOTHING)
@@ -110,7 +110,7 @@ def render_outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
 
 
 def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
-    ref = targets.target_of(result)
+    ref = targets.target_of_result(result)
     if result.error is not None:
         ending = formatting.reply_ending_for(result.error)
         # A change whose request may have reached the engine is unknown, whatever the error was.

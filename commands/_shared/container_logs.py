@@ -75,7 +75,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
         return follow_end_reply.render_follow_ends(results)
     pages = [result for result in results if isinstance(result.value, LogPage)]
-    labels = targets.display_names([targets.target_of(result) for result in results])
+    labels = targets.display_names([targets.target_of_result(result) for result in results])
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
     prefixed = len(results) > 1
     widest = max(map(len, labels), default=0)

@@ -12,7 +12,7 @@ from core.model.replies import Ending, Reply, Text, Tone
 
 def render_follow_ends(results: Sequence[Result]) -> Reply:
     """Renders a sentence for each log that was followed."""
-    labels = targets.display_names([targets.target_of(result) for result in results])
+    labels = targets.display_names([targets.target_of_result(result) for result in results])
     blocks: list[Text] = []
     ended = [result.value for result in results if isinstance(result.value, FollowResult)]
     for label, result in zip(labels, results, strict=True):

@@ -56,7 +56,7 @@ def check_format(context: Context) -> None:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     """Renders the documents that engines answered, and an error for each other target."""
-    labels = targets.display_names([targets.target_of(result) for result in results])
+    labels = targets.display_names([targets.target_of_result(result) for result in results])
     notes = [
         Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD)
         for label, result in zip(labels, results, strict=True)

@@ -13,7 +13,7 @@ from core.model.replies import Block, Reply, Text, Tone
 def reply_by_target(results: Sequence[Result], blocks_of: Callable[[str, Any], Iterable[Block]]) -> Reply:
     """Returns the blocks of all targets. `blocks_of` takes a target's name as people see it, and its result. A target
     whose action failed has a sentence with the error."""
-    labels = targets.display_names([targets.target_of(result) for result in results])
+    labels = targets.display_names([targets.target_of_result(result) for result in results])
     blocks: list[Block] = []
     for label, result in zip(labels, results, strict=True):
         if result.error is not None:

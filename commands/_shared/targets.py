@@ -30,7 +30,7 @@ async def select(
     return refs
 
 
-def target_of(result: Result) -> Ref:
+def target_of_result(result: Result) -> Ref:
     """Returns the one target of an action."""
     return result.action.targets()[0]
 

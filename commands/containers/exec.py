@@ -70,7 +70,7 @@ def _variable(text: str) -> tuple[str, str]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     (result,) = results
-    name, private = targets.target_of(result).name, not context.args["share"]
+    name, private = targets.target_of_result(result).name, not context.args["share"]
     program = command_line.abbreviate(context.args["command"][0])
     if result.error is not None:
         return formatting.error_reply(result.error)

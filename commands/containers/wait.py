@@ -22,7 +22,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(_: Context, results: Sequence[Result]) -> Reply:
-    labels = targets.display_names([targets.target_of(result) for result in results])
+    labels = targets.display_names([targets.target_of_result(result) for result in results])
     blocks, ended = [], []
     for label, result in zip(labels, results, strict=True):
         if isinstance(result.value, FollowResult):

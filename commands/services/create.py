@@ -9,7 +9,7 @@ from commands._shared import changes, service_arguments, service_values, swarms
 from commands.spec import ENGINE, HOST, Arg, Command, Context
 from core.model import image_names
 from core.model.actions import Action, Risk
-from core.model.service_changes import CREATE_SECONDS, CreateService
+from core.model.service_actions import CREATE_SECONDS, CreateService
 from core.model.service_settings import MODES
 
 # A service whose tasks do not run was created all the same.

@@ -36,7 +36,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
         return follow_end_reply.render_follow_ends(results)
     blocks: list[Block] = []
-    for label, result in zip(targets.display_names([targets.target_of(one) for one in results]), results, strict=True):
+    for label, result in zip(
+        targets.display_names([targets.target_of_result(one) for one in results]), results, strict=True
+    ):
         if result.error is not None:
             blocks.append(Text(text=f"{label}: {result.error.full_message()}", tone=Tone.BAD))
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from commands._shared import changes, swarms
 from commands.spec import ENGINE, HOST, Command
 from core.model.actions import Risk
-from core.model.service_changes import RemoveService
+from core.model.service_actions import RemoveService
 
 WORDING = changes.Wording(done="removed")
 

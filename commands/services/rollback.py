@@ -5,7 +5,7 @@ from __future__ import annotations
 from commands._shared import changes, service_arguments, swarms
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command
 from core.model.actions import Risk
-from core.model.service_changes import UPDATE_SECONDS, RollBackService
+from core.model.service_actions import UPDATE_SECONDS, RollBackService
 
 WORDING = changes.Wording(done="rolled back", not_done="not rolled back")
 

@@ -11,7 +11,7 @@ from commands._shared import changes, service_arguments, service_values, swarms
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.service_changes import UPDATE_SECONDS, RollBackService, UpdateService
+from core.model.service_actions import UPDATE_SECONDS, RollBackService, UpdateService
 
 WORDING = changes.Wording(done="updated", not_done="not updated as asked")
 _EXAMPLE = "For example: service update --image nginx:1.28 shop_front"

@@ -80,7 +80,9 @@ def render_files(results: Sequence[Result], *notes: Text) -> Reply:
             blocks += [Lines(title=file.path, lines=file.text.splitlines()) for file in result.value.files]
             blocks += [Text(text=note, tone=Tone.WARN) for note in result.value.notes]
         elif result.error is not None:
-            blocks.append(Text(text=f"{targets.target_of(result).name}: {result.error.full_message()}", tone=Tone.WARN))
+            blocks.append(
+                Text(text=f"{targets.target_of_result(result).name}: {result.error.full_message()}", tone=Tone.WARN)
+            )
     drafted = any(isinstance(result.value, UnitFiles) for result in results)
     return Reply(
         blocks=(*blocks, *notes) if drafted else blocks,

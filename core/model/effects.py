@@ -19,7 +19,7 @@ from core.model import (
     inside_containers,
     projects,
     prune,
-    service_changes,
+    service_actions,
     units,
 )
 from core.model.actions import Action, Effect, Risk
@@ -53,7 +53,7 @@ def with_effects(action: Action[Any], known: KnownResources) -> Action[Any]:
     target belongs to."""
     also = TABLE[action.verb].also
     found = tuple(dict.fromkeys(also(action, known))) if also is not None else ()
-    more: Mapping[str, Any] = service_changes.reaches_in(action, known.row)
+    more: Mapping[str, Any] = service_actions.reaches_in(action, known.row)
     return dataclasses.replace(action, effects=found, members=members(known), groups=groups(known.row), **more)
 
 
@@ -169,7 +169,7 @@ def _scaled(action: actions.Scale, known: KnownResources) -> Iterator[Effect]:
             yield from _removal(ref, certain=action.replicas == 0)
 
 
-def _updated_service(action: service_changes.UpdateService, known: KnownResources) -> Iterator[Effect]:
+def _updated_service(action: service_actions.UpdateService, known: KnownResources) -> Iterator[Effect]:
     """The Swarm replaces the tasks, or ends some of them; or neither, if only the service itself changes."""
     if action.changes_tasks:
         yield from _replaced_service(action, known)

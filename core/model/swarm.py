@@ -1,5 +1,5 @@
 """Defines the nodes, tasks, stacks and join tokens of a Swarm, and the actions on them. The actions that change its
-services are in core.model.service_changes."""
+services are in core.model.service_actions."""
 
 from __future__ import annotations
 

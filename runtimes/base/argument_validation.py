@@ -13,7 +13,7 @@ from core.model.create_container import PULL_POLICIES, RESTART_POLICIES, CreateC
 from core.model.networks_and_volumes import CreateNetwork, CreateVolume
 from core.model.pods import CreatePod
 from core.model.rename_and_update import UNLIMITED, RenameContainer, UpdateContainer
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from core.text import command_line
 from runtimes.base import service_validation
 from runtimes.formats import image_reference, signals

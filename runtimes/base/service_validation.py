@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from core import errors
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import (
     ENDPOINT_MODES,
     MODES,

@@ -18,8 +18,7 @@ from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.compose.project_verbs import ProjectVerbs
-from runtimes.docker.compose_services import ServiceVerbs
+from runtimes.compose.project_restart_verb import ProjectVerbs
 from runtimes.docker.container_files import ContainerFileVerbs
 from runtimes.docker.create import CreateVerbs
 from runtimes.docker.disk_use import DiskUseVerbs
@@ -28,6 +27,7 @@ from runtimes.docker.given_image_names import GivenImageNames
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
+from runtimes.docker.service_verbs import ServiceVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker.unused_resources import UnusedVerbs
 from runtimes.docker.update import UpdateVerbs

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, Volume
-from runtimes.docker import create_body, decode, inspect_summaries
+from runtimes.docker import create_body, decode, network_summary
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import networks_and_volumes
 
@@ -27,7 +27,7 @@ class NetworkVolumeVerbs(EngineClient, networks_and_volumes.NetworkVolumeVerbs, 
         return {"Container": action.target.id, "EndpointConfig": {"Aliases": list(action.aliases)}}
 
     def _summarise_network(self, data: dict[str, Any]) -> dict[str, str]:
-        return inspect_summaries.summarise_network(data)
+        return network_summary.summarise_network(data)
 
     def _decode_volumes(self, body: bytes) -> tuple[Volume, ...]:
         return decode.volumes(self.ref, body, self.skipped)

@@ -1,6 +1,6 @@
 """Translates events into rows of the stored history and back. Limits their size, and hides secrets in engines' texts.
 
-A process that does not watch the engine, such as `quarterdeck do`, stores its change as a `ChangeByOtherProcess`. The
+A process that does not watch the engine, such as `quarterdeck do`, stores its change as a `ChangeRecord`. The
 process that watches the engine copies the requester from it into the row of the container's end.
 """
 
@@ -24,7 +24,7 @@ _ORIGINS = {str(origin): origin for origin in Origin}
 _RESOURCES = {str(kind): kind for kind in Kind}
 
 
-class ChangeByOtherProcess(msgspec.Struct, frozen=True):
+class ChangeRecord(msgspec.Struct, frozen=True):
     """A change by a process that does not watch its engine. `at`, `until`: when it may have ended a container, in
     seconds since the epoch."""
 
@@ -55,7 +55,7 @@ def to_stored(event: Event, engine_id: str, now_ns: int) -> StoredEvent:
 def with_requester(row: StoredEvent, value: bytes) -> StoredEvent:
     """Returns the end with its requester, if the noted change fits."""
     try:
-        call = msgspec.json.decode(value, type=ChangeByOtherProcess)
+        call = msgspec.json.decode(value, type=ChangeRecord)
     except msgspec.MsgspecError:
         return row
     at = int(row.at_ns) / 1e9

@@ -75,7 +75,7 @@ class StoredEvents:
         of the end does not name the requester."""
         if not engine_id or not (ids := own_calls.ended_containers(action)):
             return
-        noted = event_rows.ChangeByOtherProcess(
+        noted = event_rows.ChangeRecord(
             verb=action.verb, who=call.who, at=time.time(), until=call.deadline.timestamp() + WINDOW_SECONDS
         )
         with contextlib.suppress(errors.StoreError):

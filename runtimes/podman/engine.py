@@ -22,7 +22,7 @@ from core.model.results import Outcome
 from core.model.services import Services
 from runtimes.base.base_adapter import does
 from runtimes.compose import services
-from runtimes.compose.project_verbs import ProjectVerbs
+from runtimes.compose.project_restart_verb import ProjectVerbs
 from runtimes.docker_like.client import quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core import errors, processes
 from core.text import redact
-from runtimes.podman import quadlet_quoting, quadlet_writer
+from runtimes.podman import quadlet_draft, quadlet_quoting
 from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
 from runtimes.systemd import systemctl, unit_file_writer
 from runtimes.systemd.systemctl import Systemd
@@ -45,7 +45,7 @@ def draft_quadlet(
     directory = unit_file_writer.directory_for("quadlet", owner)
     environment = f"{container.name}.env"
     header = unit_file_writer.first_line(container.name)
-    made = quadlet_writer.draft_quadlet_file(
+    made = quadlet_draft.draft_quadlet_file(
         container,
         image,
         version=version,
@@ -60,9 +60,9 @@ def draft_quadlet(
         environment_file = DraftFile(
             directory=directory,
             name=environment,
-            text=quadlet_writer.environment_text(made.environment, header),
+            text=quadlet_draft.environment_text(made.environment, header),
             mode=0o600,
-            shown=quadlet_writer.environment_text(hidden, header),
+            shown=quadlet_draft.environment_text(hidden, header),
         )
         files.insert(0, environment_file)
     unit = f"{container.name}.service"

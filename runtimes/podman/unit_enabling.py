@@ -12,7 +12,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.podman.units import ENABLED, LOOK_SECONDS, UnitVerbs
-from runtimes.systemd import systemctl, unit_text
+from runtimes.systemd import systemctl, unit_secrets
 
 ROOT = "root"
 
@@ -25,8 +25,8 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         systemd = await self._systemd(seconds)
         systemd.check_access(change=False)
         service = await self._own_service(action.target, systemd)
-        text = unit_text.hide_values(await systemd.cat(service.name, seconds))
-        files = [units.UnitFile(path=path, text=part) for path, part in unit_text.split_files(text)]
+        text = unit_secrets.hide_values(await systemd.cat(service.name, seconds))
+        files = [units.UnitFile(path=path, text=part) for path, part in unit_secrets.split_files(text)]
         return units.UnitFiles(unit=service.name, files=tuple(files))
 
     @does(units.EnableUnit)

@@ -29,7 +29,7 @@ from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types
-from runtimes.podman import client, inspect_models, quadlet_writer, unit_drafts
+from runtimes.podman import client, inspect_models, quadlet_draft, unit_drafts
 from runtimes.podman.unit_drafts import UnitDraft
 from runtimes.podman.versions import parse_version
 from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
@@ -192,7 +192,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         self, container: inspect_models.InspectedContainer, systemd: systemctl.Systemd, seconds: float
     ) -> systemctl_parse.Service | None:
         """Returns the unit that runs the container already, if both the container's label and systemd report it."""
-        name = (container.config.labels or {}).get(quadlet_writer.UNIT_LABEL, "")
+        name = (container.config.labels or {}).get(quadlet_draft.UNIT_LABEL, "")
         if not systemctl.is_service_name(name):
             return None
         service = await self._show(name, systemd, seconds)
@@ -310,7 +310,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
 def _belongs(row: _Row, service: systemctl_parse.Service) -> bool:
     if service.pod and row.pod == service.pod:
         return True
-    if (row.labels or {}).get(quadlet_writer.UNIT_LABEL) == service.name:
+    if (row.labels or {}).get(quadlet_draft.UNIT_LABEL) == service.name:
         return True
     return bool(service.container) and (service.container in (row.names or ()) or service.container == row.id)
 

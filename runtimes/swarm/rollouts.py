@@ -17,7 +17,7 @@ from core import errors
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from core.model.service_changes import RollBackService
+from core.model.service_actions import RollBackService
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
 from runtimes.swarm import decode

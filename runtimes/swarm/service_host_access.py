@@ -16,7 +16,7 @@ import msgspec
 from core import errors
 from core.model import host_access
 from core.model.host_access import HostAccess, MountPoint, Namespace
-from core.model.service_changes import CreateService
+from core.model.service_actions import CreateService
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.formats import json_decoder
 from runtimes.swarm.service_requests import TIMEOUT_SECONDS, SendRequest

@@ -22,7 +22,7 @@ from core.model.create_container import REQUEST_LABEL
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import NO_ANSWER
 from runtimes.formats import json_decoder

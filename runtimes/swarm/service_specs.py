@@ -13,7 +13,7 @@ from typing import Any
 
 from core import errors
 from core.model import host_access
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import (
     NO_AMOUNT,
     NO_RESTARTS,

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import actions, service_changes, swarm
+from core.model import actions, service_actions, swarm
 from core.model.host_access import MountPoint
 from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Ref
@@ -68,27 +68,27 @@ class ServiceVerbs(SecretAndConfigVerbs):
             return self.jobs.start(action.verb, logs.follow, read_only=True)
         return await logs.read(seconds)
 
-    @does(service_changes.CreateService)
-    async def create_service(self, action: service_changes.CreateService, seconds: float) -> JobStarted:
+    @does(service_actions.CreateService)
+    async def create_service(self, action: service_actions.CreateService, seconds: float) -> JobStarted:
         await self._check_volumes(action, action.settings.mounts, seconds)
         send, call = self._sender(action), base_adapter.current_call()
         label = call.id if call is not None else ""
         return self.jobs.start(action.verb, lambda job: service_jobs.create(send, action, label, self._networks, job))
 
-    @does(service_changes.UpdateService)
-    async def update_service(self, action: service_changes.UpdateService, seconds: float) -> JobStarted:
+    @does(service_actions.UpdateService)
+    async def update_service(self, action: service_actions.UpdateService, seconds: float) -> JobStarted:
         await self._check_volumes(action, action.settings.mounts, seconds)
         send = self._sender(action)
         return self.jobs.start(action.verb, lambda job: service_jobs.update(send, action, self._networks, job))
 
-    @does(service_changes.RollBackService)
-    async def roll_back(self, action: service_changes.RollBackService, seconds: float) -> JobStarted:
+    @does(service_actions.RollBackService)
+    async def roll_back(self, action: service_actions.RollBackService, seconds: float) -> JobStarted:
         send = self._sender(action)
         check = service_jobs.roll_back_check(send, action.target, action.reaches, self._networks)
         return self.jobs.start(action.verb, lambda job: rollouts.roll_back(send, action, job, check))
 
-    @does(service_changes.RemoveService)
-    async def remove_service(self, action: service_changes.RemoveService, seconds: float) -> Outcome:
+    @does(service_actions.RemoveService)
+    async def remove_service(self, action: service_actions.RemoveService, seconds: float) -> Outcome:
         began = time.monotonic()
         await self._ask_target(action.target, action.verb, "DELETE", f"/services/{_id(action.target)}", seconds)
         return Outcome(status=Status.DONE, took=time.monotonic() - began)

@@ -13,7 +13,7 @@ from core import errors
 from core.model import units
 from core.model.refs import Kind, Ref
 from core.ports import Call
-from runtimes.podman import inspect_models, quadlet_writer, unit_drafts
+from runtimes.podman import inspect_models, quadlet_draft, unit_drafts
 from runtimes.podman.engine import Podman
 from runtimes.systemd import systemctl
 from tests.daemons.docker import IMAGE
@@ -113,10 +113,10 @@ async def test_a_container_made_by_its_unit_is_the_same(engine, podmand, tmp_pat
         json.loads(podmand.cli("image", "inspect", container.image))[0], inspect_models.InspectedImage
     )
     environment = tmp_path / "web.env"
-    made = quadlet_writer.draft_quadlet_file(
+    made = quadlet_draft.draft_quadlet_file(
         container, image, version=(5, 4, 2), environment_file=str(environment), header="A test's"
     )
-    environment.write_text(quadlet_writer.environment_text(made.environment, "A test's"))
+    environment.write_text(quadlet_draft.environment_text(made.environment, "A test's"))
     (line,) = [line for line in generated(made.text).splitlines() if line.startswith("ExecStart=")]
     words = argv(line.removeprefix("ExecStart="))
     assert words[:2] == ["/usr/bin/podman", "run"]

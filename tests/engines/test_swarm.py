@@ -14,7 +14,7 @@ import pytest
 from collectors import engine_watcher, event_processor
 from collectors.exposition import Exposition
 from core import errors, metrics
-from core.model import actions, event_actions, service_changes
+from core.model import actions, event_actions, service_actions
 from core.model import swarm as model_swarm
 from core.model.events import EventKind
 from core.model.jobs import JobStarted, ReadJob
@@ -77,7 +77,7 @@ async def ended(engine, action):
 
 def new_image(engine, target, image, **more):
     settings = ServiceSettings(image=image)
-    return service_changes.UpdateService(engine=engine.ref, target=target, settings=settings, **more)
+    return service_actions.UpdateService(engine=engine.ref, target=target, settings=settings, **more)
 
 
 async def service(engine, name):
@@ -169,14 +169,14 @@ async def test_a_service_whose_image_is_behind_a_login_runs_and_is_updated(
     (tmp_path / "config.json").write_text(json.dumps({"auths": {locked_registry.host: entry}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     settings = ServiceSettings(command=("/bin/sh", "-c", "exec sleep 3600"), networks=("host",))
-    make = service_changes.CreateService(engine=swarm.ref, name="served", image=first, settings=settings)
+    make = service_actions.CreateService(engine=swarm.ref, name="served", image=first, settings=settings)
     outcome, _ = await ended(swarm, make)
     assert outcome.status == Status.DONE and outcome.detail.startswith("1 of 1 run it"), outcome
     assert cluster.states("served") == ["running"]
     row = await service(swarm, "served")
     outcome, _ = await ended(swarm, new_image(swarm, row.ref, second, reaches=ON_HOST))
     assert outcome.status == Status.DONE and "did not return a digest" not in outcome.detail, outcome
-    await do(swarm, service_changes.RemoveService(engine=swarm.ref, target=row.ref))
+    await do(swarm, service_actions.RemoveService(engine=swarm.ref, target=row.ref))
 
 
 async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(cluster, opened):
@@ -186,7 +186,7 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
 
     def make(*networks):
         settings = ServiceSettings(networks=networks)
-        return service_changes.CreateService(engine=swarm.ref, name="deep", image=IMAGE, settings=settings)
+        return service_actions.CreateService(engine=swarm.ref, name="deep", image=IMAGE, settings=settings)
 
     for network in (networks["host"], networks["host"][:12]):
         outcome, _ = await ended(swarm, make(network))
@@ -219,7 +219,7 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
 
 async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     swarm = opened.swarm
-    make = service_changes.CreateService(
+    make = service_actions.CreateService(
         engine=swarm.ref,
         name="made",
         image=IMAGE,
@@ -249,7 +249,7 @@ async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     assert page.lines[0].text.endswith("| one of two")
     outcome, _ = await ended(swarm, make)
     assert outcome.status == Status.FAILED and "name conflicts" in outcome.detail
-    gone = service_changes.RemoveService(engine=swarm.ref, target=row.ref)
+    gone = service_actions.RemoveService(engine=swarm.ref, target=row.ref)
     assert (await do(swarm, gone)).status == Status.DONE
     with pytest.raises(errors.NotFound, match=r"swarm/\w+ has no service made"):
         await do(swarm, gone)
@@ -271,7 +271,7 @@ async def test_a_bad_image_stops_the_update_with_its_reason_and_the_way_back_lea
         assert failed.subject.kind is Kind.TASK and failed.subject.name.startswith("web.")
         assert "No such image" in failed.attrs["why"] and failed.attrs["service"] == "web"
         assert "update paused" in (await service(swarm, "web")).update
-        outcome, _ = await ended(swarm, service_changes.RollBackService(engine=swarm.ref, target=target))
+        outcome, _ = await ended(swarm, service_actions.RollBackService(engine=swarm.ref, target=target))
         assert (outcome.status, outcome.detail) == (Status.DONE, f"back to {IMAGE}; 2 of 2 run it")
         await until(lambda: of(heard, EventKind.ROLLOUT, "rollback_completed"))
         assert not of(heard, EventKind.REPLICAS)
@@ -292,7 +292,7 @@ async def test_a_good_image_is_waited_for(cluster, opened):
     assert (await service(swarm, "web")).image == "localhost/busybox:2"
     cluster.serve("new")
     new = (await service(swarm, "new")).ref
-    outcome, _ = await ended(swarm, service_changes.RollBackService(engine=swarm.ref, target=new))
+    outcome, _ = await ended(swarm, service_actions.RollBackService(engine=swarm.ref, target=new))
     assert (
         outcome.status == Status.FAILED
         and "new cannot be rolled back: it was not updated since it was created" in outcome.detail
@@ -345,7 +345,7 @@ async def test_a_host_that_forbids_a_verb_forbids_it_through_its_door(cluster):
         cluster.serve("web")
         target = (await service(swarm, "web")).ref
         with pytest.raises(errors.Disallowed, match=r"service\.remove"):
-            await do(swarm, service_changes.RemoveService(engine=swarm.ref, target=target))
+            await do(swarm, service_actions.RemoveService(engine=swarm.ref, target=target))
         assert cluster.api.services()
     finally:
         await opened.aclose()

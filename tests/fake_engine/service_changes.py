@@ -12,7 +12,7 @@ from core.model.jobs import JobStarted
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from core.model.service_changes import CreateService, RemoveService, RollBackService, UpdateService
+from core.model.service_actions import CreateService, RemoveService, RollBackService, UpdateService
 from core.model.services import Service
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job

@@ -8,7 +8,7 @@ import pytest
 
 from bot import builtin_commands
 from bot.access import policy_in_force
-from bot.notify.incident_updater import stored_incidents
+from bot.notify.incident_writer import stored_incidents
 from collectors.rule_catalogue import load_rules
 from commands.catalogue import load_catalogue
 from core import errors
@@ -23,7 +23,7 @@ from core.ports import Call
 from core.store.client import Store
 from tests.helpers.alert_scene import AlertScene
 from tests.helpers.alerts import WEB, alert
-from tests.unit.bot.notify.test_incident_updater import Desk
+from tests.unit.bot.notify.test_incident_writer import Desk
 
 WORDS = load_catalogue()
 BOB = Identity(id="slack:T1/BOB", name="bob")

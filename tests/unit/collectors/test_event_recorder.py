@@ -17,7 +17,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.store.records import StoredEvent
 from runtimes.inventory import event_history
-from runtimes.inventory.event_rows import ChangeByOtherProcess
+from runtimes.inventory.event_rows import ChangeRecord
 
 ENGINE = EngineRef(host="h1", kind="docker")
 NOW_NS = 1_800_000_000 * 1_000_000_000
@@ -101,7 +101,7 @@ async def test_the_requester_of_a_process_that_does_not_watch_is_added_once(note
     said = "stopped by a client of its engine" if cause == "requested" else text
     died = event_history.explained(died, Cause(kind=CauseKind(cause), text=said))
     now = NOW_NS / 1e9
-    call = ChangeByOtherProcess(verb="container.stop", who="console:ada", at=now - noted_ago, until=now + 60)
+    call = ChangeRecord(verb="container.stop", who="console:ada", at=now - noted_ago, until=now + 60)
     line.store.calls["1" * 64] = msgspec.json.encode(call)
     line.recorder.add([died])
     await line.recorder.write()

@@ -6,7 +6,7 @@ from bot import plain_text
 from core.model.host_access import MountPoint
 from core.model.refs import Kind
 from core.model.replies import Ending
-from core.model.service_changes import RollBackService, UpdateService
+from core.model.service_actions import RollBackService, UpdateService
 from core.model.service_settings import (
     Amount,
     HealthCheck,

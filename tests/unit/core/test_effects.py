@@ -14,7 +14,7 @@ from core.model import (
     inside_containers,
     known_resources,
     pods,
-    service_changes,
+    service_actions,
     swarm,
     units,
 )
@@ -169,10 +169,10 @@ def test_scaling_a_swarm_service_down_destroys_and_up_does_not():
 def test_a_service_that_is_removed_updated_or_rolled_back_loses_its_containers():
     row = service("web.1", mode="replicated", desired=1, engine=SWARM)
     for action in (
-        service_changes.RemoveService(engine=SWARM, target=row.ref),
-        service_changes.UpdateService(engine=SWARM, target=row.ref, settings=ServiceSettings(image="i:2")),
-        service_changes.UpdateService(engine=SWARM, target=row.ref, force=True),
-        service_changes.RollBackService(engine=SWARM, target=row.ref),
+        service_actions.RemoveService(engine=SWARM, target=row.ref),
+        service_actions.UpdateService(engine=SWARM, target=row.ref, settings=ServiceSettings(image="i:2")),
+        service_actions.UpdateService(engine=SWARM, target=row.ref, force=True),
+        service_actions.RollBackService(engine=SWARM, target=row.ref),
     ):
         assert worked_out(action, row, [container("web.1")]) == [
             (action.verb, "shop/web", Risk.DESTROY, True),
@@ -209,7 +209,7 @@ def test_a_service_that_is_removed_updated_or_rolled_back_loses_its_containers()
 )
 def test_an_update_ends_tasks_only_if_it_changes_them(settings, more, effects_of, reason):
     row = service("web.1", mode="replicated", desired=3, engine=SWARM)
-    action = service_changes.UpdateService(engine=SWARM, target=row.ref, settings=settings, **more)
+    action = service_actions.UpdateService(engine=SWARM, target=row.ref, settings=settings, **more)
     assert [verb for verb, *_ in worked_out(action, row, [container("web.1")])] == effects_of
     done = effects.with_effects(action, known_resources.KnownResources(row=row, containers=[container("web.1")]))
     assert done.confirm_reason() == reason
@@ -227,14 +227,14 @@ def test_what_a_service_reaches_is_written_into_the_change_of_it():
     def needed(action):
         return [each.reaches for each in effects.with_effects(action, known).needs()]
 
-    update = service_changes.UpdateService(engine=SWARM, target=row.ref)
+    update = service_actions.UpdateService(engine=SWARM, target=row.ref)
     assert needed(dataclasses.replace(update, settings=ServiceSettings(image="i:2"))) == [row.reaches]
     assert needed(dataclasses.replace(update, removals=Removals(environment=("A",)))) == [row.reaches]
     assert needed(dataclasses.replace(update, settings=ServiceSettings(limits=Amount(cpus=1.0)))) == []
     assert needed(dataclasses.replace(update, replicas=4, force=True)) == []
     added = dataclasses.replace(update, settings=ServiceSettings(capabilities=("SYS_ADMIN",)))
     assert needed(added) == [("has the capability SYS_ADMIN", "mounts /etc of the host")]
-    assert needed(service_changes.RollBackService(engine=SWARM, target=row.ref)) == [("mounts / of the host",)]
+    assert needed(service_actions.RollBackService(engine=SWARM, target=row.ref)) == [("mounts / of the host",)]
 
 
 def test_a_drained_node_loses_its_containers_and_the_tasks_that_nobody_lists_here():

@@ -13,7 +13,7 @@ from core.model.host_access import HostAccess, MountPoint, Namespace, ReachHost
 from core.model.inside_containers import Exec
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.secrets_and_configs import UseConfig, UseSecret
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import MountedValue, ServiceSettings
 
 ENGINE = EngineRef(host="host7", kind="docker")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.access import own_container, protection
+from bot.access import own_container, protected_resources
 
 OWN, OTHER = "4f" * 32, "ab" * 32
 
@@ -79,4 +79,4 @@ def test_a_host_name_that_begins_an_id_is_a_hint(hostname, own):
     ],
 )
 def test_the_stores_address_names_its_host(url, host):
-    assert protection.store_host(url) == host
+    assert protected_resources.store_host(url) == host

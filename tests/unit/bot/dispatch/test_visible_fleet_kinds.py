@@ -18,7 +18,7 @@ from core.model import (
     networks_and_volumes,
     pods,
     resource_usage,
-    service_changes,
+    service_actions,
     service_settings,
     swarm,
     units,
@@ -331,7 +331,7 @@ async def test_a_new_tag_has_to_be_allowed_too(yard):
 async def test_a_service_to_be_made_is_decided_on_what_is_asked_for_it_to_be(yard):
     for labels, verdict in (((("env", "dev"),), Verdict.ALLOW), ((("env", "prod"),), Verdict.DENY), ((), Verdict.DENY)):
         settings = service_settings.ServiceSettings(labels=labels)
-        action = service_changes.CreateService(engine=yard.one.ref, name="new", image="i", settings=settings)
+        action = service_actions.CreateService(engine=yard.one.ref, name="new", image="i", settings=settings)
         (ref,) = action.targets()
         assert yard.seen_by(DEV_ONLY).decide(action, ref).verdict is verdict
 
@@ -345,7 +345,7 @@ def ending(kind, ref):
         Kind.POD: (pods.StopPod, pods.RestartPod, pods.PausePod, pods.RemovePod),
         Kind.UNIT: (units.StopUnit, units.RestartUnit),
         Kind.NODE: (swarm.DrainNode,),
-        Kind.SERVICE: (service_changes.RemoveService, service_changes.RollBackService),
+        Kind.SERVICE: (service_actions.RemoveService, service_actions.RollBackService),
     }[kind]
     return [action(engine=ref.engine, target=ref) for action in of]
 

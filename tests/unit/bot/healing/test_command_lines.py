@@ -91,10 +91,10 @@ def test_a_recreated_container_is_found_by_its_owner(exists: bool) -> None:
         del scene.containers[old.id]
     new = scene.add("web", number=2, created_at=2e9)
     scene.add("db")
-    found = command_lines.target_of(about, scene.containers)
+    found = command_lines.container_of_alert(about, scene.containers)
     assert found is not None and found.ref.id == (old.id if exists else new.id)
     scene.containers = {key: row for key, row in scene.containers.items() if row.ref.name != "web"}
-    assert command_lines.target_of(about, scene.containers) is None
+    assert command_lines.container_of_alert(about, scene.containers) is None
 
 
 def test_a_hostile_name_is_one_word_of_the_line() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bot.healing.healer import Healer
-from bot.notify.incident_updater import IncidentUpdater, change_incident, stored_incidents
+from bot.notify.incident_writer import IncidentWriter, change_incident, stored_incidents
 from collectors.alert_evaluator import Evaluator
 from collectors.rules import crash, healing_gave_up
 from core import errors, metrics
@@ -60,7 +60,7 @@ class Process:
     def __init__(self, scene: Scene, dispatcher, policy: HealingPolicy) -> None:
         store = dispatcher._store
         self.counts = metrics.Metrics()
-        self.intake = IncidentUpdater(store, self.counts, lambda: None)
+        self.intake = IncidentWriter(store, self.counts, lambda: None)
         self.evaluator = Evaluator(
             [crash.rule, healing_gave_up.rule], self.intake.report, now_ns=lambda: int(scene.now * 1e9)
         )

@@ -11,13 +11,13 @@ import pytest
 
 from bot.notify import alert_runner
 from bot.notify.alert_runner import AlertRunner
-from bot.notify.incident_updater import stored_incidents
+from bot.notify.incident_writer import stored_incidents
 from collectors.rule_catalogue import load_rules
 from core import metrics, supervise
 from core.model.refs import EngineRef
 from core.store.client import Store
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.test_incident_updater import Desk
+from tests.unit.bot.notify.test_incident_writer import Desk
 
 
 class Scene:
@@ -80,7 +80,7 @@ async def test_a_time_in_which_nobody_watched_is_one_incident(scene):
         (incident,) = await scene.until(told)
     assert "nobody watched from" in incident.main.text and "(60 minutes)" in incident.main.text
     async with scene.running() as runner:
-        await runner.updater.drained.wait()
+        await runner.writer.drained.wait()
         await asyncio.sleep(0.2)
     assert await told() == [incident]
     assert scene.counts.watch_timestamp_seconds._value.get() > 0
@@ -99,9 +99,9 @@ async def test_listeners_are_told_until_they_leave(scene):
     async with scene.running() as runner:
         calls = []
         leave = runner.listen(lambda: calls.append(1))
-        runner.updater.report(alert())
+        runner.writer.report(alert())
         await scene.until(lambda: asyncio.sleep(0, bool(calls)))
         leave()
-        runner.updater.report(alert(at=2, count=2))
-        await scene.until(lambda: asyncio.sleep(0, runner.updater.queued == 0))
+        runner.writer.report(alert(at=2, count=2))
+        await scene.until(lambda: asyncio.sleep(0, runner.writer.queued == 0))
         assert calls == [1]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bot.notify import alert_spool, incident_updater
+from bot.notify import alert_spool, incident_writer
 from bot.notify.alert_spool import AlertSpool
-from bot.notify.incident_updater import IncidentUpdater, stored_incidents
+from bot.notify.incident_writer import IncidentWriter, stored_incidents
 from core import metrics
 from core.model.alerts import AlertState, Severity
 from core.store.client import Store
@@ -147,7 +147,7 @@ def full(handle: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-# With the updater.
+# With the writer.
 
 
 async def until(true):
@@ -158,13 +158,13 @@ async def until(true):
 
 @pytest.fixture
 def brisk(monkeypatch):
-    monkeypatch.setattr(incident_updater, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(incident_writer, "RETRY_SECONDS", 0.01)
 
 
 async def test_alerts_of_a_process_that_ended_without_a_store_reach_the_store_later(disk, valkey, brisk):
     counts = metrics.Metrics()
     gone = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
-    first = IncidentUpdater(gone, counts, lambda: None, disk.spool())
+    first = IncidentWriter(gone, counts, lambda: None, disk.spool())
     task = asyncio.create_task(first.run())
     for number in range(5):
         first.report(alert(at=number + 1, fingerprint=f"f{number}", owner=f"o{number}"))
@@ -173,7 +173,7 @@ async def test_alerts_of_a_process_that_ended_without_a_store_reach_the_store_la
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)  # the last one is saved at the end
     store = Store.open(valkey.url, timeout=1.0)
-    second = IncidentUpdater(store, counts, lambda: None, disk.spool("p2"))
+    second = IncidentWriter(store, counts, lambda: None, disk.spool("p2"))
     task = asyncio.create_task(second.run())
     await second.drained.wait()
     await until(lambda: not any(disk.folder.iterdir()))
@@ -186,11 +186,11 @@ async def test_alerts_of_a_process_that_ended_without_a_store_reach_the_store_la
 
 async def test_a_store_that_comes_back_empties_the_file_of_this_process(disk, valkey, brisk):
     counts = metrics.Metrics()
-    updater = IncidentUpdater(Store.open("unix:///nowhere/x.sock", timeout=0.1), counts, lambda: None, disk.spool())
-    task = asyncio.create_task(updater.run())
-    updater.report(alert())
+    writer = IncidentWriter(Store.open("unix:///nowhere/x.sock", timeout=0.1), counts, lambda: None, disk.spool())
+    task = asyncio.create_task(writer.run())
+    writer.report(alert())
     await until(lambda: counts.alerts_spooled._value.get() == 1)
-    updater._store = store = Store.open(valkey.url, timeout=1.0)
+    writer._store = store = Store.open(valkey.url, timeout=1.0)
     await until(lambda: counts.alerts_spooled._value.get() == 0)
     assert list(disk.folder.iterdir()) == [] and len(await stored_incidents(store)) == 1
     task.cancel()
@@ -199,15 +199,15 @@ async def test_a_store_that_comes_back_empties_the_file_of_this_process(disk, va
 
 
 async def test_a_full_queue_drops_what_is_least_urgent_and_counts_it(monkeypatch, valkey):
-    monkeypatch.setattr(incident_updater, "MAX_QUEUED", 3)
+    monkeypatch.setattr(incident_writer, "MAX_QUEUED", 3)
     counts = metrics.Metrics()
-    updater = IncidentUpdater(Store.open(valkey.url), counts, lambda: None)
+    writer = IncidentWriter(Store.open(valkey.url), counts, lambda: None)
     for number in range(3):
-        updater.report(alert(fingerprint=f"m{number}"))
-    updater.report(alert(fingerprint="m3"))
+        writer.report(alert(fingerprint=f"m{number}"))
+    writer.report(alert(fingerprint="m3"))
     for number in range(4):
-        updater.report(alert(fingerprint=f"h{number}", severity=Severity.HIGH))
-    assert {fingerprint for fingerprint, _ in updater._queued} == {"h0", "h1", "h2"}
+        writer.report(alert(fingerprint=f"h{number}", severity=Severity.HIGH))
+    assert {fingerprint for fingerprint, _ in writer._queued} == {"h0", "h1", "h2"}
     assert counts.alerts_lost_total.labels("queue_full")._value.get() == 5
-    updater.report(alert(fingerprint="h0", severity=Severity.HIGH, at=5))
-    assert updater._queued["h0", AlertState.FIRING].at_ns == 5
+    writer.report(alert(fingerprint="h0", severity=Severity.HIGH, at=5))
+    assert writer._queued["h0", AlertState.FIRING].at_ns == 5

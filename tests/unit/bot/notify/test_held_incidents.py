@@ -8,7 +8,7 @@ import asyncio
 import msgspec
 import pytest
 
-from bot.notify.incident_updater import stored_incidents
+from bot.notify.incident_writer import stored_incidents
 from bot.notify.maintenance_windows import add_maintenance, end_maintenance, maintenance_windows
 from bot.notify.silences import add_silence, silences_in_force
 from core import errors

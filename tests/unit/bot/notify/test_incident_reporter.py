@@ -12,7 +12,7 @@ import pytest
 from bot import plain_text
 from bot.notify import channel_tasks, crash_card_poster, silences
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
-from bot.notify.incident_updater import change_incident, stored_incidents
+from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.notify.message_sender import SentMessage
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from core import errors
@@ -24,7 +24,7 @@ from core.model.invocation import Identity
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply, Text
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.test_incident_updater import Desk
+from tests.unit.bot.notify.test_incident_writer import Desk
 
 SECOND = 1_000_000_000
 STORM_SECONDS = Routing().storm_seconds

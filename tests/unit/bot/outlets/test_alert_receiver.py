@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bot import listening_socket, metrics_server
-from bot.notify.incident_updater import stored_incidents
+from bot.notify.incident_writer import stored_incidents
 from bot.outlets import alert_receiver, received_alert_cleanup
 from bot.outlets.alert_receiver import MAX_ALERTS, MAX_BODY, AlertReceiver
 from core import metrics
@@ -21,7 +21,7 @@ from core.model.incidents import IncidentState
 from core.model.refs import Kind
 from core.store.client import Store
 from tests.helpers.alerts import WEB
-from tests.unit.bot.notify.test_incident_updater import Desk
+from tests.unit.bot.notify.test_incident_writer import Desk
 from tests.unit.bot.test_metrics_server import send
 
 TOKEN, PASSWORD = "a-token-of-some-length", "a-password-of-some-length"
@@ -65,7 +65,7 @@ class Door:
         mirror = SimpleNamespace(ref=WEB.engine, containers=self.rows, swarm_state=None)
         self.receiver = AlertReceiver(
             self.desk.store,
-            self.desk.updater,
+            self.desk.writer,
             self.counts,
             lambda: [mirror],
             token=TOKEN,
@@ -250,11 +250,11 @@ async def test_other_methods_types_and_sizes_are_refused(door):
 
 
 async def test_a_store_that_does_not_answer_gets_503_and_the_repetition_is_stored_once(door):
-    real, door.desk.updater._store = door.desk.updater._store, Store.open("unix:///nowhere/x.sock", timeout=0.1)
+    real, door.desk.writer._store = door.desk.writer._store, Store.open("unix:///nowhere/x.sock", timeout=0.1)
     status, headers, _ = await door.ask(request(entry(name="web")))
     assert (status, headers["retry-after"]) == (503, "5")
     assert door.count("not_stored") == 1 and door.count("stored") == 0
-    door.desk.updater._store = real
+    door.desk.writer._store = real
     (incident,) = await door.tell(entry(name="web"))
     assert incident.count == 1 and incident.main.subject == WEB
 

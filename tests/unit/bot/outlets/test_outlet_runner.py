@@ -9,7 +9,7 @@ import time
 import msgspec
 import pytest
 
-from bot.notify.incident_updater import change_incident, stored_incidents
+from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.outlets import outlet_runner
 from bot.outlets.alertmanager_sender import REPEAT_SECONDS, AlertmanagerSender
 from bot.outlets.http_sender import Outcome, Sent
@@ -20,7 +20,7 @@ from core.model.alerts import AlertState, Severity
 from core.model.incidents import acknowledge
 from core.store.client import Store
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.test_incident_updater import Desk
+from tests.unit.bot.notify.test_incident_writer import Desk
 
 SECOND = 1_000_000_000
 OK, DOWN = (

@@ -22,7 +22,7 @@ from core.model.alerts import Severity
 from tests.standins.slack import state
 from tests.standins.slack.standin import Standin
 from tests.unit.bot.notify.test_incident_reporter import crash
-from tests.unit.bot.notify.test_incident_updater import Desk
+from tests.unit.bot.notify.test_incident_writer import Desk
 
 OPS = "C0OPS"
 

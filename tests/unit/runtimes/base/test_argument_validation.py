@@ -15,7 +15,7 @@ from core.model.host_access import HostAccess, MountPoint
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import ServiceSettings
 from core.ports import Call
 from runtimes.base import argument_validation

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runtimes.containerd import inspect_summaries
 from runtimes.cri import inspect_summaries as cri_inspect_summaries
-from runtimes.docker import inspect_summaries as docker_inspect_summaries
+from runtimes.docker import network_summary
 from runtimes.docker_like import inspect_summaries as docker_like_inspect_summaries
 from runtimes.oci import inspect_summaries as oci_inspect_summaries
 from runtimes.podman import inspect_summaries as podman_inspect_summaries
@@ -146,7 +146,7 @@ def test_a_damaged_document_hides_only_what_is_damaged(data):
         docker_like_inspect_summaries.summarise_container(data),
         docker_like_inspect_summaries.summarise_image(data),
         docker_like_inspect_summaries.summarise_volume(data),
-        docker_inspect_summaries.summarise_network(data),
+        network_summary.summarise_network(data),
         podman_inspect_summaries.summarise_network(data),
         podman_inspect_summaries.summarise_pod(data),
         inspect_summaries.summarise_container(data, ROW),

@@ -250,6 +250,6 @@ async def test_a_process_that_does_not_watch_notes_who_ends_a_container(monkeypa
     await front.run(actions.Start(engine=engine.ref, target=web), call())
     ((key, ids, value, _),) = noted
     assert (key, ids) == (engine_key(engine.engine_id), {web.id})
-    assert msgspec.json.decode(value, type=event_rows.ChangeByOtherProcess).who == "ann"
+    assert msgspec.json.decode(value, type=event_rows.ChangeRecord).who == "ann"
     shelf.gone = True
     assert (await front.run(actions.Stop(engine=engine.ref, target=web), call())).status == "done"

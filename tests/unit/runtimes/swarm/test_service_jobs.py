@@ -11,7 +11,7 @@ from core import errors
 from core.model.host_access import MountPoint
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
-from core.model.service_changes import CreateService, RollBackService, UpdateService
+from core.model.service_actions import CreateService, RollBackService, UpdateService
 from core.model.service_settings import Amount, PublishedPort, Removals, ServiceSettings
 from runtimes.base.jobs import Job
 from runtimes.swarm import rollouts, service_jobs, service_requests

@@ -7,7 +7,7 @@ import pytest
 from core import errors
 from core.model.host_access import MountPoint
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.service_changes import CreateService, UpdateService
+from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import (
     Amount,
     HealthCheck,

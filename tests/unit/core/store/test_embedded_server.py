@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.store import embedded, server_process
+from core.store import embedded_server, server_process
 from core.store.client import Store
-from core.store.embedded import EmbeddedStore, Role
+from core.store.embedded_server import EmbeddedStore, Role
 from tests.helpers import servers
 from tests.helpers.paths import ROOT
 
@@ -33,7 +33,7 @@ import asyncio, signal, sys
 from pathlib import Path
 from core import processes
 from core.store import server_process
-from core.store.embedded import EmbeddedStore
+from core.store.embedded_server import EmbeddedStore
 
 async def main():
     state, *how = sys.argv[1:]
@@ -306,7 +306,7 @@ def test_the_server_inherits_no_token(state: Path, monkeypatch: pytest.MonkeyPat
 
 async def test_a_mute_server_is_replaced(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_process, "TIMEOUT_SECONDS", 0.1)
-    monkeypatch.setattr(embedded, "KILL_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(embedded_server, "KILL_AFTER_SECONDS", 0.1)
     async with part(state, deadline=0.2) as mine:
         mine._deadline = 10
         await mine.ensure()

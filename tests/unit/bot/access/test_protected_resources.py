@@ -2,7 +2,7 @@
 
 import msgspec
 
-from bot.access import protection
+from bot.access import protected_resources
 from core.model.policy import Policy
 from tests.fake_engine.engine import FakeRuntime
 
@@ -19,7 +19,7 @@ def yard(*things, host="h1"):
 def ours(rows, me="bot", **more):
     own = next((row.ref.id for row in rows if row.ref.name == me), "f" * 64)
     held = Policy(**{"self_ids": frozenset({own}), **more})
-    return {row.ref.name for row in rows if row.ref.id in protection.own_containers(held, rows)}
+    return {row.ref.name for row in rows if row.ref.id in protected_resources.own_containers(held, rows)}
 
 
 def test_our_store_is_the_service_its_address_names_in_our_own_project():
@@ -44,7 +44,10 @@ def test_a_stack_puts_its_name_before_that_of_a_service():
 def test_without_a_project_the_container_of_that_name_beside_us_is_our_store():
     rows = yard(("bot", None, ""), ("redis", None, ""), ("redis-2", None, ""))
     assert ours(rows + yard(("redis", None, ""), host="h2"), store_host="redis") == {"bot", "redis"}
-    assert len(protection.own_containers(Policy(self_ids=frozenset({rows[0].ref.id}), store_host="redis"), rows)) == 2
+    assert (
+        len(protected_resources.own_containers(Policy(self_ids=frozenset({rows[0].ref.id}), store_host="redis"), rows))
+        == 2
+    )
 
 
 def test_our_host_name_may_be_the_beginning_of_our_id():
@@ -60,7 +63,7 @@ def test_outside_a_container_and_on_other_engines_nothing_is_ours():
 
 
 def parts(rows, **more):
-    return {row.ref.name for row in protection.parts(Policy(**more), rows)}
+    return {row.ref.name for row in protected_resources.parts(Policy(**more), rows)}
 
 
 def test_replicas_the_store_neighbours_and_our_image_are_parts_of_us():
@@ -70,7 +73,9 @@ def test_replicas_the_store_neighbours_and_our_image_are_parts_of_us():
     )
     by_name = {row.ref.name: row for row in rows}
     rows.append(msgspec.structs.replace(by_name["web"], ref=msgspec.structs.replace(by_name["web"].ref, id="e" * 64)))
-    rows[-1] = msgspec.structs.replace(rows[-1], labels={protection.IMAGE_LABEL: "quarterdeck"}, own_id="d" * 64)
+    rows[-1] = msgspec.structs.replace(
+        rows[-1], labels={protected_resources.IMAGE_LABEL: "quarterdeck"}, own_id="d" * 64
+    )
     rows[-1] = msgspec.structs.replace(rows[-1], ref=msgspec.structs.replace(rows[-1].ref, name="by image"))
     mine = {"self_ids": frozenset({by_name["bot"].ref.id}), "store_host": "redis"}
     assert parts(rows, **mine) == {"bot", "bot-2", "deck-redis-1", "by image"}

@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Incident).decode
 
 
-class IncidentUpdater:
+class IncidentWriter:
     """Queues alerts, and stores them while `run` runs. `changed` is called after an incident was stored. `spool`: the
     file for the queue while the store does not answer; None for none."""
 

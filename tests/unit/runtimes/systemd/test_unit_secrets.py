@@ -2,7 +2,7 @@
 
 import pytest
 
-from runtimes.systemd.unit_text import hide_values, split_files
+from runtimes.systemd.unit_secrets import hide_values, split_files
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import errors
-from runtimes.podman import inspect_models, quadlet_quoting, quadlet_writer
+from runtimes.podman import inspect_models, quadlet_draft, quadlet_quoting
 from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
 from tests.helpers import unit_syntax
 from tests.helpers.paths import RECORDED
@@ -47,7 +47,7 @@ def recorded(name, image="busybox"):
 
 def draft(container, image=None, version=(5, 4, 2), **more):
     more = {"environment_file": "/etc/containers/systemd/web.env", "header": "Written", **more}
-    return quadlet_writer.draft_quadlet_file(container, image or InspectedImage(), version=version, **more)
+    return quadlet_draft.draft_quadlet_file(container, image or InspectedImage(), version=version, **more)
 
 
 def container(**more):
@@ -198,13 +198,13 @@ def test_what_no_unit_can_hold_is_refused(wrong, said):
 def test_environment_files_are_read_as_they_were_meant(pairs):
     given_ = dict(pairs)
     try:
-        found = quadlet_writer.environment_of(
+        found = quadlet_draft.environment_of(
             container(Env=[f"{name}={value}" for name, value in given_.items()]), InspectedImage()
         )
     except errors.UserError:
         assert any(set("\n\r") & set(value) for value in given_.values())
         return
-    text = quadlet_writer.environment_text(found, "Written")
+    text = quadlet_draft.environment_text(found, "Written")
     lines = [line for line in text.split("\n") if line and not line.startswith("#")]
     read = dict(line.split("=", 1) for line in lines)
     own = {"TERM": "xterm", "HOSTNAME": ""}
@@ -257,7 +257,7 @@ def test_no_text_in_a_container_adds_a_line_to_its_unit(told, version):
 def test_what_a_container_runs_and_is_labelled_with_arrives_as_it_is(told):
     text = draft(container(**told)).text
     labels = [unit_syntax.expanded(word) for value in values(text, "Label") for word in unit_syntax.split(value)]
-    own = quadlet_writer.UNIT_LABEL
+    own = quadlet_draft.UNIT_LABEL
     assert sorted(labels) == sorted(f"{key}={value}" for key, value in told["Labels"].items() if key and key != own)
     runs = [unit_syntax.expanded(word) for value in values(text, "Exec") for word in unit_syntax.split(value)]
     given_ = [word.removeprefix("--entrypoint=") for word in arguments(text) if word.startswith("--entrypoint=[")]

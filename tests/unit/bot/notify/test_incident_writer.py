@@ -1,4 +1,4 @@
-"""The updater, on a real store: every alert is stored once in its incident, whatever happens to the store."""
+"""The writer, on a real store: every alert is stored once in its incident, whatever happens to the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.notify import old_incidents
-from bot.notify.incident_updater import IncidentUpdater, change_incident, decode_incident, stored_incidents
+from bot.notify.incident_writer import IncidentWriter, change_incident, decode_incident, stored_incidents
 from core import errors, metrics
 from core.model.alerts import AlertState
 from core.model.incidents import Incident, IncidentState, acknowledge
@@ -20,7 +20,7 @@ class Desk:
         self.store = Store.open(url, timeout=1.0)
         self.counts = metrics.Metrics()
         self.changes = 0
-        self.updater = IncidentUpdater(self.store, self.counts, self._changed)
+        self.writer = IncidentWriter(self.store, self.counts, self._changed)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -28,10 +28,10 @@ class Desk:
     async def take(self, *alerts) -> list[Incident]:
         """Reports alerts, and returns the incidents when all are stored."""
         for each in alerts:
-            self.updater.report(each)
-        task = asyncio.create_task(self.updater.run())
+            self.writer.report(each)
+        task = asyncio.create_task(self.writer.run())
         async with asyncio.timeout(20):
-            while self.updater.queued:
+            while self.writer.queued:
                 await asyncio.sleep(0.01)
         task.cancel()
         return list(await stored_incidents(self.store))
@@ -58,9 +58,9 @@ async def test_a_crash_that_was_over_before_it_was_stored_is_stored_with_its_end
 
 async def test_ten_thousand_reports_of_one_alert_wait_as_one(desk):
     for at in range(1, 10_001):
-        desk.updater.report(alert(at=at, count=at))
-        desk.updater.report(alert(at=at, count=at, state=AlertState.RESOLVED))
-    assert desk.updater.queued == 2
+        desk.writer.report(alert(at=at, count=at))
+        desk.writer.report(alert(at=at, count=at, state=AlertState.RESOLVED))
+    assert desk.writer.queued == 2
     (incident,) = await desk.take()
     assert incident.count == 10_000
 
@@ -76,16 +76,16 @@ async def test_two_processes_that_report_the_same_alerts_make_one_incident(desk,
 
 async def test_alerts_wait_while_the_store_is_gone(desk, valkey):
     url, store = valkey.url, desk.store
-    desk.updater._store = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
-    desk.updater.report(alert())
-    task = asyncio.create_task(desk.updater.run())
+    desk.writer._store = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
+    desk.writer.report(alert())
+    task = asyncio.create_task(desk.writer.run())
     async with asyncio.timeout(20):
-        while not desk.updater._repeated._reason:
+        while not desk.writer._repeated._reason:
             await asyncio.sleep(0.01)
-    assert desk.updater.queued == 1
-    desk.updater._store = store
+    assert desk.writer.queued == 1
+    desk.writer._store = store
     async with asyncio.timeout(20):
-        while desk.updater.queued:
+        while desk.writer.queued:
             await asyncio.sleep(0.01)
     task.cancel()
     assert len(await stored_incidents(store)) == 1 and url
