@@ -16,6 +16,9 @@ NEWER_TESTS ?= tests/contract tests/engines
 NEWER_SUITE ?=
 PYTHONS ?= python3.11 python3.12 python3.13
 
+# The tests start the product a thousand times. Without bytecode files, each start would compile all of it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures image lock packages clean help
 
 help:        ## list the targets
