@@ -57,16 +57,20 @@ def patterns(pattern: str) -> tuple[str, ...]:
         named, colon, tag = pattern.partition(":")
         return tuple(
             dict.fromkeys(
-                (pattern, f"{named.lower()}{colon}{tag}", *([f"{_normal_registry(named)}/*"] if whole else []))
+                (
+                    pattern,
+                    f"{named.lower()}{colon}{tag}",
+                    *([f"{_normal_registry(named, glob=True)}/*"] if whole else []),
+                )
             )
         )
     if not (_GLOB & set(first) or _is_registry(first)):
         return (pattern,)
-    registry = _normal_registry(first)
+    registry = _normal_registry(first, glob=True)
     if registry == HUB and "/" not in path and not _GLOB & set(path.partition(":")[0]):
         path = f"{OFFICIAL}{path}"
     # The brackets of an IPv6 address would be a set of characters.
-    registry = f"[[]{registry[1:]}" if _is_ip6(registry) else registry
+    registry = f"[[]{registry[1:]}" if _is_ip6(registry[: registry.rfind("]") + 1]) else registry
     return tuple(dict.fromkeys((pattern, f"{registry}/{path}")))
 
 
@@ -128,8 +132,8 @@ def _is_registry(first: str) -> bool:
     return "." in first or ":" in first or first == "localhost" or first != first.lower()
 
 
-def _normal_registry(address: str) -> str:
-    host, port = address.lower(), ""
+def _normal_registry(address: str, *, glob: bool = False) -> str:
+    host, port = address.lower().rstrip(".") or address, ""
     if (found := _PORT.fullmatch(host)) is not None:
         host, port = found["host"], str(int(found["port"]))
     host = host.rstrip(".") or host
@@ -141,7 +145,7 @@ def _normal_registry(address: str) -> str:
         port = ""
     if not port and host in HUB_HOSTS:
         return HUB
-    if not port and not _is_registry(host) and not _GLOB & set(host):
+    if not port and not _is_registry(host) and not (glob and _GLOB & set(host)):
         port = "443"  # `registry:80/app` is not the image `registry/app` of Docker Hub
     return f"{host}:{port}" if port else host
 
@@ -155,9 +159,8 @@ def _ascii_label(label: str) -> str:
 
 
 def _is_ip6(host: str) -> bool:
-    host = host.rpartition(":")[0] if host.startswith("[") and not host.endswith("]") else host
     try:
-        return host.startswith("[") and ipaddress.ip_address(host[1:-1]).version == 6
+        return host.startswith("[") and host.endswith("]") and ipaddress.ip_address(host[1:-1]).version == 6
     except ValueError:
         return False
 
