@@ -124,7 +124,8 @@ class _Half(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
+        # A transport that was closed while it still had bytes to write cannot be aborted any more once it has ended.
+        self.lost, self.transport = True, None
         if self.other.transport is not None:
             self.other.transport.close()  # after what is still to be written
 

@@ -46,6 +46,31 @@ async def test_bytes_pass_both_ways_in_their_order(tmp_path):
         opened.close()
 
 
+async def test_it_can_be_closed_after_the_last_bytes_were_written_to_an_end_that_closes(tmp_path):
+    """The engine closes while bytes wait for the thread, so the thread's end closes only when they were written."""
+
+    async def answers(reader, writer):
+        await reader.readexactly(1)
+        while not opened._halves[1].transport.get_write_buffer_size():
+            writer.write(b"x" * 4096)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(answers, tmp_path / "s"):
+        opened = sockets(tmp_path / "s")
+        with await asyncio.to_thread(opened.connect) as connected:
+            connected.sendall(b"?")
+            engine, thread = opened._halves
+            while not engine.lost:
+                await asyncio.sleep(0.01)
+            assert not thread.lost
+            assert set(await asyncio.to_thread(received, connected)) == set(b"x")
+            while not thread.lost:
+                await asyncio.sleep(0.01)
+        opened.close()
+        opened.close()
+
+
 async def test_a_thread_that_does_not_read_stops_the_engine(tmp_path):
     written = 0
 
