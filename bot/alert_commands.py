@@ -35,7 +35,7 @@ from core.model.alert_actions import (
 )
 from core.model.alert_routes import Routing
 from core.model.alerts import Alert, AlertState, Severity
-from core.model.builtin_actions import BOT
+from core.model.bot_actions import BOT
 from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.invocation import Identity, Place
 from core.model.owners import project_of

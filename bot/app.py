@@ -21,7 +21,7 @@ import structlog
 from bot import builtin_commands, engine_addresses, engine_manager, rule_tests, store_setup
 from bot.access import own_container, policy_in_force, protected_resources
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
-from bot.notify import alert_runner, alert_spool, configured_rules
+from bot.notify import alert_runner, configured_rules, unstored_alerts
 from collectors import rule_catalogue
 from commands.catalogue import Catalogue, load_catalogue
 from core import errors, metrics, supervise
@@ -200,7 +200,7 @@ async def build(settings: load.Config, *, watch: bool, supervisor: supervise.Sup
     alerts = None
     if watch:
         in_force = configured_rules.rules_in_force(rules, settings.rules)
-        spool = alert_spool.AlertSpool(settings.state / "spool", replica, counts)
+        spool = unstored_alerts.UnstoredAlertsFile(settings.state / "spool", replica, counts)
         alerts = alert_runner.AlertRunner(in_force, store, counts, is_own=policies.is_own, spool=spool)
         builtin_runtime.evaluator = alerts.evaluator
     builtin_runtime.routing = load.routing_from(settings)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.store import keys
 from core.store.audit_trail import IndexRange
 from core.store.client import Store
@@ -36,11 +36,11 @@ _GLOB = re.compile(r"[*?\[]")
 class Search:
     """What is searched for. `ids`: the people whose stored name matches `action.who`."""
 
-    action: builtin_actions.ReadAudit
+    action: bot_actions.ReadAudit
     ids: frozenset[str] = frozenset()
 
 
-async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> builtin_actions.AuditPage:
+async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actions.AuditPage:
     """The newest matching rows, oldest first, at most `action.limit`. The page says if older rows were removed that
     could have matched, and if there are too many rows to search all of them."""
     since_ms = max(0, action.since_ns // 1_000_000 - CLOCK_TOLERANCE_MS)
@@ -52,7 +52,7 @@ async def search_audit(store: Store, action: builtin_actions.ReadAudit) -> built
     usage = await store.usage()
     gone = usage.audit_trimmed and len(found) < action.limit and usage.audit_oldest_ms > since_ms
     reads_gone = usage.read_trimmed and len(reads) < action.limit and usage.read_oldest_ms > since_ms
-    return builtin_actions.AuditPage(
+    return bot_actions.AuditPage(
         entries=tuple(newest),
         reaches_back_to=usage.audit_oldest_ms / 1000 if gone else 0.0,
         removed=usage.audit_trimmed,
@@ -71,7 +71,7 @@ def _ids_of_name(pattern: str, names: Mapping[str, str]) -> frozenset[str]:
 
 async def _search(
     store: Store, audit: keys.AuditKeys, search: Search, since_ms: int
-) -> tuple[list[builtin_actions.AuditEntry], bool]:
+) -> tuple[list[bot_actions.AuditEntry], bool]:
     """Returns the newest matching rows of one audit, newest first; and False if there are too many to search all."""
     ranges = _ranges(search)
     if not ranges:
@@ -83,8 +83,8 @@ async def _search(
 
 async def _read_newest(
     store: Store, audit: keys.AuditKeys, search: Search, since_ms: int
-) -> tuple[list[builtin_actions.AuditEntry], bool]:
-    found: list[builtin_actions.AuditEntry] = []
+) -> tuple[list[bot_actions.AuditEntry], bool]:
+    found: list[bot_actions.AuditEntry] = []
     before = None
     # A row is written after it happened, so what was written before the time asked for is too old.
     for _ in range(MAX_ROWS // ROWS_AT_ONCE):
@@ -122,8 +122,8 @@ async def _find_ids(
 
 async def _read_matching(
     store: Store, audit: keys.AuditKeys, ids: Sequence[str], search: Search
-) -> tuple[list[builtin_actions.AuditEntry], bool]:
-    found: list[builtin_actions.AuditEntry] = []
+) -> tuple[list[bot_actions.AuditEntry], bool]:
+    found: list[bot_actions.AuditEntry] = []
     for start in range(0, min(len(ids), MAX_ROWS), ROWS_AT_ONCE):
         found += _matching(await store.read_audit_rows(ids[start : start + ROWS_AT_ONCE], audit), search)
         if len(found) >= search.action.limit:
@@ -169,7 +169,7 @@ def _name_matches(wanted: IndexRange, name: str, search: Search) -> bool:
     return wanted.kind != "w" or _who_matches(search, name)
 
 
-def _matching(rows: Iterable[AuditRow], search: Search) -> list[builtin_actions.AuditEntry]:
+def _matching(rows: Iterable[AuditRow], search: Search) -> list[bot_actions.AuditEntry]:
     action = search.action
     since = ""
     if action.since_ns:
@@ -178,9 +178,9 @@ def _matching(rows: Iterable[AuditRow], search: Search) -> list[builtin_actions.
     return [entry for entry in entries if entry.at >= since and _matches(search, entry)]
 
 
-def _entry(row: AuditRow) -> builtin_actions.AuditEntry:
-    names = (name for name in builtin_actions.AuditEntry.__struct_fields__ if name != "count")
-    return builtin_actions.AuditEntry(**{name: row.fields.get(name, "") for name in names}, count=row.count)
+def _entry(row: AuditRow) -> bot_actions.AuditEntry:
+    names = (name for name in bot_actions.AuditEntry.__struct_fields__ if name != "count")
+    return bot_actions.AuditEntry(**{name: row.fields.get(name, "") for name in names}, count=row.count)
 
 
 def _written_ms(row_id: str) -> int:
@@ -196,7 +196,7 @@ def _newest_first(ids: Iterable[str]) -> Sequence[str]:
     return sorted(ids, key=order, reverse=True)
 
 
-def _matches(search: Search, entry: builtin_actions.AuditEntry) -> bool:
+def _matches(search: Search, entry: bot_actions.AuditEntry) -> bool:
     action = search.action
     if action.who and not _who_matches(search, entry.who):
         return False

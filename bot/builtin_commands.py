@@ -23,7 +23,7 @@ from bot.alert_setting_commands import AlertSettingCommands
 from bot.freeze_commands import FreezeCommands
 from bot.parsing import usage
 from core import errors
-from core.model import actions, builtin_actions
+from core.model import actions, bot_actions
 from core.model.actions import Risk
 from core.model.policy import Decision, Grant, Verdict
 from core.model.refs import Kind, Ref
@@ -46,29 +46,29 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
         catalogue: Any,
         clock: Callable[[], datetime],
     ) -> None:
-        super().__init__(builtin_actions.BOT)
+        super().__init__(bot_actions.BOT)
         self._policies = policies
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
         self.fleet: fleet.Fleet | None = None
 
-    @does(builtin_actions.ShowHelp)
-    async def help(self, action: builtin_actions.ShowHelp, seconds: float) -> builtin_actions.HelpPage:
+    @does(bot_actions.ShowHelp)
+    async def help(self, action: bot_actions.ShowHelp, seconds: float) -> bot_actions.HelpPage:
         commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
-        return builtin_actions.HelpPage(
+        return bot_actions.HelpPage(
             commands=tuple(usage.command_help(command) for command in commands), topic=action.topic
         )
 
-    @does(builtin_actions.WhoAmI)
-    async def whoami(self, action: builtin_actions.WhoAmI, seconds: float) -> builtin_actions.RequesterInfo:
+    @does(bot_actions.WhoAmI)
+    async def whoami(self, action: bot_actions.WhoAmI, seconds: float) -> bot_actions.RequesterInfo:
         who, place = action.who, action.place
         grants = tuple(
             grant
             for grant in self._policies.policy.grants
             if policy.matches_subject(who, grant.who) and (not grant.places or place.channel in grant.places)
         )
-        return builtin_actions.RequesterInfo(
+        return bot_actions.RequesterInfo(
             id=who.id,
             name=who.name,
             groups=tuple(sorted(who.groups)),
@@ -76,10 +76,8 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
             grants=((policy.OWNER_GRANT,) if who.admin else ()) + grants,
         )
 
-    @does(builtin_actions.CheckPermission)
-    async def explain(
-        self, action: builtin_actions.CheckPermission, seconds: float
-    ) -> builtin_actions.PermissionReport:
+    @does(bot_actions.CheckPermission)
+    async def explain(self, action: bot_actions.CheckPermission, seconds: float) -> bot_actions.PermissionReport:
         target_facts = await self._target_facts(action.target, seconds) if action.target else []
         decisions = []
         verbs = self._verbs(action.word)
@@ -88,7 +86,7 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
             decisions.append((action.word, Decision(verdict=Verdict.ALLOW, rule="answers", reason=free)))
         for verb, risk in verbs:
             resolved = policy.resolve(self._policies.policy, action.who, action.place, verb, risk)
-            target = action.target or Ref(engine=builtin_actions.BOT, kind=Kind.ENGINE, id=verb, name=verb)
+            target = action.target or Ref(engine=bot_actions.BOT, kind=Kind.ENGINE, id=verb, name=verb)
             decision = (
                 policy.combine_decisions(
                     policy.evaluate(resolved, ref, facts, self._clock()) for ref, facts in target_facts
@@ -98,10 +96,10 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
             )
             subject = f"{verb} on {action.target.name}" if action.target else verb
             decisions.append((subject, decision))
-        return builtin_actions.PermissionReport(decisions=tuple(decisions), freeze=await self.freeze_of(verbs))
+        return bot_actions.PermissionReport(decisions=tuple(decisions), freeze=await self.freeze_of(verbs))
 
-    @does(builtin_actions.AddGrant)
-    async def grant(self, action: builtin_actions.AddGrant, seconds: float) -> builtin_actions.GrantAdded:
+    @does(bot_actions.AddGrant)
+    async def grant(self, action: bot_actions.AddGrant, seconds: float) -> bot_actions.GrantAdded:
         grant_checks.check_subject(action.who)
         for pattern in action.can:
             grant_checks.check_pattern(pattern, self._policies.policy.roles)
@@ -117,12 +115,12 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
         grant_checks.check_may_grant(self._policies.policy, action.by, action.place, wanted)
         for grant in self._policies.policy.grants:
             if replace(grant, id="", by="", source="") == replace(wanted, id="", by="", source=""):
-                return builtin_actions.GrantAdded(grant=grant, new=False)
+                return bot_actions.GrantAdded(grant=grant, new=False)
         await self._policies.refresh(await self._store.add_grant(wanted.id, msgspec.json.encode(wanted)))
-        return builtin_actions.GrantAdded(grant=wanted)
+        return bot_actions.GrantAdded(grant=wanted)
 
-    @does(builtin_actions.ClaimAdmin)
-    async def claim(self, action: builtin_actions.ClaimAdmin, seconds: float) -> builtin_actions.GrantAdded:
+    @does(bot_actions.ClaimAdmin)
+    async def claim(self, action: bot_actions.ClaimAdmin, seconds: float) -> bot_actions.GrantAdded:
         match await self._store.try_claim(first_admin.code_digest(action.code)):
             case Claim.WRONG:
                 raise errors.NotPermitted(
@@ -138,10 +136,10 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
         await self._policies.refresh(await self._store.add_grant(made.id, msgspec.json.encode(made)))
-        return builtin_actions.GrantAdded(grant=made)
+        return bot_actions.GrantAdded(grant=made)
 
-    @does(builtin_actions.RemoveGrant)
-    async def revoke(self, action: builtin_actions.RemoveGrant, seconds: float) -> builtin_actions.GrantRemoved:
+    @does(bot_actions.RemoveGrant)
+    async def revoke(self, action: bot_actions.RemoveGrant, seconds: float) -> bot_actions.GrantRemoved:
         grant = next((grant for grant in self._policies.policy.grants if grant.id == action.id), None)
         if grant is None:
             revocable = [grant.id for grant in self._policies.policy.grants if grant.source == "store"]
@@ -162,14 +160,14 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
             )
         await self._store.remove_grant(grant.id)
         await self._policies.refresh(await self._store.policy_version())
-        return builtin_actions.GrantRemoved(grant=grant)
+        return bot_actions.GrantRemoved(grant=grant)
 
-    @does(builtin_actions.ListGrants)
-    async def grants(self, action: builtin_actions.ListGrants, seconds: float) -> tuple[Grant, ...]:
+    @does(bot_actions.ListGrants)
+    async def grants(self, action: bot_actions.ListGrants, seconds: float) -> tuple[Grant, ...]:
         return self._policies.policy.grants
 
-    @does(builtin_actions.ReadAudit)
-    async def audit(self, action: builtin_actions.ReadAudit, seconds: float) -> builtin_actions.AuditPage:
+    @does(bot_actions.ReadAudit)
+    async def audit(self, action: bot_actions.ReadAudit, seconds: float) -> bot_actions.AuditPage:
         return await audit_search.search_audit(self._store, action)
 
     def _verbs(self, word: str) -> Sequence[tuple[str, Risk]]:

@@ -32,11 +32,11 @@ from core.ports import Call, Runtime
 from core.store.records import WatchRecord, WatchUpdate
 from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
-from runtimes.inventory.event_feed import EventFeed
+from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.fleet import Fleet
+from runtimes.inventory.inaccessible_engine import InaccessibleEngine
 from runtimes.inventory.mirror import Mirror, WatchedEngine
 from runtimes.inventory.stored_events import EngineWithHistory, EventStore, StoredEvents
-from runtimes.inventory.unpermitted_engine import NotPermittedEngine
 from runtimes.swarm import membership_tracker
 
 log = structlog.get_logger(__name__)
@@ -141,7 +141,7 @@ class EngineManager:
             return
         self._not_permitted = found
         self.fleet.set_not_permitted(
-            NotPermittedEngine(
+            InaccessibleEngine(
                 kind=each.address.kind, name=each.address.name, address=str(each.address), reason=each.reason
             )
             for each in found
@@ -205,7 +205,7 @@ class EngineManager:
             await recorder.run()
 
     @contextlib.asynccontextmanager
-    async def _watch_while_followed(self, engine: WatchedEngine) -> AsyncIterator[EventFeed]:
+    async def _watch_while_followed(self, engine: WatchedEngine) -> AsyncIterator[EventFollowers]:
         """Watches an engine that this process does not watch otherwise. Nothing about the watch is stored, because a
         bot may watch the same engine."""
         mirror = Mirror(engine)

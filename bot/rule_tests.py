@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot import event_file
+from bot import recorded_events
 from bot.notify import configured_rules
 from collectors.rule import Rule
 from collectors.rule_replay import RuleReplay, is_stored
@@ -70,7 +70,7 @@ class RuleTests:
             replay = RuleReplay(rule, known, raw=bool(action.file))
             since_ns = action.since_ns
             if action.file:
-                events = await asyncio.to_thread(event_file.read_events, action.file)
+                events = await asyncio.to_thread(recorded_events.read_events, action.file)
                 since_ns, until_ns = events[0].at_ns, events[-1].at_ns
                 await asyncio.to_thread(_replay, replay, events, None, {})
             else:

@@ -25,7 +25,7 @@ from bot.console import interactive, terminal
 from bot.healing import healer
 from bot.notify import alert_runner
 from bot.outlets import outlet_setup
-from bot.schedule import leadership, scheduler, upkeep_jobs
+from bot.schedule import leadership, scheduler, slow_reads_and_cleanup
 from collectors import exposition, log_line_events
 from core import logs, loop_watchdog, open_file_limit, supervise
 from core.config import load
@@ -105,7 +105,7 @@ def _heal(app: bot_app.App, alerts: alert_runner.AlertRunner) -> None:
 
 
 def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Scheduler:
-    jobs = upkeep_jobs.upkeep_jobs(
+    jobs = slow_reads_and_cleanup.shared_jobs(
         lambda: app.engines.mirrors, app.store, replica=app.replica, disk_use=settings.upkeep.disk_use
     )
     jobs = (*jobs, *outlet_setup.recurring_jobs(app))

@@ -19,9 +19,9 @@ import structlog
 from collectors import quarterdeck_labels
 from core import errors
 from core.model.actions import ReadLogs
+from core.model.background_jobs import JobPage, JobStarted, ReadJob, StopJob
 from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
-from core.model.jobs import JobPage, JobStarted, ReadJob, StopJob
 from core.model.log_patterns import LogPattern
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror

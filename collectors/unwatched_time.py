@@ -20,7 +20,7 @@ MAX_PAUSE_SECONDS = 30.0  # between two calls, after which this process was asle
 SECOND = 1_000_000_000
 
 
-class UnwatchedTime:
+class UnwatchedTimeFinder:
     """Holds since when this process watches. `now`: seconds since the epoch."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:

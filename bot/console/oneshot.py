@@ -13,7 +13,7 @@ import sys
 
 from bot import app as composition
 from bot import heartbeat, plain_text
-from bot.console import downloads, terminal
+from bot.console import save_download, terminal
 from core import logs, supervise
 from core.config import load
 from core.model.replies import Ending, Reply
@@ -77,8 +77,8 @@ async def _answer(built: composition.App, command: str, responder: terminal.Term
 async def _print(reply: Reply, *, as_json: bool) -> Reply:
     """Prints a reply, saves its file, and returns the reply with the result of that."""
     if as_json:
-        out = sys.stderr if reply.download is not None and reply.download.to == downloads.STDOUT else sys.stdout
-        reply = await downloads.save(reply, sys.stdout.buffer)
+        out = sys.stderr if reply.download is not None and reply.download.to == save_download.STDOUT else sys.stdout
+        reply = await save_download.save(reply, sys.stdout.buffer)
         print(plain_text.to_json(reply), file=out)
         return reply
     reply = await terminal.print_reply(reply, sys.stdout)

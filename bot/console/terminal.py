@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
 from bot import plain_text
-from bot.console import downloads
+from bot.console import save_download
 from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import completion, parser
 from commands.catalogue import Catalogue
@@ -163,9 +163,9 @@ def _is_read_only(line: str, catalogue: Catalogue) -> bool:
 async def print_reply(reply: Reply, out: TextIO) -> Reply:
     """Prints a reply, and saves its file. If that file goes to the output, the reply goes to stderr. Returns the reply
     with the result of that."""
-    to_stdout = reply.download is not None and reply.download.to == downloads.STDOUT
+    to_stdout = reply.download is not None and reply.download.to == save_download.STDOUT
     if reply.download is not None:
-        reply = await downloads.save(reply, _bytes_of(out))
+        reply = await save_download.save(reply, _bytes_of(out))
     show(reply, sys.stderr if to_stdout else out)
     return reply
 

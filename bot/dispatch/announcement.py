@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.dispatch import job_follower, reply_texts
+from bot.dispatch import job_follower, reply_formatting
 from bot.dispatch.safe_responder import SafeResponder
 from commands.spec import Command, Result
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.actions import Action
 from core.model.invocation import Invocation
 from core.model.replies import Reply
@@ -23,7 +23,7 @@ from core.text import redact
 from runtimes.inventory.fleet import Fleet
 
 
-class Announcement:
+class ChangeAnnouncer:
     """Announces one accepted plan, at most once. Call `before` when it starts, `after` with its results, and
     `addressed` with its reply."""
 
@@ -49,7 +49,7 @@ class Announcement:
     def _announce(self) -> None:
         responder, self._responder = self._responder, None
         if responder is not None:
-            names = [redact.redact(name) for name in reply_texts.names(self._plan)]
+            names = [redact.redact(name) for name in reply_formatting.names(self._plan)]
             doing = self._command.doing or self._command.name
             responder.started(ActionStarted(line=redact.redact(self._inv.line), doing=doing, names=names))
 
@@ -57,4 +57,4 @@ class Announcement:
 def _is_announced(action: Action[Any]) -> bool:
     """Returns whether the channel is told when this action starts. A stopped job reports its own end where it was
     shown."""
-    return action.engine != builtin_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret
+    return action.engine != bot_actions.BOT and not isinstance(action, job_follower.STOPS) and not action.secret

@@ -17,7 +17,15 @@ from typing import Any
 import msgspec
 import structlog
 
-from bot.dispatch import audit, execution, freeze_check, lease_renewal, reply_texts, unfinished_commands, write_retry
+from bot.dispatch import (
+    audit,
+    execution,
+    freeze_check,
+    lease_renewal,
+    reply_formatting,
+    unfinished_commands,
+    write_retry,
+)
 from commands.spec import Result
 from core import errors
 from core.model.actions import Action
@@ -80,7 +88,7 @@ class ChangeRecord:
             self._state = _State.CLOSED
             raise
         except errors.StoreDown as error:
-            raise reply_texts.not_recorded(error) from error
+            raise reply_formatting.not_recorded(error) from error
         if isinstance(answer, FreezeConflict):
             self._state = _State.CLOSED
             raise await freeze_check.refusal(self._audit, self._inv, self._plan, answer.record)
@@ -96,7 +104,7 @@ class ChangeRecord:
     async def record(self, index: int, result: Result) -> None:
         """Writes the outcome of the action number `index` of the plan. `end` writes the last outcome in its own round
         trip, and also each outcome that the store does not accept now."""
-        self._add(index, *reply_texts.ending(result))
+        self._add(index, *reply_formatting.ending(result))
         if len(self._ended) < len(self._plan):
             outcome = self._unwritten[index]
             try:

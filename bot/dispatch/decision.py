@@ -15,7 +15,7 @@ from bot.access import policy
 from bot.dispatch.visible_fleet import VisibleFleet
 from bot.dispatch.visible_rows import Lookup
 from core import errors
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.actions import Action, Risk
 from core.model.host_access import ReachHost
 from core.model.policy import Decision, Verdict
@@ -33,7 +33,7 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
         decide_need(view, needed, ref) for action in plan for needed in action.needs() for ref in needed.targets()
     ]
     decisions += [view.decide_effect(action, effect) for action in plan for effect in action.effects or ()]
-    changes = [action for action in plan if action.risk is not Risk.READ and action.engine != builtin_actions.BOT]
+    changes = [action for action in plan if action.risk is not Risk.READ and action.engine != bot_actions.BOT]
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
         decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))
     elif len(changes) > max_unconfirmed:

@@ -39,7 +39,7 @@ from bot.dispatch import (
     rate_limits,
     redaction,
     rendering,
-    reply_texts,
+    reply_formatting,
     safe_responder,
     unattended_policy,
     unfinished_commands,
@@ -50,7 +50,7 @@ from bot.parsing import parser
 from commands.spec import Context
 from core import errors, unexpected_errors
 from core.metrics import Metrics
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Decision, Policy, Verdict
@@ -149,11 +149,11 @@ class Dispatcher:
             if isinstance(error, errors.Refused) and state.decision is None:
                 state.verdict = "refused"
                 await self._audit.refusal(inv, state.command, "", decision.denial(error))
-            return reply_texts.error_reply(error)
+            return reply_formatting.error_reply(error)
         except BaseException as error:
             if not unexpected_errors.is_unexpected(error, before):
                 raise
-            return reply_texts.internal_error(self._bugs.report(error, "answer", command=state.command))
+            return reply_formatting.internal_error(self._bugs.report(error, "answer", command=state.command))
 
     async def _run_line(self, inv: Invocation, state: CommandState) -> Reply | None:
         parsed = parser.parse(inv.line, self._catalogue)
@@ -172,7 +172,7 @@ class Dispatcher:
             decision.refuse_bare_wildcard(parsed.args)
         plan = await view.with_effects(await command.plan(context))
         answered, question = Verdict.ALLOW, None
-        if plan and isinstance(plan[0], builtin_actions.AnswerQuestion):
+        if plan and isinstance(plan[0], bot_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
             question = await self._pending_questions.peek(plan[0].token)
             state.command = question.command
@@ -194,7 +194,7 @@ class Dispatcher:
         )
         state.decision, state.verdict = decided, decided.verdict.name.lower()
         if decided.verdict is Verdict.DENY:
-            await self._audit.refusal(inv, plan[0].verb, reply_texts.targets(plan), decided)
+            await self._audit.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decided)
             raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
         await freeze_check.check(self._audit, inv, plan, state.frozen)
         if decided.verdict > answered:
@@ -216,14 +216,14 @@ class Dispatcher:
                 # What was read before the cancellation may have been shown.
                 await self._audit.read(inv, [(action, "", "cancelled") for action in plan], decided)
                 raise
-            await self._audit.read(inv, reply_texts.endings(results), decided)
-            return reply_texts.shared(context, rendering.render(command, context, results, self._bugs))
+            await self._audit.read(inv, reply_formatting.endings(results), decided)
+            return reply_formatting.shared(context, rendering.render(command, context, results, self._bugs))
 
         change = state.change = change_record.ChangeRecord(
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
         )
         await change.begin(question.token if question is not None else "")
-        announced = announcement.Announcement(inv, command, plan, state.responder)
+        announced = announcement.ChangeAnnouncer(inv, command, plan, state.responder)
         announced.before(self._fleet)
         results = await self._execute(plan, view, state, change.record)
         announced.after(results)
@@ -254,7 +254,7 @@ class Dispatcher:
             policy = await self._policies.refresh(entered.policy_version)
         except errors.StoreError as error:
             if risk is not Risk.READ:
-                raise reply_texts.not_recorded(error) from error
+                raise reply_formatting.not_recorded(error) from error
             wait, policy = self._limits.spend_locally(inv.who.id, risk), self._policies.configured
         if wait > 0:
             raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
@@ -298,7 +298,7 @@ class Dispatcher:
         inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
         await self._audit.refusal(inv, "", "", decision.denial(error))
         self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
-        return redact.redact_reply(reply_texts.error_reply(error))
+        return redact.redact_reply(reply_formatting.error_reply(error))
 
 
 @dataclass(slots=True, kw_only=True)

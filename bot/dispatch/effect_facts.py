@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import builtin_actions, effects, known_resources
+from core.model import bot_actions, effects, known_resources
 from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.inside_containers import UNKNOWN_REACH, InsideAction
@@ -109,4 +109,4 @@ class EffectFacts:
 
 
 def _is_change(action: Action[Any]) -> bool:
-    return action.risk is not Risk.READ and action.engine != builtin_actions.BOT
+    return action.risk is not Risk.READ and action.engine != bot_actions.BOT

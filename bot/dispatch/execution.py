@@ -19,7 +19,7 @@ from bot.dispatch import followed_events, job_follower
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Result
 from core import errors
-from core.model import jobs
+from core.model import background_jobs
 from core.model.actions import Action, Risk
 from core.model.event_actions import ListEvents
 from core.model.replies import Status
@@ -98,7 +98,7 @@ async def run_plan(
         if isinstance(action, job_follower.STOPS):
             return await job_follower.stop_job(fleet, store, action, call)
         value = await fleet.run(action, call)
-        if not isinstance(value, jobs.JobStarted):
+        if not isinstance(value, background_jobs.JobStarted):
             return value
         return await job_follower.follow_job(
             fleet,

@@ -14,7 +14,7 @@ from core import errors
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.results import LogLine
-from runtimes.inventory import event_feed
+from runtimes.inventory import event_followers
 
 
 def make_event_formatter(action: ListEvents, view_now: Callable[[], Awaitable[VisibleFleet]]) -> Texts:
@@ -22,7 +22,7 @@ def make_event_formatter(action: ListEvents, view_now: Callable[[], Awaitable[Vi
     may see now."""
 
     async def format_lines(lines: Sequence[LogLine]) -> Sequence[str]:
-        events = tuple(event for line in lines if (event := event_feed.decode(line)) is not None)
+        events = tuple(event for line in lines if (event := event_followers.decode(line)) is not None)
         try:
             seen = await (await view_now()).filter_events(action, EventList(rows=events))
         except errors.NotPermitted:  # the next look at the permission ends the job, and says why

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.dispatch import audit, reply_texts
+from bot.dispatch import audit, reply_formatting
 from core import errors
 from core.model.actions import Action
 from core.model.freezes import decode_freeze, is_frozen
@@ -25,5 +25,5 @@ async def refusal(rows: audit.Audit, inv: Invocation, plan: Sequence[Action[Any]
     """Returns the error for a plan that a freeze refuses, after it was recorded."""
     error = errors.Frozen(decode_freeze(record).sentence())
     decision = Decision(verdict=Verdict.DENY, rule=RULE, reason=error.message)
-    await rows.refusal(inv, plan[0].verb, reply_texts.targets(plan), decision)
+    await rows.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decision)
     return error

@@ -22,8 +22,8 @@ from typing import Any
 
 from core import errors
 from core.model.actions import Action, Risk
+from core.model.background_jobs import FollowResult, JobPage, JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.event_actions import ListEvents
-from core.model.jobs import FollowResult, JobPage, JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome

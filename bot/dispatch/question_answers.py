@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch import audit, decision, questions, reply_texts, unattended_policy
+from bot.dispatch import audit, decision, questions, reply_formatting, unattended_policy
 from bot.dispatch.current_people import CurrentPeople
 from bot.dispatch.pending_questions import PendingQuestions, Person, Question
 from bot.dispatch.visible_fleet import VisibleFleet
@@ -62,7 +62,7 @@ def decide_command_or_answer(
         raise errors.NotPermitted(
             "You are not an approver of this command. The question stays open.",
             rule=decided.rule,
-            hint=reply_texts.approvers(needed),
+            hint=reply_formatting.approvers(needed),
         )
     return replace(decided, approvers=missing)
 
@@ -96,8 +96,8 @@ async def add_approval(  # noqa: PLR0917 (who approved what, and where it is rec
     """Stores the approval of one person in the question, and returns the question to the others."""
     await pending.add_person(question, Person.of(inv.who, inv.place))
     await rows.question(inv, "approved", plan, question.token, decided)
-    names = reply_texts.short(reply_texts.names(plan))
-    text = f"{question.command} {names}: {inv.who.name} approved. {reply_texts.approvers(decided.approvers)}"
+    names = reply_formatting.short(reply_formatting.names(plan))
+    text = f"{question.command} {names}: {inv.who.name} approved. {reply_formatting.approvers(decided.approvers)}"
     return questions.question_reply(question.token, text, "Approve", everyone=True)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.access import policy
-from bot.dispatch import audit, reply_texts
+from bot.dispatch import audit, reply_formatting
 from bot.dispatch.pending_questions import PendingQuestions, Question
 from commands.spec import Command
 from core import errors
@@ -48,16 +48,16 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
         approvers=decision.approvers,
     )
     approval = decision.verdict is Verdict.APPROVE
-    names = reply_texts.names(plan)
+    names = reply_formatting.names(plan)
     listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
     what = command.name if preview else f"{command.name} {listed}"
     minutes = max(1, round(pending.ttl.total_seconds() / 60))
     if approval:
         text = f"{what}: {decision.reason}. Somebody else has to approve it within {minutes} min."
-        text += f" {reply_texts.approvers(decision.approvers)}"
+        text += f" {reply_formatting.approvers(decision.approvers)}"
     else:
         text = f"{what}? Please confirm within {minutes} min: {decision.reason}."
-    yes = "Approve" if approval else f"Yes, {command.name} {reply_texts.short(names)}"
+    yes = "Approve" if approval else f"Yes, {command.name} {reply_formatting.short(names)}"
     await rows.question(inv, "asked", plan, question.token, decision)
     asked = question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
     return replace(asked, blocks=(*preview, *asked.blocks))
@@ -117,7 +117,7 @@ def check_may_answer(question: Question, who: Identity) -> None:
     if question.verdict is Verdict.APPROVE and own:
         raise errors.NotPermitted(
             "You cannot approve your own command; somebody else must approve it.",
-            hint=reply_texts.approvers(question.approvers),
+            hint=reply_formatting.approvers(question.approvers),
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bot.dispatch import reply_limits, reply_texts
+from bot.dispatch import reply_formatting, reply_limits
 from commands.spec import Result
 from core import errors, secret_search_threads, unexpected_errors
 from core.model.actions import Action
@@ -38,7 +38,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
             return redact.redact_reply(reply, names)
         return await secret_search_threads.run(lambda: redact.redact_reply(reply, names))
     except Exception as error:
-        return reply_texts.internal_error(bugs.report(error, "redact"))
+        return reply_formatting.internal_error(bugs.report(error, "redact"))
 
 
 async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.BugReporter) -> Sequence[Result]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.dispatch import reply_texts
+from bot.dispatch import reply_formatting
 from commands.spec import Command, Context, Result
 from core import errors, unexpected_errors
 from core.model.actions import Risk
@@ -49,8 +49,8 @@ def _plain(results: Sequence[Result], reference: str) -> Reply:
     """Lists the status of each action, without the command's own words."""
     rows: list[tuple[Any, ...]] = []
     for result in results:
-        status, detail = reply_texts.ending(result)
-        rows.append((reply_texts.targets([result.action]), status, detail))
+        status, detail = reply_formatting.ending(result)
+        rows.append((reply_formatting.targets([result.action]), status, detail))
     note = f"Quarterdeck cannot format this reply because of a bug, reference {reference}. {unexpected_errors.HINT}"
     return Reply(
         blocks=(Text(text=note, tone=Tone.BAD), Table(columns=("TARGET", "RESULT", "DETAIL"), rows=rows)),

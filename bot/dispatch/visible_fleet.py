@@ -22,10 +22,10 @@ from bot.dispatch import effect_facts, unused_resources, visible_rows
 from core import errors
 from core.model import actions, list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Effect, Risk
+from core.model.background_jobs import FollowResult
 from core.model.containers import Container
 from core.model.events import Event, EventList
 from core.model.invocation import Identity, Place
-from core.model.jobs import FollowResult
 from core.model.policy import Decision, Policy, Verdict
 from core.model.prune import FindUnused, Prune
 from core.model.refs import EngineRef, Key, Kind, Ref

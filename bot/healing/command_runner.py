@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from bot.healing.healing_case import HealingCase
+from bot.healing.decision_input import DecisionInput
 from core.model import healing
 from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Ending, Reply, Text
@@ -40,7 +40,7 @@ class CommandRunner:
         self._answer = answer
         self._late: set[asyncio.Future[Reply | None]] = set()  # those that have not ended in time
 
-    async def run(self, case: HealingCase, lines: Sequence[str], began: float) -> TryResult:
+    async def run(self, case: DecisionInput, lines: Sequence[str], began: float) -> TryResult:
         """Runs the lines until one does not succeed. `began`: when the try was taken, which is a part of the ids of its
         commands: the same try never runs twice."""
         texts: list[str] = []
@@ -54,7 +54,7 @@ class CommandRunner:
                 break
         return TryResult(outcome=outcome, text="; ".join(texts)[:MAX_REASON])
 
-    async def _run_line(self, case: HealingCase, line: str, number: str, began: float) -> tuple[Ending, str]:
+    async def _run_line(self, case: DecisionInput, line: str, number: str, began: float) -> tuple[Ending, str]:
         at = datetime.fromtimestamp(began, UTC)
         inv = Invocation(
             id=f"heal-{case.policy.name}-{case.key}-{number}",

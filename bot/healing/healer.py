@@ -22,7 +22,7 @@ import structlog
 
 from bot.healing import command_lines
 from bot.healing.command_runner import Answer, CommandRunner, TryResult
-from bot.healing.healing_case import HealingCase
+from bot.healing.decision_input import DecisionInput
 from bot.healing.healing_records import HealingRecords
 from bot.notify.alert_settings import read_settings
 from bot.notify.incident_writer import change_incident, decode_incident
@@ -134,7 +134,7 @@ class Healer:
                     self._active[key] = alert
                     await self._step(case)
 
-    async def _case(self, policy: HealingPolicy, key: str, alert: Alert) -> HealingCase | None:
+    async def _case(self, policy: HealingPolicy, key: str, alert: Alert) -> DecisionInput | None:
         """Returns what to decide on; None if the policy has nothing to do with it, or not now."""
         mirror = next((each for each in self._mirrors() if each.ref == alert.subject.engine), None)
         containers: Mapping[str, Container] = mirror.containers if mirror is not None and mirror.live else {}
@@ -150,7 +150,7 @@ class Healer:
         if incident is None or incident.state is not IncidentState.FIRING:
             return None
         stored, record = await self._records.read(policy.name)
-        return HealingCase(
+        return DecisionInput(
             policy=policy,
             alert=alert,
             incident=incident,
@@ -161,7 +161,7 @@ class Healer:
             state=healing.state_of(record, key, f"{incident.id}/{incident.opened}", self._now()),
         )
 
-    async def _step(self, case: HealingCase) -> None:
+    async def _step(self, case: DecisionInput) -> None:
         policy, state = case.policy, case.state
         match healing.next_step(policy, case.record, state, self._now()):
             case Step.ACT:
@@ -183,7 +183,7 @@ class Healer:
             case _:
                 pass
 
-    async def _try(self, case: HealingCase) -> None:
+    async def _try(self, case: DecisionInput) -> None:
         if case.row is not None:
             lines = command_lines.lines(case.policy, case.row, case.containers)
         else:
@@ -201,7 +201,7 @@ class Healer:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _act(self, case: HealingCase, lines: Sequence[str], began: float) -> None:
+    async def _act(self, case: DecisionInput, lines: Sequence[str], began: float) -> None:
         """Runs the lines of a try that was taken, and records how they ended."""
         try:
             result = await self._runner.run(case, lines, began)
@@ -211,7 +211,7 @@ class Healer:
         except Exception as error:
             self._bugs.report(error, "heal", rule=case.policy.name)
 
-    async def _ended(self, case: HealingCase, result: TryResult, began: float) -> None:
+    async def _ended(self, case: DecisionInput, result: TryResult, began: float) -> None:
         policy = case.policy
         self._count(result.outcome)
         refused = result.text if result.outcome == "refused" else ""
@@ -224,7 +224,7 @@ class Healer:
         more = f"next try in {wait}" if state.tries < policy.tries else f"it gives up in {wait}"
         await self._note(case, f"try {state.tries} of {policy.tries}: {result.text} ({more}, if it goes on)")
 
-    async def _reason_against(self, case: HealingCase, lines: Sequence[str]) -> str:
+    async def _reason_against(self, case: DecisionInput, lines: Sequence[str]) -> str:
         """Returns why nothing may be done now; empty if something may."""
         policy, subject = case.policy, case.alert.subject
         if not lines:
@@ -233,7 +233,7 @@ class Healer:
             return f"it would {policy.do} {len(lines)} containers, and at most {policy.at_most} are allowed (at_most)"
         return await self._maintenance(case) or self._rollout(case)
 
-    async def _maintenance(self, case: HealingCase) -> str:
+    async def _maintenance(self, case: DecisionInput) -> str:
         """Returns a reason while a maintenance window covers the incident."""
         settings = await read_settings(self._store, self._now())
         for window, _ in settings.windows:
@@ -241,7 +241,7 @@ class Healer:
                 return f"maintenance {window.id} lasts until {datetime.fromtimestamp(interval.end, UTC):%H:%M} UTC"
         return ""
 
-    def _rollout(self, case: HealingCase) -> str:
+    def _rollout(self, case: DecisionInput) -> str:
         """Returns a reason while the Swarm updates the service."""
         row = case.row
         service = row.labels.get(SWARM_SERVICE_LABEL, "") if row is not None else case.alert.subject.id
@@ -267,7 +267,7 @@ class Healer:
         )
         self._evaluator.observe([event], {} if row is None else {row.ref.id: row})
 
-    async def _tell_once(self, case: HealingCase, reason: str) -> None:
+    async def _tell_once(self, case: DecisionInput, reason: str) -> None:
         """Says why nothing is done, if that was not said before."""
         if case.state.told == reason:
             return
@@ -275,7 +275,7 @@ class Healer:
             self._count("refused")
             await self._note(case, f"not done: {reason}")
 
-    async def _note(self, case: HealingCase, text: str) -> None:
+    async def _note(self, case: DecisionInput, text: str) -> None:
         """Shows in the incident what was done."""
         note = IncidentNote(int(self._now() * 1e9), redact.redact(f"Healing rule {case.policy.name}: {text}"))
         try:

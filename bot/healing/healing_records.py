@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bot.healing.healing_case import HealingCase
+from bot.healing.decision_input import DecisionInput
 from core.model import healing
 from core.model.healing import HealingPolicy, HealingRecord, TargetState
 from core.model.policy import Policy
@@ -26,11 +26,11 @@ class HealingRecords:
         stored = await self._store.healing_record(policy)
         return stored, _decoded(stored)
 
-    async def put(self, case: HealingCase, state: TargetState) -> bool:
+    async def put(self, case: DecisionInput, state: TargetState) -> bool:
         """Replaces the state of an incident. Returns False if another process was faster."""
         return await self.replace(case, healing.with_state(case.record, case.key, state))
 
-    async def replace(self, case: HealingCase, record: HealingRecord) -> bool:
+    async def replace(self, case: DecisionInput, record: HealingRecord) -> bool:
         """Replaces the record that the case was decided on. Returns False if another process was faster."""
         return await self._store.change_healing(case.policy.name, case.stored, _encode(record))
 

@@ -13,17 +13,17 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from bot.notify.alert_spool import AlertSpool
 from bot.notify.incident_writer import IncidentWriter, stored_incidents
+from bot.notify.unstored_alerts import UnstoredAlertsFile
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
 from collectors.host_state_events import HostReadings, HostStateEvents
 from collectors.restart_count_events import RestartCountEvents
 from collectors.rule import Rule
-from collectors.unwatched_time import UnwatchedTime
+from collectors.unwatched_time import UnwatchedTimeFinder
 from core import errors, metrics, supervise
 from core.model.alerts import Severity
-from core.model.builtin_actions import BOT
+from core.model.bot_actions import BOT
 from core.model.refs import EngineRef
 from core.store.client import Store
 from runtimes.inventory.mirror import Mirror
@@ -49,7 +49,7 @@ class AlertRunner:
         counts: metrics.Metrics,
         *,
         is_own: Callable[[str], bool],
-        spool: AlertSpool | None = None,
+        spool: UnstoredAlertsFile | None = None,
     ) -> None:
         self._store = store
         self._counts = counts
@@ -57,7 +57,7 @@ class AlertRunner:
         self._listeners: list[Callable[[], None]] = [self.changed.set]
         self.writer = IncidentWriter(store, counts, self._tell, spool)
         self._engines = EngineStateEvents()
-        self._unwatched = UnwatchedTime()
+        self._unwatched = UnwatchedTimeFinder()
         self.ticked_at = float("-inf")
         """When the rules were last evaluated, by a monotonic clock."""
         self._hosts = HostStateEvents()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from core.model.incidents import Incident
+from core.model.past_run_settings import PastRunSettings, differences
 from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text
 from core.model.resource_usage import Point
-from core.model.run_settings import RunSettings, differences
 from core.model.signal_names import SIGNALS
 
 MAX_CHANGES = 8
@@ -55,8 +55,8 @@ class Evidence:
     health: str = ""
     points: Sequence[Point] = ()
     memory_limit: int | None = None
-    now: RunSettings | None = None
-    good: RunSettings | None = None
+    now: PastRunSettings | None = None
+    good: PastRunSettings | None = None
     ends: Sequence[PastEnd] = ()
     log: Sequence[str] | None = None
     notes: Sequence[str] = field(default=())

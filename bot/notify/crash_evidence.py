@@ -24,10 +24,10 @@ from core.model.containers import Container
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind
 from core.model.incidents import Incident
+from core.model.past_run_settings import PastRunSettings, settings_of
 from core.model.refs import Kind, Ref
 from core.model.replies import Reply
 from core.model.results import Document, LogLine, LogPage
-from core.model.run_settings import RunSettings, settings_of
 from core.ports import Call
 from core.text import redact
 from runtimes.inventory.mirror import Mirror
@@ -49,10 +49,10 @@ RUN_EVENTS = frozenset({EventKind.STARTED, EventKind.DIED})
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
 
 
-class GoodRunReader(Protocol):
+class LastGoodSettingsReader(Protocol):
     """Reads the settings of the last good run of an owner."""
 
-    async def good_run(self, engine: str, owner: str, /) -> RunSettings | None: ...
+    async def good_run(self, engine: str, owner: str, /) -> PastRunSettings | None: ...
 
 
 class CrashEvidence:
@@ -62,7 +62,7 @@ class CrashEvidence:
     def __init__(
         self,
         mirrors: Callable[[], Sequence[Mirror]],
-        runs: GoodRunReader,
+        runs: LastGoodSettingsReader,
         *,
         may_read_log: Callable[[Incident, Container, str], Awaitable[bool]],
     ) -> None:
@@ -142,11 +142,11 @@ class CrashEvidence:
         return [line[:LOG_CHARACTERS] for line in shown]
 
 
-def run_settings(subject: Ref, document: Document, at: float = 0.0) -> RunSettings:
+def run_settings(subject: Ref, document: Document, at: float = 0.0) -> PastRunSettings:
     """Returns with what a container runs, from its inspection. Secrets, such as in its command, are hidden."""
     found = settings_of(subject.id, at, document.summary)
     texts = {name: redact.redact(text) for name, text in found.texts.items()}
-    return RunSettings(container=found.container, at=at, texts=texts)
+    return PastRunSettings(container=found.container, at=at, texts=texts)
 
 
 async def _explained_end(mirror: Mirror, subject: Ref) -> None:

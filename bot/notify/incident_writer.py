@@ -2,9 +2,9 @@
 
 The evaluator must never wait, so alerts wait here in a queue. For each fingerprint, the queue has only the newest
 firing and the newest resolved alert, because an incident shows only these two. If the store does not answer, the alerts
-stay in the queue, and a file has a copy (`bot.notify.alert_spool`). If the queue is full, alerts that are not of high
-severity are dropped first. Another process may change the same incident at the same time; then the incident is read and
-merged again.
+stay in the queue, and a file has a copy (`bot.notify.unstored_alerts`). If the queue is full, alerts that are not of
+high severity are dropped first. Another process may change the same incident at the same time; then the incident is
+read and merged again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from bot.notify.alert_spool import AlertSpool
+from bot.notify.unstored_alerts import UnstoredAlertsFile
 from core import errors, metrics
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident, incident_key, merge_alert
@@ -44,7 +44,7 @@ class IncidentWriter:
         store: IncidentStore,
         counts: metrics.Metrics,
         changed: Callable[[], None],
-        spool: AlertSpool | None = None,
+        spool: UnstoredAlertsFile | None = None,
     ) -> None:
         self._store = store
         self._spool = spool

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from commands.spec import Arg, ArgType, Command
-from core.model import builtin_actions
+from core.model import bot_actions
 
 PLACEHOLDERS = {
     ArgType.COUNT: "COUNT",
@@ -35,9 +35,9 @@ def usage_line(command: Command) -> str:
     return " ".join(parts)
 
 
-def command_help(command: Command) -> builtin_actions.CommandHelp:
+def command_help(command: Command) -> bot_actions.HelpEntry:
     """A command as the help page shows it."""
-    return builtin_actions.CommandHelp(
+    return bot_actions.HelpEntry(
         name=command.name,
         summary=command.summary,
         usage=usage_line(command),

@@ -12,8 +12,8 @@ from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import PostRecord
 from bot.schedule import leadership
 from bot.slack import render
-from bot.slack.message_priority import Priority
 from bot.slack.outbox import Outbox, OutgoingMessage
+from bot.slack.sending_order import Priority
 from core import errors
 from core.model import alert_routes
 from core.model.replies import Reply

@@ -19,8 +19,8 @@ from typing import Protocol
 import structlog
 
 from bot.slack.api import SlackApi
-from bot.slack.message_priority import Lane, Priority
 from bot.slack.render import Message, TableFormat
+from bot.slack.sending_order import Lane, Priority
 from bot.slack.single_post import post_once
 from core import errors
 from core.metrics import Metrics

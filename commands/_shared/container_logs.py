@@ -15,7 +15,7 @@ from commands._shared import follow_end_reply, formatting, targets
 from commands.spec import Arg, ArgType, Context, Result
 from core import errors
 from core.model.actions import Action, ReadLogs
-from core.model.jobs import FollowResult
+from core.model.background_jobs import FollowResult
 from core.model.refs import Ref
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import MAX_PAGE_CHARACTERS, LogLine, LogPage

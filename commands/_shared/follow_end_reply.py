@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from commands._shared import formatting, targets
 from commands.spec import Result
-from core.model.jobs import FollowResult
+from core.model.background_jobs import FollowResult
 from core.model.replies import Ending, Reply, Text, Tone
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
-from core.model.builtin_actions import AuditEntry, AuditPage, ReadAudit
+from core.model.bot_actions import AuditEntry, AuditPage, ReadAudit
 from core.model.replies import Reply, Table, Text
 
 DEFAULT_ROWS = 20

@@ -10,7 +10,7 @@ from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model import list_action_by_kind
 from core.model.actions import Action
-from core.model.builtin_actions import CheckPermission
+from core.model.bot_actions import CheckPermission
 from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone

@@ -9,7 +9,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.builtin_actions import ClaimAdmin
+from core.model.bot_actions import ClaimAdmin
 from core.model.replies import Reply, Text, Tone
 
 

@@ -10,7 +10,7 @@ from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.builtin_actions import AddGrant, GrantAdded
+from core.model.bot_actions import AddGrant, GrantAdded
 from core.model.policy_selectors import Selector
 from core.model.replies import Button, Reply, Text, Tone
 from core.text import command_line

@@ -8,7 +8,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.builtin_actions import GrantRemoved, RemoveGrant
+from core.model.bot_actions import GrantRemoved, RemoveGrant
 from core.model.replies import Reply, Text, Tone
 
 

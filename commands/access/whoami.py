@@ -8,7 +8,7 @@ from typing import Any
 from commands._shared import formatting, grant_table
 from commands.spec import Command, Context, Result
 from core.model.actions import Action
-from core.model.builtin_actions import RequesterInfo, WhoAmI
+from core.model.bot_actions import RequesterInfo, WhoAmI
 from core.model.replies import Fields, Reply, Table
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from commands._shared import formatting, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
+from core.model.background_jobs import FollowResult
 from core.model.container_reads import MAX_WAIT_SECONDS, WaitForEnd
-from core.model.jobs import FollowResult
 from core.model.replies import Ending, Reply, Text, Tone
 
 MAX_TARGETS = 5

@@ -9,7 +9,7 @@ from commands._shared import formatting
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.projects import PROJECT_SECONDS, RestartProject
+from core.model.project_actions import PROJECT_SECONDS, RestartProject
 from core.model.replies import Block, Ending, Reply, Status, Text, Tone
 from core.model.results import Outcome
 from core.ports import Query

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands.spec import Arg, Command, Context, Result
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.actions import Action, Risk
 from core.model.replies import Reply
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return (builtin_actions.AnswerQuestion(token=context.args["code"], yes=False),)
+    return (bot_actions.AnswerQuestion(token=context.args["code"], yes=False),)
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:

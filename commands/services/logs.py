@@ -10,7 +10,7 @@ from commands._shared import follow_end_reply, formatting, targets
 from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action
-from core.model.jobs import FollowResult
+from core.model.background_jobs import FollowResult
 from core.model.refs import Kind
 from core.model.replies import Block, Lines, Reply, Text, Tone
 from core.model.results import LogPage

@@ -13,8 +13,8 @@ from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command,
 from core import errors
 from core.model import events
 from core.model.actions import Action
+from core.model.background_jobs import FollowResult
 from core.model.event_actions import ListEvents
-from core.model.jobs import FollowResult
 from core.model.refs import Ref
 from core.model.replies import Ending, Reply, Table, Text, Tone
 from core.ports import Query

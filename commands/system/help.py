@@ -9,7 +9,7 @@ from typing import Any
 from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
-from core.model.builtin_actions import CommandHelp, HelpPage, ShowHelp
+from core.model.bot_actions import HelpEntry, HelpPage, ShowHelp
 from core.model.replies import Block, Lines, Reply, Text
 
 WIDTH = 80  # characters of the overview
@@ -31,7 +31,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     return Reply(blocks=_page(page.commands[0]) if page.topic and page.commands else _overview(page.commands))
 
 
-def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
+def _overview(commands: Sequence[HelpEntry]) -> list[Block]:
     single = [one for one in commands if " " not in one.name]
     widest = max((len(_names(one)) for one in single), default=0)
     lines: list[str] = []
@@ -50,13 +50,13 @@ def _overview(commands: Sequence[CommandHelp]) -> list[Block]:
     ]
 
 
-def _by_noun(commands: Sequence[CommandHelp]) -> Mapping[str, Sequence[str]]:
+def _by_noun(commands: Sequence[HelpEntry]) -> Mapping[str, Sequence[str]]:
     """Returns the verbs of the commands of two words, by their noun; not those that are other names of one word."""
     pairs = sorted(one.name.split() for one in commands if " " in one.name)
     return {noun: [verb for other, verb in pairs if other == noun] for noun, _ in pairs}
 
 
-def _page(one: CommandHelp) -> list[Block]:
+def _page(one: HelpEntry) -> list[Block]:
     lines = [f"Usage: {one.usage}"]
     if one.args:
         widest = min(28, max(len(typed) for typed, _ in one.args))
@@ -71,7 +71,7 @@ def _page(one: CommandHelp) -> list[Block]:
     return [Text(text=f"{one.name}: {one.summary}"), Lines(lines=lines)]
 
 
-def _group(one: CommandHelp) -> str:
+def _group(one: HelpEntry) -> str:
     if not one.verbs or all(verb.startswith(_BUILTIN) for verb in one.verbs):
         return "Quarterdeck itself"
     if all(verb.startswith(_POLICY) for verb in one.verbs):
@@ -79,7 +79,7 @@ def _group(one: CommandHelp) -> str:
     return "Show" if one.risk == Risk.READ else "Change"
 
 
-def _names(one: CommandHelp) -> str:
+def _names(one: HelpEntry) -> str:
     return ", ".join((one.name, *(alias for alias in one.aliases if " " not in alias)))
 
 

@@ -10,7 +10,7 @@ from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
-from core.model.jobs import StopAnyJob, StopJob
+from core.model.background_jobs import StopAnyJob, StopJob
 from core.model.replies import Ending, Reply, Status, Text, Tone
 from core.model.results import Outcome
 from core.ports import Query

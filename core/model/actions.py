@@ -137,7 +137,7 @@ class InspectContainer(TargetAction[Document]):
 class ReadLogs(TargetAction[Any]):
     """`tail`: number of last lines; `since_ns`: only lines from this time; `cursor`: continues an earlier page;
     `max_characters`: of the page, older lines are left out. With `follow` the result is a job
-    (core.model.jobs.JobStarted) that runs until the container ends or somebody stops it."""
+    (core.model.background_jobs.JobStarted) that runs until the container ends or somebody stops it."""
 
     verb = "container.logs"
     tail: int = 100

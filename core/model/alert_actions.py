@@ -12,7 +12,7 @@ import msgspec
 from core.model.actions import Risk
 from core.model.alert_routes import Matcher
 from core.model.alerts import Severity
-from core.model.builtin_actions import BuiltinAction
+from core.model.bot_actions import BuiltinAction
 from core.model.incidents import Incident
 from core.model.invocation import Identity, Place
 from core.model.silences import Silence

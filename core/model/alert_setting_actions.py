@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from core.model.actions import Risk
-from core.model.builtin_actions import BuiltinAction
+from core.model.bot_actions import BuiltinAction
 from core.model.daily_hours import DailyHours
 from core.model.incidents import Incident
 from core.model.invocation import Identity, Place

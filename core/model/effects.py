@@ -17,7 +17,7 @@ from core.model import (
     create_container,
     image_names,
     inside_containers,
-    projects,
+    project_actions,
     prune,
     service_actions,
     units,
@@ -181,7 +181,7 @@ def _updated_service(action: service_actions.UpdateService, known: KnownResource
             yield from _removal(ref, certain=action.replicas == 0)
 
 
-def _restarted_project(action: projects.RestartProject, _: KnownResources) -> Iterator[Effect]:
+def _restarted_project(action: project_actions.RestartProject, _: KnownResources) -> Iterator[Effect]:
     for ref in action.containers:
         yield _effect("container.restart", ref)
 

@@ -22,8 +22,8 @@ class ListEvents(Action[Any]):
     ours (`died`, `image pull`). `names`: each typed name with the containers that it selects now. The engine ignores
     them; the stored history and the command use them to choose among the events.
 
-    The result is an EventList. With `follow` it is a job (core.model.jobs.JobStarted) that passes on new events, after
-    those since `since_ns`, until somebody stops it."""
+    The result is an EventList. With `follow` it is a job (core.model.background_jobs.JobStarted) that passes on
+    new events, after those since `since_ns`, until somebody stops it."""
 
     verb = "event.list"
     listing = True

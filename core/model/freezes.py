@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from core.model.actions import Action, Risk
-from core.model.builtin_actions import BuiltinAction
+from core.model.bot_actions import BuiltinAction
 from core.model.invocation import Identity
 
 MAX_FREEZE = timedelta(days=30)

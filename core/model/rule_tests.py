@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from core.model.alerts import Severity
-from core.model.builtin_actions import BuiltinAction
+from core.model.bot_actions import BuiltinAction
 from core.model.invocation import Identity, Place
 from core.model.refs import Ref
 

@@ -17,9 +17,9 @@ from core.store.alert_settings import AlertSettingsStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
 from core.store.freezes import FreezeStore
-from core.store.good_runs import GoodRunStore
 from core.store.healing import HealingStore
 from core.store.invocations import InvocationStore
+from core.store.last_good_settings import LastGoodSettingsStore
 from core.store.outlets import OutletStore
 from core.store.posts import PostStore
 from core.store.records import Claim, WatchRecord, WatchUpdate
@@ -34,7 +34,7 @@ class Store(
     AlertSettingsStore,
     OutletStore,
     PostStore,
-    GoodRunStore,
+    LastGoodSettingsStore,
     HealingStore,
     RecurringJobStore,
     EventHistoryStore,
@@ -45,9 +45,9 @@ class Store(
 
     core.store.invocations has the methods that the life of one command needs, core.store.audit_trail those of the
     audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
-    of incidents, core.store.alert_settings those of what people decide about alerts, core.store.good_runs those of good
-    runs, core.store.healing those of self-healing, core.store.recurring_jobs those of the recurring jobs;
-    core.store.keys has the keys.
+    of incidents, core.store.alert_settings those of what people decide about alerts,
+    core.store.last_good_settings those of good runs, core.store.healing those of self-healing,
+    core.store.recurring_jobs those of the recurring jobs; core.store.keys has the keys.
     """
 
     # Questions: plans that wait for a confirmation or an approval.

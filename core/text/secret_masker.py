@@ -11,8 +11,8 @@ import re
 from core.text import (
     multiline_secrets,
     named_secrets,
+    positional_secrets,
     private_keys,
-    secret_arguments,
     secret_commands,
     secret_formats,
     secret_headers,
@@ -28,7 +28,7 @@ PATTERNS: tuple[SecretPattern, ...] = (
     *secret_headers.PATTERNS,
     *secret_urls.PATTERNS,
     *secret_commands.PATTERNS,
-    *secret_arguments.PATTERNS,
+    *positional_secrets.PATTERNS,
     SecretPattern(hints=named_secrets.HINTS, find=named_secrets.mask_named),
     SecretPattern(hints=("->",), find=named_secrets.mask_replaced),
     *secret_sentences.PATTERNS,

@@ -8,9 +8,9 @@ import asyncio
 import time
 
 from core import errors
+from core.model.background_jobs import JobStarted
 from core.model.container_reads import MAX_WAIT_SECONDS, WaitForEnd
 from core.model.containers import Container
-from core.model.jobs import JobStarted
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does

@@ -25,8 +25,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from core import errors
-from core.model import jobs
-from core.model.jobs import JobPage, JobStarted
+from core.model import background_jobs
+from core.model.background_jobs import JobPage, JobStarted
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
@@ -174,7 +174,7 @@ class Jobs:
         """Whether a job with this id runs here, or ended lately."""
         return name in self._jobs
 
-    async def read(self, action: jobs.ReadJob) -> JobPage:
+    async def read(self, action: background_jobs.ReadJob) -> JobPage:
         return await self._find(action.job).page(action.cursor, action.wait)
 
     async def stop(self, name: str, who: str | None) -> Outcome:
@@ -257,7 +257,7 @@ def _new_id() -> str:
     return secrets.token_hex(6)
 
 
-JOB_VERBS = frozenset({jobs.ReadJob.verb, jobs.StopJob.verb, jobs.StopAnyJob.verb})
+JOB_VERBS = frozenset({background_jobs.ReadJob.verb, background_jobs.StopJob.verb, background_jobs.StopAnyJob.verb})
 
 
 class JobAdapter(BaseAdapter):
@@ -271,16 +271,16 @@ class JobAdapter(BaseAdapter):
         # Whoever was allowed to start a job may read and stop it.
         return verb in JOB_VERBS or super()._allows(verb)
 
-    @does(jobs.ReadJob)
-    async def read_job(self, action: jobs.ReadJob, seconds: float) -> JobPage:
+    @does(background_jobs.ReadJob)
+    async def read_job(self, action: background_jobs.ReadJob, seconds: float) -> JobPage:
         return await self.jobs.read(action)
 
-    @does(jobs.StopJob)
-    async def stop_job(self, action: jobs.StopJob, seconds: float) -> Outcome:
+    @does(background_jobs.StopJob)
+    async def stop_job(self, action: background_jobs.StopJob, seconds: float) -> Outcome:
         return await self.jobs.stop(action.job, action.who)
 
-    @does(jobs.StopAnyJob)
-    async def stop_any_job(self, action: jobs.StopAnyJob, seconds: float) -> Outcome:
+    @does(background_jobs.StopAnyJob)
+    async def stop_any_job(self, action: background_jobs.StopAnyJob, seconds: float) -> Outcome:
         return await self.jobs.stop(action.job, None)
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from core import errors
 from core.model import images, networks_and_volumes, prune
 from core.model.actions import Action, Remove
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome

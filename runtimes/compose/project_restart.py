@@ -16,7 +16,7 @@ from typing import Protocol
 from core import errors
 from core.model.actions import Restart
 from core.model.containers import COMPOSE_SERVICE_LABEL, Container
-from core.model.projects import RestartProject
+from core.model.project_actions import RestartProject
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 
-from core.model.jobs import JobStarted
-from core.model.projects import RestartProject
+from core.model.background_jobs import JobStarted
+from core.model.project_actions import RestartProject
 from runtimes.base.base_adapter import does
 from runtimes.compose import project_restart
 from runtimes.docker_like.containers import ContainerVerbs

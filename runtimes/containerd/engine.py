@@ -26,9 +26,9 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.results import Document
 from core.text import redact_json
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.containerd import client, decode, decode_info, inspect_summaries, stats
 from runtimes.containerd.decode_events import EventDecoder
@@ -38,7 +38,7 @@ from runtimes.containerd.images import ImageVerbs
 from runtimes.containerd.update import UpdateVerbs
 from runtimes.formats import event_attributes, oci_host_access, protobuf_conversion
 from runtimes.kernel import process_list, procfs
-from runtimes.registry.registry_verbs import RegistryVerbs
+from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 from runtimes.transport import bounded_protobuf_decoder
 
 NAME_TIMEOUT_SECONDS = 2.0
@@ -46,7 +46,7 @@ ROWS_AT_ONCE = 500  # of a list, until the event loop may run
 DEFAULT_RUNTIME = "io.containerd.runc.v2"
 
 
-class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RegistryVerbs):
+class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVerbs):
     """Serves all verbs of one containerd daemon at its unix socket."""
 
     kind = "containerd"

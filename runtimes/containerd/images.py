@@ -6,13 +6,13 @@ import asyncio
 
 from core import errors
 from core.model import images
+from core.model.background_jobs import JobStarted
 from core.model.containers import LIVE_STATES
-from core.model.jobs import JobStarted
 from core.model.results import Document, Outcome
 from core.text import redact_json
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, image_names, inspect_summaries, pull

@@ -7,7 +7,7 @@ from google.protobuf import any_pb2
 
 from core.model.rename_and_update import UpdateContainer
 from core.model.results import Outcome
-from runtimes.base import container_limits
+from runtimes.base import oci_limits
 from runtimes.base.base_adapter import does
 from runtimes.containerd.lifecycle import LifecycleVerbs
 
@@ -19,9 +19,9 @@ class UpdateVerbs(LifecycleVerbs):
 
     @does(UpdateContainer)
     async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
-        container_limits.refuse_restart_policy(
+        oci_limits.refuse_restart_policy(
             action, "containerd restarts only what its clients label", "Use nerdctl update --restart on its host."
         )
-        resources = any_pb2.Any(type_url=RESOURCES, value=msgspec.json.encode(container_limits.linux_resources(action)))
+        resources = any_pb2.Any(type_url=RESOURCES, value=msgspec.json.encode(oci_limits.linux_resources(action)))
         change = await self._change(action.target, seconds)
-        return await change.update(resources, f"{action.description()}; {container_limits.UNTIL_IT_ENDS}")
+        return await change.update(resources, f"{action.description()}; {oci_limits.UNTIL_IT_ENDS}")

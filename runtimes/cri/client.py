@@ -13,7 +13,7 @@ from typing import Any
 
 from core import errors
 from core.model.refs import Ref
-from runtimes.base.engine_adapter import DEFAULTS, EngineAdapter
+from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
 from runtimes.cri import decode
 from runtimes.cri.snapshot import Snapshot, SnapshotReader
@@ -30,7 +30,7 @@ ACCESS = (
 )
 
 
-class EngineClient(EngineAdapter):
+class EngineClient(AddressAdapter):
     """Sends requests to one CRI engine. `engine_name`: the runtime name that the engine reports, `containerd` or
     `cri-o`; empty before the first response. `major`: the first number of its version, 0 if unknown."""
 

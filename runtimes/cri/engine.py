@@ -21,8 +21,8 @@ from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event, EventList
 from core.model.results import Document
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.cri import (
     client,
@@ -43,12 +43,12 @@ from runtimes.cri.update import UpdateVerbs
 from runtimes.formats import oci_host_access
 from runtimes.kernel import process_list, procfs
 from runtimes.proto import cri_pb2 as cri
-from runtimes.registry.registry_verbs import RegistryVerbs
+from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 FIRST_BROADCAST_MAJOR = 2  # of containerd
 
 
-class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, RegistryVerbs):
+class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, RemoteImageVerbs):
     """Serves all verbs of one CRI engine at its unix socket."""
 
     alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from core import errors
 from core.model import images
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
 from core.model.results import Document, Outcome
 from runtimes.base import registry_auth

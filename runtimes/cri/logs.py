@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from core import errors, file_thread, untrusted_files
 from core.model import actions
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome

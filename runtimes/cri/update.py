@@ -5,7 +5,7 @@ from __future__ import annotations
 from core import errors
 from core.model.rename_and_update import UpdateContainer
 from core.model.results import Outcome
-from runtimes.base import container_limits
+from runtimes.base import oci_limits
 from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.cri import decode
@@ -18,7 +18,7 @@ class UpdateVerbs(LifecycleVerbs):
 
     @does(UpdateContainer)
     async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
-        container_limits.refuse_restart_policy(action, "the kubelet restarts containers", "Change it in Kubernetes.")
+        oci_limits.refuse_restart_policy(action, "the kubelet restarts containers", "Change it in Kubernetes.")
         if action.pids:
             raise errors.UserError(
                 f"{action.engine} cannot change the limit of processes: CRI has no such request.",
@@ -30,10 +30,10 @@ class UpdateVerbs(LifecycleVerbs):
             raise errors.Rejected(9, f"{target.name} is not running.")
         resources = cri.ContainerLimits(memory_limit_in_bytes=action.memory)
         if action.cpus:
-            resources.cpu_period, resources.cpu_quota = container_limits.CPU_PERIOD, container_limits.cpu_quota(action)
+            resources.cpu_period, resources.cpu_quota = oci_limits.CPU_PERIOD, oci_limits.cpu_quota(action)
         request = cri.UpdateContainerResourcesRequest(container_id=target.id, linux=resources)
         await steps.change(
             self._request("UpdateContainerResources", request, cri.Nothing, steps.seconds_left, target=target)
         )
         kubelet = "the kubelet may set them back" if decode.POD_UID in status.labels else ""
-        return steps.done("; ".join(filter(None, (action.description(), container_limits.UNTIL_IT_ENDS, kubelet))))
+        return steps.done("; ".join(filter(None, (action.description(), oci_limits.UNTIL_IT_ENDS, kubelet))))

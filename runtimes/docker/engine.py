@@ -15,8 +15,8 @@ from typing import ClassVar
 from core.model import actions
 from core.model.containers import Containers
 from core.model.results import Outcome
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.compose.project_restart_verb import ProjectVerbs
 from runtimes.docker.container_files import ContainerFileVerbs
@@ -35,7 +35,7 @@ from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
-from runtimes.registry.registry_verbs import RegistryVerbs
+from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 _COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
 _SWARM = "Where it manages a Swarm, that Swarm is an engine of its own and has these; see engines."
@@ -57,7 +57,7 @@ class Docker(
     ContainerVerbs,
     TopDiffVerbs,
     ExecVerbs,
-    RegistryVerbs,
+    RemoteImageVerbs,
 ):
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 

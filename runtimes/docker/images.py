@@ -11,7 +11,7 @@ import msgspec
 
 from core import errors
 from core.model import images
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome

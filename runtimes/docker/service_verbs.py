@@ -11,10 +11,10 @@ import asyncio
 
 from core import errors
 from core.model import actions
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.services import Services
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.compose import scale, services
 from runtimes.docker.compose_replicas import ComposeReplicas

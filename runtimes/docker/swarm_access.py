@@ -14,14 +14,14 @@ from core import errors
 from core.model import swarm
 from core.model.replies import Status
 from core.model.results import Outcome
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import MIN_SECONDS
 from runtimes.formats import json_decoder
 from runtimes.swarm import json_models
-from runtimes.swarm.json_models import ManagedSwarm
+from runtimes.swarm.json_models import SwarmManagerStatus
 from runtimes.transport import http_client
 
 DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"  # as `docker swarm init` has it
@@ -32,7 +32,7 @@ class SwarmAccess(EngineClient, abc.ABC):
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self.on_membership: Callable[[ManagedSwarm], None] = lambda membership: None
+        self.on_membership: Callable[[SwarmManagerStatus], None] = lambda membership: None
 
     async def _ask_identity(self, seconds: float) -> None:
         await super()._ask_identity(seconds)
@@ -61,7 +61,7 @@ class SwarmAccess(EngineClient, abc.ABC):
         await self._identify(seconds)
         return await self._http.stream("GET", self._path(target), deadline=seconds, pause=True)
 
-    async def membership(self, seconds: float) -> ManagedSwarm:
+    async def membership(self, seconds: float) -> SwarmManagerStatus:
         """Asks the daemon now, by `/info`: outside a Swarm, a daemon writes two error lines into its log for each
         `/swarm`."""
         return _membership(await self.local(seconds))
@@ -91,7 +91,7 @@ class SwarmAccess(EngineClient, abc.ABC):
         return Outcome(status=Status.DONE, detail=f"Swarm {made.cluster}")
 
 
-def _membership(local: json_models.LocalSwarmInfo) -> ManagedSwarm:
+def _membership(local: json_models.LocalSwarmInfo) -> SwarmManagerStatus:
     """A manager without a leader does not know which Swarm it belongs to."""
     cluster = local.cluster.id if local.cluster is not None and local.manager else ""
-    return ManagedSwarm(manager=local.manager, cluster=cluster)
+    return SwarmManagerStatus(manager=local.manager, cluster=cluster)

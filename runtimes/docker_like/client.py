@@ -21,7 +21,7 @@ from core.model.containers import Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.engine_adapter import DEFAULTS, EngineAdapter
+from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
 from runtimes.transport import dialer, http_client
 from runtimes.transport.endpoint import Endpoint
@@ -32,7 +32,7 @@ LISTS = frozenset({"/containers/json", "/containers/stats", "/images/json", "/po
 MIN_SECONDS = 0.05
 
 
-class HttpEngineClient(EngineAdapter, abc.ABC):
+class HttpEngineClient(AddressAdapter, abc.ABC):
     """Sends requests to one engine and decodes its errors."""
 
     sends_headers_early: ClassVar[bool]

@@ -22,8 +22,8 @@ import msgspec
 
 from core import errors
 from core.model import inside_containers
+from core.model.background_jobs import JobStarted
 from core.model.inside_containers import CommitContainer, CopiedFile, CopyFile, ExportContainer, ExportedFiles
-from core.model.jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
@@ -31,7 +31,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.package_client import PackageCalls, PackageClient
-from runtimes.formats import image_reference, json_decoder, json_types, tar_files
+from runtimes.formats import image_reference, json_decoder, json_types, tar_reader
 
 STAT_HEADER = "x-docker-container-path-stat"
 # Bits of Go's os.FileMode, which both engines send.
@@ -61,7 +61,7 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
         await self._check_file(target, path, limit, seconds)
 
         def use(client: PackageClient) -> CopiedFile:
-            found = tar_files.read_file(client.archive(target.id, path), path, limit)
+            found = tar_reader.read_file(client.archive(target.id, path), path, limit)
             return CopiedFile(
                 path=path,
                 size=len(found.data),
@@ -72,7 +72,7 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
             )
 
         left = max(MIN_SECONDS, ends - time.monotonic())
-        return await self._with_package(use, target, left, max_bytes=limit + tar_files.OVERHEAD)
+        return await self._with_package(use, target, left, max_bytes=limit + tar_reader.OVERHEAD)
 
     @does(ExportContainer)
     async def export(self, action: ExportContainer, seconds: float) -> ExportedFiles:
@@ -142,8 +142,8 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
         except errors.Rejected as error:
             raise errors.Rejected(error.code, f"{self.ref} cannot read {path} in {target.name}.") from error
         stat = json_decoder.decode_json(_Stat, _decoded(answer.headers.get(STAT_HEADER, "")))
-        tar_files.check_kind(path, next((kind for bit, kind in _KINDS.items() if stat.mode & bit), ""), stat.link)
-        tar_files.check_size(path, stat.size, limit)
+        tar_reader.check_kind(path, next((kind for bit, kind in _KINDS.items() if stat.mode & bit), ""), stat.link)
+        tar_reader.check_size(path, stat.size, limit)
 
 
 def _decoded(header: str) -> bytes:

@@ -20,9 +20,9 @@ import msgspec
 from core import errors
 from core.model import containers, host_access
 from core.model.actions import Start
+from core.model.background_jobs import JobStarted
 from core.model.create_container import REQUEST_LABEL, CreateContainer
 from core.model.images import PullImage
-from core.model.jobs import JobStarted
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base import base_adapter

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from core import errors
 from core.model import actions, containers
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import LogPage, Outcome

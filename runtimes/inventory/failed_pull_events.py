@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from core.model.actions import Action
+from core.model.background_jobs import JobPage, JobStarted, ReadJob
 from core.model.create_container import CreateContainer
 from core.model.events import Event, EventKind, Origin
 from core.model.image_names import with_default_tag
 from core.model.images import PullImage
-from core.model.jobs import JobPage, JobStarted, ReadJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call

@@ -18,13 +18,13 @@ import msgspec
 
 from core import errors
 from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers
+from core.model.background_jobs import JobStarted
 from core.model.containers import LIVE_STATES, Container, Containers
 from core.model.disk_use import DataRoot, ReadDiskUse
 from core.model.end_causes import Cause
 from core.model.engines import Engine
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
-from core.model.jobs import JobStarted
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.model.results import Document
@@ -34,7 +34,7 @@ from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
     container_end_records,
     engine_resources,
-    event_feed,
+    event_followers,
     event_history,
     failed_pull_events,
     gather_answers,
@@ -67,7 +67,7 @@ class Mirror(ContainerCache):
         self.own_calls = own_calls.OwnCalls(now)
         self.pulls = failed_pull_events.FailedPullEvents()
         self.ends = container_end_records.EndRecords()
-        self.feed = event_feed.EventFeed(lambda: self.ref)
+        self.feed = event_followers.EventFollowers(lambda: self.ref)
 
     @property
     def ref(self) -> EngineRef:

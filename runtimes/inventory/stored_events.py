@@ -20,15 +20,15 @@ import msgspec
 
 from core import errors
 from core.model.actions import Action, DescribeEngine
+from core.model.background_jobs import JobStarted
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
-from core.model.jobs import JobStarted
 from core.model.refs import EngineRef
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
 from runtimes.inventory import event_history, event_rows, own_calls
-from runtimes.inventory.event_feed import EventFeed
+from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_calls import WINDOW_SECONDS
 
 R = TypeVar("R")
@@ -142,7 +142,7 @@ async def list_events(
     return action.select(events, [*asked.notes, *notes])
 
 
-async def follow(feed: EventFeed, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
+async def follow(feed: EventFollowers, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
     """Starts to follow an engine's events, after those that are asked for from before now. `runtime` lists them."""
     earlier: Sequence[Event] = ()
     if action.since_ns < time.time_ns() - NOW_NS:
@@ -168,11 +168,11 @@ class EngineWithHistory:
         engine: StoringEngine,
         stored: StoredEvents,
         *,
-        watch: Callable[[], AbstractAsyncContextManager[EventFeed]] | None = None,
+        watch: Callable[[], AbstractAsyncContextManager[EventFollowers]] | None = None,
     ) -> None:
         self._engine = engine
         self._stored = stored
-        self._feed = EventFeed(lambda: engine.ref, watch=watch)
+        self._feed = EventFollowers(lambda: engine.ref, watch=watch)
 
     @property
     def ref(self) -> EngineRef:

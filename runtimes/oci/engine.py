@@ -30,8 +30,8 @@ from core.model.events import Event
 from core.model.refs import Ref
 from core.model.results import Document
 from core.text import redact_json
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import oci_host_access, status_text
 from runtimes.kernel import cgroup_reader, process_list

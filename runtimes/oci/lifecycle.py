@@ -22,8 +22,8 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
 from runtimes.base import stop_grace
+from runtimes.base.address_adapter import AddressAdapter
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import EngineAdapter
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import oci_process, signals
 from runtimes.oci import decode, decode_errors, programs, state_dirs
@@ -37,7 +37,7 @@ CONFLICT = 409  # codes of refusals, as in HTTP
 FORBIDDEN = 403
 
 
-class LifecycleVerbs(EngineAdapter, abc.ABC):
+class LifecycleVerbs(AddressAdapter, abc.ABC):
     """Serves the verbs that change a container of runc or crun, and `container.exec`."""
 
     def __init__(self, url: str, options: EngineOptions, *, dirs: state_dirs.StateDirUrl) -> None:

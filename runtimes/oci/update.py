@@ -10,7 +10,7 @@ import msgspec
 from core import errors
 from core.model.rename_and_update import UpdateContainer
 from core.model.results import Outcome
-from runtimes.base import container_limits
+from runtimes.base import oci_limits
 from runtimes.base.base_adapter import does
 from runtimes.oci.lifecycle import CONFLICT, LifecycleVerbs
 
@@ -20,7 +20,7 @@ class UpdateVerbs(LifecycleVerbs, abc.ABC):
 
     @does(UpdateContainer)
     async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
-        container_limits.refuse_restart_policy(
+        oci_limits.refuse_restart_policy(
             action, "an OCI runtime restarts nothing", "Set it on the engine that the container belongs to."
         )
         deadline = time.monotonic() + seconds
@@ -33,11 +33,11 @@ class UpdateVerbs(LifecycleVerbs, abc.ABC):
         if action.cpus:
             flags += [
                 "--cpu-period",
-                str(container_limits.CPU_PERIOD),
+                str(oci_limits.CPU_PERIOD),
                 "--cpu-quota",
-                str(container_limits.cpu_quota(action)),
+                str(oci_limits.cpu_quota(action)),
             ]
         if action.pids:
             flags += ["--pids-limit", str(action.pids)]
         outcome = await self._change(container, "update", deadline, flags=flags)
-        return msgspec.structs.replace(outcome, detail=f"{action.description()}; {container_limits.UNTIL_IT_ENDS}")
+        return msgspec.structs.replace(outcome, detail=f"{action.description()}; {oci_limits.UNTIL_IT_ENDS}")

@@ -17,7 +17,7 @@ import time
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
-from runtimes.base.engine_adapter import DEFAULTS
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker_like.client import HttpEngineClient
 from runtimes.formats import json_decoder

@@ -41,7 +41,7 @@ from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
 from runtimes.podman.unused_resources import UnusedVerbs
 from runtimes.podman.update import UpdateVerbs
-from runtimes.registry.registry_verbs import RegistryVerbs
+from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 MAX_CHECK_OUTPUT = 400  # characters of a health check's output
 NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
@@ -65,7 +65,7 @@ class Podman(
     ContainerVerbs,
     TopDiffVerbs,
     ExecVerbs,
-    RegistryVerbs,
+    RemoteImageVerbs,
 ):
     """Serves all verbs of one service. `name` distinguishes the engines of several users: a rootless engine is named
     by its uid."""

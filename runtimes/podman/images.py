@@ -18,7 +18,7 @@ import msgspec
 
 from core import errors
 from core.model import containers, image_names, images
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does

@@ -34,7 +34,7 @@ stop-timeout tls-verify tmpfs tty tz ulimit user uts volume workdir
 """
 
 
-def draft_quadlet_file(
+def quadlet_text(
     container: InspectedContainer,
     image: InspectedImage,
     *,

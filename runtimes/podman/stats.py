@@ -15,8 +15,8 @@ import msgspec
 from core import errors
 from core.model.refs import Ref
 from core.model.resource_usage import ReadUsage, Usage, Usages
+from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
-from runtimes.base.engine_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types

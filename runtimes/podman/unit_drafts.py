@@ -32,7 +32,7 @@ STYLES = ("quadlet", "generate")
 _PROGRESS = "Loading source unit file"
 
 
-def draft_quadlet(
+def draft_quadlet_unit(
     container: InspectedContainer,
     image: InspectedImage,
     *,
@@ -45,7 +45,7 @@ def draft_quadlet(
     directory = unit_file_writer.directory_for("quadlet", owner)
     environment = f"{container.name}.env"
     header = unit_file_writer.first_line(container.name)
-    made = quadlet_draft.draft_quadlet_file(
+    made = quadlet_draft.quadlet_text(
         container,
         image,
         version=version,

@@ -173,7 +173,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             answer = await self._request("GET", f"/images/{container.image}/json", seconds, kind="image")
             image = json_decoder.decode_json(inspect_models.InspectedImage, answer.body)
             pod = await self._pod_of(container, seconds)
-            return unit_drafts.draft_quadlet(container, image, owner=owner, version=version, pod=pod)
+            return unit_drafts.draft_quadlet_unit(container, image, owner=owner, version=version, pod=pod)
         adopt_reason = unit_drafts.why_adopt(container)
         query = f"new={'false' if adopt_reason else 'true'}&useName=true&noHeader=true"
         answer = await self._request("GET", f"/generate/{container.id}/systemd?{query}", seconds, name=container.name)

@@ -15,7 +15,7 @@ from core import errors
 from core.model.rename_and_update import UpdateContainer
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base import container_limits
+from runtimes.base import oci_limits
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import quoted_id
 from runtimes.podman import client
@@ -43,7 +43,7 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
             )
         path = f"/containers/{quoted_id(action.target)}/update{query}"
         await self._request("POST", path, seconds, name=action.target.name, body=_limits(action))
-        kept = "" if version >= FIRST_KEPT else container_limits.UNTIL_IT_ENDS
+        kept = "" if version >= FIRST_KEPT else oci_limits.UNTIL_IT_ENDS
         detail = "; ".join(filter(None, (action.description(), kept)))
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
@@ -57,7 +57,7 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
 
 def _limits(action: UpdateContainer) -> dict[str, Any]:
     """Returns the limits as libpod takes them: the resources of the OCI runtime specification."""
-    resources = container_limits.linux_resources(action)
+    resources = oci_limits.linux_resources(action)
     if action.memory:
         # As Podman's own command line does: as much swap as memory.
         resources["memory"]["swap"] = 2 * action.memory

@@ -28,7 +28,7 @@ from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, node_notes, node_summary, service_requests, spec_conflicts
+from runtimes.swarm import decode, json_models, node_notes, node_summary, service_updates, spec_conflicts
 from runtimes.swarm.manager_pool import Manager, ManagerPool
 from runtimes.swarm.service_verbs import ServiceVerbs
 from runtimes.swarm.watcher import SwarmWatcher
@@ -185,7 +185,7 @@ class Swarm(ServiceVerbs):
 
     async def _set_availability(self, action: actions.TargetAction[Outcome], word: str, seconds: float) -> Outcome:
         began, path = time.monotonic(), f"/nodes/{_id(action.target)}"
-        for _ in range(service_requests.MAX_ATTEMPTS):
+        for _ in range(service_updates.MAX_ATTEMPTS):
             left = seconds - (time.monotonic() - began)
             body = await self._ask_target(action.target, action.verb, "GET", path, left / 2)
             raw = json_decoder.decode_json(json_models.NodeDocument, body)
@@ -197,7 +197,7 @@ class Swarm(ServiceVerbs):
                 changed = {**raw.spec, "Availability": word}
                 await self._ask_target(action.target, action.verb, "POST", update, left, body=changed)
             except errors.Rejected as error:
-                if service_requests.OUT_OF_SEQUENCE not in error.text:
+                if service_updates.OUT_OF_SEQUENCE not in error.text:
                     raise
                 continue
             return _done(began)

@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManagedSwarm:
+class SwarmManagerStatus:
     """Says whether a daemon manages a Swarm, and which one. `cluster`: the Swarm's id. It is empty if the daemon
     manages no Swarm. It is also empty if the Swarm has no leader, because its managers cannot read it then."""
 

@@ -17,7 +17,7 @@ from core import errors
 from core.model.refs import EngineRef
 from runtimes.swarm import engine as swarm_engine
 from runtimes.swarm import manager_pool
-from runtimes.swarm.json_models import ManagedSwarm
+from runtimes.swarm.json_models import SwarmManagerStatus
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 60.0
@@ -50,10 +50,10 @@ class MembershipTracker:
     def remove(self, daemon: Daemon) -> None:
         """Stops tracking a daemon, and removes it from the managers of its Swarm."""
         if daemon in self._names:
-            self.update(daemon, ManagedSwarm(manager=False))
+            self.update(daemon, SwarmManagerStatus(manager=False))
             del self._names[daemon]
 
-    def update(self, daemon: Daemon, membership: ManagedSwarm) -> None:
+    def update(self, daemon: Daemon, membership: SwarmManagerStatus) -> None:
         """Applies the membership that a daemon reported."""
         if daemon not in self._names:
             return  # a late answer of a daemon that was removed
@@ -121,12 +121,12 @@ class MembershipTracker:
 class Daemon(manager_pool.Manager, Protocol):
     """A Docker daemon. It calls `on_membership` whenever it has read its membership in a Swarm."""
 
-    on_membership: Callable[[ManagedSwarm], None]
+    on_membership: Callable[[SwarmManagerStatus], None]
 
     async def meet(self, seconds: float) -> None:
         """Connects and reads its version, unless it was contacted before."""
         ...
 
-    async def membership(self, seconds: float) -> ManagedSwarm:
+    async def membership(self, seconds: float) -> SwarmManagerStatus:
         """Requests its current membership."""
         ...

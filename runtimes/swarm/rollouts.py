@@ -21,7 +21,7 @@ from core.model.service_actions import RollBackService
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
 from runtimes.swarm import decode
-from runtimes.swarm.service_requests import SendRequest, ServiceRequests
+from runtimes.swarm.service_updates import SendRequest, ServiceUpdater
 
 POLL_SECONDS = 0.5
 MAX_FAILURES = 2  # after so many failed tasks of one slot, the job ends as failed
@@ -49,7 +49,7 @@ async def scale(
 ) -> Outcome:
     """Changes the number of replicas and waits until so many tasks run. `timeout`: in seconds. Raises UserError for a
     service that has no number of replicas, and Expired if the number would fall and not `may_shrink`."""
-    began, service = time.monotonic(), ServiceRequests(send, target)
+    began, service = time.monotonic(), ServiceUpdater(send, target)
     tasks_before = {task.id for task in await service.tasks()}
     was, grace = 0, 0.0
 
@@ -83,7 +83,7 @@ async def roll_back(
 ) -> Outcome:
     """Rolls a service back to its specification before the last update, and waits for its tasks. `check` raises an
     error if it is not allowed to roll back to this specification."""
-    began, service, target = time.monotonic(), ServiceRequests(send, action.target), action.target
+    began, service, target = time.monotonic(), ServiceUpdater(send, action.target), action.target
     tasks_before = {task.id for task in await service.tasks()}
 
     async def change(raw: dict[str, Any]) -> dict[str, Any] | None:
@@ -112,13 +112,13 @@ async def roll_back(
     return ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail)
 
 
-async def wait_for_update(service: ServiceRequests, rollout: Rollout, job: Job, *, back: bool) -> tuple[Status, str]:
+async def wait_for_update(service: ServiceUpdater, rollout: Rollout, job: Job, *, back: bool) -> tuple[Status, str]:
     """Waits until the tasks of a service run its present specification. `back`: it is rolled back to that one. Returns
     the status and the detail of the outcome."""
     return await _wait(rollout, job, lambda late: _look_at_update(service, rollout, job, late, back=back))
 
 
-async def wait_for_number(service: ServiceRequests, rollout: Rollout, job: Job) -> tuple[Status, str]:
+async def wait_for_number(service: ServiceUpdater, rollout: Rollout, job: Job) -> tuple[Status, str]:
     """Waits until as many tasks run as `rollout` says. Returns the status and the detail of the outcome."""
     return await _wait(rollout, job, lambda late: _look_at_number(service, rollout, job, late))
 
@@ -149,7 +149,7 @@ async def _wait(
         raise
 
 
-async def _unchanged(service: ServiceRequests, wanted: int) -> tuple[Status, str]:
+async def _unchanged(service: ServiceUpdater, wanted: int) -> tuple[Status, str]:
     tasks = await service.tasks()
     running = sum(task.status.state == "running" for task in tasks)
     if running == wanted:
@@ -158,9 +158,7 @@ async def _unchanged(service: ServiceRequests, wanted: int) -> tuple[Status, str
     return Status.NOOP, f"was asked to have {wanted} already; {running} run{why}"
 
 
-async def _look_at_number(
-    service: ServiceRequests, rollout: Rollout, job: Job, late: bool
-) -> tuple[Status, str] | None:
+async def _look_at_number(service: ServiceUpdater, rollout: Rollout, job: Job, late: bool) -> tuple[Status, str] | None:
     tasks, wanted = await service.tasks(), rollout.replicas
     running = [task for task in tasks if task.status.state == "running"]
     failing = decode.failing(
@@ -184,7 +182,7 @@ async def _look_at_number(
 
 
 async def _look_at_update(
-    service: ServiceRequests, rollout: Rollout, job: Job, late: bool, *, back: bool
+    service: ServiceUpdater, rollout: Rollout, job: Job, late: bool, *, back: bool
 ) -> tuple[Status, str] | None:
     raw = await service.inspect()
     spec, update = raw["Spec"], raw.get("UpdateStatus") or {}

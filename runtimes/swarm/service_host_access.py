@@ -19,7 +19,7 @@ from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.service_actions import CreateService
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.formats import json_decoder
-from runtimes.swarm.service_requests import TIMEOUT_SECONDS, SendRequest
+from runtimes.swarm.service_updates import TIMEOUT_SECONDS, SendRequest
 
 MAX_NETWORKS = 4_096  # whose names are stored
 MAX_CONCURRENT = 4  # inspections of networks

@@ -29,7 +29,7 @@ from runtimes.formats import json_decoder
 from runtimes.swarm import decode, rollouts, service_host_access, service_specs, spec_conflicts
 from runtimes.swarm.rollouts import Rollout
 from runtimes.swarm.service_host_access import KnownNetworks
-from runtimes.swarm.service_requests import SendRequest, ServiceRequests, pinned_image
+from runtimes.swarm.service_updates import SendRequest, ServiceUpdater, pinned_image
 
 CREATE_SECONDS, FIND_SECONDS = 30.0, 5.0
 NOT_WAITED = "its tasks are not waited for"
@@ -76,13 +76,13 @@ async def create(send: SendRequest, action: CreateService, label: str, networks:
         request=f"the service {name} was created",
         undo=f"The service exists, and the Swarm goes on trying; to end that: service rm {name}",
     )
-    status, detail = await rollouts.wait_for_update(ServiceRequests(send, target), rollout, job, back=False)
+    status, detail = await rollouts.wait_for_update(ServiceUpdater(send, target), rollout, job, back=False)
     return rollouts.ended(began, status, f"{detail}{more}")
 
 
 async def update(send: SendRequest, action: UpdateService, networks: KnownNetworks, job: Job) -> Outcome:
     """Updates a service and waits for its tasks."""
-    began, service, target = time.monotonic(), ServiceRequests(send, action.target), action.target
+    began, service, target = time.monotonic(), ServiceUpdater(send, action.target), action.target
     wanted = image_names.with_default_tag(action.settings.image) if action.settings.image else ""
     image = await pinned_image(send, wanted) if wanted else None
     note = image.note if image is not None else ""

@@ -28,7 +28,7 @@ from core.model.service_settings import (
 )
 from runtimes.swarm import container_specs
 from runtimes.swarm.container_specs import NANOSECONDS, nanoseconds
-from runtimes.swarm.service_requests import PinnedImage
+from runtimes.swarm.service_updates import PinnedImage
 
 # What the Swarm does without a setting, as `docker service create --help` says.
 DEFAULT_RESTARTS = {"Condition": "any", "Delay": 5 * NANOSECONDS, "MaxAttempts": 0, "Window": 0}

@@ -14,8 +14,8 @@ import msgspec
 
 from core import errors
 from core.model import actions, service_actions, swarm
+from core.model.background_jobs import JobStarted
 from core.model.host_access import MountPoint
-from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
@@ -30,8 +30,8 @@ from runtimes.swarm import (
     rollouts,
     service_host_access,
     service_jobs,
-    service_requests,
     service_summary,
+    service_updates,
     service_volumes,
 )
 from runtimes.swarm import logs as swarm_logs
@@ -110,7 +110,7 @@ class ServiceVerbs(SecretAndConfigVerbs):
             reaches = any(each.verb == "host.reach" for each in action.needs())
             await service_volumes.check_volumes(self.daemons(), nodes, mounts, reaches=reaches)
 
-    def _sender(self, action: actions.Action[Any]) -> service_requests.SendRequest:
+    def _sender(self, action: actions.Action[Any]) -> service_updates.SendRequest:
         needs = [each.verb for each in action.needs()]
         return functools.partial(self.managers.ask, action.verb, needs=needs)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.model import actions, images
-from core.model.jobs import ReadJob
+from core.model.background_jobs import ReadJob
 from core.ports import Call
 from runtimes import engine_registry
 from tests.daemons.containerd import containerd_version

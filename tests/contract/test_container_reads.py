@@ -8,7 +8,7 @@ import pytest
 
 from core import errors
 from core.model import container_reads, images
-from core.model.jobs import ReadJob
+from core.model.background_jobs import ReadJob
 from core.model.replies import Status
 from tests.contract.grounds import over
 

@@ -10,9 +10,9 @@ import pytest
 from core import errors
 from core.model import list_action_by_kind
 from core.model.actions import Risk, TargetAction
+from core.model.background_jobs import JobStarted, ReadJob, StopAnyJob
 from core.model.container_reads import ReadProcesses
 from core.model.inside_containers import CopyFile, ExportContainer
-from core.model.jobs import JobStarted, ReadJob, StopAnyJob
 from core.model.refs import Kind
 from core.model.registry_reads import FindOutdated, InspectRemoteImage, SearchImages
 from runtimes import engine_registry

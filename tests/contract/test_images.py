@@ -8,7 +8,7 @@ import os
 import pytest
 
 from core import errors
-from core.model import images, jobs
+from core.model import background_jobs, images
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.contract.grounds import over
@@ -252,15 +252,15 @@ async def test_a_pull_tells_how_far_it_is_and_stopped_it_is_not_known_how_it_end
         name = f"{narrow.host}/slow-{kind}:1"
         started = await ground.do(images.PullImage(engine=ground.runtime.ref, image=name))
         await asyncio.wait_for(narrow.held.wait(), 30)
-        page = await ground.do(jobs.ReadJob(engine=ground.runtime.ref, job=started.job, wait=5.0))
+        page = await ground.do(background_jobs.ReadJob(engine=ground.runtime.ref, job=started.job, wait=5.0))
         async with asyncio.timeout(20):  # what it says first may be that it tries
             while "layer" not in page.progress and "progress" not in ground.lacks:
                 page = await ground.do(
-                    jobs.ReadJob(engine=ground.runtime.ref, job=started.job, cursor=page.cursor, wait=5.0)
+                    background_jobs.ReadJob(engine=ground.runtime.ref, job=started.job, cursor=page.cursor, wait=5.0)
                 )
         assert page.outcome is None
-        await ground.do(jobs.StopJob(engine=ground.runtime.ref, job=started.job, who="t"))
-        page = await ground.do(jobs.ReadJob(engine=ground.runtime.ref, job=started.job))
+        await ground.do(background_jobs.StopJob(engine=ground.runtime.ref, job=started.job, who="t"))
+        page = await ground.do(background_jobs.ReadJob(engine=ground.runtime.ref, job=started.job))
         assert page.outcome.status == Status.UNKNOWN
         assert "was stopped" in page.outcome.detail
     assert name not in await listed(ground)

@@ -11,8 +11,8 @@ import pytest
 
 from core import errors
 from core.model import actions, event_actions
+from core.model.background_jobs import JobStarted, ReadJob
 from core.model.events import EventKind
-from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -263,10 +263,10 @@ async def test_events_are_replayed_inclusively(ground):
 
 @over(actions.Stop)
 async def test_what_an_engine_lacks_or_its_owner_forbids_is_refused_by_name(ground):
-    from core.model import builtin_actions
+    from core.model import bot_actions
 
     with pytest.raises(errors.Unsupported, match="help.show"):
-        await ground.do(builtin_actions.ShowHelp())
+        await ground.do(bot_actions.ShowHelp())
     ground.daemon.run("it")
     tight = ground.again(allow=("*.list", "container.logs"))
     try:

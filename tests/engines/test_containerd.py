@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, inside_containers, jobs, networks_and_volumes
+from core.model import actions, background_jobs, images, inside_containers, networks_and_volumes
 from core.model.events import EventKind
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -421,7 +421,9 @@ async def test_an_image_behind_a_login_is_pulled_when_the_daemon_asks_for_it(tmp
         page = None
         async with asyncio.timeout(60):
             while page is None or page.outcome is None:
-                page = await engine.do(jobs.ReadJob, job=started.job, cursor=page.cursor if page else "", wait=1.0)
+                page = await engine.do(
+                    background_jobs.ReadJob, job=started.job, cursor=page.cursor if page else "", wait=1.0
+                )
         return page.outcome
 
     with (

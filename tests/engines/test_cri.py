@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, jobs, pods
+from core.model import actions, background_jobs, images, pods
 from core.model.events import EventKind, Origin
 from core.model.refs import Kind
 from core.model.replies import Status
@@ -167,7 +167,7 @@ async def test_a_log_moved_aside_is_read_on_without_losing_a_line(crid, engine):
     followed, at = [], ""
     async with asyncio.timeout(20):
         while len(followed) < 400:
-            told = await do(engine, jobs.ReadJob(engine=engine.ref, job=job, cursor=at, wait=1.0))
+            told = await do(engine, background_jobs.ReadJob(engine=engine.ref, job=job, cursor=at, wait=1.0))
             at = told.cursor
             followed += [line.text for line in told.lines]
     assert followed == whole

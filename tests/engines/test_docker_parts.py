@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, images, inside_containers, jobs, resource_usage
+from core.model import actions, background_jobs, images, inside_containers, resource_usage
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -36,7 +36,7 @@ class Engine:
         job, cursor = (await self.do(action)).job, ""
         async with asyncio.timeout(60):
             while True:
-                page = await self.do(jobs.ReadJob(engine=self.ref, job=job, cursor=cursor, wait=1.0))
+                page = await self.do(background_jobs.ReadJob(engine=self.ref, job=job, cursor=cursor, wait=1.0))
                 if page.outcome is not None:
                     return page.outcome
                 cursor = page.cursor
@@ -130,9 +130,11 @@ async def test_a_daemon_that_dies_during_a_pull_leaves_it_unknown(own_dockerd, r
         started = await engine.do(pull)
         await asyncio.wait_for(narrow.held.wait(), 30)
         await asyncio.to_thread(own_dockerd.kill)
-        page = await engine.do(jobs.ReadJob(engine=engine.ref, job=started.job, cursor="0/99", wait=10.0))
+        page = await engine.do(background_jobs.ReadJob(engine=engine.ref, job=started.job, cursor="0/99", wait=10.0))
         while page.outcome is None:
-            page = await engine.do(jobs.ReadJob(engine=engine.ref, job=started.job, cursor=page.cursor, wait=10.0))
+            page = await engine.do(
+                background_jobs.ReadJob(engine=engine.ref, job=started.job, cursor=page.cursor, wait=10.0)
+            )
     assert page.outcome.status == Status.UNKNOWN
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from core import errors
 from core.model import actions, event_actions
+from core.model.background_jobs import ReadJob
 from core.model.events import EventKind, Origin
-from core.model.jobs import ReadJob
 from core.model.replies import Status
 from runtimes.podman import events
 from tests.daemons.docker import IMAGE

@@ -7,8 +7,8 @@ import pytest
 
 from core import errors
 from core.model import actions, event_actions, images, inside_containers, networks_and_volumes, pods, resource_usage
+from core.model.background_jobs import ReadJob, StopJob
 from core.model.events import EventKind
-from core.model.jobs import ReadJob, StopJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.daemons.docker import IMAGE

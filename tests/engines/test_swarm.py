@@ -16,8 +16,8 @@ from collectors.exposition import Exposition
 from core import errors, metrics
 from core.model import actions, event_actions, service_actions
 from core.model import swarm as model_swarm
+from core.model.background_jobs import JobStarted, ReadJob
 from core.model.events import EventKind
-from core.model.jobs import JobStarted, ReadJob
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.secrets_and_configs import ListConfigs, ListSecrets

@@ -11,7 +11,7 @@ import pytest
 from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
 from collectors.exposition import Exposition
-from collectors.inventory_counter import InventoryCounter
+from collectors.resource_counter import ResourceCounter
 from collectors.systemd_unit_reader import SystemdUnitReader
 from core import metrics
 from core.model.disk_use import ReadDiskUse
@@ -44,7 +44,7 @@ async def read_all(mirror, store):
     """One run of each reading, as the schedule makes them. Returns what failed."""
     rounds = [
         await DiskUseReader(lambda: [mirror], store, replica="r1").run(),
-        await InventoryCounter(lambda: [mirror]).run(),
+        await ResourceCounter(lambda: [mirror]).run(),
     ]
     roots = DataFilesystemReader(lambda: [mirror])
     rounds += [await roots.run(), await SystemdUnitReader(lambda: [mirror]).run()]
@@ -61,7 +61,7 @@ async def test_the_resources_of_docker_are_on_the_page(dockerd, store):
         await asyncio.to_thread(dockerd.volume, "spare")
         await asyncio.to_thread(dockerd.network, "lonely")
         engine.mirror.resources.counts_at = 0.0
-        await InventoryCounter(lambda: [engine.mirror]).run()
+        await ResourceCounter(lambda: [engine.mirror]).run()
         assert images >= 1 and shown(engine.mirror, "images") == images
         assert shown(engine.mirror, "dangling_images") == 0
         assert shown(engine.mirror, "volumes") == 1

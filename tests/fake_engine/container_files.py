@@ -8,12 +8,12 @@ from typing import Any
 
 from core import errors
 from core.model import inside_containers
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
-from runtimes.formats import tar_files
+from runtimes.formats import tar_reader
 from tests.fake_engine.images import Images
 
 FILES = {
@@ -38,7 +38,7 @@ class ContainerFiles(Images):
         data = self.files.get(action.path)
         if data is None:
             raise errors.NotFound(f"{row.ref.name} has no file {action.path}.", hint="Check the path.")
-        tar_files.check_size(action.path, len(data), action.max_bytes)
+        tar_reader.check_size(action.path, len(data), action.max_bytes)
         return inside_containers.CopiedFile(
             path=action.path,
             size=len(data),

@@ -16,9 +16,9 @@ import msgspec
 from core import errors
 from core.model import event_actions
 from core.model.actions import Action
+from core.model.background_jobs import JobStarted
 from core.model.containers import Container
 from core.model.events import Event, EventKind, EventList, Origin
-from core.model.jobs import JobStarted
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome

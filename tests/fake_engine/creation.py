@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from core import errors
 from core.model import image_names
+from core.model.background_jobs import JobStarted
 from core.model.create_container import CreateContainer
-from core.model.jobs import JobStarted
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does

@@ -14,11 +14,11 @@ import msgspec
 
 from core import errors
 from core.model import actions, containers
+from core.model.background_jobs import JobStarted
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import EventKind
-from core.model.jobs import JobStarted
-from core.model.projects import RestartProject
+from core.model.project_actions import RestartProject
 from core.model.refs import Ref
 from core.model.rename_and_update import RenameContainer, UpdateContainer
 from core.model.replies import Status

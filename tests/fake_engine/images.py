@@ -8,8 +8,8 @@ from typing import Any
 
 from core import errors
 from core.model import containers, image_names, images
+from core.model.background_jobs import JobStarted
 from core.model.events import Event, EventKind, Origin
-from core.model.jobs import JobStarted
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome

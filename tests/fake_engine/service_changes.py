@@ -8,7 +8,7 @@ import msgspec
 from core import errors
 from core.model import host_access, image_names, swarm
 from core.model.actions import Action
-from core.model.jobs import JobStarted
+from core.model.background_jobs import JobStarted
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from core.model import actions
-from core.model.jobs import ReadJob
+from core.model.background_jobs import ReadJob
 from core.ports import Call
 from runtimes import engine_registry
 

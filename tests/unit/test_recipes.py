@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.model import actions, replies, results
-from core.model import jobs as words
+from core.model import actions, background_jobs, replies, results
 from core.ports import Call
 from runtimes.base import base_adapter, jobs
 from tests.fake_engine import engine as fake_engine
@@ -55,11 +54,11 @@ async def main():
     print("uptime" in plain_text.render(await helped(words)))
 
 async def helped(words):
-    from core.model import builtin_actions
+    from core.model import bot_actions
     parsed = parser.parse("help", words)
     context = Context(who=Identity(id="c:x", name="x"), place=Place(channel="c"), args=parsed.args, find=Find(), now=None)
     plan = await parsed.command.plan(context)
-    page = builtin_actions.HelpPage(commands=tuple(usage.command_help(c) for c in words), topic="")
+    page = bot_actions.HelpPage(commands=tuple(usage.command_help(c) for c in words), topic="")
     return parsed.command.render(context, [Result(action=plan[0], value=page)])
 
 asyncio.run(main())
@@ -177,14 +176,19 @@ async def test_what_outlives_a_call_is_a_method_that_begins_a_job():
         "does": base_adapter.does,
         "FakeRuntime": fake_engine.FakeRuntime,
     }
-    named |= {"Job": jobs.Job, "Outcome": results.Outcome, "Started": words.JobStarted, "Status": replies.Status}
+    named |= {
+        "Job": jobs.Job,
+        "Outcome": results.Outcome,
+        "Started": background_jobs.JobStarted,
+        "Status": replies.Status,
+    }
     exec(code, named)
     engine = named["Patient"]()
     call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=30), invocation="t")
     begun = await engine.run(actions.Restart(engine=engine.ref, target=engine.add("web")), call)
-    page, seen = words.JobPage(cursor=""), []
+    page, seen = background_jobs.JobPage(cursor=""), []
     while page.outcome is None:
-        page = await engine.run(words.ReadJob(engine=engine.ref, job=begun.job, cursor=page.cursor), call)
+        page = await engine.run(background_jobs.ReadJob(engine=engine.ref, job=begun.job, cursor=page.cursor), call)
         seen.append(page.progress)
     assert "3 of 3 run" in seen
     assert page.outcome == results.Outcome(status=replies.Status.DONE, detail="3 of 3 run")

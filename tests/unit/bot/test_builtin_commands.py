@@ -10,7 +10,7 @@ from bot.access import first_admin, grant_checks, policy, policy_in_force
 from bot.dispatch import audit
 from commands.catalogue import load_catalogue
 from core import errors
-from core.model import actions, builtin_actions
+from core.model import actions, bot_actions
 from core.model.events import EventKind
 from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Ask, Decision, Grant, Guard, Policy, Verdict
@@ -47,13 +47,13 @@ class Counter:
         return await self.builtin.run(action, call)
 
     async def grant(self, who, *can, by=OWNER, place=OPS, **more):
-        return await self.ask(builtin_actions.AddGrant(by=by, place=place, who=who, can=can, **more))
+        return await self.ask(bot_actions.AddGrant(by=by, place=place, who=who, can=can, **more))
 
     async def revoke(self, id_, by=OWNER):
-        return await self.ask(builtin_actions.RemoveGrant(by=by, place=OPS, id=id_))
+        return await self.ask(bot_actions.RemoveGrant(by=by, place=OPS, id=id_))
 
     async def may(self, who, word, target=None, place=OPS):
-        answer = await self.ask(builtin_actions.CheckPermission(who=who, place=place, word=word, target=target))
+        answer = await self.ask(bot_actions.CheckPermission(who=who, place=place, word=word, target=target))
         return {subject: decision.verdict for subject, decision in answer.decisions}
 
 
@@ -91,13 +91,13 @@ async def test_a_grant_holds_here_and_on_another_replica_and_a_revoke_ends_it(co
         "store",
         OWNER.id,
     )
-    assert await here.ask(builtin_actions.ListGrants()) == (grant,)
-    assert await there.ask(builtin_actions.ListGrants()) == ()
+    assert await here.ask(bot_actions.ListGrants()) == (grant,)
+    assert await there.ask(bot_actions.ListGrants()) == ()
     await there.policies.refresh(await there.store.policy_version())
-    assert await there.ask(builtin_actions.ListGrants()) == (grant,)
+    assert await there.ask(bot_actions.ListGrants()) == (grant,)
     assert (await there.revoke(grant.id)).grant == grant
     await here.policies.refresh(await here.store.policy_version())
-    assert await here.ask(builtin_actions.ListGrants()) == ()
+    assert await here.ask(bot_actions.ListGrants()) == ()
 
 
 async def test_what_was_granted_already_is_said_and_not_granted_twice(counter):
@@ -109,7 +109,7 @@ async def test_what_was_granted_already_is_said_and_not_granted_twice(counter):
     assert (configured.new, configured.grant.id) == (False, "grants.0")
     other_place = await mine.grant("console:alice", "viewer", places=("#ops",))
     assert other_place.new
-    assert len(await mine.ask(builtin_actions.ListGrants())) == 3
+    assert len(await mine.ask(bot_actions.ListGrants())) == 3
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_a_pattern_that_covers_nothing_is_refused_with_what_is_close(count
     with pytest.raises(errors.BadUsage, match="matches no verb, role or risk class") as caught:
         await mine.grant("everyone", "viewer", pattern)
     assert hint in caught.value.hint
-    assert await mine.ask(builtin_actions.ListGrants()) == ()
+    assert await mine.ask(bot_actions.ListGrants()) == ()
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ async def test_revoking_what_is_not_there_or_not_ours_says_what_to_do(counter):
     assert "quarterdeck.yaml" in configured.value.hint
     with pytest.raises(errors.NotFound):
         await mine.revoke(policy.OWNER_GRANT.id)
-    assert len(await mine.ask(builtin_actions.ListGrants())) == 2
+    assert len(await mine.ask(bot_actions.ListGrants())) == 2
 
 
 async def test_nothing_is_changed_while_the_store_is_away(counter, valkey):
@@ -178,7 +178,7 @@ async def test_nothing_is_changed_while_the_store_is_away(counter, valkey):
         await mine.grant("everyone", "operator")
     with pytest.raises(errors.StoreDown):
         await mine.revoke(kept.id)
-    assert await mine.ask(builtin_actions.ListGrants()) == (kept,)
+    assert await mine.ask(bot_actions.ListGrants()) == (kept,)
     valkey.start()
 
 
@@ -189,12 +189,12 @@ async def test_a_code_makes_one_admin_once(counter):
     here, there = counter(), counter()
     code = await first_admin.issue_code(here.store, here.policies, "slack")
     with pytest.raises(errors.NotPermitted, match="code is wrong"):
-        await here.ask(builtin_actions.ClaimAdmin(by=BOB, code="0" * 32))
-    made = (await there.ask(builtin_actions.ClaimAdmin(by=LEAD, code=f" {code.upper()} "))).grant
+        await here.ask(bot_actions.ClaimAdmin(by=BOB, code="0" * 32))
+    made = (await there.ask(bot_actions.ClaimAdmin(by=LEAD, code=f" {code.upper()} "))).grant
     assert (made.who, made.can, made.on, made.places, made.by) == (LEAD.id, ("admin",), EVERYTHING, (), "claim")
     for who in (BOB, LEAD):
         with pytest.raises(errors.NotPermitted, match="No claim code is valid now"):
-            await here.ask(builtin_actions.ClaimAdmin(by=who, code=code))
+            await here.ask(bot_actions.ClaimAdmin(by=who, code=code))
     await here.policies.refresh(await here.store.policy_version())
     assert (await here.grant(BOB.id, "admin", by=LEAD)).new
     # Somebody in chat may grant now, so no start shows a code again.
@@ -208,10 +208,10 @@ async def test_a_code_has_five_tries_and_the_newest_counts(counter):
     assert old != new
     for _ in range(first_admin.MAX_TRIES):
         with pytest.raises(errors.NotPermitted, match="code is wrong"):
-            await here.ask(builtin_actions.ClaimAdmin(by=BOB, code=old))
+            await here.ask(bot_actions.ClaimAdmin(by=BOB, code=old))
     with pytest.raises(errors.NotPermitted, match="No claim code is valid now"):
-        await here.ask(builtin_actions.ClaimAdmin(by=BOB, code=new))
-    assert await here.ask(builtin_actions.ListGrants()) == ()
+        await here.ask(bot_actions.ClaimAdmin(by=BOB, code=new))
+    assert await here.ask(bot_actions.ListGrants()) == ()
 
 
 @pytest.mark.parametrize(
@@ -361,12 +361,12 @@ async def test_whoami_tells_what_holds_here_and_for_the_owner_why(counter):
         own("viewer", who="everyone", id="all", places=("#ops",)),
         own("admin", who="slack:T1/SUE", id="sue"),
     )
-    lead = await here.ask(builtin_actions.WhoAmI(who=LEAD, place=OPS))
+    lead = await here.ask(bot_actions.WhoAmI(who=LEAD, place=OPS))
     assert (lead.id, lead.name, lead.groups, lead.admin) == (LEAD.id, "lead", ("sre",), False)
     assert [grant.id for grant in lead.grants] == ["sre", "all"]
-    assert [grant.id for grant in (await here.ask(builtin_actions.WhoAmI(who=LEAD, place=RANDOM))).grants] == ["sre"]
-    assert [grant.id for grant in (await here.ask(builtin_actions.WhoAmI(who=BOB, place=RANDOM))).grants] == []
-    root = await here.ask(builtin_actions.WhoAmI(who=OWNER, place=RANDOM))
+    assert [grant.id for grant in (await here.ask(bot_actions.WhoAmI(who=LEAD, place=RANDOM))).grants] == ["sre"]
+    assert [grant.id for grant in (await here.ask(bot_actions.WhoAmI(who=BOB, place=RANDOM))).grants] == []
+    root = await here.ask(bot_actions.WhoAmI(who=OWNER, place=RANDOM))
     assert root.admin and root.grants == (policy.OWNER_GRANT,)
 
 
@@ -411,12 +411,12 @@ async def test_can_knows_commands_aliases_verbs_and_words_that_need_nothing(coun
 
 async def test_help_is_the_catalogue(counter):
     here = counter()
-    page = await here.ask(builtin_actions.ShowHelp())
+    page = await here.ask(bot_actions.ShowHelp())
     assert [one.name for one in page.commands] == [command.name for command in WORDS]
-    (one,) = (await here.ask(builtin_actions.ShowHelp(topic="ls"))).commands
+    (one,) = (await here.ask(bot_actions.ShowHelp(topic="ls"))).commands
     assert one.name == "ps"
     with pytest.raises(errors.Unsupported):
-        await here.ask(builtin_actions.AnswerQuestion(token="x", yes=True))
+        await here.ask(bot_actions.AnswerQuestion(token="x", yes=True))
 
 
 # ── the audit trail ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -456,7 +456,7 @@ def ref(name):
 async def read(here, **more):
     return [
         (one.who, one.target.partition("@")[0], one.phase)
-        for one in (await here.ask(builtin_actions.ReadAudit(**more))).entries
+        for one in (await here.ask(bot_actions.ReadAudit(**more))).entries
     ]
 
 
@@ -512,7 +512,7 @@ async def test_a_person_on_slack_is_found_by_their_name(counter, monkeypatch):
     assert await read(here, who="root") == [owner, pretender]
     assert await read(here, who="lea") == []
     assert await read(here, who="bob.b", target="web") == [bob]
-    page = await here.ask(builtin_actions.ReadAudit(limit=2))
+    page = await here.ask(bot_actions.ReadAudit(limit=2))
     assert page.names == {other.id: "root"}
     await gives_a_command(BOB, "robert")
     assert await read(here, who="robert") == [bob] and await read(here, who="bob.b") == []
@@ -527,7 +527,7 @@ async def test_equal_refusals_are_one_row_with_a_count(counter):
         await trail.refused(BOB, "web")
     await trail.refused(BOB, "web", rule="busy")
     await trail.refused(LEAD, "web")
-    rows = (await here.ask(builtin_actions.ReadAudit(refused=True))).entries
+    rows = (await here.ask(bot_actions.ReadAudit(refused=True))).entries
     assert [(row.who, row.rule, row.count) for row in rows] == [
         (BOB.id, "default-deny", 3),
         (BOB.id, "busy", 1),
@@ -578,20 +578,20 @@ async def test_the_audit_says_when_older_rows_were_removed(counter, monkeypatch)
     here.store._audit_limits = AuditLimits(rows=10)
     trail = Trail(here)
     await trail.did(BOB, "old")
-    assert (await here.ask(builtin_actions.ReadAudit(who=BOB.id))).reaches_back_to == 0
+    assert (await here.ask(bot_actions.ReadAudit(who=BOB.id))).reaches_back_to == 0
     for _ in range(3):
         await trail.did(LEAD, *["new"] * 5)
-    page = await here.ask(builtin_actions.ReadAudit(who=BOB.id))
+    page = await here.ask(bot_actions.ReadAudit(who=BOB.id))
     assert (page.entries, page.removed, page.complete) == ((), 6, True)
     oldest = (await here.store.read_audit(count=10))[-1].id
     assert page.reaches_back_to == int(oldest.partition("-")[0]) / 1000
-    full = await here.ask(builtin_actions.ReadAudit(who=LEAD.id, limit=5))
+    full = await here.ask(bot_actions.ReadAudit(who=LEAD.id, limit=5))
     assert (len(full.entries), full.reaches_back_to) == (5, 0), "no older row could have been shown"
     later = int((page.reaches_back_to + 3_600) * 1e9)
-    assert (await here.ask(builtin_actions.ReadAudit(who=BOB.id, since_ns=later))).reaches_back_to == 0
+    assert (await here.ask(bot_actions.ReadAudit(who=BOB.id, since_ns=later))).reaches_back_to == 0
     monkeypatch.setattr(audit_search, "MEMBERS_AT_ONCE", 2)
     monkeypatch.setattr(audit_search, "MAX_MEMBERS", 4)
-    assert not (await here.ask(builtin_actions.ReadAudit(target="n*w", limit=50))).complete
+    assert not (await here.ask(bot_actions.ReadAudit(target="n*w", limit=50))).complete
 
 
 async def test_a_row_that_waited_for_the_store_does_not_hide_newer_ones_written_before_it(counter):
@@ -608,7 +608,7 @@ async def test_a_row_that_waited_for_the_store_does_not_hide_newer_ones_written_
 async def test_a_row_of_another_version_is_read_as_far_as_it_is_understood(counter):
     here = counter()
     await here.store.append_audit([{"at": "2030-01-01T00:00:00.000+00:00", "who": "w", "something": "new"}])
-    (row,) = (await here.ask(builtin_actions.ReadAudit())).entries
+    (row,) = (await here.ask(bot_actions.ReadAudit())).entries
     assert (row.who, row.line, row.count) == ("w", "", 1)
 
 

@@ -22,7 +22,7 @@ from runtimes import engine_discovery, engine_registry
 from runtimes.base.engine_options import EngineOptions
 from runtimes.engine_registry import DefaultAddress, EngineKind
 from runtimes.swarm import membership_tracker
-from runtimes.swarm.json_models import ManagedSwarm
+from runtimes.swarm.json_models import SwarmManagerStatus
 from tests.fake_engine.core import FakeEngine
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.watch_records import WatchRecords
@@ -47,8 +47,8 @@ class Adapter(FakeRuntime):
         self.watched_kinds = options.watched_kinds
         self.engine_id = ""
         self.closed = 0
-        self.on_membership: Callable[[ManagedSwarm], None] = lambda membership: None
-        self.part = ManagedSwarm(manager=False)
+        self.on_membership: Callable[[SwarmManagerStatus], None] = lambda membership: None
+        self.part = SwarmManagerStatus(manager=False)
         self.address, self.api = url, "1.41"
 
     async def _answer(self, what: str, seconds: float) -> None:
@@ -69,7 +69,7 @@ class Adapter(FakeRuntime):
     async def meet(self, seconds: float) -> None:
         self.on_membership(await self.membership(seconds))
 
-    async def membership(self, seconds: float) -> ManagedSwarm:
+    async def membership(self, seconds: float) -> SwarmManagerStatus:
         await self._answer("swarm", seconds)
         return self.part
 
@@ -355,11 +355,11 @@ async def test_swarms_come_and_go_with_their_managers(machine: Machine) -> None:
         swarm = EngineRef(host="k1", kind="swarm")
         before = len(asyncio.all_tasks())
         for _ in range(100):
-            docker.part = ManagedSwarm(manager=True, cluster="k1")
+            docker.part = SwarmManagerStatus(manager=True, cluster="k1")
             await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
             assert process.names == ["docker/h", "swarm/k1"]
             process.engines.fleet.runtime(swarm)
-            docker.part = ManagedSwarm(manager=False)
+            docker.part = SwarmManagerStatus(manager=False)
             await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
             assert process.names == ["docker/h"]
             with pytest.raises(errors.NotFound, match="Quarterdeck does not watch swarm/k1 any more"):
@@ -373,7 +373,7 @@ async def test_a_swarm_goes_with_the_daemon_it_was_known_by(machine: Machine) ->
     machine.start(DOCKER, "d1")
     machine.start(PODMAN, "p1")
     async with running(machine) as process:
-        machine.opened[0].part = ManagedSwarm(manager=True, cluster="k1")
+        machine.opened[0].part = SwarmManagerStatus(manager=True, cluster="k1")
         await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
         assert process.names == ["docker/h", "podman/h", "swarm/k1"]
         machine.stop(DOCKER)
@@ -388,7 +388,7 @@ async def test_a_single_command_finds_what_is_there_at_its_start(machine: Machin
     machine.start(DOCKER, "d1")
     async with supervise.Supervisor() as supervisor:
         process = Process(machine, supervisor, watch=False)
-        machine.opened[0].part = ManagedSwarm(manager=True, cluster="k1")
+        machine.opened[0].part = SwarmManagerStatus(manager=True, cluster="k1")
         await process.engines.meet(3.0)
         assert process.names == ["docker/h", "swarm/k1"] and process.engines.mirrors == ()
         assert process.engines.refs == tuple(runtime.ref for runtime in process.engines.fleet.runtimes)

@@ -12,7 +12,7 @@ import pytest
 
 from collectors import data_filesystem_reader
 from collectors.data_filesystem_reader import DataFilesystemReader
-from collectors.inventory_counter import INTERVAL_SECONDS, InventoryCounter
+from collectors.resource_counter import INTERVAL_SECONDS, ResourceCounter
 from collectors.systemd_unit_reader import SystemdUnitReader
 from core import errors
 from core.model.disk_use import DataRoot, Filesystem
@@ -34,7 +34,7 @@ async def test_images_are_counted_and_again_after_the_interval() -> None:
     engine = FakeRuntime("h1", lacks=("volume.list", "network.list"))
     engine.add("web")
     mirror = Mirror(engine, now=lambda: now)
-    counter = InventoryCounter(lambda: [mirror], now=lambda: now)
+    counter = ResourceCounter(lambda: [mirror], now=lambda: now)
     assert (await counter.run()).asked == 1
     counts = mirror.resources.counts
     assert counts is not None and (counts.images, counts.dangling_images) == (1, 0)
@@ -48,7 +48,7 @@ async def test_images_are_counted_and_again_after_the_interval() -> None:
 async def test_a_clock_that_is_set_back_does_not_stop_the_counts() -> None:
     now = 1_000_000.0
     mirror = Mirror(FakeRuntime("h1"), now=lambda: now)
-    counter = InventoryCounter(lambda: [mirror], now=lambda: now)
+    counter = ResourceCounter(lambda: [mirror], now=lambda: now)
     await counter.run()
     now -= 500_000.0
     assert (await counter.run()).asked == 1
@@ -58,10 +58,10 @@ async def test_an_engine_that_fails_is_a_fault_and_the_others_are_counted() -> N
     away, fine = FakeRuntime("h1"), FakeRuntime("h2")
     away.reachable = False
     mirrors = Mirror(away), Mirror(fine)
-    done = await InventoryCounter(lambda: mirrors).run()
+    done = await ResourceCounter(lambda: mirrors).run()
     assert done.asked == 2 and len(done.faults) == 1 and "h1" in done.faults[0]
     assert mirrors[0].resources.counts is None and mirrors[1].resources.counts is not None
-    assert (await InventoryCounter(lambda: mirrors).run()).asked == 1, "a failure is tried again in the next round"
+    assert (await ResourceCounter(lambda: mirrors).run()).asked == 1, "a failure is tried again in the next round"
 
 
 async def test_a_bug_with_one_engine_does_not_stop_the_others(monkeypatch: Any) -> None:
@@ -71,7 +71,7 @@ async def test_a_bug_with_one_engine_does_not_stop_the_others(monkeypatch: Any) 
         raise ZeroDivisionError
 
     monkeypatch.setattr(broken, "run", bug)
-    done = await InventoryCounter(lambda: [broken, fine]).run()
+    done = await ResourceCounter(lambda: [broken, fine]).run()
     assert done.faults == ("fake/h1: internal error: ZeroDivisionError.",)
     assert fine.resources.counts is not None
 

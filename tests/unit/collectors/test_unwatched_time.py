@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collectors.rules import nobody_watched
-from collectors.unwatched_time import MIN_SECONDS, UnwatchedTime
+from collectors.unwatched_time import MIN_SECONDS, UnwatchedTimeFinder
 from core.model.refs import EngineRef
 
 BOT = EngineRef(host="", kind="bot")
@@ -13,7 +13,7 @@ NOON = 1_764_504_000.0  # 2025-11-30 12:00:00 UTC
 class Clock:
     def __init__(self) -> None:
         self.seconds = NOON
-        self.watch = UnwatchedTime(lambda: self.seconds)
+        self.watch = UnwatchedTimeFinder(lambda: self.seconds)
 
     def run(self, seconds: float, *, watching: bool = True) -> None:
         for _ in range(int(seconds)):

@@ -14,7 +14,7 @@ from bot.parsing import parser, usage
 from commands.catalogue import gather, load_catalogue
 from commands.spec import Arg, ArgType
 from core import errors
-from core.model import actions, builtin_actions
+from core.model import actions, bot_actions
 from core.model.invocation import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
 from core.model.policy_selectors import Selector
@@ -119,9 +119,9 @@ def test_a_module_in_no_folder_stops_the_start(folder):
 @pytest.mark.parametrize("topic", ["", *(command.name for command in COMMANDS)])
 async def test_help_reads_as_agreed(world, words, topic):
     def answer(action):
-        assert isinstance(action, builtin_actions.ShowHelp)
+        assert isinstance(action, bot_actions.ShowHelp)
         chosen = [words.find(action.topic)] if action.topic else list(words)
-        return builtin_actions.HelpPage(commands=tuple(usage.command_help(one) for one in chosen), topic=action.topic)
+        return bot_actions.HelpPage(commands=tuple(usage.command_help(one) for one in chosen), topic=action.topic)
 
     text = plain_text.render(await world.say(f"help {topic}", answer)) + "\n"
     golden = GOLDEN / f"{topic.replace(' ', '-') or 'overview'}.txt"
@@ -151,19 +151,17 @@ GRANT = Grant(id="g", who="everyone", can=("*",), on=Selector(labels=(("a", "b")
 @pytest.mark.parametrize(
     "value",
     [
-        builtin_actions.ShowHelp(topic="ps"),
-        builtin_actions.WhoAmI(who=WHO, place=PLACE),
-        builtin_actions.CheckPermission(who=WHO, place=PLACE, word="restart"),
-        builtin_actions.AddGrant(
-            by=WHO, place=PLACE, who="everyone", can=("*",), on=Selector(name="a*"), places=("#x",)
-        ),
-        builtin_actions.RemoveGrant(by=WHO, place=PLACE, id="g-1"),
-        builtin_actions.ListGrants(),
-        builtin_actions.ReadAudit(who="*", limit=3),
-        builtin_actions.RequesterInfo(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
-        builtin_actions.PermissionReport(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
-        builtin_actions.GrantAdded(grant=GRANT),
-        builtin_actions.AuditEntry(at="2026-11-24T00:00:00Z", who="a", place="b", line="ps"),
+        bot_actions.ShowHelp(topic="ps"),
+        bot_actions.WhoAmI(who=WHO, place=PLACE),
+        bot_actions.CheckPermission(who=WHO, place=PLACE, word="restart"),
+        bot_actions.AddGrant(by=WHO, place=PLACE, who="everyone", can=("*",), on=Selector(name="a*"), places=("#x",)),
+        bot_actions.RemoveGrant(by=WHO, place=PLACE, id="g-1"),
+        bot_actions.ListGrants(),
+        bot_actions.ReadAudit(who="*", limit=3),
+        bot_actions.RequesterInfo(id="a", name="a", groups=("x",), admin=True, grants=(GRANT,)),
+        bot_actions.PermissionReport(decisions=(("x", Decision(verdict=Verdict.DENY, rule="r", reason="why")),)),
+        bot_actions.GrantAdded(grant=GRANT),
+        bot_actions.AuditEntry(at="2026-11-24T00:00:00Z", who="a", place="b", line="ps"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -171,4 +169,4 @@ def test_what_the_desk_is_asked_and_says_survives_the_wire(value):
     assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
     if isinstance(value, actions.Action):
         (touched,) = value.targets()
-        assert (touched.name, touched.engine) == (value.verb, builtin_actions.BOT)
+        assert (touched.name, touched.engine) == (value.verb, bot_actions.BOT)

@@ -7,6 +7,7 @@ import pytest
 from bot import plain_text
 from core import errors
 from core.model.actions import ListContainers
+from core.model.background_jobs import FollowResult
 from core.model.container_reads import (
     FileChange,
     FileChanges,
@@ -17,7 +18,6 @@ from core.model.container_reads import (
 )
 from core.model.disk_use import DiskUse, ReadDiskUse
 from core.model.images import HistoryStep, ImageHistory
-from core.model.jobs import FollowResult
 from core.model.replies import Ending
 from tests.unit.commands.conftest import NOW
 

@@ -9,7 +9,7 @@ import pytest
 from bot import plain_text
 from bot.parsing import parser
 from core import errors
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.policy import Decision, Grant, Verdict
 from core.model.policy_selectors import Selector
 from core.model.replies import Ending
@@ -24,7 +24,7 @@ NO = Decision(verdict=Verdict.DENY, rule="default", reason="No grant covers it."
 async def test_whoami(world):
     (action,) = await world.plan("whoami")
     assert (action.who.id, action.place.channel) == ("console:alice", "#ops")
-    standing = builtin_actions.RequesterInfo(
+    standing = bot_actions.RequesterInfo(
         id="console:alice", name="alice", groups=("sre",), admin=False, grants=(GRANT,)
     )
     text = plain_text.render(await world.say("whoami", lambda _: standing))
@@ -58,13 +58,13 @@ async def test_can_names_the_first_word_where_neither_is_a_target(world):
 
 async def test_can_says_why(world):
     reply = await world.say(
-        "can web restart", lambda _: builtin_actions.PermissionReport(decisions=(("container.restart on web", NO),))
+        "can web restart", lambda _: bot_actions.PermissionReport(decisions=(("container.restart on web", NO),))
     )
     assert reply.ending is Ending.REFUSED
     assert plain_text.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
     reply = await world.say(
         "can 'web*' restart",
-        lambda action: builtin_actions.PermissionReport(decisions=((f"restart {action.target.name}", YES),)),
+        lambda action: bot_actions.PermissionReport(decisions=((f"restart {action.target.name}", YES),)),
     )
     assert reply.ending is Ending.OK
     assert [row[0] for row in reply.blocks[0].rows] == ["restart web", "restart web-2"]
@@ -86,18 +86,18 @@ async def test_grant_refuses_what_is_nobody(world, line):
 
 
 async def test_grant_offers_to_take_it_back(world):
-    reply = await world.say("grant group:sre operator", lambda _: builtin_actions.GrantAdded(grant=GRANT))
+    reply = await world.say("grant group:sre operator", lambda _: bot_actions.GrantAdded(grant=GRANT))
     assert "group:sre may operator on name web-*" in plain_text.render(reply)
     parsed = parser.parse(reply.buttons[0].line, world.words)
     assert (parsed.command.name, parsed.args["id"]) == ("revoke", "g-1")
-    again = await world.say("grant group:sre operator", lambda _: builtin_actions.GrantAdded(grant=GRANT, new=False))
+    again = await world.say("grant group:sre operator", lambda _: bot_actions.GrantAdded(grant=GRANT, new=False))
     assert (again.buttons, again.everyone) == ((), False)
 
 
 async def test_revoke_and_grants(world):
     assert (await world.plan("revoke g-1"))[0].id == "g-1"
     assert "Revoked g-1" in plain_text.render(
-        await world.say("revoke g-1", lambda _: builtin_actions.GrantRemoved(grant=GRANT))
+        await world.say("revoke g-1", lambda _: bot_actions.GrantRemoved(grant=GRANT))
     )
     reply = await world.say("revoke g-2", lambda _: errors.NotFound("There is no grant “g-2”."))
     assert reply.ending is Ending.NOTHING
@@ -109,7 +109,7 @@ async def test_revoke_and_grants(world):
 
 def entry(**more):
     fields = {"at": "2026-11-24T02:00:00.000+00:00", "who": "console:bob", "place": "c", "line": "restart web"}
-    return builtin_actions.AuditEntry(**fields | {"verb": "container.restart", "target": "web@docker/h#1"} | more)
+    return bot_actions.AuditEntry(**fields | {"verb": "container.restart", "target": "web@docker/h#1"} | more)
 
 
 async def test_audit(world):
@@ -123,7 +123,7 @@ async def test_audit(world):
         entry(phase="intent"),
         entry(at="never", phase="read", status="done"),
     )
-    reply = await world.say("audit", lambda _: builtin_actions.AuditPage(entries=rows))
+    reply = await world.say("audit", lambda _: bot_actions.AuditPage(entries=rows))
     assert len(reply.blocks) == 1
     assert reply.blocks[0].rows == [
         ("02:00:00", "console:bob", "restart web", "done", ""),
@@ -135,7 +135,7 @@ async def test_audit(world):
 
 async def test_audit_shows_names_beside_ids_if_there_are_any(world):
     rows = (entry(who="slack:T1/U1", phase="outcome", status="done"), entry(phase="outcome", status="done"))
-    page = builtin_actions.AuditPage(entries=rows, names={"slack:T1/U1": "Ann"})
+    page = bot_actions.AuditPage(entries=rows, names={"slack:T1/U1": "Ann"})
     table = (await world.say("audit --who ann", lambda _: page)).blocks[0]
     assert table.columns == ("TIME", "WHO", "NAME", "LINE", "RESULT", "REASON")
     assert [row[1:3] for row in table.rows] == [("slack:T1/U1", "Ann"), ("console:bob", "")]
@@ -143,7 +143,7 @@ async def test_audit_shows_names_beside_ids_if_there_are_any(world):
 
 async def test_audit_says_what_it_does_not_reach(world):
     oldest = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
-    page = builtin_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)
+    page = bot_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)
     shown = plain_text.render(await world.say("audit --target web", lambda _: page))
     assert "No audit row matches." in shown
     assert "The audit reaches back to 2026-11-23 12:00:00. Removed so far: 2,000 older rows" in shown

@@ -7,8 +7,8 @@ import pytest
 
 from core import errors
 from core.model import actions, images, inside_containers, pods, resource_usage, swarm, units
+from core.model.background_jobs import ReadJob
 from core.model.events import EventKind
-from core.model.jobs import ReadJob
 from core.model.replies import Status
 from core.ports import Call
 from tests.fake_engine.engine import FakeRuntime

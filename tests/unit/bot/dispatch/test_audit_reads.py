@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot import audit_search, plain_text, read_audit_migration
-from core.model import builtin_actions
+from core.model import bot_actions
 from core.model.policy import Policy
 from core.model.replies import Ending
 from core.store import keys
@@ -72,10 +72,10 @@ async def test_reads_push_only_reads_out(valkey):
         await store.fold_read(read(number, line=f"logs web-{number}"), key=str(number), window=600)
     usage = await store.usage()
     assert (usage.audit_rows, usage.read_rows, usage.audit_trimmed, usage.read_trimmed) == (1, 20, 0, 280)
-    page = await audit_search.search_audit(store, builtin_actions.ReadAudit(who="bob", reads=True, limit=500))
+    page = await audit_search.search_audit(store, bot_actions.ReadAudit(who="bob", reads=True, limit=500))
     assert len(page.entries) == 21 and page.entries[0].line == "restart web"
     assert page.reads_reach_back_to > 0 and page.reaches_back_to == 0
-    assert (await audit_search.search_audit(store, builtin_actions.ReadAudit(limit=500))).reads_reach_back_to == 0
+    assert (await audit_search.search_audit(store, bot_actions.ReadAudit(limit=500))).reads_reach_back_to == 0
     await store.aclose()
 
 
@@ -96,7 +96,7 @@ async def test_a_change_among_many_reads_costs_a_few_requests(valkey, monkeypatc
             return await _plain(*args, **more)
 
         monkeypatch.setattr(store, name, counted)
-    page = await audit_search.search_audit(store, builtin_actions.ReadAudit(**question))
+    page = await audit_search.search_audit(store, bot_actions.ReadAudit(**question))
     assert [entry.line for entry in page.entries] == ["restart web"] and page.complete
     assert len(asked) <= 12
     await store.aclose()
@@ -108,7 +108,7 @@ async def test_what_could_not_be_searched_is_said(valkey, monkeypatch):
     store = Store.open(valkey.url)
     await store.append_audit([row(), *(read(number) for number in range(200))])  # as an older version wrote them
     for question in ({}, {"who": "bob"}):
-        page = await audit_search.search_audit(store, builtin_actions.ReadAudit(**question))
+        page = await audit_search.search_audit(store, bot_actions.ReadAudit(**question))
         assert page.entries == () and not page.complete
     await store.aclose()
 
@@ -126,11 +126,11 @@ async def test_reads_of_an_older_version_are_moved_once_and_changes_stay(valkey)
     usage = await store.usage()
     assert (usage.audit_rows, usage.read_rows) == (499, 1000) and usage.audit_bytes < before / 2
     assert {phase for phase, _, _ in await rows(store, keys.AUDIT)} == {"outcome"}
-    page = await audit_search.search_audit(store, builtin_actions.ReadAudit(target="web", limit=500))
+    page = await audit_search.search_audit(store, bot_actions.ReadAudit(target="web", limit=500))
     assert len(page.entries) == 499
     await store.append_audit([read(1)])  # an older replica that still runs
     await read_audit_migration.move_read_rows(store, datetime.now(UTC))
-    page = await audit_search.search_audit(store, builtin_actions.ReadAudit(limit=1))
+    page = await audit_search.search_audit(store, bot_actions.ReadAudit(limit=1))
     assert page.entries[0].phase == "outcome"
     for each in (store, other):
         await each.aclose()

@@ -9,7 +9,7 @@ import pytest
 
 from bot.dispatch import execution
 from core.model import actions, images
-from core.model.jobs import JobStarted, ReadJob
+from core.model.background_jobs import JobStarted, ReadJob
 from core.model.policy import Grant
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Status

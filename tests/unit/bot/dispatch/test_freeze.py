@@ -7,8 +7,8 @@ import pytest
 
 from core import errors
 from core.model import actions, freezes, images
+from core.model.background_jobs import JobStarted
 from core.model.freezes import NOT_FROZEN, Freeze
-from core.model.jobs import JobStarted
 from core.model.policy import Grant
 from core.model.replies import Ending, Status
 from core.model.results import Outcome

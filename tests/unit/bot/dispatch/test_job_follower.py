@@ -8,7 +8,7 @@ import pytest
 from bot.dispatch import job_follower
 from core import errors
 from core.model import actions
-from core.model.jobs import FollowResult, StopAnyJob, StopJob
+from core.model.background_jobs import FollowResult, StopAnyJob, StopJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome

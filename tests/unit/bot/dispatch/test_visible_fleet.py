@@ -8,7 +8,7 @@ import pytest
 
 from bot.dispatch import visible_fleet
 from core import errors
-from core.model import actions, builtin_actions, event_actions, swarm
+from core.model import actions, bot_actions, event_actions, swarm
 from core.model.events import EventKind
 from core.model.invocation import Identity, Place
 from core.model.policy import Ask, Grant, Guard, Policy, Verdict
@@ -155,7 +155,7 @@ async def test_looking_again_is_fresh_and_never_moves_a_plan_to_another_thing_of
 async def test_looking_again_asks_no_engine_about_the_desk(yard):
     view = yard.seen_by(ALL)
     yard.one.asked.clear()
-    await view.refresh((builtin_actions.ListGrants(),))
+    await view.refresh((bot_actions.ListGrants(),))
     assert yard.one.asked == []
 
 

@@ -8,9 +8,9 @@ from bot import plain_text
 from bot.notify.crash_card import EXIT_CODES, Evidence, PastEnd, crash_card, exit_code_in_words
 from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import merge_alert
+from core.model.past_run_settings import settings_of
 from core.model.replies import Chart, Lines
 from core.model.resource_usage import Point
-from core.model.run_settings import settings_of
 from tests.helpers.alerts import alert
 
 SECOND = 1_000_000_000

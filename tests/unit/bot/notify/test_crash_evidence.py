@@ -9,15 +9,15 @@ import pytest
 
 from bot import plain_text
 from bot.notify.crash_evidence import LOG_LINES, CrashEvidence
-from bot.notify.good_runs import GOOD_SECONDS, GoodRunRecorder
+from bot.notify.last_good_settings import GOOD_SECONDS, LastGoodSettingsRecorder
 from core import errors
 from core.model.alerts import AlertState
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import EventKind
 from core.model.incidents import Incident, merge_alert
+from core.model.past_run_settings import PastRunSettings
 from core.model.resource_usage import Usage
 from core.model.results import LogLine
-from core.model.run_settings import RunSettings
 from tests.helpers.alerts import alert
 from tests.helpers.watch_bench import Bench
 
@@ -29,10 +29,10 @@ class Runs:
     """Good runs, in memory; `down` makes it fail as the store does."""
 
     def __init__(self) -> None:
-        self.stored: dict[tuple[str, str], RunSettings] = {}
+        self.stored: dict[tuple[str, str], PastRunSettings] = {}
         self.down = False
 
-    async def good_run(self, engine: str, owner: str, /) -> RunSettings | None:
+    async def good_run(self, engine: str, owner: str, /) -> PastRunSettings | None:
         if self.down:
             raise errors.StoreDown
         return self.stored.get((engine, owner))
@@ -50,7 +50,7 @@ class Scene:
         self.asked: list[str] = []
         self.may = True
         self.evidence = CrashEvidence(lambda: [self.bench.mirror], self.runs, may_read_log=self._may)
-        self.recorder = GoodRunRecorder(lambda: [self.bench.mirror], self.runs, now=self.bench.now)
+        self.recorder = LastGoodSettingsRecorder(lambda: [self.bench.mirror], self.runs, now=self.bench.now)
 
     async def _may(self, incident: Incident, row, channel: str) -> bool:
         self.asked.append(channel)

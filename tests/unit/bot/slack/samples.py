@@ -12,7 +12,7 @@ from commands.catalogue import load_catalogue
 from commands.spec import Context, Result
 from core import errors
 from core.model.actions import InspectContainer, ListContainers, ListServices, ReadLogs, Restart, Scale
-from core.model.builtin_actions import BOT, AuditEntry, AuditPage, HelpPage, ReadAudit, ShowHelp
+from core.model.bot_actions import BOT, AuditEntry, AuditPage, HelpPage, ReadAudit, ShowHelp
 from core.model.containers import Container, Containers, Port
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, Origin

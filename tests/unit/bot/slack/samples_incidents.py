@@ -11,10 +11,10 @@ from core.model.alerts import Alert, AlertState, Severity
 from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import Incident, IncidentNote, acknowledge, merge_alert
 from core.model.maintenance import Maintenance
+from core.model.past_run_settings import settings_of
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
 from core.model.resource_usage import Point
-from core.model.run_settings import settings_of
 
 SECOND = 1_000_000_000
 START = 1_795_402_800 * SECOND  # 2026-11-23 03:00:00 UTC

@@ -7,7 +7,7 @@ import pytest
 
 from core import errors
 from core.model import actions
-from core.model.jobs import ReadJob, StopAnyJob, StopJob
+from core.model.background_jobs import ReadJob, StopAnyJob, StopJob
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome

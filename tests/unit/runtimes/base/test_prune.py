@@ -7,8 +7,8 @@ import pytest
 
 from core import errors
 from core.model import actions, images, prune
+from core.model.background_jobs import ReadJob, StopJob
 from core.model.events import EventKind
-from core.model.jobs import ReadJob, StopJob
 from core.model.replies import Status
 from core.ports import Call
 from runtimes.base.base_adapter import does

@@ -8,7 +8,7 @@ import pytest
 
 from core import errors
 from core.model.containers import Container
-from core.model.projects import RestartProject
+from core.model.project_actions import RestartProject
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from core import errors
+from core.model.background_jobs import ReadJob, StopJob
 from core.model.create_container import CreateContainer
 from core.model.host_access import HostAccess, MountPoint
-from core.model.jobs import ReadJob, StopJob
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.docker.engine import Docker

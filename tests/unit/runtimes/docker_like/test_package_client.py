@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core import errors
-from core.model import jobs
+from core.model import background_jobs
 from core.model.inside_containers import CommitContainer, CopyFile, ExportContainer
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
@@ -113,9 +113,11 @@ def commit(daemon, **more):
 
 async def outcome(daemon, action):
     started = await do(daemon, action)
-    page = await do(daemon, jobs.ReadJob(engine=daemon.engine.ref, job=started.job, wait=10.0))
+    page = await do(daemon, background_jobs.ReadJob(engine=daemon.engine.ref, job=started.job, wait=10.0))
     while page.outcome is None:
-        page = await do(daemon, jobs.ReadJob(engine=daemon.engine.ref, job=started.job, cursor=page.cursor, wait=10.0))
+        page = await do(
+            daemon, background_jobs.ReadJob(engine=daemon.engine.ref, job=started.job, cursor=page.cursor, wait=10.0)
+        )
     return page.outcome
 
 
@@ -181,8 +183,8 @@ async def test_a_stopped_commit_is_unknown_once_it_was_sent(daemon):
     started = await do(daemon, commit(daemon, pause=False))
     while not any("/commit" in one for one in daemon.asked):
         await asyncio.sleep(0.001)
-    await do(daemon, jobs.StopJob(engine=daemon.engine.ref, job=started.job, who="t"))
-    page = await do(daemon, jobs.ReadJob(engine=daemon.engine.ref, job=started.job))
+    await do(daemon, background_jobs.StopJob(engine=daemon.engine.ref, job=started.job, who="t"))
+    page = await do(daemon, background_jobs.ReadJob(engine=daemon.engine.ref, job=started.job))
     assert page.outcome.status == Status.UNKNOWN
     assert "the engine may still make the image" in page.outcome.detail
 
@@ -192,8 +194,8 @@ async def test_a_commit_that_is_stopped_before_it_was_sent_has_failed(daemon):
     started = await do(daemon, commit(daemon, pause=False))
     while not any(THING in one for one in daemon.asked):
         await asyncio.sleep(0.001)
-    await do(daemon, jobs.StopJob(engine=daemon.engine.ref, job=started.job, who="t"))
-    page = await do(daemon, jobs.ReadJob(engine=daemon.engine.ref, job=started.job))
+    await do(daemon, background_jobs.StopJob(engine=daemon.engine.ref, job=started.job, who="t"))
+    page = await do(daemon, background_jobs.ReadJob(engine=daemon.engine.ref, job=started.job))
     assert page.outcome.status == Status.FAILED
     assert "before it was sent" in page.outcome.detail
 

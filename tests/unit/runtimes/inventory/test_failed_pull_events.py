@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from core.model.background_jobs import JobPage, JobStarted, ReadJob
 from core.model.create_container import CreateContainer
 from core.model.events import Event
 from core.model.images import PullImage
-from core.model.jobs import JobPage, JobStarted, ReadJob
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import Outcome

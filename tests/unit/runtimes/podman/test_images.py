@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.model.background_jobs import ReadJob
 from core.model.images import PullImage
-from core.model.jobs import ReadJob
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.podman.engine import Podman

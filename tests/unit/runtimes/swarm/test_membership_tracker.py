@@ -9,11 +9,11 @@ from core.model import actions
 from core.model.refs import EngineRef
 from runtimes.swarm import engine as swarm_engine
 from runtimes.swarm import membership_tracker
-from runtimes.swarm.json_models import ManagedSwarm
+from runtimes.swarm.json_models import SwarmManagerStatus
 from tests.unit.runtimes.swarm.test_manager_pool import NO_MANAGER, Manager, read
 
-NONE = ManagedSwarm(manager=False)
-LEADERLESS = ManagedSwarm(manager=True)
+NONE = SwarmManagerStatus(manager=False)
+LEADERLESS = SwarmManagerStatus(manager=True)
 FIRST, SECOND = "k1" * 12, "k2" * 12
 
 
@@ -57,7 +57,7 @@ class Tracked:
 
 
 def managing(cluster):
-    return ManagedSwarm(manager=True, cluster=cluster)
+    return SwarmManagerStatus(manager=True, cluster=cluster)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, rollouts, service_requests
+from runtimes.swarm import decode, json_models, rollouts, service_updates
 from runtimes.transport.http_client import Response
 
 ENGINE = EngineRef(host="k1", kind="swarm")
@@ -70,7 +70,7 @@ def task(slot, state, *, desired="running", error="", name="", node="n1"):
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(service_requests, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(service_updates, "STEADY_SECONDS", 0.0)
     monkeypatch.setattr(rollouts, "POLL_SECONDS", 0.0)
 
 

@@ -14,7 +14,7 @@ from core.model.replies import Status
 from core.model.service_actions import CreateService, RollBackService, UpdateService
 from core.model.service_settings import Amount, PublishedPort, Removals, ServiceSettings
 from runtimes.base.jobs import Job
-from runtimes.swarm import rollouts, service_jobs, service_requests
+from runtimes.swarm import rollouts, service_jobs, service_updates
 from runtimes.swarm.service_host_access import KnownNetworks
 from runtimes.transport.http_client import Response
 
@@ -107,7 +107,7 @@ RUNS = [{"state": "running"}]
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(service_requests, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(service_updates, "STEADY_SECONDS", 0.0)
     monkeypatch.setattr(rollouts, "POLL_SECONDS", 0.0)
 
 

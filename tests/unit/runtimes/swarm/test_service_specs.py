@@ -19,7 +19,7 @@ from core.model.service_settings import (
     TaskRestarts,
 )
 from runtimes.swarm import service_specs, spec_conflicts
-from runtimes.swarm.service_requests import PinnedImage
+from runtimes.swarm.service_updates import PinnedImage
 
 ENGINE = EngineRef(host="k1", kind="swarm")
 WEB = Ref(engine=ENGINE, kind=Kind.SERVICE, id="web1", name="web")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from core.model.run_settings import RunSettings
+from core.model.past_run_settings import PastRunSettings
 from core.store import keys
 from core.store.audit_trail import AuditTrail
 from core.store.connection import text
@@ -15,19 +15,19 @@ from core.store.records import engine_key
 
 MAX_RUNS = 10_000
 SCAN_COUNT = 500
-_decode = msgspec.json.Decoder(RunSettings).decode
+_decode = msgspec.json.Decoder(PastRunSettings).decode
 
 
-class GoodRunStore(AuditTrail):
+class LastGoodSettingsStore(AuditTrail):
     """Reads and writes good runs by engine and owner. Methods raise errors.StoreDown or errors.StoreError."""
 
-    async def good_run(self, engine: str, owner: str) -> RunSettings | None:
+    async def good_run(self, engine: str, owner: str) -> PastRunSettings | None:
         """`engine`: the engine's id. Returns None if no good run is stored."""
         async with self._call():
             value = await self._client.hget(self._key(keys.GOOD_RUNS), _field(engine, owner))
         return _decoded(value)
 
-    async def put_good_runs(self, engine: str, runs: Mapping[str, RunSettings]) -> None:
+    async def put_good_runs(self, engine: str, runs: Mapping[str, PastRunSettings]) -> None:
         """Stores the runs of these owners. Raises StoreFull if the rest of the memory is reserved for changes."""
         self.check_reserve()
         if runs:
@@ -60,7 +60,7 @@ def _field(engine: str, owner: str) -> str:
     return f"{engine_key(engine)}:{hashlib.blake2s(owner.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
-def _decoded(value: bytes | None) -> RunSettings | None:
+def _decoded(value: bytes | None) -> PastRunSettings | None:
     """None for a run that another version wrote and this one cannot read."""
     try:
         return None if value is None else _decode(value)

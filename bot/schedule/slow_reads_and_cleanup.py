@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from bot.notify.good_runs import GoodRunRecorder
+from bot.notify.last_good_settings import LastGoodSettingsRecorder
 from bot.notify.old_incidents import remove_old_incidents
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
 from collectors.engine_rounds import Round
-from collectors.inventory_counter import InventoryCounter
+from collectors.resource_counter import ResourceCounter
 from collectors.systemd_unit_reader import SystemdUnitReader
 from core.store.client import Store
 from runtimes.inventory.mirror import Mirror
@@ -27,12 +27,12 @@ DISK_USE_SECONDS = 3600.0  # for all engines together; each has a deadline of it
 RETENTION_SECONDS = 600.0
 
 
-def upkeep_jobs(
+def shared_jobs(
     mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
 ) -> Sequence[RecurringJob]:
     """`disk_use`: the time between two measurements of one engine; None: never."""
-    runs = GoodRunRecorder(mirrors, store)
-    roots, counter, units = DataFilesystemReader(mirrors), InventoryCounter(mirrors), SystemdUnitReader(mirrors)
+    runs = LastGoodSettingsRecorder(mirrors, store)
+    roots, counter, units = DataFilesystemReader(mirrors), ResourceCounter(mirrors), SystemdUnitReader(mirrors)
     jobs = [
         RecurringJob(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),
         RecurringJob(

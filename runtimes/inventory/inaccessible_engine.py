@@ -15,7 +15,7 @@ from core.model.refs import EngineRef
 from runtimes.base.base_adapter import BaseAdapter, does
 
 
-class NotPermittedEngine(BaseAdapter):
+class InaccessibleEngine(BaseAdapter):
     """Describes one engine by its kind, name and address. `reason`: why it cannot be used."""
 
     def __init__(self, *, kind: str, name: str, address: str, reason: str) -> None:

@@ -17,7 +17,7 @@ from core import errors
 from core.model.actions import InspectContainer
 from core.model.containers import Container
 from core.model.owners import owner_of_container
-from core.model.run_settings import RunSettings
+from core.model.past_run_settings import PastRunSettings
 from runtimes.inventory.mirror import Mirror
 
 GOOD_SECONDS = 300.0  # a run of this length is good
@@ -25,19 +25,19 @@ INSPECTED = 20
 TIMEOUT_SECONDS = 30.0
 
 
-class GoodRunWriter(Protocol):
+class LastGoodSettingsWriter(Protocol):
     """Stores good runs by engine and owner."""
 
-    async def put_good_runs(self, engine: str, runs: Mapping[str, RunSettings], /) -> None: ...
+    async def put_good_runs(self, engine: str, runs: Mapping[str, PastRunSettings], /) -> None: ...
 
 
-class GoodRunRecorder:
+class LastGoodSettingsRecorder:
     """Records the good runs of all engines. `now`: our clock, in seconds since the epoch."""
 
     def __init__(
         self,
         mirrors: Callable[[], Sequence[Mirror]],
-        store: GoodRunWriter,
+        store: LastGoodSettingsWriter,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -57,7 +57,7 @@ class GoodRunRecorder:
         recorded = self._recorded.setdefault(mirror.engine_id, {})
         for gone in recorded.keys() - mirror.containers.keys():
             del recorded[gone]
-        found: dict[str, RunSettings] = {}
+        found: dict[str, PastRunSettings] = {}
         done: dict[str, float] = {}
         for row in [row for row, _ in zip(self._good(mirror), range(INSPECTED), strict=False)]:
             call = engine_rounds.call_within(TIMEOUT_SECONDS, "good runs")

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bot.console import downloads, terminal
+from bot.console import save_download, terminal
 from core.model.replies import Download, Ending, Reply, Text
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -26,7 +26,7 @@ def names(folder):
 
 
 async def saved(to, **more):
-    done = await downloads.save(reply(to, **more), io.BytesIO())
+    done = await save_download.save(reply(to, **more), io.BytesIO())
     return done.ending, done.blocks[-1].text
 
 
@@ -86,7 +86,7 @@ async def test_a_full_disk_leaves_what_was_there_before(tmp_path):
             raise OSError(28, "No space left on device")
 
     (tmp_path / "hosts").write_text("before")
-    done = await downloads.save(
+    done = await save_download.save(
         Reply(blocks=(), download=Download(content=Full(), to=str(tmp_path / "hosts"), name="hosts")), io.BytesIO()
     )
     assert done.ending is Ending.FAILED and "No space left on device" in done.blocks[-1].text

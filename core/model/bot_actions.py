@@ -20,7 +20,7 @@ from core.model.refs import EngineRef, Kind, Ref
 BOT = EngineRef(host="", kind="bot")
 
 
-class CommandHelp(msgspec.Struct, frozen=True):
+class HelpEntry(msgspec.Struct, frozen=True):
     """One command in the help. `args` are pairs of an argument as typed (`-n, --tail COUNT`) and its meaning; `risk` is
     one of core.model.actions.Risk."""
 
@@ -37,7 +37,7 @@ class CommandHelp(msgspec.Struct, frozen=True):
 class HelpPage(msgspec.Struct, frozen=True):
     """All commands if `topic` is empty, otherwise the one with this name."""
 
-    commands: tuple[CommandHelp, ...]
+    commands: tuple[HelpEntry, ...]
     topic: str = ""
 
 

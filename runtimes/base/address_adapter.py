@@ -16,7 +16,7 @@ from runtimes.base.registry_auth import RegistryLogins
 DEFAULTS = EngineOptions()
 
 
-class EngineAdapter(WaitVerbs, abc.ABC):
+class AddressAdapter(WaitVerbs, abc.ABC):
     """Stores an engine's address and options, and finds out the engine's identity when it first answers.
 
     The constructor does not contact the engine.

@@ -27,14 +27,14 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TarFile:
+class ArchivedFile:
     """One file. `modified_at`: Unix seconds."""
 
     data: bytes
     modified_at: float
 
 
-def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> TarFile:
+def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> ArchivedFile:
     """Returns the file of an archive. `path`: where it was asked for, for messages. Raises BadUsage for anything but an
     ordinary file of at most `max_bytes`, InvalidResponse for a damaged archive, and what the chunks raise."""
     import tarfile  # noqa: PLC0415 (most processes copy nothing)
@@ -50,7 +50,7 @@ def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> TarFile:
             data = opened.read(max_bytes + 1) if opened is not None else b""
             if len(data) != member.size:
                 raise _damaged(path, f"it holds {len(data)} of {member.size} bytes")
-            return TarFile(data=data, modified_at=float(member.mtime))
+            return ArchivedFile(data=data, modified_at=float(member.mtime))
     except (tarfile.TarError, ValueError, OverflowError, EOFError, IndexError) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.slack import outbox as outbox_module
-from bot.slack.message_priority import Priority, PriorityLock
+from bot.slack.sending_order import Priority, PriorityLock
 from core import errors
 from core.metrics import Metrics
 from tests.unit.bot.slack.scripted import FakeSlackApi, outbox, outgoing

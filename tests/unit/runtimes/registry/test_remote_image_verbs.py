@@ -12,9 +12,9 @@ from core.model.refs import Kind, Ref
 from core.model.registry_reads import BEHIND, CURRENT, UNKNOWN, FindOutdated
 from core.ports import Call
 from runtimes.base.base_adapter import does
-from runtimes.registry import registry_verbs
+from runtimes.registry import remote_image_verbs
 from runtimes.registry.registry_client import RemoteDigests
-from runtimes.registry.registry_verbs import RegistryVerbs
+from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 OLD, NEW, PART = (f"sha256:{digit * 64}" for digit in "123")
 
@@ -34,7 +34,7 @@ class Registry:
         return found if members else RemoteDigests(digest=found.digest)
 
 
-class Engine(RegistryVerbs):
+class Engine(RemoteImageVerbs):
     kind = "docker"
 
     def __init__(self):
@@ -176,7 +176,7 @@ async def test_one_registry_that_fails_costs_its_own_rows_only(engine, error):
 
 
 async def test_there_is_a_limit_of_images(engine, monkeypatch):
-    monkeypatch.setattr(registry_verbs, "MAX_IMAGES", 1)
+    monkeypatch.setattr(remote_image_verbs, "MAX_IMAGES", 1)
     for number in range(2):
         engine.add(f"web-{number}", f"nginx:{number}", f"sha256:{number}")
         engine.add_image(f"sha256:{number}", f"nginx@{NEW}", tags=(f"nginx:{number}",))

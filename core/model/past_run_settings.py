@@ -14,7 +14,7 @@ MAX_TEXT, MAX_NAMES_TEXT = 500, 8_000  # characters
 MAX_SHOWN_NAMES = 10
 
 
-class RunSettings(msgspec.Struct, frozen=True):
+class PastRunSettings(msgspec.Struct, frozen=True):
     """The settings of one run. `at`: when it was seen to be good, in seconds since the epoch. `texts`: the compared
     texts of its inspection; empty ones are left out."""
 
@@ -23,15 +23,15 @@ class RunSettings(msgspec.Struct, frozen=True):
     texts: dict[str, str]
 
 
-def settings_of(container: str, at: float, summary: Mapping[str, str]) -> RunSettings:
+def settings_of(container: str, at: float, summary: Mapping[str, str]) -> PastRunSettings:
     """Returns the settings in the summary of an inspection."""
     texts = {
         name: summary[name][: MAX_NAMES_TEXT if name in NAMES else MAX_TEXT] for name in COMPARED if summary.get(name)
     }
-    return RunSettings(container=container, at=at, texts=texts)
+    return PastRunSettings(container=container, at=at, texts=texts)
 
 
-def differences(before: RunSettings, now: RunSettings) -> Iterator[str]:
+def differences(before: PastRunSettings, now: PastRunSettings) -> Iterator[str]:
     """Yields what differs, a line for each setting."""
     for name in COMPARED:
         old, new = before.texts.get(name, ""), now.texts.get(name, "")

@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 30.0
 VERBS = (ListImages.verb, ListVolumes.verb, ListNetworks.verb)
 
 
-class InventoryCounter:
+class ResourceCounter:
     """Counts the resources of engines that were not counted for INTERVAL_SECONDS."""
 
     def __init__(self, mirrors: Callable[[], Sequence[Mirror]], *, now: Callable[[], float] = time.time) -> None:

@@ -12,7 +12,7 @@ from core.model.incidents import Incident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealingCase:
+class DecisionInput:
     """One policy and one incident. `row`: the container of now; None if the alert is about a service. `containers`:
     those of its engine. `stored`: the record of the policy as the store has it, and `record` decoded. `state`: of this
     incident."""

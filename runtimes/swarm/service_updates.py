@@ -30,7 +30,7 @@ DIGEST_TIMEOUT_SECONDS = 8.0
 _NOT_OF_TASKS = ("Placement", "Runtime")
 
 
-class ServiceRequests:
+class ServiceUpdater:
     """Reads and updates one service, and measures how long it has been steady. `shared`: somebody else changed the
     service while `update` ran, and both changes apply."""
 

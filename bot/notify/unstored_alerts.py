@@ -42,7 +42,7 @@ class _Saved(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Saved).decode
 
 
-class AlertSpool:
+class UnstoredAlertsFile:
     """The file of one process. `folder`: its absolute path; it is created with the first file. `process`: the name of
     this process."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.model.run_settings import MAX_SHOWN_NAMES, RunSettings, differences, settings_of
+from core.model.past_run_settings import MAX_SHOWN_NAMES, PastRunSettings, differences, settings_of
 
 GOOD = {
     "Image": "web:1",
@@ -47,6 +47,6 @@ def test_long_texts_and_many_names_are_cut() -> None:
 
 def test_what_is_stored_is_limited() -> None:
     stored = settings_of("a", 1.0, {"Command": "x" * 100_000, "Environment": "y" * 100_000, "Labels": "z"})
-    assert isinstance(stored, RunSettings)
+    assert isinstance(stored, PastRunSettings)
     assert sum(map(len, stored.texts.values())) < 10_000
     assert "Labels" not in stored.texts

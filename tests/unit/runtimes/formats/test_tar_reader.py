@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from core import errors
-from runtimes.formats import tar_files
+from runtimes.formats import tar_reader
 
 LIMIT = 1_000
 
@@ -36,14 +36,14 @@ def chunks(data: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_a_file_is_read_whatever_the_size_of_the_chunks(size: int, format: int) -> None:  # noqa: A002
     for data in (b"", b"a", b"x" * LIMIT):
-        found = tar_files.read_file(chunks(archive((member("hosts"), data), format=format), size), "/etc/hosts", LIMIT)
+        found = tar_reader.read_file(chunks(archive((member("hosts"), data), format=format), size), "/etc/hosts", LIMIT)
         assert (found.data, found.modified_at) == (data, 1_700_000_000.0)
 
 
 @pytest.mark.parametrize("name", ["../../etc/cron.d/x", "/etc/passwd", "a/../../b", "n" * 300, "ä\udcff"])
 def test_the_name_in_the_archive_leads_nowhere(name: str) -> None:
     made = archive((member(name), b"content"), (member("second"), b"ignored"))
-    assert tar_files.read_file([made], "/x", LIMIT).data == b"content"
+    assert tar_reader.read_file([made], "/x", LIMIT).data == b"content"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_name_in_the_archive_leads_nowhere(name: str) -> None:
 )
 def test_what_is_no_ordinary_file_is_refused(kind: bytes, what: str) -> None:
     with pytest.raises(errors.BadUsage, match=f"/x is {what}"):
-        tar_files.read_file([archive((member("x", kind, "/etc/shadow"), b""))], "/x", LIMIT)
+        tar_reader.read_file([archive((member("x", kind, "/etc/shadow"), b""))], "/x", LIMIT)
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read() -> None:
@@ -69,19 +69,19 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read() -> None:
         raise AssertionError("nothing more is read")
 
     with pytest.raises(errors.BadUsage, match=r"100,000 bytes; at most 1,000"):
-        tar_files.read_file(sent(), "/x", LIMIT)
+        tar_reader.read_file(sent(), "/x", LIMIT)
 
 
 def test_a_header_that_claims_more_than_there_is_is_no_file() -> None:
     whole = archive((member("x"), b"y" * 900))
     with pytest.raises(errors.InvalidResponse, match="damaged archive for /x"):
-        tar_files.read_file([whole[: 512 + 100]], "/x", LIMIT)
+        tar_reader.read_file([whole[: 512 + 100]], "/x", LIMIT)
 
 
 def test_a_sparse_file_does_not_grow() -> None:
     sparse = member("x", tarfile.GNUTYPE_SPARSE)
     with pytest.raises((errors.BadUsage, errors.InvalidResponse)):
-        tar_files.read_file([archive((sparse, b"\0" * 600), format=tarfile.GNU_FORMAT)], "/x", LIMIT)
+        tar_reader.read_file([archive((sparse, b"\0" * 600), format=tarfile.GNU_FORMAT)], "/x", LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_sparse_file_does_not_grow() -> None:
 )
 def test_what_is_no_archive_is_an_invalid_response(data: bytes) -> None:
     with pytest.raises(errors.InvalidResponse, match="damaged archive"):
-        tar_files.read_file([data] if data else [], "/x", LIMIT)
+        tar_reader.read_file([data] if data else [], "/x", LIMIT)
 
 
 @pytest.mark.parametrize("at", range(0, 1_600, 37))
@@ -97,7 +97,7 @@ def test_a_damaged_archive_is_read_or_refused(at: int) -> None:
     whole = bytearray(archive((member("x" * 120), b"y" * 900)))
     whole[at : at + 5] = b"\xff\0-9\n"
     try:
-        found = tar_files.read_file([bytes(whole)], "/x", LIMIT)
+        found = tar_reader.read_file([bytes(whole)], "/x", LIMIT)
     except (errors.BadUsage, errors.InvalidResponse):
         return
     assert len(found.data) <= LIMIT
@@ -109,9 +109,9 @@ def test_an_error_of_the_chunks_is_passed_on() -> None:
         raise ConnectionResetError("gone")
 
     with pytest.raises(ConnectionResetError):
-        tar_files.read_file(sent(), "/x", LIMIT)
+        tar_reader.read_file(sent(), "/x", LIMIT)
 
 
 def test_where_a_link_leads_is_the_cure() -> None:
     with pytest.raises(errors.BadUsage, match="Write the path that it leads to: /usr/share/zoneinfo/UTC"):
-        tar_files.check_kind("/etc/localtime", "a link", "/usr/share/zoneinfo/UTC")
+        tar_reader.check_kind("/etc/localtime", "a link", "/usr/share/zoneinfo/UTC")

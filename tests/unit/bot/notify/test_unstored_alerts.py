@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bot.notify import alert_spool, incident_writer
-from bot.notify.alert_spool import AlertSpool
+from bot.notify import incident_writer, unstored_alerts
 from bot.notify.incident_writer import IncidentWriter, stored_incidents
+from bot.notify.unstored_alerts import UnstoredAlertsFile
 from core import metrics
 from core.model.alerts import AlertState, Severity
 from core.store.client import Store
@@ -26,8 +26,8 @@ class Disk:
         self.folder = root / "state" / "spool"
         self.counts = metrics.Metrics()
 
-    def spool(self, process: str = "p1") -> AlertSpool:
-        return AlertSpool(self.folder, process, self.counts)
+    def spool(self, process: str = "p1") -> UnstoredAlertsFile:
+        return UnstoredAlertsFile(self.folder, process, self.counts)
 
 
 @pytest.fixture
@@ -62,11 +62,11 @@ async def test_nothing_to_read_is_no_error(disk):
 
 
 async def test_a_file_has_a_limit(disk, monkeypatch):
-    monkeypatch.setattr(alert_spool, "MAX_ALERTS", 10)
+    monkeypatch.setattr(unstored_alerts, "MAX_ALERTS", 10)
     spool = disk.spool()
     await spool.save([alert(at=at, fingerprint=str(at)) for at in range(1, 50)])
     assert len(await disk.spool("p2").load()) == spool.saved == 10
-    monkeypatch.setattr(alert_spool, "MAX_BYTES", 2000)
+    monkeypatch.setattr(unstored_alerts, "MAX_BYTES", 2000)
     await spool.save([alert(at=at, fingerprint=str(at)) for at in range(1, 50)])
     assert 0 < spool.saved < 10 and max(file.stat().st_size for file in disk.folder.iterdir()) <= 2000
 
@@ -119,22 +119,22 @@ async def test_a_folder_that_others_can_write_to_is_not_used(disk, tmp_path, way
 
 
 async def test_a_file_system_that_does_not_answer_or_is_full_stops_nothing(disk, monkeypatch):
-    monkeypatch.setattr(alert_spool, "DISK_SECONDS", 0.05)
+    monkeypatch.setattr(unstored_alerts, "DISK_SECONDS", 0.05)
     spool = disk.spool()
-    gate, write = asyncio.Event(), AlertSpool._write
+    gate, write = asyncio.Event(), UnstoredAlertsFile._write
     loop = asyncio.get_running_loop()
 
     def hang(self, data):
         asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
         write(self, data)
 
-    monkeypatch.setattr(AlertSpool, "_write", hang)
+    monkeypatch.setattr(UnstoredAlertsFile, "_write", hang)
     with capture_logs() as lines:
         assert not await spool.save([alert()])
     assert lines[0]["reason"] == "the disk did not answer in time"
     gate.set()
-    monkeypatch.setattr(AlertSpool, "_write", write)
-    monkeypatch.setattr(alert_spool, "DISK_SECONDS", 20)
+    monkeypatch.setattr(UnstoredAlertsFile, "_write", write)
+    monkeypatch.setattr(unstored_alerts, "DISK_SECONDS", 20)
     await spool.load()  # comes after the late one in its thread
     monkeypatch.setattr(os, "fsync", full)
     with capture_logs() as lines:

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from core.model.actions import Action
+from core.model.background_jobs import JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.event_actions import ListEvents
 from core.model.events import Event
-from core.model.jobs import JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
@@ -28,7 +28,7 @@ from runtimes.base.jobs import Job, Jobs
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Event)
 
 
-class EventFeed:
+class EventFollowers:
     """Runs the jobs of the followers of one engine. `engine` returns its name. `watch`: opens the feed of a watch that
     lasts as long as a job, for an engine that is not watched; by default, the events are those published here."""
 
@@ -36,7 +36,7 @@ class EventFeed:
         self,
         engine: Callable[[], EngineRef],
         *,
-        watch: Callable[[], AbstractAsyncContextManager[EventFeed]] | None = None,
+        watch: Callable[[], AbstractAsyncContextManager[EventFollowers]] | None = None,
     ) -> None:
         self._jobs = Jobs(engine)
         self._watch = watch or self._itself
@@ -89,7 +89,7 @@ class EventFeed:
             del self._followers[job]
 
     @contextlib.asynccontextmanager
-    async def _itself(self) -> AsyncIterator[EventFeed]:
+    async def _itself(self) -> AsyncIterator[EventFollowers]:
         yield self
 
 
