@@ -29,6 +29,8 @@ OLDEST_MAJOR = 4
 HEALTH_IN_EVENTS = 5  # since this major version, a health event has the status after the check
 # Host names that many machines have: two engines with one of these may run on different machines.
 COMMON_HOST_NAMES = ("", "localhost", "localhost.localdomain")
+# What the database of Podman 5 says of a name that another container, pod or volume has. Seen on 5.4.
+_NAME_TAKEN = re.compile(r"UNIQUE constraint failed: (Container|Pod|Volume)Config\.Name")
 _LONG_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 MAX_ERROR = 256  # bytes of an error that is not JSON
 NO_PAUSE = "A rootless Podman on cgroup v1 cannot pause: stop the container, or boot the machine with cgroup v2."
@@ -106,6 +108,12 @@ class EngineClient(HttpEngineClient, abc.ABC):
     async def _containers(self, seconds: float) -> tuple[Container, ...]:
         response = await self._request("GET", "/containers/json?all=true", seconds)
         return await self._decoder.all_containers(response.body, time.time())
+
+    def _refusal(self, status: int, body: bytes, name: str, kind: str) -> errors.QuarterdeckError:
+        if found := _NAME_TAKEN.search(self._error_text(body)):
+            text = f"This name is already in use by another {found[1].lower()}."
+            return errors.Rejected(status, text, hint="Give the command again with another name.")
+        return super()._refusal(status, body, name, kind)
 
     def user(self) -> str:
         """The user of a rootless engine, as `alice (1001)`; empty for root's engine."""

@@ -21,6 +21,7 @@ from runtimes.docker_like.client import quoted_id
 from runtimes.podman import client
 from runtimes.podman.versions import parse_version
 
+NO_LIMITS = "Boot the machine with cgroup v2, or run the container as root."
 FIRST_LIMITS, FIRST_KEPT, FIRST_RESTART = (4, 3), (4, 4), (5, 1)
 
 
@@ -30,9 +31,12 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
     @does(UpdateContainer)
     async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
         began = time.monotonic()
-        await self._identify(seconds)
+        info = await self._engine_info(seconds)
         version = parse_version(self.version)
         self._check_version("limits", version, FIRST_LIMITS, "Create the container again with the limits you want.")
+        limits = _limits(action)
+        if limits and not info.has_cgroups:  # Podman 5 would store them, and the container could not start any more
+            raise errors.UserError("A rootless Podman on cgroup v1 cannot limit its containers.", hint=NO_LIMITS)
         query = ""
         if action.restart:
             cure = "Create it again with --restart, or let systemd restart it: unit install NAME."
@@ -42,7 +46,7 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
                 {"restartPolicy": policy, **({"restartRetries": tries} if tries else {})}
             )
         path = f"/containers/{quoted_id(action.target)}/update{query}"
-        await self._request("POST", path, seconds, name=action.target.name, body=_limits(action))
+        await self._request("POST", path, seconds, name=action.target.name, body=limits)
         kept = "" if version >= FIRST_KEPT else oci_limits.UNTIL_IT_ENDS
         detail = "; ".join(filter(None, (action.description(), kept)))
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
