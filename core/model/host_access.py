@@ -8,7 +8,8 @@ for each kind of access, such as “mounts /etc of the host”, and nothing for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -75,7 +76,8 @@ class MountPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAccess:
-    """Holds all that a request can take from its host. Nothing by default."""
+    """Holds all that a request or a container can take from its host. Nothing by default. `devices`: as `docker run
+    --device` takes them, and rules such as `b *:* rwm`, which allow devices that have no file in the container."""
 
     mounts: tuple[MountPoint, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
@@ -97,6 +99,25 @@ def joined_containers(access: HostAccess) -> tuple[Ref, ...]:
     return tuple(dict.fromkeys([*joined, *access.volumes_from]))
 
 
+def host_path_of_volume(options: Mapping[str, str]) -> str:
+    """Returns the path of the host that a volume with these options of the driver `local` is; empty if it is none. The
+    options are those of mount(8): `device`, `type` and `o`."""
+    given = {key.lower(): str(value) for key, value in options.items()}
+    device, flags = given.get("device", ""), given.get("o", "").split(",")
+    if device.startswith("/"):
+        return device
+    if {"bind", "rbind"}.intersection(flags):
+        return posixpath.normpath(f"/{device}")  # relative to the engine's working directory
+    return next(iter(overlaid_paths(flags)), "")
+
+
+def overlaid_paths(options: Iterable[str]) -> tuple[str, ...]:
+    """Returns the absolute paths that the options of an overlay mount name as its content."""
+    flags = [flag for option in options for flag in option.split(",")]
+    found = [flag.partition("=")[2] for flag in flags if flag.startswith(("lowerdir=", "lowerdir+=", "upperdir="))]
+    return tuple(path for paths in found for path in paths.split(":") if path.startswith("/"))
+
+
 def needs(engine: EngineRef, target: Ref, facts: ResourceFacts | None, reaches: tuple[str, ...]) -> Sequence[ReachHost]:
     """Returns what an action with these reaches needs beside its own verb."""
     return [ReachHost(engine=engine, target=target, facts=facts, reaches=reaches)] if reaches else []
@@ -110,9 +131,13 @@ def _reaches(access: HostAccess) -> Iterator[str]:
         owner = "the host" if namespace.container is None else namespace.container.name
         yield f"shares the {_OF.get(namespace.kind, namespace.kind)} of {owner}"
     yield from (f"mounts the volumes of {ref.name}" for ref in access.volumes_from)
-    yield from (f"uses the device {device.partition(':')[0]} of the host" for device in access.devices)
+    yield from (f"uses the device {_device(device)} of the host" for device in access.devices)
     yield from (f"has the capability {name}" for name in access.capabilities)
     yield from (f"changes its security by {option}" for option in access.security_options)
+
+
+def _device(given: str) -> str:
+    return given if " " in given else given.partition(":")[0]
 
 
 def _mount(path: str) -> str:

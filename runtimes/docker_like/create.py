@@ -125,9 +125,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             return  # the engine makes a new one
         except NO_ANSWER as error:
             raise error.with_sent(False) from error
-        options = json_decoder.decode_json(_Volume, response.body).options or {}
-        source = next((value for key, value in options.items() if key.lower() == "device"), "")
-        if source.startswith("/") and not reaches:
+        source = host_access.host_path_of_volume(json_decoder.decode_json(_Volume, response.body).options or {})
+        if source and not reaches:
             raise errors.NotPermitted(
                 f"The volume {name} is the path {source} of the host.",
                 rule=host_access.VERB,

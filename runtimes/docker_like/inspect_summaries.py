@@ -11,7 +11,7 @@ from typing import Any
 
 from core import errors
 from core.model.containers import Port
-from runtimes.docker_like import decode, json_models
+from runtimes.docker_like import decode, inspected_host_access, json_models
 from runtimes.formats import json_decoder
 from runtimes.formats import summary_text as text
 
@@ -48,7 +48,7 @@ def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
             "Limits": _limits(host),
             "Removed when it ends": host.get("AutoRemove"),
             "Log driver": text.mapping(host.get("LogConfig")).get("Type"),
-            "Reaches the host by": ", ".join(_host_access(host)),
+            "Host access": ", ".join(inspected_host_access.host_access_of_container(data)),
             "Environment": text.names_of(config.get("Env")),
             "Labels": text.labels(config.get("Labels")),
         }
@@ -158,14 +158,3 @@ def _limits(host: Mapping[str, Any]) -> str:
         cpu_set=host.get("CpusetCpus"),
         processes=host.get("PidsLimit"),
     )
-
-
-def _host_access(host: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what lets a container reach its host, beside its mounts."""
-    if host.get("Privileged"):
-        yield "privileged"
-    for key, what in (("NetworkMode", "network"), ("PidMode", "processes"), ("IpcMode", "shared memory")):
-        if host.get(key) == "host":
-            yield f"the host's {what}"
-    yield from (str(capability) for capability in text.items(host.get("CapAdd")))
-    yield from (f"device {one.get('PathOnHost') or ''}" for one in text.mappings(host.get("Devices")))

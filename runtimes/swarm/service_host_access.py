@@ -103,8 +103,8 @@ def access_of(spec: Mapping[str, Any]) -> HostAccess:
 def _mounts(container: Mapping[str, Any]) -> Iterator[MountPoint]:
     for mount in container.get("Mounts") or ():
         driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
-        device = str((driver.get("Options") or {}).get("device") or "")
-        source = device if mount.get("Type") == "volume" else str(mount.get("Source") or "")
+        volume = host_access.host_path_of_volume(driver.get("Options") or {})
+        source = volume if mount.get("Type") == "volume" else str(mount.get("Source") or "")
         if source.startswith("/"):
             yield MountPoint(target=str(mount.get("Target") or ""), source=source)
 

@@ -67,9 +67,8 @@ async def _check(daemon: Manager, name: str, reaches: bool) -> None:
         answer = await daemon.ask("GET", f"/volumes/{urllib.parse.quote(name, safe='')}", SECONDS)
     except errors.NotFound:
         return  # the node makes a new one
-    options = json_decoder.decode_json(_Volume, answer.body).options or {}
-    source = next((value for key, value in options.items() if key.lower() == "device"), "")
-    if source.startswith("/") and not reaches:
+    source = host_access.host_path_of_volume(json_decoder.decode_json(_Volume, answer.body).options or {})
+    if source and not reaches:
         raise errors.NotPermitted(
             f"The volume {name} is the path {source} of the host {daemon.ref.host}.",
             rule=host_access.VERB,

@@ -46,6 +46,7 @@ SERVICE = Ref(engine=ENGINE, kind=Kind.SERVICE, id="s", name="web")
         (HostAccess(privileged=True), ("runs privileged",)),
         (HostAccess(capabilities=("SYS_ADMIN",)), ("has the capability SYS_ADMIN",)),
         (HostAccess(devices=("/dev/sda:/dev/x",)), ("uses the device /dev/sda of the host",)),
+        (HostAccess(devices=("b *:* rwm",)), ("uses the device b *:* rwm of the host",)),
         (HostAccess(security_options=("seccomp=unconfined",)), ("changes its security by seccomp=unconfined",)),
         (HostAccess(volumes_from=(DB,)), ("mounts the volumes of db",)),
     ],

@@ -85,7 +85,7 @@ def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
     assert told["Health"] == "unhealthy, 3 failed in a row; last check: connection refused"
     assert told["Restarts"] == "4; policy on-failure, at most 5"
     assert told["Limits"] == "memory 64 MiB, CPUs 1.5, processes 100"
-    assert told["Reaches the host by"] == "privileged, the host's network, NET_ADMIN"
+    assert told["Host access"] == "runs privileged, shares the network of the host, has the capability NET_ADMIN"
     assert told["Ports"] == "0.0.0.0:8080->80/tcp\n443/tcp"
     assert told["Environment"] == "A, TOKEN"
     assert told["Links"] == "/web:/insideweb"
