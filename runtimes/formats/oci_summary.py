@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runtimes.formats import oci_host_access
 from runtimes.formats import summary_text as text
 
 # Mounts that every container has.
@@ -19,8 +20,6 @@ def summarise_specification(spec: Any) -> dict[str, Any]:
     linux = text.mapping(spec.get("linux"))
     resources = text.mapping(linux.get("resources"))
     cpu, memory = text.mapping(resources.get("cpu")), text.mapping(resources.get("memory"))
-    namespaces = {one.get("type") for one in text.mappings(linux.get("namespaces"))}
-    shared = [name for name in ("network", "pid", "ipc") if linux and name not in namespaces]
     return {
         "Command": text.command(process.get("args")),
         "User": f"{text.number(user.get('uid')):g}:{text.number(user.get('gid')):g}" if user else "",
@@ -34,7 +33,7 @@ def summarise_specification(spec: Any) -> dict[str, Any]:
             cpu_set=cpu.get("cpus"),
             processes=text.mapping(resources.get("pids")).get("limit"),
         ),
-        "Reaches the host by": ", ".join(f"the host's {name}" for name in shared),
+        "Host access": ", ".join(oci_host_access.host_access_of_specification(spec) or ()),
         "Environment": text.names_of(process.get("env")),
     }
 

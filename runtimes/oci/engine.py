@@ -154,7 +154,7 @@ class Oci(update.UpdateVerbs):
         }
         redact_json.mask_env_values(data)
         summary = inspect_summaries.summarise_container(data, self._row(container))
-        reaches = oci_host_access.host_access_of_specification(spec)
+        reaches = oci_host_access.host_access_of_specification(spec, container.stored.bundle)
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     async def _read_spec(self, container: ContainerState, seconds: float) -> bytes:
