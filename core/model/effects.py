@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from core.model import (
     actions,
     create_container,
@@ -231,7 +233,10 @@ def _committed(action: inside_containers.CommitContainer, known: KnownResources)
 
 def _pruned(action: prune.Prune, _: KnownResources) -> Iterator[Effect]:
     for one in action.pinned:
-        yield _effect(prune.REMOVALS[one.ref.kind], one.ref)
+        # An image goes with all its names, so a guard on any of them applies.
+        names = one.names if one.ref.kind is Kind.IMAGE else ()
+        for ref in [msgspec.structs.replace(one.ref, name=name) for name in names] or [one.ref]:
+            yield _effect(prune.REMOVALS[one.ref.kind], ref)
 
 
 def _moved_tag(action: Any, known: KnownResources) -> Iterator[Effect]:

@@ -166,6 +166,22 @@ async def test_a_grant_and_a_guard_decide_on_each_thing(valkey, engine):
         assert "Somebody else has to approve" in plain_text.render(asked) and "prod" in plain_text.render(asked)
 
 
+async def test_a_guard_on_any_name_of_an_image_applies_to_a_prune_of_it(valkey, engine):
+    left = next(row for row in engine._image_ids() if row not in engine.tags.values())
+    engine.tags |= {"a:1": left, "prod/app:1": left}
+    keep = Guard(id="keep", can=("image.remove",), ask=Ask.DENY, on=Selector(name="prod/*"))
+    async with Deck(valkey.url, [engine], policy=Policy(grants=(JANITOR,), guards=(keep,))) as deck:
+        asked, _ = await confirmed(deck, "image prune --all", BOB)
+        assert "1 more is left out: not allowed to you" in plain_text.render(asked)
+        assert engine.tags["prod/app:1"] == engine.tags["a:1"] == left and "nginx:1.27" not in engine.tags
+    async with Deck(valkey.url, [engine]) as deck:
+        await confirmed(deck, "image prune --all")
+        assert not {"a:1", "prod/app:1"} & set(engine.tags)
+        rows = await deck.store.read_audit(count=20)
+        outcome = next(row.fields for row in rows if row.fields["phase"] == "outcome")
+        assert "image.remove a:1" in outcome["destroys"] and "image.remove prod/app:1" in outcome["destroys"]
+
+
 @pytest.mark.parametrize("line", ["container prune", "image prune", "network prune", "volume prune", "system prune"])
 async def test_who_may_not_prune_is_told_so_and_sees_nothing(valkey, engine, line):
     viewer = Grant(id="v", who=BOB.id, can=("operator",))
