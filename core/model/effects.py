@@ -128,6 +128,12 @@ def _each_member(verb: str, *, ends: bool = False) -> Rule:
     return rule
 
 
+def _removed_pod(action: Any, known: KnownResources) -> Iterator[Effect]:
+    """Podman also removes the anonymous volumes of its containers."""
+    for ref in members(known) if known.row is not None else (action.target,):
+        yield from _removal(ref, certain=known.row is not None, volumes=action.engine.kind == "podman")
+
+
 def _enabled(action: units.EnableUnit, known: KnownResources) -> Iterable[Effect]:
     return _unit("container.start")(action, known) if action.now else ()
 
@@ -164,9 +170,15 @@ def _scaled(action: actions.Scale, known: KnownResources) -> Iterator[Effect]:
         for ref in ordered[: action.replicas]:
             if ref in rows and rows[ref].state not in (*LIVE_STATES, "restarting"):
                 yield _effect("container.start", ref)
-    elif row.desired is None or action.replicas < row.desired:
-        # The Swarm chooses which tasks end. Those of other nodes are known by their service only.
-        yield _destroyed_service(action, certain=row.desired is not None)
+    else:
+        yield from _scaled_in_swarm(action, known)
+
+
+def _scaled_in_swarm(action: Any, known: KnownResources) -> Iterator[Effect]:
+    """The Swarm chooses which tasks end. Those of other nodes are known by their service only."""
+    desired = known.row.desired if known.row is not None else None
+    if desired is None or action.replicas < desired:
+        yield _destroyed_service(action, certain=desired is not None)
         for ref in members(known):
             yield from _removal(ref, certain=action.replicas == 0)
 
@@ -175,12 +187,8 @@ def _updated_service(action: service_actions.UpdateService, known: KnownResource
     """The Swarm replaces the tasks, or ends some of them; or neither, if only the service itself changes."""
     if action.changes_tasks:
         yield from _replaced_service(action, known)
-    elif action.replicas is not None and (known.row is None or known.row.desired is None):
-        yield _destroyed_service(action, certain=False)
-    elif action.replicas is not None and action.replicas < known.row.desired:
-        yield _destroyed_service(action, certain=True)
-        for ref in members(known):
-            yield from _removal(ref, certain=action.replicas == 0)
+    elif action.replicas is not None:
+        yield from _scaled_in_swarm(action, known)
 
 
 def _restarted_project(action: project_actions.RestartProject, _: KnownResources) -> Iterator[Effect]:
@@ -282,7 +290,7 @@ TABLE: Mapping[str, VerbEffects] = {
     ),
     "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause"), does=("container.pause",)),
     "pod.unpause": VerbEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
-    "pod.remove": VerbEffects(ends=True, also=_each_member(REMOVE), does=(REMOVE,)),
+    "pod.remove": VerbEffects(ends=True, also=_removed_pod, does=_REMOVAL),
     "node.drain": VerbEffects(ends=True, also=_drained, does=(REMOVE,), needs=(Kind.TASK,)),
     "unit.enable": VerbEffects(also=_enabled, does=("container.start", *_REMOVAL)),
     # A container that is left from an earlier run is replaced when its unit starts.

@@ -273,6 +273,20 @@ def test_what_is_done_to_a_pod_is_done_to_its_containers(kind, verb):
     assert bool(removed) == (kind in (pods.StopPod, pods.RestartPod, pods.RemovePod))
 
 
+def test_podman_removes_a_pod_with_the_anonymous_volumes_of_its_containers():
+    podman = EngineRef(host="h1", kind="podman")
+    row = pods.Pod(ref=ref("shop", Kind.POD, podman), state="running", created_at=0, labels={}, members=("id-web",))
+    action = pods.RemovePod(engine=podman, target=row.ref)
+    here = [msgspec.structs.replace(container("web"), ref=ref("web", engine=podman))]
+    assert worked_out(action, row, here) == [REMOVED, ("volume.remove", "web", Risk.DESTROY, True)]
+    assert [one[:2] + one[3:] for one in worked_out(action)] == [
+        ("container.remove", "shop", False),
+        ("volume.remove", "shop", False),
+    ]
+    on_cri = dataclasses.replace(action, engine=EngineRef(host="h1", kind="cri"))
+    assert worked_out(on_cri, row, here) == [REMOVED]
+
+
 @pytest.mark.parametrize("kind", [units.StopUnit, units.RestartUnit, units.StartUnit])
 def test_a_generated_unit_removes_its_container_and_another_if_it_has_rm(kind):
     def row(enabled):
