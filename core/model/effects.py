@@ -97,7 +97,7 @@ def _signalled(action: actions.Kill, known: KnownResources) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
 
 
-def _executed(action: inside_containers.Exec, known: KnownResources) -> Iterator[Effect]:
+def _executed(action: Any, known: KnownResources) -> Iterator[Effect]:
     yield from _auto_removal(known.row, action.target, ends=False)
 
 
@@ -273,9 +273,9 @@ TABLE: Mapping[str, VerbEffects] = {
     # With less memory than it uses, a container is OOM-killed.
     "container.update": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
     "container.remove": VerbEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
-    # A program in a container can end it, and a health check of Podman can be set to.
+    # A program in a container can end it, and so can a failed health check of Podman (--health-on-failure).
     "container.exec": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
-    "container.healthcheck": VerbEffects(ends=True),
+    "container.healthcheck": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
     "container.commit": VerbEffects(also=_committed, does=("container.pause", TAG), needs=(Kind.IMAGE,)),
     # Scaling up ends nothing; its effects say what scaling down ends.
     "service.scale": VerbEffects(also=_scaled, does=("service.scale", REMOVE, "container.start")),

@@ -117,6 +117,9 @@ def test_a_harmless_signal_may_end_a_container_and_a_restart_removes_it_on_podma
     assert worked_out(hup, row)[0] == MAYBE_REMOVED
     assert effects.with_effects(hup, known_resources.KnownResources(row=row)).confirm_reason() == ""
     assert worked_out(inside_containers.Exec(engine=DOCKER, target=row.ref, command=("sh",)), row)[0] == MAYBE_REMOVED
+    checked = actions.CheckHealth(engine=DOCKER, target=row.ref)
+    assert worked_out(checked, row) == [MAYBE_REMOVED, ("volume.remove", "web", Risk.DESTROY, False)]
+    assert worked_out(checked, container("web")) == []
     assert worked_out(actions.Restart(engine=DOCKER, target=row.ref), row) == []
     podman = EngineRef(host="h1", kind="podman")
     assert REMOVED in worked_out(actions.Restart(engine=podman, target=row.ref), row)
