@@ -34,7 +34,6 @@ STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 
-
 Rule = Callable[[Any, KnownResources], Iterable[Effect]]
 
 
@@ -82,8 +81,7 @@ def _removal(ref: Ref, *, certain: bool = True, volumes: bool = False) -> Iterat
 
 
 def _auto_removal(row: Container | None, ref: Ref, *, ends: bool = True) -> Iterator[Effect]:
-    """A container that was created with --rm is removed with its anonymous volumes when it ends. `ends`: it surely
-    does."""
+    """A container created with --rm is removed with its anonymous volumes when it ends. `ends`: it surely does."""
     if row is None or row.auto_remove is not False:
         certain = ends and row is not None and row.auto_remove is True and row.state in LIVE_STATES
         yield from _removal(ref, certain=certain, volumes=True)
@@ -113,8 +111,7 @@ def _removed_container(action: actions.Remove, known: KnownResources) -> Iterato
 
 
 def _each_member(verb: str, *, ends: bool = False) -> Rule:
-    """The verb is done to each container that belongs to the target. `ends`: those that were created with --rm are
-    removed."""
+    """The verb is done to each container that belongs to the target. `ends`: those created with --rm are removed."""
 
     def rule(action: Any, known: KnownResources) -> Iterator[Effect]:
         if known.row is None:

@@ -140,13 +140,12 @@ class ServiceSettings:
 
     @property
     def changes_tasks(self) -> bool:
-        """Whether the Swarm replaces the tasks for these settings."""
-        more = (self.container_labels, self.stop_signal, self.dropped_capabilities)
+        """Whether the Swarm replaces the tasks for these settings. It does so for any change of a published port."""
+        more = (self.container_labels, self.stop_signal, self.dropped_capabilities, self.ports, self.endpoint_mode)
         amounts = (self.limits, self.reservations) != (NO_AMOUNT, NO_AMOUNT)
         rules = (self.restarts, self.health) != (NO_RESTARTS, NO_HEALTH_CHECK)
         grace = self.stop_grace is not None
-        on_host = any(port.on_host for port in self.ports)
-        return self.changes_program or any(more) or amounts or rules or grace or on_host or self.read_only or self.init
+        return self.changes_program or any(more) or amounts or rules or grace or self.read_only or self.init
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +169,7 @@ class Removals:
 
     @property
     def changes_tasks(self) -> bool:
-        return self.changes_program or bool(self.container_labels)
+        return self.changes_program or any((self.container_labels, self.ports))
 
 
 UNCHANGED, NOTHING_REMOVED = ServiceSettings(), Removals()

@@ -21,7 +21,7 @@ from core.model import (
 from core.model.actions import Effect, Risk
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.service_settings import Amount, Removals, Rollout, ServiceSettings
+from core.model.service_settings import Amount, PublishedPort, Removals, Rollout, ServiceSettings
 from core.model.services import Service
 
 DOCKER = EngineRef(host="h1", kind="docker")
@@ -183,12 +183,14 @@ def test_a_service_that_is_removed_updated_or_rolled_back_loses_its_containers()
         ]
 
 
+REPLACES = "replaces the tasks of shop/web: data outside of volumes is lost"
+
+
 @pytest.mark.parametrize(
     ("settings", "more", "effects_of", "reason"),
     [
         (ServiceSettings(labels=(("team", "a"),)), {}, [], ""),
         (ServiceSettings(update=Rollout(parallelism=2)), {"replicas": 4}, [], ""),
-        (ServiceSettings(), {"removals": Removals(ports=("80",))}, [], ""),
         (ServiceSettings(), {"replicas": 2}, ["service.update", "container.remove"], "ends tasks of shop/web"),
         (
             ServiceSettings(),
@@ -196,17 +198,15 @@ def test_a_service_that_is_removed_updated_or_rolled_back_loses_its_containers()
             ["service.update", "container.remove"],
             "leaves nothing of shop/web running",
         ),
-        (
-            ServiceSettings(limits=Amount(memory="1g")),
-            {},
-            ["service.update", "container.remove"],
-            "replaces the tasks of shop/web: data outside of volumes is lost",
-        ),
-        (
-            ServiceSettings(),
-            {"removals": Removals(environment=("A",))},
-            ["service.update", "container.remove"],
-            "replaces the tasks of shop/web: data outside of volumes is lost",
+        *(
+            (settings, more, ["service.update", "container.remove"], REPLACES)
+            for settings, more in (
+                (ServiceSettings(limits=Amount(memory="1g")), {}),
+                (ServiceSettings(ports=(PublishedPort(target=80),)), {}),
+                (ServiceSettings(endpoint_mode="dnsrr"), {}),
+                (ServiceSettings(), {"removals": Removals(environment=("A",))}),
+                (ServiceSettings(), {"removals": Removals(ports=("80",))}),
+            )
         ),
     ],
 )
