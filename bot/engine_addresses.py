@@ -11,13 +11,15 @@ from typing import Any
 from core import errors
 from core.config import load
 from runtimes import engine_discovery, engine_registry
+from runtimes.base import machine_name
 from runtimes.engine_registry import EngineAddress
 from runtimes.transport import endpoint
 
 
 def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
     """Returns the address of every engine to use. Raises ConfigError for an unusable docker context, and for one engine
-    listed twice."""
+    listed twice; BadUsage for an unusable name of this machine."""
+    machine_name.machine_name()  # it must be valid before the first engine is named after it
     if settings.engines is None:
         return engine_discovery.discover()
     found, problems = [], []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import socket
 from typing import ClassVar
 
 from core import errors
 from core.model.refs import EngineRef
+from runtimes.base import machine_name
 from runtimes.base.container_wait import WaitVerbs
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.registry_auth import RegistryLogins
@@ -30,7 +30,7 @@ class AddressAdapter(WaitVerbs, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS, *, host: str = "") -> None:
         """`host` is the host in the address; without one, the engine runs on this machine."""
         # Until the engine has reported its own host name, the one in its address is used.
-        ref = EngineRef(host=host or socket.gethostname(), kind=self.kind, name=options.name)
+        ref = EngineRef(host=host or machine_name.machine_name(), kind=self.kind, name=options.name)
         super().__init__(ref, allow=options.allow)
         self.url = url
         self.version = ""

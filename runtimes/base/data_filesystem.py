@@ -9,10 +9,10 @@ whoever started the container then mounted the engine's folder there.
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 from core.model.disk_use import DataRoot, Filesystem
+from runtimes.base import machine_name
 from runtimes.transport import connect
 
 
@@ -34,7 +34,7 @@ def _is_local(root: DataRoot, host: str) -> bool:
     pid, _ = connect.peer_credentials(root.socket)
     if not pid:
         return os.path.ismount(root.path)
-    return host == socket.gethostname() and _sees_same_folder(pid, root.path)
+    return host == machine_name.machine_name() and _sees_same_folder(pid, root.path)
 
 
 def _sees_same_folder(pid: int, path: str) -> bool:

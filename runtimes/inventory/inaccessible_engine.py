@@ -7,11 +7,10 @@ list, in no metric and not in the readiness. It becomes a usual engine as soon a
 
 from __future__ import annotations
 
-import socket
-
 from core.model.actions import DescribeEngine
 from core.model.engines import Engine
 from core.model.refs import EngineRef
+from runtimes.base import machine_name
 from runtimes.base.base_adapter import BaseAdapter, does
 
 
@@ -19,7 +18,7 @@ class InaccessibleEngine(BaseAdapter):
     """Describes one engine by its kind, name and address. `reason`: why it cannot be used."""
 
     def __init__(self, *, kind: str, name: str, address: str, reason: str) -> None:
-        super().__init__(EngineRef(host=socket.gethostname(), kind=kind, name=name))
+        super().__init__(EngineRef(host=machine_name.machine_name(), kind=kind, name=name))
         self.address = address
         self.reason = reason
 
