@@ -108,10 +108,13 @@ def health(config: ConfigPath = None) -> None:
     from bot import health_check  # noqa: PLC0415 (runs every 30 seconds: no event loop, no logging)
     from core.config import load  # noqa: PLC0415
 
-    settings = load.load(config)
-    found = health_check.check_health(settings.metrics.listen)
-    typer.echo(found.reason, err=not found.good)
-    raise typer.Exit(0 if found.good else 1)
+    listen = load.load(config).metrics.listen
+    if listen is None:
+        good, reason = False, "metrics.listen is off, so there is no address to ask."
+    else:
+        good, reason = health_check.check_health(listen.host, listen.port)
+    typer.echo(reason, err=not good)
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command()
