@@ -116,7 +116,11 @@ class RuleTests:
             if action.threshold is not None:
                 raise errors.BadUsage("A new rule compares with no threshold.", hint="Use --count.")
             event = {"on": action.on, "count": action.count or None, "within": _duration(action.within)}
-            made = rule_lines.new_rule({"name": action.name or "new-rule", **event, **change}, action.where)
+            made = rule_lines.new_rule(
+                {"name": action.name or "new-rule", **event, **change},
+                action.where,
+                regexes=action.place.kind == "console",
+            )
             return configured_rules.added(made), "a new rule"
         rule = self._rules.get(action.name)
         if rule is None:

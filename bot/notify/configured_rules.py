@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,12 +13,18 @@ from core.model.alerts import Finding, Firing
 from core.model.events import EventKind
 from core.model.owners import SWARM_SERVICE_NAME_LABEL, project_of
 
-MAX_LENGTH = 1000  # characters of a value that a regular expression sees
+MAX_LENGTH = 1000  # characters of a value that a pattern sees
+
+
+def _fits_glob(pattern: str, value: str) -> bool:
+    return value == pattern or fnmatch.fnmatchcase(value[:MAX_LENGTH], pattern)
+
+
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "=~": lambda text, value: re.fullmatch(text, value[:MAX_LENGTH]) is not None,
     "!~": lambda text, value: re.fullmatch(text, value[:MAX_LENGTH]) is None,
-    "!=": lambda text, value: value != text,
-    "=": lambda text, value: value == text,
+    "!=": lambda text, value: not _fits_glob(text, value),
+    "=": _fits_glob,
 }
 
 

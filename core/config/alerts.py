@@ -114,7 +114,8 @@ class NewRule(Section):
     where: dict[Annotated[str, AfterValidator(_field)], Annotated[str, AfterValidator(_matcher)]] = Field(
         default={},
         description="What the event must have: name, project, service, host, engine, image, cause, exit_code, health,"
-        " state, signal or label.NAME, each with = (or nothing), !=, =~ or !~ before the value.",
+        " state, signal or label.NAME, each with = (or nothing) or != before a glob, or =~ or !~ before"
+        " a regular expression.",
     )
     count: int = Field(default=1, ge=1, le=100, description="How many such events make an alert.")
     within: Duration = Field(default=timedelta(minutes=10), description="The time in which they must happen.")

@@ -1,5 +1,9 @@
 """Validates an alert rule, or a change of one, that a command line describes: with the same checks as the configuration
-file."""
+file.
+
+A regular expression is only accepted at a console and in the configuration file: Python's engine can search for hours
+for one that somebody wrote to hang this process, and nothing can interrupt it.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +23,21 @@ S = TypeVar("S", bound=Section)
 _CONDITION = re.compile(r"\s*([\w./:-]+?)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
 
 
-def new_rule(settings: Mapping[str, Any], where: Iterable[str]) -> NewRule:
-    """Returns the rule with these settings. `where`: conditions such as `exit_code!=0`. Raises BadUsage."""
+def new_rule(settings: Mapping[str, Any], where: Iterable[str], *, regexes: bool) -> NewRule:
+    """Returns the rule with these settings. `where`: conditions such as `exit_code!=0`. `regexes`: whether a condition
+    may be a regular expression. Raises BadUsage."""
     conditions = {}
     for text in where:
         found = _CONDITION.fullmatch(text)
         if found is None:
             raise errors.BadUsage(
                 f"--where {text} compares nothing.",
-                hint="Write for example --where exit_code!=0 or --where name=~web-.*",
+                hint="Write for example --where exit_code!=0 or --where 'name=web-*'",
+            )
+        if found[2].endswith("~") and not regexes:
+            raise errors.BadUsage(
+                f"--where {text} is a regular expression, which is only accepted at a console.",
+                hint="Write = or != and a value, in which * stands for anything, such as --where 'name=web-*'",
             )
         conditions[found[1]] = found[2] + found[3]
     return _validated(NewRule, {**settings, "where": conditions})

@@ -101,7 +101,7 @@ async def test_a_rule_that_is_off_and_a_change_of_one_and_a_new_one_can_be_teste
     for ago in (300, 200, 100):
         await desk.crash("web", ago=ago, code="137")
     assert (await desk.test("crash", severity="low")).messages[0].severity == "low"
-    new = {"on": "died", "where": ("exit_code=137", "name=~we."), "within": 600.0}
+    new = {"on": "died", "where": ("exit_code=137", "name=w*", "name!=db*"), "within": 600.0}
     assert (await desk.test("", count=3, **new)).found == 1
     assert (await desk.test("", count=4, **new)).found == 0
     assert (await desk.test("mine", count=1, **new)).rule == "mine"
@@ -117,7 +117,9 @@ async def test_a_rule_that_is_off_and_a_change_of_one_and_a_new_one_can_be_teste
         ("crash", {"severity": "loud"}, "is not a severity"),
         ("", {"where": ("exit_code",)}, "compares nothing"),
         ("", {"where": ("exitcode=1",)}, "not a field that an alert rule can match"),
-        ("", {"where": ("name=~(",)}, "not a regular expression"),
+        ("", {"where": ("name=~(",), "place": CONSOLE}, "not a regular expression"),
+        ("", {"where": ("image=~(.+)+!",)}, "only accepted at a console"),
+        ("", {"where": (" name !~ (a|a)*b",)}, "only accepted at a console"),
         ("", {"on": "exploded"}, "must be"),
         ("engine-down", {}, "cannot be tested"),
         ("crash", {"file": "/etc/passwd"}, "only be read at a console"),
@@ -127,6 +129,14 @@ async def test_what_makes_no_rule_is_refused_with_its_cure(desk, name, more, sai
     with pytest.raises(errors.UserError) as caught:
         await desk.test(name, **more)
     assert said in caught.value.message
+
+
+async def test_a_regular_expression_is_tested_at_a_console(desk) -> None:
+    desk.rows = [row("web"), row("db")]
+    for name in ("web", "db"):
+        await desk.crash(name, ago=60)
+    found = await desk.test("", place=CONSOLE, on="died", where=("name=~we.",))
+    assert [message.owner for message in found.messages] == ["web"]
 
 
 async def test_what_the_requester_may_not_list_is_not_counted(desk) -> None:
