@@ -10,7 +10,6 @@ A bug in one rule is logged, and the other rules go on.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +18,17 @@ from datetime import timedelta
 import msgspec
 
 from collectors import quarterdeck_labels
+from collectors.alert_owner import fingerprint_of, owner_of_event, running_by_owner
 from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_for
 from collectors.rule import Rule, Seen, SeenEvent
 from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
 from core import unexpected_errors
 from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
-from core.model.containers import LIVE_STATES, Container
+from core.model.containers import Container
 from core.model.end_causes import Cause
 from core.model.events import Event, EventKind, Origin
-from core.model.owners import SWARM_SERVICE_NAME_LABEL, owner_of, owner_of_container
+from core.model.owners import SWARM_SERVICE_NAME_LABEL
 from core.model.refs import EngineRef, Kind, Ref
 
 SECOND = 1_000_000_000
@@ -103,16 +103,48 @@ class Evaluator:
         """Returns our time at which `tick` has something to do next; None if it waits for nothing."""
         return min((at for one in self._open.values() if (at := one.due_ns or one.settles_ns)), default=None)
 
+    def open_alert(self, fingerprint: str) -> Alert | None:
+        """Returns this alert if it fires now."""
+        one = self._open.get(fingerprint)
+        return None if one is None or one.due_ns else one.alert
+
     def restore(self, alerts: Iterable[Alert]) -> None:
-        """Goes on with alerts that fired when Quarterdeck was stopped. Alerts of unknown rules are ignored."""
-        by_name = {rule.name: rule for rule in self.rules}
+        """Goes on with alerts that fired when Quarterdeck was stopped. One whose trouble was found again meanwhile
+        fires at once, whatever it waits for. An alert of a rule that does not run any more is resolved."""
+        by_name, now = {rule.name: rule for rule in (*self.rules, TEST_RULE)}, self._now_ns()
         for alert in alerts:
-            rule = by_name.get(alert.rule)
-            if rule is not None and alert.fingerprint not in self._open and len(self._open) < MAX_OPEN:
+            rule, known = by_name.get(alert.rule), self._open.get(alert.fingerprint)
+            if rule is None:
+                over = msgspec.structs.replace(alert, state=AlertState.RESOLVED, text="its rule does not run any more")
+                self._report(msgspec.structs.replace(over, at_ns=max(now, alert.at_ns)))
+            elif known is None and len(self._open) < MAX_OPEN:
                 key = (alert.subject.engine, alert.subject.kind, alert.owner)
-                self._open[alert.fingerprint] = _Open(
-                    rule=rule, key=key, alert=alert, settles_ns=self._settles(rule, self._now_ns())
+                settles = self._settles(rule, now)
+                self._open[alert.fingerprint] = _Open(rule=rule, key=key, alert=alert, settles_ns=settles)
+            elif known is not None and known.due_ns:
+                goes_on = msgspec.structs.replace(
+                    known.alert,
+                    since_ns=alert.since_ns,
+                    at_ns=max(alert.at_ns, known.alert.at_ns),
+                    count=alert.count + known.alert.count,
                 )
+                settles = self._settles(rule, now)
+                self._open[alert.fingerprint] = replace(known, alert=goes_on, due_ns=0, settles_ns=settles)
+                self._report(goes_on)
+
+    def ask_again(self, fingerprint: str, present: Event) -> None:
+        """Asks the rule of an alert about the present state of its subject, and ends the alert if that is good."""
+        if (one := self._open.get(fingerprint)) is None:
+            return
+        events, threshold = [SeenEvent(event=present)], one.rule.threshold or 0.0
+        finding = self._ask(one.rule, Seen(events=events, labels=one.alert.labels, threshold=threshold))
+        if isinstance(finding, Cleared):
+            self._resolve(fingerprint, finding.text, present.at_ns)
+
+    def end_alerts_of(self, engine: EngineRef, text: str) -> None:
+        """Ends all alerts about this engine and what is on it."""
+        for fingerprint in [each for each, one in self._open.items() if one.key[0] == engine]:
+            self._resolve(fingerprint, text, self._now_ns())
 
     def fire_test(self, engine: EngineRef, text: str) -> None:
         """Fires a test alert about Quarterdeck itself. It resolves after a minute."""
@@ -155,7 +187,7 @@ class Evaluator:
                 engine, _, owner = one.key
                 if one.rule.until_running and engine not in states:
                     known = containers(engine)
-                    states[engine] = None if known is None else _running_by_owner(known)
+                    states[engine] = None if known is None else running_by_owner(known)
                 state = states.get(engine)
                 runs = state.get(owner) if one.rule.until_running and state is not None else True
                 if runs is False or (one.rule.until_running and state is None):
@@ -168,7 +200,7 @@ class Evaluator:
         labels = self._windows.labels(event.subject.id, container.labels if container is not None else None)
         if self._is_own(event.subject.id) or quarterdeck_labels.are_alerts_off(labels):
             return
-        key = (event.subject.engine, event.subject.kind, _owner(event, labels))
+        key = (event.subject.engine, event.subject.kind, owner_of_event(event, labels))
         if not self._windows.add(key, seen) or self._is_part_of_rollout(event, labels):
             return
         for rule in self._by_kind[event.kind]:
@@ -281,29 +313,5 @@ class Evaluator:
         return now + int(rule.settle.total_seconds() * SECOND) if rule.settle is not None else 0
 
 
-def fingerprint_of(rule: Rule, key: OwnerKey) -> str:
-    """Returns 12 hexadecimal digits that are the same for the same rule, engine and owner."""
-    engine, kind, owner = key
-    text = "\0".join((rule.name, str(engine), str(kind), owner))
-    return hashlib.blake2s(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
-
-
-def _owner(event: Event, labels: Mapping[str, str]) -> str:
-    if event.kind is EventKind.TASK_FAILED:
-        return event.attrs.get("service", "") or event.subject.name
-    if event.subject.kind is Kind.CONTAINER:
-        return owner_of(event.subject, labels)
-    return event.subject.name or event.subject.short_id
-
-
 def _is_late(event: Event, now: int) -> bool:
     return event.origin is not Origin.LIVE and now - event.at_ns > LATE_NS
-
-
-def _running_by_owner(containers: Containers) -> Mapping[str, bool]:
-    """Returns, for each owner, whether one of its containers runs."""
-    runs: dict[str, bool] = {}
-    for row in containers.values():
-        owner = owner_of_container(row)
-        runs[owner] = runs.get(owner, False) or row.state in LIVE_STATES
-    return runs

@@ -57,12 +57,12 @@ class HostStateEvents:
         first of them reports."""
         disks: dict[tuple[str, int, int], EngineRef] = {}
         for each in given:
-            if each.filesystem is None or each.filesystem.size <= 0:
+            percent = full_percent(each.filesystem)
+            if each.filesystem is None or percent is None:
                 continue
             disk = (each.engine.host, each.filesystem.device, each.filesystem.size)
             if disks.setdefault(disk, each.engine) != each.engine:
                 continue
-            percent = round(100 * (1 - each.filesystem.free / each.filesystem.size))
             if percent != self._percent.get(each.engine):
                 self._percent[each.engine] = percent
                 attrs = {"percent": str(percent), "free": _size(each.filesystem.free)}
@@ -93,6 +93,13 @@ class HostStateEvents:
 
     def _event(self, subject: Ref, action: str, attrs: dict[str, str]) -> Event:
         return Event(self._now_ns(), EventKind.OTHER, subject, Origin.LIVE, str(subject.kind), action, attrs)
+
+
+def full_percent(filesystem: Filesystem | None) -> int | None:
+    """Returns how full it is, in percent; None if that is not known."""
+    if filesystem is None or filesystem.size <= 0:
+        return None
+    return round(100 * (1 - filesystem.free / filesystem.size))
 
 
 def _engine(ref: EngineRef) -> Ref:

@@ -1,7 +1,7 @@
 """Runs the alert rules of this process: evaluates them once a second and at each event, and passes the alerts to the
 writer, which stores them in incidents.
 
-After a restart, the alerts that fired before go on.
+After a restart, the alerts that fired before go on. Those whose trouble is over by then end.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.notify.incident_writer import IncidentWriter, stored_incidents
+from bot.notify.removed_engines import RemovedEngines
 from bot.notify.unstored_alerts import UnstoredAlertsFile
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
 from collectors.host_state_events import HostReadings, HostStateEvents
 from collectors.restart_count_events import RestartCountEvents
+from collectors.restored_alerts import RestoredAlerts
 from collectors.rule import Rule
 from collectors.unwatched_time import UnwatchedTimeFinder
 from core import errors, metrics, supervise
@@ -63,11 +65,14 @@ class AlertRunner:
         self._hosts = HostStateEvents()
         self._restarts: dict[EngineRef, RestartCountEvents] = {}
         self.evaluator = Evaluator(rules, self.writer.report, is_own=is_own)
+        self._restored = RestoredAlerts(self.evaluator)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         """Starts the background tasks. `mirrors` returns the engines that are watched."""
         supervisor.start_background("incident_writer", self.writer.run, RESTART)
         supervisor.start_background("watch_record", self._record_watch, RESTART)
+        removed = RemovedEngines(self._store, self._restored, mirrors, _fault)
+        supervisor.start_background("removed_engines", removed.run, RESTART)
         supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
     def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
@@ -88,12 +93,14 @@ class AlertRunner:
             if not restored and time.monotonic() >= restore_at:
                 restored, restore_at = await self._restore(), time.monotonic() + RETRY_SECONDS
             watched = mirrors()
+            answering = {each.ref: each for each in watched if not _fault(each)}
+            self._restored.compare({each.ref for each in watched}, answering)
             self.evaluator.observe(self._engines.compare((each.ref, _fault(each)) for each in watched), {})
             self.evaluator.observe(self._hosts.compare(map(_readings, watched)), {})
             self._compare_restarts(watched)
-            self.evaluator.tick({each.ref: each.containers for each in watched if not _fault(each)}.get)
+            self.evaluator.tick({ref: each.containers for ref, each in answering.items()}.get)
             self._measure()
-            self._note_watch(not all(_fault(each) for each in watched))
+            self._note_watch(bool(answering))
             await asyncio.sleep(TICK_SECONDS)
 
     def _compare_restarts(self, watched: Sequence[Mirror]) -> None:
@@ -103,7 +110,7 @@ class AlertRunner:
             self.evaluator.observe(events, mirror.containers)
 
     async def _restore(self) -> bool:
-        """Goes on with the alerts that fired when the last process ended. Returns whether they are known."""
+        """Reads the alerts that fired when the last process ended. Returns whether they are known."""
         if not self.writer.drained.is_set():
             return False
         try:
@@ -111,7 +118,7 @@ class AlertRunner:
         except errors.StoreError as error:
             log.debug("the stored incidents could not be read", reason=error.message)
             return False
-        self.evaluator.restore(alert for incident in stored for alert in incident.firing if not alert.source)
+        self._restored.add(alert for incident in stored for alert in incident.firing if not alert.source)
         return True
 
     def _note_watch(self, watching: bool) -> None:

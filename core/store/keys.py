@@ -55,6 +55,7 @@ wrote.
     post:NAME                string   2 days     a message that is being posted or is there: its token, time and place
     alerts:received          hash     trimmed    open alerts of an Alertmanager by fingerprint, as they first came
     watched                  string   30 days    when any process last watched, in ms
+    engines:watched          zset     trimmed    when any process last watched each engine, in ms
     hold:outlets             hash     seconds    the lease of the process that tells other systems about incidents
     call:ENGINE:ID           string   minutes    who ended a container through a process that does not watch its engine
     events                   hash     trimmed    the history of events, by a digest of what makes an event one fact
@@ -109,6 +110,7 @@ INCIDENT_LOG = "incidents:log"
 INCIDENT_LAST = "incidents:last"
 RECEIVED_ALERTS = "alerts:received"
 WATCHED_AT = "watched"
+WATCHED_ENGINES = "engines:watched"
 
 
 def seen_invocation(invocation: str) -> str:

@@ -7,7 +7,7 @@ incident that changes again is delivered once, in its newest state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.store import keys
@@ -77,6 +77,22 @@ class OutletStore(StoreConnection):
         """Returns the fingerprints of all open alerts of other systems."""
         async with self._call():
             return [text(each) for each in await self._client.hkeys(self._key(keys.RECEIVED_ALERTS))]
+
+    async def note_watched_engines(self, engines: Collection[str], at: float, ttl: float) -> None:
+        """Records that these engines are watched at this time, in seconds since the epoch. What is older than `ttl`
+        seconds is removed."""
+        key = self._key(keys.WATCHED_ENGINES)
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            if engines:
+                pipe.zadd(key, {engine: int(at * 1000) for engine in engines}, gt=True)
+            pipe.zremrangebyscore(key, "-inf", int((at - ttl) * 1000))
+            await pipe.execute()
+
+    async def watched_engines(self, since: float) -> frozenset[str]:
+        """Returns the engines that any process has watched since this time, in seconds since the epoch."""
+        async with self._call():
+            found = await self._client.zrangebyscore(self._key(keys.WATCHED_ENGINES), int(since * 1000), "+inf")
+        return frozenset(map(text, found))
 
     async def watched_until_now(self, ttl: float) -> float:
         """Records that somebody watches now. Returns how many seconds ago that was recorded last, by any process; 0 if

@@ -14,7 +14,7 @@ from bot.notify.alert_runner import AlertRunner
 from bot.notify.incident_writer import stored_incidents
 from collectors.rule_catalogue import load_rules
 from core import metrics, supervise
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Kind, Ref
 from core.store.client import Store
 from tests.helpers.alerts import alert
 from tests.unit.bot.notify.test_incident_writer import Desk
@@ -66,6 +66,19 @@ async def test_alerts_of_our_rules_go_on_after_a_restart_and_those_of_others_are
             return runner.evaluator.firing
 
         assert [each.fingerprint for each in await scene.until(restored)] == ["crash"]
+
+
+async def test_an_engine_that_answers_again_after_a_restart_is_down_no_longer(scene):
+    engine = scene.mirrors()[0].ref
+    itself = Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
+    await scene.desk.take(alert("engine-down", subject=itself, owner=str(engine), topic="engine", fingerprint="f"))
+
+    async def ended():
+        (incident,) = await stored_incidents(scene.store)
+        return incident.state == "resolved"
+
+    async with scene.running():
+        await scene.until(ended)
 
 
 async def test_a_time_in_which_nobody_watched_is_one_incident(scene):

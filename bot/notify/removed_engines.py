@@ -1,0 +1,73 @@
+"""Ends the alerts about engines that nobody watches any more, such as one that was taken out of the configuration while
+it was down.
+
+Processes that share a store may watch different engines, so each one records there which engines it watches. An engine
+counts as removed when no process has watched it for ten minutes. As long as an engine of this process does not answer,
+nothing counts as removed: a Swarm is only found through its managers, and the name of another host is not known before
+its first answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from collectors.restored_alerts import RestoredAlerts
+from core import errors
+from core.model.refs import EngineRef
+from core.store.outlets import OutletStore
+from runtimes.inventory.mirror import Mirror
+
+log = structlog.get_logger(__name__)
+LOOK_SECONDS = 30.0
+REMOVED_SECONDS = 600.0
+RECORD_SECONDS = 30 * 86_400.0
+
+
+class RemovedEngines:
+    """Looks for removed engines while `run` runs. `fault`: why an engine is not watched now; empty if it is. `now`:
+    seconds since the epoch."""
+
+    def __init__(
+        self,
+        store: OutletStore,
+        alerts: RestoredAlerts,
+        mirrors: Callable[[], Sequence[Mirror]],
+        fault: Callable[[Mirror], str],
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._alerts = alerts
+        self._mirrors = mirrors
+        self._fault = fault
+        self._now = now
+        self._missing_since: dict[EngineRef, float] = {}
+
+    async def run(self) -> None:
+        """Looks from time to time until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await self.look()
+            except errors.StoreError as error:
+                log.debug("Which engines are watched could not be recorded.", reason=error.message)
+
+    async def look(self) -> None:
+        """Records which engines are watched, and ends the alerts about removed ones. Raises StoreError."""
+        mirrors, now = self._mirrors(), self._now()
+        here = {mirror.ref for mirror in mirrors}
+        await self._store.note_watched_engines([str(each) for each in here], now, RECORD_SECONDS)
+        missing = self._alerts.engines() - here
+        if any(map(self._fault, mirrors)):
+            missing = frozenset()
+        self._missing_since = {each: self._missing_since.get(each, now) for each in missing}
+        due = [each for each, since in self._missing_since.items() if now - since >= REMOVED_SECONDS]
+        watched = await self._store.watched_engines(now - REMOVED_SECONDS) if due else frozenset()
+        for engine in due:
+            if str(engine) not in watched:
+                log.info("The alerts about an engine that is not watched any more are over.", engine=str(engine))
+                self._alerts.end_alerts_of(engine)
