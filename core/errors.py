@@ -5,7 +5,7 @@
     ├─ Refused        NotPermitted · RateLimited · Busy · Frozen · Disallowed · Protected
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · DuplicateEngine · EventsUnsupported
     ├─ StoreError     StoreDown · StoreFull · LeaseLost
-    ├─ DeliveryError   Undeliverable
+    ├─ DeliveryError  Undeliverable · MessageGone
     └─ ConfigError    all mistakes of a configuration at once
 
 A class's docstring is its default message. `full_message()` is what people read: the message, then the hint. It
@@ -237,6 +237,10 @@ class Undeliverable(DeliveryError):
         self.maybe_sent = maybe_sent
         """The answer was lost, so the chat service may have accepted the message."""
         super().__init__(message, hint=hint)
+
+
+class MessageGone(Undeliverable):
+    """A message cannot be changed or answered any more, because it was deleted or is too old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

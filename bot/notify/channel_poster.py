@@ -1,26 +1,31 @@
 """Posts and edits the messages of each channel: one for each incident, or one that several share.
 
 In each channel, new incidents of high severity come first, the oldest at the top. Several share a message if they began
-at almost the same time, if their route groups them, or if quiet hours held them back.
+at almost the same time, if their route groups them, or if quiet hours held them back. If somebody deleted a message,
+the next news about its incidents gets a new one. A message that the chat refuses does not stop the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
+import structlog
 
 from bot.notify import crash_card_poster, incident_message, posting_decision
+from bot.notify.delivery_failures import Failures
 from bot.notify.message_sender import MessageSender, message_name
-from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
+from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
 from bot.notify.shared_message_editor import SharedMessageEditor, Work
 from bot.notify.shared_messages import MessageSharing
-from core import metrics
+from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.alerts import Severity
 from core.model.incidents import IncidentState, PostedIncident
 from core.store.incidents import IncidentStore
 
+log = structlog.get_logger(__name__)
 _ORDER = tuple(Severity)
 
 
@@ -66,52 +71,59 @@ class ChannelPoster:
 
     async def post_changes(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
         """Says in one channel what is new about these incidents, as far as it is ready for it. `now`: seconds since the
-        epoch. Raises DeliveryError, StoreError."""
-        window = self._window(to, routing)
-        unposted = [each for each in work if each[0].incident.post_at(to) is None]
+        epoch. Raises the first DeliveryError after the other incidents had their turn; StoreError."""
+        window, failures = self._window(to, routing), Failures()
+        unposted = [each for each in work if _posted(each, to) is None]
         unposted.sort(key=lambda each: (_ORDER.index(each[0].incident.severity), each[0].incident.began_ns))
-        new = await self._join_groups(await self._summarize(unposted, now), routing)
+        new = await self._join_groups(await self._summarize(unposted, now, failures), routing, failures)
         by_key = {pending.incident.key: (pending, destination) for pending, destination in new}
         for incident in window.due([pending.incident for pending, _ in new], self._now()):
-            await self._post(window, *by_key[incident.key])
+            with failures.collected():
+                await self._post(window, *by_key[incident.key])
         storm = window.storm
         if storm is not None and storm.keys.intersection(by_key) and window.storm_due(self._now()):
             joining = {key: by_key[key] for key in storm.keys & by_key.keys()}
-            await self._shared.edit(storm.channel, storm.ts, joining)
+            with failures.collected():
+                await self._edit_shared(storm.channel, storm.ts, joining)
             window.storm_edited(self._now())
         shared: dict[tuple[str, str], dict[str, Work]] = {}
         for pending, destination in work:
-            post = pending.incident.post_at(to)
+            post = _posted((pending, destination), to)
             if post is None or destination.to not in pending.left:
                 continue
             if post.shared:
                 shared.setdefault((post.channel, post.ts), {})[pending.incident.key] = (pending, destination)
             else:
-                await self._edit(pending, destination, post)
+                with failures.collected():
+                    await self._edit(pending, destination, post)
         for (channel, ts), members in shared.items():
-            if self._shared.may_edit(ts):
-                await self._shared.edit(channel, ts, members)
+            with failures.collected():
+                await self._edit_shared(channel, ts, members)
         if not work and window.idle(self._now()):
             self._windows.pop(to, None)
+        failures.raise_first()
 
     def _window(self, to: str, routing: Routing) -> MessageSharing:
         if to not in self._windows:
             self._windows[to] = MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
         return self._windows[to]
 
-    async def _summarize(self, new: Sequence[Work], now: float) -> Sequence[Work]:
+    async def _summarize(self, new: Sequence[Work], now: float, failures: Failures) -> Sequence[Work]:
         """Posts one message about what the quiet hours held back, and returns the other incidents. A single open one
         gets its own message."""
         missed: dict[str, list[Work]] = {}
+        summarized: set[str] = set()
         for each in new:
             if when := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
                 missed.setdefault(when, []).append(each)
         for when, members in missed.items():
             if len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
-                await self._shared.post(when, members)
-        return [each for each in new if each[1].to in each[0].left]
+                with failures.collected():
+                    await self._shared.post(when, members)
+                summarized |= {each[0].incident.key for each in members}
+        return [each for each in new if each[0].incident.key not in summarized]
 
-    async def _join_groups(self, new: Sequence[Work], routing: Routing) -> Sequence[Work]:
+    async def _join_groups(self, new: Sequence[Work], routing: Routing, failures: Failures) -> Sequence[Work]:
         """Adds incidents to the open message of their group, and returns those that begin a message. The next one of a
         group waits until the first one is posted."""
         if not routing.groups:
@@ -127,28 +139,45 @@ class ChannelPoster:
                 begun.add(destination.group)
                 first.append((pending, destination))
         for (channel, ts), members in joining.items():
-            if self._shared.may_edit(ts):
-                await self._shared.edit(channel, ts, members)
+            with failures.collected():
+                await self._edit_shared(channel, ts, members)
         return first
+
+    async def _edit_shared(self, channel: str, ts: str, members: Mapping[str, Work]) -> None:
+        """Edits a shared message if its last edit is long enough ago. If it was deleted, those that have news have no
+        message any more, so the next call posts them."""
+        if not self._shared.may_edit(ts):
+            return
+        try:
+            await self._shared.edit(channel, ts, members)
+        except errors.MessageGone:
+            self._forget_message(channel, ts)
+
+    def _forget_message(self, channel: str, ts: str) -> None:
+        log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)
+        self._open.remove(channel, ts)
+        for window in self._windows.values():
+            window.forget_message(ts)
 
     async def _post(self, window: MessageSharing, pending: PendingIncident, destination: Destination) -> None:
         incident = pending.incident
         resolved = incident.state is IncidentState.RESOLVED
         mention = () if resolved else destination.mention
         urgent, reply = incident.severity is Severity.HIGH, incident_message.incident_reply(incident, mention)
-        sent = await self._poster.post(
-            destination.to, reply, once=message_name(incident, destination.to, "message"), urgent=urgent
-        )
+        gone = incident.post_at(destination.to)
+        once = message_name(incident, destination.to, "message" if gone is None else f"message after {gone.ts}")
+        sent = await self._poster.post(destination.to, reply, once=once, urgent=urgent)
         self._counts.incident_messages_total.labels("posted").inc()
         if sent.tried_before:  # its text may be older than what is recorded now
-            await self._poster.edit(sent.channel, sent.ts, reply)
+            with contextlib.suppress(errors.MessageGone):
+                await self._poster.edit(sent.channel, sent.ts, reply)
         window.posted(sent.channel, sent.ts, incident.key, self._now())
         post = PostedIncident(
             channel=sent.channel,
             ts=sent.ts,
             version=incident.version,
             told=incident.turns,
-            to="" if destination.to == sent.channel else destination.to,
+            to=place_of(incident, destination.to, sent.channel),
             group=destination.group,
             mentioned=mention,
             reminded_at=self._now_ns() / 1e9,
@@ -160,6 +189,13 @@ class ChannelPoster:
         await save_post(self._store, pending, post)
 
     async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
+        try:
+            await self._say_news(pending, destination, post)
+        except errors.MessageGone:
+            self._forget_message(post.channel, post.ts)
+            await mark_gone(self._store, pending, post)
+
+    async def _say_news(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
         incident = pending.incident
         if post.version < incident.version:
             reply = incident_message.incident_reply(incident, post.mentioned)
@@ -182,3 +218,9 @@ class ChannelPoster:
         noted = post.noted if destination.silent else incident.noted
         changes = {"version": incident.version, "told": told, "mentioned": mentioned, "noted": noted}
         await save_post(self._store, pending, msgspec.structs.replace(post, **changes))
+
+
+def _posted(work: Work, to: str) -> PostedIncident | None:
+    """Returns the message about an incident in this place, if it was not deleted."""
+    post = work[0].incident.post_at(to)
+    return None if post is None or post.gone else post

@@ -44,7 +44,7 @@ class CrashCardPoster:
 
     async def post(self, incident: Incident, sent: SentMessage, destination: Destination, *, urgent: bool) -> None:
         """Posts the card of this message: now if that takes no time, else soon. `urgent`: see MessageSender."""
-        once, logs = message_name(incident, destination.to, "details"), destination.logs
+        once, logs = message_name(incident, destination.to, f"details {sent.ts}"), destination.logs
         if self._make is plain_card:
             card = await self._make(incident, sent.channel, logs=logs)
             await self._poster.post(sent.channel, card, sent.ts, once=once, urgent=urgent)

@@ -37,7 +37,9 @@ class MessageSender(Protocol):
         with this name is posted only if it is not there. `urgent`: it goes before others that wait."""
         ...
 
-    async def edit(self, channel: str, ts: str, reply: Reply) -> None: ...
+    async def edit(self, channel: str, ts: str, reply: Reply) -> None:
+        """Edits a message. Raises MessageGone if it was deleted; `post` does so for a thread."""
+        ...
 
 
 def message_name(incident: Incident, to: str, what: str) -> str:

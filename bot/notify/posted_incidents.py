@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +14,7 @@ from core.model.incidents import Incident, IncidentState, PostedIncident, with_p
 from core.store.incidents import IncidentStore
 
 _encode = msgspec.json.Encoder().encode
+_Save = Callable[[str, bytes, bytes], Awaitable[bool]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +36,19 @@ class PendingIncident:
         return self.known and not self.left and not self.waits_until
 
 
+def place_of(incident: Incident, to: str, channel: str) -> str:
+    """Returns `PostedIncident.to` of a message in this channel: the same as of the message that it replaces."""
+    before = incident.post_at(to)
+    return before.to if before is not None else "" if to == channel else to
+
+
+async def mark_gone(store: IncidentStore, pending: PendingIncident, post: PostedIncident) -> None:
+    """Records that a message about an incident was deleted. If there is news, that gets a new message. Raises
+    StoreError."""
+    async with pending.saving:
+        await _keep(store, pending, msgspec.structs.replace(post, gone=True), store.keep_incident)
+
+
 async def save_post(store: IncidentStore, pending: PendingIncident, post: PostedIncident) -> None:
     """Records one message about an incident. When nothing is left to say, the incident does not count as changed any
     more. If it has changed meanwhile, only the message is recorded. Raises StoreError."""
@@ -45,9 +59,12 @@ async def save_post(store: IncidentStore, pending: PendingIncident, post: Posted
 async def _save_post(store: IncidentStore, pending: PendingIncident, post: PostedIncident) -> None:
     pending.left.discard(post.destination)
     pending.left.discard(post.channel)
+    await _keep(store, pending, post, store.incident_told if pending.is_told else store.keep_incident)
+
+
+async def _keep(store: IncidentStore, pending: PendingIncident, post: PostedIncident, save: _Save) -> None:
     incident = with_post(pending.incident, post)
     value = _encode(incident)
-    save = store.incident_told if pending.is_told else store.keep_incident
     if await save(incident.key, pending.raw, value):
         pending.raw, pending.incident = value, incident
         return
@@ -81,9 +98,10 @@ class OpenMessages:
         for raw in (await self._store.incidents()).values():
             if (incident := decode_incident(raw)) is None:
                 continue
-            recent += [(incident.key, post) for post in incident.posts if post.reminded_at >= since]
+            posts = [post for post in incident.posts if not post.gone]
+            recent += [(incident.key, post) for post in posts if post.reminded_at >= since]
             if incident.state is not IncidentState.RESOLVED:
-                open_ones = [post for post in incident.posts if post.group]
+                open_ones = [post for post in posts if post.group]
                 found |= {(post.destination, post.group): (post.channel, post.ts) for post in open_ones}
         self._messages = found
         return sorted(recent, key=lambda each: each[1].reminded_at)
@@ -101,6 +119,6 @@ class OpenMessages:
             self._messages[destination, group] = (sent.channel, sent.ts)
 
     def remove(self, channel: str, ts: str) -> None:
-        """Closes a message: all of its incidents are over."""
+        """Closes a message: all of its incidents are over, or it was deleted."""
         if self._messages is not None:
             self._messages = {key: place for key, place in self._messages.items() if place != (channel, ts)}

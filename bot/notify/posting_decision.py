@@ -31,7 +31,7 @@ def places_to_post(
         if until := _waits_until(destination, settings, now):
             if post is None or post.told < incident.turns:
                 pending.waits_until = min(pending.waits_until or until, until)
-            if post is None or post.version == incident.version:
+            if post is None or post.gone or post.version == incident.version:
                 continue
             silent = True
         elif not (_is_news(incident, destination, now) if post is None else _must_say(incident, post, destination)):
@@ -86,5 +86,5 @@ def _is_news(incident: Incident, destination: Destination, now: float) -> bool:
 
 
 def _must_say(incident: Incident, post: PostedIncident, destination: Destination) -> bool:
-    changed = post.version < incident.version or post.told < incident.turns
+    changed = (post.version < incident.version and not post.gone) or post.told < incident.turns
     return changed or bool(newly_mentioned(incident, post, destination))

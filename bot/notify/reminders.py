@@ -112,7 +112,8 @@ class Reminders:
 
     async def _say(self, post: PostedIncident, reply: Reply, *, once: str, broadcast: bool = True) -> bool:
         try:
-            await self._poster.post(post.channel, reply, post.ts, broadcast=broadcast, once=once)
+            thread = "" if post.gone else post.ts
+            await self._poster.post(post.channel, reply, thread, broadcast=broadcast, once=once)
         except errors.DeliveryError as error:
             log.error("a reminder was not posted", channel=post.channel, reason=error.full_message())
             return False

@@ -4,6 +4,7 @@ happened in quiet hours.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -11,8 +12,8 @@ import msgspec
 from bot.notify import incident_message
 from bot.notify.incident_writer import decode_incident
 from bot.notify.message_sender import MessageSender, message_name
-from bot.notify.posted_incidents import OpenMessages, PendingIncident, save_post
-from core import metrics
+from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
+from core import errors, metrics
 from core.model.alert_routes import Destination
 from core.model.incidents import IncidentState, PostedIncident
 from core.store.incidents import IncidentStore
@@ -55,13 +56,15 @@ class SharedMessageEditor:
         sent = await self._poster.post(to, reply, once=message_name(first, to, f"with others {name}"))
         self._counts.incident_messages_total.labels("posted").inc()
         if sent.tried_before:  # its text may be older than what is recorded now
-            await self._poster.edit(sent.channel, sent.ts, reply)
+            with contextlib.suppress(errors.MessageGone):
+                await self._poster.edit(sent.channel, sent.ts, reply)
         for pending, destination in members:
-            post = self._new_post(sent.channel, sent.ts, to)
+            post = self._new_post(sent.channel, sent.ts, place_of(pending.incident, to, sent.channel))
             await self._save(pending, post, name, mention if destination.mention else ())
 
     async def edit(self, channel: str, ts: str, members: Mapping[str, Work]) -> None:
-        """Edits a message: `members`, by key, join it or have changed. All others that it shows stay in it."""
+        """Edits a message: `members`, by key, join it or have changed. All others that it shows stay in it. If it was
+        deleted, that is recorded for all of them, and MessageGone is raised."""
         found = {key: pending for key, (pending, _) in members.items()}
         for key, raw in (await self._store.incidents()).items():
             if key in found or (incident := decode_incident(raw)) is None:
@@ -75,7 +78,14 @@ class SharedMessageEditor:
             group = ""  # it is a storm, which takes in the message of a group
         incidents = [pending.incident for pending in found.values()]
         called = tuple(dict.fromkeys(who for post in posts for who in post.mentioned))
-        await self._poster.edit(channel, ts, incident_message.shared_reply(incidents, group, called))
+        try:
+            await self._poster.edit(channel, ts, incident_message.shared_reply(incidents, group, called))
+        except errors.MessageGone:
+            self._open.remove(channel, ts)
+            for pending in found.values():
+                if (post := _post_in(pending, channel, ts)) is not None:
+                    await mark_gone(self._store, pending, post)
+            raise
         self._counts.incident_messages_total.labels("edited").inc()
         self._next_edit = {known: at for known, at in self._next_edit.items() if at > self._now()}
         self._next_edit[ts] = self._now() + EDIT_SECONDS
@@ -87,12 +97,11 @@ class SharedMessageEditor:
             post = _post_in(pending, channel, ts)
             if post is None:
                 assert work is not None
-                post = self._new_post(channel, ts, work[1].to)
+                post = self._new_post(channel, ts, place_of(pending.incident, work[1].to, channel))
             silent = bool(group) and work is not None and work[1].silent
             await self._save(pending, post, group, post.mentioned, silent=silent)
 
     def _new_post(self, channel: str, ts: str, to: str) -> PostedIncident:
-        to = "" if to == channel else to
         return PostedIncident(channel=channel, ts=ts, version=0, to=to, reminded_at=self._now_ns() / 1e9)
 
     async def _write_in_thread(self, channel: str, ts: str, group: str, members: Mapping[str, Work]) -> None:

@@ -85,8 +85,14 @@ class MessageSharing:
         return self.storm is not None and now >= self.storm.next_edit
 
     def storm_edited(self, now: float) -> None:
-        assert self.storm is not None
-        self.storm.next_edit = now + STORM_EDIT_SECONDS
+        if self.storm is not None:
+            self.storm.next_edit = now + STORM_EDIT_SECONDS
+
+    def forget_message(self, ts: str) -> None:
+        """Forgets a message that was deleted."""
+        self._recent = [own for own in self._recent if own.ts != ts]
+        if self.storm is not None and self.storm.ts == ts:
+            self.storm = None
 
     def idle(self, now: float) -> bool:
         """Whether nothing was posted lately."""

@@ -9,6 +9,9 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
+# Errors about a message of the bot that cannot be edited, or in whose thread nothing can be posted.
+MESSAGE_GONE_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+THREAD_GONE_CODES = frozenset({"message_not_found", "thread_not_found", "cannot_reply_to_message"})
 # Errors after which Slack may have carried out the call all the same.
 UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 

@@ -11,7 +11,7 @@ from bot.notify import alert_runner, crash_evidence, freeze_announcer, incident_
 from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import PostRecord
 from bot.schedule import leadership
-from bot.slack import render
+from bot.slack import api_errors, render
 from bot.slack.outbox import Outbox, OutgoingMessage
 from bot.slack.sending_order import Priority
 from core import errors
@@ -54,6 +54,8 @@ class IncidentPoster:
         except errors.Undeliverable as error:
             if begun is not None and not begun.tried and not error.maybe_sent:
                 await self._record.refused(once, begun)
+            if thread and error.code in api_errors.THREAD_GONE_CODES:
+                raise _gone(error) from error
             raise
         channel = self._outbox.api.named_channels.get(channel, channel)
         sent = SentMessage(channel=channel, ts=ts, tried_before=begun is not None and begun.tried)
@@ -62,7 +64,12 @@ class IncidentPoster:
         return sent
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
-        await self._outbox.edit(channel, ts, _outgoing(reply))
+        try:
+            await self._outbox.edit(channel, ts, _outgoing(reply))
+        except errors.Undeliverable as error:
+            if error.code in api_errors.MESSAGE_GONE_CODES:
+                raise _gone(error) from error
+            raise
 
 
 async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner, outbox: Outbox) -> None:
@@ -91,6 +98,10 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
             group.create_task(announcer.run(), name="slack incidents: freeze")
     finally:
         await lead.release()
+
+
+def _gone(error: errors.Undeliverable) -> errors.MessageGone:
+    return errors.MessageGone(error.message, code=error.code, hint=error.hint)
 
 
 def _outgoing(reply: Reply) -> OutgoingMessage:

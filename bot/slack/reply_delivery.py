@@ -25,8 +25,7 @@ INVITE_HINT = (
     "Only you can see this, because I am not in this channel. Invite me with /invite and everybody here sees the "
     "changes."
 )
-# Slack's error codes for a message of the bot that cannot be edited, and for a channel the bot cannot post in.
-MESSAGE_GONE_ERRORS = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+# Slack's error codes for a channel the bot cannot post in.
 CHANNEL_CLOSED_ERRORS = frozenset(
     {"not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission"}
 )

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from bot.slack import live_message, reply_delivery
+from bot.slack import api_errors, live_message, reply_delivery
 from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.reply_delivery import PostedMessage
@@ -172,7 +172,7 @@ class SlackResponder:
                     return
         except errors.DeliveryError as error:
             # No further attempts, once a second, if the message was deleted or the channel is closed.
-            closed = {*reply_delivery.CHANNEL_CLOSED_ERRORS, *reply_delivery.MESSAGE_GONE_ERRORS}
+            closed = {*reply_delivery.CHANNEL_CLOSED_ERRORS, *api_errors.MESSAGE_GONE_CODES}
             self._progress_closed = self._posted is None or getattr(error, "code", "") in closed
             log.info("progress could not be shown", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply

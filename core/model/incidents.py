@@ -42,7 +42,7 @@ class PostedIncident(msgspec.Struct, frozen=True):
     same message. `to`: the destination as the configuration names it; empty if that is the channel. `group`: what the
     incidents of a shared message have in common, in words. `mentioned`: whom it has mentioned. `reminded_at`: when
     people were last told of it by a new message, in seconds since the epoch. `noted`: how many notes people were
-    told."""
+    told. `gone`: somebody deleted it, so the next news gets a new message."""
 
     channel: str
     ts: str
@@ -54,6 +54,7 @@ class PostedIncident(msgspec.Struct, frozen=True):
     mentioned: tuple[str, ...] = ()
     reminded_at: float = 0.0
     noted: int = 0
+    gone: bool = False
 
     @property
     def destination(self) -> str:

@@ -43,6 +43,7 @@ class Chat:
         self.named: dict[str, SentMessage] = {}
         self.lost: list[BaseException] = []  # raised after a message was posted
         self.failing: Exception | None = None
+        self.deleted: set[tuple[str, str]] = set()
         self._ids = itertools.count(1)
 
     async def post(self, to, reply, thread="", *, broadcast=False, once="", urgent=False):
@@ -74,8 +75,15 @@ class Chat:
 
     async def edit(self, channel, ts, reply):
         self._fail()
+        if (channel, ts) in self.deleted:
+            raise errors.MessageGone(code="message_not_found")
         self.calls.append("edit")
         self.messages[channel, ts] = plain_text.render(reply)
+
+    def delete(self, channel, ts):
+        """Somebody deletes a message."""
+        del self.messages[channel, ts]
+        self.deleted.add((channel, ts))
 
     def _fail(self):
         if self.failing is not None:

@@ -82,6 +82,22 @@ async def test_a_message_that_was_refused_is_posted_later(slack: FakeSlackApi) -
     assert (await poster.post("C1", HELLO, once="hello")).ts
 
 
+async def test_a_deleted_message_is_told_from_other_failures(slack: FakeSlackApi) -> None:
+    poster = IncidentPoster(outbox(slack), PostRecord(Records()))
+    for code in ("message_not_found", "cant_update_message", "edit_window_closed"):
+        slack.refuse["edit"] = [code]
+        with pytest.raises(errors.MessageGone):
+            await poster.edit("C1", "9.1", HELLO)
+    slack.refuse["post"] = ["thread_not_found"]
+    with pytest.raises(errors.MessageGone):
+        await poster.post("C1", HELLO, "9.1")
+    slack.refuse.update({"edit": ["not_in_channel"], "post": ["message_not_found"]})
+    for call in (poster.edit("C1", "9.1", HELLO), poster.post("C1", HELLO)):
+        with pytest.raises(errors.Undeliverable) as raised:
+            await call
+        assert type(raised.value) is errors.Undeliverable
+
+
 def test_only_ids_of_groups_and_people_are_mentioned_and_only_outside_the_text() -> None:
     given = ("S0ONCALL", "U0ADA", "!channel", "<!here>", "here", "C0OPS", "S0|x", "")
     message = render_message(incident_message.incident_reply(FIRING, given), table_format=TableFormat.DATA_TABLE)

@@ -1,0 +1,34 @@
+"""Lets a channel go on after a message that the chat refuses, and reports the first failure at the end.
+
+After a few failures it gives up: then the channel or the chat fails, and not one message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from core import errors
+
+MAX_FAILURES = 3
+
+
+class Failures:
+    """Collects the failures of one round."""
+
+    def __init__(self) -> None:
+        self._found: list[errors.DeliveryError] = []
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Collects a DeliveryError; raises it if there were too many."""
+        try:
+            yield
+        except errors.DeliveryError as error:
+            self._found.append(error)
+            if len(self._found) >= MAX_FAILURES:
+                raise self._found[0] from None
+
+    def raise_first(self) -> None:
+        if self._found:
+            raise self._found[0]
