@@ -19,7 +19,7 @@ import msgspec
 
 from bot.outlets.http_sender import HttpSender, Sent
 from core.model.alert_routes import Matcher
-from core.model.alerts import Alert, Severity
+from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident
 from core.model.owners import project_of
 from core.text import redact
@@ -32,7 +32,8 @@ _SEVERITIES = tuple(Severity)
 
 
 class Webhook:
-    """One receiver. `severity`: incidents below it are not sent. `matchers`: what an incident must have."""
+    """One receiver. `severity`: incidents below it are not sent. `matchers`: what an incident must have. An incident
+    that had all this before one of its alerts ended is sent too, so that the receiver gets the end."""
 
     kind = "webhook"
 
@@ -56,6 +57,10 @@ class Webhook:
         self._now = now
 
     def wants(self, incident: Incident) -> bool:
+        ended = (alert for alert in incident.alerts if alert.state is AlertState.RESOLVED)
+        return self._wants(incident) or any(self._wants(_as_before(incident, alert)) for alert in ended)
+
+    def _wants(self, incident: Incident) -> bool:
         severe = _SEVERITIES.index(incident.severity) <= _SEVERITIES.index(self._severity)
         return severe and all(matcher.matches(incident) for matcher in self._matchers)
 
@@ -63,6 +68,13 @@ class Webhook:
         body = msgspec.json.encode(payload(incident))
         headers = signed_headers(self._key, f"{incident.id}.{incident.version}", int(self._now()), body)
         return await self._sender.send("POST", self._url, body, headers)
+
+
+def _as_before(incident: Incident, ended: Alert) -> Incident:
+    """Returns the incident as it was before this alert ended."""
+    fires = msgspec.structs.replace(ended, state=AlertState.FIRING)
+    alerts = tuple(fires if each is ended else each for each in incident.alerts)
+    return msgspec.structs.replace(incident, alerts=alerts)
 
 
 def payload(incident: Incident) -> Mapping[str, Any]:

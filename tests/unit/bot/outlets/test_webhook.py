@@ -135,3 +135,29 @@ def test_a_webhook_can_ask_for_what_a_route_can_match():
     )
     assert hook.wants(incident(team="payments")) and not hook.wants(incident(team="search"))
     assert not hook.wants(incident(team="payments", rule="flapping"))
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"severity": Severity.HIGH}, {"matchers": matchers({"severity": ("high",)})},
+     {"matchers": matchers({"rule": ("restart-gave-up",)})}],
+)  # fmt: skip
+def test_a_receiver_of_the_severe_ones_gets_what_follows_also_when_the_severe_part_is_over(wish):
+    hook = Webhook("t", "https://x.example", SECRET, Wire(), **wish)
+    now = 1_764_470_000 * SECOND
+    gave_up = {"rule": "restart-gave-up", "severity": Severity.HIGH}
+    crashed = incident()
+    assert not hook.wants(crashed)
+    both = incident(alert(at=now + 1, **gave_up))
+    assert hook.wants(both)
+    one_over = incident(alert(at=now + 1, **gave_up), alert(at=now + 2, state=AlertState.RESOLVED, **gave_up))
+    assert one_over.severity is Severity.MEDIUM and hook.wants(one_over)
+    over = merge_alert(one_over, alert(at=now + 3, state=AlertState.RESOLVED))
+    assert over.state == "resolved" and over.severity is Severity.MEDIUM and hook.wants(over)
+    assert not hook.wants(incident(alert(at=now + 3, state=AlertState.RESOLVED)))
+
+
+def test_an_incident_that_no_receiver_wanted_stays_unwanted_at_its_end():
+    hook = Webhook("t", "https://x.example", SECRET, Wire(), matchers=matchers({"rule": ("!=crash",)}))
+    ended = alert(at=1_764_470_009 * SECOND, state=AlertState.RESOLVED)
+    assert not hook.wants(incident()) and not hook.wants(incident(ended))
