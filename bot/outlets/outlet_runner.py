@@ -3,8 +3,10 @@
 The store has a queue for each of them, so nothing is lost while one cannot be reached or when this process ends. Only
 one process sends; it holds a lease. If its lease ends during a request, another process may send the same state again.
 A failure stops only the queue of that receiver for a while, longer each time. An incident that a receiver refuses for
-ever is left out, and so is one that could not be delivered for a day. A webhook gets an incident that is silenced when
-the silence is over. An Alertmanager gets it at once, because it has silences of its own.
+ever is left out, and so is one that could not be delivered for a day. If the delivery of an incident fails several
+times, others are tried too, because the receiver may only have trouble with that one. A webhook gets an incident
+that is silenced when the silence is over; the incidents behind it do not wait. An Alertmanager gets it at once, because
+it has silences of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ POLL_SECONDS = 1.0
 BATCH = 200  # entries of a queue that are read at once
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 300.0
 GIVE_UP_US = 86_400 * 1_000_000
-HELD_SECONDS = 15.0  # until a silenced incident is looked at again
+HELD_SECONDS = 15.0  # until a silenced incident is looked at again; longer if thousands are
+FAILURES = 3  # in a row, or of one incident, after which other incidents are tried too
+MAX_PROBES = 3  # incidents that are tried at once while all fail
+MAX_COUNTED = 1_000  # incidents whose failures are counted
 
 Held = Callable[[Sequence[Incident]], Awaitable[frozenset[str]]]
 """Returns the keys of those incidents that a silence holds back."""
@@ -63,6 +68,8 @@ class OutletRunner:
         self._wait_until = 0.0
         self._refresh_at = 0.0
         self._held_until: dict[str, float] = {}
+        self._failed: dict[QueuedChange, int] = {}  # how often each entry failed
+        self._left_out: set[QueuedChange] = set()  # those that failed while the receiver took others
         self._failing = RepeatedLog()
         self._store_down = RepeatedLog()
         self.changed = asyncio.Event()
@@ -92,30 +99,76 @@ class OutletRunner:
         if self._now() < self._wait_until:
             return
         if isinstance(self._outlet, Webhook):
-            await self._deliver_each(self._outlet, queue)
+            await self._deliver_pages(self._outlet, queue)
         else:
             await self._deliver_all(self._outlet, queue)
 
     # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _deliver_each(self, webhook: Webhook, queue: OutletQueue) -> None:
-        now = self._now()
+    async def _deliver_pages(self, webhook: Webhook, queue: OutletQueue) -> None:
+        """Delivers a batch of the queue, however many entries before it are held back."""
+        now, batch = self._now(), 0
         self._held_until = {key: until for key, until in self._held_until.items() if until > now}
-        entries = [entry for entry in queue.entries if entry.key not in self._held_until]
+        while True:
+            entries = [entry for entry in queue.entries if entry.key not in self._held_until]
+            batch += len(entries)
+            goes_on = await self._deliver_each(webhook, entries)
+            if not goes_on or len(queue.entries) < BATCH or batch >= BATCH:
+                return
+            queue = await self._store.outlet_queue(self._key, BATCH, queue.entries[-1].at_us)
+
+    async def _deliver_each(self, webhook: Webhook, entries: Sequence[QueuedChange]) -> bool:
+        """Returns whether the receiver may be asked again now."""
+        until = self._now() + HELD_SECONDS * (1 + len(self._held_until) // MAX_COUNTED)
+        failing: list[QueuedChange] = []
         incidents = await self._read(entries)
         held = await self._held(list(incidents.values())) if incidents else frozenset()
-        for entry in entries:
+        for entry in self._in_order(entries):
             incident = incidents.get(entry.key)
             if incident is None or not webhook.wants(incident):
                 await self._store.outlet_delivered(self._key, entry)
             elif entry.key in held:
-                self._held_until[entry.key] = now + HELD_SECONDS
+                self._held_until[entry.key] = until
             else:
                 sent = await webhook.send(incident)
-                self._count(sent)
+                self._count(sent, pauses=entry not in self._left_out)
                 if sent.outcome is Outcome.FAILED and not self._is_too_old(entry):
-                    return
+                    if entry in self._left_out:
+                        self._leave_out(entry)
+                        continue
+                    failing.append(entry)
+                    others = self._count_failure(entry) >= FAILURES or self._failures >= FAILURES
+                    if sent.retry_after or not others or len(failing) >= MAX_PROBES:
+                        return False
+                    continue
+                self._failed.pop(entry, None)
+                self._left_out.discard(entry)
+                if sent.outcome is not Outcome.FAILED:  # the receiver answers, so it has trouble with the others only
+                    self._wait_until = 0.0
+                    for each in failing:
+                        self._leave_out(each)
+                    failing.clear()
                 await self._done(entry, sent)
+        return not failing
+
+    def _leave_out(self, entry: QueuedChange) -> None:
+        """Leaves out an entry for a while, longer each time."""
+        self._left_out.add(entry)
+        self._held_until[entry.key] = self._now() + self._pause(self._count_failure(entry))
+
+    def _in_order(self, entries: Sequence[QueuedChange]) -> Sequence[QueuedChange]:
+        """The oldest first. While nothing is delivered, those come next that have failed least."""
+        if self._failures < FAILURES:
+            return entries
+        return [*entries[:1], *sorted(entries[1:], key=lambda entry: self._failed.get(entry, 0))]
+
+    def _count_failure(self, entry: QueuedChange) -> int:
+        """Returns how often this entry has failed."""
+        if len(self._failed) >= MAX_COUNTED:
+            self._failed.clear()
+            self._left_out.clear()
+        self._failed[entry] = self._failed.get(entry, 0) + 1
+        return self._failed[entry]
 
     async def _read(self, entries: Sequence[QueuedChange]) -> dict[str, Incident]:
         stored = await self._store.incidents_of([entry.key for entry in entries])
@@ -161,13 +214,13 @@ class OutletRunner:
             log.error("An incident could not be delivered for a day.", to=self._name, reason=sent.reason)
         await self._store.outlet_delivered(self._key, entry)
 
-    def _count(self, sent: Sent) -> None:
+    def _count(self, sent: Sent, *, pauses: bool = True) -> None:
+        """Counts a request. `pauses`: a failure lets the receiver rest."""
         self._counts.outlet_requests_total.labels(self._outlet.kind, str(sent.outcome)).inc()
-        if sent.outcome is Outcome.FAILED:
+        if sent.outcome is Outcome.FAILED and pauses:
             self._failures += 1
-            pause = supervise.backoff_seconds(self._failures, MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS, self._rng)
-            self._wait_until = self._now() + max(pause, sent.retry_after)
-        else:
+            self._wait_until = self._now() + max(self._pause(self._failures), sent.retry_after)
+        elif sent.outcome is not Outcome.FAILED:
             self._failures = 0
         if sent.outcome is Outcome.DELIVERED:
             if self._failing.ended():
@@ -175,11 +228,14 @@ class OutletRunner:
         elif times := self._failing.due(sent.reason):
             log.warning("A receiver of incidents did not take one.", to=self._name, reason=sent.reason, times=times)
 
+    def _pause(self, failures: int) -> float:
+        return supervise.backoff_seconds(failures, MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS, self._rng)
+
     def _is_too_old(self, entry: QueuedChange) -> bool:
         return self._now() * 1e6 - entry.at_us > GIVE_UP_US
 
     def _measure(self, queue: OutletQueue) -> None:
-        oldest = self._now() - queue.entries[0].at_us / 1e6 if queue.entries else 0.0
+        oldest = self._now() - queue.oldest_us / 1e6 if queue.oldest_us else 0.0
         self._counts.outlet_waiting.labels(self._outlet.kind, self._outlet.name).set(queue.size)
         self._counts.outlet_oldest_seconds.labels(self._outlet.kind, self._outlet.name).set(max(0.0, oldest))
 

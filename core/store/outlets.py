@@ -26,26 +26,29 @@ class QueuedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutletQueue:
-    """The oldest entries of an outlet's queue, and how many it has in all."""
+    """Entries of an outlet's queue, the oldest first; how many it has in all; and when the oldest of all changed, in
+    microseconds since the epoch: 0 if there is none."""
 
     entries: tuple[QueuedChange, ...] = ()
     size: int = 0
+    oldest_us: int = 0
 
 
 class OutletStore(StoreConnection):
     """Stores the queues of outlets, and alerts of other systems. Methods raise errors.StoreDown or StoreError."""
 
-    async def outlet_queue(self, outlet: str, limit: int) -> OutletQueue:
-        """Returns the oldest `limit` entries. The first call for an outlet begins at the present."""
-        size, *found = await self._run(
+    async def outlet_queue(self, outlet: str, limit: int, after_us: int = 0) -> OutletQueue:
+        """Returns the oldest `limit` entries that changed after this time, in microseconds since the epoch. The first
+        call for an outlet begins at the present."""
+        size, oldest, *found = await self._run(
             "outlet_pull",
             names=(keys.INCIDENT_LOG, keys.outlet_position(outlet), keys.outlet_queue(outlet)),
-            args=(MAX_MOVED, limit),
+            args=(MAX_MOVED, limit, after_us),
         )
         entries = [
             QueuedChange(key=text(key), at_us=int(float(at))) for key, at in zip(found[::2], found[1::2], strict=True)
         ]
-        return OutletQueue(entries=tuple(entries), size=int(size))
+        return OutletQueue(entries=tuple(entries), size=int(size), oldest_us=int(float(oldest)))
 
     async def outlet_delivered(self, outlet: str, change: QueuedChange) -> bool:
         """Removes an entry. Returns False if its incident has changed again meanwhile."""

@@ -220,6 +220,44 @@ async def test_a_silenced_incident_is_sent_when_the_silence_is_over(world):
     assert ("shop/web", "incident.firing") in world.types()
 
 
+async def test_hundreds_of_held_incidents_hold_up_nothing(world, monkeypatch):
+    monkeypatch.setattr(outlet_runner, "BATCH", 5)
+    await world.desk.take(*(other(f"o{number}") for number in range(23)))
+    held = {each.key: each.main.owner for each in await stored_incidents(world.store)}
+    world.held = frozenset(held)
+    await world.wait(12)
+    await world.happen(other("new", at=2))
+    await world.wait(2)
+    assert world.types() == [("new", "incident.firing")]
+    assert world.count("outlet_waiting", "webhook", "t") == 23
+    assert world.count("outlet_oldest_seconds", "webhook", "t") >= 12
+    world.held = frozenset()
+    await world.wait(int(outlet_runner.HELD_SECONDS) + 12)
+    assert {owner for owner, _ in world.types()} == {"new", *held.values()}
+
+
+async def test_an_incident_with_which_the_receiver_always_fails_holds_up_nothing(world):
+    send, poisoned = world.receiver.send, {"bad", "worse"}
+
+    async def picky(method, url, body, headers):
+        world.receiver.always = DOWN if msgspec.json.decode(body)["data"]["owner"] in poisoned else OK
+        return await send(method, url, body, headers)
+
+    world.receiver.send = picky
+    await world.happen(other("bad"), other("worse", at=2), alert(at=3))
+    await world.wait(120)
+    assert world.types() == [("shop/web", "incident.firing")]
+    asked = world.receiver.asked
+    for at in range(4, 9):
+        await world.happen(alert(at=at, count=at))
+        await world.wait(1)
+    assert len(world.receiver.took) == 6, "its pauses do not count for the others"
+    assert world.receiver.asked - asked <= 10
+    poisoned.clear()
+    await world.wait(int(outlet_runner.MAX_PAUSE_SECONDS) + 1)
+    assert {owner for owner, _ in world.types()} == {"shop/web", "bad", "worse"}
+
+
 async def test_incidents_below_the_wanted_severity_and_removed_ones_leave_the_queue(world):
     world.runner = world.webhook(severity=Severity.HIGH)
     await world.happen(alert(), other("b", severity=Severity.HIGH), other("c", severity=Severity.HIGH))

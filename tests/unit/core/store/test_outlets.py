@@ -70,6 +70,16 @@ async def test_a_queue_is_read_and_filled_in_parts(store):
     assert second.size == MAX_MOVED + 50 and second.entries == first.entries
 
 
+async def test_the_entries_after_a_time_are_read_and_the_oldest_is_known(store):
+    await keys_of(store, "t")
+    assert (await store.outlet_queue("t", 10)).oldest_us == 0
+    await change(store, "a", "b", "c")
+    first, second, third = (await store.outlet_queue("t", 10)).entries
+    rest = await store.outlet_queue("t", 10, first.at_us)
+    assert rest.entries == (second, third) and (rest.size, rest.oldest_us) == (3, first.at_us)
+    assert (await store.outlet_queue("t", 10, third.at_us)).entries == ()
+
+
 async def test_what_people_were_told_is_no_change(store):
     await keys_of(store, "t")
     await change(store, "a")
