@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
+from bot.access.remembered_facts import remembered_facts
 from bot.notify.alert_settings import named_channel
 from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
@@ -38,7 +39,6 @@ from core.model.alerts import Alert, AlertState, Severity
 from core.model.bot_actions import BOT
 from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.invocation import Identity, Place
-from core.model.owners import project_of
 from core.model.policy import Verdict
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
@@ -118,8 +118,8 @@ class AlertCommands(BaseAdapter):
         call = Call(id="rules test", who="", deadline=now + timedelta(seconds=seconds), invocation="")
         rows = (await self.fleet.list_rows(Query(), call)).rows
 
-        def may_list(subject: Ref, labels: Mapping[str, str]) -> bool:
-            return self._may_list(subject, labels, action.who, action.place, now)
+        def may_list(subject: Ref, facts: ResourceFacts | None) -> bool:
+            return self._may_list(subject, facts, action.who, action.place, now)
 
         return await self.rule_tests.run(action, self.fleet.runtimes, rows, may_list, now)
 
@@ -198,13 +198,16 @@ class AlertCommands(BaseAdapter):
 
     def _may_see(self, incident: Incident, who: Identity, place: Place, now: datetime) -> bool:
         """Whether the requester may list the subjects of all its alerts."""
-        return all(self._may_list(alert.subject, alert.labels, who, place, now) for alert in incident.alerts)
+        return all(self._may_list(each.subject, _facts(each, now), who, place, now) for each in incident.alerts)
 
-    def _may_list(self, subject: Ref, labels: Mapping[str, str], who: Identity, place: Place, now: datetime) -> bool:
+    def _may_list(self, subject: Ref, facts: ResourceFacts | None, who: Identity, place: Place, now: datetime) -> bool:
         listing = list_action_by_kind.LISTS.get(subject.kind, DescribeEngine)
         resolved = policy.resolve(self._policies.policy, who, place, listing.verb, Risk.READ)
-        facts = ResourceFacts(labels=labels, project=project_of(labels) or None, at=now)
         return policy.evaluate(resolved, subject, facts, now).verdict is Verdict.ALLOW
+
+
+def _facts(alert: Alert, now: datetime) -> ResourceFacts | None:
+    return remembered_facts(alert.subject, alert.labels if alert.labels_known else None, now)
 
 
 def _may_match(action: AddSilence, incident: Incident) -> bool:

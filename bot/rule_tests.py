@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bot import recorded_events
+from bot.access.remembered_facts import remembered_facts
 from bot.notify import configured_rules
 from collectors.rule import Rule
 from collectors.rule_replay import RuleReplay, is_stored
@@ -22,6 +23,7 @@ from core.model.containers import Container
 from core.model.event_actions import ListEvents
 from core.model.events import Event
 from core.model.refs import EngineRef, Ref
+from core.model.resource_facts import ResourceFacts
 from core.model.rule_tests import ReplayRule, RuleTest
 from core.ports import Runtime
 from runtimes.inventory.stored_events import StoredEvents
@@ -29,7 +31,8 @@ from runtimes.inventory.stored_events import StoredEvents
 WINDOW = timedelta(hours=1)
 MAX_EVENTS = 20_000  # of one engine in one hour
 MAX_SECONDS = 15.0
-MayList = Callable[[Ref, Mapping[str, str]], bool]
+MayList = Callable[[Ref, ResourceFacts | None], bool]
+"""Whether the requester may list a resource with these facts; None: nobody knows them any more."""
 _SECOND = 1_000_000_000
 
 
@@ -72,7 +75,7 @@ class RuleTests:
             if action.file:
                 events = await asyncio.to_thread(recorded_events.read_events, action.file)
                 since_ns, until_ns = events[0].at_ns, events[-1].at_ns
-                await asyncio.to_thread(_replay, replay, events, None, {})
+                await asyncio.to_thread(_replay, replay, events, None, {}, now)
             else:
                 for start, end in _windows(since_ns, until_ns):
                     if time.monotonic() - began > MAX_SECONDS:
@@ -82,7 +85,7 @@ class RuleTests:
                         until_ns = start
                         break
                     found = await self._read(runtimes, start, end, notes)
-                    await asyncio.to_thread(_replay, replay, found, may_list, known)
+                    await asyncio.to_thread(_replay, replay, found, may_list, known, now)
             await asyncio.to_thread(replay.finish, until_ns)
             if number := replay.removed:
                 notes.append(f"{number:,} of the containers were removed since then; their labels are not known.")
@@ -152,7 +155,11 @@ class RuleTests:
 
 
 def _replay(
-    replay: RuleReplay, events: Sequence[Event], may_list: MayList | None, known: Mapping[str, Container]
+    replay: RuleReplay,
+    events: Sequence[Event],
+    may_list: MayList | None,
+    known: Mapping[str, Container],
+    now: datetime,
 ) -> None:
     """Replays the events about resources that the requester may list."""
     if may_list is None:
@@ -162,7 +169,7 @@ def _replay(
     @functools.cache
     def visible(subject: Ref) -> bool:
         row = known.get(subject.id)
-        return may_list(subject, row.labels if row is not None else {})
+        return may_list(subject, row.facts(now) if row is not None else remembered_facts(subject, None, now))
 
     replay.feed([event for event in events if visible(event.subject)])
 

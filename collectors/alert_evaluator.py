@@ -13,18 +13,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import msgspec
 
 from collectors import quarterdeck_labels
 from collectors.alert_owner import fingerprint_of, owner_of_event, running_by_owner
-from collectors.recent_events_by_owner import OwnerKey, RecentEventsByOwner, is_for
-from collectors.rule import Rule, Seen, SeenEvent
+from collectors.recent_events_by_owner import NO_LABELS, OwnerKey, RecentEventsByOwner, is_for
+from collectors.rule import TEST_RULE, Rule, Seen, SeenEvent
 from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
 from core import unexpected_errors
-from core.model.alerts import Alert, AlertState, Cleared, Finding, Severity
+from core.model.alerts import Alert, AlertState, Cleared, Finding
 from core.model.containers import Container
 from core.model.end_causes import Cause
 from core.model.events import Event, EventKind, Origin
@@ -39,15 +38,6 @@ LATE_NS = 60 * SECOND  # a replayed event that is younger is not late
 STOPPED_NS = 30 * SECOND  # between two looks at a container that crashed and does not run
 
 Containers = Mapping[str, Container]
-TEST_RULE = Rule(
-    name="test",
-    summary="A test alert, which somebody asked for.",
-    severity=Severity.LOW,
-    on=frozenset(),
-    check=lambda seen: None,
-    topic="test",
-    settle=timedelta(minutes=1),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +224,7 @@ class Evaluator:
 
     def _fire(self, rule: Rule, key: OwnerKey, text: str, seen: Seen) -> None:
         fingerprint, event, now = fingerprint_of(rule, key), seen.last, self._now_ns()
+        labels = seen.labels if isinstance(seen.labels, dict) else dict(seen.labels)  # shared: there may be many
         known = self._open.get(fingerprint)
         if known is not None and event.at_ns <= known.alert.at_ns:
             return  # it was counted before a restart, and the engine sent it again
@@ -246,6 +237,8 @@ class Evaluator:
                 cause=seen.cause,
                 count=known.alert.count + 1,
                 late=_is_late(event, now),
+                labels=labels or known.alert.labels,
+                labels_known=known.alert.labels_known or seen.labels is not NO_LABELS,
             )
             self._open[fingerprint] = replace(known, alert=alert, settles_ns=self._settles(rule, now))
             if not known.due_ns:
@@ -271,7 +264,8 @@ class Evaluator:
             text=text,
             cause=seen.cause,
             late=_is_late(event, now),
-            labels=seen.labels if isinstance(seen.labels, dict) else dict(seen.labels),  # shared: there may be many
+            labels=labels,
+            labels_known=seen.labels is not NO_LABELS,
             team=quarterdeck_labels.team(seen.labels),
             channel=quarterdeck_labels.channel(seen.labels),
         )

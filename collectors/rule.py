@@ -73,3 +73,14 @@ class Rule:
     actions: frozenset[str] = frozenset()
     until_running: bool = False
     on_by_default: bool = True
+
+
+TEST_RULE = Rule(
+    name="test",
+    summary="A test alert, which somebody asked for.",
+    severity=Severity.LOW,
+    on=frozenset(),
+    check=lambda seen: None,
+    topic="test",
+    settle=timedelta(minutes=1),
+)

@@ -68,8 +68,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     `owner`: what the subject belongs to, in words, such as `shop/web`. `count`: how often the rule found the trouble
     since `since_ns`. `cause`: of the newest end of the container. `late`: the newest event was found after the fact,
     because the event stream was interrupted or Quarterdeck did not run. `team` and `channel`: from the container's
-    labels. `source`: the other system that reported the alert; empty for a rule of Quarterdeck. `link`: the alert's
-    page in that system.
+    labels. `labels_known`: False if nobody has seen the subject's labels; then `labels` is empty. `source`: the other
+    system that reported the alert; empty for a rule of Quarterdeck. `link`: the alert's page in that system.
     """
 
     fingerprint: str
@@ -90,3 +90,4 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     source: str = ""
     link: str = ""
+    labels_known: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,9 @@ from core import errors
 from core.model.alert_actions import AcknowledgeIncident, FireTestAlert, ListIncidents, ListRules
 from core.model.alert_routes import Routing
 from core.model.alerts import AlertState
+from core.model.bot_actions import BOT
 from core.model.invocation import Identity, Place
-from core.model.policy import Grant, Policy
+from core.model.policy import Ask, Grant, Guard, Policy
 from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call
@@ -31,10 +33,11 @@ OPS = Place(channel="#ops")
 
 
 class Bot:
-    def __init__(self, url: str, *grants: Grant) -> None:
+    def __init__(self, url: str, *grants: Grant, guards: Sequence[Selector] = ()) -> None:
         self.store = Store.open(url)
+        hiding = tuple(Guard(id=f"hide {on}", can=("*",), on=on, ask=Ask.DENY) for on in guards)
         self.runtime = builtin_commands.BuiltinRuntime(
-            policies=policy_in_force.PolicyInForce(self.store, Policy(grants=grants)),
+            policies=policy_in_force.PolicyInForce(self.store, Policy(grants=grants, guards=hiding)),
             store=self.store,
             catalogue=WORDS,
             clock=lambda: datetime.now(UTC),
@@ -53,8 +56,8 @@ class Bot:
 async def bot(valkey):
     made = []
 
-    def make(*grants: Grant) -> Bot:
-        made.append(Bot(valkey.url, *grants))
+    def make(*grants: Grant, **more) -> Bot:
+        made.append(Bot(valkey.url, *grants, **more))
         return made[-1]
 
     yield make
@@ -99,6 +102,30 @@ async def test_a_grant_by_label_sees_the_incidents_of_containers_with_the_label(
         alert(labels={"team": "payments"}), alert(fingerprint="x", owner="x", labels={"team": "x"})
     )
     assert [incident.main.owner for incident in await payments.incidents()] == ["shop/web"]
+
+
+SWARM = EngineRef(host="c1", kind="swarm")
+
+
+@pytest.mark.parametrize(
+    ("about", "seen"),
+    [
+        ({"labels": {}}, True),
+        ({"labels_known": False}, False),
+        ({"labels": {"com.docker.compose.project": "shop"}}, True),
+        ({"labels": {"com.docker.compose.project": "secrets"}}, False),
+        ({"labels": {"io.podman.compose.project": "secrets"}}, False),
+        ({"labels": {"com.docker.compose.project": "shop", "com.docker.compose.service": "vault"}}, False),
+        ({"subject": Ref(engine=SWARM, kind=Kind.SERVICE, id="s", name="web"), "labels_known": False}, False),
+        ({"subject": Ref(engine=SWARM, kind=Kind.NODE, id="n", name="n1"), "labels_known": False}, True),
+        ({"subject": Ref(engine=SWARM, kind=Kind.ENGINE, id="e", name="e"), "labels_known": False}, True),
+        ({"subject": Ref(engine=BOT, kind=Kind.BOT, id="b", name="b"), "labels_known": False}, True),
+    ],
+)
+async def test_a_guard_hides_the_incident_whose_project_or_service_it_means_or_nobody_knows(bot, about, seen):
+    ops = bot(may("*"), guards=[Selector(project="secret*"), Selector(service="vault")])
+    await ops.desk.take(alert(**about))
+    assert bool(await ops.incidents()) is seen
 
 
 async def test_an_incident_is_acknowledged_by_the_start_of_its_id_and_once_over_it_is_not(bot):

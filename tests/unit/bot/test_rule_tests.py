@@ -59,6 +59,7 @@ class Desk:
         self.now = datetime.now(UTC)
         self.rows: list[Container] = []
         self.hidden: set[str] = set()
+        self.may_list = None
         rules = configured_rules.testable_rules(load_rules(), Rules(off=("crash",)))
         self.tests = rule_tests.RuleTests(rules, StoredEvents(store))
 
@@ -72,7 +73,7 @@ class Desk:
         since = int((self.now - timedelta(hours=hours)).timestamp()) * NS
         action = ReplayRule(who=ANN, place=place, name=name, since_ns=since, **more)
         return await self.tests.run(
-            action, [Engine()], self.rows, lambda ref, labels: ref.name not in self.hidden, datetime.now(UTC)
+            action, [Engine()], self.rows, self.may_list or (lambda ref, facts: ref.name not in self.hidden), self.now
         )
 
 
@@ -146,6 +147,17 @@ async def test_what_the_requester_may_not_list_is_not_counted(desk) -> None:
     desk.hidden = {"secret"}
     found = await desk.test()
     assert (found.events, [message.owner for message in found.messages]) == (1, ["web"])
+
+
+async def test_nothing_is_known_of_a_removed_container_and_all_of_one_that_exists(desk) -> None:
+    desk.rows = [row("web", **{"com_docker_compose_project": "shop", "com_docker_compose_service": "front"})]
+    for name in ("web", "removed"):
+        await desk.crash(name, ago=60)
+    asked = {}
+    desk.may_list = lambda ref, facts: asked.update({ref.name: facts}) or facts is not None
+    found = await desk.test()
+    assert (asked["removed"], asked["web"].project, asked["web"].service) == (None, "shop", "front")
+    assert [message.owner for message in found.messages] == ["shop/front"] and found.notes == ()
 
 
 async def test_containers_that_were_removed_are_named_as_a_limit(desk) -> None:

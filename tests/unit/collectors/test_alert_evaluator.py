@@ -163,6 +163,31 @@ def test_labels_choose_the_severity_the_team_and_the_channel_and_nonsense_choose
     assert second.severity is crash.rule.severity and len(second.team) == 80
 
 
+def test_an_alert_says_whether_anybody_has_seen_the_labels_of_its_container() -> None:
+    scene = AlertScene([crash.rule])
+    plain, web = scene.add("plain"), scene.add("web", labels=SHOP)
+    scene.end(plain)
+    row = scene.containers.pop(web.id)
+    scene.end_again(scene.event(EventKind.DIED, web))
+    scene.containers[web.id] = row
+    scene.end(web)
+    known = [(alert.owner, alert.labels_known, alert.labels) for alert in scene.alerts]
+    assert known == [("plain", True, {}), ("web", False, {}), ("shop/web", True, SHOP)]
+
+
+def test_an_alert_learns_the_labels_of_its_container_later() -> None:
+    scene = AlertScene([crash.rule])
+    web = scene.add("web", labels={"team": "x"})
+    row = scene.containers.pop(web.id)
+    scene.end_again(scene.event(EventKind.DIED, web))
+    scene.containers[web.id] = row
+    scene.end(web)
+    assert [(alert.count, alert.labels_known, alert.labels) for alert in scene.alerts] == [
+        (1, False, {}),
+        (2, True, {"team": "x"}),
+    ]
+
+
 def test_nothing_is_reported_about_our_own_container() -> None:
     own = AlertScene([]).add("quarterdeck").id
     scene = AlertScene([crash.rule], own_ids=[own])
