@@ -7,14 +7,16 @@ stream is measured for each batch, so its series is looked up only once for each
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from prometheus_client import Gauge, Histogram
 
 from core import metrics
+from core.model.end_causes import CauseKind
 from core.model.engines import Engine
 from core.model.events import Event, Origin
-from core.model.gaps import Gap
+from core.model.gaps import Gap, GapReason, Recovery
 from core.model.refs import EngineRef
 
 LAG_SAMPLE_SECONDS = 0.05
@@ -54,6 +56,14 @@ class StreamMetrics:
         counts.stream_duplicate_events_total.labels(*labels)
         counts.stream_overflows_total.labels(*labels)
         counts.resync_events_total.labels(*labels)
+        counts.events_cut_total.labels(*labels)
+        counts.history_lost_events_total.labels(*labels)
+        # Prometheus sees no increase in the first value of a series, so what is rare begins at 0.
+        for cause in CauseKind:
+            counts.container_ends_total.labels(*labels, str(cause))
+        for reason, recovery in itertools.product(GapReason, Recovery):
+            counts.stream_gaps_total.labels(*labels, str(reason), str(recovery))
+            counts.stream_gap_seconds_total.labels(*labels, str(reason), str(recovery))
         self._newest = counts.stream_last_event_timestamp_seconds.labels(*labels)
         self._lag = counts.stream_lag_seconds.labels(*labels)
         self._connected = True

@@ -1,9 +1,9 @@
 """Defines the metrics about Quarterdeck itself, in a separate Prometheus registry.
 
 Callers hold a `Metrics` object and use its attributes. Every label has a closed set of values: hosts and engines come
-from the configuration, all others are constants (an unknown command counts as `unknown`), so the input of a user can
-never create a time series. Code that runs often stores the child that `.labels(…)` returns. The metrics of engines are
-in `core.watched_engine_metrics`.
+from the configuration, teams are limited in number, all others are constants (an unknown command counts as `unknown`).
+So the input of a user can create few time series at most. Code that runs often stores the child that `.labels(…)`
+returns. The metrics of engines are in `core.watched_engine_metrics`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 from prometheus_client import CollectorRegistry
 
 from core import metric_families
-from core.metric_families import Format
+from core.metric_families import ENGINE_LABELS, Format
 from core.model.refs import EngineRef
 from core.watched_engine_metrics import WatchedEngineMetrics
 
@@ -25,6 +25,7 @@ MAX_LABEL_LENGTH = 512  # characters of a label's value
 COMMAND_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 JOB_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+INCIDENT_BUCKETS = (10.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 259_200.0)
 STORE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0)
 
 
@@ -171,6 +172,37 @@ class Metrics(WatchedEngineMetrics):
         self.incidents_waiting = self.gauge("incidents_waiting", "Incidents that people are not told about yet")
         self.incidents_oldest_seconds = self.gauge(
             "incidents_oldest_seconds", "Age of the oldest incident that people are not told about yet, in seconds"
+        )
+        self.incidents_open = self.gauge(
+            "incidents_open", "Open incidents, by rule, team, severity and state", "rule", "team", "severity", "state"
+        )
+        self.incident_begin_timestamp_seconds = self.gauge(
+            "incident_begin_timestamp_seconds",
+            "Begin of each open incident, in seconds since the epoch",
+            *ENGINE_LABELS,
+            "kind",
+            "name",
+            "rule",
+            "team",
+            "severity",
+            "state",
+        )
+        self.incident_series_capped = self.gauge(
+            "incident_series_capped", "Open incidents without a series of their own, above the limit of 500"
+        )
+        self.incident_acknowledge_seconds = self.histogram(
+            "incident_acknowledge_seconds",
+            "Time from the begin of an incident to its acknowledgement, in seconds",
+            INCIDENT_BUCKETS,
+            "rule",
+            "team",
+        )
+        self.incident_resolve_seconds = self.histogram(
+            "incident_resolve_seconds",
+            "Time from the begin of an incident to its end, in seconds",
+            INCIDENT_BUCKETS,
+            "rule",
+            "team",
         )
         self.incident_messages_total = self.counter(
             "incident_messages_total", "Messages about incidents, posted or edited", "kind"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
+from bot.notify.incident_metrics import IncidentMetrics
 from bot.notify.incident_writer import IncidentWriter, stored_incidents
 from bot.notify.removed_engines import RemovedEngines
 from bot.notify.unstored_alerts import UnstoredAlertsFile
@@ -24,7 +26,7 @@ from collectors.restored_alerts import RestoredAlerts
 from collectors.rule import Rule
 from collectors.unwatched_time import UnwatchedTimeFinder
 from core import errors, metrics, supervise
-from core.model.alerts import Severity
+from core.model.alerts import AlertState, Severity
 from core.model.bot_actions import BOT
 from core.model.refs import EngineRef
 from core.store.client import Store
@@ -58,18 +60,23 @@ class AlertRunner:
         self.changed = asyncio.Event()
         self._listeners: list[Callable[[], None]] = [self.changed.set]
         self.writer = IncidentWriter(store, counts, self._tell, spool)
+        self._incident_metrics = IncidentMetrics(store, counts)
         self._engines = EngineStateEvents()
         self._unwatched = UnwatchedTimeFinder()
         self.ticked_at = float("-inf")
         """When the rules were last evaluated, by a monotonic clock."""
         self._hosts = HostStateEvents()
         self._restarts: dict[EngineRef, RestartCountEvents] = {}
+        for rule, state in itertools.product(rules, AlertState):
+            # Prometheus sees no increase in the first value of a series, so each begins at 0.
+            counts.alerts_total.labels(rule.name, str(state))
         self.evaluator = Evaluator(rules, self.writer.report, is_own=is_own)
         self._restored = RestoredAlerts(self.evaluator)
 
     def start(self, supervisor: supervise.Supervisor, mirrors: Callable[[], Sequence[Mirror]]) -> None:
         """Starts the background tasks. `mirrors` returns the engines that are watched."""
         supervisor.start_background("incident_writer", self.writer.run, RESTART)
+        supervisor.start_background("incident_metrics", self._incident_metrics.run, RESTART)
         supervisor.start_background("watch_record", self._record_watch, RESTART)
         removed = RemovedEngines(self._store, self._restored, mirrors, _fault)
         supervisor.start_background("removed_engines", removed.run, RESTART)

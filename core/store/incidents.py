@@ -81,6 +81,18 @@ class IncidentStore(StoreConnection):
             found = await self._client.zrange(self._key(keys.INCIDENTS_CHANGED), 0, limit - 1, withscores=True)
         return {text(key): float(at) for key, at in found}
 
+    async def incidents_changed_after(self, position: int, limit: int) -> tuple[int, dict[str, int]]:
+        """Returns the position of the newest change of all, and the keys of at most `limit` incidents that changed
+        after `position`, each with the position of its newest change, the oldest change first. A position is the time
+        of a change in microseconds since the epoch."""
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            pipe.get(self._key(keys.INCIDENT_LAST))
+            pipe.zrangebyscore(
+                self._key(keys.INCIDENT_LOG), f"({position}", "+inf", start=0, num=limit, withscores=True
+            )
+            last, found = await pipe.execute()
+        return int(last or 0), {text(key): int(at) for key, at in found}
+
     async def silences(self) -> dict[str, bytes]:
         """Returns every stored silence by id."""
         async with self._call():

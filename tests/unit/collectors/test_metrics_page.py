@@ -239,6 +239,12 @@ def count_process(counts: metrics.Metrics) -> None:
     counts.slack_throttled_total.labels("chat.postMessage").inc()
     counts.alerts_total.labels("crash", "firing").inc()
     counts.alerts_firing.labels("medium").set(1)
+    counts.incidents_open.labels("crash", "payments", "medium", "firing").set(1)
+    counts.incident_begin_timestamp_seconds.labels(
+        *metrics.engine_labels(ENGINES[0]), "container", "worker", "crash", "payments", "medium", "firing"
+    ).set(NOW - 60)
+    counts.incident_acknowledge_seconds.labels("crash", "payments").observe(30)
+    counts.incident_resolve_seconds.labels("crash", "payments").observe(600)
     counts.incidents_waiting.set(0)
     counts.incident_messages_total.labels("posted").inc()
     counts.alerts_lost_total.labels("queue_full").inc()
