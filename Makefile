@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := benchmarks bot collectors commands core runtimes tests
+SOURCES := benchmarks bot charts collectors commands core runtimes tests
 # One worker more than there are cores: tests wait for engines more than they compute.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
@@ -19,7 +19,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 # The tests start the product a thousand times. Without bytecode files, each start would compile all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures image lock packages clean help
+.PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures dashboards image lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench: $(VENV)/.dev-stamp packages ## compare with docker-py and the docker CLI,
 
 pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
 	@$(BIN)/python docs/pictures/draw.py
+
+dashboards: $(VENV)/.dev-stamp     ## write the Grafana dashboards anew
+	@$(BIN)/python -m charts.dashboards
 
 IMAGE ?= quarterdeck:latest
 image:       ## build the image; BASE= and IMAGE= choose what from and what it is called

@@ -1,0 +1,286 @@
+"""Shows the bot: commands by verb and verdict, refusals, limits, Slack's outbox, the store, and the process."""
+
+from charts.dashboards import links
+from charts.dashboards.bot_process import JOBS, PROCESS_ROW
+from charts.dashboards.dashboard import Dashboard, Row
+from charts.dashboards.panels import MUST_BE_ONE, NONE_IS_GOOD, RED, SHARE, YELLOW, Bars, Graph, Query, Stat
+from charts.dashboards.queries import or_zero, per_minute, quantile
+from charts.dashboards.variables import PROCESS
+
+WHICH = 'instance=~"$instance"'
+YES_NO = {0: ("no", RED), 1: ("yes", "green")}
+
+
+def gauge(metric: str, how: str = "max") -> str:
+    return f"{how}(quarterdeck_{metric}{{{WHICH}}})"
+
+
+def rate(title: str, text: str, counter: str, *by: str) -> Graph:
+    """A graph of a counter in a minute, by labels."""
+    query = Query(
+        expr=per_minute(f"quarterdeck_{counter}", *by, selector=WHICH), legend=" ".join(f"{{{{{one}}}}}" for one in by)
+    )
+    return Graph(title=title, text=text, queries=[query], unit="cpm", as_bars=True, stacked=True)
+
+
+def durations(title: str, text: str, histogram: str, *by: str, thresholds: tuple[tuple[float, str], ...] = ()) -> Graph:
+    """A graph of the median and of what 95 of 100 do not exceed."""
+    label = "".join(f"{{{{{one}}}}} · " for one in by)
+    queries = [
+        Query(expr=quantile(part, f"quarterdeck_{histogram}", WHICH, *by), legend=f"{label}{name}")
+        for part, name in ((0.5, "50 %"), (0.95, "95 %"))
+    ]
+    return Graph(title=title, text=text, queries=queries, unit="s", thresholds=thresholds)
+
+
+REFUSED = f'increase(quarterdeck_commands_total{{{WHICH}, outcome="refused"}}[$__range])'
+ERRORS = f'increase(quarterdeck_commands_total{{{WHICH}, outcome=~"error|unknown"}}[$__range])'
+LATENCY = f"sum by (le) (rate(quarterdeck_command_duration_seconds_bucket{{{WHICH}}}[$__range]))"
+STORE_SHARE = f"max(quarterdeck_store_memory_bytes{{{WHICH}}} / (quarterdeck_store_memory_limit_bytes{{{WHICH}}} > 0))"
+
+dashboard = Dashboard(
+    name="bot",
+    title="Bot",
+    description="Commands by verb and verdict, refusals, limits, Slack's outbox, the store, and the process itself.",
+    variables=(PROCESS,),
+    by_engine=False,
+    rows=(
+        Row(
+            title="Now",
+            panels=(
+                Stat(
+                    title="Slack",
+                    text="Whether Slack is connected. Red: no; nobody can give commands there, and no incident is posted.",
+                    queries=[Query(expr=gauge("slack_connected"))],
+                    names=YES_NO,
+                    base=RED,
+                    thresholds=MUST_BE_ONE,
+                    links=(links.runbook("quarterdeck-slack-disconnected"), links.slack()),
+                ),
+                Stat(
+                    title="Store",
+                    text="Whether the store answered the last request. Red: no; changes are refused and incidents wait.",
+                    queries=[Query(expr=gauge("store_up", "min"))],
+                    names=YES_NO,
+                    base=RED,
+                    thresholds=MUST_BE_ONE,
+                    links=(links.runbook("quarterdeck-store-down"),),
+                ),
+                Stat(
+                    title="Commands are answered within",
+                    text="Time that 95 of 100 commands do not exceed, in the shown time. Yellow: from three seconds. Red: from thirty.",
+                    queries=[Query(expr=f"histogram_quantile(0.95, {LATENCY})")],
+                    unit="s",
+                    thresholds=((3, YELLOW), (30, RED)),
+                    no_value="no command",
+                ),
+                Stat(
+                    title="Refused",
+                    text="Commands that were refused in the shown time: not permitted, limited, guarded or frozen. Yellow: at least ten.",
+                    queries=[Query(expr=or_zero(f"sum({REFUSED})"))],
+                    decimals=0,
+                    thresholds=((10, YELLOW),),
+                ),
+                Stat(
+                    title="Errors",
+                    text="Commands that ended in an error of Quarterdeck, or whose outcome is unknown, in the shown time. Red: at least one.",
+                    queries=[Query(expr=or_zero(f"sum({ERRORS})"))],
+                    decimals=0,
+                    thresholds=NONE_IS_GOOD,
+                ),
+                Stat(
+                    title="Slack's outbox",
+                    text="Messages and edits that wait to be sent to Slack. Yellow: from 20. Red: from 200.",
+                    queries=[Query(expr=gauge("slack_outbox_waiting", "sum"))],
+                    thresholds=((20, YELLOW), (200, RED)),
+                    links=(links.runbook("quarterdeck-slack-outbox-full"),),
+                ),
+            ),
+        ),
+        Row(
+            title="Commands",
+            panels=(
+                rate("Commands", "Commands in a minute, by command.", "commands_total", "command"),
+                rate(
+                    "Verdicts and outcomes",
+                    "Commands in a minute by the policy's verdict (allow, confirm, approve, deny) and by how they ended.",
+                    "commands_total",
+                    "verdict",
+                    "outcome",
+                ),
+                durations(
+                    "Duration by command",
+                    "Time from the receipt of a command to its reply. Yellow: from three seconds. Red: from thirty.",
+                    "command_duration_seconds",
+                    "command",
+                    thresholds=((3, YELLOW), (30, RED)),
+                ),
+                Bars(
+                    title="Refusals in the shown time",
+                    text="Refused commands by command and verdict: `deny` by a missing grant or a guard; others by a limit, a "
+                    "freeze or a protection. The audit says who and why.",
+                    queries=[
+                        Query(
+                            expr=f"sort_desc(sum by (command, verdict) ({REFUSED}) > 0)",
+                            legend="{{command}} ({{verdict}})",
+                        )
+                    ],
+                    decimals=0,
+                    base=YELLOW,
+                ),
+                rate("Audit", "Rows written to the audit trail in a minute, by phase.", "audit_rows_total", "phase"),
+                Graph(
+                    title="Audit trail",
+                    links=(links.runbook("quarterdeck-audit-trimmed"),),
+                    text="The part of the audit's limits that is used. Yellow: from 80 %. Red: from 95 %; at 100 % the oldest "
+                    "rows are removed.",
+                    queries=[Query(expr=gauge("audit_fill_ratio"), legend="used")],
+                    unit="percentunit",
+                    maximum=1,
+                    thresholds=((0.8, YELLOW), (0.95, RED)),
+                ),
+                Graph(
+                    title="Rows of the audit",
+                    text="Rows stored in the audit trail, and rows ever removed by its limits.",
+                    queries=[
+                        Query(expr=gauge("audit_stored_rows"), legend="stored"),
+                        Query(expr=gauge("audit_removed_rows"), legend="removed"),
+                    ],
+                ),
+                Graph(
+                    title="Masked secrets",
+                    text="Replies in a minute in which a secret was masked.",
+                    queries=[
+                        Query(
+                            expr=f"sum(rate(quarterdeck_redactions_total{{{WHICH}}}[$__rate_interval])) * 60",
+                            legend="replies",
+                        )
+                    ],
+                    unit="cpm",
+                ),
+            ),
+        ),
+        Row(
+            title="Slack",
+            panels=(
+                Graph(
+                    title="Outbox",
+                    text="Messages and edits that wait to be sent. Yellow: from 20. Red: from 200.",
+                    queries=[Query(expr=gauge("slack_outbox_waiting", "sum"), legend="waiting")],
+                    thresholds=((20, YELLOW), (200, RED)),
+                    links=(links.runbook("quarterdeck-slack-outbox-full"),),
+                ),
+                Graph(
+                    title="Wait of the oldest message",
+                    links=(links.runbook("quarterdeck-slack-outbox-old"),),
+                    text="Age of the oldest message that waits. Yellow: from ten seconds. Red: from two minutes.",
+                    queries=[Query(expr=gauge("slack_outbox_oldest_seconds"), legend="oldest")],
+                    unit="s",
+                    thresholds=((10, YELLOW), (120, RED)),
+                ),
+                rate(
+                    "Calls", "Calls to Slack's API in a minute, by outcome.", "slack_calls_total", "method", "outcome"
+                ),
+                Graph(
+                    title="Limited or not delivered",
+                    links=(links.runbook("quarterdeck-replies-undelivered"),),
+                    text="In a minute: calls that Slack refused with status 429, messages refused because too many waited, replies "
+                    "that could not be delivered, and posts whose answer was lost. Anything but 429 is a loss.",
+                    queries=[
+                        Query(
+                            expr=per_minute("quarterdeck_slack_throttled_total", "method", selector=WHICH),
+                            legend="429 · {{method}}",
+                        ),
+                        Query(
+                            expr=per_minute("quarterdeck_slack_overflow_total", "priority", selector=WHICH),
+                            legend="too many · {{priority}}",
+                        ),
+                        Query(
+                            expr=per_minute("quarterdeck_slack_lost_answers_total", "outcome", selector=WHICH),
+                            legend="answer lost · {{outcome}}",
+                        ),
+                        Query(
+                            expr=f"sum(rate(quarterdeck_slack_undelivered_total{{{WHICH}}}[$__rate_interval])) * 60",
+                            legend="undelivered",
+                        ),
+                    ],
+                    unit="cpm",
+                ),
+                durations(
+                    "From a command to its reply in Slack",
+                    "Time from the receipt of a command to the delivery of its reply. Yellow: from three seconds.",
+                    "slack_reply_seconds",
+                    "way",
+                    thresholds=((3, YELLOW),),
+                ),
+                Graph(
+                    title="Received and ignored",
+                    text="Commands and clicks received in a minute, by way of arrival, and payloads that got no answer, by reason.",
+                    queries=[
+                        Query(
+                            expr=per_minute("quarterdeck_slack_received_total", "way", selector=WHICH), legend="{{way}}"
+                        ),
+                        Query(
+                            expr=per_minute("quarterdeck_slack_ignored_total", "reason", selector=WHICH),
+                            legend="ignored: {{reason}}",
+                        ),
+                    ],
+                    unit="cpm",
+                ),
+                Graph(
+                    title="Connected",
+                    text="1 while Slack is connected.",
+                    queries=[Query(expr=gauge("slack_connected"), legend="connected")],
+                    maximum=1,
+                ),
+                Graph(
+                    title="Last sign of life",
+                    text="Time since the last pong on Slack's socket. Yellow: from one minute. No series by HTTP.",
+                    queries=[
+                        Query(expr=f"time() - ({gauge('slack_last_pong_timestamp_seconds')} > 0)", legend="last pong")
+                    ],
+                    unit="s",
+                    thresholds=((60, YELLOW),),
+                ),
+            ),
+        ),
+        Row(
+            title="Store",
+            panels=(
+                durations(
+                    "Round trip",
+                    "Duration of one request to the store. Yellow: from 50 ms. Red: from one second.",
+                    "store_round_trip_seconds",
+                    thresholds=((0.05, YELLOW), (1, RED)),
+                ),
+                Graph(
+                    title="Memory",
+                    text="Memory that the store's server uses, and its limit. At the limit it refuses changes.",
+                    queries=[
+                        Query(expr=gauge("store_memory_bytes"), legend="used"),
+                        Query(expr=f"{gauge('store_memory_limit_bytes')} > 0", legend="limit"),
+                    ],
+                    unit="bytes",
+                    links=(links.runbook("quarterdeck-store-nearly-full"),),
+                ),
+                Graph(
+                    title="Memory, as part of the limit",
+                    text="Yellow: from 80 %. Red: from 90 %. No series: the store has no limit.",
+                    queries=[Query(expr=STORE_SHARE, legend="used")],
+                    unit="percentunit",
+                    maximum=1,
+                    thresholds=SHARE,
+                ),
+                Graph(
+                    title="Answers",
+                    text="1 while the store answers.",
+                    queries=[Query(expr=gauge("store_up", "min"), legend="store")],
+                    maximum=1,
+                    links=(links.runbook("quarterdeck-store-down"),),
+                ),
+            ),
+        ),
+        JOBS,
+        PROCESS_ROW,
+    ),
+)

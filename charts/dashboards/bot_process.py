@@ -1,0 +1,182 @@
+"""Declares the panels of the bot's process: its jobs, event loop, memory, page and configuration."""
+
+from charts.dashboards import links
+from charts.dashboards.dashboard import Row
+from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Column, Graph, Query, Table
+from charts.dashboards.queries import per_minute, quantile
+
+WHICH = 'instance=~"$instance"'
+OF_BOT = f"{{{WHICH}}} and on (instance, job) quarterdeck_build_info{{{WHICH}}}"
+
+
+def own(metric: str) -> str:
+    """A metric of the process, of Quarterdeck's processes only: other programs have metrics of the same name."""
+    return f"{metric}{OF_BOT}"
+
+
+JOBS = Row(
+    title="Recurring jobs",
+    panels=(
+        Graph(
+            title="Runs",
+            text="Runs in a minute by job and outcome. Skipped: not started, because the previous run had not ended.",
+            queries=[
+                Query(
+                    expr=per_minute("quarterdeck_job_runs_total", "job_name", "outcome", selector=WHICH),
+                    legend="{{job_name}} {{outcome}}",
+                )
+            ],
+            unit="cpm",
+            links=(links.runbook("quarterdeck-job-failing"),),
+        ),
+        Graph(
+            title="Duration",
+            text="Time that 95 of 100 runs of each job do not exceed. Yellow: from one minute.",
+            queries=[
+                Query(expr=quantile(0.95, "quarterdeck_job_duration_seconds", WHICH, "job_name"), legend="{{job_name}}")
+            ],
+            unit="s",
+            thresholds=((60, YELLOW),),
+        ),
+        Bars(
+            title="Last success",
+            text="Time since the last successful run of each job. Yellow: from one hour. Red: from one day.",
+            queries=[
+                Query(
+                    expr="sort_desc(time() - max by (job_name) "
+                    f"(quarterdeck_job_last_success_timestamp_seconds{{{WHICH}}}))",
+                    legend="{{job_name}}",
+                )
+            ],
+            unit="s",
+            thresholds=((3600, YELLOW), (86400, RED)),
+        ),
+        Graph(
+            title="Who leads",
+            text="Which process posts incidents, sends them to receivers, and runs the jobs that only one process runs.",
+            queries=[
+                Query(expr=f"quarterdeck_{name}_leader{{{WHICH}}}", legend=f"{text} · {{{{instance}}}}")
+                for name, text in (("posting", "posts"), ("outlet", "sends"), ("schedule", "runs jobs"))
+            ],
+        ),
+    ),
+)
+PROCESS_ROW = Row(
+    title="The process",
+    panels=(
+        Graph(
+            title="Delay of the event loop",
+            links=(links.runbook("quarterdeck-loop-lag"),),
+            text="Delay that 99 of 100 tasks of the event loop do not exceed. Yellow: from 250 ms. Red: from one second.",
+            queries=[
+                Query(expr=quantile(0.99, "quarterdeck_loop_lag_seconds", WHICH, "instance"), legend="{{instance}}")
+            ],
+            unit="s",
+            thresholds=((0.25, YELLOW), (1, RED)),
+        ),
+        Graph(
+            title="Watching",
+            text="Time since the process last watched an engine and evaluated the rules. Yellow: from 15 seconds. Red: from one "
+            "minute; nobody notices what breaks.",
+            queries=[
+                Query(
+                    expr=f"time() - (max by (instance) (quarterdeck_watch_timestamp_seconds{{{WHICH}}}) > 0)",
+                    legend="{{instance}}",
+                )
+            ],
+            unit="s",
+            thresholds=((15, YELLOW), (60, RED)),
+            links=(links.runbook("quarterdeck-not-watching"),),
+        ),
+        Graph(
+            title="CPU",
+            text="CPU of the process, in cores.",
+            queries=[
+                Query(
+                    expr=f"rate(process_cpu_seconds_total{{{WHICH}}}[$__rate_interval]) and on (instance, job) "
+                    f"quarterdeck_build_info{{{WHICH}}}",
+                    legend="{{instance}}",
+                )
+            ],
+            decimals=2,
+        ),
+        Graph(
+            title="Memory",
+            text="Resident memory of the process.",
+            queries=[Query(expr=own("process_resident_memory_bytes"), legend="{{instance}}")],
+            unit="bytes",
+        ),
+        Graph(
+            title="Open files",
+            links=(links.runbook("quarterdeck-files-near-limit"),),
+            text="Open file descriptors as part of the limit. Yellow: from 80 %. Red: from 90 %.",
+            queries=[
+                Query(
+                    expr=f"process_open_fds{{{WHICH}}} / process_max_fds{{{WHICH}}} and on (instance, job) "
+                    f"quarterdeck_build_info{{{WHICH}}}",
+                    legend="{{instance}}",
+                )
+            ],
+            unit="percentunit",
+            thresholds=SHARE,
+        ),
+        Graph(
+            title="Restarts of tasks",
+            links=(links.runbook("quarterdeck-task-restarted"),),
+            text="Tasks of Quarterdeck in a minute that crashed and were started again. Anything above 0 is a bug: see the log.",
+            queries=[
+                Query(expr=per_minute("quarterdeck_task_restarts_total", "task", selector=WHICH), legend="{{task}}")
+            ],
+            unit="cpm",
+            as_bars=True,
+        ),
+        Graph(
+            title="HTTP refused",
+            text="Connections, requests and responses in a minute that an HTTP server of Quarterdeck refused.",
+            queries=[
+                Query(
+                    expr=per_minute("quarterdeck_http_refused_total", "server", "reason", selector=WHICH),
+                    legend="{{server}} {{reason}}",
+                )
+            ],
+            unit="cpm",
+            as_bars=True,
+        ),
+        Graph(
+            title="The metrics page",
+            links=(links.runbook("quarterdeck-scraper-failing"),),
+            text="Duration of each scraper on the page. Yellow: from 100 ms.",
+            queries=[
+                Query(expr=f"max by (scraper) (quarterdeck_scraper_duration_seconds{{{WHICH}}})", legend="{{scraper}}")
+            ],
+            unit="s",
+            thresholds=((0.1, YELLOW),),
+        ),
+        Table(
+            title="Processes",
+            text="Version of each process, of its Python, whether its last configuration was accepted (red: no), and since "
+            "when it uses it.",
+            queries=[
+                Query(expr=f"max by (instance, version, python) (quarterdeck_build_info{{{WHICH}}})", name="info"),
+                Query(expr=f"max by (instance) (quarterdeck_config_last_reload_successful{{{WHICH}}})", name="config"),
+                Query(
+                    expr=f"max by (instance) (quarterdeck_config_last_reload_timestamp_seconds{{{WHICH}}}) * 1000",
+                    name="since",
+                ),
+                Query(expr=f"min by (instance) (quarterdeck_scraper_success{{{WHICH}}})", name="page"),
+                Query(expr=f"max by (instance) ({own('process_start_time_seconds')}) * 1000", name="start"),
+            ],
+            columns=(
+                Column(name="instance", title="Process"),
+                Column(name="version", title="Version"),
+                Column(name="start", title="Started", unit="dateTimeFromNow"),
+                Column(name="config", title="Configuration", names={0: ("refused", RED), 1: ("accepted", "green")}),
+                Column(name="since", title="In use since", unit="dateTimeFromNow"),
+                Column(name="page", title="Page complete", names={0: ("no", RED), 1: ("yes", "green")}),
+                Column(name="python", title="Python"),
+            ),
+            links=(links.runbook("quarterdeck-configuration-refused"),),
+            height=6,
+        ),
+    ),
+)

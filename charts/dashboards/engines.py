@@ -1,0 +1,253 @@
+"""Shows each engine: its version, what it holds, its disk, how it is read, and systemd units of containers."""
+
+from charts.dashboards import links, states
+from charts.dashboards.dashboard import Dashboard, Row
+from charts.dashboards.panels import (
+    BLUE,
+    GREEN,
+    NONE_IS_BEST,
+    NONE_IS_GOOD,
+    RED,
+    SHARE,
+    YELLOW,
+    Bars,
+    Column,
+    Graph,
+    Query,
+    Stat,
+    Table,
+    Timeline,
+)
+from charts.dashboards.queries import SELECTED, once, or_zero
+
+ENGINE = ("host", "engine")
+ON = "{{engine}} on {{host}}"
+STALE = 1800  # seconds: two times the interval of upkeep.disk_use
+
+
+def gauge(metric: str) -> str:
+    return once(f"quarterdeck_{metric}{{{SELECTED}}}", *ENGINE)
+
+
+def graph(title: str, text: str, *metrics: tuple[str, str], unit: str = "short") -> Graph:
+    """A graph of gauges, each with a name."""
+    queries = [Query(expr=gauge(metric), legend=f"{name} · {ON}" if name else ON) for metric, name in metrics]
+    return Graph(title=title, text=text, queries=queries, unit=unit)
+
+
+UP = gauge("engine_up")
+LIVE = gauge("mirror_live")
+DATA_ROOT = once(
+    f"1 - quarterdeck_data_root_free_bytes{{{SELECTED}}} / quarterdeck_data_root_size_bytes{{{SELECTED}}}", *ENGINE
+)
+FREE_IN_A_WEEK = once(f"predict_linear(quarterdeck_data_root_free_bytes{{{SELECTED}}}[$__range], 7 * 86400)", *ENGINE)
+MEASURED = f"time() - {gauge('disk_use_timestamp_seconds')}"
+UNITS = once(f"quarterdeck_unit_state{{{SELECTED}}}", *ENGINE, "unit", "state")
+FAILED_UNITS = once(f'quarterdeck_unit_state{{{SELECTED}, state="failed"}}', *ENGINE, "unit")
+VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *ENGINE, "version", "api")
+
+dashboard = Dashboard(
+    name="engines",
+    title="Engines",
+    description="Each engine: its version, what it holds, its disk, how it is read, and systemd units of containers.",
+    hours=24,
+    rows=(
+        Row(
+            title="Now",
+            panels=(
+                Stat(
+                    title="Engines",
+                    text="Engines that are watched.",
+                    queries=[Query(expr=f"count({UP})")],
+                    base=BLUE,
+                ),
+                Stat(
+                    title="Without answer",
+                    text="Engines that do not answer. Red: at least one.",
+                    queries=[Query(expr=or_zero(f"count({UP} == 0)"))],
+                    thresholds=NONE_IS_GOOD,
+                    links=(links.runbook("engine-down"),),
+                ),
+                Stat(
+                    title="Not from memory",
+                    text="Engines whose lists cannot be answered from memory, so that each command asks the engine. Yellow: at least one.",
+                    queries=[Query(expr=or_zero(f"count({LIVE} == 0)"))],
+                    thresholds=NONE_IS_BEST,
+                ),
+                Stat(
+                    title="Fullest disk",
+                    text="Used part of the fullest file system with data of an engine. Yellow: from 80 %. Red: from 90 %.",
+                    queries=[Query(expr=f"max({DATA_ROOT})")],
+                    unit="percentunit",
+                    decimals=0,
+                    thresholds=SHARE,
+                    links=(links.runbook("engine-disk-nearly-full"),),
+                ),
+                Stat(
+                    title="Failed units",
+                    text="Systemd units of containers that failed. Red: at least one.",
+                    queries=[Query(expr=or_zero(f"sum({FAILED_UNITS})"))],
+                    thresholds=NONE_IS_GOOD,
+                    links=(links.runbook("unit-failed"),),
+                ),
+                Stat(
+                    title="Without series",
+                    links=(links.runbook("engine-series-capped"),),
+                    text="Containers and units above the limit metrics.max_containers, which have no series of their own. Yellow: at "
+                    "least one.",
+                    queries=[
+                        Query(
+                            expr=f"sum({gauge('container_series_capped')} + ({or_zero(gauge('unit_series_capped'))}))"
+                        )
+                    ],
+                    thresholds=NONE_IS_BEST,
+                ),
+            ),
+        ),
+        Row(
+            title="Which engines",
+            panels=(
+                Table(
+                    title="Engines",
+                    text="Each engine: its version, whether it answers (red: no), its containers in memory, and the used part of "
+                    "its file system (yellow: from 80 %, red: from 90 %).",
+                    queries=[
+                        Query(expr=VERSION, name="info"),
+                        Query(expr=UP, name="up"),
+                        Query(expr=gauge("mirror_containers"), name="containers"),
+                        Query(expr=DATA_ROOT, name="disk"),
+                    ],
+                    columns=(
+                        Column(name="engine", title="Engine"),
+                        Column(name="host", title="Host"),
+                        Column(name="up", title="Answers", names=states.YES_NO),
+                        Column(name="containers", title="Containers"),
+                        Column(name="disk", title="Disk", unit="percentunit", thresholds=SHARE),
+                        Column(name="version", title="Version"),
+                        Column(name="api", title="API"),
+                    ),
+                ),
+                Timeline(
+                    title="Answers",
+                    text="Whether each engine answers, over time. Green: yes. Red: no.",
+                    queries=[Query(expr=UP, legend=ON)],
+                    names=states.UP_DOWN,
+                    links=(links.runbook("engine-down"),),
+                ),
+                Timeline(
+                    title="Lists from memory",
+                    text="Whether lists of the engine are answered from memory. Green: yes. Red: no; each command asks the engine.",
+                    queries=[Query(expr=LIVE, legend=ON)],
+                    names=states.YES_NO,
+                ),
+            ),
+        ),
+        Row(
+            title="What they hold",
+            panels=(
+                graph("Containers", "Containers of each engine, in any state.", ("mirror_containers", "")),
+                graph(
+                    "Images",
+                    "Images of each engine, and those without a tag: `prune` removes them.",
+                    ("images", "all"),
+                    ("dangling_images", "without a tag"),
+                ),
+                graph(
+                    "Volumes",
+                    "Volumes of each engine, and those that no container uses.",
+                    ("volumes", "all"),
+                    ("unused_volumes", "unused"),
+                ),
+                graph("Networks", "Networks of each engine.", ("networks", "")),
+            ),
+        ),
+        Row(
+            title="Disk",
+            panels=(
+                Bars(
+                    title="Used part of the disk",
+                    text="Used part of the file system with the data of each engine. Yellow: from 80 %. Red: from 90 %.",
+                    queries=[Query(expr=f"sort_desc({DATA_ROOT})", legend=ON)],
+                    unit="percentunit",
+                    thresholds=SHARE,
+                    maximum=1,
+                    links=(links.runbook("engine-disk-nearly-full"),),
+                ),
+                Graph(
+                    title="Free space, and in a week",
+                    links=(links.runbook("engine-disk-fills-up"),),
+                    text="Free space for ordinary users, and what it will be in a week if it goes on as in the shown time. Red: "
+                    "below 0, the disk is full within a week.",
+                    queries=[
+                        Query(expr=gauge("data_root_free_bytes"), legend=f"now · {ON}"),
+                        Query(expr=FREE_IN_A_WEEK, legend=f"in a week · {ON}"),
+                        Query(expr=gauge("data_root_size_bytes"), legend=f"size · {ON}"),
+                    ],
+                    unit="bytes",
+                    base=RED,
+                    thresholds=((0, GREEN),),
+                    minimum=None,
+                ),
+                graph(
+                    "What uses the disk",
+                    "Disk space of images, of volumes, of the build cache, and of what containers wrote outside of volumes.",
+                    ("images_size_bytes", "images"),
+                    ("volumes_size_bytes", "volumes"),
+                    ("build_cache_size_bytes", "build cache"),
+                    ("containers_written_size_bytes", "written"),
+                    unit="bytes",
+                ),
+                Graph(
+                    title="Age of the measurement",
+                    text="Time since the disk use was measured. Yellow: from half an hour, twice the usual interval.",
+                    queries=[Query(expr=MEASURED, legend=ON)],
+                    unit="s",
+                    thresholds=((STALE, YELLOW),),
+                ),
+            ),
+        ),
+        Row(
+            title="How they are read",
+            panels=(
+                graph(
+                    "Reading the disk use",
+                    "Time that the engine needed to measure its disk use.",
+                    ("disk_use_duration_seconds", ""),
+                    unit="s",
+                ),
+                graph(
+                    "Reading the usage",
+                    "Duration of the last reading of the containers' usage, and the time between two readings. A reading that "
+                    "takes as long as the interval is too slow.",
+                    ("usage_read_duration_seconds", "duration"),
+                    ("usage_interval_seconds", "interval"),
+                    unit="s",
+                ),
+            ),
+        ),
+        Row(
+            title="Systemd units",
+            panels=(
+                Graph(
+                    title="Units by state",
+                    text="Systemd units that run containers, by state.",
+                    queries=[Query(expr=f"sum by (state) ({UNITS}) > 0", legend="{{state}}")],
+                    stacked=True,
+                ),
+                Table(
+                    title="Units",
+                    text="Each unit with its state. Failed ones need somebody: systemctl status NAME, or the command unit.",
+                    queries=[Query(expr=f"{UNITS} == 1", name="value")],
+                    columns=(
+                        Column(name="unit", title="Unit"),
+                        Column(name="state", title="State"),
+                        Column(name="engine", title="Engine"),
+                        Column(name="host", title="Host"),
+                    ),
+                    width=12,
+                    links=(links.runbook("unit-failed"),),
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,292 @@
+"""Answers what is up and what is wrong, by engine, host and project."""
+
+from charts.dashboards import links, states
+from charts.dashboards.dashboard import Dashboard, Row
+from charts.dashboards.panels import (
+    BLUE,
+    GREY,
+    NONE_IS_BEST,
+    NONE_IS_GOOD,
+    RED,
+    SHARE,
+    YELLOW,
+    Bars,
+    Column,
+    Graph,
+    Query,
+    Stat,
+    Table,
+)
+from charts.dashboards.queries import BAD_ENDS, CONTAINERS, SELECTED, in_project, once, or_zero, with_info
+from charts.dashboards.variables import CONTAINERS as CONTAINERS_VARIABLE
+from charts.dashboards.variables import PROJECT
+
+UNHEALTHY = in_project(f'quarterdeck_container_health_state{{{CONTAINERS}, health="unhealthy"}} == 1')
+ENDED_BADLY = in_project(
+    f'quarterdeck_container_last_end_cause{{{CONTAINERS}, cause=~"{BAD_ENDS}"}}'
+    f" and on (host, engine, name) (time() - quarterdeck_container_last_end_timestamp_seconds{{{CONTAINERS}}} < 900)"
+)
+RESTARTED = in_project(f"increase(quarterdeck_container_restarts_total{{{CONTAINERS}}}[15m]) > 2")
+MEMORY_SHARE = in_project(
+    f"quarterdeck_container_memory_working_set_bytes{{{CONTAINERS}}}"
+    f" / quarterdeck_container_spec_memory_limit_bytes{{{CONTAINERS}}}"
+)
+THROTTLED = in_project(
+    f"rate(quarterdeck_container_cpu_cfs_throttled_periods_total{{{CONTAINERS}}}[5m])"
+    f" / rate(quarterdeck_container_cpu_cfs_periods_total{{{CONTAINERS}}}[5m]) > 0.25"
+)
+RUNNING = in_project(f'quarterdeck_container_state{{{CONTAINERS}, state="running"}} == 1')
+OPEN = once("quarterdeck_incidents_open", "rule", "team", "severity", "state")
+DATA_ROOT = f"1 - quarterdeck_data_root_free_bytes{{{SELECTED}}} / quarterdeck_data_root_size_bytes{{{SELECTED}}}"
+CPU = f"rate(quarterdeck_container_cpu_usage_seconds_total{{{CONTAINERS}}}[5m])"
+TO_CONTAINER = links.to_dashboard(
+    "Show the container",
+    "container",
+    host="${__field.labels.host}",
+    engine="${__field.labels.engine}",
+    container="${__field.labels.name}",
+)
+ROW_TO_CONTAINER = links.to_dashboard(
+    "Show the container",
+    "container",
+    host="${__data.fields.host}",
+    engine="${__data.fields.engine}",
+    container="${__data.fields.name}",
+)
+BY_NAME = "{{name}} · {{engine}} on {{host}}"
+ENGINE = ("host", "engine")
+ONE = ("host", "engine", "name")
+UP = once(f"quarterdeck_engine_up{{{SELECTED}}}", *ENGINE)
+BY_STATE = once(f"quarterdeck_containers{{{SELECTED}}}", *ENGINE, "state")
+ENDS = f"sum by (cause) (rate(quarterdeck_container_ends_total{{{SELECTED}}}[$__rate_interval])) * 60"
+NOT_RUNNING = f'quarterdeck_container_state{{{CONTAINERS}, state="running"}} == 0'
+WORKING_SET = in_project(f"quarterdeck_container_memory_working_set_bytes{{{CONTAINERS}}}")
+
+
+def named(problem: str, query: str) -> str:
+    """The containers of a query with the name of their problem, each once."""
+    return f'label_replace(max by (host, engine, name) ({query}), "problem", "{problem}", "", "")'
+
+
+def number_of(query: str) -> str:
+    """How many containers a query finds, each once; 0 if none."""
+    return or_zero(f"count({once(query, *ONE)})")
+
+
+def by_project(query: str) -> str:
+    """How many containers of each project a query finds."""
+    counted = f"count by (project) ({with_info(once(query, *ONE), 'project')})"
+    return f'sort_desc(label_replace({counted}, "project", "no project", "project", ""))'
+
+
+def transferred(metric: str) -> str:
+    """Bytes in a second of each engine."""
+    return f"sum by (host, engine) (rate(quarterdeck_container_{metric}_bytes_total{{{CONTAINERS}}}[$__rate_interval]))"
+
+
+WRONG = " or ".join(
+    (
+        named("unhealthy", UNHEALTHY),
+        f'label_replace(max by (host, engine, name, cause) ({ENDED_BADLY}), "problem", "$1", "cause", "(.*)")',
+        named("restarts again and again", RESTARTED),
+        named("memory almost used up", f"{MEMORY_SHARE} > 0.9"),
+        named("slowed by its CPU limit", THROTTLED),
+    )
+)
+
+dashboard = Dashboard(
+    name="fleet",
+    title="Fleet",
+    description="What is up and what is wrong, by engine, host and project.",
+    variables=(PROJECT, CONTAINERS_VARIABLE),
+    rows=(
+        Row(
+            title="Now",
+            panels=(
+                Stat(
+                    title="Engines without answer",
+                    text="Engines that do not answer Quarterdeck. Red: at least one; its containers are not seen.",
+                    queries=[Query(expr=or_zero(f"count({UP} == 0)"))],
+                    thresholds=NONE_IS_GOOD,
+                    links=(links.runbook("engine-down"),),
+                ),
+                Stat(
+                    title="Running",
+                    text="Containers that run, of those that are selected.",
+                    queries=[Query(expr=number_of(RUNNING))],
+                    base=BLUE,
+                ),
+                Stat(
+                    title="Unhealthy",
+                    text="Containers whose health check fails. Yellow: at least one.",
+                    queries=[Query(expr=number_of(UNHEALTHY))],
+                    thresholds=NONE_IS_BEST,
+                    links=(links.runbook("container-unhealthy"),),
+                ),
+                Stat(
+                    title="Ended badly",
+                    text="Containers that crashed, ran out of memory, were killed or were lost in the last 15 minutes. "
+                    "Yellow: at least one. Red: at least five.",
+                    queries=[Query(expr=number_of(ENDED_BADLY))],
+                    thresholds=((1, YELLOW), (5, RED)),
+                    links=(links.runbook("container-restarting"),),
+                ),
+                Stat(
+                    title="Open incidents",
+                    text="Open incidents of all hosts. Yellow: at least one. Red: at least ten.",
+                    queries=[Query(expr=or_zero(f"sum({OPEN})"))],
+                    thresholds=((1, YELLOW), (10, RED)),
+                    links=(links.to_dashboard("Incidents", "incidents"), links.slack()),
+                ),
+                Stat(
+                    title="Fullest disk",
+                    text="Used part of the fullest file system with data of an engine. Yellow: from 80 %. Red: from 90 %.",
+                    queries=[Query(expr=f"max({DATA_ROOT})")],
+                    unit="percentunit",
+                    decimals=0,
+                    thresholds=SHARE,
+                    links=(links.runbook("engine-disk-nearly-full"),),
+                ),
+            ),
+        ),
+        Row(
+            title="What is wrong",
+            panels=(
+                Table(
+                    title="Containers with a problem",
+                    text="Containers that are unhealthy, ended badly in the last 15 minutes, restart again and again, "
+                    "have used up nine tenths of their memory, or are slowed by their CPU limit for a quarter of the time. "
+                    "A name opens the container.",
+                    queries=[Query(expr=WRONG, name="value")],
+                    columns=(
+                        Column(name="name", title="Container", links=(ROW_TO_CONTAINER,)),
+                        Column(name="problem", title="Problem"),
+                        Column(name="engine", title="Engine"),
+                        Column(name="host", title="Host"),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            title="Over time",
+            panels=(
+                Graph(
+                    title="Containers by state",
+                    text="All containers of the selected engines, by state.",
+                    queries=[
+                        Query(expr=f"sum by (state) ({BY_STATE})", legend="{{state}}"),
+                    ],
+                    stacked=True,
+                ),
+                Graph(
+                    title="Ends of containers by cause",
+                    text="Ends in a minute by cause: what crashed, was killed, ran out of memory, finished or was stopped.",
+                    queries=[
+                        Query(expr=ENDS, legend="{{cause}}"),
+                    ],
+                    unit="cpm",
+                    as_bars=True,
+                    stacked=True,
+                ),
+            ),
+        ),
+        Row(
+            title="By engine and project",
+            panels=(
+                Table(
+                    title="Engines",
+                    text="Each engine: whether it answers (red: no), running and all containers, and the used part of its "
+                    "file system (yellow: from 80 %, red: from 90 %).",
+                    queries=[
+                        Query(expr=UP, name="up"),
+                        Query(
+                            expr=once(f'quarterdeck_containers{{{SELECTED}, state="running"}}', *ENGINE), name="running"
+                        ),
+                        Query(expr=f"sum by (host, engine) ({BY_STATE})", name="all"),
+                        Query(expr=once(DATA_ROOT, *ENGINE), name="disk"),
+                    ],
+                    columns=(
+                        Column(name="engine", title="Engine"),
+                        Column(name="host", title="Host"),
+                        Column(name="up", title="Answers", names=states.YES_NO, thresholds=((0, RED),)),
+                        Column(name="running", title="Running"),
+                        Column(name="all", title="Containers"),
+                        Column(name="disk", title="Disk", unit="percentunit", thresholds=SHARE),
+                    ),
+                    links=(links.to_dashboard("Engines", "engines", "host", "engine"),),
+                ),
+                Bars(
+                    title="Running by project",
+                    text="Running containers of each Compose project, stack or namespace.",
+                    queries=[
+                        Query(expr=by_project(RUNNING), legend="{{project}}"),
+                    ],
+                    base=BLUE,
+                ),
+                Bars(
+                    title="Not running by project",
+                    text="Containers of each project that do not run: ended, created or dead. Grey: they may be jobs that are done.",
+                    queries=[
+                        Query(expr=by_project(NOT_RUNNING), legend="{{project}}"),
+                    ],
+                    base=GREY,
+                ),
+            ),
+        ),
+        Row(
+            title="Who uses most",
+            panels=(
+                Bars(
+                    title="CPU",
+                    text="The ten containers that use most CPU, in cores, over five minutes.",
+                    queries=[Query(expr=f"topk(10, {once(in_project(CPU), *ONE)})", legend=BY_NAME)],
+                    decimals=2,
+                    base=BLUE,
+                    data_links=(TO_CONTAINER,),
+                    width=8,
+                ),
+                Bars(
+                    title="Memory",
+                    text="The ten containers with the largest working set.",
+                    queries=[
+                        Query(expr=f"topk(10, {once(WORKING_SET, *ONE)})", legend=BY_NAME),
+                    ],
+                    unit="bytes",
+                    base=BLUE,
+                    data_links=(TO_CONTAINER,),
+                    width=8,
+                ),
+                Bars(
+                    title="Memory, as part of the limit",
+                    text="The ten containers that are nearest to their memory limit. Yellow: from 80 %. Red: from 90 %; the "
+                    "kernel kills a process at 100 %. Containers without a limit are not here.",
+                    queries=[Query(expr=f"topk(10, {once(MEMORY_SHARE, *ONE)})", legend=BY_NAME)],
+                    unit="percentunit",
+                    thresholds=SHARE,
+                    maximum=1,
+                    data_links=(TO_CONTAINER,),
+                    links=(links.runbook("container-memory-near-limit"),),
+                    width=8,
+                ),
+                Graph(
+                    title="Network by engine",
+                    text="Bytes that the containers of each engine receive (in) and send (out), without loopback.",
+                    queries=[
+                        Query(expr=transferred("network_receive"), legend="in · {{engine}} on {{host}}"),
+                        Query(expr=transferred("network_transmit"), legend="out · {{engine}} on {{host}}"),
+                    ],
+                    unit="Bps",
+                ),
+                Graph(
+                    title="Block devices by engine",
+                    text="Bytes that the containers of each engine read from and write to block devices.",
+                    queries=[
+                        Query(expr=transferred("fs_reads"), legend="read · {{engine}} on {{host}}"),
+                        Query(expr=transferred("fs_writes"), legend="written · {{engine}} on {{host}}"),
+                    ],
+                    unit="Bps",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,130 @@
+"""Declares the panels of alerts and of their way to people: what fired, what was posted, what waits and what was lost."""
+
+from charts.dashboards import links
+from charts.dashboards.dashboard import Row
+from charts.dashboards.panels import RED, YELLOW, Graph, Query
+from charts.dashboards.queries import once
+
+
+def changes(metric: str, label: str, selector: str = "") -> str:
+    return f"sum by ({label}) (rate(quarterdeck_{metric}{{{selector}}}[$__rate_interval])) * 60"
+
+
+ALERTS = Row(
+    title="Alerts",
+    panels=(
+        Graph(
+            title="Alerts that began",
+            text="Alerts that began to fire in a minute, by rule.",
+            queries=[Query(expr=changes("alerts_total", "rule", 'rule=~"$rule", state="firing"'), legend="{{rule}}")],
+            unit="cpm",
+            as_bars=True,
+            stacked=True,
+            data_links=(links.document("What the rules mean", "alerts.md"),),
+        ),
+        Graph(
+            title="Firing by severity",
+            text="Alerts of Quarterdeck's own rules that fire. High: act now. Medium: act today. Low: good to know.",
+            queries=[
+                Query(
+                    expr=f"sum by (severity) ({once('quarterdeck_alerts_firing', 'severity')})",
+                    legend="{{severity}}",
+                )
+            ],
+            stacked=True,
+        ),
+        Graph(
+            title="Messages",
+            text="Messages about incidents in a minute: posted, edited and reminders.",
+            queries=[Query(expr=changes("incident_messages_total", "kind"), legend="{{kind}}")],
+            unit="cpm",
+            as_bars=True,
+        ),
+        Graph(
+            title="Acts of self-healing",
+            text="Containers that Quarterdeck started again by itself, in a minute, by how that ended.",
+            queries=[Query(expr=changes("healing_acts_total", "outcome"), legend="{{outcome}}")],
+            unit="cpm",
+            as_bars=True,
+        ),
+    ),
+)
+DELIVERY = Row(
+    title="On the way",
+    panels=(
+        Graph(
+            title="Waiting",
+            links=(links.runbook("quarterdeck-alerts-queued"),),
+            text="Alerts that wait for the store (queued; spooled: in the file on disk), and incidents that people are "
+            "not told about yet. All should be 0 most of the time.",
+            queries=[
+                Query(expr="max(quarterdeck_alerts_queued)", legend="queued"),
+                Query(expr="max(quarterdeck_alerts_spooled)", legend="spooled"),
+                Query(expr="max(quarterdeck_incidents_waiting)", legend="not told"),
+            ],
+        ),
+        Graph(
+            title="Lost or left out",
+            text="Alerts that were never stored (in a minute), alerts left out because too many were open, and open "
+            "incidents without a series of their own. Anything above 0 is missing above.",
+            queries=[
+                Query(
+                    expr="sum by (reason) (rate(quarterdeck_alerts_lost_total[$__rate_interval])) * 60",
+                    legend="lost: {{reason}}",
+                ),
+                Query(expr="max(quarterdeck_alerts_dropped)", legend="left out"),
+                Query(expr="max(quarterdeck_incident_series_capped)", legend="without series"),
+            ],
+            links=(links.runbook("quarterdeck-alerts-lost"),),
+        ),
+        Graph(
+            title="Webhooks and Alertmanagers",
+            text="Requests in a minute by outcome, and incidents that wait for each receiver.",
+            queries=[
+                Query(
+                    expr="sum by (kind, outcome) (rate(quarterdeck_outlet_requests_total[$__rate_interval])) * 60",
+                    legend="{{kind}} {{outcome}}",
+                ),
+                Query(
+                    expr=once("quarterdeck_outlet_waiting", "kind", "name"),
+                    legend="waiting · {{kind}} {{name}}",
+                ),
+                Query(
+                    expr="sum by (kind) (rate(quarterdeck_outlet_lost_total[$__rate_interval])) * 60",
+                    legend="given up · {{kind}}",
+                ),
+            ],
+            links=(
+                links.runbook("quarterdeck-outlet-stuck"),
+                links.runbook("quarterdeck-incidents-waiting"),
+            ),
+        ),
+        Graph(
+            title="Alerts of an Alertmanager",
+            links=(links.runbook("quarterdeck-alerts-refused"),),
+            text="Alerts received in a minute, by outcome: stored, refused, unauthorized and others.",
+            queries=[Query(expr=changes("alerts_received_total", "outcome"), legend="{{outcome}}")],
+            unit="cpm",
+            as_bars=True,
+        ),
+        Graph(
+            title="Wait of the oldest",
+            text="Age of the oldest incident that waits: to be told in chat, and for each receiver. Yellow: from five "
+            "minutes. Red: from one hour.",
+            queries=[
+                Query(expr="max(quarterdeck_incidents_oldest_seconds)", legend="chat"),
+                Query(expr=once("quarterdeck_outlet_oldest_seconds", "kind", "name"), legend="{{kind}} {{name}}"),
+            ],
+            unit="s",
+            thresholds=((300, YELLOW), (3600, RED)),
+        ),
+        Graph(
+            title="Heartbeats",
+            links=(links.runbook("quarterdeck-heartbeat-failing"),),
+            text="Calls of the heartbeat address in a minute: sent, failed, or not ready to be sent.",
+            queries=[Query(expr=changes("heartbeats_total", "outcome"), legend="{{outcome}}")],
+            unit="cpm",
+            as_bars=True,
+        ),
+    ),
+)

@@ -1,0 +1,197 @@
+"""Shows incidents: what is open, by rule and team, and how long people need to acknowledge and to resolve."""
+
+from charts.dashboards import links
+from charts.dashboards.dashboard import Dashboard, Row
+from charts.dashboards.incident_delivery import ALERTS, DELIVERY
+from charts.dashboards.panels import (
+    BLUE,
+    MUST_BE_ONE,
+    NONE_IS_GOOD,
+    RED,
+    YELLOW,
+    Bars,
+    Column,
+    Graph,
+    Query,
+    Stat,
+    Table,
+)
+from charts.dashboards.queries import SELECTED, once, or_zero
+from charts.dashboards.variables import RULE, TEAM
+
+WHICH = 'rule=~"$rule", team=~"$team"'
+BEGIN = once(
+    f"quarterdeck_incident_begin_timestamp_seconds{{{SELECTED}, {WHICH}}}",
+    "host", "engine", "kind", "name", "rule", "team", "severity", "state",
+)  # fmt: skip
+TO_CONTAINER = links.to_dashboard(
+    "Show the container",
+    "container",
+    host="${__data.fields.host}",
+    engine="${__data.fields.engine}",
+    container="${__data.fields.name}",
+)
+TIMES = {"acknowledge": "acknowledged", "resolve": "resolved"}
+
+
+def open_incidents(by: str = "", selector: str = "") -> str:
+    """How many are open, in all or by a label. `selector`: more conditions, each with a comma before it."""
+    each = once(f"quarterdeck_incidents_open{{{WHICH}{selector}}}", "rule", "team", "severity", "state")
+    return f"sum by ({by}) ({each})" if by else f"sum({each})"
+
+
+def time_to(what: str, part: float, *by: str) -> str:
+    """A quantile of the time until incidents of the shown range were acknowledged or resolved."""
+    counted = f"increase(quarterdeck_incident_{what}_seconds_bucket{{{WHICH}}}[$__range])"
+    return f"histogram_quantile({part}, sum by ({', '.join((*by, 'le'))}) ({counted})) > 0"
+
+
+def number(what: str, *by: str) -> str:
+    counted = f"increase(quarterdeck_incident_{what}_seconds_count{{{WHICH}}}[$__range])"
+    return f"sum by ({', '.join(by)}) ({counted})" if by else f"sum({counted})"
+
+
+dashboard = Dashboard(
+    name="incidents",
+    title="Incidents",
+    description="Open incidents by rule and team, and how long people need to acknowledge and to resolve them.",
+    variables=(RULE, TEAM),
+    hours=24,
+    rows=(
+        Row(
+            title="Now",
+            panels=(
+                Stat(
+                    title="Nobody takes care",
+                    text="Open incidents that nobody has acknowledged. Yellow: at least one. Red: at least ten.",
+                    queries=[Query(expr=or_zero(open_incidents(selector=', state="firing"')))],
+                    thresholds=((1, YELLOW), (10, RED)),
+                    links=(links.slack(),),
+                ),
+                Stat(
+                    title="Acknowledged",
+                    text="Open incidents that somebody takes care of.",
+                    queries=[Query(expr=or_zero(open_incidents(selector=', state="acknowledged"')))],
+                    base=BLUE,
+                ),
+                Stat(
+                    title="High severity",
+                    text="Open incidents of high severity: somebody must act now. Red: at least one.",
+                    queries=[Query(expr=or_zero(open_incidents(selector=', severity="high"')))],
+                    thresholds=NONE_IS_GOOD,
+                ),
+                Stat(
+                    title="Oldest",
+                    text="Time since the begin of the oldest open incident. Yellow: from one hour. Red: from one day.",
+                    queries=[Query(expr=f"max(time() - {BEGIN})")],
+                    unit="s",
+                    thresholds=((3600, YELLOW), (86400, RED)),
+                    no_value="none",
+                ),
+                Stat(
+                    title="Not told yet",
+                    text="Incidents that people are not told about yet: Slack cannot be reached, or they are silenced. Yellow: "
+                    "at least one. Red: at least fifty.",
+                    queries=[Query(expr="max(quarterdeck_incidents_waiting)")],
+                    thresholds=((1, YELLOW), (50, RED)),
+                    links=(links.runbook("quarterdeck-incidents-waiting"),),
+                ),
+                Stat(
+                    title="Have a channel",
+                    text="Whether incidents can be posted in a channel. Red: no, nobody is told: give the command `alerts here` in a channel.",
+                    queries=[Query(expr="max(quarterdeck_alert_channel_configured)")],
+                    names={0: ("no", RED), 1: ("yes", "green")},
+                    base=RED,
+                    thresholds=MUST_BE_ONE,
+                ),
+            ),
+        ),
+        Row(
+            title="Open",
+            panels=(
+                Table(
+                    title="Open incidents",
+                    text="Open incidents of the selected hosts and engines, the oldest first; 500 at most. A name opens the "
+                    "container, a rule what it means.",
+                    queries=[Query(expr=f"sort_desc(time() - {BEGIN})", name="age")],
+                    columns=(
+                        Column(name="name", title="Name", links=(TO_CONTAINER,)),
+                        Column(name="rule", title="Rule", links=(links.document("What the rule means", "alerts.md"),)),
+                        Column(name="age", title="Open for", unit="s", thresholds=((3600, YELLOW), (86400, RED))),
+                        Column(name="severity", title="Severity"),
+                        Column(name="state", title="State"),
+                        Column(name="team", title="Team"),
+                        Column(name="engine", title="Engine"),
+                        Column(name="host", title="Host"),
+                    ),
+                ),
+                Graph(
+                    title="Open by rule",
+                    text="Open incidents over time, by rule.",
+                    queries=[Query(expr=open_incidents("rule"), legend="{{rule}}")],
+                    stacked=True,
+                ),
+                Graph(
+                    title="Open by team",
+                    text="Open incidents over time, by the team that the container's label quarterdeck.team names.",
+                    queries=[Query(expr=open_incidents("team"), legend="{{team}}")],
+                    stacked=True,
+                ),
+            ),
+        ),
+        Row(
+            title="How long it took, in the shown time",
+            panels=(
+                *(
+                    Stat(
+                        title=f"Half are {done} within",
+                        text=f"Median of the time from the begin of an incident until it was {done}. Yellow: from "
+                        f"{yellow}. Red: from {red}.",
+                        queries=[Query(expr=time_to(what, 0.5))],
+                        unit="s",
+                        thresholds=thresholds,
+                        no_value="none yet",
+                    )
+                    for what, done, yellow, red, thresholds in (
+                        ("acknowledge", "acknowledged", "15 minutes", "one hour", ((900, YELLOW), (3600, RED))),
+                        ("resolve", "resolved", "four hours", "one day", ((14400, YELLOW), (86400, RED))),
+                    )
+                ),
+                *(
+                    Stat(
+                        title=f"Nine of ten are {done} within",
+                        text=f"Nine tenths of the incidents were {done} in this time or less.",
+                        queries=[Query(expr=time_to(what, 0.9))],
+                        unit="s",
+                        base=BLUE,
+                        no_value="none yet",
+                    )
+                    for what, done in TIMES.items()
+                ),
+                *(
+                    Stat(
+                        title=done.capitalize(),
+                        text=f"Incidents that were {done} in the shown time.",
+                        queries=[Query(expr=or_zero(number(what)))],
+                        decimals=0,
+                        base=BLUE,
+                    )
+                    for what, done in TIMES.items()
+                ),
+                *(
+                    Bars(
+                        title=f"Median time to {what}, by {label}",
+                        text=f"Median of the time until incidents of each {label} were {done}, in the shown time.",
+                        queries=[Query(expr=f"sort_desc({time_to(what, 0.5, label)})", legend=f"{{{{{label}}}}}")],
+                        unit="s",
+                        base=BLUE,
+                    )
+                    for what, done in TIMES.items()
+                    for label in ("rule", "team")
+                ),
+            ),
+        ),
+        ALERTS,
+        DELIVERY,
+    ),
+)

@@ -1,0 +1,301 @@
+"""Shows the events of the engines and their streams: rates, gaps, delay and what was lost."""
+
+from charts.dashboards import links, states
+from charts.dashboards.dashboard import Dashboard, Row
+from charts.dashboards.panels import (
+    BLUE,
+    NONE_IS_BEST,
+    NONE_IS_GOOD,
+    RED,
+    YELLOW,
+    Bars,
+    Column,
+    Graph,
+    Query,
+    Stat,
+    Table,
+    Timeline,
+)
+from charts.dashboards.queries import SELECTED, once, or_zero, per_minute, quantile
+
+ENGINE = ("host", "engine")
+ON = "{{engine}} on {{host}}"
+EVENTS = f"sum by (host, engine) (rate(quarterdeck_events_total{{{SELECTED}}}[$__rate_interval]))"
+STREAM_UP = once(f"quarterdeck_stream_up{{{SELECTED}}}", *ENGINE)
+LAST_EVENT = once(f"quarterdeck_stream_last_event_timestamp_seconds{{{SELECTED}}}", *ENGINE)
+CURSOR_AGE = once(f"quarterdeck_stream_cursor_age_seconds{{{SELECTED}}}", *ENGINE)
+
+
+def total(counter: str, *by: str) -> str:
+    """How much a counter of the selected engines grew in the shown time."""
+    grown = f"increase(quarterdeck_{counter}{{{SELECTED}}}[$__range])"
+    return f"sum by ({', '.join(by)}) ({grown})" if by else f"sum({grown})"
+
+
+def lost(*counters: str) -> str:
+    return or_zero(" + ".join(f"({or_zero(total(counter))})" for counter in counters))
+
+
+dashboard = Dashboard(
+    name="events-and-streams",
+    title="Events and streams",
+    description="The engines' events: rates, gaps, delay and what was lost.",
+    rows=(
+        Row(
+            title="Now",
+            panels=(
+                Stat(
+                    title="Streams closed",
+                    text="Event streams that are not open. Red: at least one; what happens there is found by lists, later.",
+                    queries=[Query(expr=or_zero(f"count({STREAM_UP} == 0)"))],
+                    thresholds=NONE_IS_GOOD,
+                    links=(links.runbook("engine-stream-down"),),
+                ),
+                Stat(
+                    title="Events",
+                    text="Events in a second, of all selected engines, over five minutes.",
+                    queries=[Query(expr=f"sum(rate(quarterdeck_events_total{{{SELECTED}}}[5m]))")],
+                    unit="cps",
+                    decimals=2,
+                    base=BLUE,
+                ),
+                Stat(
+                    title="Delay",
+                    text="Time from an event to its processing that 99 of 100 events do not exceed, over five minutes. Yellow: "
+                    "from one second. Red: from ten seconds, or the clocks differ.",
+                    queries=[
+                        Query(
+                            expr=f"histogram_quantile(0.99, sum by (le) (rate(quarterdeck_stream_lag_seconds_bucket{{{SELECTED}}}[5m])))"
+                        )
+                    ],
+                    unit="s",
+                    thresholds=((1, YELLOW), (10, RED)),
+                    no_value="no event",
+                ),
+                Stat(
+                    title="Gaps",
+                    text="Times in which events of an engine were not received, in the shown time. Yellow: at least one.",
+                    queries=[Query(expr=or_zero(total("stream_gaps_total")))],
+                    decimals=0,
+                    thresholds=NONE_IS_BEST,
+                    links=(links.runbook("engine-stream-gaps"),),
+                ),
+                Stat(
+                    title="Lost",
+                    text="Events that were dropped, cut or not stored, in the shown time. Red: at least one.",
+                    queries=[
+                        Query(expr=lost("stream_overflows_total", "events_cut_total", "history_lost_events_total"))
+                    ],
+                    decimals=0,
+                    thresholds=NONE_IS_GOOD,
+                    links=(links.runbook("engine-events-lost"),),
+                ),
+                Stat(
+                    title="Not decoded",
+                    text="Events, rows, fields and lines of engines that were left out in the shown time, because they could not "
+                    "be decoded. Yellow: at least one.",
+                    queries=[Query(expr=or_zero(total("engine_data_skipped_total")))],
+                    decimals=0,
+                    thresholds=NONE_IS_BEST,
+                ),
+            ),
+        ),
+        Row(
+            title="Rates",
+            panels=(
+                Graph(
+                    title="Events by engine",
+                    text="Events in a second of each engine, including those from replays and lists.",
+                    queries=[Query(expr=EVENTS, legend=ON)],
+                    unit="cps",
+                ),
+                Graph(
+                    title="Events by type and action",
+                    text="The ten most frequent kinds of events, in a minute.",
+                    queries=[
+                        Query(
+                            expr="topk(10, "
+                            + per_minute("quarterdeck_events_total", "type", "action", selector=SELECTED)
+                            + ")",
+                            legend="{{type}} {{action}}",
+                        )
+                    ],
+                    unit="cpm",
+                    stacked=True,
+                ),
+                Graph(
+                    title="Delay by engine",
+                    links=(links.runbook("engine-stream-lag"),),
+                    text="Time from an event, by the engine's clock, to its processing: half of the events are faster (50 %), "
+                    "and 99 of 100 (99 %). Yellow: from one second. Red: from ten.",
+                    queries=[
+                        Query(
+                            expr=quantile(part, "quarterdeck_stream_lag_seconds", SELECTED, *ENGINE),
+                            legend=f"{name} · {ON}",
+                        )
+                        for part, name in ((0.5, "50 %"), (0.99, "99 %"))
+                    ],
+                    unit="s",
+                    thresholds=((1, YELLOW), (10, RED)),
+                ),
+                Graph(
+                    title="Time since the last event",
+                    text="Time since the newest event of each engine. It is long on a quiet host; compare it with other days.",
+                    queries=[Query(expr=f"time() - {LAST_EVENT}", legend=ON)],
+                    unit="s",
+                ),
+            ),
+        ),
+        Row(
+            title="Streams and gaps",
+            panels=(
+                Timeline(
+                    title="Streams",
+                    text="Whether the event stream of each engine is open. Green: open. Red: closed.",
+                    queries=[Query(expr=STREAM_UP, legend=ON)],
+                    names=states.OPEN_CLOSED,
+                    links=(links.runbook("engine-stream-down"),),
+                ),
+                Table(
+                    title="Gaps in the shown time",
+                    text="Times in which events were not received, by reason and by what is known of them: replayed by the "
+                    "engine, found by a list, or unknown.",
+                    queries=[
+                        Query(expr=total("stream_gaps_total", *ENGINE, "reason", "recovery") + " > 0", name="gaps"),
+                        Query(
+                            expr=total("stream_gap_seconds_total", *ENGINE, "reason", "recovery") + " > 0", name="time"
+                        ),
+                    ],
+                    columns=(
+                        Column(name="engine", title="Engine"),
+                        Column(name="reason", title="Reason"),
+                        Column(name="recovery", title="What is known"),
+                        Column(name="gaps", title="Gaps"),
+                        Column(name="time", title="Time", unit="s"),
+                        Column(name="host", title="Host"),
+                    ),
+                    width=12,
+                    links=(links.runbook("engine-stream-gaps"),),
+                ),
+                Graph(
+                    title="Connections",
+                    text="Event streams opened in a minute, for the first time and again.",
+                    queries=[
+                        Query(
+                            expr=per_minute("quarterdeck_stream_connects_total", *ENGINE, selector=SELECTED),
+                            legend=f"opened · {ON}",
+                        ),
+                        Query(
+                            expr=per_minute("quarterdeck_stream_reconnects_total", *ENGINE, selector=SELECTED),
+                            legend=f"again · {ON}",
+                        ),
+                    ],
+                    unit="cpm",
+                    as_bars=True,
+                ),
+                Graph(
+                    title="What a crash would miss now",
+                    text="Time since the store last recorded that the engine is watched. Yellow: from one minute. Red: from five "
+                    "minutes; the store does not accept it.",
+                    queries=[Query(expr=CURSOR_AGE, legend=ON)],
+                    unit="s",
+                    thresholds=((60, YELLOW), (300, RED)),
+                ),
+            ),
+        ),
+        Row(
+            title="Losses and repairs",
+            panels=(
+                Graph(
+                    title="Repaired",
+                    text="Events in a minute that were received again after a gap (replayed), found by a list, or sent twice and "
+                    "left out.",
+                    queries=[
+                        Query(
+                            expr=per_minute(f"quarterdeck_{counter}_total", *ENGINE, selector=SELECTED),
+                            legend=f"{name} · {ON}",
+                        )
+                        for counter, name in (
+                            ("stream_replayed_events", "replayed"),
+                            ("resync_events", "found by a list"),
+                            ("stream_duplicate_events", "twice"),
+                        )
+                    ],
+                    unit="cpm",
+                ),
+                Graph(
+                    title="Lost",
+                    text="Events in a minute that were dropped because the queue was full, shortened or dropped because a field "
+                    "was too long, or not stored in the history. Anything above 0 is a loss.",
+                    queries=[
+                        Query(
+                            expr=per_minute(f"quarterdeck_{counter}_total", *ENGINE, selector=SELECTED),
+                            legend=f"{name} · {ON}",
+                        )
+                        for counter, name in (
+                            ("stream_overflows", "queue full"),
+                            ("events_cut", "cut"),
+                            ("history_lost_events", "not stored"),
+                        )
+                    ],
+                    unit="cpm",
+                    links=(
+                        links.runbook("engine-history-lost"),
+                        links.runbook("engine-events-lost"),
+                    ),
+                ),
+                Graph(
+                    title="Not decoded",
+                    links=(links.runbook("engine-data-skipped"),),
+                    text="Events, rows, fields and lines in a minute that could not be decoded, by kind. The log has an example.",
+                    queries=[
+                        Query(
+                            expr=per_minute(
+                                "quarterdeck_engine_data_skipped_total", *ENGINE, "what", selector=SELECTED
+                            ),
+                            legend=f"{{{{what}}}} · {ON}",
+                        )
+                    ],
+                    unit="cpm",
+                ),
+                Graph(
+                    title="Lists",
+                    links=(links.runbook("engine-relists-failing"),),
+                    text="Full lists of each engine in a minute, by outcome: they find what the stream missed.",
+                    queries=[
+                        Query(
+                            expr=per_minute("quarterdeck_relists_total", *ENGINE, "outcome", selector=SELECTED),
+                            legend=f"{{{{outcome}}}} · {ON}",
+                        )
+                    ],
+                    unit="cpm",
+                ),
+                Graph(
+                    title="Duration of a list",
+                    text="Time that 95 of 100 full lists do not exceed, with inspections. Yellow: from five seconds.",
+                    queries=[
+                        Query(expr=quantile(0.95, "quarterdeck_relist_duration_seconds", SELECTED, *ENGINE), legend=ON)
+                    ],
+                    unit="s",
+                    thresholds=((5, YELLOW),),
+                ),
+                Graph(
+                    title="Events in the history",
+                    text="Events that the store has, and their size with their index (estimated).",
+                    queries=[
+                        Query(expr="max(quarterdeck_history_stored_events)", legend="events"),
+                        Query(expr="max(quarterdeck_history_stored_bytes)", legend="bytes"),
+                    ],
+                ),
+                Bars(
+                    title="Events in the shown time",
+                    text="Events of each engine in the shown time.",
+                    queries=[Query(expr=f"sort_desc({total('events_total', *ENGINE)})", legend=ON)],
+                    decimals=0,
+                    base=BLUE,
+                    width=24,
+                ),
+            ),
+        ),
+    ),
+)
