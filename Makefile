@@ -19,7 +19,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 # The tests start the product a thousand times. Without bytecode files, each start would compile all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures dashboards image lock packages clean help
+.PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures dashboards dashboard-pictures image lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -89,10 +89,13 @@ bench: $(VENV)/.dev-stamp packages ## compare with docker-py and the docker CLI,
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
-	@$(BIN)/python docs/pictures/draw.py
+	@PYTHONPATH=. $(BIN)/python docs/pictures/draw.py
 
 dashboards: $(VENV)/.dev-stamp     ## write the Grafana dashboards anew
 	@$(BIN)/python -m charts.dashboards
+
+dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards from the answers of a real Prometheus: six minutes; needs chromium
+	@DASHBOARD_PICTURES=1 $(BIN)/python -m pytest -q tests/e2e/test_dashboards.py
 
 IMAGE ?= quarterdeck:latest
 image:       ## build the image; BASE= and IMAGE= choose what from and what it is called

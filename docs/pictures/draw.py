@@ -2,6 +2,7 @@
 
 What is drawn are the blocks of `tests/golden/slack/*.json`, so a picture shows what Quarterdeck really sends. The frame
 around them imitates Slack's looks; Slack's own rendering may differ. Needs Chromium. Run by `make pictures`.
+`charts/pictures` draws the dashboards.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from charts.pictures.browser import find_chromium, shoot
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
@@ -27,19 +27,6 @@ PICTURES = {
     "restart": ("restart-several.data_table", 720, 276),
     "logs": ("logs.data_table", 880, 240),
 }
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--force-device-scale-factor=1.5",
-)
-PATIENCE = 60  # seconds for one picture
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
 STYLE = """
 body { margin: 0; background: #fff; color: #1d1c1d; font: 15px/22px "Liberation Sans", "Helvetica Neue", sans-serif; }
@@ -70,34 +57,11 @@ tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { tex
 
 
 def main() -> None:
-    chromium = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-    if chromium is None:
-        sys.exit("Drawing needs Chromium. On Debian: apt-get install chromium")
+    chromium = find_chromium()
     for name, (golden, width, height) in PICTURES.items():
         message = json.loads((GOLDEN / f"{golden}.json").read_text())
-        shoot(chromium, page(message["blocks"]), HERE / f"{name}.png", width, height)
+        shoot(chromium, page(message["blocks"]), HERE / f"{name}.png", width, height, scale=1.5)
         sys.stdout.write(f"docs/pictures/{name}.png\n")
-
-
-def shoot(chromium: str, text: str, picture: Path, width: int, height: int) -> None:
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch, "page.html")
-        source.write_text(text)
-        subprocess.run(  # noqa: S603 - a browser found on the path, on a page of ours
-            [
-                chromium,
-                *FLAGS,
-                f"--user-data-dir={scratch}/profile",
-                f"--window-size={width},{height}",
-                f"--screenshot={picture}",
-                source.as_uri(),
-            ],
-            check=True,
-            capture_output=True,
-            timeout=PATIENCE,
-        )
 
 
 def page(blocks: list[dict[str, Any]]) -> str:

@@ -1,0 +1,213 @@
+"""Draws the answers of one panel as HTML or SVG: values, graphs, bars, timelines and tables.
+
+All functions are pure: the panel's JSON and the series in, text out. `width` and `height` are CSS pixels.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from charts.pictures.expressions import Times
+from charts.pictures.prometheus_answers import Series
+from charts.pictures.units import COLORS, color_of, named, written
+
+PALETTE = ("#3b7dd8", "#e8710a", "#2f9e44", "#9c36b5", "#d6303a", "#0b8a8f", "#b08900", "#5f6b7a", "#e64980", "#74b816")
+MOST_NAMES = 8
+LEFT, BOTTOM = 46, 16  # pixels for the numbers of the axes
+Answer = Sequence[tuple[Mapping[str, Any], Sequence[Series]]]
+"""The targets of a panel with their series."""
+
+
+def legend(target: Mapping[str, Any], series: Series) -> str:
+    template = target.get("legendFormat", "__auto")
+    if template == "__auto":
+        return ", ".join(value for name, value in series.labels.items() if name != "__name__") or "value"
+    return re.sub(r"{{\s*(\w+)\s*}}", lambda match: series.labels.get(match[1], ""), template)
+
+
+def all_series(answer: Answer) -> list[tuple[str, Series]]:
+    return [(legend(target, one), one) for target, found in answer for one in found]
+
+
+def stat(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
+    defaults = panel["fieldConfig"]["defaults"]
+    found = all_series(answer)
+    if not found:
+        return (
+            f'<div class="stat"><b style="color:{COLORS["text"]}">{html.escape(defaults.get("noValue", "–"))}</b></div>'
+        )
+    shown = []
+    for name, series in found[:3]:
+        value = series.points[-1][1]
+        text, color = named(value, defaults.get("mappings", [])) or (
+            written(value, defaults["unit"], defaults.get("decimals")),
+            color_of(value, defaults["thresholds"]),
+        )
+        text = name if panel["options"].get("textMode") == "name" else text
+        label = f"<i>{html.escape(name)}</i>" if len(found) > 1 else ""
+        shown.append(f'<b style="color:{color}">{html.escape(text)}</b>{label}')
+    small = " small" if len(found) > 1 or len(shown[0]) > 60 else ""
+    return f'<div class="stat{small}">{"".join(shown)}</div>'
+
+
+def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, times: Times) -> str:
+    defaults = panel["fieldConfig"]["defaults"]
+    custom = defaults["custom"]
+    stacked = custom.get("stacking", {}).get("mode") == "normal"
+    found = [(name, [point for point in one.points if point[1] == point[1]]) for name, one in all_series(answer)]
+    found = [(name, points) for name, points in found if points]
+    height -= 18 * max(1, min(3, -(-len(found[:MOST_NAMES]) // 3)))
+    lines = _stacked(found) if stacked else found
+    steps = [step for step in defaults["thresholds"]["steps"] if step.get("value") is not None]
+    top = defaults.get("max") or max((value for _, points in lines for _, value in points), default=0.0) * 1.1 or 1.0
+    bottom = min(0.0, *(value for _, points in lines for _, value in points), 0.0)
+
+    def x(at: float) -> float:
+        return LEFT + (at - times.begin) / max(1e-9, times.end - times.begin) * (width - LEFT)
+
+    def y(value: float) -> float:
+        return 4 + (1 - (min(value, top) - bottom) / (top - bottom)) * (height - BOTTOM - 4)
+
+    drawn = _axes(width, height, times, defaults["unit"], bottom, top, y)
+    for step in steps:
+        if bottom < step["value"] <= top:
+            at = y(step["value"])
+            drawn += (
+                f'<line x1="{LEFT}" x2="{width}" y1="{at:.1f}" y2="{at:.1f}" stroke="{COLORS[step["color"]]}"'
+                ' stroke-dasharray="5 4"/>'
+            )
+    for number in reversed(range(len(lines))):
+        color, points = PALETTE[number % len(PALETTE)], lines[number][1]
+        if custom.get("drawStyle") == "bars":
+            drawn += "".join(
+                f'<rect x="{x(at) - 1:.1f}" y="{y(value):.1f}" width="2.4" height="{max(0.0, y(0) - y(value)):.1f}" fill="{color}"/>'
+                for at, value in points
+                if value > 0
+            )
+            continue
+        path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
+        if stacked:
+            drawn += f'<polygon points="{x(points[0][0]):.1f},{y(0):.1f} {path} {x(points[-1][0]):.1f},{y(0):.1f}" fill="{color}" opacity="0.75"/>'
+        else:
+            drawn += f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>'
+    return f'<svg width="{width}" height="{height}">{drawn}</svg>{_names([name for name, _ in found])}'
+
+
+def _stacked(found: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> list[tuple[str, list[tuple[float, float]]]]:
+    """Each series on top of those before it."""
+    below: dict[float, float] = {}
+    lines = []
+    for name, points in found:
+        for at, value in points:
+            below[at] = below.get(at, 0.0) + value
+        lines.append((name, [(at, below[at]) for at, _ in points]))
+    return lines
+
+
+def _axes(
+    width: int, height: int, times: Times, unit: str, bottom: float, top: float, y: Callable[[float], float]
+) -> str:
+    drawn = ""
+    for number in range(5):
+        value = bottom + (top - bottom) * number / 4
+        at = y(value)
+        drawn += f'<line x1="{LEFT}" x2="{width}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>'
+        drawn += f'<text x="{LEFT - 4}" y="{at + 3:.1f}" text-anchor="end">{html.escape(written(value, unit))}</text>'
+    minutes = (times.end - times.begin) / 60
+    for number in range(4):
+        at = LEFT + (width - LEFT) * (number + 0.5) / 4
+        ago = minutes * (1 - (number + 0.5) / 4)
+        drawn += f'<text x="{at:.0f}" y="{height - 2}" text-anchor="middle">{ago:.1f} min ago</text>'
+    return drawn
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = "".join(
+        f'<span><i style="background:{PALETTE[number % len(PALETTE)]}"></i>{html.escape(name)}</span>'
+        for number, name in enumerate(names[:MOST_NAMES])
+    )
+    more = f"<span>and {len(names) - MOST_NAMES} more</span>" if len(names) > MOST_NAMES else ""
+    return f'<div class="names">{shown or "<span>no series</span>"}{more}</div>'
+
+
+def bars(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
+    defaults = panel["fieldConfig"]["defaults"]
+    found = all_series(answer)[: max(1, height // 30)]
+    top = defaults.get("max") or max((one.points[-1][1] for _, one in found), default=1.0) or 1.0
+    rows = []
+    for name, one in found:
+        value = one.points[-1][1]
+        share = max(0.0, min(1.0, value / top)) * 100
+        color = color_of(value, defaults["thresholds"])
+        text = written(value, defaults["unit"], defaults.get("decimals"))
+        rows.append(
+            f'<div class="bar"><span>{html.escape(name)}</span><b>{html.escape(text)}</b>'
+            f'<div><i style="width:{share:.1f}%;background:{color}"></i></div></div>'
+        )
+    return "".join(rows) or '<div class="stat small"><b>–</b></div>'
+
+
+def timeline(panel: Mapping[str, Any], answer: Answer, width: int, height: int, times: Times) -> str:
+    defaults = panel["fieldConfig"]["defaults"]
+    found = all_series(answer)[: max(1, height // 26)]
+    size, left = (height - BOTTOM) / max(1, len(found)), 150
+    scale = (width - left) / max(1e-9, times.end - times.begin)
+    drawn = ""
+    for row, (name, one) in enumerate(found):
+        drawn += (
+            f'<text x="{left - 6}" y="{(row + 0.5) * size + 4:.1f}" text-anchor="end">{html.escape(name[:26])}</text>'
+        )
+        for at, value in one.points:
+            _, color = named(value, defaults["mappings"]) or ("", COLORS["text"])
+            drawn += (
+                f'<rect x="{left + (at - times.begin) * scale:.1f}" y="{row * size + 2:.1f}"'
+                f' width="{times.step * scale + 0.6:.1f}" height="{min(size - 4, 26):.1f}" fill="{color}"/>'
+            )
+    return f'<svg width="{width}" height="{height}">{drawn}</svg>'
+
+
+def table(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
+    columns = _columns(panel)
+    rows: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+    keys = _shared_labels(answer)
+    for number, (_, found) in enumerate(answer):
+        value_name = f"Value #{'ABCDEFGHIJ'[number]}" if len(answer) > 1 else "Value"
+        for one in found:
+            key = tuple(sorted((name, value) for name, value in one.labels.items() if name in keys))
+            row = rows.setdefault(key if len(answer) > 1 else (*key, ("", str(len(rows)))), {})
+            row |= one.labels | {value_name: one.points[-1][1]}
+    lines = ["".join(f"<th>{html.escape(title)}</th>" for title, _ in columns.values())]
+    shown = list(rows.values())[: max(1, (height - 26) // 24)]
+    lines += ["".join(_cell(row.get(name), part) for name, (_, part) in columns.items()) for row in shown]
+    empty = "" if rows else '<div class="names">no rows</div>'
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{empty}"
+
+
+def _shared_labels(answer: Answer) -> set[str]:
+    """The labels that the series of all queries have: the merge joins rows by them."""
+    sets = [{name for one in found for name in one.labels} for _, found in answer if found]
+    return set.intersection(*sets) if sets else set()
+
+
+def _columns(panel: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The field of each column in its order, with its title and the properties of its override."""
+    organize = next(one["options"] for one in panel["transformations"] if one["id"] == "organize")
+    overrides = {
+        one["matcher"]["options"]: {part["id"]: part["value"] for part in one["properties"]}
+        for one in panel["fieldConfig"]["overrides"]
+    }
+    order = sorted(organize["indexByName"].items(), key=lambda pair: pair[1])
+    titles = organize["renameByName"]
+    return {name: (titles[name], overrides.get(titles[name], {})) for name, _ in order}
+
+
+def _cell(value: object, properties: Mapping[str, Any]) -> str:
+    if not isinstance(value, float):
+        return f"<td>{html.escape(str(value or ''))}</td>"
+    if found := named(value, properties.get("mappings", [])):
+        return f'<td style="color:{found[1]}">{html.escape(found[0])}</td>'
+    color = color_of(value, properties["thresholds"]) if "thresholds" in properties else "inherit"
+    return f'<td style="color:{color}">{html.escape(written(value, properties.get("unit", "short")))}</td>'
