@@ -6,9 +6,9 @@ protected containers from the container lists of the engines. It then sets `prot
 and `bot.access.policy` refuses the verbs that would stop it.
 
 The parts of Quarterdeck are its own containers, those of other processes with the same store, the store, other
-containers in the services of these, and every container of Quarterdeck's image. Each part is marked `own`: only admins
-may read its log and details. Several engines may list one container (Docker, containerd and runc), so containers are
-compared by the id that their runtime uses.
+containers in the services of these, and every container of Quarterdeck's image or with the label quarterdeck.part. Each
+part is marked `own`: only admins may read its log and details. Several engines may list one container (Docker,
+containerd and runc), so containers are compared by the id that their runtime uses.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ def parts(policy: Policy, rows: Iterable[Container]) -> Sequence[Container]:
         if row.ref.id in own
         or policy.runs_replica(runtime_id(row))
         or row.labels.get(IMAGE_LABEL) == IMAGE_TITLE
+        or containers.is_part(row.labels)
         or _group(row) in groups
     ]
 

@@ -34,6 +34,8 @@ SWARM_SERVICE_LABEL = "com.docker.swarm.service.id"
 SWARM_NODE_LABEL = "com.docker.swarm.node.id"
 # Quarterdeck never stops, kills, pauses, restarts or removes a container with this label.
 PROTECTED_LABEL = "quarterdeck.protected"
+# Only admins may read the log and the details of a container with this label, such as of Quarterdeck's store.
+PART_LABEL = "quarterdeck.part"
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +125,16 @@ class Container(msgspec.Struct, frozen=True, gc=False):
 
 def protected(labels: Mapping[str, str]) -> bool:
     """Whether these labels protect a container from changes."""
-    return labels.get(PROTECTED_LABEL, "").lower() in ("1", "true", "yes")
+    return _is_true(labels.get(PROTECTED_LABEL, ""))
+
+
+def is_part(labels: Mapping[str, str]) -> bool:
+    """Whether these labels say that a container is a part of Quarterdeck."""
+    return _is_true(labels.get(PART_LABEL, ""))
+
+
+def _is_true(value: str) -> bool:
+    return value.lower() in ("1", "true", "yes")
 
 
 def group_name(project: str | None, service: str | None, *, in_stack: bool) -> str:

@@ -82,3 +82,5 @@ def test_replicas_the_store_neighbours_and_our_image_are_parts_of_us():
     replicas = frozenset({by_name["elsewhere"].ref.id, by_name["short"].ref.id[:12]})
     assert parts(rows, replica_ids=replicas) == {"elsewhere", "short", "by image"}
     assert parts(rows) == {"by image"}
+    rows.append(msgspec.structs.replace(by_name["web"], labels={"quarterdeck.part": "true"}))
+    assert parts(rows) == {"by image", "web"}
