@@ -14,7 +14,9 @@ from tests.contract.grounds import over
 async def test_a_container_in_short(ground):
     ground.daemon.run("up", "exec sleep 3600", environment={"DB_PASSWORD": "hunter2"}, labels={"app": "shop"})
     target = await ground.ref("up")
-    told = (await ground.do(actions.InspectContainer(engine=ground.runtime.ref, target=target))).summary
+    found = await ground.do(actions.InspectContainer(engine=ground.runtime.ref, target=target))
+    assert found.reaches == (), "an ordinary container takes nothing from its host"
+    told = found.summary
     assert told["State"].startswith("running")
     assert "sleep" in told["Command"]
     assert told["Started"].endswith(" UTC") or "times of an end" in ground.lacks
