@@ -10,7 +10,7 @@ import urllib.parse
 import msgspec
 
 from core import errors
-from core.model import images
+from core.model import image_names, images
 from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
@@ -22,10 +22,17 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker.pull_progress import PullProgress
 from runtimes.docker_like import images as shared
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import image_reference, json_decoder, pull_push_errors
+from runtimes.docker_like.decode import NO_NAME
+from runtimes.formats import image_reference, json_decoder, pull_push_errors, skipped_data
 
 NO_LOGIN = "e30="
 """`X-Registry-Auth` without a login: {} in base64. Older daemons refuse a push without the header."""
+
+
+class _User(msgspec.Struct):
+    """A container of an image."""
+
+    id: str = msgspec.field(name="Id")
 
 
 class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
@@ -54,8 +61,10 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         force = action.force
         if shared.is_id(target):
             name = quoted_id(target)
-            # Docker requires force for an image with several names; it is added if no container uses the image.
-            force = force or not await self._is_used(target, seconds)
+            # Docker requires force for an image with several names. With force, it removes an image that stopped
+            # containers use, so force is added only then, and if no container uses the image.
+            if not force and has_several_names(await self._get_image(target.id, seconds)):
+                force = not await self._may_be_used(target, seconds)
         else:
             await self._check_same_image(target, seconds)
             name = shared.quoted_name(str(image_reference.parse_image_reference(target.name)))
@@ -123,10 +132,18 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
                 raise errors.Unreachable(message, sent=error.sent, hint=error.hint) from error
         progress.finish()
 
-    async def _is_used(self, target: Ref, seconds: float) -> bool:
+    async def _may_be_used(self, target: Ref, seconds: float) -> bool:
         filters = urllib.parse.quote(msgspec.json.encode({"ancestor": [target.id]}).decode())
         response = await self._request("GET", f"/containers/json?all=1&filters={filters}", seconds)
-        return bool(await self._decoder.all_containers(response.body))
+        left_out = skipped_data.Tally(self.skipped)
+        return bool(await json_decoder.decode_all_rows(_User, response.body, left_out) or left_out.own)
+
+
+def has_several_names(image: shared.ImageIdentity) -> bool:
+    """Whether Docker requires force to remove an image by its id. A tag and a digest of one repository are one name."""
+    tags = [one for one in image.tags or () if one not in NO_NAME]
+    names = (*tags, *(one for one in image.digests or () if one not in NO_NAME))
+    return len(tags) > 1 or len({image_names.split_tag(name)[0] for name in names}) > 1
 
 
 def _so_far(progress: PullProgress) -> str:

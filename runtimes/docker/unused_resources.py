@@ -20,7 +20,7 @@ from runtimes.docker_like.client import seconds_left
 from runtimes.docker_like.decode import NO_NAME
 from runtimes.docker_like.json_models import Image
 from runtimes.docker_like.unused_resources import ResourceUsers, Sizes
-from runtimes.formats import json_decoder, json_types, timestamps
+from runtimes.formats import json_decoder, json_types, skipped_data, timestamps
 
 OWN_NETWORKS = frozenset({"bridge", "host", "none", "nat", "docker_gwbridge", "ingress"})
 ANONYMOUS = "com.docker.volume.anonymous"
@@ -33,7 +33,7 @@ class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Docker."""
 
     async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
-        containers = await self._rows(_Container, "/containers/json?all=1", ends)
+        containers = await self._rows(_Container, "/containers/json?all=1", ends, whole=True)
         users = unused_resources.ResourceUsers()
         for row in containers:
             users.add(row.id, _used(row), stopped=row.state in STOPPED)
@@ -44,7 +44,9 @@ class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
             found += [_network(row, self._ref, users) for row in await self._rows(_Network, "/networks", ends)]
         if Kind.VOLUME in kinds:
             response = await self._request("GET", "/volumes", seconds_left(ends))
-            volumes = json_decoder.decode_json(_Volumes, response.body, self.skipped).volumes or []
+            left_out = skipped_data.Tally(self.skipped)
+            volumes = json_decoder.decode_json(_Volumes, response.body, left_out).volumes or []
+            self._check_complete(left_out)
             found += [_volume(row, self._ref, users, sizes) for row in volumes]
         if Kind.IMAGE in kinds:
             found += [_image(row, self._ref, users, sizes) for row in await self._rows(Image, "/images/json", ends)]

@@ -2,7 +2,7 @@
 
 The sizes come from `/system/df`. A large engine needs minutes for it, and some engines refuse it while another
 measurement runs. So it is given MEASURE_SECONDS; after that the sizes stay unknown. The lists are read after that, so
-they are new.
+they are new. If a part of them cannot be decoded, nothing is unused: a container that is left out may use anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.model.prune import UnusedResource, UnusedResources
 from core.model.refs import Kind
 from runtimes.base.prune import PruneVerbs
 from runtimes.docker_like.client import HttpEngineClient, seconds_left
-from runtimes.formats import json_decoder
+from runtimes.formats import json_decoder, skipped_data
 
 MEASURE_SECONDS = 8.0
 
@@ -49,9 +49,23 @@ class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
         except errors.EngineError:
             return None
 
-    async def _rows(self, kind: type[T], path: str, ends: float) -> list[T]:
+    async def _rows(self, kind: type[T], path: str, ends: float, *, whole: bool = False) -> list[T]:
+        """Returns the rows of a list. Raises InvalidResponse if a part of a row cannot be decoded; `whole`: also if a
+        whole row is left out."""
         response = await self._request("GET", path, seconds_left(ends))
-        return await json_decoder.decode_all_rows(kind, response.body, self.skipped)
+        left_out = skipped_data.Tally(self.skipped)
+        rows = await json_decoder.decode_all_rows(kind, response.body, left_out)
+        self._check_complete(left_out, whole=whole)
+        return rows
+
+    def _check_complete(self, left_out: skipped_data.Tally, *, whole: bool = False) -> None:
+        if left_out.own[skipped_data.FIELD] or (whole and left_out.own[skipped_data.ROW]):
+            raise errors.InvalidResponse(
+                f"{self.ref} sent a list that cannot be decoded as a whole, so it is not known what is unused. "
+                "Nothing was removed for it.",
+                sent=False,
+                hint="Remove single resources by their names. Quarterdeck's log says what could not be decoded.",
+            )
 
 
 class ResourceUsers:

@@ -53,6 +53,19 @@ class SkippedData:
         )
 
 
+class Tally(SkippedData):
+    """Counts in `own` what was left out of one answer, and passes it on to the counts of its engine."""
+
+    def __init__(self, whole: SkippedData) -> None:
+        super().__init__(whole.engine)
+        self.own: Counter[str] = Counter()
+        self._whole = whole
+
+    def add(self, what: str, reason: str, number: int = 1) -> None:
+        self.own[what] += number
+        self._whole.add(what, reason, number)
+
+
 @dataclass(frozen=True, slots=True)
 class _Logged:
     """The last line in the log about one kind of data."""

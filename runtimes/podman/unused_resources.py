@@ -29,7 +29,8 @@ class UnusedVerbs(client.EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Podman."""
 
     async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
-        containers = await self._rows(_Container, "/containers/json?all=true", ends)
+        # With those of other programs, such as Buildah's, which use images of the same storage.
+        containers = await self._rows(_Container, "/containers/json?all=true&external=true", ends, whole=True)
         users = unused_resources.ResourceUsers()
         for row in containers:
             users.add(row.id, row.used(), stopped=row.stopped)
