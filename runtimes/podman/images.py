@@ -13,16 +13,19 @@ import asyncio
 import re
 import time
 import urllib.parse
+from collections.abc import Sequence
 
 import msgspec
 
 from core import errors
-from core.model import containers, image_names, images
+from core.model import containers, images
 from core.model.background_jobs import JobStarted
+from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
+from runtimes.base.multi_request_change import NO_ANSWER, MultiRequestChange
 from runtimes.base.registry_auth import Login
 from runtimes.docker_like import images as shared
 from runtimes.formats import image_reference, json_decoder, pull_push_errors, skipped_data
@@ -31,6 +34,7 @@ from runtimes.transport.line_splitter import LineReader
 
 LOOK_SECONDS = OPEN_SECONDS = 10.0
 MAX_PROGRESS = 200  # characters
+MAX_LOST = 10  # names in a message
 _LAYER = re.compile(r"Copying blob sha256:([0-9a-f]{64})")
 
 
@@ -51,6 +55,13 @@ class _User(msgspec.Struct):
     state: str = msgspec.field(name="State", default="")
 
 
+class _Named(msgspec.Struct):
+    """An image and all its names."""
+
+    id: str = msgspec.field(name="Id", default="")
+    names: list[str] | None = msgspec.field(name="Names", default=None)
+
+
 class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
     """Serves the verbs that pull, push and remove images for Podman."""
 
@@ -66,7 +77,10 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         before = await self._find_image(wanted, LOOK_SECONDS)
         path = f"/images/pull?{urllib.parse.urlencode({'reference': wanted})}"
         result = await self._transfer(path, wanted, timeout, job)
-        found = await self._get_image(result.id or wanted, LOOK_SECONDS)
+        try:
+            found = await self._get_image(result.id or wanted, LOOK_SECONDS)
+        except NO_ANSWER as error:
+            raise error.with_sent(True) from error
         digest = wanted.partition("@")[2] or found.digest or found.id
         took = time.monotonic() - began
         if before.id and before.id == found.id:
@@ -127,36 +141,84 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
 
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
-        began, target = time.monotonic(), action.target
-        ends = began + seconds
+        change, target = MultiRequestChange(seconds), action.target
         by_id = shared.is_id(target)
         if not by_id:
-            await self._check_same_image(target, seconds)
-        found = await self._get_image(target.id, seconds)
-        tags = found.tags or []
-        removes_image = by_id or len(tags) < 2
+            await change.read(self._check_same_image(target, change.seconds_left))
+        found = await change.read(self._get_image(target.id, change.seconds_left))
+        names = await change.read(self._names(found, change.seconds_left))
+        removes_image = by_id or len(names) < 2
         if removes_image:
-            await self._check_unused(found.id, target.name, seconds, forced=action.force)
-        if by_id:
-            # Without force, Podman does not remove an image with several tags by its id.
-            for tag in tags[1:]:
-                await self._change_tag(target, "untag", *image_names.split_tag(tag), ends - time.monotonic())
+            await change.read(self._check_unused(found.id, target.name, change.seconds_left, forced=action.force))
         name = target.id if by_id else str(image_reference.parse_image_reference(target.name))
-        # Removing one tag of several does not need force.
-        path = f"/images/{shared.quoted_name(name)}?force={str(action.force and removes_image).lower()}"
-        response = await self._request("DELETE", path, ends - time.monotonic(), name=target.name, kind="image")
-        self._check_change(response.body)
+        # Removing one name of several does not need force.
+        force = action.force and removes_image
+        lost: list[str] = []
+        try:
+            # Without force, Podman does not remove an image with several names by its id.
+            for one in names[1:] if by_id and not force else ():
+                await self._untag(target, one, change)
+                lost.append(one)
+            path = f"/images/{shared.quoted_name(name)}?force={str(force).lower()}"
+            response = await change.change(
+                self._request("DELETE", path, change.seconds_left, name=target.name, kind="image")
+            )
+            self._check_change(response.body)
+        except errors.NotFound:
+            if not lost:
+                raise  # somebody else removed it before this began
+        except errors.EngineError as error:
+            if lost:
+                raise self._lost_names(target, lost, error) from error
+            raise
         detail = "the image is gone" if removes_image else f"{target.name} is gone, the image has other names"
-        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+        return change.done(detail)
+
+    async def _names(self, found: shared.ImageIdentity, seconds: float) -> Sequence[str]:
+        """Returns all names of an image, its tags first. Only the list of images has the digests among them."""
+        filters = urllib.parse.quote(msgspec.json.encode({"id": [found.id]}).decode())
+        response = await self._request("GET", f"/images/json?filters={filters}", seconds)
+        rows = await json_decoder.decode_all_rows(_Named, response.body, self.skipped)
+        listed = next((row.names or () for row in rows if row.id == found.id), ())
+        return tuple(dict.fromkeys([*(found.tags or ()), *listed]))
+
+    async def _untag(self, target: Ref, name: str, change: MultiRequestChange) -> None:
+        """Takes one name away from an image. Raises NotFound if the image is gone. A name that somebody else has taken
+        away meanwhile is no error."""
+        repository, _, tag = name.rpartition(":")  # Podman joins them again, also for a digest
+        try:
+            await change.change(self._change_tag(target, "untag", repository, tag, change.seconds_left))
+        except (errors.NotFound, errors.Rejected):
+            found = await change.read(self._get_image(target.id, change.seconds_left))
+            if name in await change.read(self._names(found, change.seconds_left)):
+                raise
+
+    def _lost_names(self, target: Ref, lost: Sequence[str], error: errors.EngineError) -> errors.EngineError:
+        shown = ", ".join(lost[:MAX_LOST]) + (f" and {len(lost) - MAX_LOST} more" if len(lost) > MAX_LOST else "")
+        return errors.EngineError(
+            f"The image {target.name} lost its other names ({shown}), and then its removal failed: {error.message}",
+            sent=True,
+            hint=error.hint or f"Give a name back with: image tag {target.name} NAME",
+        )
 
     async def _check_unused(self, image_id: str, name: str, seconds: float, *, forced: bool) -> None:
-        """Raises Rejected if a container uses the image; with `forced`, only if that container is running.
+        """Raises Rejected if a container uses the image; with `forced`, only if that container is running. Containers
+        of other programs in the same storage count, such as Buildah's.
 
         Podman's own force would stop and remove running containers, too. And without force, Podman would remove the
         tags of an image that it then keeps.
         """
-        response = await self._request("GET", "/containers/json?all=true", seconds)
-        for row in await json_decoder.decode_all_rows(_User, response.body, self.skipped):
+        response = await self._request("GET", "/containers/json?all=true&external=true", seconds)
+        left_out = skipped_data.Tally(self.skipped)
+        rows = await json_decoder.decode_all_rows(_User, response.body, left_out)
+        if left_out.own:
+            raise errors.InvalidResponse(
+                f"{self.ref} sent a list of containers that cannot be decoded as a whole, so it is not known whether "
+                f"one uses {name}. Nothing was removed.",
+                sent=False,
+                hint="Quarterdeck's log says what could not be decoded.",
+            )
+        for row in rows:
             state = decode.STATES.get(row.state.lower(), "dead")
             if row.image == image_id and (not forced or state in containers.LIVE_STATES):
                 user = (row.names or ["a container"])[0]

@@ -95,6 +95,7 @@ class _Volume(msgspec.Struct):
 class _Image(msgspec.Struct):
     id: str = msgspec.field(name="Id")
     tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
+    names: list[str] | None = msgspec.field(name="Names", default=None)  # tags, and digests that it was pulled by
     size: json_types.Int64 = msgspec.field(name="Size", default=0)
     created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
 
@@ -156,16 +157,17 @@ def _volume(row: _Volume, engine: EngineRef, sizes: Sizes) -> UnusedResource:
 
 
 def _image(row: _Image, engine: EngineRef, users: ResourceUsers, sizes: Sizes) -> UnusedResource | None:
-    names = tuple(tag for tag in row.tags or () if "<none>" not in tag)
+    tags = [tag for tag in row.tags or () if "<none>" not in tag]
+    names = tuple(dict.fromkeys([*tags, *(row.names or ())]))
     using = users.find(f"image {row.id}", *(f"image {name}" for name in names))
     if using is None:
         return None
     return UnusedResource(
-        ref=Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=names[0] if names else row.id[:12]),
+        ref=Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=tags[0] if tags else row.id[:12]),
         users=using,
         spare=not names,
         size=sizes.images.get(row.id, row.size),
         created_at=float(row.created),
         names=names,
-        detail="" if names else "without a tag",
+        detail="" if tags else "without a tag",
     )
