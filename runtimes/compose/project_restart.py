@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from core import errors
-from core.model.actions import Restart
+from core.model import actions
 from core.model.containers import COMPOSE_SERVICE_LABEL, Container
 from core.model.project_actions import RestartProject
 from core.model.refs import Ref
@@ -36,7 +36,7 @@ class ContainerOperations(Protocol):
 
     async def describe(self, ids: Sequence[str], deadline: float) -> Mapping[str, Container | None]: ...
 
-    async def restart(self, action: Restart, seconds: float) -> Outcome: ...
+    async def restart(self, action: actions.Restart, seconds: float) -> Outcome: ...
 
 
 async def restart_project(operations: ContainerOperations, action: RestartProject, job: Job) -> Outcome:
@@ -51,6 +51,7 @@ class _ProjectRestart:
         self._ends = self._began + action.timeout
         self._rows: dict[str, Container] = {}
         self._restarted: list[Ref] = []
+        self._restarts: dict[str, int] = {}  # how often a policy had restarted each, right after its own restart
         self._graph: Dependencies = {}
 
     async def run(self) -> Outcome:
@@ -127,20 +128,33 @@ class _ProjectRestart:
                     )
 
     async def _restart_all(self, rows: Sequence[Container]) -> None:
-        """Restarts containers, a few at once, and waits for all of them. If several failed, one whose outcome is not
-        known is reported first."""
-        slots = asyncio.Semaphore(MAX_CONCURRENT)
-        ended = await asyncio.gather(*(self._restart(row, slots) for row in rows), return_exceptions=True)
-        failed = [error for error in ended if error is not None]
+        """Restarts containers, a few at once, and waits for those that have begun. After a failure and after the time
+        limit, none is begun. If several failed, one whose outcome is not known is reported first."""
+        queue, failed = list(rows), list[errors.QuarterdeckError]()
+
+        async def worker() -> None:
+            while queue and not failed:
+                row = queue.pop(0)
+                try:
+                    if self._restarted:
+                        self._check_time(f"{row.ref.name} is not restarted yet")
+                    await self._restart(row)
+                except errors.QuarterdeckError as error:
+                    failed.append(error)
+
+        await asyncio.gather(*(worker() for _ in range(min(MAX_CONCURRENT, len(queue)))))
         if failed:
             raise next((one for one in failed if isinstance(one, errors.EngineError) and one.sent), failed[0])
 
-    async def _restart(self, row: Container, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            action = Restart(engine=row.ref.engine, target=row.ref)
-            await self._operations.restart(action, self._left() + STEP_SECONDS)
+    async def _restart(self, row: Container) -> None:
+        # A restart that has begun is given the container's own time to stop, also over the time limit of the whole.
+        seconds = max(self._left(), actions.MAX_STOP_SECONDS) + STEP_SECONDS
+        await self._operations.restart(actions.Restart(engine=row.ref.engine, target=row.ref), seconds)
         self._restarted.append(row.ref)
         self._job.progress(f"{len(self._restarted)} restarted, the last of them {row.ref.name}")
+        # Engines count from 0 again after a restart that somebody asked for.
+        found = (await self._operations.describe([row.ref.id], STEP_SECONDS)).get(row.ref.id)
+        self._restarts[row.ref.id] = min(row.restarts or 0, (found.restarts or 0) if found is not None else 0)
 
     async def _wait_for(self, service: str, condition: str) -> None:
         """Waits until the restarted containers of a service satisfy a condition."""
@@ -163,7 +177,8 @@ class _ProjectRestart:
                 )
             return True
         self._check_running(ref, row)
-        return condition == HEALTHY and row is not None and row.health in ("healthy", "")
+        runs = row is not None and row.state == "running"
+        return condition == HEALTHY and runs and row is not None and row.health in ("healthy", "")
 
     async def _wait_until_up(self, refs: Sequence[Ref]) -> None:
         """Waits until all containers run, and those with a health check are healthy. One that others wait for to end
@@ -178,8 +193,11 @@ class _ProjectRestart:
                 if _service(self._rows[ref.id]) in ending and row is not None and row.state == "exited":
                     continue
                 self._check_running(ref, row)
-                since = running_since.setdefault(ref.id, now) if row is not None and row.state == "running" else now
-                if row is not None and (row.health == "healthy" or (not row.health and now - since >= MIN_UPTIME)):
+                if row is None or row.state != "running":
+                    running_since.pop(ref.id, None)
+                elif row.health == "healthy" or (
+                    not row.health and now - running_since.setdefault(ref.id, now) >= MIN_UPTIME
+                ):
                     continue
                 waiting.append(ref)
             if not waiting:
@@ -195,7 +213,7 @@ class _ProjectRestart:
         look = f"Read its log: logs {ref.name}"
         if row.state in ("exited", "dead"):
             raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=look)
-        if (row.restarts or 0) > (self._rows[ref.id].restarts or 0):
+        if (row.restarts or 0) > self._restarts.get(ref.id, 0):
             raise errors.EngineError(f"{ref.name} ended, and its restart policy started it again.", hint=look)
         if row.health == "unhealthy":
             raise errors.EngineError(f"{ref.name} failed its health check.", hint=look)
@@ -221,9 +239,11 @@ class _ProjectRestart:
 
     def _left_alone(self) -> str:
         idle = [row.ref for row in self._rows.values() if row.state not in services.ACTIVE]
-        missing = sorted({name for needed in self._graph.values() for name in needed if name not in self._graph})
+        missing = {name for needed in self._graph.values() for name in needed if name not in self._graph}
         parts = [f"; left as they are, because they do not run: {_names(idle)}"] if idle else []
-        parts += [f"; without a container here: {', '.join(missing[:MAX_NAMES])}"] if missing else []
+        if missing:  # their names are not for everybody
+            some = "1 service was" if len(missing) == 1 else f"{len(missing)} services were"
+            parts.append(f"; {some} not waited for: you may not list its containers, or it has none")
         return "".join(parts)
 
     def _outcome(self, status: Status, detail: str) -> Outcome:

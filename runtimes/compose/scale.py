@@ -230,6 +230,8 @@ class _Scaling:
                     since = running_since.setdefault(ref.id, now)
                     if row.health == "healthy" or (not row.health and now - since >= MIN_UPTIME):
                         continue
+                else:
+                    running_since.pop(ref.id, None)
                 waiting.append((ref, row))
             up = already + len(started) - len(waiting)
             self._job.progress(f"{up} of {self._wanted} run")

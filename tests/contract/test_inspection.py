@@ -15,7 +15,7 @@ async def test_a_container_in_short(ground):
     ground.daemon.run("up", "exec sleep 3600", environment={"DB_PASSWORD": "hunter2"}, labels={"app": "shop"})
     target = await ground.ref("up")
     found = await ground.do(actions.InspectContainer(engine=ground.runtime.ref, target=target))
-    assert found.reaches == (), "an ordinary container takes nothing from its host"
+    assert not found.reaches, "an ordinary container takes nothing from its host"
     told = found.summary
     assert told["State"].startswith("running")
     assert "sleep" in told["Command"]

@@ -2,11 +2,13 @@
 half-way."""
 
 import asyncio
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from core import errors
+from core.model.actions import MAX_STOP_SECONDS
 from core.model.containers import Container
 from core.model.project_actions import RestartProject
 from core.model.refs import EngineRef, Kind, Ref
@@ -19,7 +21,10 @@ ENGINE = EngineRef(host="h1", kind="docker")
 
 
 class Engine:
-    """`later`: how a restarted container is, look by look; the last stays. `fail`: raised by the restart of a name."""
+    """`later`: how a restarted container is, look by look; the last stays. `fail`: raised by the restart of a name.
+    `now`: a clock, which each look moves on by a second and a half; `given`: the seconds that a restart may take."""
+
+    now, given = 0.0, 0.0
 
     def __init__(self, **services_and_dependencies):
         self.rows, self.done, self.later, self.fail = {}, [], {}, {}
@@ -36,6 +41,7 @@ class Engine:
         return ref
 
     async def describe(self, ids, deadline):
+        self.now += 1.5
         found = {}
         for id_ in ids:
             row = self.rows.get(id_)
@@ -48,6 +54,7 @@ class Engine:
 
     async def restart(self, action, seconds):
         await asyncio.sleep(0)
+        self.given = seconds
         name = action.target.name
         if error := self.fail.get(name):
             raise error
@@ -163,7 +170,8 @@ async def test_what_does_not_run_stays_and_what_is_elsewhere_is_said():
     engine.add("db", state="exited", exit_code=0)
     outcome = await restarted(engine)
     assert outcome.detail == (
-        "in this order: web; left as they are, because they do not run: shop-db-1; without a container here: queue"
+        "in this order: web; left as they are, because they do not run: shop-db-1;"
+        " 1 service was not waited for: you may not list its containers, or it has none"
     )
     engine = Engine()
     engine.add("db", state="exited", exit_code=0)
@@ -195,6 +203,51 @@ async def test_one_that_ends_again_or_was_removed_is_said():
     action = RestartProject(engine=ENGINE, project="shop", containers=(gone,))
     outcome = await project_restart.restart_project(engine, action, a_job())
     assert "shop-old-1 was removed after you gave the command; nothing was done" in outcome.detail
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Lets the clock of an engine be that of the job."""
+
+    def use(engine):
+        monkeypatch.setattr(project_restart, "time", SimpleNamespace(monotonic=lambda: engine.now))
+        monkeypatch.setattr(project_restart, "MIN_UPTIME", 2.0)
+
+    return use
+
+
+async def test_a_container_that_ends_again_and_again_is_never_up(clock):
+    engine = Engine(web="")
+    clock(engine)
+    engine.later["shop-web-1"] = [{}, *[{}, {"state": "restarting"}] * 4, {"state": "exited", "exit_code": 7}]
+    outcome = await restarted(engine, timeout=60)
+    assert outcome.status == Status.FAILED and "shop-web-1 ended with code 7" in outcome.detail
+    # An engine counts from 0 again after a restart that somebody asked for.
+    engine = Engine()
+    ref = engine.add("web", restarts=7)
+    clock(engine)
+    engine.later[ref.name] = [{"restarts": 0}, {"restarts": 0}, {"restarts": 1}]
+    assert "its restart policy started it again" in (await restarted(engine, timeout=60)).detail
+    engine.done.clear()
+    engine.later[ref.name] = [{"restarts": 0}]
+    assert (await restarted(engine, timeout=60)).status == Status.DONE
+
+
+async def test_none_is_begun_after_a_failure_nor_after_the_time_limit(clock):
+    engine = Engine()
+    for number in range(1, 10):
+        engine.add("web", number=number)
+    engine.fail["shop-web-1"] = errors.Rejected(500, "cannot restart")
+    outcome = await restarted(engine)
+    assert outcome.status == Status.FAILED and engine.done == ["shop-web-2", "shop-web-3", "shop-web-4"]
+    assert "Not restarted: shop-web-1, shop-web-5" in outcome.detail
+    engine.fail.clear()
+    engine.done.clear()
+    clock(engine)
+    outcome = await restarted(engine, timeout=4)
+    assert outcome.status == Status.FAILED and 0 < len(engine.done) < 9
+    assert "not restarted yet, and the time limit of 4 s is over" in outcome.detail
+    assert engine.given > MAX_STOP_SECONDS, "one that has begun gets its own time to stop"
 
 
 async def test_the_time_limit_names_what_it_waited_for():

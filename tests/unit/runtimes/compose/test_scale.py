@@ -2,6 +2,7 @@
 half-way."""
 
 import asyncio
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -265,6 +266,22 @@ async def test_a_health_check_is_waited_for_until_the_time_is_over():
     steps = Steps(1)
     steps.become["shop-web-2"] = {"health": "healthy"}
     assert (await scaled(steps, 2)).status == Status.DONE
+
+
+async def test_a_replica_that_ends_again_and_again_is_never_up(monkeypatch):
+    steps, looks = Steps(1), [{}, {"state": "restarting"}] * 3 + [{"state": "exited", "exit_code": 7}]
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr(scale, "MIN_UPTIME", 5.0)
+    monkeypatch.setattr(scale, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    describe = steps.describe
+
+    async def look(ids, deadline):
+        change = looks.pop(0)
+        return {thing: msgspec.structs.replace(row, **change) for thing, row in (await describe(ids, deadline)).items()}
+
+    steps.describe = look
+    outcome = await scaled(steps, 2, timeout=500)
+    assert outcome.status == Status.FAILED and "shop-web-2 ended with code 7" in outcome.detail
 
 
 async def test_no_step_begins_after_its_time():
