@@ -183,7 +183,7 @@ def values_of(incident: Incident, name: str) -> Sequence[str]:
             service = labels.get(COMPOSE_SERVICE_LABEL) or labels.get(SWARM_SERVICE_NAME_LABEL) or ""
             return [service or main.owner] if service or subject.kind in (Kind.SERVICE, Kind.TASK) else []
         case "rule":
-            return list(dict.fromkeys(alert.rule for alert in incident.firing or (main,)))
+            return list(dict.fromkeys(alert.rule for alert in incident.firing or incident.alerts))
         case "severity":
             return [str(incident.severity)]
         case "team":

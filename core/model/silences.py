@@ -15,10 +15,10 @@ MAX_SILENCES = 500
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """One silence. `owner`: a glob over the owner, the name and the id of an incident. `rule`: a glob over its rules;
-    empty for all. `matchers`: all of them must match too. `until`: seconds since the epoch. `by`, `by_name`: who asked
-    for it. `until_resolved`: it also ends when no open incident matches it any more. `reminds`: it is a snooze; at its
-    end, the thread of an incident that is still open says so."""
+    """One silence. `owner`: a glob over the owner, the name and the id of an incident. `rule`: a glob over the rules
+    that fire, or all its rules if it is over; empty for all. `matchers`: all of them must match too. `until`: seconds
+    since the epoch. `by`, `by_name`: who asked for it. `until_resolved`: it also ends when no open incident matches it
+    any more. `reminds`: it is a snooze; at its end, the thread of an incident that is still open says so."""
 
     id: str
     owner: str
@@ -37,7 +37,8 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
         names = {incident.id, incident.main.owner, *(alert.subject.name for alert in incident.alerts)}
         if not any(fnmatch.fnmatchcase(name, self.owner) for name in names):
             return False
-        if self.rule and not all(fnmatch.fnmatchcase(alert.rule, self.rule) for alert in incident.firing):
+        rules = {alert.rule for alert in incident.firing or incident.alerts}
+        if self.rule and not all(fnmatch.fnmatchcase(rule, self.rule) for rule in rules):
             return False
         return all(matcher.matches(incident) for matcher in self.matchers)
 
