@@ -98,7 +98,7 @@ class SharedMessageEditor:
             if post is None:
                 assert work is not None
                 post = self._new_post(channel, ts, place_of(pending.incident, work[1].to, channel))
-            silent = bool(group) and work is not None and work[1].silent
+            silent = work is None or (bool(group) and work[1].silent)  # then nobody was told of its turn
             await self._save(pending, post, group, post.mentioned, silent=silent)
 
     def _new_post(self, channel: str, ts: str, to: str) -> PostedIncident:

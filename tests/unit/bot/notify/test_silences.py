@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bot.notify.silences import add_silence
-from core.model.alert_routes import parse_matcher
+from core.model.alert_routes import Route, parse_matcher
 from core.model.alerts import AlertState
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.route_scene import EVENING, HOUR, fresh, now, over
+from tests.unit.bot.notify.route_scene import EVENING, HOUR, fresh, now, of_project, over
 from tests.unit.bot.notify.test_incident_reporter import World, silencing
 
 
@@ -41,6 +41,26 @@ async def test_the_end_of_what_a_rule_and_another_one_reported_is_told_though_th
     await world.wait(3)
     (told,) = world.chat.messages.values()
     assert "Resolved: web" in told
+
+
+async def test_the_return_of_a_silenced_incident_is_told_though_another_one_edited_their_message(world):
+    world.reporter = world.process("", Route(to=("C2",), group_by=("project",), mention=("S0ONCALL",)))
+    await world.happen(of_project(world, "a", "shop"))
+    await world.wait(6)
+    await world.happen(of_project(world, "b", "shop"))
+    await world.wait(6)
+    await world.happen(of_project(world, "b", "shop", at=now(world) + 1, state=AlertState.RESOLVED))
+    await world.wait(6)
+    await add_silence(world.desk.store, silencing("shop/b", 60), now=world.seconds)
+    await world.happen(of_project(world, "b", "shop", at=now(world) + 1))
+    await world.happen(of_project(world, "a", "shop", at=now(world) + 1, count=7, text="exit code 7"))
+    await world.wait(6)
+    assert "exit code 7" in world.chat.messages["C2", "1"]
+    entries, mentions = list(world.chat.threads["C2", "1"]), list(world.chat.mentions)
+    await world.wait(60)
+    (entry,) = world.chat.threads["C2", "1"][len(entries) :]
+    assert "shop/b" in entry and world.chat.mentions == [*mentions, ("C2", "S0ONCALL")]
+    assert await world.desk.store.changed_incidents(10) == []
 
 
 async def test_the_end_of_a_silenced_rule_is_silenced_too(world):
