@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from collectors import engine_rounds
 from core.file_thread import FileThread
+from core.model.disk_use import Filesystem
 from runtimes.base import data_filesystem
 from runtimes.inventory.mirror import Mirror
 
@@ -40,7 +41,10 @@ class DataFilesystemReader:
         thread = self._threads.get(mirror.engine_id)
         if thread is None:
             thread = self._threads[mirror.engine_id] = FileThread(f"file system of {mirror.ref}")
-        mirror.resources.filesystem = None  # an old value must not look like a present one
-        mirror.resources.filesystem = await thread.run(
-            functools.partial(data_filesystem.read_filesystem, root, mirror.ref.host), TIMEOUT_SECONDS
-        )
+        found: Filesystem | None = None
+        try:
+            found = await thread.run(
+                functools.partial(data_filesystem.read_filesystem, root, mirror.ref.host), TIMEOUT_SECONDS
+            )
+        finally:  # after a failure, the old value must not look like a present one
+            mirror.resources.filesystem = found

@@ -22,6 +22,7 @@ FAILED, REMOVED = "failed", "removed"
 MAX_WHY = 300  # characters
 # A unit that failed in this time before the first reading may have failed while Quarterdeck was restarted.
 RECENT_NS = 900 * 1_000_000_000
+_Disk = tuple[str, int, int]  # host, device and size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,14 @@ class HostStateEvents:
     def __init__(self, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._now_ns = now_ns
         self._percent: dict[EngineRef, int] = {}
+        self._reporters: dict[_Disk, EngineRef] = {}  # which of the engines on a disk reports it
+        self._deferring: dict[EngineRef, EngineRef] = {}  # the reporter, by each other engine on its disk
         self._units: dict[EngineRef, Mapping[str, str]] = {}  # the state by the id of the unit
+
+    def report_disks_again(self) -> None:
+        """Lets the next call report the state of every disk, also if it has not changed."""
+        self._percent.clear()
+        self._deferring.clear()
 
     def compare(self, readings: Iterable[HostReadings]) -> Sequence[Event]:
         """Takes the newest readings of every engine, and returns what changed since the last call."""
@@ -53,22 +61,34 @@ class HostStateEvents:
         return found
 
     def _compare_disks(self, given: Sequence[HostReadings]) -> Iterable[Event]:
-        """Yields the disks whose percentage changed. Two engines of one host with one disk are one trouble, which the
-        first of them reports."""
-        disks: dict[tuple[str, int, int], EngineRef] = {}
+        """Yields the disks whose percentage changed. Two engines of one host with one disk are one trouble: the first
+        of them reports it, as long as it is watched and uses this disk."""
+        watched = {each.engine for each in given}
+        disks = {each.engine: disk for each in given if (disk := _disk(each)) is not None}
+        self._reporters = {
+            disk: engine
+            for disk, engine in self._reporters.items()
+            if engine in watched and disks.get(engine, disk) == disk
+        }
         for each in given:
             percent = full_percent(each.filesystem)
             if each.filesystem is None or percent is None:
                 continue
-            disk = (each.engine.host, each.filesystem.device, each.filesystem.size)
-            if disks.setdefault(disk, each.engine) != each.engine:
+            reporter = self._reporters.setdefault(disks[each.engine], each.engine)
+            if reporter != each.engine:
+                self._percent.pop(each.engine, None)
+                if self._deferring.get(each.engine) != reporter:
+                    self._deferring[each.engine] = reporter
+                    yield self._event(_engine(each.engine), DATA_ROOT, {"reporter": str(reporter)})
                 continue
+            self._deferring.pop(each.engine, None)
             if percent != self._percent.get(each.engine):
                 self._percent[each.engine] = percent
                 attrs = {"percent": str(percent), "free": _size(each.filesystem.free)}
                 yield self._event(_engine(each.engine), DATA_ROOT, attrs)
-        for gone in self._percent.keys() - {each.engine for each in given}:
-            del self._percent[gone]
+        for gone in (self._percent.keys() | self._deferring.keys()) - watched:
+            self._percent.pop(gone, None)
+            self._deferring.pop(gone, None)
             yield self._event(_engine(gone), DATA_ROOT, {})
 
     def _compare_units(self, engine: EngineRef, units: Sequence[Unit]) -> Iterable[Event]:
@@ -93,6 +113,14 @@ class HostStateEvents:
 
     def _event(self, subject: Ref, action: str, attrs: dict[str, str]) -> Event:
         return Event(self._now_ns(), EventKind.OTHER, subject, Origin.LIVE, str(subject.kind), action, attrs)
+
+
+def _disk(readings: HostReadings) -> _Disk | None:
+    """Names the disk of an engine; None if it is not known now."""
+    filesystem = readings.filesystem
+    if filesystem is None or filesystem.size <= 0:
+        return None
+    return (readings.engine.host, filesystem.device, filesystem.size)
 
 
 def full_percent(filesystem: Filesystem | None) -> int | None:

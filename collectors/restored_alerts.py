@@ -42,8 +42,9 @@ class RestoredAlerts:
         """Takes the alerts that the store has."""
         self._waiting += alerts
 
-    def compare(self, watched: Collection[EngineRef], answering: Mapping[EngineRef, Mirror]) -> None:
-        """Takes the engines that are watched now, and those of them that answer."""
+    def compare(self, watched: Collection[EngineRef], answering: Mapping[EngineRef, Mirror]) -> bool:
+        """Takes the engines that are watched now, and those of them that answer. Returns whether the evaluator got
+        alerts."""
         known = {BOT, *watched}
         if here := [alert for alert in self._waiting if alert.subject.engine in known]:
             self._waiting = [alert for alert in self._waiting if alert.subject.engine not in known]
@@ -59,6 +60,7 @@ class RestoredAlerts:
                 self._evaluator.ask_again(fingerprint, event)
             if alert is None or event is not None:
                 self._unchecked.discard(fingerprint)
+        return bool(here)
 
     def engines(self) -> frozenset[EngineRef]:
         """Returns the engines that any alert is about, also of those that wait here."""

@@ -101,7 +101,8 @@ class AlertRunner:
                 restored, restore_at = await self._restore(), time.monotonic() + RETRY_SECONDS
             watched = mirrors()
             answering = {each.ref: each for each in watched if not _fault(each)}
-            self._restored.compare({each.ref for each in watched}, answering)
+            if self._restored.compare({each.ref for each in watched}, answering):
+                self._hosts.report_disks_again()
             self.evaluator.observe(self._engines.compare((each.ref, _fault(each)) for each in watched), {})
             self.evaluator.observe(self._hosts.compare(map(_readings, watched)), {})
             self._compare_restarts(watched)

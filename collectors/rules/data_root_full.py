@@ -17,6 +17,8 @@ HYSTERESIS = 3.0  # percent points below the threshold, from which on the alert 
 
 def check(seen: Seen) -> Finding | None:
     percent = seen.last.attrs.get("percent", "")
+    if reporter := seen.last.attrs.get("reporter", ""):
+        return Cleared(f"{reporter} has the same disk and reports it")
     if not percent.isdecimal():
         return Cleared("the engine is not watched any more")
     free = seen.last.attrs.get("free", "")

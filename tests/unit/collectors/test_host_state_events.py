@@ -55,6 +55,45 @@ def test_a_disk_that_is_full_at_the_first_reading_is_reported() -> None:
     assert len(Host().read(disk(97))) == 1
 
 
+def unknown(engine: EngineRef = ENGINE) -> HostReadings:
+    return HostReadings(engine=engine)
+
+
+def test_the_disk_of_two_engines_is_one_trouble_whichever_of_them_is_read() -> None:
+    host = Host()
+    full = "the disk that holds its data is 95 % full, 5.0 GiB are free"
+    assert host.read(unknown(), disk(95, PODMAN)) == [f"firing data-root-full: {full}"]
+    for readings in ((disk(95), disk(95, PODMAN)), (disk(95), unknown(PODMAN)), (disk(96), disk(96, PODMAN))):
+        host.read(*readings)
+    assert {alert.owner for alert in host.scene.alerts if alert.state == "firing"} == {str(PODMAN)}
+    host.read(disk(50), disk(50, PODMAN))
+    assert [alert.owner for alert in host.scene.evaluator.firing] == []
+
+
+def test_another_engine_reports_the_disk_when_the_first_is_gone_or_has_moved() -> None:
+    for last in ((disk(95, PODMAN),), (disk(10, device=2), disk(95, PODMAN))):
+        host = Host()
+        host.read(disk(95), disk(95, PODMAN))
+        host.read(*last)
+        assert [alert.owner for alert in host.scene.evaluator.firing] == [str(PODMAN)]
+        host.read(*last[:-1], disk(20, PODMAN))
+        assert host.scene.evaluator.firing == []
+
+
+def test_an_alert_of_before_about_the_disk_of_another_engine_ends() -> None:
+    host = Host()
+    host.read(disk(95))
+    docker = host.scene.evaluator.firing
+    again = Host()
+    again.read(unknown(), disk(95, PODMAN))
+    again.read(disk(95), disk(95, PODMAN))
+    again.scene.evaluator.restore(docker)
+    again.watch.report_disks_again()
+    again.read(disk(95), disk(95, PODMAN))
+    assert f"resolved data-root-full: {PODMAN} has the same disk and reports it" in again.scene.said
+    assert [alert.owner for alert in again.scene.evaluator.firing] == [str(PODMAN)]
+
+
 def test_two_disks_of_one_size_are_two_troubles() -> None:
     assert len(Host().read(disk(95), disk(95, PODMAN, device=2))) == 2
 
