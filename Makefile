@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := benchmarks bot charts collectors commands core runtimes tests
+SOURCES := benchmarks bot charts collectors commands core deploy runtimes tests
 # One worker more than there are cores: tests wait for engines more than they compute.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
@@ -19,7 +19,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 # The tests start the product a thousand times. Without bytecode files, each start would compile all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-newer test-pythons fuzz check lint format golden protos bench pictures dashboards dashboard-pictures image lock packages clean help
+.PHONY: run demo test test-newer test-pythons fuzz check lint format golden protos bench pictures dashboards dashboard-pictures image sbom lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ $(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.run-stamp
 
 run: $(VENV)/.run-stamp            ## watch the local engine, serve /metrics, open the console
 	@exec $(BIN)/quarterdeck run
+
+demo: $(VENV)/.run-stamp           ## Quarterdeck, Prometheus and Alertmanager on sample containers that fail; Ctrl-C removes all
+	@exec $(BIN)/python -m deploy.demo
 
 packages:    ## as root on Debian: the engines and tools the tests use
 	@tests/packages
@@ -100,7 +103,12 @@ dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards from the
 IMAGE ?= quarterdeck:latest
 image:       ## build the image; BASE= and IMAGE= choose what from and what it is called
 	docker build $(if $(BASE),--build-arg BASE=$(BASE)) -t $(IMAGE) \
-	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) .
+
+SBOM ?= sbom.cdx.json
+sbom: $(VENV)/.dev-stamp           ## write the software bill of materials of requirements.lock (CycloneDX); SBOM= says where
+	@$(BIN)/python -m deploy.image.write_sbom $(SBOM)
 
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable

@@ -24,7 +24,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
 from tests.image import rootfs
 
-SOURCES = ("bot", "collectors", "commands", "core", "runtimes")
+SOURCES = ("bot", "collectors", "commands", "core", "deploy", "runtimes")
 FILES = (
     "Dockerfile",
     ".dockerignore",
@@ -85,7 +85,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def _built() -> Iterator[Stage]:
-    need("docker", "docker", "dockerd", "redis-server", "redis-cli", "ldd", root=True)
+    need("docker", "docker", "dockerd", "redis-server", "redis-cli", "ldd", "strip", root=True)
     folder = Path(tempfile.mkdtemp(prefix="qd-image-"))
     try:
         for name in FILES:

@@ -1,8 +1,8 @@
 """Base images without a registry: root file systems made of what this machine has, as tars an engine can import.
 
-`python` stands in for the official Python image: this interpreter and its standard library under /usr/local, pip, a C
-library, busybox for the rest. `store` stands in for Valkey's: the server and its client. Programs keep no more of this
-machine than the shared libraries they name.
+`python` stands in for the official Python image: this interpreter and its standard library under /usr/local, without
+symbols as there, pip, a C library, certificates, time zones, `strip`, busybox for the rest. `store` stands in for
+Valkey's: the server and its client. Programs keep no more of this machine than the shared libraries they name.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -78,13 +79,21 @@ class Tree:
         if program:
             self._libraries |= _libraries(source)
 
+    def stripped(self, source: Path, name: str) -> None:
+        """A program or library without what only debuggers read."""
+        self._libraries |= _libraries(source)
+        with tempfile.NamedTemporaryFile() as file:
+            subprocess.run(["strip", "--strip-unneeded", "-o", file.name, source], check=True)
+            Path(file.name).chmod(0o755)
+            self._tar.add(file.name, name, filter=_roots)
+
     def python_files(self, source: Path, name: str, leave_out: Iterable[str] = ()) -> None:
         """A folder of modules, extension modules among them, without bytecode."""
         unwanted = {"__pycache__", *leave_out}
         for path in sorted(source.rglob("*")):
             inside = path.relative_to(source)
             if not unwanted.intersection(inside.parts) and path.is_file():
-                self.file(path, f"{name}/{inside}")
+                (self.stripped if path.suffix == ".so" else self.file)(path, f"{name}/{inside}")
 
     def packed(self) -> bytes:
         # Beside the C library, where the loader looks without being told; the loader itself where programs name it.
@@ -92,9 +101,10 @@ class Tree:
         for name in LOADED_LATER:
             if (home / name).exists():
                 self._libraries.setdefault(name, home / name)
-        for name, path in self._libraries.items():
+        for name, path in list(self._libraries.items()):
             place = path if name.startswith("ld-") else home / name
-            self._tar.add(path.resolve(), str(place).lstrip("/"), filter=_roots)
+            add = self.stripped if name.startswith("libpython") else self.file
+            add(path.resolve(), str(place).lstrip("/"))
         self._tar.close()
         return self.data.getvalue()
 
@@ -103,7 +113,11 @@ def python() -> bytes:
     import pip
 
     tree, version = Tree(), f"python{sys.version_info.major}.{sys.version_info.minor}"
-    tree.file(Path(sys.base_prefix) / "bin" / version, f"usr/local/bin/{version}")
+    tree.stripped(Path(sys.base_prefix) / "bin" / version, f"usr/local/bin/{version}")
+    tree.file(Path(shutil.which("strip") or "strip"), "usr/bin/strip")
+    for certificates in (Path("/etc/ssl/certs/ca-certificates.crt"), *Path("/usr/share/zoneinfo/Europe").glob("B*")):
+        if certificates.exists():
+            tree.file(certificates, str(certificates).lstrip("/"))
     tree.link("usr/local/bin/python3", version)
     library = Path(sysconfig.get_path("stdlib"))
     tree.python_files(

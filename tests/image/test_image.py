@@ -1,28 +1,46 @@
 """The image on a real engine, locked up as tight as it goes: what is in it, and that it does its work like that."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.bot_process import free_port, get, series
 from tests.helpers.waiting import wait_for
-from tests.image.conftest import IMAGE, SECRET
+from tests.image.conftest import BASE, IMAGE, SECRET
 
 pytestmark = pytest.mark.timeout(600)
 
 LOOK = """
-import importlib.util, json, os, pathlib, sysconfig
+import importlib.util, json, os, pathlib, ssl, sys, sysconfig, zoneinfo
 from bot.access import own_container
 home, lib = pathlib.Path("/opt/quarterdeck"), pathlib.Path(sysconfig.get_path("stdlib"))
-mine = [p for top in ("bot", "core") for p in pathlib.Path(sysconfig.get_path("purelib"), top).rglob("*.py")]
+site = pathlib.Path(sysconfig.get_path("purelib"))
+tops = ("bot", "collectors", "commands", "core", "runtimes")
+mine = [p for top in tops for p in (site / top).rglob("*.py")]
 def compiled(path): return pathlib.Path(importlib.util.cache_from_source(path)).exists()
+for path in mine:
+    importlib.import_module(".".join(path.relative_to(site).with_suffix("").parts).removesuffix(".__init__"))
+import docker, grpc.aio, podman, prompt_toolkit.patch_stdout, slack_bolt.adapter.socket_mode.aiohttp
+files = [str(getattr(module, "__file__", "")) for module in list(sys.modules.values())]
+loaded = [pathlib.Path(file) for file in files if file.endswith(".py")]
+unwanted = ("pip", "hatchling", "ensurepip", "tests", "pytest", "rich")
+def size(top):
+    return sum(p.lstat().st_size for p in pathlib.Path(top).rglob("*") if not p.is_dir())
 secret = "SECRET".encode()
 places = [home, pathlib.Path("/etc"), pathlib.Path("/var"), pathlib.Path("/tmp")]
 print(json.dumps({
     "modules": len(mine),
-    "without bytecode": [str(p) for p in [*mine, lib / "asyncio/events.py", lib / "hashlib.py"] if not compiled(p)],
-    "found": [name for name in ("pip", "hatchling", "ensurepip", "tests", "pytest") if importlib.util.find_spec(name)],
+    "sizes": {top: size(top) for top in ("/opt", "/usr/local")},
+    "without bytecode": [str(p) for p in [*mine, *loaded] if not compiled(p)],
+    "loaded": len(loaded),
+    "found": [name for name in unwanted if importlib.util.find_spec(name)],
+    "programs": sorted(p.name for top in ("bin", "usr/bin", "usr/local/bin") for p in pathlib.Path("/", top).glob("*")),
+    "unlicensed": [p.name for p in site.glob("*.dist-info") if not [*p.rglob("*LICEN*"), *p.rglob("*COPY*")]],
+    "certificates": ssl.create_default_context().cert_store_stats()["x509_ca"] > 100,
+    "zone": zoneinfo.ZoneInfo("Europe/Berlin").key,
+    "temporary files": os.access("/tmp", os.W_OK),
     "writable": [str(p) for p in [home, lib, *mine, "/etc", "/etc/quarterdeck"] if os.access(p, os.W_OK)],
     "secrets": [str(p) for place in places for p in place.rglob("*") if p.is_file() and os.access(p, os.R_OK)
                 and secret in p.read_bytes()],
@@ -57,20 +75,37 @@ def test_what_is_in_the_image(stage, record_property):
         ["run", "--no-console"],
         "SIGTERM",
     )
-    assert held["Healthcheck"]["Test"] == ["CMD", "quarterdeck", "health"]
+    assert held["Healthcheck"]["Test"] == ["CMD", "python3", "-I", "-S", "/opt/quarterdeck/health_check.py"]
     assert (list(held["Volumes"]), list(held["ExposedPorts"])) == (["/var/lib/quarterdeck"], ["9108/tcp"])
     assert held["Labels"]["org.opencontainers.image.version"] == "1.2.3"
-    assert {"title", "description", "licenses"} <= {label.rpartition(".")[2] for label in held["Labels"]}
+    assert held["Labels"]["org.opencontainers.image.base.name"] == BASE
+    assert {"title", "description", "licenses", "vendor"} <= {label.rpartition(".")[2] for label in held["Labels"]}
     words = ("run", "--rm", "--network", "none", "--entrypoint", "python3", IMAGE, "-c", LOOK.replace("SECRET", SECRET))
     found = json.loads(stage.docker(*words))
     # On cgroup v2 the container's own namespace hides the id, and its mounts and its name are left.
     (own,) = found.pop("by mounts")
     assert found.pop("by cgroup") in ([own], [])
     assert found.pop("by name") == own[:12]
-    assert found.pop("modules") > 50
-    assert found == {"without bytecode": [], "found": [], "writable": [], "secrets": [], "id": [10001, 10001]}
-    record_property("size of the image on the test's base, MB", f"{about['Size'] / 1e6:.0f}")
-    assert about["Size"] < 500e6
+    assert found.pop("modules") > 500
+    sizes = found.pop("sizes")
+    assert found.pop("loaded") > 1500
+    assert found.pop("programs") == ["python3", f"python{sys.version_info.major}.{sys.version_info.minor}"]
+    assert found == {
+        "without bytecode": [],
+        "found": [],
+        "unlicensed": [],
+        "certificates": True,
+        "zone": "Europe/Berlin",
+        "temporary files": True,
+        "writable": [],
+        "secrets": [],
+        "id": [10001, 10001],
+    }
+    # Nothing of the base is in it but what the build copied, so it is about as large on the official base.
+    record_property("size of the image, MB", f"{about['Size'] / 1e6:.0f}")
+    for part, size in sizes.items():
+        record_property(f"{part} in the image, MB", f"{size / 1e6:.1f}")
+    assert about["Size"] < 150e6
 
 
 def test_it_works_locked_up_spares_itself_stops_in_order_and_keeps_what_it_knows(stage, record_property):
