@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.paths import ROOT
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")))
-FOLDERS = "benchmarks|bot|charts|collectors|commands|core|docs|runtimes|tests"
+FOLDERS = "benchmarks|bot|charts|collectors|commands|core|deploy|docs|runtimes|tests"
 # The recipes name what the reader is about to create.
 EXAMPLES = {
     "collectors/rules/renamed.py",
