@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.daemons.oci import private_oci
 from tests.daemons.podman import private_podman, rootless_podman
 from tests.daemons.registry import Registry, private_registry
 from tests.daemons.valkey import Valkey
+from tests.helpers import exercised_verbs
 from tests.helpers.private_root import private_root
 from tests.standins.crio import private_crio
 
@@ -43,6 +45,20 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
             return "image" if nodeid.startswith("tests/image/") else super()._split_scope(nodeid)
 
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_configure(config: Any) -> None:
+    if exercised_verbs.VARIABLE in os.environ:
+        exercised_verbs.begin()
+
+
+def pytest_runtest_setup(item: Any) -> None:
+    exercised_verbs.enter(item.nodeid, item.name, getattr(item, "fixturenames", ()))
+
+
+def pytest_sessionfinish() -> None:
+    if exercised_verbs.VARIABLE in os.environ:
+        exercised_verbs.write()
 
 
 def pytest_collection_finish() -> None:
