@@ -10,9 +10,14 @@ import pytest
 
 from core import errors
 from core.model import actions
+from core.model.background_jobs import ReadJob
+from core.model.create_container import CreateContainer
 from core.model.events import EventKind, Origin
+from core.model.replies import Status
 from core.ports import Call
 from runtimes import engine_registry
+from tests.daemons.docker import IMAGE
+from tests.helpers.socket_proxy import proxied
 from tests.helpers.watch_records import WatchRecords
 from tests.helpers.watched_engine import WatchedEngine
 
@@ -99,6 +104,43 @@ async def test_a_daemon_killed_in_the_middle_of_a_change_leaves_it_unknown(own_d
         await task
     assert caught.value.sent
     await runtime.aclose()
+
+
+@pytest.mark.parametrize("kind", ["docker", "podman"])
+async def test_a_creation_whose_answer_is_lost_is_found_by_its_label_or_unknown(request, short_tmp, kind):
+    daemon = request.getfixturevalue("dockerd" if kind == "docker" else "podmand")
+    with proxied(daemon.socket, short_tmp / "between.sock") as between:
+        runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind=kind, url=between.url))
+        found = await created(runtime, between, "found", (b"/containers/create",))
+        assert found.status == Status.DONE and "the container was found by its label" in found.detail, found
+        unknown = await created(runtime, between, "unknown", (b"/containers/create", b"quarterdeck.request"))
+        assert unknown.status == Status.UNKNOWN, unknown
+        assert "ps -a --label quarterdeck.request=unknown" in unknown.detail
+        between.lost = ()
+        rows = (await runtime.run(actions.ListContainers(engine=runtime.ref), call("look"))).rows
+        labels = {row.ref.name: row.labels["quarterdeck.request"] for row in rows}
+        assert labels == {"found": "found", "unknown": "unknown"}
+        await runtime.aclose()
+
+
+def call(name):
+    return Call(id=name, who="t", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation=name)
+
+
+async def created(runtime, between, name, lost):
+    """How a creation ends when these answers are lost."""
+    between.lost = ()
+    await runtime.run(actions.DescribeEngine(engine=runtime.ref), call("meet"))
+    between.lost = lost
+    action = CreateContainer(
+        engine=runtime.ref, image=IMAGE, name=name, command=("sleep", "60"), network="none", pull="never", start=False
+    )
+    started = await runtime.run(action, call(name))
+    async with asyncio.timeout(60):
+        while True:
+            page = await runtime.run(ReadJob(engine=runtime.ref, job=started.job, wait=1.0), call("read"))
+            if page.outcome is not None:
+                return page.outcome
 
 
 def test_a_socket_without_permission_says_which_group_gives_it(dockerd):

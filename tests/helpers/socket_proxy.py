@@ -11,13 +11,15 @@ from pathlib import Path
 
 class SocketProxy:
     """Passes bytes both ways. After `cut` nobody can connect, until `restore`. A request that contains `hold` is not
-    passed on, so it gets no answer; `held` is then set."""
+    passed on, so it gets no answer; `held` is then set. The answer to a request that contains a part of `lost` is not
+    passed back: its connection ends when the answer comes."""
 
     def __init__(self, place: Path, target: Path) -> None:
         self.place, self.target = place, target
         self.url = f"unix://{place}"
         self.hold = b""
         self.held = threading.Event()
+        self.lost: tuple[bytes, ...] = ()
         self._lock = threading.Lock()
         self._door: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -75,9 +77,21 @@ class SocketProxy:
             self._start(self._pass_both_ways, near, far)
 
     def _pass_both_ways(self, near: socket.socket, far: socket.socket) -> None:
-        back = threading.Thread(target=_pass, args=(far, near), daemon=True)
+        losing = threading.Event()
+
+        def hold_request(data: bytes) -> bool:
+            if any(part in data for part in self.lost):
+                losing.set()
+            return self._holds(data)
+
+        def lose_answer(_: bytes) -> bool:
+            if losing.is_set():
+                near.shutdown(socket.SHUT_RDWR)
+            return losing.is_set()
+
+        back = threading.Thread(target=_pass, args=(far, near, lose_answer), daemon=True)
         back.start()
-        _pass(near, far, self._holds)
+        _pass(near, far, hold_request)
         back.join(10)
         with self._lock:
             self._open -= {near, far}
