@@ -18,10 +18,15 @@ FILTERS: Mapping[tuple[str, str], str] = {
         (command, "label"): "--label"
         for command in ("ps", "images", "network ls", "volume ls", "nodes", "pods", "secret ls", "config ls")
     },
+    **{(command, "driver"): "--driver" for command in ("network ls", "volume ls")},
+    ("network ls", "scope"): "--scope",
     ("images", "dangling"): "=true --dangling",
     ("images", "reference"): NAME,
     **{(command, "name"): NAME for command in ("network ls", "volume ls", "nodes", "pods", "services", "secret ls")},
-    **{(f"{noun} prune", "until"): "--until" for noun in ("container", "image", "network", "volume", "system")},
+    **{
+        (f"{noun} prune", "until"): "--until"
+        for noun in ("container", "image", "network", "volume", "system", "builder")
+    },
     ("events", "type"): "--type",
     ("events", "event"): "--action",
     ("events", "container"): NAME,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from commands._shared import formatting, list_commands
-from commands.spec import Command
+from commands.spec import Arg, Command
 from core.model.networks_and_volumes import ListVolumes, Volume
 from core.model.refs import Kind
 
@@ -29,8 +29,12 @@ command = Command(
             optional=("AGE", "PATH"),
             cells=volume_cells,
             none="There are no volumes.",
+            filter=lambda args, row: args["driver"] in (None, row.driver),
         )
     ),
     verbs=(ListVolumes.verb,),
-    args=list_commands.arguments("volume, start of its name, or a glob like 'shop*'"),
+    args=(
+        *list_commands.arguments("volume, start of its name, or a glob like 'shop*'"),
+        Arg(name="--driver", help="only volumes of this driver, such as local"),
+    ),
 )
