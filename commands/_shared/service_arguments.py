@@ -23,7 +23,9 @@ from core.model.service_settings import (
     UPDATE_FAILURE_ACTIONS,
     Amount,
     HealthCheck,
+    LogDriver,
     MountedValue,
+    NameServers,
     PublishedPort,
     Removals,
     Rollout,
@@ -46,6 +48,13 @@ _LISTS = (
     ("secret", "", "NAME", "a secret as a file; needs secret.use", "NAME"),
     ("config", "", "NAME", "a config as a file; needs config.use", "NAME"),
     ("constraint", "", "EXPRESSION", "a constraint for its nodes, such as node.role==worker", "EXPRESSION"),
+    ("placement-pref", "", "spread=LABEL", "a label of the nodes to spread its tasks over", "spread=LABEL"),
+    ("dns", "", "IP", "a name server", "IP"),
+    ("dns-search", "", "DOMAIN", "a domain in which short names are looked up", "DOMAIN"),
+    ("dns-option", "", "OPTION", "an option of the name lookup, such as ndots:2", "OPTION"),
+    ("sysctl", "", "NAME=VALUE", "a kernel setting of the containers' own network or memory", "NAME"),
+    ("ulimit", "", "NAME=SOFT[:HARD]", "a limit of each process, such as nofile=4096", "NAME"),
+    ("group", "", "GROUP", "a further group of the user", "GROUP"),
 )
 
 
@@ -79,6 +88,8 @@ UPDATE_LISTS = tuple(
 COMMON = (
     _option("limit-cpu", "limit of the processors of a task, such as 1.5; 0: none", "NUMBER"),
     _option("limit-memory", "limit of the memory of a task, such as 512m; 0: none", "SIZE"),
+    _option("limit-pids", "most processes of a task; 0: any number", "COUNT"),
+    _option("replicas-max-per-node", "most tasks on one node; 0: any number", "COUNT"),
     _option("reserve-cpu", "processors that a node must have free for a task", "NUMBER"),
     _option("reserve-memory", "memory that a node must have free for a task", "SIZE"),
     _option("user", "run as this user of the container", "USER[:GROUP]", short="u"),
@@ -91,6 +102,8 @@ COMMON = (
     _option("init", "run a small init process in each container", type=ArgType.FLAG),
     _option("cap-add", "add a capability; needs host.reach", "CAPABILITY", many=True),
     _option("cap-drop", "take a capability away", "CAPABILITY", many=True),
+    _option("log-driver", "where the output goes; any but json-file, local and none needs host.reach", "NAME"),
+    _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
     _option("endpoint-mode", "one virtual address, or the addresses of the tasks", choices=ENDPOINT_MODES),
     _option("restart-condition", "when a task that ended is replaced", choices=RESTART_CONDITIONS),
     _option("restart-delay", "time before it is replaced", "TIME"),
@@ -137,6 +150,8 @@ async def settings(context: Context, engine: EngineRef, *, image: str, command: 
         secrets=tuple([await _value(context, engine, Kind.SECRET, text) for text in _added(args, "secret")]),
         configs=tuple([await _value(context, engine, Kind.CONFIG, text) for text in _added(args, "config")]),
         constraints=_added(args, "constraint"),
+        preferences=_added(args, "placement_pref"),
+        max_per_node=_whole(args, "replicas-max-per-node"),
         limits=_amount(args, "limit"),
         reservations=_amount(args, "reserve"),
         user=args["user"] or "",
@@ -158,6 +173,13 @@ async def settings(context: Context, engine: EngineRef, *, image: str, command: 
         rollback=_rollout_settings(args, "rollback"),
         health=health,
         endpoint_mode=args["endpoint_mode"] or "",
+        name_servers=NameServers(
+            addresses=_added(args, "dns"), searches=_added(args, "dns_search"), options=_added(args, "dns_option")
+        ),
+        sysctls=tuple(service_values.pair("--sysctl", text) for text in _added(args, "sysctl")),
+        ulimits=_added(args, "ulimit"),
+        groups=_added(args, "group"),
+        log_driver=_log_driver(args),
     )
 
 
@@ -184,6 +206,13 @@ def removals(context: Context) -> Removals:
         secrets=args["secret_rm"],
         configs=args["config_rm"],
         constraints=args["constraint_rm"],
+        preferences=args["placement_pref_rm"],
+        name_servers=NameServers(
+            addresses=args["dns_rm"], searches=args["dns_search_rm"], options=args["dns_option_rm"]
+        ),
+        sysctls=args["sysctl_rm"],
+        ulimits=args["ulimit_rm"],
+        groups=args["group_rm"],
     )
 
 
@@ -237,7 +266,15 @@ def _amount(args: Any, kind: str) -> Amount:
     return Amount(
         cpus=service_values.number(f"--{kind}-cpu", args[f"{kind}_cpu"]),
         memory=service_values.size(f"--{kind}-memory", args[f"{kind}_memory"]),
+        pids=_whole(args, "limit-pids") if kind == "limit" else None,
     )
+
+
+def _log_driver(args: Any) -> LogDriver:
+    name, options = args["log_driver"] or "", args["log_opt"]
+    if options and not name:
+        raise errors.BadUsage("--log-opt has no log driver.", hint="Write --log-driver NAME too.")
+    return LogDriver(name=name, options=tuple(service_values.pair("--log-opt", text) for text in options))
 
 
 def _rollout_settings(args: Any, kind: str) -> Rollout:

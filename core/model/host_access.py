@@ -22,6 +22,8 @@ VERB, PREFIX = "host.reach", "host."
 HOST = "host"
 # The sockets of engines: whoever can write to one of these can do everything on its host.
 SOCKETS = ("docker.sock", "podman.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock")
+# The log drivers that write to files of the engine only, or nowhere.
+OWN_LOG_DRIVERS = ("json-file", "local", "none")
 _OF = {
     "network": "network",
     "pid": "processes",
@@ -77,7 +79,9 @@ class MountPoint:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAccess:
     """Holds all that a request or a container can take from its host. Nothing by default. `devices`: as `docker run
-    --device` takes them, and rules such as `b *:* rwm`, which allow devices that have no file in the container."""
+    --device` takes them, and rules such as `b *:* rwm`, which allow devices that have no file in the container. `pod`:
+    the pod that it joins; `log_driver`: the program of the engine that its output goes to, empty: the engine's usual
+    one."""
 
     mounts: tuple[MountPoint, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
@@ -86,6 +90,8 @@ class HostAccess:
     capabilities: tuple[str, ...] = ()
     security_options: tuple[str, ...] = ()
     privileged: bool = False
+    pod: Ref | None = None
+    log_driver: str = ""
 
 
 def reaches_of(access: HostAccess) -> tuple[str, ...]:
@@ -130,6 +136,11 @@ def _reaches(access: HostAccess) -> Iterator[str]:
     for namespace in access.namespaces:
         owner = "the host" if namespace.container is None else namespace.container.name
         yield f"shares the {_OF.get(namespace.kind, namespace.kind)} of {owner}"
+    if access.log_driver and access.log_driver not in OWN_LOG_DRIVERS:
+        # The engine connects, as root and in the host's network, to whatever address or socket the options name.
+        yield f"sends its output away by the log driver {access.log_driver}"
+    if access.pod is not None:
+        yield f"shares the namespaces of the pod {access.pod.name}"
     yield from (f"mounts the volumes of {ref.name}" for ref in access.volumes_from)
     yield from (f"uses the device {_device(device)} of the host" for device in access.devices)
     yield from (f"has the capability {name}" for name in access.capabilities)

@@ -45,10 +45,12 @@ class MountedValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """A limit or a reservation of one task. `memory`: such as `512m`; `0` removes the limit, as 0 does for `cpus`."""
+    """A limit or a reservation of one task. `memory`: such as `512m`; `0` removes the limit, as 0 does for `cpus` and
+    `pids`, the most processes (of a limit only)."""
 
     cpus: float | None = None
     memory: str = ""
+    pids: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,24 @@ class HealthCheck:
     disabled: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameServers:
+    """Where the tasks look up names. `addresses`: IP addresses; `searches`: domains; `options`: as in resolv.conf."""
+
+    addresses: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogDriver:
+    """Where the engine of a node writes the output of the tasks. `name`: empty: unchanged."""
+
+    name: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+
+NO_SERVERS, NO_DRIVER = NameServers(), LogDriver()
 NO_AMOUNT, NO_ROLLOUT, NO_RESTARTS, NO_HEALTH_CHECK = Amount(), Rollout(), TaskRestarts(), HealthCheck()
 
 
@@ -94,7 +114,9 @@ NO_AMOUNT, NO_ROLLOUT, NO_RESTARTS, NO_HEALTH_CHECK = Amount(), Rollout(), TaskR
 class ServiceSettings:
     """Holds all settings of a service but its name, its mode and its number of replicas. `command`: the arguments of
     the image's entrypoint; `entrypoint`: the program instead of it. `container_labels`: of the tasks' containers;
-    `labels`: of the service itself. Lists of an existing service get these entries too; an entry with the same name,
+    `labels`: of the service itself. `preferences`: as `spread=node.labels.zone`; `max_per_node`: tasks on one node, 0:
+    any number. `sysctls`: kernel settings of the tasks' own namespaces; `ulimits`: as `nofile=1024:2048`; `groups`:
+    further groups of the user. Lists of an existing service get these entries too; an entry with the same name,
     path or published port replaces the old one."""
 
     image: str = ""
@@ -109,6 +131,8 @@ class ServiceSettings:
     secrets: tuple[MountedValue, ...] = ()
     configs: tuple[MountedValue, ...] = ()
     constraints: tuple[str, ...] = ()
+    preferences: tuple[str, ...] = ()
+    max_per_node: int | None = None
     limits: Amount = NO_AMOUNT
     reservations: Amount = NO_AMOUNT
     user: str = ""
@@ -125,27 +149,39 @@ class ServiceSettings:
     rollback: Rollout = NO_ROLLOUT
     health: HealthCheck = NO_HEALTH_CHECK
     endpoint_mode: str = ""
+    name_servers: NameServers = NO_SERVERS
+    sysctls: tuple[tuple[str, str], ...] = ()
+    ulimits: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    log_driver: LogDriver = NO_DRIVER
 
     def host_access(self) -> HostAccess:
         """Returns what these settings take from the hosts of the tasks."""
         namespaces = (Namespace(kind="network"),) if host_access.HOST in self.networks else ()
-        return HostAccess(mounts=self.mounts, namespaces=namespaces, capabilities=self.capabilities)
+        return HostAccess(
+            mounts=self.mounts,
+            namespaces=namespaces,
+            capabilities=self.capabilities,
+            log_driver=self.log_driver.name,
+        )
 
     @property
     def changes_program(self) -> bool:
         """Whether tasks with these settings may do something else than before with what they can reach."""
         given = (self.image, self.command, self.entrypoint, self.environment, self.user, self.workdir, self.hostname)
         reached = (self.networks, self.mounts, self.secrets, self.configs, self.capabilities, self.health.command)
-        return any(given) or any(reached) or bool(self.constraints)  # other nodes are other hosts
+        places = (self.constraints, self.preferences)  # other nodes are other hosts
+        settings = (self.sysctls, self.groups, self.name_servers != NO_SERVERS)
+        return any(given) or any(reached) or any(places) or any(settings)
 
     @property
     def changes_tasks(self) -> bool:
         """Whether the Swarm replaces the tasks for these settings. It does so for any change of a published port."""
         more = (self.container_labels, self.stop_signal, self.dropped_capabilities, self.ports, self.endpoint_mode)
         amounts = (self.limits, self.reservations) != (NO_AMOUNT, NO_AMOUNT)
-        rules = (self.restarts, self.health) != (NO_RESTARTS, NO_HEALTH_CHECK)
-        grace = self.stop_grace is not None
-        return self.changes_program or any(more) or amounts or rules or grace or self.read_only or self.init
+        rules = (self.restarts, self.health, self.log_driver) != (NO_RESTARTS, NO_HEALTH_CHECK, NO_DRIVER)
+        given = self.stop_grace is not None or self.max_per_node is not None or bool(self.ulimits)
+        return self.changes_program or any(more) or amounts or rules or given or self.read_only or self.init
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,14 +198,20 @@ class Removals:
     secrets: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
+    preferences: tuple[str, ...] = ()
+    name_servers: NameServers = NO_SERVERS
+    sysctls: tuple[str, ...] = ()
+    ulimits: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def changes_program(self) -> bool:
-        return any((self.environment, self.networks, self.mounts, self.secrets, self.configs, self.constraints))
+        lists = (self.environment, self.networks, self.mounts, self.secrets, self.configs, self.sysctls, self.groups)
+        return any((*lists, self.constraints, self.preferences, self.name_servers != NO_SERVERS))
 
     @property
     def changes_tasks(self) -> bool:
-        return self.changes_program or any((self.container_labels, self.ports))
+        return self.changes_program or any((self.container_labels, self.ports, self.ulimits))
 
 
 UNCHANGED, NOTHING_REMOVED = ServiceSettings(), Removals()

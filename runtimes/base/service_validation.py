@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 
@@ -23,6 +24,15 @@ MAX_PORT, MAX_PORTS = 65_535, 100
 PROTOCOLS = ("tcp", "udp", "sctp")
 # The name of a service is also a host name.
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
+# What the kernel has for each container by itself, as Docker's own documentation lists it.
+_SYSCTL = re.compile(
+    r"net\.[a-z0-9_.-]{1,100}|fs\.mqueue\.[a-z_]{1,40}"
+    r"|kernel\.(?:msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)",
+    re.IGNORECASE,
+)
+_ULIMIT = re.compile(r"[a-z]{2,20}=-?[0-9]{1,18}(?::-?[0-9]{1,18})?")
+_PREFERENCE = re.compile(r"spread=(?:node|engine)\.labels\.[\w.-]{1,100}", re.ASCII)
+_LOG_DRIVER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:-]{0,127}")
 _VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 
 
@@ -71,6 +81,7 @@ def _check(settings: ServiceSettings) -> None:
                 f"“{command_line.abbreviate(source)}” cannot be mounted at “{command_line.abbreviate(mount.target)}”.",
                 hint="Write type=volume,source=NAME,target=/PATH.",
             )
+    _check_tasks(settings)
     _one_of("--endpoint-mode", settings.endpoint_mode, ENDPOINT_MODES)
     _one_of("--restart-condition", settings.restarts.condition, RESTART_CONDITIONS)
     _one_of("--update-failure-action", settings.update.failure_action, UPDATE_FAILURE_ACTIONS)
@@ -84,6 +95,43 @@ def _check(settings: ServiceSettings) -> None:
             )
 
 
+def _check_tasks(settings: ServiceSettings) -> None:
+    for address in settings.name_servers.addresses:
+        _check_address(address)
+    for name, _ in settings.sysctls:
+        if not _SYSCTL.fullmatch(name):
+            raise errors.BadUsage(
+                f"“{command_line.abbreviate(name)}” is a kernel setting of the whole host.",
+                hint="Write one of a container's own, such as net.core.somaxconn or kernel.shmmax.",
+            )
+    for text in settings.ulimits:
+        if not _ULIMIT.fullmatch(text):
+            raise errors.BadUsage(
+                f"--ulimit cannot be “{command_line.abbreviate(text)}”.", hint="Write NAME=SOFT or NAME=SOFT:HARD."
+            )
+    for text in settings.preferences:
+        if not _PREFERENCE.fullmatch(text):
+            raise errors.BadUsage(
+                f"--placement-pref cannot be “{command_line.abbreviate(text)}”.",
+                hint="Write the label of the nodes, such as spread=node.labels.zone.",
+            )
+    if settings.log_driver.name and not _LOG_DRIVER.fullmatch(settings.log_driver.name):
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(settings.log_driver.name)}” cannot be a log driver.",
+            hint="Write the name of one, such as json-file or local.",
+        )
+
+
+def _check_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise errors.BadUsage(
+            f"The name server “{command_line.abbreviate(text)}” is not an IP address.",
+            hint="Write one such as 10.0.0.53.",
+        ) from error
+
+
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value and value not in allowed:
         raise errors.BadUsage(
@@ -92,13 +140,15 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _texts(settings: ServiceSettings) -> Iterator[str]:
-    pairs = (*settings.environment, *settings.labels, *settings.container_labels)
+    pairs = (*settings.environment, *settings.labels, *settings.container_labels, *settings.sysctls)
+    pairs = (*pairs, *settings.log_driver.options)
     yield from (text for pair in pairs for text in pair)
     yield from (*settings.command, *settings.entrypoint, *settings.networks, *settings.constraints)
     yield from (text for mount in settings.mounts for text in (mount.source, mount.target))
     yield from (each.path for each in (*settings.secrets, *settings.configs))
     yield from (settings.user, settings.workdir, settings.hostname, settings.stop_signal, settings.health.command)
-    yield from (*settings.capabilities, *settings.dropped_capabilities)
+    yield from (*settings.capabilities, *settings.dropped_capabilities, *settings.groups)
+    yield from (*settings.name_servers.searches, *settings.name_servers.options)
 
 
 def _is_volume(source: str) -> bool:

@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from core.model.host_access import MountPoint
-from core.model.service_settings import NO_HEALTH_CHECK, HealthCheck, MountedValue, Removals, ServiceSettings
+from core.model.service_settings import (
+    NO_HEALTH_CHECK,
+    NO_SERVERS,
+    HealthCheck,
+    MountedValue,
+    NameServers,
+    Removals,
+    ServiceSettings,
+)
 
 NANOSECONDS = 1_000_000_000
 
@@ -48,12 +56,48 @@ def changed_container(
         configs=configs or None,
         init=settings.init or None,
         cap_add=list(dict.fromkeys([*(old.get("CapabilityAdd") or ()), *settings.capabilities])) or None,
+        groups=_listed(old.get("Groups") or (), settings.groups, removals.groups) or None,
+        sysctls=merged_names(old.get("Sysctls") or {}, settings.sysctls, removals.sysctls) or None,
+        dns_config=_name_servers(types, old.get("DNSConfig") or {}, settings.name_servers, removals.name_servers),
         cap_drop=list(dict.fromkeys([*(old.get("CapabilityDrop") or ()), *settings.dropped_capabilities])) or None,
     )
+    # The package does not know these.
+    ulimits = _ulimits(docker, old.get("Ulimits") or (), settings.ulimits, removals.ulimits)
+    more = {"Ulimits": ulimits} if ulimits else {}
     # Only these lists can have become empty.
     lists = {"Env": environment, "Labels": labels, "Mounts": mounts, "Secrets": secrets, "Configs": configs}
-    emptied = {key: value for key, value in lists.items() if key in old and not value}
-    return {**old, **{key: value for key, value in given.items() if value is not None}, **emptied}
+    lists |= {"Ulimits": ulimits, "Groups": given.get("Groups"), "Sysctls": given.get("Sysctls")}
+    emptied = {key: type(old[key])() for key, value in lists.items() if old.get(key) and not value}
+    return {**old, **{key: value for key, value in given.items() if value is not None}, **more, **emptied}
+
+
+def _listed(old: Iterable[str], given: Sequence[str], removed: Sequence[str]) -> list[str]:
+    return [one for one in dict.fromkeys([*old, *given]) if one not in removed]
+
+
+def _name_servers(
+    types: Any, old: Mapping[str, Any], given: NameServers, removed: NameServers
+) -> dict[str, Any] | None:
+    if (given, removed) == (NO_SERVERS, NO_SERVERS):
+        return None
+    return dict(
+        types.DNSConfig(
+            nameservers=_listed(old.get("Nameservers") or (), given.addresses, removed.addresses),
+            search=_listed(old.get("Search") or (), given.searches, removed.searches),
+            options=_listed(old.get("Options") or (), given.options, removed.options),
+        )
+    )
+
+
+def _ulimits(
+    docker: Any, old: Iterable[Mapping[str, Any]], given: Sequence[str], removed: Sequence[str]
+) -> list[dict[str, Any]]:
+    made = []
+    for text in given:
+        name, _, limits = text.partition("=")
+        soft, _, hard = limits.partition(":")
+        made.append(dict(docker.types.Ulimit(name=name, soft=int(soft), hard=int(hard or soft))))
+    return _merged(old, made, lambda one: one.get("Name"), removed)
 
 
 def _environment(old: Iterable[str], given: Sequence[tuple[str, str]], removed: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from core.model import host_access
 from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import (
     NO_AMOUNT,
+    NO_DRIVER,
     NO_RESTARTS,
     NO_ROLLOUT,
     NOTHING_REMOVED,
@@ -125,6 +126,11 @@ def _changed(
         kept = [one for one in place.get("Constraints") or () if one not in removals.constraints]
         wanted = list(dict.fromkeys([*kept, *settings.constraints]))
         template["Placement"] = {**place, **types.Placement(constraints=wanted)}
+    if settings.preferences or removals.preferences or settings.max_per_node is not None:
+        template["Placement"] = _placement(template.get("Placement") or {}, settings, removals)
+    if settings.log_driver != NO_DRIVER:
+        driver = settings.log_driver
+        template["LogDriver"] = dict(types.DriverConfig(driver.name, options=dict(driver.options) or None))
     if settings.networks or removals.networks:
         kept = [one for one in _networks(spec) if _name(one, networks) not in removals.networks]
         there = [_name(one, networks) for one in kept]
@@ -151,7 +157,23 @@ def _amount(docker: Any, amount: Amount) -> dict[str, Any]:
         cpu_limit=None if amount.cpus is None else round(amount.cpus * NANOSECONDS),
         mem_limit=docker.utils.parse_bytes(amount.memory) if amount.memory else None,
     )
-    return dict(made.get("Limits") or {})
+    pids = {} if amount.pids is None else {"Pids": amount.pids}
+    return {**(made.get("Limits") or {}), **pids}
+
+
+def _placement(old: Mapping[str, Any], settings: ServiceSettings, removals: Removals) -> dict[str, Any]:
+    changed = dict(old)
+    if settings.preferences or removals.preferences:
+        labels = [(one.get("Spread") or {}).get("SpreadDescriptor") for one in old.get("Preferences") or ()]
+        wanted = [f"spread={label}" for label in labels if label] + list(settings.preferences)
+        changed["Preferences"] = [
+            {"Spread": {"SpreadDescriptor": text.removeprefix("spread=")}}
+            for text in dict.fromkeys(wanted)
+            if text not in removals.preferences
+        ]
+    if settings.max_per_node is not None:
+        changed["MaxReplicas"] = settings.max_per_node
+    return changed
 
 
 def _restarts(types: Any, old: Mapping[str, Any], restarts: TaskRestarts) -> dict[str, Any]:

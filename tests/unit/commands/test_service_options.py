@@ -10,7 +10,9 @@ from core.model.service_actions import RollBackService, UpdateService
 from core.model.service_settings import (
     Amount,
     HealthCheck,
+    LogDriver,
     MountedValue,
+    NameServers,
     PublishedPort,
     Removals,
     Rollout,
@@ -56,7 +58,10 @@ async def test_what_is_typed_for_a_new_service_is_what_the_swarm_is_asked_for(va
         " --restart-max-attempts 3 --update-parallelism 2 --update-delay 10s --update-failure-action rollback"
         " --update-order start-first --update-monitor 5s --update-max-failure-ratio 0.5 --rollback-parallelism 0"
         " --health-cmd 'test -f /ok' --health-interval 5s --health-timeout 1s --health-retries 2"
-        " --health-start-period 0 --with-registry-auth -d --timeout 60 registry.example/app:2 -- -c 'echo $HOME'"
+        " --health-start-period 0 --placement-pref spread=node.labels.zone --dns 10.0.0.53 --dns-search corp"
+        " --dns-option ndots:2 --sysctl net.core.somaxconn=99 --ulimit nofile=1024:2048 --group audio --limit-pids 50"
+        " --replicas-max-per-node 2 --log-driver json-file --log-opt max-size=1m"
+        " --with-registry-auth -d --timeout 60 registry.example/app:2 -- -c 'echo $HOME'"
     )
     (made,) = await typed(valkey, swarm, line)
     secret, config = swarm.stored[Kind.SECRET][0].ref, swarm.stored[Kind.CONFIG][0].ref
@@ -83,7 +88,7 @@ async def test_what_is_typed_for_a_new_service_is_what_the_swarm_is_asked_for(va
         secrets=(MountedValue(target=secret, path="/key", uid="5", mode=0o400),),
         configs=(MountedValue(target=config),),
         constraints=("node.role==worker",),
-        limits=Amount(cpus=1.5, memory="64m"),
+        limits=Amount(cpus=1.5, memory="64m", pids=50),
         reservations=Amount(cpus=0.5),
         user="1000",
         workdir="/srv",
@@ -105,6 +110,13 @@ async def test_what_is_typed_for_a_new_service_is_what_the_swarm_is_asked_for(va
         rollback=Rollout(parallelism=0),
         health=HealthCheck(command="test -f /ok", interval=5.0, timeout=1.0, retries=2, start_period=0.0),
         endpoint_mode="vip",
+        preferences=("spread=node.labels.zone",),
+        max_per_node=2,
+        name_servers=NameServers(addresses=("10.0.0.53",), searches=("corp",), options=("ndots:2",)),
+        sysctls=(("net.core.somaxconn", "99"),),
+        ulimits=("nofile=1024:2048",),
+        groups=("audio",),
+        log_driver=LogDriver(name="json-file", options=(("max-size", "1m"),)),
     )
 
 
@@ -115,7 +127,9 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         "service create --name web nginx:1",
         "docker service update --image nginx:2 --args 'nginx -g \"daemon off;\"' --env-add A=1 --env-rm B"
         " --publish-add 80 --publish-rm 81 --label-rm team --mount-rm /data --secret-add key --network-rm front"
-        " --constraint-rm a==b --limit-memory 0 --update-parallelism 0 --update-delay 0s --no-healthcheck"
+        " --constraint-rm a==b --placement-pref-rm spread=node.labels.zone --dns-rm 10.0.0.53 --dns-search-rm corp"
+        " --dns-option-rm ndots:2 --sysctl-rm net.core.somaxconn --ulimit-rm nofile --group-rm audio"
+        " --limit-memory 0 --update-parallelism 0 --update-delay 0s --no-healthcheck"
         " --replicas 3 web",
         "service update web --replicas 0",
         "service update --force -d web",
@@ -141,6 +155,11 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         networks=("front",),
         mounts=("/data",),
         constraints=("a==b",),
+        preferences=("spread=node.labels.zone",),
+        name_servers=NameServers(addresses=("10.0.0.53",), searches=("corp",), options=("ndots:2",)),
+        sysctls=("net.core.somaxconn",),
+        ulimits=("nofile",),
+        groups=("audio",),
     )
     assert (plain.replicas, plain.settings, plain.changes_tasks) == (0, ServiceSettings(), False)
     assert (forced.force, forced.wait) == (True, False)
@@ -181,7 +200,16 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service create BusyBox", "is not the name of an image"),
         ("service create --no-healthcheck --health-retries 2 busybox", "contradicts the other --health options"),
         ('service create --entrypoint "\'x" busybox', "cannot be split into words"),
-        ("service create --sysctl a=b busybox", "or use docker service on a manager"),
+        ("service create --sysctl kernel.core_pattern=x busybox", "is a kernel setting of the whole host"),
+        ("service create --sysctl vm.swappiness=1 busybox", "is a kernel setting of the whole host"),
+        ("service create --sysctl net.core.somaxconn busybox", "has no value"),
+        ("service create --dns corp busybox", "The name server “corp” is not an IP address"),
+        ("service create --ulimit nofile busybox", "Write NAME=SOFT or NAME=SOFT:HARD"),
+        ("service create --placement-pref zone busybox", "such as spread=node.labels.zone"),
+        ("service create --log-opt max-size=1m busybox", "--log-opt has no log driver"),
+        ("service create --limit-pids some busybox", "--limit-pids cannot be"),
+        ("service create --generic-resource gpu=1 busybox", "or use docker service on a manager"),
+        ("service update --dns 10.0.0.53 web", "Write --dns-add, or --dns-rm"),
         ("service update web", "service update needs something to change"),
         ("service update --rollback --force web", "--rollback takes no other change"),
         ("service update --env A=1 web", "Write --env-add, or --env-rm"),
@@ -189,7 +217,6 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service update --image nginx:2 nosuch", "There is no service “nosuch”"),
         ("service rm", "service rm needs TARGET"),
         ("swarm join-token king", "It can be worker, manager"),
-        ("swarm join-token --rotate worker", "docker swarm join-token --rotate worker"),
         ("swarm join --token x 10.0.0.1", "does not change who belongs to it"),
     ],
 )

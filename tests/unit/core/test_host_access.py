@@ -44,6 +44,12 @@ SERVICE = Ref(engine=ENGINE, kind=Kind.SERVICE, id="s", name="web")
             ),
         ),
         (HostAccess(privileged=True), ("runs privileged",)),
+        *((HostAccess(log_driver=name), ()) for name in ("", "json-file", "local", "none")),
+        (HostAccess(log_driver="gelf"), ("sends its output away by the log driver gelf",)),
+        (
+            HostAccess(pod=Ref(engine=ENGINE, kind=Kind.POD, id="p", name="shop")),
+            ("shares the namespaces of the pod shop",),
+        ),
         (HostAccess(capabilities=("SYS_ADMIN",)), ("has the capability SYS_ADMIN",)),
         (HostAccess(devices=("/dev/sda:/dev/x",)), ("uses the device /dev/sda of the host",)),
         (HostAccess(devices=("b *:* rwm",)), ("uses the device b *:* rwm of the host",)),
@@ -73,6 +79,8 @@ def test_every_field_that_a_request_can_set_is_a_reach() -> None:
         "capabilities": ("X",),
         "security_options": ("x",),
         "privileged": True,
+        "pod": Ref(engine=ENGINE, kind=Kind.POD, id="p", name="shop"),
+        "log_driver": "syslog",
     }
     assert set(values) == set(HostAccess.__dataclass_fields__)
     for name, value in values.items():

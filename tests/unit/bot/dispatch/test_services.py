@@ -30,6 +30,9 @@ ROADS = (
     "--network front --network host",
     "--cap-add SYS_ADMIN",
     "--cap-add=ALL",
+    "--log-driver syslog --log-opt syslog-address=unix:///run/x.sock",
+    "--log-driver=fluentd",
+    "--log-driver mirror/plugin:1",
 )
 ENDING = ("service update --force web", "service rollback web", "service rm web")
 ADDED = tuple(road.replace("--mount", "--mount-add").replace("--network", "--network-add") for road in ROADS)
@@ -115,6 +118,12 @@ async def test_what_an_update_adds_is_closed_too(valkey, road):
         "--network-add front",
         "--constraint-add node.hostname==other",
         "--constraint-rm a==b",
+        "--placement-pref-add spread=node.labels.zone",
+        "--dns-add 10.0.0.53",
+        "--dns-search-rm corp",
+        "--sysctl-add net.core.somaxconn=9",
+        "--group-add docker",
+        "--group-rm docker",
     ],
 )
 async def test_whoever_gives_another_program_to_a_service_that_reaches_its_host_reaches_it(valkey, change):

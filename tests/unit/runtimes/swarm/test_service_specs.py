@@ -11,7 +11,9 @@ from core.model.service_actions import CreateService, UpdateService
 from core.model.service_settings import (
     Amount,
     HealthCheck,
+    LogDriver,
     MountedValue,
+    NameServers,
     PublishedPort,
     Removals,
     Rollout,
@@ -67,7 +69,7 @@ def test_each_setting_is_where_the_swarm_reads_it():
         secrets=(MountedValue(target=KEY, path="/key", uid="5", mode=0o400),),
         configs=(MountedValue(target=CONF),),
         constraints=("node.role==worker",),
-        limits=Amount(cpus=1.5, memory="64m"),
+        limits=Amount(cpus=1.5, memory="64m", pids=50),
         reservations=Amount(cpus=0.5),
         user="1000",
         workdir="/srv",
@@ -83,6 +85,13 @@ def test_each_setting_is_where_the_swarm_reads_it():
         rollback=Rollout(parallelism=0, monitor=3.0),
         health=HealthCheck(command="test -f /ok", interval=5.0, retries=2),
         endpoint_mode="vip",
+        preferences=("spread=node.labels.zone",),
+        max_per_node=2,
+        name_servers=NameServers(addresses=("10.0.0.53",), searches=("corp",), options=("ndots:2",)),
+        sysctls=(("net.core.somaxconn", "99"),),
+        ulimits=("nofile=1024:2048", "nproc=64"),
+        groups=("audio",),
+        log_driver=LogDriver(name="json-file", options=(("max-size", "1m"),)),
     )
     spec = new(name="web", settings=settings, replicas=2)
     template = spec["TaskTemplate"]
@@ -117,9 +126,13 @@ def test_each_setting_is_where_the_swarm_reads_it():
         "CapabilityAdd": ["NET_ADMIN"],
         "CapabilityDrop": ["CHOWN"],
         "Healthcheck": {"Test": ["CMD-SHELL", "test -f /ok"], "Interval": 5 * SECOND, "Retries": 2},
+        "DNSConfig": {"Nameservers": ["10.0.0.53"], "Search": ["corp"], "Options": ["ndots:2"]},
+        "Sysctls": {"net.core.somaxconn": "99"},
+        "Groups": ["audio"],
+        "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 2048}, {"Name": "nproc", "Soft": 64, "Hard": 64}],
     }
     assert template["Resources"] == {
-        "Limits": {"NanoCPUs": 1_500_000_000, "MemoryBytes": 64 << 20},
+        "Limits": {"NanoCPUs": 1_500_000_000, "MemoryBytes": 64 << 20, "Pids": 50},
         "Reservations": {"NanoCPUs": 500_000_000},
     }
     assert template["RestartPolicy"] == {
@@ -128,7 +141,12 @@ def test_each_setting_is_where_the_swarm_reads_it():
         "MaxAttempts": 3,
         "Window": 0,
     }
-    assert template["Placement"] == {"Constraints": ["node.role==worker"]}
+    assert template["Placement"] == {
+        "Constraints": ["node.role==worker"],
+        "Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}],
+        "MaxReplicas": 2,
+    }
+    assert template["LogDriver"] == {"Name": "json-file", "Options": {"max-size": "1m"}}
     assert [one["Target"] for one in template["Networks"]] == ["front"]
     assert spec["UpdateConfig"] == {
         "Parallelism": 2,
@@ -149,6 +167,32 @@ def test_each_setting_is_where_the_swarm_reads_it():
     # What is set already is not changed by setting it again.
     again = changed(spec, settings=settings, networks={"front": "front"})
     assert spec_conflicts.changed_settings(spec, again) == frozenset()
+
+
+def test_each_list_is_taken_away_again_and_the_rest_stays():
+    given = ServiceSettings(
+        preferences=("spread=node.labels.zone", "spread=node.labels.rack"),
+        name_servers=NameServers(addresses=("10.0.0.53", "10.0.0.54"), searches=("corp",), options=("ndots:2",)),
+        sysctls=(("net.core.somaxconn", "99"),),
+        ulimits=("nofile=1024", "nproc=64"),
+        groups=("audio", "video"),
+        limits=Amount(pids=50),
+    )
+    spec = new(settings=given)
+    gone = Removals(
+        preferences=("spread=node.labels.zone",),
+        name_servers=NameServers(addresses=("10.0.0.53",), searches=("corp",)),
+        sysctls=("net.core.somaxconn",),
+        ulimits=("nproc",),
+        groups=("video",),
+    )
+    template = changed(spec, removals=gone, settings=ServiceSettings(limits=Amount(pids=0)))["TaskTemplate"]
+    container = template["ContainerSpec"]
+    assert template["Placement"]["Preferences"] == [{"Spread": {"SpreadDescriptor": "node.labels.rack"}}]
+    assert container["DNSConfig"] == {"Nameservers": ["10.0.0.54"], "Search": [], "Options": ["ndots:2"]}
+    assert (container["Sysctls"], container["Groups"]) == ({}, ["audio"])
+    assert container["Ulimits"] == [{"Name": "nofile", "Soft": 1024, "Hard": 1024}]
+    assert template["Resources"]["Limits"] == {"Pids": 0}
 
 
 def test_on_the_hosts_network_there_is_no_virtual_address():
@@ -199,6 +243,9 @@ FULL = {
             {"settings": ServiceSettings(health=HealthCheck(disabled=True))},
             {"TaskTemplate.ContainerSpec.Healthcheck.Test"},
         ),
+        ({"settings": ServiceSettings(max_per_node=1)}, {"TaskTemplate.Placement.MaxReplicas"}),
+        ({"settings": ServiceSettings(log_driver=LogDriver(name="none"))}, {"TaskTemplate.LogDriver.Name"}),
+        ({"removals": Removals(groups=("audio",), ulimits=("nofile",), sysctls=("net.x",))}, set()),
         ({"replicas": 5}, {"Mode.Replicated.Replicas"}),
         ({"replicas": 0}, {"Mode.Replicated.Replicas"}),
         ({"force": True}, {"TaskTemplate.ForceUpdate"}),
