@@ -8,6 +8,8 @@ from core import errors
 from core.model.rename_and_update import UNLIMITED
 from core.text import command_line
 
+# The words that remove a limit.
+NONE = ("unlimited", "0", "-1")
 _SIZE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?(?:[bkmgt]b?)?", re.IGNORECASE)
 _CPUS = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,3})?")
 _PIDS = re.compile(r"[1-9][0-9]{0,8}")
@@ -19,7 +21,9 @@ def memory(text: str | None) -> str:
 
 
 def memory_bytes(text: str | None) -> int:
-    """Returns a size in bytes, with units as powers of 1024; 0 if none was typed. Raises BadUsage."""
+    """Returns a size in bytes, with units as powers of 1024, or UNLIMITED; 0 if none was typed. Raises BadUsage."""
+    if text in NONE:
+        return UNLIMITED
     if not (size := memory(text).lower().rstrip("b")):
         return 0
     power = "kmgt".find(size[-1]) + 1
@@ -31,9 +35,14 @@ def cpus(text: str | None) -> float:
     return float(_matching(_CPUS, "--cpus", text, "a number such as 0.5 or 2") or 0)
 
 
+def changed_cpus(text: str | None) -> float:
+    """Returns a number of processors, or UNLIMITED; 0 if none was typed. Raises BadUsage."""
+    return UNLIMITED if text in NONE else cpus(text)
+
+
 def pids(text: str | None) -> int:
     """Returns the most processes, or UNLIMITED; 0 if none was typed. Raises BadUsage."""
-    if text in ("-1", "unlimited"):
+    if text in NONE:
         return UNLIMITED
     return int(_matching(_PIDS, "--pids-limit", text, "a number such as 200, or unlimited") or 0)
 

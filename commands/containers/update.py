@@ -18,7 +18,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     memory, cpus, pids = (
         container_limits.memory_bytes(args["memory"]),
-        container_limits.cpus(args["cpus"]),
+        container_limits.changed_cpus(args["cpus"]),
         container_limits.pids(args["pids_limit"]),
     )
     restart = args["restart"] or ""
@@ -34,11 +34,12 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 command = Command(
     name="update",
-    summary="change limits and the restart policy of containers",
+    summary="change or remove limits of containers, and change their restart policy",
     examples=(
         "update web --memory 512m --cpus 1.5",
         "update web --restart unless-stopped",
         "update web --pids-limit 200",
+        "update web --memory unlimited --cpus unlimited",
     ),
     plan=plan,
     render=changes.make_render(WORDING),
@@ -47,8 +48,8 @@ command = Command(
     verbs=(UpdateContainer.verb,),
     args=(
         *changes.TARGET_ARGS,
-        Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m"),
-        Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5"),
+        Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m, or unlimited"),
+        Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5, or unlimited"),
         Arg(name="--pids-limit", placeholder="NUMBER", help="limit of the processes, or unlimited"),
         Arg(name="--restart", placeholder="POLICY", help="no, always, unless-stopped or on-failure[:TIMES]"),
     ),

@@ -42,7 +42,7 @@ class RenameContainer(TargetAction[Outcome]):
 class UpdateContainer(TargetAction[Outcome]):
     """Changes limits of a container, and its restart policy; what is empty or 0 stays as it is.
 
-    `memory`: bytes; `cpus`: processors; `pids`: the most processes, UNLIMITED for no limit; `restart`: a
+    `memory`: bytes; `cpus`: processors; `pids`: the most processes; each of these UNLIMITED for no limit. `restart`: a
     restart policy, with `:N` after on-failure."""
 
     verb = "container.update"
@@ -57,11 +57,11 @@ class UpdateContainer(TargetAction[Outcome]):
 
     def description(self) -> str:
         """Returns what it sets, for the requester."""
-        pids = "unlimited" if self.pids == UNLIMITED else self.pids
         parts = (
-            ("memory", f"{self.memory / (1 << 20):.6g} MiB" if self.memory else ""),
-            ("cpus", f"{self.cpus:g}" if self.cpus else ""),
-            ("processes", pids),
-            ("restart", self.restart),
+            ("memory", self.memory, f"{self.memory / (1 << 20):.6g} MiB"),
+            ("cpus", self.cpus, f"{self.cpus:g}"),
+            ("processes", self.pids, str(self.pids)),
+            ("restart", self.restart, self.restart),
         )
-        return ", ".join(f"{name} {value}" for name, value in parts if value)
+        given = [(name, "unlimited" if value == UNLIMITED else text) for name, value, text in parts if value]
+        return ", ".join(f"{name} {text}" for name, text in given)

@@ -95,7 +95,9 @@ def _create(action: CreateContainer) -> None:
 
 def _update(action: UpdateContainer) -> None:
     _restart_policy(action.restart)
-    if action.pids < UNLIMITED or not 0 <= action.cpus < 10_000 or action.memory >= 1 << 60:
+    limits = (action.memory, action.cpus, action.pids)
+    negative = any(limit < 0 and limit != UNLIMITED for limit in limits)
+    if negative or action.cpus >= 10_000 or action.memory >= 1 << 60:
         raise errors.BadUsage(f"The limit {action.description()} is not possible.", hint="Write a smaller number.")
 
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from core import errors
-from core.model.rename_and_update import UpdateContainer
+from core.model.rename_and_update import UNLIMITED, UpdateContainer
 
 CPU_PERIOD = 100_000  # microseconds
 UNTIL_IT_ENDS = "until it ends"
 
 
 def cpu_quota(action: UpdateContainer) -> int:
-    """Returns the microseconds of processor time in each CPU_PERIOD."""
-    return round(action.cpus * CPU_PERIOD)
+    """Returns the microseconds of processor time in each CPU_PERIOD; -1: no limit."""
+    return UNLIMITED if action.cpus == UNLIMITED else round(action.cpus * CPU_PERIOD)
 
 
 def linux_resources(action: UpdateContainer) -> dict[str, Any]:
     """Returns only what the action sets."""
     resources: dict[str, Any] = {}
     if action.memory:
-        resources["memory"] = {"limit": action.memory}
+        # The kernel refuses more memory than memory and swap together.
+        swap = {"swap": UNLIMITED} if action.memory == UNLIMITED else {}
+        resources["memory"] = {"limit": action.memory, **swap}
     if action.cpus:
         resources["cpu"] = {"quota": cpu_quota(action), "period": CPU_PERIOD}
     if action.pids:

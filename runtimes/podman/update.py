@@ -62,7 +62,7 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
 def _limits(action: UpdateContainer) -> dict[str, Any]:
     """Returns the limits as libpod takes them: the resources of the OCI runtime specification."""
     resources = oci_limits.linux_resources(action)
-    if action.memory:
+    if action.memory > 0:
         # As Podman's own command line does: as much swap as memory.
         resources["memory"]["swap"] = 2 * action.memory
     return resources

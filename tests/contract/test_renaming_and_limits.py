@@ -7,7 +7,7 @@ import pytest
 
 from core import errors
 from core.model import actions
-from core.model.rename_and_update import RenameContainer, UpdateContainer
+from core.model.rename_and_update import UNLIMITED, RenameContainer, UpdateContainer
 from core.model.replies import Status
 from runtimes.podman.update import FIRST_KEPT, FIRST_RESTART
 from runtimes.podman.versions import parse_version
@@ -61,6 +61,19 @@ async def test_limits_are_changed_and_changed_again(ground):
         limit = ground.daemon.memory_limit("limited") if "cgroups" in ground.lacks else memory_limit(seconds)
         assert limit == megabytes << 20, outcome
     assert (await ground.rows())["limited"].state == "running"
+    unlimited = {"pids": UNLIMITED} if pids else {}
+    action = UpdateContainer(engine=ref.engine, target=ref, memory=UNLIMITED, cpus=UNLIMITED, **unlimited)
+    outcome = await ground.do(action)
+    assert outcome.status == Status.DONE and "memory unlimited, cpus unlimited" in outcome.detail
+    if "cgroups" in ground.lacks:
+        assert ground.daemon.memory_limit("limited") == UNLIMITED
+        return
+    assert memory_limit(seconds) >= 1 << 60
+    summary = (await ground.do(actions.InspectContainer(engine=ref.engine, target=ref))).summary
+    assert "memory" not in summary.get("Limits", "") or ref.engine.kind in ("containerd", "oci", "podman"), summary
+    again = UpdateContainer(engine=ref.engine, target=ref, memory=48 << 20, cpus=0.25)
+    assert (await ground.do(again)).status == Status.DONE
+    assert memory_limit(seconds) == 48 << 20
 
 
 def memory_limit(seconds):
@@ -71,7 +84,8 @@ def memory_limit(seconds):
     paths = {controller: path for _, controllers, path in lines for controller in controllers.split(",")}
     if "memory" in paths:
         return int(Path(f"/sys/fs/cgroup/memory{paths['memory']}/memory.limit_in_bytes").read_text())
-    return int(Path(f"/sys/fs/cgroup{paths['']}/memory.max").read_text())
+    limit = Path(f"/sys/fs/cgroup{paths['']}/memory.max").read_text().strip()
+    return 1 << 63 if limit == "max" else int(limit)
 
 
 def _read(path):
