@@ -2,9 +2,9 @@
 containers.
 
 core.model.effects makes the prediction from them. A fact that cannot be found out stays unknown, and the effects that
-depend on it are not certain. There are two exceptions, in which the command fails if the engine does not answer: the
-tasks of a node that is to be drained, and the inspection of a container in which something is used, because the
-container may reach its host.
+depend on it are not certain. There are three exceptions, in which the command fails if the engine does not answer: the
+tasks of a node that is to be drained, the containers of an engine that may all end, and the inspection of a container
+in which something is used, because the container may reach its host.
 """
 
 from __future__ import annotations
@@ -29,20 +29,28 @@ MAX_INSPECTIONS = 20  # in one plan; a larger plan asks for a confirmation anywa
 
 
 class EffectFacts:
-    """Finds what is known for one command. `remember` is called with the rows of each further list."""
+    """Finds what is known for one command. `remember` is called with the rows of each further list, and `protect` with
+    each further list of containers, so that the protected ones are known."""
 
-    def __init__(self, engines: fleet.Fleet, call: Call, remember: Callable[[Sequence[Any]], None]) -> None:
+    def __init__(
+        self,
+        engines: fleet.Fleet,
+        call: Call,
+        remember: Callable[[Sequence[Any]], None],
+        protect: Callable[[fleet.FleetRows], None],
+    ) -> None:
         self._fleet = engines
         self._call = call
         self._remember = remember
+        self._protect = protect
         self._listings: dict[tuple[Kind, EngineRef], fleet.FleetRows] = {}
 
     async def with_effects(
         self, plan: Sequence[Action[Any]], row_of: Callable[[Key], Any], containers: Sequence[Container]
     ) -> Sequence[Action[Any]]:
         """Returns the plan with the effects of each change, and with the reaches of each action inside a container.
-        `row_of` returns the listed row of a target, or None. Raises the error of an engine that does not list the tasks
-        of a node or does not inspect a container."""
+        `row_of` returns the listed row of a target, or None. Raises the error of an engine that does not list what
+        would end, or does not inspect a container."""
         plan = await asyncio.gather(*(self._with_reaches(action) for action in plan))
         changes = list(filter(_is_change, plan))
         rows = {action.targets()[0].key: row_of(action.targets()[0].key) for action in changes}
@@ -80,6 +88,11 @@ class EffectFacts:
         needs = effects.TABLE[action.verb].needs
         images = await self._list(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
         tasks = await self._list(Kind.TASK, action.engine) if Kind.TASK in needs else None
+        if Kind.CONTAINER in needs and action.targets()[0].kind is Kind.ENGINE:
+            every = await self._list(Kind.CONTAINER, action.engine)
+            if every.missing:
+                raise next(iter(every.missing.values()))
+            containers = every.rows
         if tasks is not None and tasks.missing:
             raise next(iter(tasks.missing.values()))
         return known_resources.KnownResources(
@@ -95,6 +108,8 @@ class EffectFacts:
             found = await self._fleet.list_rows(Query(kind=kind), self._call, only=engine)
             self._listings[kind, engine] = found
             self._remember(found.rows)
+            if kind is Kind.CONTAINER:
+                self._protect(found)
         return found
 
     async def _inspected(self, row: Container) -> Container:

@@ -52,8 +52,8 @@ class VisibleFleet:
         self._ages: dict[EngineRef, float] = {}
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
-        self._effect_sources = effect_facts.EffectFacts(engines, call, self._remember)
         self._protected = protected_resources.ProtectedSet(in_force)
+        self._effect_sources = effect_facts.EffectFacts(engines, call, self._remember, self._protected.add_listing)
         self._containers: Sequence[Container] = ()  # of all engines, once a resource that holds containers was listed
 
     def engines(self, query: Query) -> Sequence[EngineRef]:

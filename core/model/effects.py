@@ -25,12 +25,12 @@ from core.model import (
     units,
 )
 from core.model.actions import Action, Effect, Risk
-from core.model.containers import LIVE_STATES, Container
+from core.model.containers import LIVE_STATES
+from core.model.effect_values import DESTROYING, REMOVE, REMOVE_VOLUME, STOP, TAG, auto_removal, effect, removal
 from core.model.known_resources import KnownResources, groups, members
 from core.model.refs import Kind, Ref
 from core.model.verbs_without_effects import WITHOUT_EFFECTS
 
-STOP, REMOVE, REMOVE_VOLUME, TAG = "container.stop", "container.remove", "volume.remove", "image.tag"
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 
@@ -41,7 +41,7 @@ Rule = Callable[[Any, KnownResources], Iterable[Effect]]
 class VerbEffects:
     """Describes one verb. `ends`: it can end or freeze running processes of its target. `also`: yields its effects,
     which have the verbs `does`. `needs`: the kinds of resources that must be listed for that, besides the target's kind
-    and containers; CONTAINER: the target must be inspected."""
+    and containers; CONTAINER: the target must be inspected, or all containers of a target that is an engine listed."""
 
     ends: bool = False
     also: Rule | None = None
@@ -68,46 +68,27 @@ def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:
     ]
 
 
-def _effect(verb: str, ref: Ref, *, certain: bool = True) -> Effect:
-    risk = Risk.DESTROY if verb in _DESTROYING else Risk.CHANGE
-    return Effect(verb=verb, risk=risk, ref=ref, ends=TABLE[verb].ends, certain=certain)
-
-
-def _removal(ref: Ref, *, certain: bool = True, volumes: bool = False) -> Iterator[Effect]:
-    """`volumes`: also its anonymous volumes. They have no names or labels, so guards see their container."""
-    yield _effect(REMOVE, ref, certain=certain)
-    if volumes:
-        yield _effect(REMOVE_VOLUME, ref, certain=certain)
-
-
-def _auto_removal(row: Container | None, ref: Ref, *, ends: bool = True) -> Iterator[Effect]:
-    """A container created with --rm is removed with its anonymous volumes when it ends. `ends`: it surely does."""
-    if row is None or row.auto_remove is not False:
-        certain = ends and row is not None and row.auto_remove is True and row.state in LIVE_STATES
-        yield from _removal(ref, certain=certain, volumes=True)
-
-
 def _stopped(action: Any, known: KnownResources) -> Iterator[Effect]:
-    yield from _auto_removal(known.row, action.target)
+    yield from auto_removal(known.row, action.target)
 
 
 def _signalled(action: actions.Kill, known: KnownResources) -> Iterator[Effect]:
-    yield from _auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
+    yield from auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
 
 
 def _executed(action: Any, known: KnownResources) -> Iterator[Effect]:
-    yield from _auto_removal(known.row, action.target, ends=False)
+    yield from auto_removal(known.row, action.target, ends=False)
 
 
 def _restarted(action: actions.Restart, known: KnownResources) -> Iterator[Effect]:
     """Docker keeps a container with --rm that it restarts. Podman 4.3 removes it and cannot start it again."""
     if action.engine.kind != "docker":
-        yield from _auto_removal(known.row, action.target)
+        yield from auto_removal(known.row, action.target)
 
 
 def _removed_container(action: actions.Remove, known: KnownResources) -> Iterator[Effect]:
     if action.volumes:
-        yield _effect(REMOVE_VOLUME, action.target)
+        yield effect(REMOVE_VOLUME, action.target)
 
 
 def _each_member(verb: str, *, ends: bool = False) -> Rule:
@@ -115,12 +96,12 @@ def _each_member(verb: str, *, ends: bool = False) -> Rule:
 
     def rule(action: Any, known: KnownResources) -> Iterator[Effect]:
         if known.row is None:
-            yield _effect(verb, action.target, certain=False)
+            yield effect(verb, action.target, certain=False)
         rows = {row.ref: row for row in known.containers}
         for ref in members(known):
-            yield _effect(verb, ref)
+            yield effect(verb, ref)
             if ends:
-                yield from _auto_removal(rows.get(ref), ref)
+                yield from auto_removal(rows.get(ref), ref)
 
     return rule
 
@@ -128,11 +109,23 @@ def _each_member(verb: str, *, ends: bool = False) -> Rule:
 def _removed_pod(action: Any, known: KnownResources) -> Iterator[Effect]:
     """Podman also removes the anonymous volumes of its containers."""
     for ref in members(known) if known.row is not None else (action.target,):
-        yield from _removal(ref, certain=known.row is not None, volumes=action.engine.kind == "podman")
+        yield from removal(ref, certain=known.row is not None, volumes=action.engine.kind == "podman")
 
 
 def _enabled(action: units.EnableUnit, known: KnownResources) -> Iterable[Effect]:
     return _unit("container.start")(action, known) if action.now else ()
+
+
+def _disabled(action: units.DisableUnit, known: KnownResources) -> Iterable[Effect]:
+    return _unit(STOP)(action, known) if action.now else ()
+
+
+def _ended_with_login(action: units.DisableLinger, known: KnownResources) -> Iterator[Effect]:
+    """systemd ends everything of a user who neither lingers nor is logged in."""
+    for row in known.containers:
+        if row.ref.engine == action.engine and row.state in LIVE_STATES:
+            yield effect(STOP, row.ref, certain=False)
+            yield from auto_removal(row, row.ref, ends=False)
 
 
 def _unit(verb: str) -> Rule:
@@ -143,13 +136,13 @@ def _unit(verb: str) -> Rule:
         rows = {row.ref: row for row in known.containers}
         if known.row is None or (known.row.active == "active" and not members(known)):
             # It may run containers that do not name their unit, such as those of a Kubernetes file.
-            yield from (_effect(each, action.target, certain=False) for each in (verb, REMOVE))
+            yield from (effect(each, action.target, certain=False) for each in (verb, REMOVE))
         for ref in members(known):
-            yield _effect(verb, ref)
+            yield effect(verb, ref)
             if generated:
-                yield from _removal(ref, volumes=True)
+                yield from removal(ref, volumes=True)
             else:
-                yield from _auto_removal(rows.get(ref), ref)
+                yield from auto_removal(rows.get(ref), ref)
 
     return rule
 
@@ -162,11 +155,11 @@ def _scaled(action: actions.Scale, known: KnownResources) -> Iterator[Effect]:
         ordered = members(known)
         # The highest numbers are removed, and removed first.
         for ref in reversed(ordered[action.replicas :]):
-            yield from _removal(ref)
+            yield from removal(ref)
         rows = {one.ref: one for one in known.containers}
         for ref in ordered[: action.replicas]:
             if ref in rows and rows[ref].state not in (*LIVE_STATES, "restarting"):
-                yield _effect("container.start", ref)
+                yield effect("container.start", ref)
     else:
         yield from _scaled_in_swarm(action, known)
 
@@ -177,7 +170,7 @@ def _scaled_in_swarm(action: Any, known: KnownResources) -> Iterator[Effect]:
     if desired is None or action.replicas < desired:
         yield _destroyed_service(action, certain=desired is not None)
         for ref in members(known):
-            yield from _removal(ref, certain=action.replicas == 0)
+            yield from removal(ref, certain=action.replicas == 0)
 
 
 def _updated_service(action: service_actions.UpdateService, known: KnownResources) -> Iterator[Effect]:
@@ -190,14 +183,14 @@ def _updated_service(action: service_actions.UpdateService, known: KnownResource
 
 def _restarted_project(action: project_actions.RestartProject, _: KnownResources) -> Iterator[Effect]:
     for ref in action.containers:
-        yield _effect("container.restart", ref)
+        yield effect("container.restart", ref)
 
 
 def _replaced_service(action: Any, known: KnownResources) -> Iterator[Effect]:
     """The Swarm replaces, or removes, every task of the service."""
     yield _destroyed_service(action, certain=True)
     for ref in members(known):
-        yield from _removal(ref)
+        yield from removal(ref)
 
 
 def _destroyed_service(action: Any, *, certain: bool) -> Effect:
@@ -206,17 +199,17 @@ def _destroyed_service(action: Any, *, certain: bool) -> Effect:
 
 def _drained(action: Any, known: KnownResources) -> Iterator[Effect]:
     if known.row is None:
-        yield _effect(REMOVE, action.target, certain=False)
+        yield effect(REMOVE, action.target, certain=False)
     for ref in members(known):
-        yield from _removal(ref)
+        yield from removal(ref)
     for task in known.tasks:
         if task.node == action.target.name and task.state not in ENDED_TASK_STATES:
-            yield from _removal(task.ref)
+            yield from removal(task.ref)
 
 
 def _installed(action: Any, _: KnownResources) -> Iterator[Effect]:
     """The container is created again by its unit."""
-    yield from _removal(action.target)
+    yield from removal(action.target)
 
 
 def _created(action: create_container.CreateContainer, known: KnownResources) -> Iterator[Effect]:
@@ -224,14 +217,14 @@ def _created(action: create_container.CreateContainer, known: KnownResources) ->
     if action.pull == "never":
         return
     name = image_names.with_default_tag(action.image)
-    yield _effect("image.pull", Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
+    yield effect("image.pull", Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
     if action.pull == "always":
         yield from _moved_tag(action, known)
 
 
 def _committed(action: inside_containers.CommitContainer, known: KnownResources) -> Iterator[Effect]:
     if action.pauses:
-        yield _effect("container.pause", action.target)
+        yield effect("container.pause", action.target)
     if action.tag:
         yield from _moved_tag(action, known)
 
@@ -241,7 +234,7 @@ def _pruned(action: prune.Prune, _: KnownResources) -> Iterator[Effect]:
         # An image goes with all its names, so a guard on any of them applies.
         names = one.names if one.ref.kind is Kind.IMAGE else ()
         for ref in [msgspec.structs.replace(one.ref, name=name) for name in names] or [one.ref]:
-            yield _effect(prune.REMOVALS[one.ref.kind], ref)
+            yield effect(prune.REMOVALS[one.ref.kind], ref)
 
 
 def _moved_tag(action: Any, known: KnownResources) -> Iterator[Effect]:
@@ -250,15 +243,14 @@ def _moved_tag(action: Any, known: KnownResources) -> Iterator[Effect]:
     if "@" in name:
         return
     if known.images is None:
-        yield _effect(TAG, Ref(engine=action.engine, kind=Kind.IMAGE, id=f"{name} now", name=name), certain=False)
+        yield effect(TAG, Ref(engine=action.engine, kind=Kind.IMAGE, id=f"{name} now", name=name), certain=False)
     for image in known.images or ():
         for ref in image.tag_refs:
             if image_names.normal_name(image_names.with_default_tag(ref.name)) == image_names.normal_name(name):
-                yield _effect(TAG, ref, certain=False)
+                yield effect(TAG, ref, certain=False)
 
 
 _REMOVAL = (REMOVE, REMOVE_VOLUME)
-_DESTROYING = frozenset({REMOVE, *prune.REMOVALS.values()})
 _NOTHING = VerbEffects()
 TABLE: Mapping[str, VerbEffects] = {
     **dict.fromkeys(WITHOUT_EFFECTS, _NOTHING),
@@ -290,6 +282,10 @@ TABLE: Mapping[str, VerbEffects] = {
     "pod.remove": VerbEffects(ends=True, also=_removed_pod, does=_REMOVAL),
     "node.drain": VerbEffects(ends=True, also=_drained, does=(REMOVE,), needs=(Kind.TASK,)),
     "unit.enable": VerbEffects(also=_enabled, does=("container.start", *_REMOVAL)),
+    "unit.disable": VerbEffects(also=_disabled, does=(STOP, *_REMOVAL)),
+    "unit.disable-linger": VerbEffects(
+        ends=True, also=_ended_with_login, does=(STOP, *_REMOVAL), needs=(Kind.CONTAINER,)
+    ),
     # A container that is left from an earlier run is replaced when its unit starts.
     "unit.start": VerbEffects(also=_unit("container.start"), does=("container.start", *_REMOVAL)),
     "unit.stop": VerbEffects(ends=True, also=_unit(STOP), does=(STOP, *_REMOVAL)),
@@ -309,11 +305,11 @@ def aspects(verb: str, risk: Risk) -> Iterator[tuple[str, Risk, bool]]:
     ends."""
     each = TABLE.get(verb, _NOTHING)
     yield verb, risk, each.ends
-    if not _DESTROYING.isdisjoint(each.does):
+    if not DESTROYING.isdisjoint(each.does):
         yield verb, Risk.DESTROY, True
     for other in each.does:
         if other != verb:
-            yield other, Risk.DESTROY if other in _DESTROYING else Risk.CHANGE, TABLE[other].ends
+            yield other, Risk.DESTROY if other in DESTROYING else Risk.CHANGE, TABLE[other].ends
 
 
 # What a guard on `ends` covers, besides actions with an effect that ends something.

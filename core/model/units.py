@@ -138,6 +138,18 @@ class EnableUnit(TargetAction[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisableUnit(TargetAction[Outcome]):
+    """Stops systemd from starting a unit at boot; `now`: also stops it now. Its files stay."""
+
+    verb = "unit.disable"
+    risk = Risk.CHANGE
+    now: bool = False
+
+    def timeout_seconds(self) -> float:
+        return stop_seconds(None) + 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadUnits(Action[Outcome]):
     """Lets the engine's systemd read all its unit files again. No unit starts or stops."""
 
@@ -171,6 +183,23 @@ class EnableLinger(Action[Outcome]):
 
     def timeout_seconds(self) -> float:
         return 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisableLinger(Action[Outcome]):
+    """Lets the systemd of a rootless engine's user run only while the user is logged in. If nobody is, systemd ends it
+    within seconds, with all containers of that engine. `user`: only if the engine is this user's; empty: whoever's it
+    is."""
+
+    verb = "unit.disable-linger"
+    risk = Risk.CHANGE
+    user: str = ""
+
+    def timeout_seconds(self) -> float:
+        return 30.0
+
+    def confirm_reason(self) -> str:
+        return f"ends all units and containers of {self.engine} as soon as its user is not logged in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

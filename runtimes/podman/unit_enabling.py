@@ -1,5 +1,5 @@
-"""Enables the systemd units of Podman's containers, shows their files, reloads systemd, and lets a user's units run
-without a login."""
+"""Enables and disables the systemd units of Podman's containers, shows their files, reloads systemd, and lets a user's
+units run without a login."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from runtimes.podman.units import ENABLED, LOOK_SECONDS, UnitVerbs
 from runtimes.systemd import systemctl, unit_secrets
 
 ROOT = "root"
+# States of a unit whose file is reached only through a link, which `systemctl disable` removes.
+REMOVED_BY_DISABLE = frozenset({"linked", "linked-runtime"})
 
 
 class UnitEnableVerbs(UnitVerbs, abc.ABC):
@@ -49,6 +51,40 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
             return Outcome(status=Status.NOOP, detail=detail)
         detail = "it is started; it was enabled already" if enabled else ""
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+
+    @does(units.DisableUnit)
+    async def disable_unit(self, action: units.DisableUnit, seconds: float) -> Outcome:
+        began = time.monotonic()
+        systemd = await self._systemd(LOOK_SECONDS)
+        systemd.check_access(change=True)
+        service = await self._own_service(action.target, systemd)
+        if service.enabled in REMOVED_BY_DISABLE:
+            raise errors.UserError(
+                f"{service.name} is {service.enabled}: systemd would not only disable it, but also forget its file.",
+                hint=f"Stop it with: unit stop {service.name}",
+            )
+        if service.enabled == "generated":
+            raise errors.UserError(
+                f"{service.name} is enabled by its Quadlet file{f' {service.file}' if service.file else ''}.",
+                hint="Remove the section [Install] of that file on the host, then give daemon-reload."
+                f" To stop the unit: unit stop {service.name}",
+            )
+        enabled = service.enabled in ENABLED and service.enabled != "static"
+        if enabled:
+            await systemd.disable(service.name, LOOK_SECONDS)
+        ends_it = action.now and service.active not in ("inactive", "failed")
+        if ends_it:
+            ends = began + min(seconds, service.job_seconds("stop") + LOOK_SECONDS)
+            outcome = await self._run_job(service.name, "stop", systemd, ends, "it is stopped")
+            if outcome.status != Status.DONE:
+                return outcome
+            detail = outcome.detail if enabled else f"{outcome.detail}; it was not enabled"
+            return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+        if not enabled:
+            detail = "has no section [Install], so only other units start it"
+            return Outcome(status=Status.NOOP, detail=detail if service.enabled == "static" else "was not enabled")
+        running = "" if service.active in ("inactive", "failed") else "it continues to run until it is stopped"
+        return Outcome(status=Status.DONE, detail=running, took=time.monotonic() - began)
 
     @does(units.ReloadUnits)
     async def reload_units(self, action: units.ReloadUnits, seconds: float) -> Outcome:
@@ -85,3 +121,23 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
                 hint=f"Run as root: loginctl enable-linger {user}",
             )
         return Outcome(status=Status.DONE, detail=f"lingering is enabled for {user}")
+
+    @does(units.DisableLinger)
+    async def disable_linger(self, action: units.DisableLinger, seconds: float) -> Outcome:
+        systemd = await self._systemd(seconds)
+        systemd.check_access(change=True)
+        if not systemd.uid:
+            return Outcome(status=Status.NOOP, detail="belongs to root, whose units always run")
+        user = systemctl.unix_user(systemd.uid).name
+        if action.user not in ("", user):
+            return Outcome(status=Status.NOOP, detail=f"belongs to {user}, not to {action.user}")
+        if not await systemd.lingers(seconds):
+            return Outcome(status=Status.NOOP, detail=f"had no lingering for {user}")
+        await systemd.disable_linger(seconds)
+        if await systemd.lingers(seconds):
+            raise errors.EngineError(
+                f"Lingering was not disabled for {user}.",
+                sent=True,
+                hint=f"Run as root: loginctl disable-linger {user}",
+            )
+        return Outcome(status=Status.DONE, detail=f"lingering is disabled for {user}: its units end at the last logout")

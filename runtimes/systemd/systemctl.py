@@ -118,6 +118,10 @@ class Systemd:
     async def enable(self, name: str, seconds: float) -> None:
         await self._systemctl(("enable", "--quiet", "--", name), seconds, change=True)
 
+    async def disable(self, name: str, seconds: float) -> None:
+        """Removes the links by which a service is started at boot. A service that runs continues to run."""
+        await self._systemctl(("disable", "--quiet", "--", name), seconds, change=True)
+
     async def change_state(self, verb: str, name: str, seconds: float) -> None:
         """Runs `start`, `stop` or `restart`, and waits for the end of it. Raises Rejected with systemd's reason if it
         failed."""
@@ -137,6 +141,14 @@ class Systemd:
             result = await _run(start, seconds, env=_env(), change=True)
             if result.code:
                 raise self._error(result)
+
+    async def disable_linger(self, seconds: float) -> None:
+        """Lets the user's services run only while the user is logged in. Changes nothing if this is so already."""
+        user = unix_user(self.uid)
+        command = ("loginctl", "--no-ask-password", "disable-linger", "--", str(user.uid))
+        result = await _run(command, seconds, env=_env(), change=True)
+        if result.code:
+            raise self._error(result, hint=f"Run as root: loginctl disable-linger {user.name}")
 
     # ── calling ──────────────────────────────────────────────────────────────────────────────────────────────────
 

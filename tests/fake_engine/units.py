@@ -53,6 +53,15 @@ class Units(FakeEngine):
             return Outcome(status=Status.DONE, detail="it is started")
         return Outcome(status=Status.NOOP, detail="is enabled by its Quadlet file")
 
+    @does(units.DisableUnit)
+    async def disable_unit(self, action: units.DisableUnit, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        row = self._run_by(action.target)
+        if action.now and row.state in containers.LIVE_STATES:
+            self._end(row)
+            return Outcome(status=Status.DONE, detail="it is stopped")
+        return Outcome(status=Status.DONE)
+
     @does(units.ReloadUnits)
     async def reload_units(self, action: units.ReloadUnits, seconds: float) -> Outcome:
         await self._answer("change", seconds)
@@ -70,6 +79,14 @@ class Units(FakeEngine):
         if already:
             return Outcome(status=Status.NOOP, detail="had lingering for alice already")
         return Outcome(status=Status.DONE, detail="lingering is enabled for alice")
+
+    @does(units.DisableLinger)
+    async def disable_linger(self, action: units.DisableLinger, seconds: float) -> Outcome:
+        await self._answer("change", seconds)
+        before, self.lingers = self.lingers, False
+        if not before:
+            return Outcome(status=Status.NOOP, detail="had no lingering for alice")
+        return Outcome(status=Status.DONE, detail="lingering is disabled for alice: its units end at the last logout")
 
     @does(units.InstallUnit)
     async def install_unit(self, action: units.InstallUnit, seconds: float) -> Outcome:

@@ -9,6 +9,7 @@ import pytest
 from core.model import (
     action_codec,
     actions,
+    effect_values,
     effects,
     images,
     inside_containers,
@@ -77,7 +78,7 @@ REMOVED_KINDS = ("container", "volume", "network", "image")
 def test_what_an_effect_is_has_the_risk_of_its_verb():
     risks = {kind.verb: kind.risk for kind in actions.all_actions()}
     for verb in effects.TABLE:
-        assert effects._effect(verb, ref("web")).risk is (
+        assert effect_values.effect(verb, ref("web")).risk is (
             risks[verb] if verb.endswith(".remove") and verb.partition(".")[0] in REMOVED_KINDS else Risk.CHANGE
         )
     used = {
@@ -89,6 +90,8 @@ def test_what_an_effect_is_has_the_risk_of_its_verb():
         "image.tag",
     }
     assert {risks[verb] for verb in used} == {Risk.CHANGE}
+    for verb in (*used, "container.remove", "volume.remove"):
+        assert effect_values.effect(verb, ref("web")).ends is effects.TABLE[verb].ends
     assert risks["container.remove"] is risks["volume.remove"] is Risk.DESTROY
 
 

@@ -152,6 +152,10 @@ async def test_a_grant_of_changes_alone_does_not_scale_down(valkey, docker, swar
         ("unit stop web", "container.stop"),
         ("unit stop web", "container.remove"),
         ("unit stop web", "risk:destroy"),
+        ("unit disable --now web", "container.stop"),
+        ("unit disable --now web", "risk:destroy"),
+        ("linger disable", "container.stop"),
+        ("linger disable", "ends"),
         ("unit restart web", "container.restart"),
         ("unit restart web", "ends"),
         ("unit install web", "container.remove"),
@@ -182,6 +186,26 @@ async def test_stopping_a_container_that_has_rm_asks_because_it_removes_it(valke
         assert (await say(valkey, podman, "restart web", guard(can)))[0] is Ending.REFUSED
         assert (await say(valkey, podman, "pause web", guard(can)))[0] is Ending.OK
         podman.containers[ref.id] = msgspec.structs.replace(podman.containers[ref.id], state="running")
+
+
+async def test_a_unit_that_is_only_taken_out_of_the_boot_ends_nothing(valkey, podman):
+    for one in (guard("ends"), guard("risk:destroy"), guard("container.*")):
+        ending, text = await say(valkey, podman, "unit disable web", one, grants=(may("*"),))
+        assert ending is Ending.OK, text
+
+
+async def test_lingering_that_keeps_a_protected_container_running_is_switched_off_by_nobody(valkey, podman):
+    podman.add("keeper", labels={"quarterdeck.protected": "true"})
+    async with Deck(valkey.url, [podman]) as deck:
+        for line in ("linger disable", "linger disable --engine podman"):
+            reply = await deck.say(line)
+            assert reply.ending is Ending.REFUSED and "protected" in plain_text.render(reply)
+    podman.asked.clear()
+    own = podman.add("bot")
+    podman.containers = {key: row for key, row in podman.containers.items() if row.ref.name != "keeper"}
+    async with Deck(valkey.url, [podman], policy=Policy(self_ids=frozenset({own.id}))) as deck:
+        assert (await deck.say("linger disable")).ending is Ending.REFUSED
+    assert "change" not in podman.asked
 
 
 async def test_draining_a_node_removes_what_runs_there_also_where_nobody_looks(valkey, swarm):

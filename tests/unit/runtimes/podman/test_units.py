@@ -3,6 +3,7 @@ refused, and that what was broken off is finished by doing it again."""
 
 import json
 import os
+import re
 import socket
 import stat
 from datetime import UTC, datetime, timedelta
@@ -512,14 +513,63 @@ async def test_a_unit_that_is_enabled_but_does_not_start_has_failed(engine, prog
 
 
 @root
-@pytest.mark.parametrize("kind", [units.EnableUnit, units.InspectUnit])
+@pytest.mark.parametrize(
+    ("enabled", "now", "state", "called", "status", "detail"),
+    [
+        ("enabled", False, {}, ["disable"], Status.DONE, "it continues to run until it is stopped"),
+        ("enabled", False, STOPPED, ["disable"], Status.DONE, ""),
+        ("enabled", True, {}, ["disable", "stop"], Status.DONE, "it is stopped"),
+        ("enabled", True, STOPPED, ["disable"], Status.DONE, ""),
+        ("disabled", True, {}, ["stop"], Status.DONE, "it is stopped; it was not enabled"),
+        ("disabled", False, {}, [], Status.NOOP, "was not enabled"),
+        ("static", False, {}, [], Status.NOOP, "has no section [Install], so only other units start it"),
+    ],
+)
+async def test_a_unit_is_disabled_and_with_now_stopped(engine, programs, enabled, now, state, called, status, detail):
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState=enabled, **state))
+    programs.say("started.web.service", paragraph("web.service", RUN, UnitFileState="disabled", **STOPPED))
+    outcome = await engine.do(engine.at(units.DisableUnit, "web.service", now=now))
+    assert (outcome.status, outcome.detail) == (status, detail)
+    assert changes(programs) == [
+        "systemctl disable --quiet -- web.service" if word == "disable" else f"systemctl {word} -- web.service"
+        for word in called
+    ]
+
+
+@root
+@pytest.mark.parametrize(
+    ("enabled", "message", "hint"),
+    [
+        ("generated", "is enabled by its Quadlet file", r"Remove the section \[Install\].* unit stop web\.service"),
+        ("linked", "would not only disable it, but also forget its file", "unit stop"),
+    ],
+)
+async def test_a_unit_that_disabling_would_lose_or_not_change_is_left_alone(engine, programs, enabled, message, hint):
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState=enabled))
+    with pytest.raises(errors.UserError, match=message) as caught:
+        await engine.do(engine.at(units.DisableUnit, "web.service", now=True))
+    assert re.search(hint, caught.value.hint)
+    assert not changes(programs)
+
+
+@root
+async def test_a_disabled_unit_that_does_not_stop_has_failed(engine, programs):
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState="enabled"))
+    programs.say("fail.act", "Job for web.service failed.")
+    outcome = await engine.do(engine.at(units.DisableUnit, "web.service", now=True))
+    assert outcome.status == Status.FAILED and "did not stop" in outcome.detail
+    assert "systemctl disable --quiet -- web.service" in changes(programs)
+
+
+@root
+@pytest.mark.parametrize("kind", [units.EnableUnit, units.DisableUnit, units.InspectUnit])
 @pytest.mark.parametrize("name", ["ssh.service", "gone.service", "--root=/x.service", "../../etc/shadow"])
 async def test_a_unit_that_runs_no_container_is_neither_enabled_nor_shown(engine, programs, kind, name):
     programs.say("show.ssh.service", paragraph("ssh.service", "/usr/sbin/sshd -D"))
     programs.say("unit.ssh.service", "# /lib/systemd/system/ssh.service\n[Service]\n")
     with pytest.raises(errors.NotFound, match="that runs a container"):
         await engine.do(engine.at(kind, name))
-    assert not [call for call in programs.calls if "enable" in call or " cat " in call]
+    assert not [call for call in programs.calls if "enable" in call or "disable" in call or " cat " in call]
 
 
 async def test_the_files_of_a_unit_are_shown_without_values(engine, programs):
@@ -545,8 +595,9 @@ async def test_systemd_reads_its_files_again(engine, programs):
 @root
 async def test_roots_units_need_no_lingering(engine, programs):
     assert await engine.do(units.ShowLinger(engine=engine.ref)) == units.Linger(user="root", enabled=None)
-    outcome = await engine.do(units.EnableLinger(engine=engine.ref))
-    assert outcome.status == Status.NOOP and "root" in outcome.detail
+    for kind in (units.EnableLinger, units.DisableLinger):
+        outcome = await engine.do(kind(engine=engine.ref))
+        assert outcome.status == Status.NOOP and "root" in outcome.detail
     assert not programs.calls
 
 
@@ -575,8 +626,19 @@ async def test_lingering_is_shown_and_enabled(engine, programs, rootless):
     assert again.status == Status.NOOP
 
 
-async def test_lingering_of_another_user_is_left_alone(engine, programs, rootless):
-    outcome = await engine.do(units.EnableLinger(engine=engine.ref, user="alice"))
+async def test_lingering_is_disabled(engine, programs, rootless):
+    programs.say(f"show.{rootless}", "Linger=yes\n")
+    programs.say("no-longer", f"show.{rootless}")
+    outcome = await engine.do(units.DisableLinger(engine=engine.ref))
+    assert outcome.status == Status.DONE and outcome.detail.startswith("lingering is disabled for nobody")
+    assert f"loginctl disable-linger -- {rootless}" in programs.calls
+    again = await engine.do(units.DisableLinger(engine=engine.ref, user="nobody"))
+    assert (again.status, again.detail) == (Status.NOOP, "had no lingering for nobody")
+
+
+@pytest.mark.parametrize("kind", [units.EnableLinger, units.DisableLinger])
+async def test_lingering_of_another_user_is_left_alone(engine, programs, rootless, kind):
+    outcome = await engine.do(kind(engine=engine.ref, user="alice"))
     assert (outcome.status, outcome.detail) == (Status.NOOP, "belongs to nobody, not to alice")
     assert not programs.calls
 
@@ -586,6 +648,10 @@ async def test_lingering_that_loginctl_refuses_or_does_not_set_is_no_success(eng
     with pytest.raises(errors.EngineError, match="was not enabled for nobody") as caught:
         await engine.do(units.EnableLinger(engine=engine.ref))
     assert caught.value.sent
+    programs.say(f"show.{rootless}", "Linger=yes\n")
+    with pytest.raises(errors.EngineError, match="was not disabled for nobody"):
+        await engine.do(units.DisableLinger(engine=engine.ref))
     programs.say("fail.loginctl", "Could not enable linger: Access denied\n")
-    with pytest.raises(errors.NotPermitted):
-        await engine.do(units.EnableLinger(engine=engine.ref))
+    for kind in (units.EnableLinger, units.DisableLinger):
+        with pytest.raises(errors.NotPermitted):
+            await engine.do(kind(engine=engine.ref))

@@ -19,6 +19,7 @@ for last; do :; done
 case "$*" in
 *" -- *.service") cat loaded 2>/dev/null; true ;;
 "--no-ask-password enable-linger"*) [ -f lingers ] && echo Linger=yes >"$(cat lingers)"; true ;;
+"--no-ask-password disable-linger"*) [ -f no-longer ] && echo Linger=no >"$(cat no-longer)"; true ;;
 *" cat "*) cat "unit.$last" ;;
 *list-unit-files*) cat files 2>/dev/null; true ;;
 *show*)
