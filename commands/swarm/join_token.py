@@ -1,25 +1,33 @@
-"""`swarm join-token ROLE`: shows how a machine joins a Swarm. Only the requester sees it, because the token is a
-secret: whoever has it can add a machine, which then sees what the Swarm runs."""
+"""`swarm join-token ROLE`: shows how a machine joins a Swarm; with `--rotate`, makes a new token instead.
+
+Only the requester sees a token, because it is a secret: whoever has it can add a machine, which then sees what the
+Swarm runs. A rotation is announced like every change, so its reply does not contain the new token.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, swarms
-from commands.spec import ENGINE, HOST, Arg, Command, Context, Result
+from commands._shared import changes, formatting, swarms
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.replies import Ending, Lines, Reply, Text, Tone
-from core.model.swarm import ReadJoinToken, Token
+from core.model.swarm import ReadJoinToken, RotateJoinToken, Token
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
+    role = context.args["role"]
+    if context.args["rotate"]:
+        return [RotateJoinToken(engine=swarms.one_swarm(context, RotateJoinToken.verb), role=role)]
     engine = swarms.one_swarm(context, ReadJoinToken.verb)
-    return [ReadJoinToken(engine=engine, role=context.args["role"])]
+    return [ReadJoinToken(engine=engine, role=role)]
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     (result,) = results
+    if isinstance(result.action, RotateJoinToken):
+        return changes.render_outcomes(changes.Wording(done=f"given a new {result.action.role} token"), results)
     if result.error is not None:
         text = Text(text=result.error.full_message(), tone=Tone.BAD)
         return Reply(blocks=(text,), ending=formatting.failed_ending(results))
@@ -32,15 +40,20 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="swarm join-token",
-    summary="show how a machine joins a Swarm",
-    examples=("swarm join-token worker", "swarm join-token manager --engine swarm"),
+    summary="show how a machine joins a Swarm, or make a new token",
+    examples=(
+        "swarm join-token worker",
+        "swarm join-token manager --engine swarm",
+        "swarm join-token --rotate worker",
+    ),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
     doing="reading a join token of",
-    verbs=(ReadJoinToken.verb,),
+    verbs=(ReadJoinToken.verb, RotateJoinToken.verb),
     args=(
         Arg(name="role", required=True, choices=("worker", "manager"), help="role of the machine"),
+        Arg(name="--rotate", type=ArgType.FLAG, help="make a new token, so that the present one lets no machine join"),
         HOST,
         ENGINE,
     ),

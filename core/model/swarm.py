@@ -193,6 +193,22 @@ class InitSwarm(Action[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RotateJoinToken(Action[Outcome]):
+    """Makes a new join token, so that the present one lets no machine join any more. Nodes of the Swarm stay. `role`:
+    `worker` or `manager`."""
+
+    verb = "swarm.rotate-token"
+    risk = Risk.CHANGE
+    role: str = "worker"
+
+    def timeout_seconds(self) -> float:
+        return 30.0
+
+    def confirm_reason(self) -> str:
+        return f"makes the present {self.role} token useless: machines that were given it cannot join any more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadJoinToken(Action[Token]):
     """Reads a join token. The risk is CHANGE, because a token can add a machine, which sees what the Swarm runs.
     `role`: `worker` or `manager`."""

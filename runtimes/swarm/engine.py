@@ -109,8 +109,7 @@ class Swarm(ServiceVerbs):
 
     @does(swarm.ReadJoinToken)
     async def read_join_token(self, action: swarm.ReadJoinToken, seconds: float) -> swarm.Token:
-        if action.role not in ("worker", "manager"):
-            raise errors.BadUsage(f"“{action.role}” is not a role of a Swarm node.", hint="Use worker or manager.")
+        _check_role(action.role)
         nodes, answer = await asyncio.gather(
             self._nodes(action.verb, seconds), self.managers.ask(action.verb, "GET", "/swarm", seconds)
         )
@@ -124,6 +123,26 @@ class Swarm(ServiceVerbs):
         managers.sort(key=lambda manager: not manager.leader)
         token = tokens.manager if action.role == "manager" else tokens.worker
         return swarm.Token(role=action.role, line=f"docker swarm join --token {token} {managers[0].address}")
+
+    @does(swarm.RotateJoinToken)
+    async def rotate_join_token(self, action: swarm.RotateJoinToken, seconds: float) -> Outcome:
+        began, name = time.monotonic(), str(self.ref)
+        _check_role(action.role)
+        option = "rotateManagerToken" if action.role == "manager" else "rotateWorkerToken"
+        for _ in range(service_updates.MAX_ATTEMPTS):
+            left = seconds - (time.monotonic() - began)
+            answer = await self.managers.ask(action.verb, "GET", "/swarm", left / 2)
+            raw = json_decoder.decode_json(json_models.NodeDocument, answer.body)
+            update = f"/swarm/update?version={raw.version.index}&{option}=true"
+            left = seconds - (time.monotonic() - began)
+            try:
+                await self.managers.ask(action.verb, "POST", update, left, body=raw.spec)
+            except errors.Rejected as error:
+                if service_updates.OUT_OF_SEQUENCE not in error.text:
+                    raise
+                continue
+            return _done(began, f"show the new one with: swarm join-token {action.role}")
+        raise spec_conflicts.conflict(name, "swarm info")
 
     # ── stacks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -202,6 +221,11 @@ class Swarm(ServiceVerbs):
                 continue
             return _done(began)
         raise spec_conflicts.conflict(action.target.name, f"node inspect {action.target.name}")
+
+
+def _check_role(role: str) -> None:
+    if role not in ("worker", "manager"):
+        raise errors.BadUsage(f"“{role}” is not a role of a Swarm node.", hint="Use worker or manager.")
 
 
 def _done(began: float, detail: str = "") -> Outcome:

@@ -8,6 +8,7 @@ import pytest
 
 from bot import plain_text
 from core.model.replies import Ending
+from core.model.swarm import RotateJoinToken
 from runtimes.swarm import rollouts
 from tests.daemons.docker import IMAGE, private_dockerd
 from tests.daemons.swarm import Opened, private_swarm
@@ -75,6 +76,29 @@ async def test_a_service_from_its_creation_to_its_removal(deck, cluster):
     template = cluster.api.inspect_service("web")["Spec"]["TaskTemplate"]
     assert template["Resources"]["Limits"]["MemoryBytes"] == 64 << 20
     assert (await said(deck, "service update --env-add B=2 web")).startswith("web is set to that already")
+
+    # What people set besides: each is where the Swarm reads it, and is taken away again.
+    await said(
+        deck,
+        "service update --placement-pref-add spread=node.labels.zone --dns-add 10.0.0.53 --dns-search-add corp"
+        " --ulimit-add nofile=1024:2048 --group-add 9 --limit-pids 50 --replicas-max-per-node 9"
+        " --log-driver json-file --log-opt max-size=1m --update-monitor 500ms web",
+    )
+    template = cluster.api.inspect_service("web")["Spec"]["TaskTemplate"]
+    assert template["Placement"]["Preferences"] == [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]
+    assert (template["Placement"]["MaxReplicas"], template["Resources"]["Limits"]["Pids"]) == (9, 50)
+    assert template["LogDriver"] == {"Name": "json-file", "Options": {"max-size": "1m"}}
+    spec = template["ContainerSpec"]
+    assert (spec["DNSConfig"]["Nameservers"], spec["DNSConfig"]["Search"]) == (["10.0.0.53"], ["corp"])
+    assert (spec["Ulimits"], spec["Groups"]) == ([{"Name": "nofile", "Hard": 2048, "Soft": 1024}], ["9"])
+    await said(
+        deck,
+        "service update --placement-pref-rm spread=node.labels.zone --dns-rm 10.0.0.53 --ulimit-rm nofile"
+        " --group-rm 9 --limit-pids 0 --update-monitor 500ms web",
+    )
+    template = cluster.api.inspect_service("web")["Spec"]["TaskTemplate"]
+    assert not template["Placement"].get("Preferences") and not template["ContainerSpec"].get("Ulimits")
+    assert not template["ContainerSpec"].get("Groups") and not template["ContainerSpec"]["DNSConfig"].get("Nameservers")
 
     # What does not touch the tasks replaces none of them.
     before = {task["ID"] for task in cluster.api.tasks({"service": "web", "desired-state": "running"})}
@@ -228,3 +252,15 @@ async def test_a_join_token_is_the_swarms_own(deck, cluster):
     assert f"docker swarm join --token {token} {cluster.address}" in text(reply) and reply.secret
     rows = await deck.store.read_audit(count=20)
     assert token not in repr([row.fields for row in rows])
+
+
+async def test_a_join_token_is_made_anew_and_the_other_one_stays(deck, cluster):
+    before = cluster.api.inspect_swarm()["JoinTokens"]
+    shown = await said(deck, "docker swarm join-token --rotate worker")
+    after = cluster.api.inspect_swarm()["JoinTokens"]
+    assert before["Worker"] != after["Worker"] and before["Manager"] == after["Manager"]
+    assert "given a new worker token" in shown and after["Worker"] not in shown
+    rows = await deck.store.read_audit(count=20)
+    assert RotateJoinToken.verb in {row.fields["verb"] for row in rows}
+    assert after["Worker"] not in repr([row.fields for row in rows])
+    assert after["Worker"] in await said(deck, "swarm join-token worker")

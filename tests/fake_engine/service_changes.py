@@ -111,6 +111,12 @@ class ServiceChanges(Images):
         await self._answer("token", seconds)
         return swarm.Token(role=action.role, line=f"docker swarm join --token {TOKEN} 10.0.0.1:2377")
 
+    @does(swarm.RotateJoinToken)
+    async def rotate_join_token(self, action: swarm.RotateJoinToken, seconds: float) -> Outcome:
+        await self._answer("rotate", seconds)
+        self._keep(action)
+        return Outcome(status=Status.DONE, detail=f"show the new one with: swarm join-token {action.role}")
+
     def _keep(self, action: Action[object]) -> None:
         self.changed = [*getattr(self, "changed", ()), action]
 
