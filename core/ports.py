@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from core.model.actions import Action
 from core.model.events import Event
-from core.model.prune import Prune, UnusedResource
+from core.model.prune import CacheRecord, Prune, UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Reply
 
@@ -68,11 +68,13 @@ class Finder(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedFound:
     """Holds what a prune could remove. `kept`: why others that the requester may list are left out, each reason with
-    their number; `measured`: whether the engine measured the sizes in time."""
+    their number; `measured`: whether the engine measured the sizes in time; `cache`: the build cache, if the requester
+    may remove it."""
 
     rows: Sequence[UnusedResource]
     kept: Mapping[str, int]
     measured: bool = True
+    cache: Sequence[CacheRecord] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 Resources that are protected or belong to Quarterdeck are left out, and so are those that a grant or a guard denies: a
 prune removes the rest, and the reply says how many were left out. What the person may not list is neither removed nor
-counted.
+counted. The build cache belongs to the whole engine: it is left out if the prune of the engine itself is denied.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.dispatch.visible_rows import ROWS_PER_TURN
 from core.model import effects
-from core.model.actions import Effect
+from core.model.actions import Action, Effect
 from core.model.known_resources import KnownResources
 from core.model.policy import Decision, Verdict
 from core.model.prune import Prune, UnusedResource, UnusedResources
@@ -63,4 +63,7 @@ async def select(
             kept[DENIED] += 1
         else:
             rows.append(one)
-    return UnusedFound(rows=rows, kept=kept, measured=found.measured)
+    cache = found.cache if prune.prunes_cache else ()
+    if cache and decide(prune, Action.targets(prune)[0]).verdict is Verdict.DENY:
+        cache = ()
+    return UnusedFound(rows=rows, kept=kept, measured=found.measured, cache=cache)

@@ -40,7 +40,8 @@ def command(
     args: Sequence[Arg] = (),
     aliases: Sequence[str] = (),
 ) -> Command:
-    """Returns the prune command of one or several kinds."""
+    """Returns the prune command of one or several kinds. If `action` also removes the build cache, the option --all
+    takes the whole of it."""
 
     async def plan(context: Context) -> Sequence[Action[Any]]:
         return await _plan(context, name, action, *chosen(context))
@@ -69,9 +70,19 @@ async def _plan(
     for engine in engines:
         found = await context.find.unused(action(engine=engine))
         going = choose(_old_enough(context, found.rows), kinds, everything=everything)
-        note = _note(found, len(going))
-        if going:
-            planned.append(action(engine=engine, pinned=going[:MAX_PINNED], note=note))
+        before, size = _cache(context, found) if action.prunes_cache else (0.0, 0)
+        note = _note(found, len(going), cache=action.prunes_cache)
+        if going or size:
+            planned.append(
+                action(
+                    engine=engine,
+                    pinned=going[:MAX_PINNED],
+                    note=note,
+                    cache_size=size,
+                    cache_used_before=before if size else 0.0,
+                    whole_cache=bool(size and context.args["all"]),
+                )
+            )
         elif note:
             notes.append(note)
     if not planned:
@@ -104,7 +115,14 @@ def _old_enough(context: Context, rows: Sequence[UnusedResource]) -> Sequence[Un
     return [row for row in rows if 0 < row.created_at <= newest]
 
 
-def _note(found: UnusedFound, going: int) -> str:
+def _cache(context: Context, found: UnusedFound) -> tuple[float, int]:
+    """Returns the time before which the build cache that goes was used last, and its size."""
+    until: timedelta | None = context.args["until"]
+    before = (context.now - (until or timedelta())).timestamp()
+    return before, sum(record.size for record in found.cache if record.used_at <= before)
+
+
+def _note(found: UnusedFound, going: int, *, cache: bool) -> str:
     sentences = [
         f"{number} more {'is' if number == 1 else 'are'} left out: {reason}." for reason, number in found.kept.items()
     ]
@@ -112,8 +130,9 @@ def _note(found: UnusedFound, going: int) -> str:
         sentences.append(
             f"These are {MAX_PINNED} of {going:,}: repeat the command for the rest, or choose with --until."
         )
-    if not found.measured and going:
-        sentences.append("The engine did not measure the sizes in time.")
+    if not found.measured and (going or cache):
+        kept = " Its build cache stays." if cache else ""
+        sentences.append(f"The engine did not measure the sizes in time.{kept}")
     return " ".join(sentences)
 
 
@@ -136,6 +155,8 @@ def preview(context: Context, plan: Sequence[Action[Any]]) -> Sequence[Block]:
         for one, engine in rows[:MAX_ROWS]
     ]
     more = f"The {MAX_ROWS} largest of {len(rows):,}:" if len(rows) > MAX_ROWS else ""
+    if not rows:
+        return blocks
     return [*blocks, Table(title=more, columns=("KIND", "NAME", "SIZE", "AGE", "STATE", *where), rows=cells)]
 
 
@@ -144,7 +165,10 @@ def _sentence(action: Prune) -> str:
     counted = " and ".join(formatting.count(number, str(kind)) for kind, number in kinds.items())
     size = sum(one.size or 0 for one in action.pinned)
     shown = f", {formatting.size(size)}" if size else ""
-    return f"On {action.engine} this removes {counted or 'nothing'}{shown}. {action.note}".strip()
+    parts = [f"{counted}{shown}"] if counted else []
+    # Without --all, the engine itself decides which of its records are left over.
+    parts += [f"up to {formatting.size(action.cache_size)} of build cache"] if action.cache_size else []
+    return f"On {action.engine} this removes {', and '.join(parts) or 'nothing'}. {action.note}".strip()
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:

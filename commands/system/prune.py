@@ -1,7 +1,5 @@
-"""`system prune`: removes stopped containers, and the networks and the images without a tag that no other container
-uses.
-
-The build cache is not removed: its records have no owner, so no permission could be checked for them.
+"""`system prune`: removes stopped containers, the networks and the images without a tag that no other container uses,
+and on Docker the build cache.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ command = prune.command(
     examples=("system prune --engine docker", "system prune -a --volumes --host prod-1"),
     chosen=_chosen,
     args=(
-        Arg(name="--all", short="a", type=ArgType.FLAG, help="also images with a tag"),
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="also images with a tag, and the whole build cache"),
         Arg(name="--volumes", type=ArgType.FLAG, help="also anonymous volumes and their data"),
     ),
     aliases=("prune",),

@@ -1,7 +1,8 @@
 """Defines what an engine has and does not use, the actions that remove it, and the choice of what goes.
 
 `FindUnused` lists candidates. `choose` keeps those that a prune of some kinds would remove. The prune actions hold
-exactly these, pinned by their ids: whatever becomes unused later is not removed. Sizes are bytes, times unix seconds.
+exactly these, pinned by their ids: whatever becomes unused later is not removed. The records of a build cache have no
+owner and no names, so they go by the time of their last use. Sizes are bytes, times unix seconds.
 """
 
 from __future__ import annotations
@@ -37,11 +38,20 @@ class UnusedResource(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+class CacheRecord(msgspec.Struct, frozen=True, gc=False):
+    """A part of a build cache that no running build uses. `used_at`: when it was used last, or created."""
+
+    size: int
+    used_at: float
+
+
 class UnusedResources(msgspec.Struct, frozen=True):
-    """The candidates of one engine. `measured`: False if the engine did not measure the sizes in time."""
+    """The candidates of one engine. `measured`: False if the engine did not measure the sizes in time; then `cache`,
+    its build cache, is empty."""
 
     rows: tuple[UnusedResource, ...]
     measured: bool = True
+    cache: tuple[CacheRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +68,24 @@ class FindUnused(Action[UnusedResources]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prune(Action[Any]):
     """Removes `pinned` as a job, each only if it is still unused. `kinds`: what this action can remove; `note`: what
-    the requester is told beside that, such as what was left out."""
+    the requester is told beside that, such as what was left out.
+
+    `cache_size`: the measured size of the build cache that goes too, 0: none; what was used after `cache_used_before`
+    stays. `whole_cache`: also what the engine counts as its own. The cache belongs to the engine, so whoever removes it
+    needs a grant on the whole engine."""
 
     risk = Risk.DESTROY
     kinds: ClassVar[tuple[Kind, ...]] = ()
+    prunes_cache: ClassVar[bool] = False
     pinned: tuple[UnusedResource, ...] = ()
     note: str = ""
+    cache_size: int = 0
+    cache_used_before: float = 0.0
+    whole_cache: bool = False
 
     def targets(self) -> Sequence[Ref]:
-        return tuple(one.ref for one in self.pinned) or Action.targets(self)
+        pinned = tuple(one.ref for one in self.pinned)
+        return (*pinned, *Action.targets(self)) if self.cache_size or not pinned else pinned
 
     def without(self, gone: Collection[Ref]) -> Self:
         return replace(self, pinned=tuple(one for one in self.pinned if one.ref not in gone))
@@ -101,13 +120,29 @@ class PruneVolumes(Prune):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneSystem(Prune):
-    """Removes resources of several kinds, containers first."""
+    """Removes resources of several kinds, containers first, and the build cache last."""
 
     verb = "engine.prune"
     kinds = ORDER
+    prunes_cache = True
 
 
-PRUNES: tuple[type[Prune], ...] = (PruneContainers, PruneImages, PruneNetworks, PruneVolumes, PruneSystem)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneBuildCache(Prune):
+    """Removes what builds left behind and no running build uses."""
+
+    verb = "engine.prune-cache"
+    prunes_cache = True
+
+
+PRUNES: tuple[type[Prune], ...] = (
+    PruneContainers,
+    PruneImages,
+    PruneNetworks,
+    PruneVolumes,
+    PruneSystem,
+    PruneBuildCache,
+)
 REMOVALS: Mapping[Kind, str] = {
     Kind.CONTAINER: "container.remove",
     Kind.NETWORK: "network.remove",

@@ -1,7 +1,8 @@
 """Removes the resources of a prune one by one, as a job: containers first, then what only these used.
 
 Before each kind, the engine is asked again what is unused. A pinned resource that is used, was renamed or was created
-again meanwhile is kept, with the reason. A lost answer ends the job: the outcome is UNKNOWN and says what was removed.
+again meanwhile is kept, with the reason. A build cache goes last. A lost answer ends the job: the outcome is UNKNOWN
+and says what was removed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from runtimes.base.multi_request_change import NO_ANSWER
 
 STEP_SECONDS = 60.0  # for one removal
 LOOK_SECONDS = 20.0  # for one list of what is unused
+CACHE_SECONDS = 600.0  # for the removal of a build cache
 MAX_REASONS = 3  # shown in an outcome
 MAX_REASON = 160  # characters
 
@@ -37,6 +39,11 @@ class PruneVerbs(JobAdapter, abc.ABC):
     @abc.abstractmethod
     async def _unused(self, kinds: Collection[Kind], seconds: float, *, measured: bool) -> prune.UnusedResources:
         """Lists what no running container uses. `measured`: with all sizes, if the engine measures them in time."""
+
+    async def _remove_cache(self, action: prune.Prune, seconds: float) -> int:
+        """Removes the build cache that was not used since `action.cache_used_before`. Returns the bytes that became
+        free."""
+        raise errors.Unsupported(prune.PruneBuildCache.verb, str(self.ref))
 
     @does(prune.FindUnused)
     async def find_unused(self, action: prune.FindUnused, seconds: float) -> prune.UnusedResources:
@@ -73,6 +80,9 @@ class PruneVerbs(JobAdapter, abc.ABC):
                     pinned = [one for one in action.pinned if one.ref.kind is kind and kind in action.kinds]
                     if pinned:
                         await self._prune_kind(kind, pinned, done, job)
+                if action.cache_size:
+                    job.progress("removing the build cache")
+                    done.cache += await self._remove_cache(action, CACHE_SECONDS)
         except asyncio.CancelledError:
             job.end(done.outcome(Status.UNKNOWN, "It was stopped."))
             raise
@@ -122,11 +132,13 @@ def _removal(engine: EngineRef, one: prune.UnusedResource) -> Action[Any]:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class _Progress:
-    """Counts what a prune has done. `size`: bytes of what was removed, as far as they were measured."""
+    """Counts what a prune has done. `size`: bytes of what was removed, as far as they were measured; `cache`: of the
+    build cache."""
 
     total: int
     removed: Counter[Kind] = dataclasses.field(default_factory=Counter)
     size: int = 0
+    cache: int = 0
     gone: int = 0
     kept: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     began: float = dataclasses.field(default_factory=time.monotonic)
@@ -145,6 +157,7 @@ class _Progress:
     def outcome(self, status: Status | None = None, why: str = "") -> Outcome:
         """Returns the outcome. `status`: by default as the counts say; `why`: how it ended, if not by itself."""
         parts = [_count(number, kind) for kind, number in self.removed.items()]
+        parts += [f"{self.cache / 1e6:,.1f} MB of build cache"] if self.cache else []
         size = f", {self.size / 1e6:,.1f} MB" if self.size else ""
         sentences = [f"removed {' and '.join(parts)}{size}" if parts else "removed nothing"]
         if self.gone:
@@ -154,7 +167,7 @@ class _Progress:
             more = f"; and {len(self.kept) - MAX_REASONS} more" if len(self.kept) > MAX_REASONS else ""
             sentences.append(f"{len(self.kept)} kept: {shown}{more}")
         if status is None:
-            status = Status.DONE if self.removed else Status.NOOP
+            status = Status.DONE if self.removed or self.cache else Status.NOOP
         detail = "; ".join(sentences)
         return Outcome(status=status, detail=f"{detail}. {why}" if why else detail, took=time.monotonic() - self.began)
 

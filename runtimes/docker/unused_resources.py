@@ -1,4 +1,5 @@
-"""Finds what no running container of a Docker daemon uses: stopped containers, networks, local volumes and images.
+"""Finds what no running container of a Docker daemon uses: stopped containers, networks, local volumes and images. Also
+finds and removes its build cache.
 
 The daemon's lists show which containers use what. Networks of a Swarm and the daemon's own networks are never unused,
 because other nodes or the daemon itself use them.
@@ -8,12 +9,16 @@ from __future__ import annotations
 
 import abc
 import re
+import time
+import urllib.parse
 from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from core.model.prune import UnusedResource
+from core.model.background_jobs import JobStarted
+from core.model.prune import CacheRecord, Prune, PruneBuildCache, UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
+from runtimes.base.base_adapter import does
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like import unused_resources
 from runtimes.docker_like.client import seconds_left
@@ -58,7 +63,27 @@ class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
             containers={row.id: max(0, row.written) for row in report.containers or ()},
             images={row.id: max(0, row.size - max(0, row.shared)) for row in report.images or ()},
             volumes={row.name: row.usage.size for row in report.volumes or () if row.usage and row.usage.size >= 0},
+            cache=tuple(
+                CacheRecord(
+                    size=max(0, row.size),
+                    used_at=timestamps.parse_seconds(row.used or "") or timestamps.parse_seconds(row.created) or 0.0,
+                )
+                for row in report.cache or ()
+                if not row.in_use and not row.shared  # a shared record is a part of another one
+            ),
         )
+
+    @does(PruneBuildCache)
+    async def prune_build_cache(self, action: PruneBuildCache, seconds: float) -> JobStarted:
+        return self._start_prune(action)
+
+    async def _remove_cache(self, action: Prune, seconds: float) -> int:
+        # Only a span is understood by every version, so it is counted from the question on.
+        unused = max(0.001, time.time() - action.cache_used_before)
+        filters = urllib.parse.quote(msgspec.json.encode({"until": [f"{unused:.3f}s"]}).decode())
+        path = f"/build/prune?all={'true' if action.whole_cache else 'false'}&filters={filters}"
+        response = await self._request("POST", path, seconds)
+        return max(0, json_decoder.decode_json(_CachePruned, response.body, self.skipped).reclaimed)
 
 
 # ── what the daemon sends ────────────────────────────────────────────────────────────────────────────────────────
@@ -135,12 +160,25 @@ class _VolumeSize(msgspec.Struct):
     usage: _VolumeUsage | None = msgspec.field(name="UsageData", default=None)
 
 
+class _BuildRecord(msgspec.Struct):
+    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    in_use: bool = msgspec.field(name="InUse", default=False)
+    shared: bool = msgspec.field(name="Shared", default=False)
+    created: str = msgspec.field(name="CreatedAt", default="")
+    used: str | None = msgspec.field(name="LastUsedAt", default=None)
+
+
+class _CachePruned(msgspec.Struct):
+    reclaimed: json_types.Int64 = msgspec.field(name="SpaceReclaimed", default=0)
+
+
 class _DiskReport(msgspec.Struct):
     """Models the answer to `/system/df`."""
 
     containers: list[_ContainerSize] | None = msgspec.field(name="Containers", default=None)
     images: list[_ImageSize] | None = msgspec.field(name="Images", default=None)
     volumes: list[_VolumeSize] | None = msgspec.field(name="Volumes", default=None)
+    cache: list[_BuildRecord] | None = msgspec.field(name="BuildCache", default=None)
 
 
 # ── what it means ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from core import errors
-from core.model.prune import UnusedResource, UnusedResources
+from core.model.prune import CacheRecord, UnusedResource, UnusedResources
 from core.model.refs import Kind
 from runtimes.base.prune import PruneVerbs
 from runtimes.docker_like.client import HttpEngineClient, seconds_left
@@ -32,7 +32,7 @@ class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
         ends = time.monotonic() + seconds
         sizes = await self._measure(min(MEASURE_SECONDS, seconds / 2)) if measured else None
         rows = await self._candidates(kinds, sizes or Sizes(), ends)
-        return UnusedResources(rows=tuple(rows), measured=sizes is not None)
+        return UnusedResources(rows=tuple(rows), measured=sizes is not None, cache=() if sizes is None else sizes.cache)
 
     @abc.abstractmethod
     async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
@@ -93,8 +93,9 @@ class ResourceUsers:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """Holds measured sizes in bytes: by id, of a container what it wrote, and of an image what no other image shares;
-    by name, of a volume."""
+    by name, of a volume. `cache`: the build cache that no build uses."""
 
     containers: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
     volumes: Mapping[str, int] = field(default_factory=dict)
+    cache: tuple[CacheRecord, ...] = ()

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import io
 import os
+import tarfile
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from core import errors
-from core.model import actions, background_jobs, images, inside_containers, resource_usage
+from core.model import actions, background_jobs, images, inside_containers, prune, resource_usage
+from core.model.disk_use import ReadDiskUse
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
@@ -98,6 +102,53 @@ async def test_an_image_that_is_used_is_not_removed_by_its_id_and_force_removes_
     await engine.do(images.RemoveImage(engine=engine.ref, target=whole, force=True))
     assert name not in dockerd.names_of_images()
     dockerd.api.remove_container(made["Id"])
+
+
+@pytest.fixture
+def build_daemon(dockerd):
+    """Without a build cache and built images before and after."""
+
+    def empty():
+        dockerd.api.prune_builds(all=True)
+        dockerd.api.prune_images({"dangling": True})
+
+    empty()
+    yield dockerd
+    empty()
+
+
+async def test_the_build_cache_is_measured_and_removed_but_not_what_is_used_later(engine, build_daemon):
+    dockerd = build_daemon
+    build(dockerd, "first")
+    found = await engine.do(prune.FindUnused(engine=engine.ref, kinds=()))
+    assert found.measured and sum(record.size for record in found.cache) > 0
+    measured = (await engine.do(ReadDiskUse(engine=engine.ref, max_age=0.0))).build_cache
+    assert measured and measured > 0
+    size, before = measured, time.time()
+    build(dockerd, "second")
+    action = prune.PruneBuildCache(engine=engine.ref, cache_size=size, cache_used_before=before, whole_cache=True)
+    outcome = await engine.outcome(action)
+    assert outcome.status == Status.DONE and "of build cache" in outcome.detail, outcome
+    left = (await engine.do(prune.FindUnused(engine=engine.ref, kinds=()))).cache
+    assert left, "the second build's cache was used after the question"
+    rest = prune.PruneSystem(engine=engine.ref, cache_size=size, cache_used_before=time.time() + 1, whole_cache=True)
+    assert (await engine.outcome(rest)).status == Status.DONE
+    assert not sum(record.size for record in (await engine.do(prune.FindUnused(engine=engine.ref, kinds=()))).cache)
+
+
+def build(dockerd, content):
+    """Builds an image of one file with BuildKit, as `docker build` sends it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, data in (("Dockerfile", b"FROM scratch\nCOPY file /file\n"), ("file", content.encode() * 20_000)):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    url = f"{dockerd.api.base_url}/v{dockerd.api._version}/build"
+    answer = dockerd.api.post(
+        url, params={"version": "2"}, data=packed.getvalue(), headers={"Content-Type": "application/x-tar"}
+    )
+    assert answer.status_code == 200 and '"errorDetail"' not in answer.text, answer.text
 
 
 async def test_a_push_that_is_not_let_in_is_a_failure_with_its_cure(engine, locked_registry):

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 from core.model import containers, images, networks_and_volumes, prune
+from core.model.background_jobs import JobStarted
 from core.model.refs import Kind
+from runtimes.base.base_adapter import does
 from runtimes.base.prune import PruneVerbs
 from tests.fake_engine.core import FakeEngine
 
@@ -18,6 +20,7 @@ class UnusedThings(FakeEngine, PruneVerbs):
         super().__init__(*given, **more)
         self.mounts: dict[str, tuple[str, ...]] = {}
         self.measures = True
+        self.cache: tuple[prune.CacheRecord, ...] = ()
 
     async def _unused(self, kinds: Collection[Kind], seconds: float, *, measured: bool) -> prune.UnusedResources:
         await self._answer("unused", seconds)
@@ -38,7 +41,18 @@ class UnusedThings(FakeEngine, PruneVerbs):
                 continue
             listed = await getattr(self, self._table[action])(action(engine=self.ref), seconds)
             rows += [found for row in listed.rows if (found := self._candidate(kind, row)) is not None]
-        return prune.UnusedResources(rows=tuple(rows), measured=measured and self.measures)
+        known = measured and self.measures
+        return prune.UnusedResources(rows=tuple(rows), measured=known, cache=self.cache if known else ())
+
+    @does(prune.PruneBuildCache)
+    async def prune_build_cache(self, action: prune.PruneBuildCache, seconds: float) -> JobStarted:
+        return self._start_prune(action)
+
+    async def _remove_cache(self, action: prune.Prune, seconds: float) -> int:
+        await self._answer("change", seconds)
+        gone = [record for record in self.cache if record.used_at <= action.cache_used_before]
+        self.cache = tuple(record for record in self.cache if record not in gone)
+        return sum(record.size for record in gone)
 
     def _candidate(self, kind: Kind, row: Any) -> prune.UnusedResource | None:
         users = [

@@ -1,5 +1,7 @@
 """What goes with a prune, in which order, and what is kept by the time."""
 
+import dataclasses
+
 import msgspec
 import pytest
 
@@ -63,7 +65,7 @@ def test_what_changed_meanwhile_is_kept_with_the_reason():
     assert why_kept(unused(Kind.VOLUME, "data", "id-old"), unused(Kind.VOLUME, "data")) == ""
 
 
-@pytest.mark.parametrize("kind", prune.PRUNES)
+@pytest.mark.parametrize("kind", [kind for kind in prune.PRUNES if kind.kinds])
 def test_a_prune_acts_on_each_thing_and_guards_see_each_removal(kind):
     pinned = tuple(row for row in ROWS if row.ref.kind in kind.kinds)
     action = effects.with_effects(kind(engine=DOCKER, pinned=pinned, note="1 more"), KnownResources())
@@ -75,6 +77,16 @@ def test_a_prune_acts_on_each_thing_and_guards_see_each_removal(kind):
     assert action.confirm_reason() == "cannot be undone"
     assert action_codec.decode_action(action_codec.encode_action(action)) == action
     assert [ref.kind for ref in kind(engine=DOCKER).targets()] == [Kind.ENGINE]
+
+
+def test_a_build_cache_belongs_to_the_whole_engine():
+    for kind in (prune.PruneBuildCache, prune.PruneSystem):
+        action = kind(engine=DOCKER, cache_size=5, cache_used_before=1.0)
+        assert [ref.kind for ref in action.targets()] == [Kind.ENGINE]
+        beside = dataclasses.replace(action, pinned=ROWS[:1])
+        assert [ref.kind for ref in beside.targets()] == [ROWS[0].ref.kind, Kind.ENGINE]
+        assert action_codec.decode_action(action_codec.encode_action(beside)) == beside
+        assert beside.confirm_reason() == "cannot be undone"
 
 
 def test_what_is_gone_is_left_out_and_the_rest_stays_pinned():

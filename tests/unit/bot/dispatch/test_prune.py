@@ -1,11 +1,13 @@
 """A prune through the whole dispatcher: it shows what would go, removes exactly that, and leaves out what it must."""
 
 import dataclasses
+import time
 
 import msgspec
 import pytest
 
 from bot import plain_text
+from core.model import prune
 from core.model.events import EventKind
 from core.model.invocation import Identity
 from core.model.policy import Ask, Grant, Guard, Policy
@@ -221,3 +223,44 @@ async def test_several_engines_are_chosen_by_name(valkey, engine):
         _, done = await confirmed(deck, "container prune --engine '*'")
         assert plain_text.render(done).count("removed 1 container") == 2
         assert names(engine) == {"web"} and names(other) == set()
+
+
+async def test_the_build_cache_is_shown_and_goes_with_the_whole_engine(valkey, engine):
+    used = time.time() - 3_600
+    engine.cache = (prune.CacheRecord(size=5_000_000, used_at=used), prune.CacheRecord(size=3_000_000, used_at=1.0))
+    async with Deck(valkey.url, [engine]) as deck:
+        asked = await deck.say("system prune")
+        assert "and up to 8.0 MB of build cache" in plain_text.render(asked), plain_text.render(asked)
+        asked = await deck.say("builder prune --until 1d")
+        assert "this removes up to 3.0 MB of build cache" in plain_text.render(asked)
+        later = prune.CacheRecord(size=9_000_000, used_at=time.time() + 5)
+        engine.cache = (*engine.cache, later)
+        done = await deck.say(asked.buttons[0].line)
+        assert "removed 3.0 MB of build cache" in plain_text.render(done), plain_text.render(done)
+        _, done = await confirmed(deck, "system prune")
+        assert "and 5.0 MB of build cache" in plain_text.render(done), plain_text.render(done)
+        assert engine.cache == (later,), "what was used after the question stays"
+        engine.measures = False
+        reply = await deck.say("builder prune")
+        assert reply.ending is Ending.NOTHING and "Its build cache stays" in plain_text.render(reply)
+        rows = await deck.store.read_audit(count=40)
+        assert {"engine.prune-cache", "engine.prune"} <= {row.fields["verb"] for row in rows}
+
+
+async def test_the_build_cache_is_not_for_who_has_a_part_of_the_engine(valkey, engine):
+    """Its records have no owner, so only a grant on the whole engine covers them."""
+    engine.cache = (prune.CacheRecord(size=5_000_000, used_at=1.0),)
+    stopped(engine, "mine", labels={"team": "a"})
+    part = Grant(id="part", who=BOB.id, can=("viewer", "engine.prune*"), on=Selector(labels=(("team", "a"),)))
+    some = Policy(grants=(Grant(id="list", who=BOB.id, can=("viewer",)), part))
+    async with Deck(valkey.url, [engine], policy=some) as deck:
+        asked = await deck.say("system prune", BOB)
+        assert "container  mine" in plain_text.render(asked) and "cache" not in plain_text.render(asked)
+        done = await deck.say(asked.buttons[0].line, BOB)
+        assert done.ending is Ending.OK and len(engine.cache) == 1
+        reply = await deck.say("builder prune", BOB)
+        assert reply.ending is not Ending.ASKED and len(engine.cache) == 1
+    async with Deck(
+        valkey.url, [engine], policy=Policy(grants=(Grant(id="op", who=BOB.id, can=("operator",)),))
+    ) as deck:
+        assert (await deck.say("builder prune", BOB)).ending is Ending.REFUSED
