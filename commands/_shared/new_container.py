@@ -41,6 +41,11 @@ ARGS = (
     Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
     Arg(name="--network", hidden_names=("--net",), help="connect it to this network; none: to no network"),
     Arg(
+        name="--pod",
+        placeholder="NAME",
+        help="put it into this pod (Podman only); needs the permissions pod.join and host.reach",
+    ),
+    Arg(
         name="--link",
         many=True,
         placeholder="NAME[:ALIAS]",
@@ -98,6 +103,7 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
     """Returns the one action. Raises BadUsage, and the errors of the names that are looked up."""
     args = context.args
     engine = new_resources.one_engine(context, CreateContainer.verb, "create containers")
+    pod = await _pod(context, engine)
     network, namespaces = await _network(context, engine)
     for kind in _KINDS:
         if value := args[kind]:
@@ -111,6 +117,7 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
         capabilities=args["cap_add"],
         security_options=args["security_opt"],
         privileged=args["privileged"],
+        pod=pod,
     )
     if args["rm"] and args["restart"] not in (None, "no"):
         raise errors.BadUsage("--rm and --restart contradict each other.", hint="Leave one of them out.")
@@ -152,6 +159,26 @@ async def _network(context: Context, engine: EngineRef) -> tuple[str, list[Names
             hint="Write the name of a network, none, host or container:NAME.",
         )
     return name, []
+
+
+async def _pod(context: Context, engine: EngineRef) -> Ref | None:
+    args, name = context.args, context.args["pod"]
+    if not name:
+        return None
+    if engine.kind != "podman":
+        raise errors.BadUsage(
+            f"{engine} has no pods.", hint="Leave --pod out, and put the containers into one network: --network NAME."
+        )
+    if args["publish"] or args["network"]:
+        option = "--publish" if args["publish"] else "--network"
+        raise errors.BadUsage(
+            f"--pod and {option} contradict each other: a pod has one network for all its containers.",
+            hint=f"Give {option} when you create the pod: pod create {option} …",
+        )
+    found = await context.find.find(Query(names=(name,), engine=str(engine), kind=Kind.POD))
+    if len(found) != 1:
+        raise errors.Ambiguous(name, [ref.name for ref in found])
+    return found[0]
 
 
 async def _namespace(context: Context, engine: EngineRef, kind: str, value: str) -> Namespace:

@@ -17,6 +17,7 @@ from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.host_access import HostAccess
 from core.model.inside_containers import Exec
+from core.model.pods import JoinPod
 from core.model.refs import Kind, Ref
 from core.model.resource_facts import ResourceFacts
 
@@ -97,6 +98,8 @@ class CreateContainer(Action[Any]):
         found: list[Action[Any]] = [*host_access.needs(self.engine, target, facts, host_access.reaches_of(self.access))]
         joined = host_access.joined_containers(self.access)
         found += [Exec(engine=self.engine, target=ref, command=("sh",)) for ref in joined]
+        if self.access.pod is not None:
+            found.append(JoinPod(engine=self.engine, target=self.access.pod))
         # A link shows the environment variables of the other container.
         found += [InspectContainer(engine=self.engine, target=link.target) for link in self.links]
         return found

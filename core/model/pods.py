@@ -80,6 +80,15 @@ class CreatePod(Action[Outcome]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JoinPod(TargetAction[Outcome]):
+    """Puts a new container into a pod, whose network, shared memory and host name it then shares. It is decided beside
+    the creation, and never runs by itself."""
+
+    verb = "pod.join"
+    risk = Risk.CHANGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartPod(TargetAction[Outcome]):
     verb = "pod.start"
     risk = Risk.CHANGE

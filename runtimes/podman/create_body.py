@@ -132,6 +132,7 @@ def _body(docker: Any, action: CreateContainer, labels: Mapping[str, str]) -> di
         "healthconfig": health,
         "remove": action.remove,
         "privileged": access.privileged,
+        "pod": "" if access.pod is None else access.pod.id,
         "cap_add": list(access.capabilities),
         "devices": [{"path": device} for device in access.devices],
         "volumes_from": [ref.id for ref in access.volumes_from],
@@ -217,6 +218,8 @@ def _options(action: CreateContainer) -> Iterator[str]:  # noqa: PLR0912 (one br
     ):
         if text:
             yield from (flag, text)
+    if access.pod is not None:
+        yield from ("--pod", access.pod.name)
     if action.entrypoint:
         yield from ("--entrypoint", action.entrypoint[0])
     if action.remove:

@@ -8,7 +8,9 @@ import pytest
 from core import errors
 from core.model import actions, event_actions, images, inside_containers, networks_and_volumes, pods, resource_usage
 from core.model.background_jobs import ReadJob, StopJob
+from core.model.create_container import CreateContainer
 from core.model.events import EventKind
+from core.model.host_access import HostAccess
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from tests.daemons.docker import IMAGE
@@ -195,6 +197,30 @@ async def test_a_pod_is_created_and_removed(desk):
     assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
     assert "fresh" not in {row.ref.name for row in (await desk.do(pods.ListPods)).rows}
     assert "within" not in {row.ref.name for row in (await desk.do(actions.ListContainers)).rows}
+
+
+async def test_a_container_is_run_in_a_pod(desk):
+    """And shares its network, so that it needs the word of the engine's owner."""
+    await asyncio.to_thread(desk.daemon.cli, "pod", "create", "--name", "joined", "--network", "none")
+    (pod,) = [row for row in (await desk.do(pods.ListPods)).rows if row.ref.name == "joined"]
+    asked = {
+        "image": IMAGE,
+        "name": "in-a-pod",
+        "command": ("/bin/sh", "-c", "exec sleep 3600"),
+        "pull": "never",
+        "access": HostAccess(pod=pod.ref),
+    }
+    with pytest.raises(errors.Disallowed, match=r"host\.reach"):
+        await desk.do(CreateContainer, **asked)
+    desk.runtime._allow = ("*", "host.reach")
+    outcome, _ = await desk.job(CreateContainer, **asked)
+    assert outcome.status == Status.DONE, outcome
+    (pod,) = [row for row in (await desk.do(pods.ListPods)).rows if row.ref.name == "joined"]
+    assert (await desk.ref("in-a-pod")).id in pod.members
+    found = await asyncio.to_thread(desk.daemon.inspect, "in-a-pod")
+    assert found["Pod"] == pod.ref.id
+    assert "--pod joined" in " ".join(found["Config"]["CreateCommand"])
+    assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
 
 
 async def test_a_pod_lives_and_ends_as_one(desk):

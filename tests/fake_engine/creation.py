@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from core import errors
 from core.model import image_names
 from core.model.background_jobs import JobStarted
@@ -18,6 +22,7 @@ class Creation(Images):
     """`created`: the requests, in their order."""
 
     created: list[CreateContainer]
+    _pods: dict[str, Any]
 
     @does(CreateContainer)
     async def create_container(self, action: CreateContainer, seconds: float) -> JobStarted:
@@ -37,6 +42,9 @@ class Creation(Images):
                 labels=dict(action.labels),
                 start=action.start,
             )
+            if (pod := action.access.pod) is not None:
+                row = self._pods[pod.id]
+                self._pods[pod.id] = msgspec.structs.replace(row, members=(*row.members, ref.id))
             return Outcome(status=Status.DONE, detail=ref.id[:12])
 
         return self.jobs.start(action.verb, work)
