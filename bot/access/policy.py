@@ -31,7 +31,7 @@ PROTECTED_VERBS = frozenset(
         "container": ("stop", "kill", "pause", "remove", "restart", "exec", "rename", "update", "prune"),
         "service": ("scale", "update", "rollback", "remove"),
         "project": ("restart",),
-        "pod": ("stop", "restart", "pause", "remove"),
+        "pod": ("stop", "restart", "pause", "remove", "join"),
         "node": ("drain",),
         "unit": ("stop", "restart", "install"),
         # Without its networks, the bot loses its store and its engines.

@@ -87,7 +87,8 @@ command = Command(
             name="what",
             required=True,
             many=True,
-            help="verbs such as container.restart, patterns such as container.*, roles such as viewer or operator",
+            help="verbs such as container.restart, patterns such as container.*, roles such as viewer or operator, risk"
+            " classes such as risk:read; a risk class does not cover what reads inside containers, such as exec or run",
         ),
         Arg(name="--name", help="only on resources with this name (globs allowed)"),
         Arg(name="--project", help="only on resources of this compose project (globs allowed)"),

@@ -52,7 +52,8 @@ class Grant(Section):
         description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1."
     )
     can: field_types.Permissions = Field(
-        description="Verb patterns (container.*), roles (viewer, operator, admin or your own) or risk classes."
+        description="Verb patterns (container.*), roles (viewer, operator, admin or your own) or risk classes"
+        " (risk:read). A risk class does not cover what reads inside containers, such as exec or run."
     )
     on: Match = Field(
         default=Match(),

@@ -38,9 +38,16 @@ VERDICT_OF = {Ask.CONFIRM: Verdict.CONFIRM, Ask.APPROVE: Verdict.APPROVE, Ask.DE
 # The prefixes of verbs that change permissions, and that reach the host of an engine. In a grant, and in the `allow`
 # list of an engine, only a pattern with the same prefix covers them.
 NAMED_ONLY = ("policy.", "host.")
-# The verbs that use what is inside a container. A grant of a risk class, such as `risk:read`, does not cover them: it
-# is given to people who look and restart.
-INSIDE = frozenset({"container.exec", "container.copy", "container.export", "container.commit"})
+# The verbs that read what is inside containers, volumes, secrets and pods, themselves or by a new program, and the one
+# that shows a join token. A grant of a risk class, such as `risk:read`, does not cover them: it is given to people who
+# look and restart.
+INSIDE = frozenset(
+    {
+        *("container.exec", "container.copy", "container.export", "container.commit"),
+        *("container.create", "service.create", "service.update", "pod.join"),
+        *("secret.use", "config.use", "swarm.token"),
+    }
+)
 # In the `can` list of a guard: whatever ends or freezes running processes, also as an effect (core.model.effects).
 ENDS = "ends"
 
@@ -48,9 +55,9 @@ ENDS = "ends"
 # their target, so only admins and grants that name them have these: `container.exec` (a program in a container is often
 # root there, and reads its secrets and mounts), `container.copy`, `container.export` and `container.commit` (they read
 # its files), `container.rename` (permissions go by name), `container.update`, `image.push`, `image.tag` and
-# `service.update` (they decide which code runs where), `unit.install`, `unit.enable`, `unit.reload` and
-# `unit.enable-linger` (what the host starts at boot), `freeze.lift-any` (it ends what another person asked for),
-# `swarm.*`, and all verbs that create or remove.
+# `service.update` (they decide which code runs where), `unit.install`, `unit.enable`, `unit.disable`, `unit.reload`,
+# `unit.enable-linger` and `unit.disable-linger` (what the host starts at boot), `freeze.lift-any` (it ends what another
+# person asked for), `swarm.*`, and all verbs that create or remove.
 VIEWER = (
     "container.list",
     "container.inspect",

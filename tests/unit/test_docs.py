@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from core.model.actions import Risk, all_actions
+from core.model.policy import INSIDE, OPERATOR, VIEWER
 from tests.helpers.paths import ROOT
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")))
@@ -39,6 +41,25 @@ def test_every_test_that_a_document_names_exists(document: str) -> None:
         or not re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
     ]
     assert not missing
+
+
+def test_who_may_see_the_inside_of_containers_is_decided_for_every_verb() -> None:
+    """The table of docs/security.md has each verb that shows something of a resource, with its role, as it is."""
+    text = (ROOT / "docs/security.md").read_text().partition("## What shows the inside")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| `")]
+    told = {
+        verb: (role.strip(), covered.strip()) for verbs, role, covered in rows for verb in re.findall(r"`(.+?)`", verbs)
+    }
+    nouns = ("container", "service", "pod", "unit", "volume", "network", "node", "image")
+    shown = {
+        kind.verb
+        for kind in all_actions()
+        if kind.verb.partition(".")[0] in nouns and kind.risk is Risk.READ and not kind.listing
+    }
+    assert told.keys() >= shown | INSIDE
+    for verb, (role, covered) in told.items():
+        expected = "viewer" if verb in VIEWER else "operator" if verb in OPERATOR else "admin"
+        assert (verb, role, covered) == (verb, expected, "no" if verb in INSIDE else "yes")
 
 
 def test_the_threat_model_names_a_test_for_each_claim() -> None:

@@ -10,7 +10,7 @@ from bot.access import policy
 from core.model import actions, image_names
 from core.model.actions import Risk
 from core.model.invocation import Identity, Place
-from core.model.policy import ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy import INSIDE, ROLES, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.policy_selectors import Selector
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
@@ -104,6 +104,17 @@ def test_subjects(who, allowed):
 )
 def test_verbs(can, verb, risk, covered):
     assert (decide([grant(can=can)], verb=verb, risk=risk).verdict is Verdict.ALLOW) == covered
+
+
+@pytest.mark.parametrize("verb", sorted(INSIDE))
+def test_a_risk_class_covers_nothing_that_reads_inside_containers(verb):
+    risk = next(kind.risk for kind in actions.all_actions() if kind.verb == verb)
+    classes = tuple(f"risk:{one}" for one in Risk)
+    assert decide([grant(can=(*classes, "viewer", "operator"))], verb=verb, risk=risk).verdict is Verdict.DENY
+    for can in (verb, f"{verb.partition('.')[0]}.*", "*", "admin"):
+        assert decide([grant(can=(can,))], verb=verb, risk=risk).verdict is Verdict.ALLOW
+    guards = [Guard(id="g", can=(f"risk:{risk}",), ask=Ask.DENY)]
+    assert decide([grant(can=("*",))], guards, verb=verb, risk=risk).verdict is Verdict.DENY
 
 
 @pytest.mark.parametrize(
