@@ -18,6 +18,7 @@ from tests.helpers.deck import WORDS, Deck
 
 COMMANDS = tuple(WORDS)
 LONG = "x" * 100_000
+HUGE = "x" * (2 << 20)
 OPTIONS = [
     (command, name)
     for command in COMMANDS
@@ -131,6 +132,47 @@ async def test_on_the_road_a_mistake_is_usage_and_nothing_is_done(valkey, comman
             assert plain_text.to_json(reply).isascii()
         assert await deck.store.read_audit(count=10) == []
     assert engine.asked == []
+
+
+async def test_an_argument_of_two_megabytes_is_a_sentence_at_once(valkey):
+    """Whatever command it is given to: the line is refused before it is split, and nothing repeats it."""
+    engine = FakeRuntime("prod-1", kind="docker")
+    engine.add("web")
+    async with Deck(valkey.url, [engine]) as deck:
+        for line in (f"logs {HUGE}", f"run -e A={HUGE} busybox", f"exec web echo {HUGE}", f"ps '{HUGE}'", HUGE):
+            reply = await deck.say(line)
+            text = plain_text.render(reply)
+            assert reply.ending is Ending.USAGE and len(text) < 1_000
+            assert "4,000 characters" in text
+        assert await deck.store.read_audit(count=10) == []
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run --name=-f busybox",
+        "create --name=--privileged busybox",
+        "rename web -- -f",
+        "network create --engine docker -- -f",
+        "volume create --engine docker -- -v",
+        "pod create --name=-f --engine podman",
+        "service create --name=-f busybox",
+        "tag busybox -- -x",
+        "pull -- --all",
+    ],
+)
+async def test_a_name_that_looks_like_a_flag_is_a_sentence(valkey, line):
+    engines = [FakeRuntime("h1", kind="docker"), FakeRuntime("c1", kind="swarm", lacks=("container.*", "image.*"))]
+    engines.append(FakeRuntime("h2", kind="podman", lacks=("container.create", "network.create", "image.*")))
+    engines[0].add("web")
+    engines[0].add_image("busybox:latest")
+    async with Deck(valkey.url, engines) as deck:
+        reply = await deck.say(line)
+    assert reply.ending in (Ending.USAGE, Ending.NOTHING), plain_text.render(reply)
+    text = plain_text.render(reply).strip()
+    assert "\n" not in text and (text.endswith(".") or "For example: " in text)
+    assert "change" not in [asked for engine in engines for asked in engine.asked]
 
 
 WORD = st.one_of(
