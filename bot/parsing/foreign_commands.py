@@ -166,6 +166,7 @@ _SYSTEMCTL = {
     "stop": "unit stop",
     "restart": "unit restart",
     "enable": "unit enable",
+    "disable": "unit disable",
 }
 _NO_PAGER = frozenset({"--user", "--system", "--no-pager"})
 
@@ -208,6 +209,11 @@ FOREIGN_PROGRAMS: Mapping[str, ForeignProgram] = {
     ),
     "systemctl": ForeignProgram(commands=_SYSTEMCTL, ignored=_NO_PAGER),
     "loginctl": ForeignProgram(
-        commands={"enable-linger": "linger enable", "show-user": "linger show"}, engine="podman"
+        commands={
+            "enable-linger": "linger enable",
+            "disable-linger": "linger disable",
+            "show-user": "linger show",
+        },
+        engine="podman",
     ),
 }

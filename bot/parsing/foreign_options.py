@@ -19,12 +19,11 @@ _SERVICE = ("service create", "service update", "service rollback")
 _WAITS = "Leave it out: progress is shown in one message, and with --detach nothing is waited for."
 _LEFT_OUT = "Leave it out, or use docker service on a manager."
 _CREATE_ONLY = (
-    *("--generic-resource", "--placement-pref", "--log-driver", "--log-opt", "--dns", "--dns-option", "--dns-search"),
-    *("--sysctl", "--ulimit", "--group", "--isolation", "--credential-spec", "--limit-pids", "--tty"),
-    *("--replicas-max-per-node", "--max-concurrent"),
+    *("--generic-resource", "--isolation", "--credential-spec", "--tty", "--max-concurrent", "--oom-score-adj"),
 )
 _UPDATED_LISTS = (
     *("env", "publish", "label", "container-label", "network", "mount", "secret", "config", "constraint"),
+    *("placement-pref", "dns", "dns-search", "dns-option", "sysctl", "ulimit", "group"),
 )
 _INIT = (
     *("--force-new-cluster", "--autolock", "--external-ca", "--data-path-addr", "--data-path-port", "--availability"),
@@ -32,7 +31,7 @@ _INIT = (
 )
 _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*'."
 
-_PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system"))
+_PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system", "builder"))
 _ASKED = "What goes is always shown and confirmed first: leave it out."
 
 # By option: the explanation for every command that does not have the option itself.
@@ -70,6 +69,10 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("ps", "-f"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
     ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("images", "-f"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
+    ("volume ls", "--filter"): "Write --label, --driver or a name. What nothing uses is shown by: volume prune.",
+    ("volume ls", "-f"): "Write --label, --driver or a name. What nothing uses is shown by: volume prune.",
+    ("builder prune", "--keep-storage"): "Write --until 24h, or -a for all of it.",
+    ("builder prune", "--reserved-space"): "Write --until 24h, or -a for all of it.",
     ("ps", "-n"): "Write names or a pattern instead: ps 'web-*'.",
     ("ps", "--last"): "Write names or a pattern instead: ps 'web-*'.",
     ("ps", "--pod"): "List pods with: pods.",
@@ -127,7 +130,6 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("service update", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
     **{("service update", f"--{name}"): f"Write --{name}-add, or --{name}-rm." for name in _UPDATED_LISTS},
     **{("swarm init", option): "Leave it out, or use docker swarm init on the engine's own host." for option in _INIT},
-    ("swarm join-token", "--rotate"): "Rotate it on a manager: docker swarm join-token --rotate worker.",
     **{("swarm join-token", option): "Leave it out: the line to type is shown." for option in ("-q", "--quiet")},
     **{("exec", option): _EXEC_TERMINAL for option in ("-i", "-t", "--interactive", "--tty", "--detach-keys")},
     **{("exec", option): "exec waits until the program has ended: leave it out." for option in _EXEC_WAITS},

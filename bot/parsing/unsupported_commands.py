@@ -12,7 +12,6 @@ _NO_TERMINAL = "Chat has no terminal"
 _IMAGES = "Quarterdeck moves images only through registries"
 _BUILDS = "Quarterdeck builds no images, because a build runs its own code on the host"
 _LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's host"
-_CACHE = "Quarterdeck prunes no build cache, because its records belong to nobody"
 _SWARM = "Quarterdeck starts a Swarm and shows its join tokens, but does not change who belongs to it"
 _SECRETS = "Quarterdeck only lists secrets and configs; it does not change them"
 _STACKS = "Quarterdeck deploys no stacks, because a stack file can reach the host"
@@ -23,10 +22,6 @@ _FILES = "Quarterdeck is no shell on the host"
 # By the name of the command: why it is missing, and what helps, as one imperative sentence.
 MISSING: Mapping[str, tuple[str, str]] = {
     "attach": (_NO_TERMINAL, "Follow the output with: logs -f NAME."),
-    **dict.fromkeys(
-        ("builder prune", "buildx prune"),
-        (_CACHE, f"See its size with df; use docker builder prune {_HOST}."),
-    ),
     **dict.fromkeys(("build", "buildx", "builder", "buildx build"), (_BUILDS, "Build it in CI, then: pull IMAGE.")),
     "compose build": (_BUILDS, "Build it in CI, then: pull IMAGE."),
     **dict.fromkeys(("save", "load", "import"), (_IMAGES, "Push the image to a registry, then: pull IMAGE.")),
@@ -85,13 +80,12 @@ MISSING: Mapping[str, tuple[str, str]] = {
         "Use pull IMAGE, then: unit restart NAME.",
     ),
     "unshare": (_FILES, f"Use podman unshare {_HOST}."),
-    "disable": (
-        "Quarterdeck takes no unit out of the boot yet",
-        f"Use systemctl disable {_HOST}; stop it now with: unit stop NAME.",
-    ),
-    "disable-linger": (
-        "Without lingering, all units of that user end at the next logout",
-        f"Use loginctl disable-linger {_HOST}; see it with: linger show.",
+    **dict.fromkeys(
+        ("mask", "unmask"),
+        (
+            "Quarterdeck masks no units, because a masked unit cannot be started by anything",
+            "Take it out of the boot with: unit disable NAME.",
+        ),
     ),
     "cat": (_FILES, "Show the files of a unit with: unit cat NAME."),
     "skopeo copy": (_IMAGES, f"Use skopeo copy {_HOST} or in CI."),

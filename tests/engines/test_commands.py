@@ -107,6 +107,9 @@ LINES = {
         f"unit {verb}": (f"unit {verb} pod-cart.service", r"There is no unit", "running")
         for verb in ("start", "stop", "restart", "cat")
     },
+    "unit disable": ("unit disable pod-cart.service", r"There is no unit", "running"),
+    "linger disable": ("linger disable --engine podman", r"No engine matches", "running"),
+    "builder prune": ("builder prune --engine docker", r"Nothing is unused on docker/", "running"),
     "daemon-reload": ("daemon-reload --engine podman", r"No engine matches", "running"),
     "linger show": ("linger show", r"cannot do unit\.linger", "running"),
     "linger enable": ("linger enable --engine podman", r"No engine matches", "running"),
@@ -176,8 +179,8 @@ ENDINGS = {
     **dict.fromkeys(
         (
             *(f"pod {verb}" for verb in ("start", "stop", "restart", "pause", "unpause", "rm", "logs")),
-            *(f"unit {verb}" for verb in ("install", "enable", "start", "stop", "restart", "cat")),
-            *("pod create", "daemon-reload", "linger enable", "unfreeze"),
+            *(f"unit {verb}" for verb in ("install", "enable", "disable", "start", "stop", "restart", "cat")),
+            *("pod create", "daemon-reload", "linger enable", "linger disable", "unfreeze"),
         ),
         Ending.NOTHING,
     ),
@@ -186,7 +189,8 @@ ENDINGS = {
     "scale": Ending.ASKED,
     **dict.fromkeys(("pull", "image search", "image remote"), Ending.FAILED),
     **dict.fromkeys(
-        ("container prune", "image prune", "network prune", "volume prune", "system prune"), Ending.NOTHING
+        ("container prune", "image prune", "network prune", "volume prune", "system prune", "builder prune"),
+        Ending.NOTHING,
     ),
     **dict.fromkeys(("nodes", "pods", "units", "stack ls", "namespaces", "service inspect"), Ending.USAGE),
     **dict.fromkeys(

@@ -28,6 +28,9 @@ This page is made from the code; `make golden` writes it. `help` shows the comma
 command that is given to several engines skips those that do not have it. If none has it, the reply says what to do
 instead. Which permission each command needs is in its help.
 
+Each “yes” was run by a test on a real engine of that kind: CI records what the tests ran and compares it with this
+table. The exception is what needs systemd, which does not run on the machines of the tests.
+
 """
 # Nouns of verbs that the bot answers itself.
 OWN = (

@@ -21,6 +21,7 @@ from core.model.incidents import merge_alert
 from core.model.invocation import Identity
 from core.model.maintenance import Maintenance
 from core.model.policy import Grant, Policy
+from core.model.prune import CacheRecord
 from core.model.refs import Kind, Ref
 from core.model.replies import Ending
 from core.model.services import Service
@@ -38,10 +39,10 @@ SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "co
 # What a command would have nothing to do on as the fleet stands.
 SHOP_NAMES = ("web", "api", "shop-front", "shop-cart")
 NOUNS = (*("container.", "service.", "image.", "pod.", "node.", "unit.", "network.", "volume.", "project.", "engine."),)
-PRUNES = ("container prune", "image prune", "network prune", "volume prune", "system prune")
+PRUNES = ("container prune", "image prune", "network prune", "volume prune", "system prune", "builder prune")
 GRAVE = (
     *("rm", "rmi", "network rm", "volume rm", "pod rm", "drain", *PRUNES),
-    *("service update", "service rollback", "service rm", "swarm init", "project restart"),
+    *("service update", "service rollback", "service rm", "swarm init", "project restart", "linger disable"),
 )
 IDLE = {"start": SHOP_NAMES, **dict.fromkeys(("rm", "container prune", "system prune"), ("batch-1", "batch-2"))}
 
@@ -94,6 +95,7 @@ def engines():
     )
     prod.add_network("shop_default")
     prod.add_network("bridge")
+    prod.cache = (CacheRecord(size=5_000_000, used_at=1.0),)
     prod.add_volume("shop_data", labels={"app": "shop"})
     prod.add_volume("0" * 64)
     pod = [podman.add(f"pod-{name}") for name in ("front", "cart")]
@@ -193,7 +195,8 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
     # Nothing is removed unasked, also by scaling down or with a unit, nor are the four of the shop changed at once.
     grave = command.name in GRAVE or line.endswith(("=0", "=3"))
     unit = command.name.startswith("unit ") and command.risk is not Risk.READ
-    grave = grave or (unit and line != "unit enable pod-cart --engine podman")
+    when_asked = command.name not in ("unit enable", "unit disable") or "--now" in said
+    grave = grave or (unit and when_asked) or "--rotate" in said
     assert (len(replies) == 2) == (grave or (acts and "app=shop" in line))
     for shown in replies:
         text = plain_text.render(shown, width=100)

@@ -18,6 +18,12 @@ from tests.helpers.deck import Deck
 
 NO_TERMINAL = r"run has no option -i\. Chat has no terminal and no input: leave it out\."
 DOES = (
+    ("docker pull", r"pull needs IMAGE", Ending.USAGE),
+    ("docker rmi", r"rmi needs TARGET", Ending.USAGE),
+    ("docker create", r"create needs IMAGE", Ending.USAGE),
+    ("docker run", r"run needs IMAGE", Ending.USAGE),
+    ("docker search", r"search needs TERM", Ending.USAGE),
+    ("docker commit", r"commit needs TARGET", Ending.USAGE),
     ("docker ps --help", r"^Usage: ps", Ending.OK),
     ("docker <command> --help", r"“<command>” is only a placeholder\. .*help lists them", Ending.USAGE),
     ("docker images -a", r"^REPOSITORY +TAG +ID", Ending.OK),
@@ -55,6 +61,9 @@ DOES = (
     ("docker tag nginx:1 busybox:2", r"nginx:1 tagged", Ending.OK),
     ("podman rmi busybox", r"rmi .*busybox.* cannot be undone", Ending.ASKED),
     ("docker network ls", r"^bridge +\w+ +bridge +local", Ending.OK),
+    ("docker network ls --filter driver=bridge --filter scope=local", r"^bridge +\w+ +bridge +local", Ending.OK),
+    ("docker network ls --scope swarm", r"No network matches", Ending.OK),
+    ("docker volume ls -f driver=local", r"^data +local", Ending.OK),
     ("docker network inspect bridge", r"^Driver +bridge", Ending.OK),
     ("docker network inspect [bridge|host|local]", r"stands for one of several words", Ending.USAGE),
     ("docker volume ls", r"^data +local", Ending.OK),
@@ -85,6 +94,8 @@ DOES = (
     ("docker commit WebA // creates an image of a running container", r"WebA committed as [0-9a-f]{12}", Ending.OK),
     ("docker commit WebA nginx_base", r"WebA committed as [0-9a-f]{12} \(nginx_base:latest\)", Ending.OK),
     ("docker container commit -m remark WebA", r"Give the image a name with: tag [0-9a-f]{12} NAME", Ending.OK),
+    ("docker commit nginx_base // of a running container", r"There is no container “nginx_base”", Ending.NOTHING),
+    ("docker logs -f webA // another case", r"There is no container “webA”.*WebA", Ending.NOTHING),
     ("docker images // is the new image there?", r"nginx", Ending.OK),
     ("docker exec WebA echo hi", r"^hi$", Ending.OK),
     ("docker exec -u root -w /tmp -e A=b WebA env // its variables", r"^A=b$", Ending.OK),
@@ -131,6 +142,19 @@ DOES = (
     ("systemctl --user enable  --now test_container.service", r"removes its container", Ending.ASKED),
     ("loginctl enable-linger", r"lingering is enabled for alice", Ending.OK),
     ("loginctl show-user alice", r"alice +no", Ending.OK),
+    ("loginctl disable-linger", r"ends all units and containers of podman/h2 as soon as", Ending.ASKED),
+    ("systemctl --user disable test_container.service", r"test_container\.service disabled", Ending.OK),
+    ("systemctl --user disable --now test_container.service", r"removes its container", Ending.ASKED),
+    ("docker builder prune", r"Nothing is unused on docker/prod-1", Ending.NOTHING),
+    ("docker buildx prune -a", r"Nothing is unused on docker/prod-1", Ending.NOTHING),
+    ("docker swarm join-token --rotate worker", r"makes the present worker token useless", Ending.ASKED),
+    ("docker update --memory unlimited --cpus 0 --pids-limit=-1 WebA", r"memory unlimited, cpus unl", Ending.OK),
+    (
+        "docker service create --name spread --placement-pref spread=node.labels.zone --dns 10.0.0.53"
+        " --sysctl net.core.somaxconn=99 --log-driver json-file --log-opt max-size=1m busybox",
+        r"spread created",
+        Ending.OK,
+    ),
     ("podman pod ls", r"^shop ", Ending.OK),
     ("podman pod create --name more", r"more created", Ending.OK),
     ("podman pod start shop", r"shop was already running", Ending.OK),
@@ -163,6 +187,20 @@ DOES = (
 MISSING = (
     ("docker exec WebA /bin/sh // a shell inside", r"/bin/sh alone would wait for input, and chat has no terminal\."),
     ("docker exec WebA /bin/sh | bash", r"“\|” belongs to a shell, and exec starts the program without one\."),
+    ("docker <subcommand> --help", r"“<subcommand>” is only a placeholder"),
+    ("docker rm <id>", r"“<id>” is only a placeholder"),
+    ("docker start|stop <id>", r"stands for one of several words"),
+    ("docker exec <id> /bin/sh | bash", r"“<id>” is only a placeholder"),
+    ("docker exec ef875hdhsd /bin/sh // opens up a shell", r"/bin/sh alone would wait for input"),
+    ("docker service ps <service_name>", r"“<service_name>” is only a placeholder"),
+    ("docker service logs <service_name>", r"“<service_name>” is only a placeholder"),
+    ("docker service inspect --pretty <service_name> // for people", r"“<service_name>” is only a placeholder"),
+    ("docker service scale <service_name>=3 // three", r"“<service_name>” is only a placeholder"),
+    ("docker run -it --name example --link <container_to_link_to>:<link alias> busybox", NO_TERMINAL),
+    ("podman run -it <image>", NO_TERMINAL),
+    ("podman run -d --name test_container <image>", r"“<image>” is only a placeholder"),
+    ("podman rmi <image>", r"“<image>” is only a placeholder"),
+    ("skopeo inspect <image>", r"“<image>” is only a placeholder"),
     ("docker exec -it WebA bash", r"exec has no option -i\. Chat has no terminal: write what the program shall do"),
     ("docker exec -d WebA sleep 60", r"exec has no option -d\. exec waits until the program has ended"),
     ("docker exec --privileged WebA ls", r"It would give the program all rights on the host"),
@@ -183,8 +221,11 @@ MISSING = (
     ("mkdir ~/.config/systemd/user", r"“mkdir”: Quarterdeck is no shell on the host.*unit install NAME"),
     ("less ~/.ssh/id_rsa", r"“less”: Quarterdeck is no shell on the host.* unit cat NAME"),
     ("loginctl show-user cloud_user | grep linger", r"“\|” belongs to a shell.* Write linger show without it"),
-    ("loginctl disable-linger", r"“disable-linger”: .*Use loginctl disable-linger"),
-    ("systemctl --user disable test_container.service", r"“disable”: .*unit stop NAME"),
+    ("systemctl --user mask test_container.service", r"“mask”: .*unit disable NAME"),
+    ("docker volume ls -f dangling=true", r"What nothing uses is shown by: volume prune"),
+    ("docker builder prune -f", r"What goes is always shown and confirmed first"),
+    ("docker network create --engine docker --driver host mine", r"A network cannot have the driver “host”"),
+    ("docker network create --engine docker --driver none mine", r"A network cannot have the driver “none”"),
     ("podman pod prune", r"“pod prune”: .*pod rm NAME"),
     ("podman pod top shop", r"“pod top”: .*top NAME"),
     ("podman run -d --name test_container -p 80:8080 <image>", r"“<image>” is only a placeholder"),
@@ -198,7 +239,7 @@ def engines():
     docker, podman = FakeRuntime("prod-1", kind="docker", lacks=("unit.*", "pod.*")), FakeRuntime("h2", kind="podman")
     cri, swarm = (
         FakeRuntime(
-            "h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*", "*.prune")
+            "h3", kind="cri", lacks=("container.create", "network.*", "volume.*", "swarm.*", "unit.*", "*.prune*")
         ),
         FakeRuntime(
             "c1",
@@ -211,7 +252,7 @@ def engines():
                 "swarm.init",
                 "unit.*",
                 "pod.*",
-                "*.prune",
+                "*.prune*",
             ),
         ),
     )
@@ -243,7 +284,7 @@ def engines():
         "service.*",
         "swarm.*",
         "project.*",
-        "*.prune",
+        "*.prune*",
     )
     containerd, oci = FakeRuntime("h4", kind="containerd", lacks=low), FakeRuntime("h5", kind="oci", lacks=low)
     containerd.add("task-1", image="busybox:1", labels={"containerd.namespace": "default"})
@@ -257,7 +298,7 @@ async def test_a_line_does_what_it_does_at_its_own_prompt(valkey, engines, line,
     docker, podman, *_ = engines
     if line.startswith("docker"):
         # Where several engines can, the reply asks which.
-        podman.lacks = ("container.create", "network.create", "swarm.*", "*.prune")
+        podman.lacks = ("container.create", "network.create", "swarm.*", "*.prune*")
     async with Deck(valkey.url, engines) as deck:
         if " -f WebA" in line:
             web = next(row.ref for row in docker.containers.values() if row.ref.name == "WebA")
