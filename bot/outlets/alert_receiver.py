@@ -3,8 +3,9 @@
 A request is checked in this order: the method, who sends it, the content type, the size, the JSON. Then its alerts are
 stored, and only then it is answered with 200. If the store does not answer, the answer is 503, and Alertmanager sends
 the request again. An alert is known by its fingerprint and its start, so what comes twice changes nothing. The first
-delivery decides which container an alert is about; its end is assigned to the same container, even if that is gone. An
-alert that Quarterdeck itself sent to an Alertmanager is left out.
+delivery decides which container an alert is about; its end is assigned to the same container, even if that is gone.
+Alerts with one name about one container or pod are one incident; each other alert is an incident of its own. An alert
+that Quarterdeck itself sent to an Alertmanager is left out.
 """
 
 from __future__ import annotations
@@ -37,14 +38,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 PATH = "/api/alertmanager"
-MAX_BODY = 4 << 20  # bytes
-MAX_ALERTS = 1_000  # in one request
+MAX_BODY = 16 << 20  # bytes
+MAX_ALERTS = 1_000  # of a request that are stored at once
 MAX_OPEN = 10_000  # alerts that fire at once
 MAX_NAME, MAX_TEXT = 100, 400  # characters
 SOURCE = "alertmanager"
 UNKNOWN = EngineRef(host="alertmanager", kind="prometheus")
 """The engine of an alert about something that Quarterdeck does not watch."""
-_PLACES = ("instance", "service", "job", "cluster")
+_OBJECTS = (  # of Kubernetes, in a namespace; `instance` and `job` of an alert about them are those of the exporter
+    "pod", "deployment", "statefulset", "daemonset", "replicaset", "cronjob", "job_name", "horizontalpodautoscaler",
+    "persistentvolumeclaim", "poddisruptionbudget", "resourcequota",
+)  # fmt: skip
+_PLACES = ("node", "instance", "service", "namespace", "job", "cluster")
 
 
 class _Alert(msgspec.Struct, frozen=True, rename="camel"):
@@ -109,7 +114,8 @@ class AlertReceiver:
         except errors.BadUsage as error:
             return self._refuse(400, error.full_message())
         try:
-            await self._take(alerts)
+            for start in range(0, len(alerts), MAX_ALERTS):
+                await self._take(alerts[start : start + MAX_ALERTS])
         except errors.StoreError as error:
             self._counts.alerts_received_total.labels("not_stored").inc(len(alerts))
             log.warning("Alerts of an Alertmanager could not be stored.", alerts=len(alerts), reason=error.message)
@@ -153,11 +159,6 @@ class AlertReceiver:
             raise errors.BadUsage(
                 f"Version “{sanitize.single_line(request.version, 20)}” of the request is not supported.",
                 hint="Use Alertmanager 0.8 or later, which sends version 4.",
-            )
-        if len(request.alerts) > MAX_ALERTS:
-            raise errors.BadUsage(
-                f"The request has {len(request.alerts):,} alerts, and at most {MAX_ALERTS:,} are accepted.",
-                hint="Set max_alerts under webhook_configs, or group by more labels.",
             )
         for alert in request.alerts:
             if alert.status not in ("firing", "resolved") or not alert.fingerprint or alert.starts_at.tzinfo is None:
@@ -222,7 +223,7 @@ def _opened(fingerprint: str, alert: _Alert, found: AlertSubject | None) -> Aler
     return Alert(
         fingerprint=fingerprint,
         rule=name,
-        topic=f"{SOURCE}:{name}",
+        topic=f"{SOURCE}:{name}" if found is not None or labels.get("pod") else f"{SOURCE}:{name}:{fingerprint}",
         severity=quarterdeck_labels.severity(own, severity_named(labels.get("severity", "")) or Severity.MEDIUM),
         state=AlertState.FIRING,
         subject=subject,
@@ -255,8 +256,8 @@ def _stored(value: bytes | None) -> Alert | None:
 
 def _place(labels: dict[str, str]) -> str:
     """Names what an alert is about that no engine here has."""
-    if pod := labels.get("pod"):
-        return sanitize.single_line("/".join(filter(None, (labels.get("namespace"), pod))), MAX_NAME)
+    if found := next((labels[each] for each in _OBJECTS if labels.get(each)), ""):
+        return sanitize.single_line("/".join(filter(None, (labels.get("namespace"), found))), MAX_NAME)
     return sanitize.single_line(next((labels[each] for each in _PLACES if labels.get(each)), ""), MAX_NAME)
 
 

@@ -144,7 +144,8 @@ def key_of(topic: str, engine: EngineRef, kind: Kind, owner: str) -> str:
 
 def merge_alert(incident: Incident | None, alert: Alert) -> Incident | None:
     """Returns the incident with this alert in it. `incident`: the newest one with the alert's key. Returns None if
-    there is nothing to change: the alert is known, or it resolves what is not open.
+    there is nothing to change: the alert is known, it resolves what is not open, or the incident has as many alerts as
+    it can and this one is not more severe than any of them.
 
     Several processes may report the same alert, because they watch the same engine. So a report that is older than the
     stored one, or equal to it, changes nothing.
@@ -161,6 +162,8 @@ def merge_alert(incident: Incident | None, alert: Alert) -> Incident | None:
         number = 1 if incident is None else int(incident.id.partition("-")[2] or 1) + 1
         began = alert.since_ns if incident is None else max(alert.since_ns, incident.changed_ns)
         return Incident(id=f"{key[:6]}-{number}", key=key, alerts=(alert,), began_ns=began, changed_ns=alert.at_ns)
+    if not _has_room(incident, alert):
+        return None
     merged = _with_alert(incident, alert)
     if incident.state is IncidentState.RESOLVED:
         return msgspec.structs.replace(merged, opened=incident.opened + 1, acknowledged_by="", acknowledged_name="")
@@ -196,8 +199,26 @@ def _with_note(incident: Incident, note: IncidentNote) -> Incident:
     return msgspec.structs.replace(incident, notes=notes, noted=incident.noted + 1)
 
 
+def _has_room(incident: Incident, alert: Alert) -> bool:
+    others = _others(incident, alert)
+    return len(others) < MAX_ALERTS or _rank(max(others, key=_rank))[:2] > _rank(alert)[:2]
+
+
+def _rank(alert: Alert) -> tuple[bool, int, int]:
+    """Orders alerts by how much they are worth showing: what fires, what is severe, what is new."""
+    over = alert.state is AlertState.RESOLVED
+    return (over, 0 if over else _ORDER.index(alert.severity), -alert.at_ns)
+
+
+def _others(incident: Incident, alert: Alert) -> tuple[Alert, ...]:
+    return tuple(each for each in incident.alerts if not _same(each, alert))
+
+
 def _with_alert(incident: Incident, alert: Alert) -> Incident:
-    others = tuple(each for each in incident.alerts if not _same(each, alert))[-(MAX_ALERTS - 1) :]
+    others = _others(incident, alert)
+    if len(others) >= MAX_ALERTS:
+        least = max(others, key=_rank)
+        others = tuple(each for each in others if each is not least)
     return msgspec.structs.replace(
         incident,
         alerts=(*others, alert),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import (
+    MAX_ALERTS,
     MAX_NOTES,
     REOPEN_NS,
     Incident,
@@ -113,3 +114,21 @@ def test_the_number_of_notes_is_limited_and_the_newest_are_kept() -> None:
     assert (len(incident.notes), incident.noted) == (MAX_NOTES, MAX_NOTES + 5)
     assert [note.text for note in incident.notes_after(MAX_NOTES + 3)] == ["note 23", "note 24"]
     assert len(incident.notes_after(0)) == MAX_NOTES
+
+
+def test_an_incident_drops_what_is_over_before_what_fires_and_does_not_thrash() -> None:
+    def one(name: str, at: int, **more) -> Alert:
+        return alert(rule=name, fingerprint=name, at=at, **more)
+
+    found = merge_alert(None, one("over", 1))
+    found = merge_alert(found, one("over", 2, state=AlertState.RESOLVED))
+    for number in range(MAX_ALERTS):
+        found = merge_alert(found, one(f"a{number}", 10 + number))
+    assert len(found.firing) == len(found.alerts) == MAX_ALERTS
+    assert merge_alert(found, one("more", 99)) is None
+    severe = merge_alert(found, one("severe", 100, severity=Severity.HIGH))
+    assert (len(severe.alerts), severe.main.rule) == (MAX_ALERTS, "severe")
+    dropped = {each.rule for each in found.alerts} - {each.rule for each in severe.alerts}
+    assert dropped == {"a0"}
+    assert merge_alert(severe, one("a0", 101)) is None, "it comes again and changes nothing"
+    assert merge_alert(severe, one("a5", 102, state=AlertState.RESOLVED)) is not None

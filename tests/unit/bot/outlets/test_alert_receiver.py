@@ -12,7 +12,7 @@ import pytest
 from bot import listening_socket, metrics_server
 from bot.notify.incident_writer import stored_incidents
 from bot.outlets import alert_receiver, received_alert_cleanup
-from bot.outlets.alert_receiver import MAX_ALERTS, MAX_BODY, AlertReceiver
+from bot.outlets.alert_receiver import MAX_BODY, AlertReceiver
 from core import metrics
 from core.config.load import ListenAddress
 from core.model.alerts import Severity
@@ -229,7 +229,6 @@ async def test_who_knows_the_token_or_the_password_is_let_in(door, auth):
         (request(entry() | {"startsAt": "2026-11-30T02:00:00"}), "time zone"),
         (request(entry() | {"status": "odd"}), "status"),
         (request(entry() | {"fingerprint": ""}), "fingerprint"),
-        (request(*[entry()] * (MAX_ALERTS + 1)), "at most 1,000"),
     ],
 )
 async def test_what_is_no_request_of_an_alertmanager_gets_400_with_a_sentence(door, body, said):
@@ -287,6 +286,29 @@ async def test_many_alerts_over_many_containers_are_taken_at_once(door):
     found = await door.tell(*alerts)
     assert len(found) == 300
     assert {each.main.subject.name for each in found} == {f"c{number}" for number in range(300)}
+
+
+async def test_more_alerts_than_are_stored_at_once_are_taken_in_parts(door, monkeypatch):
+    monkeypatch.setattr(alert_receiver, "MAX_ALERTS", 3)
+    found = await door.tell(*(entry(fingerprint=f"f{number}", instance=f"i{number}") for number in range(10)))
+    assert {each.main.owner for each in found} == {f"i{number}" for number in range(10)}
+    assert door.count("stored") == 10
+
+
+async def test_alerts_about_different_things_are_different_incidents_whoever_exports_them(door):
+    exporter = {"instance": "10.0.0.9:8080", "job": "kube-state-metrics", "namespace": "shop"}
+    about = ({"deployment": "web"}, {"deployment": "db"}, {"statefulset": "db"}, {"job_name": "backup"}, {"node": "n1"})
+    for number, each in enumerate(about):
+        await door.tell(entry("Replicas", fingerprint=f"f{number}", **exporter, **each))
+    disks = [entry("DiskFull", fingerprint=each, instance="h9:9100", mountpoint=each) for each in ("/", "/data")]
+    found = await door.tell(*disks)
+    owners = sorted(incident.main.owner for incident in found)
+    assert owners == ["h9:9100", "h9:9100", "n1", "shop/backup", "shop/db", "shop/db", "shop/web"]
+    found = await door.tell(disks[0] | {"status": "resolved", "endsAt": "2026-11-30T03:00:00Z"})
+    open_ones = [each for each in found if each.state is not IncidentState.RESOLVED]
+    assert len(found) == 7 and len(open_ones) == 6
+    pods = [entry("Restarts", fingerprint=f"p{name}", pod="web-1", container=name, **exporter) for name in ("a", "b")]
+    assert len(await door.tell(*pods)) == 8
 
 
 async def test_what_is_left_over_is_removed_in_the_second_run_only(door):
