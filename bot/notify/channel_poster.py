@@ -185,7 +185,8 @@ class ChannelPoster:
         )
         if destination.group and not resolved:
             self._open.add(destination.to, destination.group, sent)
-        await self.cards.post(incident, sent, destination, urgent=urgent)  # before the record, lest it is left out
+        with contextlib.suppress(errors.MessageGone):
+            await self.cards.post(incident, sent, destination, urgent=urgent)  # before the record, lest it is left out
         await save_post(self._store, pending, post)
 
     async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:

@@ -91,7 +91,8 @@ class SharedMessageEditor:
         self._next_edit[ts] = self._now() + EDIT_SECONDS
         if all(incident.state is IncidentState.RESOLVED for incident in incidents):
             self._open.remove(channel, ts)
-        await self._write_in_thread(channel, ts, group, members)
+        with contextlib.suppress(errors.MessageGone):  # it has no thread
+            await self._write_in_thread(channel, ts, group, members)
         for key, pending in found.items():
             work = members.get(key)
             post = _post_in(pending, channel, ts)
