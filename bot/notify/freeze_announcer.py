@@ -2,12 +2,14 @@
 
 A freeze may be set and lifted by any process, also by a console, and may end by itself. So the process that posts
 compares the freeze in the store with the one that was announced last. It stores what it announced after it has posted:
-if it ends in between, the next process posts the same again.
+if it ends in between, the next process posts the same again. A channel that cannot be reached is tried again some
+times; if one channel got it, the freeze counts as announced.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -23,6 +25,7 @@ from core.store.client import Store
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 30.0  # after a message that was not delivered
+MAX_TRIES = 10  # of one message in one channel, while another channel got it
 
 
 class FreezeAnnouncer:
@@ -31,13 +34,25 @@ class FreezeAnnouncer:
     lease of those that post."""
 
     def __init__(
-        self, store: Store, poster: MessageSender, *, configured: Callable[[], Sequence[str]], leads: Callable[[], bool]
+        self,
+        store: Store,
+        poster: MessageSender,
+        *,
+        configured: Callable[[], Sequence[str]],
+        leads: Callable[[], bool],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._poster = poster
         self._configured = configured
         self._leads = leads
+        self._now = now
         self._failed = RepeatedLog()
+        self._message = Reply(blocks=())
+        self._announcing = b""  # the freeze, or its end, that the rest is about
+        self._said: set[str] = set()
+        self._tries: dict[str, int] = {}  # of each channel that did not get it yet
+        self._retry_at = 0.0
 
     async def run(self) -> None:
         """Announces until it is cancelled."""
@@ -57,10 +72,36 @@ class FreezeAnnouncer:
         """Announces the freeze if it has changed. Raises StoreError and DeliveryError."""
         now, announced = await self._store.freeze_and_announced()
         if now == announced:
+            if self._tries and self._now() >= self._retry_at:
+                await self._post(tuple(self._tries))
             return
-        for channel in self._configured() or filter(None, [await named_channel(self._store)]):
-            await self._poster.post(channel, _message(now, announced))
+        if self._announcing != (changed := now + b"\0" + announced):
+            self._announcing, self._message = changed, _message(now, announced)
+            self._said, self._tries = set(), {}
+        channels = tuple(self._configured()) or tuple(filter(None, [await named_channel(self._store)]))
+        first_error = await self._post([each for each in channels if each not in self._said])
+        if first_error is not None and not self._said:
+            raise first_error
         await self._store.set_announced_freeze(now)
+
+    async def _post(self, channels: Sequence[str]) -> errors.DeliveryError | None:
+        """Posts it in these channels. Returns the first failure."""
+        first: errors.DeliveryError | None = None
+        self._retry_at = self._now() + RETRY_SECONDS
+        for channel in channels:
+            try:
+                await self._poster.post(channel, self._message)
+            except errors.DeliveryError as error:
+                first = first or error
+                tries = self._tries[channel] = self._tries.get(channel, 0) + 1
+                if tries == 1:
+                    log.error("A freeze was not announced.", channel=channel, reason=error.full_message())
+                if tries >= MAX_TRIES and self._said:
+                    del self._tries[channel]
+            else:
+                self._said.add(channel)
+                self._tries.pop(channel, None)
+        return first
 
 
 def _message(now: bytes, before: bytes) -> Reply:
