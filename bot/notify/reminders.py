@@ -17,6 +17,7 @@ from bot.notify.alert_settings import AlertSettings
 from bot.notify.incident_writer import decode_incident, stored_incidents
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident, save_post
+from bot.notify.silences import KEEP_SECONDS
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.incidents import Incident, IncidentState, PostedIncident
@@ -45,11 +46,15 @@ class Reminders:
         self._poster = poster
         self._counts = counts
         self._next_look = 0.0
+        self._try_again: dict[str, float] = {}  # when a snooze that is over is looked at again, by its id
 
     async def send_due(self, settings: AlertSettings, routing: Routing, now: float) -> None:
         """Ends snoozes and silences whose time has come, and repeats what is due. Raises StoreError."""
+        over = {silence.id for silence in settings.expired}
+        self._try_again = {id_: at for id_, at in self._try_again.items() if id_ in over}
         for silence in settings.expired:
-            await self._expire(silence, settings, routing, now)
+            if now >= self._try_again.get(silence.id, 0.0):
+                await self._expire(silence, settings, routing, now)
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
@@ -59,25 +64,37 @@ class Reminders:
             await self._repeat(settings, routing, now)
 
     async def _expire(self, silence: Silence, settings: AlertSettings, routing: Routing, now: float) -> None:
-        if silence.reminds:
+        """Removes a silence. A snooze is removed when everybody was reminded, or when it is over for long."""
+        said = True
+        if silence.reminds and now - silence.until < KEEP_SECONDS:
             for incident in await stored_incidents(self._store):
                 if incident.id == silence.owner and incident.state is not IncidentState.RESOLVED:
-                    await self._wake(incident, silence, settings, routing, now)
-        await self._store.remove_silences([silence.id])
+                    said = await self._wake(incident, silence, settings, routing, now) and said
+        if said:
+            await self._store.remove_silences([silence.id])
+        else:
+            self._try_again[silence.id] = now + LOOK_SECONDS
 
     async def _wake(
         self, incident: Incident, silence: Silence, settings: AlertSettings, routing: Routing, now: float
-    ) -> None:
-        """In quiet hours, only the thread says it."""
+    ) -> bool:
+        """Reminds people of an incident, unless something else holds it back. Returns whether all places have it. In
+        quiet hours, only the thread says it."""
+        if settings.held_until(incident, now):
+            return False
+        said = True
         places = {each.to: each for each in routing.destinations(incident)}
         since = f"after the snooze of {silence.by_name or silence.by}"
         for post in incident.posts:
             place = places.get(post.destination, Destination(to=post.destination))
+            if _is_muted(place, settings, now):
+                continue
             quiet = _is_quiet(place, now)
             mention = () if quiet else tuple(who for who in place.mention if not settings.muted_until(who, now))
             reply = incident_message.reminder([incident], since, mention)
             once = f"{post.channel}.{post.ts}.snooze {silence.id}"
-            await self._say(post, reply, broadcast=not quiet, once=once)
+            said = await self._say(post, reply, broadcast=not quiet, once=once) and said
+        return said
 
     async def _end_resolved(self, silences: Sequence[Silence]) -> None:
         open_ones = [each for each in await stored_incidents(self._store) if each.state is not IncidentState.RESOLVED]
@@ -112,8 +129,11 @@ class Reminders:
 
     async def _say(self, post: PostedIncident, reply: Reply, *, once: str, broadcast: bool = True) -> bool:
         try:
-            thread = "" if post.gone else post.ts
-            await self._poster.post(post.channel, reply, thread, broadcast=broadcast, once=once)
+            try:
+                thread = "" if post.gone else post.ts
+                await self._poster.post(post.channel, reply, thread, broadcast=broadcast, once=once)
+            except errors.MessageGone:
+                await self._poster.post(post.channel, reply, once=f"{once} anew")
         except errors.DeliveryError as error:
             log.error("a reminder was not posted", channel=post.channel, reason=error.full_message())
             return False
@@ -126,7 +146,11 @@ def _is_due(post: PostedIncident, destination: Destination, settings: AlertSetti
         return False
     if _is_quiet(destination, now):
         return False
-    return not (destination.is_person and settings.muted_until(destination.to, now))
+    return not _is_muted(destination, settings, now)
+
+
+def _is_muted(destination: Destination, settings: AlertSettings, now: float) -> bool:
+    return destination.is_person and bool(settings.muted_until(destination.to, now))
 
 
 def _is_quiet(destination: Destination, now: float) -> bool:

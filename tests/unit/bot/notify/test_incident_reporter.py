@@ -48,6 +48,8 @@ class Chat:
 
     async def post(self, to, reply, thread="", *, broadcast=False, once="", urgent=False):
         self._fail()
+        if (to, thread) in self.deleted:
+            raise errors.MessageGone(code="thread_not_found")
         if once and once in self.named:
             return replace(self.named[once], tried_before=True)
         self.calls.append("post")
