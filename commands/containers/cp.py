@@ -47,8 +47,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return formatting.error_reply(result.error)
     copied: CopiedFile = result.value
     to = downloads.destination(context, context.args["destination"], context.args["output"])
-    changed = formatting.clock(datetime.fromtimestamp(copied.modified_at, UTC), context.now)
-    about = f"{targets.target_of_result(result).name}:{copied.path}: {formatting.size(copied.size)}, changed {changed}"
+    about = f"{targets.target_of_result(result).name}:{copied.path}: {formatting.size(copied.size)}"
+    if copied.modified_at:
+        about += f", changed {formatting.clock(datetime.fromtimestamp(copied.modified_at, UTC), context.now)}"
     about = f"{about}, SHA-256 {copied.sha256}."
     if to:
         name = posixpath.basename(copied.path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from core import errors
+from runtimes.formats import json_types
 
 OVERHEAD = 1 << 16  # bytes that an archive may have beside its one file
 # By the type in the header of a member, as POSIX defines it.
@@ -28,7 +29,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedFile:
-    """One file. `modified_at`: Unix seconds."""
+    """One file. `modified_at`: Unix seconds; 0 if the archive has no usable time."""
 
     data: bytes
     modified_at: float
@@ -50,9 +51,14 @@ def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> ArchivedFil
             data = opened.read(max_bytes + 1) if opened is not None else b""
             if len(data) != member.size:
                 raise _damaged(path, f"it holds {len(data)} of {member.size} bytes")
-            return ArchivedFile(data=data, modified_at=float(member.mtime))
+            return ArchivedFile(data=data, modified_at=_usable_time(float(member.mtime)))
     except (tarfile.TarError, ValueError, OverflowError, EOFError, IndexError) as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _usable_time(seconds: float) -> float:
+    # A program in the container chooses the time of its file. A comparison with NaN is False.
+    return seconds if 0 <= seconds <= json_types.MAX_UNIX_SECONDS else 0.0
 
 
 def check_kind(path: str, kind: str, link: str = "") -> None:

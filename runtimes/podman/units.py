@@ -299,7 +299,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             file=service.file,
             container=service.container,
             description=service.description,
-            since=round(changed, 1) if service.changed else None,
+            since=round(changed, 1) if service.changed and changed < json_types.MAX_UNIX_SECONDS else None,
             why=service.failure,
             pid=service.pid,
             members=tuple(row.id for row in members),

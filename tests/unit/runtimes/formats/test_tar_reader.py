@@ -40,6 +40,15 @@ def test_a_file_is_read_whatever_the_size_of_the_chunks(size: int, format: int) 
         assert (found.data, found.modified_at) == (data, 1_700_000_000.0)
 
 
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -1.0, 253_402_300_800.0, 1e18])
+def test_a_time_that_is_none_is_unknown(time: float) -> None:
+    """A program in the container chooses the time of its file."""
+    info = member("x")
+    info.pax_headers = {"mtime": str(time)}
+    found = tar_reader.read_file([archive((info, b"y"))], "/x", LIMIT)
+    assert (found.data, found.modified_at) == (b"y", 0.0)
+
+
 @pytest.mark.parametrize("name", ["../../etc/cron.d/x", "/etc/passwd", "a/../../b", "n" * 300, "ä\udcff"])
 def test_the_name_in_the_archive_leads_nowhere(name: str) -> None:
     made = archive((member(name), b"content"), (member("second"), b"ignored"))
