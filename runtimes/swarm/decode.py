@@ -39,9 +39,6 @@ UPDATES = {
     "rollback_completed": "rolled back",
 }
 FAILED = frozenset({"failed", "rejected", "orphaned"})
-NO_MANAGER, LEADERLESS = "not a swarm manager", "does not have a leader"
-# Parts of the answers of a manager that forwarded a request and does not know the result.
-FORWARDED = ("context deadline exceeded", "DeadlineExceeded", "code = Unavailable", "code = Canceled", "leader status")
 # The attributes of an update that have the new value of what changed, with Quarterdeck's name for each. A manager sets
 # them for objects of this type only.
 CHANGED: Mapping[str, Mapping[str, str]] = {

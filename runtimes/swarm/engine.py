@@ -28,7 +28,15 @@ from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JOB_VERBS
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, node_notes, node_summary, service_updates, spec_conflicts
+from runtimes.swarm import (
+    decode,
+    json_models,
+    node_notes,
+    node_summary,
+    refusals,
+    service_updates,
+    spec_conflicts,
+)
 from runtimes.swarm.manager_pool import Manager, ManagerPool
 from runtimes.swarm.service_verbs import ServiceVerbs
 from runtimes.swarm.watcher import SwarmWatcher
@@ -216,7 +224,7 @@ class Swarm(ServiceVerbs):
                 changed = {**raw.spec, "Availability": word}
                 await self._ask_target(action.target, action.verb, "POST", update, left, body=changed)
             except errors.Rejected as error:
-                if service_updates.OUT_OF_SEQUENCE not in error.text:
+                if not refusals.is_out_of_sequence(error.text):
                     raise
                 continue
             return _done(began)

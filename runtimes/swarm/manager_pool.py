@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.swarm import decode
+from runtimes.swarm import decode, refusals
 from runtimes.transport import http_client
 
 READS = frozenset({"GET", "HEAD"})
@@ -124,14 +124,14 @@ class ManagerPool:
     def _retryable(self, error: errors.EngineError, manager: Manager, reads: bool) -> errors.EngineError:
         """Returns the error if the next manager may be tried after it. Otherwise raises it."""
         text = error.text if isinstance(error, errors.Rejected) else ""
-        if decode.NO_MANAGER in text:
+        if refusals.is_no_manager(text):
             self._on_refused(manager)
             return errors.Unreachable(
                 f"{manager.ref} is not a manager of {self._engine()} any more.", hint="Give the command again."
             )
-        if decode.LEADERLESS in text:
+        if refusals.is_leaderless(text):
             return decode.leaderless(self._engine())
-        if any(words in text for words in decode.FORWARDED):
+        if refusals.is_lost(text):
             late = errors.TimedOut(
                 f"The manager {manager.ref} got no answer from the leader of {self._engine()}: {text}.",
                 sent=not reads,

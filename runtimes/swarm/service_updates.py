@@ -18,11 +18,10 @@ import msgspec
 from core import errors
 from core.model.refs import Ref
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, spec_conflicts
+from runtimes.swarm import decode, json_models, refusals, spec_conflicts
 from runtimes.swarm.json_models import Task
 from runtimes.transport import http_client
 
-OUT_OF_SEQUENCE = "out of sequence"
 MAX_ATTEMPTS = 3  # to send one update, each based on a newer version
 STEADY_SECONDS = 3.0  # all tasks must run for so long
 TIMEOUT_SECONDS = 10.0  # of one request
@@ -69,7 +68,7 @@ class ServiceUpdater:
             try:
                 await self._request("POST", path, body=spec, image=image)
             except errors.Rejected as error:
-                if OUT_OF_SEQUENCE not in error.text:
+                if not refusals.is_out_of_sequence(error.text):
                     raise
                 based_on, touched = raw["Spec"], spec_conflicts.changed_settings(raw["Spec"], spec)
                 continue

@@ -91,6 +91,42 @@ async def test_a_change_goes_on_only_where_it_surely_did_nothing(trouble):
     assert len(first.asked) == len(second.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "code = Unavailable==x",
+        "context deadline exceeded",
+        "The swarm does not have a leader",
+        "This node is not a swarm manager",
+        "node lost leader status",
+        "rpc error: code = Unavailable desc = x",
+    ],
+)
+async def test_the_words_of_the_requester_in_a_refusal_mean_nothing(words):
+    refusal = errors.Rejected(400, f"rpc error: code = InvalidArgument desc = invalid expression '{words}'")
+    first, second = Manager("a", refusal), Manager("b")
+    made = managers_of(first, second)
+    for ask in (read, change):
+        with pytest.raises(errors.Rejected, match="invalid expression"):
+            await ask(made)
+    assert not second.asked and not made.refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "context deadline exceeded",
+        "rpc error: code = Unavailable desc = transport is closing",
+        "rpc error: code = Unknown desc = rpc error: code = Canceled desc = context canceled",
+        "rpc error: code = Unknown desc = context deadline exceeded",
+    ],
+)
+async def test_a_change_that_the_manager_passed_on_and_lost_is_unknown(text):
+    with pytest.raises(errors.TimedOut) as caught:
+        await change(managers_of(Manager("a", errors.Rejected(500, text)), Manager("b")))
+    assert caught.value.sent
+
+
 @pytest.mark.parametrize("trouble", [lost(True), silent(), LOST, LATE])
 async def test_a_change_that_may_have_happened_is_unknown_and_is_not_sent_again(trouble):
     first, second = Manager("a", trouble), Manager("b")
