@@ -7,8 +7,9 @@ A refusal by the engine is an answer.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import TypeVar
 
 from core import errors
@@ -18,6 +19,19 @@ from core.model.results import Outcome
 R = TypeVar("R")
 NO_ANSWER = (errors.Unreachable, errors.TimedOut, errors.InvalidResponse)
 MIN_SECONDS = 0.05  # a request is always given this long, so that it fails by itself with its own error
+
+
+@contextlib.contextmanager
+def report_done(done: str, *, changed: bool = True) -> Iterator[None]:
+    """Lets an error of the engine say what was done before it. `done`: such as “web.service is enabled”; `changed`:
+    False if nothing was done."""
+    try:
+        yield
+    except errors.EngineError as error:
+        if not changed:
+            raise
+        kind = next((each for each in NO_ANSWER if isinstance(error, each)), errors.EngineError)
+        raise kind(f"{done}, and then: {error.message}", sent=True, hint=error.hint) from error
 
 
 class MultiRequestChange:

@@ -14,7 +14,7 @@ from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_options import EngineOptions
-from runtimes.base.multi_request_change import MultiRequestChange
+from runtimes.base.multi_request_change import MultiRequestChange, report_done
 from runtimes.containerd import client, decode, image_names, inspect_summaries, pull
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
@@ -82,8 +82,14 @@ class ImageVerbs(Connection):
                 name = decode.name_of(container.id, container.labels)
                 cure = f"stop and remove {name} first" if up else f"remove {name} first, or use force"
                 raise errors.Rejected(FAILED_PRECONDITION, f"{target.name} is used by {name}: {cure}.")
-        for name in removed:
-            await steps.change(self._client.delete_image(image.namespace, name, steps.seconds_left))
+        for number, name in enumerate(removed):
+            try:
+                with report_done(f"{target.name} lost {', '.join(removed[:number])}", changed=steps.changed):
+                    await steps.change(self._client.delete_image(image.namespace, name, steps.seconds_left))
+            except errors.NotFound:
+                if not steps.changed:
+                    raise
+                # Somebody else removed this name meanwhile.
         left = [name for name in image.names if name not in removed]
         return steps.done(f"still exists as {', '.join(left[:4])}" if left else "")
 

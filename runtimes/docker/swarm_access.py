@@ -86,7 +86,10 @@ class SwarmAccess(EngineClient, abc.ABC):
             if "already part of a swarm" in error.text:
                 return Outcome(status=Status.NOOP, detail="is in a Swarm already")
             raise
-        made = await self.membership(seconds)
+        try:
+            made = await self.membership(seconds)
+        except errors.EngineError as error:
+            return Outcome(status=Status.DONE, detail=f"its id is not known yet: {error.message}")
         self.on_membership(made)
         return Outcome(status=Status.DONE, detail=f"Swarm {made.cluster}")
 

@@ -6,11 +6,14 @@ from __future__ import annotations
 import abc
 import time
 
+import msgspec
+
 from core import errors
 from core.model import units
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
+from runtimes.base.multi_request_change import report_done
 from runtimes.podman.units import ENABLED, LOOK_SECONDS, UnitVerbs
 from runtimes.systemd import systemctl, unit_secrets
 
@@ -43,7 +46,10 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         starts = action.now and service.active not in ("active", "reloading")
         if starts:
             ends = began + min(seconds, service.job_seconds("start") + LOOK_SECONDS)
-            outcome = await self._run_job(service.name, "start", systemd, ends, "it is started")
+            with report_done(f"{service.name} is enabled", changed=not enabled):
+                outcome = await self._run_job(service.name, "start", systemd, ends, "it is started")
+            if outcome.status != Status.DONE and not enabled:
+                return msgspec.structs.replace(outcome, detail=f"it is enabled, but {outcome.detail}")
             if outcome.status != Status.DONE or not enabled:
                 return outcome
         if enabled and not starts:
@@ -75,9 +81,11 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         ends_it = action.now and service.active not in ("inactive", "failed")
         if ends_it:
             ends = began + min(seconds, service.job_seconds("stop") + LOOK_SECONDS)
-            outcome = await self._run_job(service.name, "stop", systemd, ends, "it is stopped")
+            with report_done(f"{service.name} is disabled", changed=enabled):
+                outcome = await self._run_job(service.name, "stop", systemd, ends, "it is stopped")
             if outcome.status != Status.DONE:
-                return outcome
+                detail = f"it is disabled, but {outcome.detail}" if enabled else outcome.detail
+                return msgspec.structs.replace(outcome, detail=detail)
             detail = outcome.detail if enabled else f"{outcome.detail}; it was not enabled"
             return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
         if not enabled:

@@ -27,6 +27,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
+from runtimes.base.multi_request_change import report_done
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_types
 from runtimes.podman import client, inspect_models, quadlet_draft, unit_drafts
@@ -35,8 +36,7 @@ from runtimes.podman.versions import parse_version
 from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
 
 ENABLED = frozenset({"enabled", "enabled-runtime", "generated", "static", "linked"})
-# The names that Podman allows; they become names of files.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")  # what Podman allows; it becomes the name of a file
 LOOK_SECONDS = 15.0  # to read a unit, and what a change may take beyond the unit's own settings
 VERIFY_SECONDS = 20.0  # for both programs, which usually take one second together
 
@@ -113,10 +113,10 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             written |= await asyncio.to_thread(
                 unit_file_writer.write_unit_file, file.directory, file.name, file.text, mode=file.mode
             )
-        outcome = await self._load_and_start(draft, container, systemd, action.now, ends)
-        if outcome.status == Status.NOOP and written:
-            return msgspec.structs.replace(outcome, status=Status.DONE)
-        return outcome
+        with report_done(f"The files of {draft.unit} are written", changed=written):
+            outcome = await self._load_and_start(draft, container, systemd, action.now, ends)
+        noop = outcome.status == Status.NOOP and written
+        return msgspec.structs.replace(outcome, status=Status.DONE) if noop else outcome
 
     @does(units.StartUnit)
     async def start_unit(self, action: units.StartUnit, seconds: float) -> Outcome:
@@ -243,7 +243,8 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             await systemd.daemon_reload(_left(ends))
             await systemd.enable(service.name, _left(ends))
         if now and service.active != "active":
-            return await self._run_job(service.name, "start", systemd, ends, f"as {service.name}")
+            with report_done(f"{service.name} is enabled", changed=missing):
+                return await self._run_job(service.name, "start", systemd, ends, f"as {service.name}")
         detail = f"as {service.name}" if missing else f"is already run by {service.name}"
         return Outcome(status=Status.DONE if missing else Status.NOOP, detail=detail)
 

@@ -508,7 +508,7 @@ async def test_a_unit_that_is_enabled_but_does_not_start_has_failed(engine, prog
     programs.say("fail.act", "Job for web.service failed.")
     outcome = await engine.do(engine.at(units.EnableUnit, "web.service", now=True))
     assert outcome.status == Status.FAILED
-    assert "did not start" in outcome.detail
+    assert outcome.detail.startswith("it is enabled, but web.service did not start: ")
     assert "systemctl enable --quiet -- web.service" in changes(programs)
 
 
@@ -557,8 +557,31 @@ async def test_a_disabled_unit_that_does_not_stop_has_failed(engine, programs):
     programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState="enabled"))
     programs.say("fail.act", "Job for web.service failed.")
     outcome = await engine.do(engine.at(units.DisableUnit, "web.service", now=True))
-    assert outcome.status == Status.FAILED and "did not stop" in outcome.detail
+    assert outcome.status == Status.FAILED
+    assert outcome.detail.startswith("it is disabled, but web.service did not stop: ")
     assert "systemctl disable --quiet -- web.service" in changes(programs)
+
+
+@root
+async def test_what_was_done_before_systemd_was_lost_is_said(engine, programs, etc, monkeypatch):
+    async def lost(*given):
+        raise errors.Unreachable("systemd does not answer.", sent=False)
+
+    monkeypatch.setattr(engine, "_run_job", lost)
+    for state, text in (("disabled", "web.service is enabled, and then: "), ("enabled", "systemd does not answer")):
+        programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState=state, **STOPPED))
+        with pytest.raises(errors.EngineError, match=text) as caught:
+            await engine.do(engine.at(units.EnableUnit, "web.service", now=True))
+        assert caught.value.sent is (state == "disabled")
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState="enabled"))
+    with pytest.raises(errors.EngineError, match="web.service is disabled, and then: ") as caught:
+        await engine.do(engine.at(units.DisableUnit, "web.service", now=True))
+    assert caught.value.sent
+    (programs.root / "show.web.service").unlink()
+    programs.say("reloaded.web.service", quadlet(etc, **STOPPED))
+    with pytest.raises(errors.EngineError, match=r"files of web\.service are written, and then: systemd") as caught:
+        await engine.do(engine.on(units.InstallUnit))
+    assert caught.value.sent
 
 
 @root
