@@ -146,7 +146,7 @@ class Swarm(ServiceVerbs):
             try:
                 await self.managers.ask(action.verb, "POST", update, left, body=raw.spec)
             except errors.Rejected as error:
-                if service_updates.OUT_OF_SEQUENCE not in error.text:
+                if not refusals.is_out_of_sequence(error.text):
                     raise
                 continue
             return _done(began, f"show the new one with: swarm join-token {action.role}")
