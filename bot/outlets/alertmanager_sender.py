@@ -21,7 +21,7 @@ from core.model.alerts import Alert, AlertState, Severity
 from core.model.containers import COMPOSE_SERVICE_LABEL
 from core.model.incidents import Incident
 from core.model.owners import SWARM_SERVICE_NAME_LABEL, project_of
-from core.text import redact, sanitize
+from core.text import mentions, redact, sanitize
 
 PATH = "/api/v2/alerts"
 REPEAT_SECONDS = 60.0
@@ -123,4 +123,6 @@ def _texts(values: Mapping[str, str]) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=1_000)  # most labels have few values
 def _text(value: str) -> str:
-    return redact.redact(sanitize.single_line(value.encode("utf-8", "replace").decode(), MAX_TEXT))
+    """The Alertmanager's templates may write labels into a chat as they are, so they must mention nobody."""
+    text = redact.redact(sanitize.single_line(value.encode("utf-8", "replace").decode(), MAX_TEXT))
+    return mentions.without_mentions(text)

@@ -22,7 +22,7 @@ from core.model.alert_routes import Matcher
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident
 from core.model.owners import project_of
-from core.text import redact
+from core.text import mentions, redact
 from core.version import quarterdeck_version
 
 SCHEMA_VERSION = 1
@@ -159,5 +159,7 @@ def _subject(alert: Alert) -> Mapping[str, str]:
 
 
 def _text(value: str) -> str:
-    """Hides secrets, and then cuts what is too long. Lone surrogates, which are no UTF-8, are replaced."""
-    return redact.redact(value.encode("utf-8", "replace").decode()[: 10 * MAX_TEXT])[:MAX_TEXT]
+    """Hides secrets, and then cuts what is too long. Lone surrogates, which are no UTF-8, are replaced. The receiver
+    may pass the text on to a chat, where it must mention nobody."""
+    text = redact.redact(value.encode("utf-8", "replace").decode()[: 10 * MAX_TEXT])[:MAX_TEXT]
+    return mentions.without_mentions(text)

@@ -113,10 +113,10 @@ async def test_the_same_state_has_the_same_id_and_each_try_a_time_of_its_own():
 
 
 async def test_hostile_names_stay_json_and_are_cut():
-    about = incident(owner='<!channel>"\\\ud800\x00', text="x" * 100_000, team="\n\r")
+    about = incident(owner='web"\\\ud800\x00', text="x" * 100_000, team="\n\r")
     _, _, body, headers = await sent(about)
     read = json.loads(body)
-    assert len(read["data"]["text"]) == webhook.MAX_TEXT and read["data"]["owner"].startswith("<!channel>")
+    assert len(read["data"]["text"]) == webhook.MAX_TEXT and read["data"]["owner"].startswith('web"\\')
     assert all("\n" not in value and "\r" not in value for value in headers.values())
 
 

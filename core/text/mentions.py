@@ -1,0 +1,20 @@
+"""Changes text so that it mentions nobody in any chat, for systems that may pass it on to one.
+
+Slack takes `<!channel>` and `<@U0123>` as mentions; Mattermost, Discord and others take `@here` and `@name`. The sign
+that begins a mention is replaced by one that looks like it. An `@` after a letter or a digit, as in `web@sha256:…` and
+in an address, begins none and stays.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SLACK = re.compile(r"<(?=[!@#])")
+_AT = re.compile(r"(?<!\w)@(?=\w)")
+
+
+def without_mentions(text: str) -> str:
+    """Returns the text with `‹` and `＠` in place of the signs that begin a mention."""
+    if "@" not in text and "<" not in text:
+        return text
+    return _AT.sub("＠", _SLACK.sub("‹", text))
