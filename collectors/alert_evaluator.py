@@ -19,6 +19,7 @@ import msgspec
 from collectors import quarterdeck_labels
 from collectors.alert_owner import fingerprint_of, owner_of_event, running_by_owner
 from collectors.recent_events_by_owner import NO_LABELS, OwnerKey, RecentEventsByOwner, is_for
+from collectors.renamed_containers import RenamedContainers
 from collectors.rule import TEST_RULE, Rule, Seen, SeenEvent
 from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
@@ -72,6 +73,7 @@ class Evaluator:
         self._now_ns = now_ns
         self._windows = RecentEventsByOwner()
         self._rollouts = RunningRollouts()
+        self._renamed = RenamedContainers()
         self._open: dict[str, _Open] = {}
         self._quiet_until: dict[str, int] = {}  # our time until which an alert that ended does not fire again
         self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}
@@ -152,6 +154,8 @@ class Evaluator:
                 self._windows.labels(event.subject.id, event.labels)
             if event.type == "service":
                 self._rollouts.observe(event)
+            elif kind is EventKind.RENAMED:
+                self._renamed.observe(event, containers.get(event.subject.id), self._has_alert)
             if kind is other and event.action not in self._actions:
                 continue
             if not self._by_kind[kind] or (kind is died and event.subject.kind is container):
@@ -177,7 +181,7 @@ class Evaluator:
                 engine, _, owner = one.key
                 if one.rule.until_running and engine not in states:
                     known = containers(engine)
-                    states[engine] = None if known is None else running_by_owner(known)
+                    states[engine] = None if known is None else running_by_owner(known, self._renamed.owner_of)
                 state = states.get(engine)
                 runs = state.get(owner) if one.rule.until_running and state is not None else True
                 if runs is False or (one.rule.until_running and state is None):
@@ -190,7 +194,8 @@ class Evaluator:
         labels = self._windows.labels(event.subject.id, container.labels if container is not None else None)
         if self._is_own(event.subject.id) or quarterdeck_labels.are_alerts_off(labels):
             return
-        key = (event.subject.engine, event.subject.kind, owner_of_event(event, labels))
+        owner = self._renamed.owner_of(event.subject.id) or owner_of_event(event, labels)
+        key = (event.subject.engine, event.subject.kind, owner)
         if not self._windows.add(key, seen) or self._is_part_of_rollout(event, labels):
             return
         for rule in self._by_kind[event.kind]:
@@ -294,6 +299,7 @@ class Evaluator:
         known = self._open.pop(fingerprint, None)
         if known is None:
             return
+        self._renamed.alert_ended(known.key, self._has_alert)
         if known.due_ns:
             self.statistics.held_back[known.rule.name] += known.alert.count
         else:
@@ -301,6 +307,9 @@ class Evaluator:
                 self._quiet_until[fingerprint] = self._now_ns() + int(known.rule.cooldown.total_seconds() * SECOND)
             at = max(at_ns, known.alert.at_ns)
             self._report(msgspec.structs.replace(known.alert, state=AlertState.RESOLVED, text=text, at_ns=at))
+
+    def _has_alert(self, key: OwnerKey) -> bool:
+        return any(one.key == key for one in self._open.values())
 
     @staticmethod
     def _settles(rule: Rule, now: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from collectors.recent_events_by_owner import OwnerKey
 from collectors.rule import Rule
@@ -29,10 +29,13 @@ def owner_of_event(event: Event, labels: Mapping[str, str]) -> str:
     return event.subject.name or event.subject.short_id
 
 
-def running_by_owner(containers: Mapping[str, Container]) -> Mapping[str, bool]:
-    """Returns, for each owner, whether one of its containers runs."""
+def running_by_owner(
+    containers: Mapping[str, Container], renamed: Callable[[str], str] = lambda container_id: ""
+) -> Mapping[str, bool]:
+    """Returns, for each owner, whether one of its containers runs. `renamed`: the owner of a renamed container by its
+    id; empty for any other one."""
     runs: dict[str, bool] = {}
     for row in containers.values():
-        owner = owner_of_container(row)
+        owner = renamed(row.ref.id) or owner_of_container(row)
         runs[owner] = runs.get(owner, False) or row.state in LIVE_STATES
     return runs

@@ -92,6 +92,23 @@ def test_the_same_trouble_is_one_alert_that_counts_also_after_the_container_is_r
     assert scene.alerts[1].subject == new and scene.alerts[1].since_ns == scene.alerts[0].at_ns
 
 
+def test_a_renamed_container_is_the_same_trouble_until_that_is_over() -> None:
+    scene = AlertScene([crash.rule])
+    web = scene.add("web")
+    scene.end(web)
+    renamed = msgspec.structs.replace(web, name="web2")
+    scene.containers[web.id] = msgspec.structs.replace(scene.containers[web.id], ref=renamed)
+    scene.happen(EventKind.RENAMED, renamed, old_name="/web")
+    scene.start(renamed)
+    scene.end(renamed)
+    assert [(alert.owner, alert.count) for alert in scene.alerts] == [("web", 1), ("web", 2)]
+    scene.start(renamed)
+    scene.wait(400)
+    assert scene.said[-1] == "resolved crash: no trouble since"
+    scene.end(renamed)
+    assert scene.alerts[-1].owner == "web2", "it belongs to its name again"
+
+
 def test_replicas_and_engines_have_alerts_of_their_own() -> None:
     scene = AlertScene([crash.rule])
     second = {**SHOP, "com.docker.compose.container-number": "2"}

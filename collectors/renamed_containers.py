@@ -1,0 +1,49 @@
+"""Remembers the owners of containers that were renamed while an alert about them was open, so that the alert goes on.
+
+A container without the labels of Compose, a Swarm or a pod belongs to its name. If it is renamed, its next crash is the
+same trouble for as long as the alert is open. A new container with the old name is the same trouble too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from collectors.recent_events_by_owner import OwnerKey
+from core.model.containers import Container
+from core.model.events import Event
+from core.model.owners import owner_of
+
+MAX_CONTAINERS = 1_000
+
+
+class RenamedContainers:
+    """Holds the owners before the renaming, by the id of the container."""
+
+    def __init__(self) -> None:
+        self._owners: OrderedDict[str, OwnerKey] = OrderedDict()
+
+    def observe(self, event: Event, container: Container | None, has_alert: Callable[[OwnerKey], bool]) -> None:
+        """Takes a renaming. `has_alert`: whether an alert about an owner is open."""
+        labels = container.labels if container is not None else {}
+        subject, old_name = event.subject, event.attrs.get("old_name", "").removeprefix("/")
+        if not old_name or subject.id in self._owners:
+            return
+        before = owner_of(msgspec.structs.replace(subject, name=old_name), labels)
+        key = (subject.engine, subject.kind, before)
+        if before != owner_of(subject, labels) and has_alert(key):
+            self._owners[subject.id] = key
+            if len(self._owners) > MAX_CONTAINERS:
+                self._owners.popitem(last=False)
+
+    def owner_of(self, container_id: str) -> str:
+        """Returns the owner of a renamed container; empty for any other one."""
+        key = self._owners.get(container_id)
+        return key[2] if key is not None else ""
+
+    def alert_ended(self, key: OwnerKey, has_alert: Callable[[OwnerKey], bool]) -> None:
+        """Forgets the containers of an owner if no alert about it is open any more."""
+        if key in self._owners.values() and not has_alert(key):
+            self._owners = OrderedDict((each, known) for each, known in self._owners.items() if known != key)
