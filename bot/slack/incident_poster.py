@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 
 from bot import app as composition
 from bot.alert_log_policy import AlertLogPolicy
-from bot.notify import alert_runner, crash_evidence, freeze_announcer, incident_reporter
+from bot.notify import alert_runner, crash_evidence, freeze_announcer, incident_reporter, inhibition
 from bot.notify.message_sender import SentMessage
-from bot.notify.post_record import PostRecord
+from bot.notify.post_record import BegunPost, PostRecord
 from bot.schedule import leadership
-from bot.slack import api_errors, render
+from bot.slack import api_errors, post_progress, render
 from bot.slack.outbox import Outbox, OutgoingMessage
 from bot.slack.sending_order import Priority
+from bot.slack.single_post import PostAttempt
 from core import errors
 from core.model import alert_routes
 from core.model.replies import Reply
 from core.text import redact
+
+TAKE_BACK_SECONDS = 1.0  # for the store, when a post was given up
 
 
 class IncidentPoster:
@@ -37,31 +41,42 @@ class IncidentPoster:
         once: str = "",
         urgent: bool = False,
     ) -> SentMessage:
-        begun = await self._record.begin(once) if once else None
+        begun: BegunPost | None = None
+
+        async def begin() -> PostAttempt:
+            nonlocal begun
+            begun = await self._record.begin(once)
+            return PostAttempt(token=begun.token, tried_at=begun.at if begun.tried else 0.0, ts=begun.ts)
+
+        channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
+        with post_progress.track() as progress:
+            try:
+                ts = await self._outbox.post(
+                    channel,
+                    _outgoing(reply),
+                    thread=thread or None,
+                    broadcast=broadcast,
+                    priority=Priority.CRITICAL if urgent else Priority.INFO,
+                    begin=begin if once else None,
+                )
+            except (errors.Undeliverable, asyncio.CancelledError) as error:
+                if begun is not None and not begun.ts and not begun.tried and not progress.may_be_there:
+                    await self._take_back(once, begun)
+                if thread and isinstance(error, errors.Undeliverable) and error.code in api_errors.THREAD_GONE_CODES:
+                    raise _gone(error) from error
+                raise
         if begun is not None and begun.ts:
             return SentMessage(channel=begun.channel, ts=begun.ts, tried_before=True)
-        try:
-            channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
-            ts = await self._outbox.post(
-                channel,
-                _outgoing(reply),
-                thread=thread or None,
-                broadcast=broadcast,
-                priority=Priority.CRITICAL if urgent else Priority.INFO,
-                token=begun.token if begun is not None else "",
-                tried_at=begun.at if begun is not None and begun.tried else 0.0,
-            )
-        except errors.Undeliverable as error:
-            if begun is not None and not begun.tried and not error.maybe_sent:
-                await self._record.refused(once, begun)
-            if thread and error.code in api_errors.THREAD_GONE_CODES:
-                raise _gone(error) from error
-            raise
         channel = self._outbox.api.named_channels.get(channel, channel)
-        sent = SentMessage(channel=channel, ts=ts, tried_before=begun is not None and begun.tried)
         if begun is not None:
-            await self._record.posted(once, begun, sent.channel, sent.ts)
-        return sent
+            await self._record.posted(once, begun, channel, ts)
+        return SentMessage(channel=channel, ts=ts, tried_before=begun is not None and begun.tried)
+
+    async def _take_back(self, once: str, begun: BegunPost) -> None:
+        """Records that the message is not there. This may fail: then it is searched for before it is posted."""
+        with contextlib.suppress(errors.StoreError, TimeoutError):
+            async with asyncio.timeout(TAKE_BACK_SECONDS):
+                await self._record.refused(once, begun)
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
         try:
@@ -86,6 +101,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
         changed=alerts.changed,
         leads=lambda: lead.held,
         card=evidence.card,
+        nodes_of=lambda incident: inhibition.nodes_of(incident, app.engines.mirrors),
     )
     lead.on_lost = reporter.stop_posting
     announcer = freeze_announcer.FreezeAnnouncer(

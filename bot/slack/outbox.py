@@ -21,7 +21,7 @@ import structlog
 from bot.slack.api import SlackApi
 from bot.slack.render import Message, TableFormat
 from bot.slack.sending_order import Lane, Priority
-from bot.slack.single_post import post_once
+from bot.slack.single_post import PostAttempt, post_once
 from core import errors
 from core.metrics import Metrics
 
@@ -75,13 +75,15 @@ class Outbox:
         thread: str | None = None,
         broadcast: bool = False,
         priority: Priority = Priority.REPLY,
-        token: str = "",
-        tried_at: float = 0.0,
+        begin: Callable[[], Awaitable[PostAttempt]] | None = None,
     ) -> str:
         """Posts the message and its file, and returns the message's ts. `broadcast`: the channel also sees an entry of
-        a thread. `token`, `tried_at`: see `bot.slack.single_post`. Raises Undeliverable."""
-        token = token or secrets.token_hex(8)
+        a thread. `begin` is called when it is the message's turn; what it raises, such as StoreError, is passed on.
+        Raises Undeliverable."""
         async with self._turn((channel, ""), POST_INTERVAL_SECONDS, priority):
+            attempt = await begin() if begin is not None else PostAttempt(token=secrets.token_hex(8))
+            if attempt.ts:
+                return attempt.ts
             sent: list[str] = []
 
             async def post_message(message: Message) -> None:
@@ -90,10 +92,10 @@ class Outbox:
                         self.api,
                         channel,
                         message,
-                        token=token,
+                        token=attempt.token,
                         thread=thread,
                         broadcast=broadcast,
-                        tried_at=tried_at,
+                        tried_at=attempt.tried_at,
                         count=lambda outcome: self._metrics.slack_lost_answers_total.labels(outcome).inc(),
                     )
                 )

@@ -19,6 +19,8 @@ from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
+from bot.slack import post_progress
+
 PARALLEL_AFTER_SECONDS = 60.0  # after a pause has ended, until calls run in parallel again
 
 
@@ -85,6 +87,7 @@ class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
         error: Exception | None = None,
     ) -> None:
         self._count(request.url or "")
+        post_progress.refused()
         pause = _retry_after_seconds(response) + random.random()  # noqa: S311 (jitter, not a secret)
         this_turn = _current_turn.get()
         if this_turn is None or this_turn.throttle is None:
@@ -92,6 +95,7 @@ class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
         else:
             this_turn.throttle.opens_at = max(this_turn.throttle.opens_at, _now() + pause)
             await this_turn.wait()
+        post_progress.sending()
         state.next_attempt_requested = True
         state.increment_current_attempt()
 

@@ -13,11 +13,11 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
-from bot.slack import blocks
+from bot.slack import blocks, post_progress
 from bot.slack.api import SlackApi
 from bot.slack.render import MAX_BLOCKS, Message
 from core import errors, supervise
@@ -28,6 +28,16 @@ MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 8.0
 REPEATED = "Slack did not confirm an earlier copy of this message, so it may be here twice."
 # Errors of a search that pass. After any other one, there is no search.
 PASSING = frozenset({"ratelimited", "unreachable"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostAttempt:
+    """What is known about a message before it is posted. `token`: its mark in the metadata. `tried_at`: when it was
+    tried before, in seconds since the epoch; 0 if it was not. `ts`: the id of the message if it is there already."""
+
+    token: str
+    tried_at: float = 0.0
+    ts: str = ""
 
 
 async def post_once(
@@ -56,8 +66,10 @@ async def post_once(
                     count("repeated")
             shown = _marked(message) if repeats else message
             more = {"broadcast": True} if broadcast else {}
+            post_progress.sending()
             return await api.post(channel, shown, thread=thread, token=token, **more)
         except errors.Undeliverable as error:
+            post_progress.failed(lost=error.maybe_sent)
             if not error.maybe_sent or attempt >= MAX_TRIES:
                 raise
             unsure = True

@@ -129,3 +129,22 @@ async def test_a_process_that_ends_during_a_post_is_followed_by_one_that_finds_i
     await scene.run_until(lambda: len(scene.slack.calls("conversations.history")) == 1)
     assert len(scene.roots()) == 1
     assert scene.desk.counts.slack_lost_answers_total.labels("found")._value.get() == 1
+
+
+async def test_a_process_that_ends_while_slack_asks_to_wait_leaves_nothing_that_counts_as_tried(scene):
+    """Nobody may search the channel. So if it counted as tried, its message would say that it may be there twice."""
+    scene.slack.fault("chat.postMessage", "429", count=1, retry_after=30)
+    now = time.time_ns()
+    await scene.desk.take(*(crash(name, at=now, since_ns=now) for name in "ab"))
+    task = asyncio.create_task(scene.reporter.run())
+    async with asyncio.timeout(20):
+        while not scene.desk.counts.slack_throttled_total.labels("chat.postMessage")._value.get():
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert scene.roots() == []
+    scene.slack.advance(30)
+    scene.reporter = scene.process()
+    await scene.run_until(lambda: len(scene.roots()) == 2)
+    assert sorted(scene.roots()) == ["a", "b"] and scene.repetitions() == 0
+    assert scene.desk.counts.slack_lost_answers_total.labels("repeated")._value.get() == 0

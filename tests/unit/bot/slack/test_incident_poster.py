@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.notify import incident_message
@@ -96,6 +98,18 @@ async def test_a_deleted_message_is_told_from_other_failures(slack: FakeSlackApi
         with pytest.raises(errors.Undeliverable) as raised:
             await call
         assert type(raised.value) is errors.Undeliverable
+
+
+async def test_a_post_that_was_given_up_in_the_queue_does_not_count_as_tried(slack: FakeSlackApi) -> None:
+    records = Records()
+    poster = IncidentPoster(outbox(slack), PostRecord(records))
+    slack.slow["post"] = 60.0
+    posts = [asyncio.create_task(poster.post("C1", HELLO, "9.1", once=f"entry {number}")) for number in range(3)]
+    await asyncio.sleep(30)
+    for post in posts:
+        post.cancel()
+    await asyncio.gather(*posts, return_exceptions=True)
+    assert list(records.stored) == ["entry 0"], "Slack may have this one"
 
 
 def test_only_ids_of_groups_and_people_are_mentioned_and_only_outside_the_text() -> None:

@@ -1,0 +1,57 @@
+"""Records whether a post may have reached Slack. One that was given up before that does not count as tried.
+
+A post waits for the turn of its channel, and after a 429 for the time that Slack asks for. If it is cancelled while it
+waits, Slack certainly does not have it, so the next process need not search for it or mark it as a repetition.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class PostProgress:
+    """One post. `in_flight`: a request was sent and not refused. `lost`: the answer to an earlier request was lost."""
+
+    in_flight: bool = False
+    lost: bool = False
+
+    @property
+    def may_be_there(self) -> bool:
+        return self.in_flight or self.lost
+
+
+_current: contextvars.ContextVar[PostProgress | None] = contextvars.ContextVar("post_progress", default=None)
+
+
+@contextlib.contextmanager
+def track() -> Iterator[PostProgress]:
+    """Tracks the post that is sent inside this context."""
+    progress = PostProgress()
+    token = _current.set(progress)
+    try:
+        yield progress
+    finally:
+        _current.reset(token)
+
+
+def sending() -> None:
+    """Notes that a request is sent now."""
+    if (progress := _current.get()) is not None:
+        progress.in_flight = True
+
+
+def refused() -> None:
+    """Notes that Slack has refused the request."""
+    if (progress := _current.get()) is not None:
+        progress.in_flight = False
+
+
+def failed(*, lost: bool) -> None:
+    """Notes that the request has failed. `lost`: Slack may have the message all the same."""
+    if (progress := _current.get()) is not None:
+        progress.in_flight = False
+        progress.lost = progress.lost or lost
