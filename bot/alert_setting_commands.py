@@ -33,6 +33,7 @@ from core.model.incidents import IncidentState
 from core.model.maintenance import Maintenance
 from core.model.silences import Mute, Silence
 from runtimes.base.base_adapter import does
+from runtimes.inventory.mirror import Mirror
 
 
 class AlertSettingCommands(AlertCommands):
@@ -50,9 +51,11 @@ class AlertSettingCommands(AlertCommands):
             for each in await maintenance_windows(self._store)
             if each.open_at(now) is not None and each.covers(incident)
         ]
+        mirrors = [each for each in self.fleet.runtimes if isinstance(each, Mirror)] if self.fleet is not None else []
+        nodes = inhibition.nodes_of(incident, mirrors)
         causes = [
             each
-            for each in await inhibition.open_causes(self._store, incident)
+            for each in await inhibition.open_causes(self._store, incident, nodes)
             if self._may_see(each, action.who, action.place, self._clock())
         ]
         named = incident.main.channel

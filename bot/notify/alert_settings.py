@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -16,8 +17,18 @@ from core.model.incidents import Incident
 from core.model.maintenance import Maintenance
 from core.model.silences import Mute, Silence
 from core.store.alert_settings import AlertSettingsStore
+from core.text import sanitize
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What holds an incident back. `until`: seconds since the epoch; 0 if nothing does. `text`: for its message, such
+    as `snoozed by Ada until 2026-11-30 08:00 UTC`."""
+
+    until: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +42,23 @@ class AlertSettings:
     mutes: Mapping[str, Mute] = field(default_factory=dict)
     channel: str = ""
 
-    def held_until(self, incident: Incident, now: float) -> float:
-        """Returns until when a silence or a maintenance window holds an incident back; 0 if none does."""
-        until = 0.0
-        for silence in self.silences:
-            if silence.matches(incident, now):
-                until = max(until, silence.until)
+    def hold(self, incident: Incident, now: float) -> Hold:
+        """Returns the silence or the maintenance window that holds an incident back for the longest time."""
+        found = [Hold(until=each.until, text=_words(each)) for each in self.silences if each.matches(incident, now)]
         for window, _ in self.windows:
             interval = window.open_at(now)
             if interval is not None and window.covers(incident):
-                until = max(until, interval.end)
-        return until
+                found.append(Hold(until=interval.end, text=f"in maintenance until {_time(interval.end)}"))
+        return max(found, key=lambda each: each.until, default=Hold())
+
+    def holds(self, now: float) -> frozenset[str]:
+        """Returns the ids of the silences and the maintenance windows that are in force."""
+        silences = (silence.id for silence in self.silences if silence.until > now)
+        return frozenset([*silences, *(each.id for each, _ in self.windows if each.open_at(now) is not None)])
+
+    def held_until(self, incident: Incident, now: float) -> float:
+        """Returns until when a silence or a maintenance window holds an incident back; 0 if none does."""
+        return self.hold(incident, now).until
 
     def muted_until(self, user: str, now: float) -> float:
         """Returns until when the person with this Slack id is muted; 0 if they are not."""
@@ -80,3 +97,13 @@ def decoded(value: bytes, kind: type[T]) -> T | None:
         return msgspec.json.decode(value, type=kind)
     except (msgspec.DecodeError, ValueError):
         return None
+
+
+def _words(silence: Silence) -> str:
+    how = "snoozed" if silence.reminds else "silenced"
+    until = "it is resolved" if silence.until_resolved else _time(silence.until)
+    return f"{how} by {sanitize.single_line(silence.by_name or silence.by)} until {until}"
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

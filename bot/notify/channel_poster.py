@@ -13,12 +13,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 import structlog
 
-from bot.notify import crash_card_poster, incident_message, posting_decision
+from bot.notify import crash_card_poster, incident_message, posting_decision, shared_messages
 from bot.notify.delivery_failures import Failures
 from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
 from bot.notify.shared_message_editor import SharedMessageEditor, Work
-from bot.notify.shared_messages import MessageSharing
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.alerts import Severity
@@ -49,7 +48,7 @@ class ChannelPoster:
         self._now = now
         self._now_ns = now_ns
         self.cards = crash_card_poster.CrashCardPoster(poster, card)
-        self._windows: dict[str, MessageSharing] = {}
+        self._windows: dict[str, shared_messages.MessageSharing] = {}
         self._open = OpenMessages(store)
         self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
 
@@ -60,9 +59,9 @@ class ChannelPoster:
 
     async def restore(self, routing: Routing, now: float) -> None:
         """Goes on with what another process posted lately. `now`: seconds since the epoch. Raises StoreError."""
-        for key, post in await self._open.load(now - routing.storm_seconds):
+        for incident, post in await self._open.load(now - routing.storm_seconds):
             age = now - post.reminded_at
-            self._window(post.destination, routing).restore(key, post, self._now() - age)
+            self._window(post.destination, routing).restore(incident, post, self._now() - age)
 
     def forget(self) -> None:
         """Forgets everything, because another process posts now."""
@@ -80,12 +79,13 @@ class ChannelPoster:
         for incident in window.due([pending.incident for pending, _ in new], self._now()):
             with failures.collected():
                 await self._post(window, *by_key[incident.key])
-        storm = window.storm
-        if storm is not None and storm.keys.intersection(by_key) and window.storm_due(self._now()):
-            joining = {key: by_key[key] for key in storm.keys & by_key.keys()}
-            with failures.collected():
-                await self._edit_shared(storm.channel, storm.ts, joining)
-            window.storm_edited(self._now())
+                break
+        for storm in tuple(window.storms):
+            joining = {key: by_key[key] for key in storm.members.keys() & by_key.keys()}
+            if joining and storm.is_due(self._now()):
+                with failures.collected():
+                    await self._edit_shared(storm.channel, storm.ts, joining, storm=storm.scope)
+                storm.next_edit = self._now() + shared_messages.STORM_EDIT_SECONDS
         shared: dict[tuple[str, str], dict[str, Work]] = {}
         for pending, destination in work:
             post = _posted((pending, destination), to)
@@ -103,9 +103,9 @@ class ChannelPoster:
             self._windows.pop(to, None)
         failures.raise_first()
 
-    def _window(self, to: str, routing: Routing) -> MessageSharing:
+    def _window(self, to: str, routing: Routing) -> shared_messages.MessageSharing:
         if to not in self._windows:
-            self._windows[to] = MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
+            self._windows[to] = shared_messages.MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
         return self._windows[to]
 
     async def _summarize(self, new: Sequence[Work], now: float, failures: Failures) -> Sequence[Work]:
@@ -143,13 +143,13 @@ class ChannelPoster:
                 await self._edit_shared(channel, ts, members)
         return first
 
-    async def _edit_shared(self, channel: str, ts: str, members: Mapping[str, Work]) -> None:
+    async def _edit_shared(self, channel: str, ts: str, members: Mapping[str, Work], *, storm: str = "") -> None:
         """Edits a shared message if its last edit is long enough ago. If it was deleted, those that have news have no
         message any more, so the next call posts them."""
         if not self._shared.may_edit(ts):
             return
         try:
-            await self._shared.edit(channel, ts, members)
+            await self._shared.edit(channel, ts, members, storm=storm)
         except errors.MessageGone:
             self._forget_message(channel, ts)
 
@@ -159,11 +159,14 @@ class ChannelPoster:
         for window in self._windows.values():
             window.forget_message(ts)
 
-    async def _post(self, window: MessageSharing, pending: PendingIncident, destination: Destination) -> None:
+    async def _post(
+        self, window: shared_messages.MessageSharing, pending: PendingIncident, destination: Destination
+    ) -> None:
         incident = pending.incident
         resolved = incident.state is IncidentState.RESOLVED
         mention = () if resolved else destination.mention
-        urgent, reply = incident.severity is Severity.HIGH, incident_message.incident_reply(incident, mention)
+        urgent = incident.severity is Severity.HIGH
+        reply = incident_message.incident_reply(incident, mention, pending.held)
         gone = incident.post_at(destination.to)
         once = message_name(incident, destination.to, "message" if gone is None else f"message after {gone.ts}")
         sent = await self._poster.post(destination.to, reply, once=once, urgent=urgent)
@@ -171,7 +174,7 @@ class ChannelPoster:
         if sent.tried_before:  # its text may be older than what is recorded now
             with contextlib.suppress(errors.MessageGone):
                 await self._poster.edit(sent.channel, sent.ts, reply)
-        window.posted(sent.channel, sent.ts, incident.key, self._now())
+        window.posted(sent.channel, sent.ts, incident, self._now())
         post = PostedIncident(
             channel=sent.channel,
             ts=sent.ts,
@@ -182,6 +185,7 @@ class ChannelPoster:
             mentioned=mention,
             reminded_at=self._now_ns() / 1e9,
             noted=incident.noted,
+            held=pending.held,
         )
         if destination.group and not resolved:
             self._open.add(destination.to, destination.group, sent)
@@ -198,8 +202,8 @@ class ChannelPoster:
 
     async def _say_news(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
         incident = pending.incident
-        if post.version < incident.version:
-            reply = incident_message.incident_reply(incident, post.mentioned)
+        if post.version < incident.version or post.held != pending.held:
+            reply = incident_message.incident_reply(incident, post.mentioned, pending.held)
             await self._poster.edit(post.channel, post.ts, reply)
             self._counts.incident_messages_total.labels("edited").inc()
         told, mentioned = post.told, post.mentioned
@@ -217,8 +221,10 @@ class ChannelPoster:
         if incident.state is IncidentState.RESOLVED:
             self._open.remove(post.channel, post.ts)
         noted = post.noted if destination.silent else incident.noted
-        changes = {"version": incident.version, "told": told, "mentioned": mentioned, "noted": noted}
-        await save_post(self._store, pending, msgspec.structs.replace(post, **changes))
+        edited = msgspec.structs.replace(
+            post, version=incident.version, told=told, mentioned=mentioned, noted=noted, held=pending.held
+        )
+        await save_post(self._store, pending, edited)
 
 
 def _posted(work: Work, to: str) -> PostedIncident | None:

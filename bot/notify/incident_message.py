@@ -7,7 +7,7 @@ of it. All names and texts come from engines, so they are shown as plain text an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from core.model.alerts import Alert
@@ -32,12 +32,15 @@ RESTARTING_ENGINES = ("docker", "podman", "containerd")  # the others have no re
 WITH_LOGS = frozenset({Kind.CONTAINER, Kind.SERVICE})
 
 
-def incident_reply(incident: Incident, mention: Sequence[str] = ()) -> Reply:
-    """Returns the message of one incident. `mention`: ids of user groups and people whom it mentions."""
+def incident_reply(incident: Incident, mention: Sequence[str] = (), held: str = "") -> Reply:
+    """Returns the message of one incident. `mention`: ids of user groups and people whom it mentions. `held`: what
+    holds it back, such as `snoozed by Ada until …`."""
     main, state = incident.main, incident.state
     blocks: list[Block] = [Text(text=f"{WORDS[state]}: {_owner(main)}: {main.text}", tone=TONES[state])]
     blocks += [Text(text=f"Also: {alert.text}") for alert in incident.firing[1:] if alert.text not in main.text]
     blocks.append(Text(text=_details(incident)))
+    if held:
+        blocks.append(Text(text=f"{held[:1].upper()}{held[1:]}. Nothing new is posted about it.", tone=Tone.WARN))
     buttons = _buttons(incident) if state is not IncidentState.RESOLVED else ()
     return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
 
@@ -78,24 +81,29 @@ def group_entry(incidents: Sequence[Incident], mention: Sequence[str] = ()) -> R
     return Reply(blocks=tuple(shown), mention=tuple(mention))
 
 
-def shared_reply(incidents: Sequence[Incident], group: str = "", mention: Sequence[str] = ()) -> Reply:
+def shared_reply(
+    incidents: Sequence[Incident],
+    group: str = "",
+    mention: Sequence[str] = (),
+    *,
+    storm: str = "",
+    held: Mapping[str, str] | None = None,
+) -> Reply:
     """Returns one message for many incidents. `group`: what they have in common, in words; empty if they began at
-    almost the same time."""
+    almost the same time, and then `storm` is what they have in common. `held`: what holds some of them back, by key."""
     open_ones = [incident for incident in incidents if incident.state is not IncidentState.RESOLVED]
-    where = Counter(_place(incident.main) for incident in incidents)
-    places = ", ".join(f"{place}: {number}" for place, number in where.most_common(3))
-    more = f", {len(where) - 3} more" if len(where) > 3 else ""
+    where = _places(incidents, storm)
     began = _time(min(incident.began_ns for incident in incidents))
     number = "1 incident" if len(incidents) == 1 else f"{len(incidents)} incidents"
-    what = sanitize.single_line(group) if group else "at once"
+    what = sanitize.single_line(group or f"at once {storm}".rstrip())
     if open_ones:
-        headline = f"Firing: {number} {what}, {len(open_ones)} still open ({places}{more})"
+        headline = f"Firing: {number} {what}, {len(open_ones)} still open{where}"
     elif group:
-        headline = f"Resolved: {number} {what}, all over ({places}{more})"
+        headline = f"Resolved: {number} {what}, all over{where}"
     else:
-        headline = f"Resolved: all {number} that began at once ({places}{more})"
+        headline = f"Resolved: all {number} that began {what}{where}"
     rows = [
-        (_owner(incident.main), incident.main.text, WORDS[incident.state].lower())
+        (_owner(incident.main), incident.main.text, _state(incident, (held or {}).get(incident.key, "")))
         for incident in sorted(incidents, key=lambda each: (each.state is IncidentState.RESOLVED, each.main.owner))
     ]
     left_out = len(rows) - MAX_ROWS
@@ -109,6 +117,26 @@ def shared_reply(incidents: Sequence[Incident], group: str = "", mention: Sequen
         blocks.append(Text(text=f"{left_out} more: incidents"))
     buttons = (Button(label="All incidents", line="incidents"),) if open_ones else ()
     return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
+
+
+def _places(incidents: Sequence[Incident], storm: str) -> str:
+    """Returns how many of the incidents are where, the places with the most first: on which hosts, if they are all of
+    one project, or else of which projects. Empty if `storm` says it already."""
+    in_project = storm.startswith("in ")
+    where = Counter(
+        incident.main.subject.engine.host if in_project else _place(incident.main) for incident in incidents
+    )
+    if len(where) == 1 and storm == f"on {next(iter(where))}":
+        return ""
+    more = f", {len(where) - 3} more" if len(where) > 3 else ""
+    return f" ({', '.join(f'{place}: {number}' for place, number in where.most_common(3))}{more})"
+
+
+def _state(incident: Incident, held: str) -> str:
+    """Returns the state in a table: of what holds an incident back, only the kind fits there."""
+    word = WORDS[incident.state].lower()
+    kind = held.partition(" by ")[0].partition(" until ")[0]
+    return f"{word}, {kind}" if kind else word
 
 
 def _details(incident: Incident) -> str:

@@ -4,8 +4,9 @@ The routes decide where. The store holds which incidents changed and which messa
 this process ends: the next one goes on. Only one process posts; it holds a lease. Each message has a name (`once`), by
 which it is posted once, also if a process ends between the post and its record. If a channel cannot be reached, its
 incidents wait, and only the newest state of each is posted; the other channels go on. The same is true while an
-incident is silenced, in maintenance, or a consequence of another one. What began and ended in that time is not posted
-at all. In the quiet hours of a route nothing new is posted; at their end, one message lists what happened.
+incident is silenced, in maintenance, or a consequence of another one; a message that is there is edited and says so.
+What began and ended in that time is not posted at all. In the quiet hours of a route nothing new is posted; at their
+end, one message lists what happened.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bot.notify.alert_settings import AlertSettings, named_channel, read_setting
 from bot.notify.changed_incidents import ChangedIncidents
 from bot.notify.channel_poster import ChannelPoster
 from bot.notify.channel_tasks import ChannelTasks
+from bot.notify.held_messages import HeldMessages
 from bot.notify.incident_writer import decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
 from bot.notify.message_sender import MessageSender
@@ -40,12 +42,13 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0  # for changes by other processes
 MAX_AT_ONCE = 2_000
 RETRY_SECONDS = 5.0  # until a channel is tried again
-ANNOUNCEMENTS = "announcements"  # the task that writes about maintenance and reminds, beside those of the channels
+ANNOUNCEMENTS = "announcements"  # the task that finds out which maintenance must be announced and who is reminded
 
 
 class IncidentReporter:
     """Posts incidents while `run` runs. `routing`: where; without a default channel, the one that was named in chat.
-    `changed` is set when one was stored. `leads`: whether this process posts. `card`: makes a thread's first entry."""
+    `changed` is set when one was stored. `leads`: whether this process posts. `card`: makes a thread's first entry.
+    `nodes_of`: the node of a Swarm on which the subject of an incident runs."""
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class IncidentReporter:
         changed: asyncio.Event,
         leads: Callable[[], bool],
         card: crash_card_poster.MakeCard = crash_card_poster.plain_card,
+        nodes_of: inhibition.NodesOf = inhibition.no_nodes,
         now: Callable[[], float] = time.monotonic,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -65,6 +69,7 @@ class IncidentReporter:
         self._routing = routing
         self._changed = changed
         self._leads = leads
+        self._nodes_of = nodes_of
         self._now = now
         self._now_ns = now_ns
         self._retry_at: dict[str, float] = {}
@@ -72,8 +77,9 @@ class IncidentReporter:
         self._changed_incidents = ChangedIncidents(store)
         self._waiting = WaitingIncidents()
         self.channels = ChannelPoster(store, poster, counts, card=card, now=now, now_ns=now_ns)
-        self._maintenance = MaintenanceAnnouncer(store, poster)
-        self._reminders = Reminders(store, poster, counts)
+        self._held = HeldMessages(store)
+        self._maintenance = MaintenanceAnnouncer(store, poster, self._tasks)
+        self._reminders = Reminders(store, poster, counts, self._tasks)
         self._store_down = RepeatedLog()
         self._undelivered = RepeatedLog()
         self._said_nowhere = False
@@ -102,6 +108,7 @@ class IncidentReporter:
                     await self.flush()
                 else:
                     self.channels.forget()
+                    self._held.forget()
                     self._note_channel(self._routing().posts or bool(await named_channel(self._store)))
                 self._store_down.ended()
             except errors.StoreError as error:
@@ -119,6 +126,7 @@ class IncidentReporter:
         await self.channels.restore(routing, now)
         if ANNOUNCEMENTS not in self._tasks.busy:
             self._tasks.start(ANNOUNCEMENTS, self._announce(settings, routing, now))
+        await self._held.mark(settings, now)
         changed = await self._changed_incidents.times(now)
         self._measure(changed, now)
         ready = self._waiting.ready(changed, (settings, routing), now)[:MAX_AT_ONCE]
@@ -171,21 +179,21 @@ class IncidentReporter:
         self._said_nowhere = not exists
 
     async def _read(self, keys: Sequence[str], settings: AlertSettings, now: float) -> Sequence[PendingIncident]:
-        """Returns the changed incidents that nothing holds back."""
+        """Returns the changed incidents that have a message or may have one now."""
         found: list[PendingIncident] = []
         for key, raw in (await self._store.incidents_of(keys)).items():
             if (incident := decode_incident(raw)) is None:
                 await self._store.remove_incidents([key])
             else:
                 found.append(PendingIncident(raw=raw, incident=incident))
-        inhibited = await inhibition.inhibited(self._store, (each.incident for each in found))
+        inhibited = await inhibition.inhibited(self._store, (each.incident for each in found), self._nodes_of)
         free = []
         for each in found:
             incident = each.incident
             until = settings.held_until(incident, now)
-            if not until and incident.key not in inhibited:
-                free.append(each)
-            elif incident.state is IncidentState.RESOLVED and not incident.posts:
+            if (not until and incident.key not in inhibited) or incident.posts:
+                free.append(each)  # a message that is there is edited also while nothing new is posted
+            elif incident.state is IncidentState.RESOLVED:
                 # It began and ended while nothing was posted about it.
                 await self._store.incident_told(incident.key, each.raw, each.raw)
             else:

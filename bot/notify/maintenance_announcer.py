@@ -1,18 +1,20 @@
 """Announces the beginning and the end of maintenance windows in the channel of alerts, and where each was asked for.
 
 The store holds what was announced, so a restart repeats nothing. If a channel cannot be reached, that is logged, and
-the window counts as announced: its effect does not depend on the announcement.
+the window counts as announced: its effect does not depend on the announcement. All channels get it at the same time, so
+that one that does not answer delays no other one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
 
 from bot.notify.alert_settings import AlertSettings
+from bot.notify.channel_tasks import ChannelTasks, all_at_once
 from bot.notify.incident_writer import stored_incidents
 from bot.notify.message_sender import MessageSender
 from core import errors
@@ -28,25 +30,28 @@ log = structlog.get_logger(__name__)
 class MaintenanceAnnouncer:
     """Announces windows through a chat."""
 
-    def __init__(self, store: AlertSettingsStore, poster: MessageSender) -> None:
+    def __init__(self, store: AlertSettingsStore, poster: MessageSender, tasks: ChannelTasks) -> None:
         self._store = store
         self._poster = poster
+        self._tasks = tasks
 
     async def announce(self, settings: AlertSettings, channels: Sequence[str], now: float) -> None:
         """Announces what began or ended. `channels`: those that concern everybody. `now`: seconds since the
         epoch. Raises StoreError."""
         for window, stored in settings.windows:
+            if f"maintenance {window.id}" in self._tasks.busy:
+                continue  # its begin is being announced, and its end comes after that
             interval = window.open_at(now)
             began, ended = window.announced_begin, window.announced_end
             if interval is not None and began < interval.begin:
                 later = msgspec.structs.replace(window, announced_begin=interval.begin)
                 if await self._replace(window.id, stored, later):
                     told = {window.place} if window.told_place else set()
-                    await self._say(window, channels, begin_text(window, interval.end), told)
+                    self._say(window, channels, begin_text(window, interval.end), told)
             elif interval is None and began > ended:
                 later = msgspec.structs.replace(window, announced_end=began)
                 if await self._replace(window.id, stored, None if window.is_over(now) else later):
-                    await self._say(window, channels, end_text(window, await self._still_open(window)), set())
+                    self._say(window, channels, end_text(window, await self._still_open(window)))
             elif window.is_over(now):
                 await self._replace(window.id, stored, None)
 
@@ -58,17 +63,19 @@ class MaintenanceAnnouncer:
         stored = await stored_incidents(self._store)
         return sum(incident.state is not IncidentState.RESOLVED and window.covers(incident) for incident in stored)
 
-    async def _say(self, window: Maintenance, channels: Sequence[str], reply: Reply, said: set[str]) -> None:
-        """`said`: the channels that need not be told."""
-        for place in dict.fromkeys((window.place, *channels)):
-            if not place or place in said:
-                continue
-            try:
-                sent = await self._poster.post(place, reply)
-            except errors.DeliveryError as error:
-                log.error("a maintenance window was not announced", channel=place, reason=error.full_message())
-            else:
-                said.add(sent.channel)
+    def _say(self, window: Maintenance, channels: Sequence[str], reply: Reply, said: Collection[str] = ()) -> None:
+        """Starts the task that posts in each place. `said`: the channels that need not be told."""
+        places = [place for place in dict.fromkeys((window.place, *channels)) if place and place not in said]
+        self._tasks.start(f"maintenance {window.id}", self._post(places, reply))
+
+    async def _post(self, places: Sequence[str], reply: Reply) -> None:
+        await all_at_once(self._post_in(place, reply) for place in places)
+
+    async def _post_in(self, place: str, reply: Reply) -> None:
+        try:
+            await self._poster.post(place, reply)
+        except errors.DeliveryError as error:
+            log.error("a maintenance window was not announced", channel=place, reason=error.full_message())
 
 
 def begin_text(window: Maintenance, until: float) -> Reply:

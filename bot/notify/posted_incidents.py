@@ -22,13 +22,15 @@ class PendingIncident:
     """A changed incident that still has to be posted. `raw`: as it is stored. `left`: the places where it still has
     to be posted or edited. `waits_until`: until when another place waits, in seconds since the epoch; 0 if none
     does. `known`: False if it was read only because another incident shares its message; then it may have changed in
-    ways that nobody looked at. `saving`: several channels may save their message at the same time."""
+    ways that nobody looked at. `held`: what its message must say about what holds it back, such as a snooze; empty if
+    nothing does. `saving`: several channels may save their message at the same time."""
 
     raw: bytes
     incident: Incident
     left: set[str] = field(default_factory=set)
     waits_until: float = 0.0
     known: bool = True
+    held: str = ""
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -87,19 +89,18 @@ class OpenMessages:
         self._store = store
         self._messages: dict[tuple[str, str], tuple[str, str]] | None = None
 
-    async def load(self, since: float) -> Sequence[tuple[str, PostedIncident]]:
-        """Reads the messages from the store, if that is needed. Returns the keys of the incidents that people were told
-        of since then, in seconds since the epoch, with their messages; nothing if nothing had to be read. Raises
-        StoreError."""
+    async def load(self, since: float) -> Sequence[tuple[Incident, PostedIncident]]:
+        """Reads the messages from the store, if that is needed. Returns the incidents that people were told of since
+        then, in seconds since the epoch, with their messages; nothing if nothing had to be read. Raises StoreError."""
         if self._messages is not None:
             return ()
         found: dict[tuple[str, str], tuple[str, str]] = {}
-        recent: list[tuple[str, PostedIncident]] = []
+        recent: list[tuple[Incident, PostedIncident]] = []
         for raw in (await self._store.incidents()).values():
             if (incident := decode_incident(raw)) is None:
                 continue
             posts = [post for post in incident.posts if not post.gone]
-            recent += [(incident.key, post) for post in posts if post.reminded_at >= since]
+            recent += [(incident, post) for post in posts if post.reminded_at >= since]
             if incident.state is not IncidentState.RESOLVED:
                 open_ones = [post for post in posts if post.group]
                 found |= {(post.destination, post.group): (post.channel, post.ts) for post in open_ones}

@@ -1,7 +1,8 @@
 """Decides in which channels, and to which people, a changed incident is posted now, and which have to wait.
 
-In the quiet hours of a route, and to a person who is muted, nothing new is posted. A message that was posted before is
-edited, because an edit notifies nobody.
+In the quiet hours of a route, to a person who is muted, and while an incident is silenced, snoozed or in maintenance,
+nothing new is posted. A message that was posted before is edited, because an edit notifies nobody. It also says what
+holds the incident back.
 """
 
 from __future__ import annotations
@@ -24,17 +25,21 @@ def places_to_post(
     """Returns the places where the incident is posted or edited now, and records them in `pending`, with the time
     until which other places wait. `now`: seconds since the epoch."""
     incident = pending.incident
+    hold = settings.hold(incident, now)
+    pending.held = hold.text if incident.state is not IncidentState.RESOLVED else ""
     found = []
     for destination in _places(incident, routing):
         post = incident.post_at(destination.to)
-        silent = False
-        if until := _waits_until(destination, settings, now):
+        silent, other = False, post is not None and not post.gone and post.held != pending.held
+        if until := max(_waits_until(destination, settings, now), hold.until):
             if post is None or post.told < incident.turns:
                 pending.waits_until = min(pending.waits_until or until, until)
-            if post is None or post.gone or post.version == incident.version:
+            if post is None or post.gone or (post.version == incident.version and not other):
                 continue
             silent = True
-        elif not (_is_news(incident, destination, now) if post is None else _must_say(incident, post, destination)):
+        elif not (
+            _is_news(incident, destination, now) if post is None else other or _must_say(incident, post, destination)
+        ):
             continue
         unmuted = tuple(who for who in destination.mention if not settings.muted_until(who, now))
         pending.left.add(destination.to)

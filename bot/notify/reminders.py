@@ -1,7 +1,8 @@
 """Posts reminders of incidents that are still open: at the end of a snooze, and as often as a route repeats.
 
 A reminder is an entry of the incident's thread that is also shown in the channel. If somebody takes care of the
-incident, it is not repeated. Nothing is repeated in quiet hours, and nothing that is silenced or in maintenance.
+incident, it is not repeated. Nothing is repeated in quiet hours, and nothing that is silenced or in maintenance. Each
+channel has a task of its own, so that one that does not answer delays no other one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import structlog
 
 from bot.notify import incident_message
 from bot.notify.alert_settings import AlertSettings
+from bot.notify.channel_tasks import ChannelTasks, all_at_once
 from bot.notify.incident_writer import decode_incident, stored_incidents
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident, save_post
@@ -41,20 +43,25 @@ class _Due:
 class Reminders:
     """Sends reminders. Times are seconds since the epoch."""
 
-    def __init__(self, store: AlertSettingsStore, poster: MessageSender, counts: metrics.Metrics) -> None:
+    def __init__(
+        self, store: AlertSettingsStore, poster: MessageSender, counts: metrics.Metrics, tasks: ChannelTasks
+    ) -> None:
         self._store = store
         self._poster = poster
         self._counts = counts
+        self._tasks = tasks
         self._next_look = 0.0
         self._try_again: dict[str, float] = {}  # when a snooze that is over is looked at again, by its id
 
     async def send_due(self, settings: AlertSettings, routing: Routing, now: float) -> None:
-        """Ends snoozes and silences whose time has come, and repeats what is due. Raises StoreError."""
+        """Starts the tasks that end snoozes and silences whose time has come, and that repeat what is due. Raises
+        StoreError."""
         over = {silence.id for silence in settings.expired}
         self._try_again = {id_: at for id_, at in self._try_again.items() if id_ in over}
         for silence in settings.expired:
-            if now >= self._try_again.get(silence.id, 0.0):
-                await self._expire(silence, settings, routing, now)
+            name = f"silence {silence.id}"
+            if now >= self._try_again.get(silence.id, 0.0) and name not in self._tasks.busy:
+                self._tasks.start(name, self._expire(silence, settings, routing, now))
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
@@ -78,11 +85,11 @@ class Reminders:
     async def _wake(
         self, incident: Incident, silence: Silence, settings: AlertSettings, routing: Routing, now: float
     ) -> bool:
-        """Reminds people of an incident, unless something else holds it back. Returns whether all places have it. In
-        quiet hours, only the thread says it."""
+        """Reminds people of an incident, in all places at once, unless something else holds it back. Returns whether all
+        places have it. In quiet hours, only the thread says it."""
         if settings.held_until(incident, now):
             return False
-        said = True
+        found = []
         places = {each.to: each for each in routing.destinations(incident)}
         since = f"after the snooze of {silence.by_name or silence.by}"
         for post in incident.posts:
@@ -93,8 +100,8 @@ class Reminders:
             mention = () if quiet else tuple(who for who in place.mention if not settings.muted_until(who, now))
             reply = incident_message.reminder([incident], since, mention)
             once = f"{post.channel}.{post.ts}.snooze {silence.id}"
-            said = await self._say(post, reply, broadcast=not quiet, once=once) and said
-        return said
+            found.append(self._say(post, reply, broadcast=not quiet, once=once))
+        return all(await all_at_once(found))
 
     async def _end_resolved(self, silences: Sequence[Silence]) -> None:
         open_ones = [each for each in await stored_incidents(self._store) if each.state is not IncidentState.RESOLVED]
@@ -116,7 +123,16 @@ class Reminders:
                 if post is not None and _is_due(post, destination, settings, now):
                     found = due.setdefault((post.channel, post.ts), _Due(destination=destination, post=post))
                     found.members.append(PendingIncident(raw=raw, incident=incident, known=False))
-        for one in due.values():
+        by_channel: dict[str, list[_Due]] = {}
+        for (channel, _), one in due.items():
+            by_channel.setdefault(channel, []).append(one)
+        for channel, in_channel in by_channel.items():
+            if (name := f"reminders {channel}") not in self._tasks.busy:
+                self._tasks.start(name, self._remind(in_channel, settings, now))
+
+    async def _remind(self, due: Sequence[_Due], settings: AlertSettings, now: float) -> None:
+        """Sends the reminders of one channel."""
+        for one in due:
             incidents = [pending.incident for pending in one.members]
             mention = tuple(who for who in one.destination.mention if not settings.muted_until(who, now))
             since = f"after {_span(now - min(incident.began_ns for incident in incidents) / 1e9)}"

@@ -62,24 +62,29 @@ class SharedMessageEditor:
             post = self._new_post(sent.channel, sent.ts, place_of(pending.incident, to, sent.channel))
             await self._save(pending, post, name, mention if destination.mention else ())
 
-    async def edit(self, channel: str, ts: str, members: Mapping[str, Work]) -> None:
-        """Edits a message: `members`, by key, join it or have changed. All others that it shows stay in it. If it was
-        deleted, that is recorded for all of them, and MessageGone is raised."""
+    async def edit(self, channel: str, ts: str, members: Mapping[str, Work], *, storm: str = "") -> None:
+        """Edits a message: `members`, by key, join it or have changed. All others that it shows stay in it. `storm`:
+        what the incidents of a storm have in common, in words, if that is decided now. If the message was deleted, that
+        is recorded for all of them, and MessageGone is raised."""
         found = {key: pending for key, (pending, _) in members.items()}
         for key, raw in (await self._store.incidents()).items():
             if key in found or (incident := decode_incident(raw)) is None:
                 continue
             if any((post.channel, post.ts) == (channel, ts) for post in incident.posts):
-                found[key] = PendingIncident(raw=raw, incident=incident, known=False)
+                held = next(post.held for post in incident.posts if (post.channel, post.ts) == (channel, ts))
+                found[key] = PendingIncident(raw=raw, incident=incident, known=False, held=held)
         posts = [post for each in found.values() if (post := _post_in(each, channel, ts)) is not None]
         group = next((post.group for post in posts if post.group), "")
         joining = [each for each in members.values() if _post_in(each[0], channel, ts) is None]
         if any(destination.group != group for _, destination in joining):
             group = ""  # it is a storm, which takes in the message of a group
+        storm = storm or next((post.storm for post in posts if post.storm), "")
         incidents = [pending.incident for pending in found.values()]
         called = tuple(dict.fromkeys(who for post in posts for who in post.mentioned))
+        holds = {each.incident.key: each.held for each in found.values()}
+        reply = incident_message.shared_reply(incidents, group, called, storm=storm, held=holds)
         try:
-            await self._poster.edit(channel, ts, incident_message.shared_reply(incidents, group, called))
+            await self._poster.edit(channel, ts, reply)
         except errors.MessageGone:
             self._open.remove(channel, ts)
             for pending in found.values():
@@ -100,7 +105,7 @@ class SharedMessageEditor:
                 assert work is not None
                 post = self._new_post(channel, ts, place_of(pending.incident, work[1].to, channel))
             silent = work is None or (bool(group) and work[1].silent)  # then nobody was told of its turn
-            await self._save(pending, post, group, post.mentioned, silent=silent)
+            await self._save(pending, post, group, post.mentioned, silent=silent, storm=storm)
 
     def _new_post(self, channel: str, ts: str, to: str) -> PostedIncident:
         return PostedIncident(channel=channel, ts=ts, version=0, to=to, reminded_at=self._now_ns() / 1e9)
@@ -127,11 +132,19 @@ class SharedMessageEditor:
         mentioned: tuple[str, ...],
         *,
         silent: bool = False,
+        storm: str = "",
     ) -> None:
         incident = pending.incident
         told = post.told if silent else incident.turns
         saved = msgspec.structs.replace(
-            post, version=incident.version, told=told, shared=True, group=group, mentioned=mentioned
+            post,
+            version=incident.version,
+            told=told,
+            shared=True,
+            group=group,
+            mentioned=mentioned,
+            storm="" if group else storm,
+            held=pending.held,
         )
         if saved != post or pending.known:
             await save_post(self._store, pending, saved)

@@ -1,30 +1,52 @@
 """Decides, for one channel, whether new incidents get a message each or share one.
 
-A few incidents get a message each. If more begin at almost the same time, such as when a host fails, they share one
-message: the newest message of the channel becomes a table of them all. Slack allows about one message a second in a
-channel, so after a message the next incidents are collected for a moment.
+A few incidents get a message each. If more of one host, or of one project, stack or namespace, begin at almost the same
+time, they share one message: the newest message about one of them becomes a table of them all. The same is true for
+three times as many incidents of the channel that have nothing in common. Slack allows about one message a second in a
+channel, so after a message the next incidents are collected for a moment. The table is written when no more incidents
+join it, or after some seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.model.incidents import Incident, PostedIncident
+from core.model.owners import project_of
 
 COLLECT_SECONDS = 1.0  # after a message
 STORM_EDIT_SECONDS = 4.0  # between two edits of a shared message
+SETTLE_SECONDS, MAX_SETTLE_SECONDS = 2.0, 6.0  # without another incident, and in all, until the table is written
+UNRELATED = 3  # so many times more incidents share a message although they have nothing in common
+MAX_NAME = 80  # characters of a project or a host
+EVERYTHING = ""
+"""The scope of all incidents of a channel."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SharedMessage:
-    """A message that several incidents share. `channel`, `ts`: its id. `keys`: the incidents in it."""
+    """A message that several incidents share. `channel`, `ts`: its id. `scope`: what its incidents have in common, such
+    as `on h1`; empty if they have nothing in common. `members`: the incidents in it, by key, with their scopes.
+    `joined`: when the last one joined. `next_edit`: 0 before the first edit."""
 
     channel: str
     ts: str
-    keys: set[str] = field(default_factory=set)
+    scope: str = EVERYTHING
+    members: dict[str, Collection[str]] = field(default_factory=dict)
     next_edit: float = 0.0
     began: float = 0.0
+    joined: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may be edited now."""
+        settled = now - self.joined >= SETTLE_SECONDS or now - self.began >= MAX_SETTLE_SECONDS
+        return now >= self.next_edit and (settled or self.next_edit > 0)
+
+    def is_within(self, scope: str) -> bool:
+        """Whether all of its incidents have this scope."""
+        return all(scope in scopes for scopes in self.members.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,71 +57,120 @@ class _Own:
     channel: str
     ts: str
     key: str
+    scopes: Collection[str]
 
 
 class MessageSharing:
-    """Holds the newest messages of one channel, and decides which incidents share one: those that begin within
-    `seconds`, if there are more than `size`. Times are seconds of a monotonic clock."""
+    """Holds the newest messages of one channel, and decides which incidents share one: those of one scope that begin
+    within `seconds`, if there are more than `size`. Times are seconds of a monotonic clock."""
 
     def __init__(self, *, size: int = 3, seconds: float = 30.0) -> None:
         self._size = size
         self._seconds = seconds
         self._recent: list[_Own] = []
-        self.storm: SharedMessage | None = None
+        self.storms: list[SharedMessage] = []
         self._next_post = 0.0
 
     def due(self, new: Sequence[Incident], now: float) -> Sequence[Incident]:
-        """Returns the new incidents that may be posted now, each with a message of its own. If there are too many, they
-        join `storm` instead, which is then due for an edit."""
+        """Returns the new incidents of which one is posted now: the first one that the channel takes. It gets a message
+        of its own; the others wait for a moment, or join one of `storms`."""
         self._forget(now)
         if now < self._next_post or not new:
             return ()
-        if self.storm is not None:
-            self.storm.keys.update(each.key for each in new)
-            return ()
-        begun = {own.key for own in self._recent} | {each.key for each in new}
-        if self._recent and len(begun) > self._size:
-            last = self._recent[-1]
-            together = {own.key for own in self._recent if own.ts == last.ts}
-            keys = together | {each.key for each in new}
-            self.storm = SharedMessage(channel=last.channel, ts=last.ts, keys=keys, began=now)
-            return ()
-        return new if len(new) <= self._size else new[:1]
+        left = {each.key: scopes_of(each) for each in new}
+        for storm in sorted(self.storms, key=lambda each: each.scope == EVERYTHING):
+            _move(left, storm, now)
+        first: set[str] = set()
+        while (scope := self._crowded(left)) is not None:
+            if (found := self._storm_of(scope, now)) is not None:
+                found.scope = scope
+                _move(left, found, now)
+                continue
+            crowd = [key for key, scopes in left.items() if scope in scopes]
+            first.update(crowd[: self._size])  # a message must be there first
+            for key in crowd:
+                del left[key]
+        return [each for each in new if each.key in left or each.key in first][: self._size]
 
-    def posted(self, channel: str, ts: str, key: str, now: float) -> None:
+    def posted(self, channel: str, ts: str, incident: Incident, now: float) -> None:
         """Records the message of one incident; again if the rest of its post failed and it was tried again."""
-        self._recent = [own for own in self._recent if own.key != key]
-        self._recent.append(_Own(at=now, channel=channel, ts=ts, key=key))
+        self._recent = [own for own in self._recent if own.key != incident.key]
+        scopes = scopes_of(incident)
+        self._recent.append(_Own(at=now, channel=channel, ts=ts, key=incident.key, scopes=scopes))
         self._next_post = now + COLLECT_SECONDS
 
-    def restore(self, key: str, post: PostedIncident, at: float) -> None:
+    def restore(self, incident: Incident, post: PostedIncident, at: float) -> None:
         """Goes on with a message that another process posted at this time. Call it in the order of the times."""
-        self.posted(post.channel, post.ts, key, at)
         if not post.shared or post.group:
+            self.posted(post.channel, post.ts, incident, at)
             return
-        if self.storm is None or self.storm.ts != post.ts:
-            self.storm = SharedMessage(channel=post.channel, ts=post.ts, began=at)
-        self.storm.keys.add(key)
-
-    def storm_due(self, now: float) -> bool:
-        return self.storm is not None and now >= self.storm.next_edit
-
-    def storm_edited(self, now: float) -> None:
-        if self.storm is not None:
-            self.storm.next_edit = now + STORM_EDIT_SECONDS
+        self._next_post = at + COLLECT_SECONDS
+        storm = next((each for each in self.storms if each.ts == post.ts), None)
+        if storm is None:
+            storm = SharedMessage(channel=post.channel, ts=post.ts, scope=post.storm, began=at)
+            self.storms.append(storm)
+        storm.members[incident.key] = scopes_of(incident)
 
     def forget_message(self, ts: str) -> None:
         """Forgets a message that was deleted."""
         self._recent = [own for own in self._recent if own.ts != ts]
-        if self.storm is not None and self.storm.ts == ts:
-            self.storm = None
+        self.storms = [storm for storm in self.storms if storm.ts != ts]
 
     def idle(self, now: float) -> bool:
         """Whether nothing was posted lately."""
         self._forget(now)
-        return self.storm is None and not self._recent
+        return not self.storms and not self._recent
+
+    def _crowded(self, left: Mapping[str, Collection[str]]) -> str | None:
+        """Returns the scope that has too many incidents for a message each, the fullest first; None if there is
+        none. `left`: the scopes of the new incidents."""
+        found = Counter(scope for scopes in left.values() for scope in scopes)
+        for scope in found:
+            found[scope] += sum(scope in own.scopes for own in self._recent if own.key not in left)
+            if scope != EVERYTHING:
+                found[scope] += sum(len(storm.members) for storm in self.storms if storm.is_within(scope))
+        crowded = [scope for scope, number in found.items() if number > self._limit(scope)]
+        return max(crowded, key=lambda scope: (scope != EVERYTHING, found[scope]), default=None)
+
+    def _limit(self, scope: str) -> int:
+        return self._size if scope != EVERYTHING else self._size * UNRELATED
+
+    def _storm_of(self, scope: str, now: float) -> SharedMessage | None:
+        """Returns the message that the incidents of a scope share from now on: one that some of them share already, or
+        the newest one that is about one of them; None if there is none."""
+        within = [storm for storm in self.storms if scope != EVERYTHING and storm.is_within(scope)]
+        if within:
+            return max(within, key=lambda storm: len(storm.members))
+        own = next((own for own in reversed(self._recent) if scope in own.scopes), None)
+        if own is None:
+            return None
+        storm = SharedMessage(channel=own.channel, ts=own.ts, began=now)
+        for each in self._recent:
+            if each.ts == own.ts:
+                storm.members[each.key] = each.scopes
+        self._recent = [each for each in self._recent if each.ts != own.ts]
+        self.storms.append(storm)
+        return storm
 
     def _forget(self, now: float) -> None:
         self._recent = [each for each in self._recent if now - each.at < self._seconds]
-        if self.storm is not None and now - self.storm.began > self._seconds:
-            self.storm = None
+        self.storms = [storm for storm in self.storms if now - storm.began <= self._seconds]
+
+
+def scopes_of(incident: Incident) -> Collection[str]:
+    """Returns what an incident may have in common with others, in words, the narrowest first."""
+    main = incident.main
+    project, host = project_of(main.labels), main.subject.engine.host
+    return (
+        *([f"in {project[:MAX_NAME]}"] if project else []),
+        *([f"on {host[:MAX_NAME]}"] if host else []),
+        EVERYTHING,
+    )
+
+
+def _move(left: dict[str, Collection[str]], storm: SharedMessage, now: float) -> None:
+    """Moves the new incidents of a storm's scope into it."""
+    for key in [key for key, scopes in left.items() if storm.scope in scopes]:
+        if key not in storm.members:
+            storm.joined = now
+        storm.members[key] = left.pop(key)

@@ -66,8 +66,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     service's update, while that runs), `REPLICAS` (`running`, `desired`), `ROLLOUT` (`state`, `why`), `NODE_STATE`
     (`state`, `availability`, `why`).
 
-    `labels`: those of the container, in the first event about a container that no list or inspection has shown; None in
-    all others.
+    `labels`: those of the container, in the first event about a container that no list or inspection has shown. Of a
+    failed task of a Swarm: that with the id of its node, as its container has it. None in all others.
 
     `folded`: how many events this one stands for, if they are only counted; then its subject has no id, and it has the
     time of the newest one. 0 for any other event."""

@@ -42,7 +42,9 @@ class PostedIncident(msgspec.Struct, frozen=True):
     same message. `to`: the destination as the configuration names it; empty if that is the channel. `group`: what the
     incidents of a shared message have in common, in words. `mentioned`: whom it has mentioned. `reminded_at`: when
     people were last told of it by a new message, in seconds since the epoch. `noted`: how many notes people were
-    told. `gone`: somebody deleted it, so the next news gets a new message."""
+    told. `gone`: somebody deleted it, so the next news gets a new message. `storm`: what the incidents of a shared
+    message without a group have in common, in words. `held`: what it says about what holds the incident back, such as a
+    snooze."""
 
     channel: str
     ts: str
@@ -55,6 +57,8 @@ class PostedIncident(msgspec.Struct, frozen=True):
     reminded_at: float = 0.0
     noted: int = 0
     gone: bool = False
+    storm: str = ""
+    held: str = ""
 
     @property
     def destination(self) -> str:

@@ -58,6 +58,11 @@ class IncidentStore(StoreConnection):
         Returns False if another process was faster."""
         return await self._put_incident(key, before, value, "kept")
 
+    async def mark_incident(self, key: str, value: bytes) -> bool:
+        """Marks an incident that is stored as `value` as changed, because its messages must change and the incident
+        itself does not. Returns False if it has changed meanwhile, which marks it too."""
+        return await self._put_incident(key, value, value, "marked")
+
     async def _put_incident(self, key: str, before: bytes | None, value: bytes, mark: str) -> bool:
         args = (key, before or b"", value, mark)
         names = (keys.INCIDENTS, keys.INCIDENTS_CHANGED, keys.INCIDENT_LOG, keys.INCIDENT_LAST)

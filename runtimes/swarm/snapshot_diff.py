@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from core.model.containers import SWARM_NODE_LABEL
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.formats import timestamps
@@ -183,6 +184,7 @@ def _failures(
             type="task",
             action=state,
             attrs={key: value for key, value in attrs.items() if value},
+            labels={SWARM_NODE_LABEL: task.node} if task.node else None,
         )
 
 

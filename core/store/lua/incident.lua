@@ -1,7 +1,7 @@
 -- Stores an incident, if the stored one is still as the caller has read it.
 -- KEYS 1 incidents  2 changed  3 log of changes  4 greatest time in the log
--- ARGV 1 key  2 value read, empty for none  3 new value  4 'changed' marks it as changed, 'told' removes the mark,
--- 'kept' leaves the mark as it is
+-- ARGV 1 key  2 value read, empty for none  3 new value  4 'changed' marks it as changed and logs that, 'marked' only
+-- marks it, 'told' removes the mark, 'kept' leaves the mark as it is
 -- Returns 1, or 0 if another process was faster.
 local stored = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if stored ~= ARGV[2] then
@@ -15,6 +15,9 @@ if ARGV[4] == 'changed' then
   local at = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('GET', KEYS[4]) or '0') + 1)
   redis.call('SET', KEYS[4], string.format('%.0f', at))
   redis.call('ZADD', KEYS[3], string.format('%.0f', at), ARGV[1])
+elseif ARGV[4] == 'marked' then
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[2], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
 elseif ARGV[4] == 'told' then
   redis.call('ZREM', KEYS[2], ARGV[1])
 end

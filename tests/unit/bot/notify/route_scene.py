@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bot.notify.maintenance_windows import add_maintenance
 from core.model.alert_routes import Matcher
+from core.model.alert_setting_actions import AddMaintenance
 from core.model.alerts import AlertState
 from core.model.daily_hours import DailyHours
 from core.model.invocation import Identity
@@ -38,3 +40,8 @@ def of_project(world, name: str, project: str, **more):
     owner = f"{project}/{name}"
     labels = {"com.docker.compose.project": project}
     return fresh(world, name, **{"fingerprint": owner, "labels": labels, "owner": owner, **more})
+
+
+async def maintain(world, **more):
+    settings = {"by": ADA, "seconds": HOUR, "target": "shop/*", "place": "C5", **more}
+    return await add_maintenance(world.desk.store, AddMaintenance(**settings), now=world.seconds)

@@ -4,23 +4,36 @@ chat that is written down. Time passes only by the test."""
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from bot.notify import inhibition
 from bot.notify.incident_writer import stored_incidents
-from bot.notify.maintenance_windows import add_maintenance, end_maintenance, maintenance_windows
+from bot.notify.maintenance_windows import end_maintenance, maintenance_windows
 from bot.notify.silences import add_silence, silences_in_force
 from core import errors
 from core.model.alert_routes import Route, parse_matcher
-from core.model.alert_setting_actions import AddMaintenance
 from core.model.alerts import AlertState, Severity
 from core.model.daily_hours import DailyHours
 from core.model.incidents import acknowledge
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.silences import Mute
+from core.model.swarm_status import NodeState, SwarmState
 from tests.helpers.alerts import alert
-from tests.unit.bot.notify.route_scene import ADA, EVENING, HIGH, HOUR, fresh, now, of_project, over, pass_time
+from tests.unit.bot.notify.route_scene import (
+    ADA,
+    EVENING,
+    HIGH,
+    HOUR,
+    fresh,
+    maintain,
+    now,
+    of_project,
+    over,
+    pass_time,
+)
 from tests.unit.bot.notify.test_incident_reporter import World, silencing
 
 
@@ -33,11 +46,6 @@ async def world(valkey):
 
 
 # ── maintenance ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def maintain(world, **more):
-    settings = {"by": ADA, "seconds": HOUR, "target": "shop/*", "place": "C5", **more}
-    return await add_maintenance(world.desk.store, AddMaintenance(**settings), now=world.seconds)
 
 
 async def test_maintenance_is_announced_holds_back_its_targets_and_posts_what_is_still_wrong(world):
@@ -152,7 +160,9 @@ async def test_a_silence_until_resolved_ends_with_the_incident(world):
     await world.happen(fresh(world, "web", at=now(world) + 1, count=2))
     await world.wait(40)
     assert len(await silences_in_force(world.desk.store, world.seconds)) == 1
-    assert "2 times" not in world.chat.messages["C1", "1"]
+    text = world.chat.messages["C1", "1"]
+    assert "2 times" in text and "Silenced by Ada until it is resolved." in text
+    assert len(world.chat.threads["C1", "1"]) == 1
     await world.happen(over(world, "web", at=now(world)))
     await world.wait(60)
     assert await silences_in_force(world.desk.store, world.seconds) == ()
@@ -198,7 +208,7 @@ async def test_an_announcement_that_is_not_sent_delays_no_incident(world, monkey
     await world.wait(2)
     await world.happen(fresh(world, "web"))
     await world.wait(3)
-    assert len(world.chat.in_channel("C1")) == 1
+    assert len(world.chat.in_channel("C1")) == 2, "the incident, and the announcement in this channel"
     sent.set()
     await world.wait(2)
     assert len(world.chat.in_channel("C5")) == 1
@@ -271,6 +281,30 @@ async def test_a_stopped_update_explains_the_tasks_of_its_service_and_no_others(
     )
     await world.wait(20)
     assert sorted(text.split(":")[1].strip() for text in world.chat.messages.values()) == ["shop_db", "shop_web"]
+
+
+async def test_a_node_that_is_down_explains_its_tasks_and_their_containers_and_no_others(world):
+    swarm, node = (
+        EngineRef(host="c1", kind="swarm"),
+        Ref(engine=EngineRef(host="c1", kind="swarm"), kind=Kind.NODE, id="n1", name="worker-1"),
+    )
+    nodes = (NodeState(id="n1", name="worker-1", role="worker", state="down", availability="active"),)
+    mirror = SimpleNamespace(ref=swarm, swarm_state=SwarmState(services=(), nodes=nodes, read_at=1.0))
+    world.reporter._nodes_of = lambda incident: inhibition.nodes_of(incident, [mirror])
+    on_node, elsewhere = {"com.docker.swarm.node.id": "n1"}, {"com.docker.swarm.node.id": "n2"}
+    down = {"topic": "node", "subject": node, "owner": "worker-1", "fingerprint": "down", "text": "the node is down"}
+    await world.happen(fresh(world, "x", rule="node-down", **down))
+    task = Ref(engine=swarm, kind=Kind.TASK, id="t1", name="web.1")
+    await world.happen(
+        fresh(world, "task", subject=task, labels=on_node),
+        fresh(world, "gone", labels=on_node),
+        fresh(world, "far", labels=elsewhere),
+    )
+    await world.wait(20)
+    assert sorted(text.split(":")[1].strip() for text in world.chat.messages.values()) == ["far", "worker-1"]
+    await world.happen(fresh(world, "x", rule="node-down", state=AlertState.RESOLVED, **{**down, "at": now(world) + 1}))
+    await world.wait(30)
+    assert sum("Firing:" in text for text in world.chat.messages.values()) == 3
 
 
 async def test_many_silenced_incidents_do_not_delay_the_next_one(world, monkeypatch):

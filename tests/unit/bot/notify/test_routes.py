@@ -165,7 +165,7 @@ async def test_many_groups_at_once_are_a_storm(world):
     await world.happen(*(of_project(world, "a", f"p{number}") for number in range(40)))
     await world.wait(12)
     assert len(world.chat.messages) == 1
-    assert "40 incidents at once" in world.chat.messages["C2", "1"]
+    assert "40 incidents at once on h1" in world.chat.messages["C2", "1"]
 
 
 async def test_a_new_process_goes_on_with_a_storm(world):
@@ -176,7 +176,7 @@ async def test_a_new_process_goes_on_with_a_storm(world):
     await world.happen(*(fresh(world, f"more{number}") for number in range(6)))
     await world.wait(8)
     (text,) = world.chat.messages.values()
-    assert "12 incidents at once, 12 still open" in text
+    assert "12 incidents at once on h1, 12 still open" in text
 
 
 async def test_a_message_of_a_process_that_died_says_what_happened_since(world):

@@ -11,7 +11,7 @@ MENTION = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 INLINE_CODE = re.compile(r"(?<!\S)`[^`\n]+`(?!\S)")
 SIGNS = (":white_check_mark: ", ":warning: ", ":x: ")
-KNOWN = {"section", "context", "actions", "rich_text", "table", "data_table"}
+KNOWN = {"section", "context", "actions", "rich_text", "table", "data_table", "data_visualization"}
 
 
 def problems(blocks: Any, head: str = "", called: Sequence[str] = ()) -> list[str]:
@@ -127,6 +127,21 @@ def _rich_text(block: Mapping[str, Any]) -> Iterator[str]:
                 yield f"a rich text element {inner}"
             elif not inner["text"] or UNSEEN.search(inner["text"]):
                 yield f"a rich text of {inner['text']!r}"
+
+
+def _data_visualization(block: Mapping[str, Any]) -> Iterator[str]:
+    series, categories = block["chart"]["series"], block["chart"]["axis_config"]["categories"]
+    names = [block["title"], *categories, *(each["name"] for each in series)]
+    if any(not name or UNSEEN.search(name) for name in names) or len(block["title"]) > 50:
+        yield "names in a chart"
+    if (
+        not 1 <= len(series) <= 6
+        or not 2 <= len(categories) <= 20
+        or len({each["name"] for each in series}) < len(series)
+    ):
+        yield "the size of a chart"
+    if any([point["label"] for point in each["data"]] != categories for each in series):
+        yield "points of a chart"
 
 
 def _table(block: Mapping[str, Any]) -> Iterator[str]:

@@ -72,6 +72,7 @@ WINDOW = Maintenance(
     end=START / SECOND,
 )
 
+SNOOZED = "snoozed by alice <!here> until 2026-11-23 05:00 UTC"
 MEBIBYTE = 1 << 20
 GOOD = {"Image": "shop/web:41", "Image ID": "sha256:41", "Limits": "memory 512 MiB", "Environment": "PATH, DB_URL"}
 EVIDENCE = crash_card.Evidence(
@@ -96,12 +97,13 @@ NOTES = [
 
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "incident-firing": ("", incident_message.incident_reply(FIRING)),
+    "incident-snoozed": ("", incident_message.incident_reply(FIRING, held=SNOOZED)),
     "incident-acknowledged": ("", incident_message.incident_reply(acknowledge(FIRING, "slack:T1/U1", "alice"))),
     "incident-resolved": ("", incident_message.incident_reply(RESOLVED)),
     "incident-thread": ("", crash_card.crash_card(FIRING, EVIDENCE)),
     "incident-note": ("", incident_message.note_entry(NOTES)),
     "incident-thread-end": ("", incident_message.thread_entry(RESOLVED)),
-    "incident-storm": ("", incident_message.shared_reply(STORM)),
+    "incident-storm": ("", incident_message.shared_reply(STORM, storm="in shop", held={STORM[1].key: SNOOZED})),
     "incident-mention": ("", incident_message.incident_reply(FIRING, ("S0ONCALL", "U0ADA", "<!channel>"))),
     "incident-group": ("", incident_message.shared_reply(STORM, "of project shop", ("S0ONCALL",))),
     "incident-group-entry": ("", incident_message.group_entry(STORM[-2:])),

@@ -21,6 +21,7 @@ GOLDEN = GOLDEN_DIR / "slack"
 SAMPLES = {**samples.SAMPLES, **samples_engines.SAMPLES, **samples_incidents.SAMPLES}
 # Every sample in the best shape; the lower ones where they differ.
 SHAPES = [(name, TableFormat.DATA_TABLE) for name in SAMPLES]
+SHAPES.append(("incident-thread", TableFormat.CHART))
 SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in (TableFormat.TABLE, TableFormat.PLAIN)]
 
 

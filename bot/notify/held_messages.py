@@ -1,0 +1,38 @@
+"""Finds the incidents whose messages must say that something holds the incident back, or must not say it any more.
+
+All incidents are read when a silence, a snooze or a maintenance window begins or ends, and once when a process begins
+to post. Those whose messages say something else are marked as changed in the store. So the messages are edited like
+those of any other change, also if this process ends before that.
+"""
+
+from __future__ import annotations
+
+from bot.notify.alert_settings import AlertSettings
+from bot.notify.incident_writer import decode_incident
+from core.model.incidents import IncidentState
+from core.store.incidents import IncidentStore
+
+
+class HeldMessages:
+    """Remembers what was in force when the incidents were read last."""
+
+    def __init__(self, store: IncidentStore) -> None:
+        self._store = store
+        self._in_force: frozenset[str] | None = None
+
+    async def mark(self, settings: AlertSettings, now: float) -> None:
+        """Marks those incidents, if anything has begun or ended. `now`: seconds since the epoch. Raises StoreError."""
+        in_force = settings.holds(now)
+        if in_force == self._in_force:
+            return
+        for key, raw in (await self._store.incidents()).items():
+            incident = decode_incident(raw)
+            if incident is None or incident.state is IncidentState.RESOLVED:
+                continue
+            if any(post.held != settings.hold(incident, now).text for post in incident.posts if not post.gone):
+                await self._store.mark_incident(key, raw)
+        self._in_force = in_force
+
+    def forget(self) -> None:
+        """Forgets everything, because another process posts now."""
+        self._in_force = None
