@@ -1,5 +1,7 @@
 """Alerts as people in Slack meet them: one message for one trouble, with buttons that work, and silence otherwise."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.helpers.bot_process import ADA
@@ -30,19 +32,19 @@ def crash(dockerd, container, times=1):
         dockerd.api.wait(container)
 
 
-def test_many_crashes_of_one_container_are_one_message_also_over_a_restart_of_the_bot(deck, dockerd, slack):
+def test_twenty_crashes_of_one_container_are_one_message_also_over_a_restart_of_the_bot(deck, dockerd, slack):
     web = dockerd.run("web", "exit 2", start=False)
     deck.up()
     crash(dockerd, web)
     told = deck.last("ada", "Firing: web: crashed", seconds=SLOW_ENOUGH)
     assert "exit code 2" in told["text"] and "medium" in told["text"]
-    crash(dockerd, web, 3)
+    crash(dockerd, web, 9)
     deck.last("ada", "crash loop", seconds=SLOW_ENOUGH)
     deck.stop()
-    crash(dockerd, web, 2)  # while nobody watches
+    crash(dockerd, web, 3)  # while nobody watches
     deck.up()
-    crash(dockerd, web, 2)
-    deck.last("ada", "8 times", seconds=SLOW_ENOUGH)
+    crash(dockerd, web, 7)
+    deck.last("ada", "20 times", seconds=SLOW_ENOUGH)
     assert len(messages(slack)) == 1
     card = deck.said("ada", thread_ts=told["ts"])
     assert any("container web@docker/" in one["text"] for one in card)
@@ -93,16 +95,34 @@ def test_an_end_behind_the_memory_limit_is_told_as_such(deck, dockerd, slack):
     assert len(messages(slack)) == 1
 
 
-def test_hostile_names_and_labels_mention_nobody(deck, dockerd, slack):
+def test_forty_one_ends_at_once_are_one_message_and_three_calls(deck, dockerd, slack, tmp_path):
+    script = "until [ -e /go/now ]; do sleep 0.2; done; exit 2"
+    go = tmp_path / "go"
+    go.mkdir()
+    host = {"binds": [f"{go}:/go:ro"], "init": False}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: dockerd.run(f"web{number}", script, host=host), range(41)))
+    deck.up()
+    (go / "now").touch()
+    deck.last("ada", "41 incidents at once on ", seconds=SLOW_ENOUGH)
+    wait_for("all to be told", lambda: deck.series("incidents_waiting") == 0, SLOW_ENOUGH)
+    assert len(messages(slack)) == 1
+    calls = [*slack.calls("chat.postMessage"), *slack.calls("chat.update")]
+    assert len([call for call in calls if call["args"].get("channel") == OPS]) <= 3
+
+
+def test_hostile_names_labels_and_log_lines_mention_nobody(deck, dockerd, slack):
+    deck.configure(f"alerts: {{to: {OPS}}}\nroutes: [{{to: {OPS}, logs: true}}]\n")
     deck.up()
     labels = {"quarterdeck.team": "<!channel>", "quarterdeck.channel": "<!here>", "quarterdeck.severity": "@everyone"}
     web = dockerd.run(
         "web",
-        "exit 2",
+        "echo 'end: <!channel> <@U0BOB> @here'; exit 2",
         labels={**labels, "com.docker.compose.project": "<!channel>", "com.docker.compose.service": "@here"},
     )
     dockerd.api.wait(web)
-    deck.last("ada", "crashed", seconds=SLOW_ENOUGH)
+    told = deck.last("ada", "crashed", seconds=SLOW_ENOUGH)
+    deck.last("ada", "end: ", seconds=SLOW_ENOUGH, thread_ts=told["ts"])  # the log is in the card
     assert slack.alarms() == []
 
 
