@@ -1,4 +1,4 @@
-"""Pictures of Slack messages for the documentation: golden messages in, PNG files beside this one out.
+"""Draws pictures of Slack messages for the documentation from the golden messages, into PNG files beside this one.
 
 What is drawn are the blocks of `tests/golden/slack/*.json`, so a picture shows what Quarterdeck really sends. The frame
 around them imitates Slack's looks; Slack's own rendering may differ. Needs Chromium. Run by `make pictures`.
@@ -18,15 +18,19 @@ from charts.pictures.browser import find_chromium, shoot
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
-# Picture → golden message, width and height in CSS pixels.
+THREAD = "incident-firing.data_table incident-thread.chart incident-note.data_table"
+# Picture → golden messages (a message, and the entries of its thread), width and height in CSS pixels, and where it is
+# given, how many pixels are left out above.
 PICTURES = {
-    "incident": ("incident-firing.data_table", 880, 150),
+    "incident": (THREAD, 390, 858),
+    "incident-thread": (THREAD, 390, 858, 858),
     "storm": ("incident-storm.data_table", 390, 560),
     "ps": ("ps-5.data_table", 880, 282),
     "question": ("question.data_table", 880, 150),
     "restart": ("restart-several.data_table", 720, 276),
     "logs": ("logs.data_table", 880, 240),
 }
+CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
 STYLE = """
 body { margin: 0; background: #fff; color: #1d1c1d; font: 15px/22px "Liberation Sans", "Helvetica Neue", sans-serif; }
@@ -52,24 +56,21 @@ tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { tex
   font-weight: bold; font-size: 13px; } .danger { background: #e01e5a; border-color: #e01e5a; color: #fff; }
 .sign { display: inline-block; width: 17px; height: 17px; line-height: 17px; border-radius: 4px; color: #fff;
   text-align: center; font-size: 12px; font-weight: bold; vertical-align: 1px; }
+.replies { color: #616061; font-size: 13px; display: flex; align-items: center; gap: 8px; padding: 0 18px; }
+.replies::after { content: ""; flex: 1; border-top: 1px solid #ddd; }
+.chart { border: 1px solid #ddd; border-radius: 8px; padding: 8px 10px; margin: 6px 0; font-size: 13px; }
+.chart svg { display: block; margin: 6px 0 2px; border-bottom: 1px solid #ddd; }
+.chart .caption { display: flex; justify-content: space-between; }
 .good { background: #2b8a3e; } .warn { background: #e8a317; } .bad { background: #cc2936; }
 """
 
 
 def main() -> None:
-    chromium = find_chromium()
-    for name, (golden, width, height) in PICTURES.items():
-        message = json.loads((GOLDEN / f"{golden}.json").read_text())
-        shoot(chromium, page(message["blocks"]), HERE / f"{name}.png", width, height, scale=1.5)
-        sys.stdout.write(f"docs/pictures/{name}.png\n")
-
-
-def page(blocks: list[dict[str, Any]]) -> str:
+CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
     drawn = "".join(DRAW[block["type"]](block) for block in blocks)
     return (
-        f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><div class="message"><div class="face">Q</div>'
-        '<div class="blocks"><span class="name">Quarterdeck</span><span class="app">APP</span>'
-        f'<span class="time">3:00 AM</span>{drawn}</div></div>'
+        '<div class="message"><div class="face">Q</div><div class="blocks"><span class="name">Quarterdeck</span>'
+        f'<span class="app">APP</span><span class="time">3:00 AM</span>{drawn}</div></div>'
     )
 
 
@@ -78,6 +79,7 @@ def context(block: dict[str, Any]) -> str:
 
 
 def section(block: dict[str, Any]) -> str:
+    """On a phone, Slack shows the fields of a section below one another."""
     texts = [text["text"] for text in (block.get("text"), *block.get("fields", ())) if text]
     return "".join(f'<div class="section">{mrkdwn(text)}</div>' for text in texts)
 
@@ -97,6 +99,28 @@ def table(block: dict[str, Any]) -> str:
     lines = [_row(head, "th"), *(_row(row, "td") for row in rows[:size])]
     caption = f'<div class="caption">{html.escape(block["caption"])}</div>' if "caption" in block else ""
     return f"<table>{''.join(lines)}</table>{caption}"
+
+
+def chart(block: dict[str, Any]) -> str:
+    """A line chart, as Slack draws one: from zero to the highest value, with a legend."""
+    series = block["chart"]["series"]
+    highest = max(point["value"] for each in series for point in each["data"])
+    lines, legend = [], []
+    for each, colour in zip(series, COLOURS, strict=False):
+        step = CHART_WIDTH / max(1, len(each["data"]) - 1)
+        points = " ".join(
+            f"{at * step:.1f},{CHART_HEIGHT * (1 - 0.95 * point['value'] / highest):.1f}"
+            for at, point in enumerate(each["data"])
+        )
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        legend.append(f'<span style="color:{colour}">●</span> {html.escape(each["name"])}')
+    categories = block["chart"]["axis_config"]["categories"]
+    return (
+        f'<div class="chart"><b>{html.escape(block["title"])}</b><span class="time"> at most {highest:g}</span>'
+        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" width="100%">{"".join(lines)}</svg>'
+        f'<div class="caption"><span>{html.escape(categories[0])}</span><span>{" ".join(legend)}</span>'
+        f"<span>{html.escape(categories[-1])}</span></div></div>"
+    )
 
 
 def actions(block: dict[str, Any]) -> str:
@@ -133,6 +157,7 @@ DRAW = {
     "rich_text": rich_text,
     "table": table,
     "data_table": table,
+    "data_visualization": chart,
     "actions": actions,
 }
 
