@@ -7,6 +7,7 @@ SOURCES := benchmarks bot charts collectors commands core deploy runtimes tests
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 # Where the engines of Debian's next release are unpacked: readable by every user, about 400 MB.
@@ -19,7 +20,7 @@ PYTHONS ?= python3.11 python3.12 python3.13
 # The tests start the product a thousand times. Without bytecode files, each start would compile all of it.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run demo test test-newer test-pythons fuzz check lint format golden protos bench pictures dashboards dashboard-pictures image sbom lock packages clean help
+.PHONY: run demo test test-newer test-pythons fuzz check lint format golden protos bench soak pictures dashboards dashboard-pictures image sbom lock packages clean help
 
 help:        ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -90,6 +91,9 @@ protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto an
 
 bench: $(VENV)/.dev-stamp packages ## compare with docker-py and the docker CLI, on a private dockerd; BENCH_ARGS=--quick for one round
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+soak: $(VENV)/.dev-stamp packages  ## alerts in real time on a private dockerd, for an hour; SOAK_ARGS="--minutes 10"
+	@$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
 pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
 	@PYTHONPATH=. $(BIN)/python docs/pictures/draw.py

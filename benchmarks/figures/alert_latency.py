@@ -20,7 +20,7 @@ from tests.helpers.bot_process import Deck
 from tests.helpers.waiting import wait_for
 from tests.standins.slack import client, state
 
-CRASHES = 30  # in a round
+CRASHES = 100  # in a round: fewer have no 99th percentile
 PAUSE_SECONDS = 0.3
 SECONDS = 30.0
 
@@ -33,7 +33,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
             found = _crashes(deck, slack, scene.dockerd, CRASHES * times)
         finally:
             deck.stop()
-    slow = statistics.quantiles(found, n=100)[98]
+    slow = statistics.quantiles(found, n=100, method="inclusive")[98]
     goals = [
         Goal(what="ms, p50", found=statistics.median(found), most=300),
         Goal(what="ms, p99", found=slow, most=1000),

@@ -66,7 +66,23 @@ tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { tex
 
 
 def main() -> None:
-CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
+    chromium = find_chromium()
+    for name, (golden, width, height, *above) in PICTURES.items():
+        messages = [json.loads((GOLDEN / f"{each}.json").read_text())["blocks"] for each in golden.split()]
+        shoot(chromium, page(messages, sum(above)), HERE / f"{name}.png", width, height, scale=1.5)
+        sys.stdout.write(f"docs/pictures/{name}.png\n")
+
+
+def page(messages: list[list[dict[str, Any]]], above: int = 0) -> str:
+    """The first message, and under a line the entries of its thread. `above`: pixels that are left out at the top."""
+    first, *entries = map(message, messages)
+    number = f"{len(entries)} replies" if len(entries) > 1 else "1 reply"
+    thread = f'<div class="replies"><span>{number}</span></div>{"".join(entries)}' if entries else ""
+    body = f'<div style="margin-top: {-above}px">{first}{thread}</div>'
+    return f'<!doctype html><meta charset="utf-8"><style>{STYLE} body {{ overflow: hidden }}</style>{body}'
+
+
+def message(blocks: list[dict[str, Any]]) -> str:
     drawn = "".join(DRAW[block["type"]](block) for block in blocks)
     return (
         '<div class="message"><div class="face">Q</div><div class="blocks"><span class="name">Quarterdeck</span>'
