@@ -1,6 +1,7 @@
 """Lets a channel go on after a message that the chat refuses, and reports the first failure at the end.
 
-After a few failures it gives up: then the channel or the chat fails, and not one message.
+After a few failures it gives up: then the channel or the chat fails, and not one message. It gives up at once if the
+chat did not answer or asks to wait, so that the messages stay in their order.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from core import errors
 
 MAX_FAILURES = 3
+PASSING = frozenset({"overflow", "ratelimited", "unreachable"})  # of the chat, whatever the message is
 
 
 class Failures:
@@ -26,9 +28,16 @@ class Failures:
             yield
         except errors.DeliveryError as error:
             self._found.append(error)
-            if len(self._found) >= MAX_FAILURES:
+            if len(self._found) >= MAX_FAILURES or _passes(error):
                 raise self._found[0] from None
 
     def raise_first(self) -> None:
         if self._found:
             raise self._found[0]
+
+
+def _passes(error: errors.DeliveryError) -> bool:
+    """Whether the chat failed, whatever the message is. `pending`: only this message waits for another process."""
+    if not isinstance(error, errors.Undeliverable):
+        return False
+    return error.code in PASSING or (error.maybe_sent and error.code != "pending")
