@@ -85,8 +85,8 @@ class Reminders:
     async def _wake(
         self, incident: Incident, silence: Silence, settings: AlertSettings, routing: Routing, now: float
     ) -> bool:
-        """Reminds people of an incident, in all places at once, unless something else holds it back. Returns whether all
-        places have it. In quiet hours, only the thread says it."""
+        """Reminds people of an incident, in all places at once, unless something else holds it back. Returns whether
+        all places have it. In quiet hours, only the thread says it."""
         if settings.held_until(incident, now):
             return False
         found = []
