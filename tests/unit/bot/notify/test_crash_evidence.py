@@ -9,7 +9,7 @@ import pytest
 
 from bot import plain_text
 from bot.notify.crash_evidence import LOG_LINES, CrashEvidence
-from bot.notify.last_good_settings import GOOD_SECONDS, LastGoodSettingsRecorder
+from bot.notify.last_good_settings import GOOD_SECONDS, PAUSE_SECONDS, LastGoodSettingsRecorder
 from core import errors
 from core.model.alerts import AlertState
 from core.model.end_causes import Cause, CauseKind
@@ -200,3 +200,30 @@ async def test_only_runs_of_some_minutes_that_are_not_unhealthy_are_good_and_eac
         await scene.recorder.run()
         assert [verb for verb in scene.bench.engine.asked if verb == "inspect"] == inspections
         assert web.id
+
+
+async def test_a_container_that_cannot_be_inspected_keeps_no_other_from_being_recorded(monkeypatch) -> None:
+    monkeypatch.setattr("bot.notify.last_good_settings.INSPECTED", 2)
+    scene = Scene()
+    async with scene.bench.watching():
+        refs = {name: scene.bench.engine.add(name) for name in ("a", "b", "large", "z")}
+        await scene.bench.until(lambda: scene.bench.mirror.live and len(scene.bench.mirror.containers) == 4)
+        await asyncio.sleep(GOOD_SECONDS + 1)
+        run, tried = scene.bench.mirror.run, []
+
+        async def inspected(action, call):
+            tried.append(action.target.name)
+            if action.target.id in (refs["a"].id, refs["large"].id):
+                raise errors.InvalidResponse("The document has more than 4 MiB.")
+            return await run(action, call)
+
+        monkeypatch.setattr(scene.bench.mirror, "run", inspected)
+        rounds = [await scene.recorder.run() for _ in range(2)]
+        assert {owner for _, owner in scene.runs.stored} == {"b", "z"}
+        assert all("more than 4 MiB" in fault for each in rounds for fault in each.faults)
+        assert sorted(tried) == ["a", "b", "large", "z"]
+        await scene.recorder.run()
+        assert len(tried) == 4
+        await asyncio.sleep(PAUSE_SECONDS + 1)
+        await scene.recorder.run()
+        assert sorted(tried[4:]) == ["a", "large"]
