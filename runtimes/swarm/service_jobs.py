@@ -94,6 +94,7 @@ async def update(send: SendRequest, action: UpdateService, networks: KnownNetwor
         nonlocal was
         spec: dict[str, Any] = raw["Spec"]
         _check_kind(action, raw)
+        _check_number(action, raw)
         was = _image(spec)
         known = await networks.find(send, service_host_access.networks_of(spec))
         changed = service_specs.changed_spec(action, spec, image, {key: one.name for key, one in known.items()})
@@ -156,6 +157,16 @@ def _check_kind(action: UpdateService, raw: Mapping[str, Any]) -> None:
         )
     if action.replicas is not None:
         decode.replicas(action.target, raw)
+
+
+def _check_number(action: UpdateService, raw: Mapping[str, Any]) -> None:
+    """Raises Expired if tasks would end although nobody was asked, because the service was scaled up meanwhile."""
+    if action.replicas is None or action.effects is None or action.destroys():
+        return
+    was = decode.replicas(action.target, raw)
+    if was > action.replicas:
+        text = f"{action.target.name} has {was} replicas now, so {action.replicas} would end tasks. Nothing was done."
+        raise errors.Expired(text, hint="Give the command again.")
 
 
 def _image(spec: Mapping[str, Any]) -> str:

@@ -3,11 +3,13 @@ nobody, and what is said when the tasks do not run."""
 
 import asyncio
 import copy
+import dataclasses
 import json
 
 import pytest
 
 from core import errors
+from core.model.actions import Effect, Risk
 from core.model.host_access import MountPoint
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
@@ -417,3 +419,28 @@ async def test_the_network_of_a_service_is_left_by_its_name():
     ((body, _),) = swarm.posted
     assert body["TaskTemplate"]["Networks"] == [{"Target": "n-gone"}]
     assert body["EndpointSpec"]["Ports"] == [{"Protocol": "tcp", "TargetPort": 80, "PublishMode": "ingress"}]
+
+
+async def test_a_service_that_somebody_scaled_up_meanwhile_is_not_shrunk_without_a_question():
+    """The number was not below that of the service when the policy decided, so nobody confirmed the end of tasks."""
+    unasked = dataclasses.replace(change(replicas=3), effects=())
+    swarm = Swarm(RUNS, replicas=5)
+    with pytest.raises(errors.Expired, match="has 5 replicas now, so 3 would end tasks"):
+        await service_jobs.update(swarm, unasked, KnownNetworks(), a_job())
+    assert not swarm.posted
+    # Between the first look and the request.
+    swarm = Swarm(RUNS, replicas=2)
+    swarm.fail["/services/web1/update"] = [LATE]
+
+    def scale_up():
+        swarm.service["Spec"]["Mode"]["Replicated"]["Replicas"] = 5
+
+    swarm.between = scale_up
+    with pytest.raises(errors.Expired):
+        await service_jobs.update(swarm, unasked, KnownNetworks(), a_job())
+    assert not swarm.posted
+    ends = Effect(verb="service.update", risk=Risk.DESTROY, ref=WEB, ends=True)
+    asked = dataclasses.replace(unasked, effects=(ends,), wait=False)
+    swarm = Swarm(RUNS, replicas=5)
+    assert (await service_jobs.update(swarm, asked, KnownNetworks(), a_job())).status == Status.DONE
+    assert len(swarm.posted) == 1
