@@ -7,6 +7,8 @@ may have changed since its row was listed.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -58,6 +60,19 @@ class KnownNetworks:
         self._known.update({target: one for target, one in found.items() if one.name != target})
         return {target: one for target in wanted if (one := self._known.get(target) or found.get(target)) is not None}
 
+    async def find_in(self, send: SendRequest, targets: Sequence[str], seconds: float) -> Mapping[str, _Network]:
+        """Does the same as `find`, within the time. A network that cannot be read by then is left out."""
+        found: dict[str, _Network] = {}
+
+        async def ask(target: str) -> None:
+            with contextlib.suppress(errors.EngineError):
+                found.update(await self.find(send, (target,)))
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await map_concurrently(ask, list(dict.fromkeys(targets)), limit=MAX_CONCURRENT)
+        return found
+
 
 async def check_create(send: SendRequest, action: CreateService, networks: KnownNetworks) -> None:
     """Raises BadUsage if the host's network is given by its id."""
@@ -68,8 +83,13 @@ async def check_create(send: SendRequest, action: CreateService, networks: Known
 
 async def reaches_of_spec(send: SendRequest, spec: Mapping[str, Any], networks: KnownNetworks) -> tuple[str, ...]:
     """Returns what the tasks of a specification take from their hosts, one phrase for each."""
-    found = await networks.find(send, networks_of(spec))
-    on_host = any(one.driver == host_access.HOST for one in found.values())
+    return known_reaches(spec, await networks.find(send, networks_of(spec)))
+
+
+def known_reaches(spec: Mapping[str, Any], networks: Mapping[str, _Network]) -> tuple[str, ...]:
+    """Does the same with the networks that are known."""
+    found = (networks.get(target) for target in networks_of(spec))
+    on_host = any(one is not None and one.driver == host_access.HOST for one in found)
     return (*host_access.reaches_of(access_of(spec)), *(_ON_HOST if on_host else ()))
 
 

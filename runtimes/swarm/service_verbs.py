@@ -38,6 +38,9 @@ from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.manager_pool import Manager
 from runtimes.swarm.secrets_and_configs import SecretAndConfigVerbs
 
+NETWORK_SECONDS = 3.0  # to read the networks of all services
+REST_SECONDS = 1.0  # of the time for a list, after its networks were read
+
 
 class ServiceVerbs(SecretAndConfigVerbs):
     """Serves the service verbs of one Swarm. `daemons` returns all Docker daemons of this process."""
@@ -115,6 +118,7 @@ class ServiceVerbs(SecretAndConfigVerbs):
         return functools.partial(self.managers.ask, action.verb, needs=needs)
 
     async def _services(self, verb: str, seconds: float) -> list[Service]:
+        ends = time.monotonic() + seconds
         answer, tasks = await asyncio.gather(
             self.managers.ask(verb, "GET", "/services", seconds), self._tasks(verb, seconds)
         )
@@ -122,21 +126,27 @@ class ServiceVerbs(SecretAndConfigVerbs):
         for task in tasks:
             by_service.setdefault(task.service, []).append(task)
         found = await json_decoder.decode_all_rows(json_models.Service, answer.body, self.skipped)
-        reaches = await self._reaches(verb, answer.body)
+        reaches = await self._reaches(verb, answer.body, ends - time.monotonic() - REST_SECONDS)
         rows = [decode.service(self.ref, raw, by_service.get(raw.id, ())) for raw in found]
         rows = [msgspec.structs.replace(row, **reaches.get(row.ref.id, {})) for row in rows]
         return sorted(rows, key=lambda row: row.ref.name)
 
-    async def _reaches(self, verb: str, body: bytes) -> dict[str, dict[str, tuple[str, ...]]]:
+    async def _reaches(self, verb: str, body: bytes, seconds: float) -> dict[str, dict[str, tuple[str, ...]]]:
         """Returns what each service, by id, and its earlier version take from their hosts. A network that cannot be
-        read is left out: it is read again before a change."""
-        send, found = functools.partial(self.managers.ask, verb), {}
-        for row in await json_decoder.decode_all_rows(json_models.ServiceVersions, body):
-            versions = {}
+        read within the time is left out: it is read again before a change."""
+        rows = await json_decoder.decode_all_rows(json_models.ServiceVersions, body)
+        targets: list[str] = []
+        for spec in (spec for row in rows for spec in (row.spec, row.previous)):
+            with contextlib.suppress(errors.InvalidResponse), json_decoder.reading("A service"):
+                targets += service_host_access.networks_of(spec or {})
+        send = functools.partial(self.managers.ask, verb)
+        networks = await self._networks.find_in(send, targets, min(seconds, NETWORK_SECONDS))
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for row in rows:
+            versions = found.setdefault(row.id, {})
             for field, spec in (("reaches", row.spec), ("earlier_reaches", row.previous)):
-                with contextlib.suppress(errors.EngineError), json_decoder.reading("A service"):
-                    versions[field] = await service_host_access.reaches_of_spec(send, spec or {}, self._networks)
-            found[row.id] = versions
+                with contextlib.suppress(errors.InvalidResponse), json_decoder.reading("A service"):
+                    versions[field] = service_host_access.known_reaches(spec or {}, networks)
         return found
 
     async def _nodes(self, verb: str, seconds: float) -> list[json_models.Node]:
