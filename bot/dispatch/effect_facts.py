@@ -22,6 +22,7 @@ from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.inside_containers import UNKNOWN_REACH, InsideAction
 from core.model.refs import EngineRef, Key, Kind
+from core.model.service_actions import UpdateService
 from core.ports import Call, Query
 from runtimes.inventory import fleet
 
@@ -95,6 +96,8 @@ class EffectFacts:
             containers = every.rows
         if tasks is not None and tasks.missing:
             raise next(iter(tasks.missing.values()))
+        for kind in {ref.kind for ref in getattr(row, "values", ())} if isinstance(action, UpdateService) else ():
+            await self._list(kind, action.engine)  # the policy looks at the labels of what an update makes readable
         return known_resources.KnownResources(
             row=row,
             containers=containers,

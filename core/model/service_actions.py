@@ -3,7 +3,8 @@
 A service that can access its hosts (mounts, the host's network, capabilities) needs `host.reach` beside its own verb.
 An existing service may have this access already. Then `host.reach` is needed for an update that changes what its tasks
 run or can reach, and for a rollback to a version with more access. The access of the service is part of its row in the
-list, and core.model.effects writes it into the action.
+list, and core.model.effects writes it into the action. In the same way, whoever changes what the tasks run can read the
+secrets and configs of the service, so this needs `secret.use` and `config.use`.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class CreateService(Action[Any]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateService(TargetAction[Any]):
     """Changes a service as a job. It ends when the tasks run the new version, fail, or were rolled back. `force`:
-    replaces the tasks even if nothing changes. `reaches`: what the service takes from its hosts already."""
+    replaces the tasks even if nothing changes. `reaches`: what the service takes from its hosts already; `values`: the
+    secrets and configs that its tasks can read already."""
 
     verb = "service.update"
     risk = Risk.CHANGE
@@ -81,6 +83,7 @@ class UpdateService(TargetAction[Any]):
     wait: bool = True
     timeout: int = UPDATE_SECONDS
     reaches: tuple[str, ...] = ()
+    values: tuple[Ref, ...] = ()
 
     @property
     def changes_program(self) -> bool:
@@ -97,7 +100,15 @@ class UpdateService(TargetAction[Any]):
 
     def needs(self) -> Sequence[Action[Any]]:
         reaches = self.declared_reaches()
-        return [*host_access.needs(self.engine, self.target, None, reaches), *_values(self.settings)]
+        values = {each.targets()[0].key: each for each in (*_values(self.settings), *self._values_kept())}
+        return [*host_access.needs(self.engine, self.target, None, reaches), *values.values()]
+
+    def _values_kept(self) -> list[Action[Any]]:
+        """Returns what another program of the tasks needs: it can read the secrets and configs that stay."""
+        removed = {(Kind.SECRET, name) for name in self.removals.secrets}
+        removed |= {(Kind.CONFIG, name) for name in self.removals.configs}
+        kept = [ref for ref in self.values if (ref.kind, ref.name) not in removed] if self.changes_program else []
+        return [_use(ref) for ref in kept]
 
     def timeout_seconds(self) -> float:
         return self.timeout + 60.0
@@ -138,10 +149,11 @@ class RemoveService(TargetAction[Outcome]):
     risk = Risk.DESTROY
 
 
-def reaches_in(action: Action[Any], row: Any) -> dict[str, tuple[str, ...]]:
-    """Returns the field `reaches` of an update or a rollback, from the row of its service; nothing otherwise."""
+def reaches_in(action: Action[Any], row: Any) -> dict[str, tuple[Any, ...]]:
+    """Returns the fields `reaches` and `values` of an update, or `reaches` of a rollback, from the row of its service;
+    nothing otherwise."""
     if isinstance(row, Service) and isinstance(action, UpdateService):
-        return {"reaches": row.reaches}
+        return {"reaches": row.reaches, "values": row.values}
     if isinstance(row, Service) and isinstance(action, RollBackService):
         return {"reaches": tuple(each for each in row.earlier_reaches if each not in row.reaches)}
     return {}
@@ -149,5 +161,9 @@ def reaches_in(action: Action[Any], row: Any) -> dict[str, tuple[str, ...]]:
 
 def _values(settings: ServiceSettings) -> list[Action[Any]]:
     """Returns what the use of secrets and configs needs: their contents are readable in the tasks."""
-    secrets = [UseSecret(engine=each.target.engine, target=each.target) for each in settings.secrets]
-    return [*secrets, *(UseConfig(engine=each.target.engine, target=each.target) for each in settings.configs)]
+    return [_use(each.target) for each in (*settings.secrets, *settings.configs)]
+
+
+def _use(ref: Ref) -> Action[Any]:
+    kind = UseSecret if ref.kind is Kind.SECRET else UseConfig
+    return kind(engine=ref.engine, target=ref)

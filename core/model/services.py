@@ -19,7 +19,8 @@ class Service(msgspec.Struct, frozen=True):
     tasks of this worker are known. `desired` is None if the engine does not know it. `labels`: each different set of
     labels of its containers, because permission is needed for all of them. `members`: ids of its containers, as far as
     known. `health` and `update` are sentences, or empty. `reaches`: what its tasks take from their hosts, one phrase
-    each; `earlier_reaches`: the same of its version before the last update.
+    each; `earlier_reaches`: the same of its version before the last update. `values`: the secrets and configs that its
+    tasks can read.
     """
 
     ref: Ref
@@ -36,6 +37,7 @@ class Service(msgspec.Struct, frozen=True):
     update: str = ""
     reaches: tuple[str, ...] = ()
     earlier_reaches: tuple[str, ...] = ()
+    values: tuple[Ref, ...] = ()
 
     @property
     def full_names(self) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from core.model.refs import EngineRef, Kind, Ref
@@ -59,3 +62,14 @@ class _Row(msgspec.Struct):
     created: str = msgspec.field(name="CreatedAt", default="")
     updated: str = msgspec.field(name="UpdatedAt", default="")
     spec: _Spec = msgspec.field(name="Spec", default_factory=_Spec)
+
+
+def values_of_spec(engine: EngineRef, spec: Mapping[str, Any]) -> tuple[Ref, ...]:
+    """Returns the secrets and configs that the tasks of a service's specification can read."""
+    container = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+    return tuple(
+        Ref(engine=engine, kind=kind, id=str(one[f"{word}ID"]), name=str(one.get(f"{word}Name") or one[f"{word}ID"]))
+        for kind, word in ((Kind.SECRET, "Secret"), (Kind.CONFIG, "Config"))
+        for one in container.get(f"{word}s") or ()
+        if one.get(f"{word}ID")
+    )

@@ -26,7 +26,7 @@ from core.model.service_actions import CreateService, UpdateService
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import NO_ANSWER
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, rollouts, service_host_access, service_specs, spec_conflicts
+from runtimes.swarm import decode, rollouts, secrets_and_configs, service_host_access, service_specs, spec_conflicts
 from runtimes.swarm.rollouts import Rollout
 from runtimes.swarm.service_host_access import KnownNetworks
 from runtimes.swarm.service_updates import SendRequest, ServiceUpdater, pinned_image
@@ -95,6 +95,7 @@ async def update(send: SendRequest, action: UpdateService, networks: KnownNetwor
         spec: dict[str, Any] = raw["Spec"]
         _check_kind(action, raw)
         _check_number(action, raw)
+        _check_values(action, spec)
         was = _image(spec)
         known = await networks.find(send, service_host_access.networks_of(spec))
         changed = service_specs.changed_spec(action, spec, image, {key: one.name for key, one in known.items()})
@@ -167,6 +168,21 @@ def _check_number(action: UpdateService, raw: Mapping[str, Any]) -> None:
     if was > action.replicas:
         text = f"{action.target.name} has {was} replicas now, so {action.replicas} would end tasks. Nothing was done."
         raise errors.Expired(text, hint="Give the command again.")
+
+
+def _check_values(action: UpdateService, spec: Mapping[str, Any]) -> None:
+    """Raises NotPermitted if another program could read a secret or config that the policy has not seen, because
+    somebody gave it to the service meanwhile."""
+    if action.effects is None or not action.changes_program:
+        return
+    seen = {ref.id for ref in action.values}
+    unseen = [ref for ref in secrets_and_configs.values_of_spec(action.engine, spec) if ref.id not in seen]
+    if unseen:
+        raise errors.NotPermitted(
+            f"{action.target.name} has got the {unseen[0].kind} {unseen[0].name} meanwhile. Nothing was done.",
+            rule=f"{unseen[0].kind}.use",
+            hint="Give the command again.",
+        )
 
 
 def _image(spec: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from runtimes.swarm import (
     decode,
     json_models,
     rollouts,
+    secrets_and_configs,
     service_host_access,
     service_jobs,
     service_summary,
@@ -131,9 +132,9 @@ class ServiceVerbs(SecretAndConfigVerbs):
         rows = [msgspec.structs.replace(row, **reaches.get(row.ref.id, {})) for row in rows]
         return sorted(rows, key=lambda row: row.ref.name)
 
-    async def _reaches(self, verb: str, body: bytes, seconds: float) -> dict[str, dict[str, tuple[str, ...]]]:
-        """Returns what each service, by id, and its earlier version take from their hosts. A network that cannot be
-        read within the time is left out: it is read again before a change."""
+    async def _reaches(self, verb: str, body: bytes, seconds: float) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """Returns what each service, by id, and its earlier version take from their hosts, and which secrets and
+        configs it has. A network that cannot be read within the time is left out: it is read again before a change."""
         rows = await json_decoder.decode_all_rows(json_models.ServiceVersions, body)
         targets: list[str] = []
         for spec in (spec for row in rows for spec in (row.spec, row.previous)):
@@ -141,12 +142,14 @@ class ServiceVerbs(SecretAndConfigVerbs):
                 targets += service_host_access.networks_of(spec or {})
         send = functools.partial(self.managers.ask, verb)
         networks = await self._networks.find_in(send, targets, min(seconds, NETWORK_SECONDS))
-        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        found: dict[str, dict[str, tuple[Any, ...]]] = {}
         for row in rows:
             versions = found.setdefault(row.id, {})
             for field, spec in (("reaches", row.spec), ("earlier_reaches", row.previous)):
                 with contextlib.suppress(errors.InvalidResponse), json_decoder.reading("A service"):
                     versions[field] = service_host_access.known_reaches(spec or {}, networks)
+            with contextlib.suppress(errors.InvalidResponse), json_decoder.reading("A service"):
+                versions["values"] = secrets_and_configs.values_of_spec(self.ref, row.spec or {})
         return found
 
     async def _nodes(self, verb: str, seconds: float) -> list[json_models.Node]:

@@ -154,6 +154,27 @@ async def test_an_operator_cannot_roll_back_to_what_reached_more(valkey):
         assert (await confirmed(deck, "service rollback web")).ending is Ending.OK
 
 
+async def test_a_secret_that_a_service_has_is_read_by_another_program_only_with_that_right(valkey):
+    opened = engine("*")
+    key = opened.add_stored(Kind.SECRET, "key", labels={"env": "dev"})
+    conf = opened.add_stored(Kind.CONFIG, "conf")
+    opened.swarm[0] = msgspec.structs.replace(opened.swarm[0], values=(key, conf))
+    grants = (
+        Grant(id="g1", who=BOB.id, can=("service.*",)),
+        Grant(id="g2", who="slack:T1/U2", can=("service.*", "secret.use"), on=Selector(labels=(("env", "dev"),))),
+        Grant(id="g3", who="slack:T1/U2", can=("service.*", "config.use")),
+    )
+    eve = Identity(id="slack:T1/U2", name="eve")
+    async with Deck(valkey.url, (opened,), policy=Policy(grants=grants)) as deck:
+        for change in ("--args 'cat /run/secrets/key'", "--image evil", "--secret-rm key --env-add A=1"):
+            reply = await deck.say(f"service update {change} web", BOB)
+            assert reply.ending is Ending.REFUSED and ".use" in text(reply), text(reply)
+        assert not changed(opened)
+        # What leaves the program as it is reads nothing.
+        assert (await confirmed(deck, "service update --limit-memory 1g web", BOB)).ending is Ending.OK
+        assert (await confirmed(deck, "service update --image next web", eve)).ending is Ending.OK
+
+
 async def test_a_secret_is_given_only_by_whoever_may_use_it(valkey):
     opened = engine("*")
     opened.add_stored(Kind.SECRET, "key", labels={"env": "dev"})

@@ -1,4 +1,5 @@
-"""The list of a Swarm's services, with what each takes from its hosts, also if a network hangs."""
+"""The list of a Swarm's services, with what each takes from its hosts and can read, also if a network
+hangs."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.model.actions import ListServices
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
 from core.ports import Call
 from runtimes.swarm import service_verbs
@@ -83,3 +84,14 @@ async def test_a_network_that_hangs_hides_neither_the_services_nor_the_other_net
     assert rows["on-host"].reaches == ("shares the network of the host",)
     assert rows["stuck"].reaches == ("mounts /etc of the host",)
     assert sorted(manager.asked) == ["n-front", "n-hangs", "n-host"]
+
+
+async def test_the_secrets_and_configs_of_a_service_are_in_its_row(swarm: Swarm) -> None:
+    given = [{"SecretID": "s1", "SecretName": "key", "File": {"Name": "key"}}]
+    configs = [{"ConfigID": "c9", "ConfigName": "conf"}, {"Runtime": {}}]
+    rows = await listed(swarm, Manager(service("web", Secrets=given, Configs=configs), service("odd", Secrets=3)))
+    assert rows["web"].values == (
+        Ref(engine=ENGINE, kind=Kind.SECRET, id="s1", name="key"),
+        Ref(engine=ENGINE, kind=Kind.CONFIG, id="c9", name="conf"),
+    )
+    assert rows["odd"].values == ()

@@ -444,3 +444,14 @@ async def test_a_service_that_somebody_scaled_up_meanwhile_is_not_shrunk_without
     swarm = Swarm(RUNS, replicas=5)
     assert (await service_jobs.update(swarm, asked, KnownNetworks(), a_job())).status == Status.DONE
     assert len(swarm.posted) == 1
+
+
+async def test_another_program_is_refused_if_the_service_got_a_secret_meanwhile():
+    swarm = Swarm(RUNS)
+    swarm.service["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = [{"SecretID": "s1", "SecretName": "key"}]
+    action = dataclasses.replace(change(command=("cat", "/run/secrets/key"), wait=False), effects=())
+    with pytest.raises(errors.NotPermitted, match="has got the secret key meanwhile") as caught:
+        await service_jobs.update(swarm, action, KnownNetworks(), a_job())
+    assert caught.value.rule == "secret.use" and not swarm.posted
+    seen = dataclasses.replace(action, values=(Ref(engine=ENGINE, kind=Kind.SECRET, id="s1", name="key"),))
+    assert (await service_jobs.update(swarm, seen, KnownNetworks(), a_job())).status == Status.DONE
