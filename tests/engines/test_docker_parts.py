@@ -151,6 +151,23 @@ def build(dockerd, content):
     assert answer.status_code == 200 and '"errorDetail"' not in answer.text, answer.text
 
 
+@pytest.mark.parametrize(
+    ("given", "reach"),
+    [
+        ({"MaskedPaths": [], "ReadonlyPaths": []}, "changes its security by systempaths=unconfined"),
+        ({"DeviceCgroupRules": ["b *:* rwm"]}, "uses the device b *:* rwm of the host"),
+    ],
+)
+async def test_what_a_container_takes_from_its_host_is_found(engine, dockerd, given, reach):
+    host = dockerd.api.create_host_config() | given
+    made = dockerd.api.create_container(IMAGE, ["/bin/sh"], name="reaching", host_config=host)
+    try:
+        target = Ref(engine=engine.ref, kind=Kind.CONTAINER, id=made["Id"], name="reaching")
+        assert (await engine.do(actions.InspectContainer(engine=engine.ref, target=target))).reaches == (reach,)
+    finally:
+        dockerd.api.remove_container(made["Id"])
+
+
 async def test_a_push_that_is_not_let_in_is_a_failure_with_its_cure(engine, locked_registry):
     source = await engine.image(IMAGE)
     name = f"{locked_registry.host}/mine:1"

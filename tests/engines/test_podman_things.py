@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model import actions, event_actions, images, inside_containers, networks_and_volumes, pods, resource_usage
+from core.model import (
+    actions,
+    event_actions,
+    images,
+    inside_containers,
+    networks_and_volumes,
+    pods,
+    prune,
+    resource_usage,
+)
 from core.model.background_jobs import ReadJob, StopJob
 from core.model.create_container import CreateContainer
 from core.model.events import EventKind
@@ -142,6 +151,41 @@ async def test_images_are_tagged_pushed_pulled_and_removed(desk, registry):
     with pytest.raises(errors.NotFound, match="has no image"):
         await desk.do(images.RemoveImage, target=by_id)
     await desk.do(images.RemoveImage, target=pushed)
+
+
+async def test_an_image_that_was_pulled_by_its_digest_has_that_name_and_goes_with_it(desk, registry):
+    content = {f"of-{desk.daemon.uid}": b"x"}
+    name = registry.push_busybox(f"digested-{desk.daemon.uid}", layers=[content])
+    outcome, _ = await desk.job(images.PullImage, image=name)
+    named = next(row.ref for row in (await desk.do(images.ListImages)).rows if name in row.tags)
+    await desk.do(images.RemoveImage, target=named)
+    outcome, _ = await desk.job(images.PullImage, image=f"{name.rpartition(':')[0]}@{outcome.detail}")
+    assert outcome.status == Status.DONE, outcome
+    row = next(one for one in (await desk.do(prune.FindUnused)).rows if one.ref.id == named.id)
+    assert not row.spare and any("@sha256:" in one for one in row.names), row
+    for tag in ("localhost/one:1", "localhost/two:2"):
+        await desk.do(images.TagImage, target=named, tag=tag)
+    by_id = Ref(engine=desk.runtime.ref, kind=Kind.IMAGE, id=named.id, name=named.id[:12])
+    assert (await desk.do(images.RemoveImage, target=by_id)).detail == "the image is gone"
+    assert named.id not in [one.ref.id for one in (await desk.do(images.ListImages)).rows]
+
+
+@pytest.mark.parametrize(
+    ("options", "reach"),
+    [
+        (("-v", "/etc:/host:O"), "mounts /etc of the host"),
+        (("--security-opt", "unmask=ALL"), "changes its security by unmask=ALL"),
+        (("--device-cgroup-rule", "b *:* rwm"), "uses the device b *:* rwm of the host"),
+    ],
+)
+async def test_what_a_container_takes_from_its_host_is_found(podmand, options, reach):
+    desk = Desk(podmand.url)
+    try:
+        await asyncio.to_thread(podmand.run, "it", more=options)
+        found = await desk.do(actions.InspectContainer, target=await desk.ref("it"))
+        assert found.reaches == (reach,)
+    finally:
+        await desk.runtime.aclose()
 
 
 async def test_a_pull_that_fails_says_why_and_what_would_help(desk, registry, locked_registry):
