@@ -30,7 +30,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import NO_ANSWER
 from runtimes.docker_like.images import ImageVerbs
-from runtimes.formats import image_reference, json_decoder
+from runtimes.formats import image_reference, json_decoder, skipped_data
 
 REQUEST_SECONDS = 15.0  # of one request
 CREATE_SECONDS = 60.0  # an engine copies the image's files into new volumes
@@ -113,7 +113,10 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         the host, unless the request `reaches` the host anyway."""
         try:
             users = await self._request("GET", f"/containers/json?all=true&filters={_filter('volume', name)}", 15.0)
-            rows = await json_decoder.decode_all_rows(_Listed, users.body, self.skipped)
+            left_out = skipped_data.Tally(self.skipped)
+            rows = await json_decoder.decode_all_rows(_Listed, users.body, left_out)
+            if left_out.own:
+                raise unknown_users(name)
             if any(_is_own(row.labels or {}) for row in rows):
                 raise errors.NotPermitted(
                     f"The volume {name} belongs to a part of Quarterdeck or to a protected container.",
@@ -218,6 +221,16 @@ class CreateVerbs(ImageVerbs, abc.ABC):
 
 def _filter(key: str, value: str) -> str:
     return urllib.parse.quote(msgspec.json.encode({key: [value]}).decode())
+
+
+def unknown_users(volume: str) -> errors.NotPermitted:
+    """Returns the error for a volume if one of the containers that use it cannot be decoded."""
+    return errors.NotPermitted(
+        f"It is not known whether the volume {volume} belongs to a part of Quarterdeck: a container that uses it "
+        "cannot be decoded.",
+        rule="self-protection",
+        hint="Use another volume. Quarterdeck's log says what could not be decoded.",
+    )
 
 
 def _is_own(labels: Mapping[str, str]) -> bool:

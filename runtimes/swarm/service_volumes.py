@@ -16,8 +16,8 @@ from core import errors
 from core.model import containers, host_access
 from core.model.host_access import MountPoint
 from runtimes.base.concurrent_map import map_concurrently
-from runtimes.docker_like.create import OWN_LABEL, OWN_TITLE
-from runtimes.formats import json_decoder
+from runtimes.docker_like.create import OWN_LABEL, OWN_TITLE, unknown_users
+from runtimes.formats import json_decoder, skipped_data
 from runtimes.swarm import json_models
 from runtimes.swarm.manager_pool import Manager
 
@@ -56,7 +56,10 @@ async def check_volumes(
 async def _check(daemon: Manager, name: str, reaches: bool) -> None:
     filters = urllib.parse.quote(msgspec.json.encode({"volume": [name]}).decode())
     answer = await daemon.ask("GET", f"/containers/json?all=true&filters={filters}", SECONDS)
-    rows = await json_decoder.decode_all_rows(_Container, answer.body)
+    left_out = skipped_data.SkippedData(lambda: str(daemon.ref))
+    rows = await json_decoder.decode_all_rows(_Container, answer.body, left_out)
+    if left_out.counts:
+        raise unknown_users(name)
     if any(_is_own(row.labels or {}) for row in rows):
         raise errors.NotPermitted(
             f"The volume {name} belongs to a part of Quarterdeck or to a protected container.",

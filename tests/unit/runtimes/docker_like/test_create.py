@@ -204,6 +204,14 @@ async def test_a_volume_of_quarterdeck_is_refused(daemon: Daemon, labels: dict[s
     assert not daemon.told("POST /containers/create")
 
 
+async def test_a_volume_whose_users_are_not_known_is_refused(daemon: Daemon) -> None:
+    daemon.say("GET /volumes/state", {"Options": None})
+    daemon.say("GET /containers/json", [{"Id": "0" * 64, "Labels": 3}])
+    outcome = await daemon.run(access=mount("state"))
+    assert outcome.status == Status.FAILED and "not known whether the volume state belongs" in outcome.detail
+    assert not daemon.told("POST /containers/create")
+
+
 async def test_the_hosts_network_under_its_id_is_refused(daemon: Daemon) -> None:
     daemon.say("GET /networks/4f2a", {"Driver": "host"})
     outcome = await daemon.run(network="4f2a")
