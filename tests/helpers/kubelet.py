@@ -43,6 +43,12 @@ class Kubelet:
         group = pod["securityContext"]["fsGroup"]
         for volume in pod.get("volumes", ()):
             self._make(part, volume, group)
+        for mount in pod["containers"][0].get("volumeMounts", ()):
+            if not self._source(part, mount["name"]).exists():  # a claim: a new disk, given to the pod's group
+                disk = self._source(part, mount["name"])
+                disk.mkdir()
+                os.chown(disk, 0, group)
+                disk.chmod(0o2775)
         for container in pod.get("initContainers", ()):
             self._docker("run", "--rm", *self._words(part, container))
 

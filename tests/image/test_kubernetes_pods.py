@@ -49,6 +49,14 @@ def shows(stage, pod, path, text):
         return False
 
 
+def passes(pods, part, probe):
+    try:
+        pods.probe(part, probe)
+    except AssertionError:  # it is not ready yet
+        return False
+    return True
+
+
 def test_an_exporter_watches_its_node_without_being_root_and_changes_nothing(stage, kubelet, own_crio):
     own_crio.run("web", "sleep 600")
     own_crio.root.chmod(0o755)
@@ -72,9 +80,8 @@ def test_an_exporter_watches_its_node_without_being_root_and_changes_nothing(sta
     wait_for("the usage", lambda: shows(stage, pod, "/metrics", usage), 30)
     assert shows(stage, pod, "/metrics", "quarterdeck_store_up 1")
 
-    said = stage.talk(pod, "ps", f"stop {name}", f"exec {name} ls", f"rm -f {name}")
-    assert said.count(f"{name} was not") == 3, said
-    assert said.count("does not allow") == 3, said
+    said = stage.talk(pod, "ps", f"stop {name}", f"exec {name} ls", f"rm -f {name}", "1")
+    assert said.count("The configuration of cri/node7 does not allow") == 3, said
     assert own_crio.status("web") == "running"
     log = stage.docker("logs", pod)
     assert "Traceback" not in log
@@ -90,9 +97,8 @@ def test_a_bot_trusts_what_is_mounted_and_keeps_its_grants_in_the_charts_store(s
     )
     pods.prepare("redis")
     store = pods.start("redis", "deck-quarterdeck-redis")
-    wait_for("the store", lambda: "Ready to accept connections" in stage.docker("logs", store), 30)
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        pods.probe("redis", probe)
+        wait_for(probe, lambda probe=probe: passes(pods, "redis", probe), 30)
     client = ("exec", store, "sh", "-c", "$(command -v valkey-cli || command -v redis-cli) ping")
     assert "NOAUTH" in stage.docker(*client)
     assert PASSWORD not in stage.docker("top", store, "-o", "pid,args")

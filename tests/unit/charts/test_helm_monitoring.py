@@ -1,5 +1,7 @@
 """What the Helm chart installs for Prometheus and Grafana."""
 
+import base64
+import gzip
 import json
 
 import pytest
@@ -77,3 +79,11 @@ def test_the_repositorys_rules_and_dashboards_are_all_installed():
     )
     # A ConfigMap has at most 1 MiB, and `kubectl apply` keeps a copy of at most 256 KiB in an annotation.
     assert all(len(text.encode()) < 256 << 10 for text in texts)
+
+
+def test_helm_can_store_a_release():
+    """Helm keeps the chart and what it rendered in a Secret, compressed, of at most 1 MiB."""
+    rendered = Rendered(example("everything"))
+    files = [base64.b64encode(file.read_bytes()).decode() for file in CHART.rglob("*") if file.is_file()]
+    release = "".join([*files, *rendered.files.values()]).encode()
+    assert len(base64.b64encode(gzip.compress(release))) < 512 << 10
