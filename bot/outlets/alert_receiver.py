@@ -232,6 +232,7 @@ def _opened(fingerprint: str, alert: _Alert, found: AlertSubject | None) -> Aler
         at_ns=at,
         text=sanitize.single_line(text, MAX_TEXT).rstrip("."),
         labels=dict(own),
+        labels_known=found is None or found.ref.kind is Kind.CONTAINER,
         team=quarterdeck_labels.team(own) or sanitize.single_line(labels.get("team", ""), MAX_NAME),
         channel=quarterdeck_labels.channel(own),
         source=SOURCE,

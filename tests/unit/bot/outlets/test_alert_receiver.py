@@ -18,7 +18,8 @@ from core.config.load import ListenAddress
 from core.model.alerts import Severity
 from core.model.containers import Container
 from core.model.incidents import IncidentState
-from core.model.refs import Kind
+from core.model.refs import EngineRef, Kind
+from core.model.swarm_status import ServiceState, SwarmState
 from core.store.client import Store
 from tests.helpers.alerts import WEB
 from tests.unit.bot.notify.test_incident_writer import Desk
@@ -63,11 +64,12 @@ class Door:
         facts = {"image": "i", "image_id": "", "command": "", "state": "running", "status": "Up", "created_at": 0.0}
         self.rows = {WEB.id: Container(ref=WEB, labels={"team": "x", "quarterdeck.team": "payments"}, **facts)}
         mirror = SimpleNamespace(ref=WEB.engine, containers=self.rows, swarm_state=None)
+        self.mirrors = [mirror]
         self.receiver = AlertReceiver(
             self.desk.store,
             self.desk.writer,
             self.counts,
-            lambda: [mirror],
+            lambda: self.mirrors,
             token=TOKEN,
             username="am",
             password=PASSWORD,
@@ -120,6 +122,17 @@ async def test_an_alert_about_a_container_is_an_incident_of_it_with_its_buttons(
     assert (main.rule, main.text, main.team, main.source) == ("HighCPU", "CPU is high", "payments", "alertmanager")
     assert main.link == "http://prometheus:9090/graph?g0.expr=up"
     assert door.count("stored") == 1
+
+
+async def test_the_labels_of_a_service_are_not_known(door):
+    swarm = EngineRef(host="c1", kind="swarm")
+    service = ServiceState(id="s1", name="shop_web", mode="replicated", stack="shop", desired=1, running=1)
+    state = SwarmState(services=(service,), nodes=(), read_at=1.0)
+    door.mirrors.append(SimpleNamespace(ref=swarm, containers={}, swarm_state=state))
+    (incident,) = await door.tell(entry(host="c1", engine="swarm", service="shop_web"))
+    assert (incident.main.subject.kind, incident.main.labels_known) == (Kind.SERVICE, False)
+    found = await door.tell(entry(fingerprint="f2", id=f"/docker/{WEB.id}"))
+    assert [each.main.labels_known for each in found if each.main.subject == WEB] == [True]
 
 
 async def test_an_alert_about_something_else_is_an_incident_too(door):
