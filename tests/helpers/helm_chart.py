@@ -69,13 +69,21 @@ class Rendered:
         for each in self.objects:
             pod = each if each["kind"] == "Pod" else each.get("spec", {}).get("template")
             if isinstance(pod, dict) and "containers" in pod.get("spec", {}):
-                found[pod["metadata"]["labels"]["app.kubernetes.io/component"]] = pod
+                found[_part(pod)] = pod
         return found
 
     def configuration(self, part: str) -> str:
         """Returns the text of the quarterdeck.yaml that the bot or the exporter gets."""
-        text: str = self.one("ConfigMap", f"-{part}")["data"]["quarterdeck.yaml"]
+        (found,) = [
+            each for each in self.all("ConfigMap") if "quarterdeck.yaml" in each["data"] and _part(each) == part
+        ]
+        text: str = found["data"]["quarterdeck.yaml"]
         return text
+
+
+def _part(found: Object) -> str:
+    name: str = found["metadata"]["labels"]["app.kubernetes.io/component"]
+    return name
 
 
 def containers(pod: Object) -> list[Object]:
