@@ -170,7 +170,7 @@ def _scaled_in_swarm(action: Any, known: KnownResources) -> Iterator[Effect]:
     if desired is None or action.replicas < desired:
         yield _destroyed_service(action, certain=desired is not None)
         for ref in members(known):
-            yield from removal(ref, certain=action.replicas == 0)
+            yield from removal(ref, certain=action.replicas == 0, volumes=True)
 
 
 def _updated_service(action: service_actions.UpdateService, known: KnownResources) -> Iterator[Effect]:
@@ -187,10 +187,10 @@ def _restarted_project(action: project_actions.RestartProject, _: KnownResources
 
 
 def _replaced_service(action: Any, known: KnownResources) -> Iterator[Effect]:
-    """The Swarm replaces, or removes, every task of the service."""
+    """The Swarm replaces, or removes, every task of the service, with its anonymous volumes."""
     yield _destroyed_service(action, certain=True)
     for ref in members(known):
-        yield from removal(ref)
+        yield from removal(ref, volumes=True)
 
 
 def _destroyed_service(action: Any, *, certain: bool) -> Effect:
@@ -201,10 +201,10 @@ def _drained(action: Any, known: KnownResources) -> Iterator[Effect]:
     if known.row is None:
         yield effect(REMOVE, action.target, certain=False)
     for ref in members(known):
-        yield from removal(ref)
+        yield from removal(ref, volumes=True)
     for task in known.tasks:
         if task.node == action.target.name and task.state not in ENDED_TASK_STATES:
-            yield from removal(task.ref)
+            yield from removal(task.ref, volumes=True)
 
 
 def _installed(action: Any, _: KnownResources) -> Iterator[Effect]:
@@ -267,10 +267,10 @@ TABLE: Mapping[str, VerbEffects] = {
     "container.healthcheck": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
     "container.commit": VerbEffects(also=_committed, does=("container.pause", TAG), needs=(Kind.IMAGE,)),
     # Scaling up ends nothing; its effects say what scaling down ends.
-    "service.scale": VerbEffects(also=_scaled, does=("service.scale", REMOVE, "container.start")),
-    "service.update": VerbEffects(ends=True, also=_updated_service, does=("service.update", REMOVE)),
-    "service.rollback": VerbEffects(ends=True, also=_replaced_service, does=("service.rollback", REMOVE)),
-    "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", REMOVE)),
+    "service.scale": VerbEffects(also=_scaled, does=("service.scale", *_REMOVAL, "container.start")),
+    "service.update": VerbEffects(ends=True, also=_updated_service, does=("service.update", *_REMOVAL)),
+    "service.rollback": VerbEffects(ends=True, also=_replaced_service, does=("service.rollback", *_REMOVAL)),
+    "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", *_REMOVAL)),
     "project.restart": VerbEffects(ends=True, also=_restarted_project, does=("container.restart",)),
     "pod.start": VerbEffects(also=_each_member("container.start"), does=("container.start",)),
     "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True), does=(STOP, *_REMOVAL)),
@@ -280,7 +280,7 @@ TABLE: Mapping[str, VerbEffects] = {
     "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause"), does=("container.pause",)),
     "pod.unpause": VerbEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
     "pod.remove": VerbEffects(ends=True, also=_removed_pod, does=_REMOVAL),
-    "node.drain": VerbEffects(ends=True, also=_drained, does=(REMOVE,), needs=(Kind.TASK,)),
+    "node.drain": VerbEffects(ends=True, also=_drained, does=_REMOVAL, needs=(Kind.TASK,)),
     "unit.enable": VerbEffects(also=_enabled, does=("container.start", *_REMOVAL)),
     "unit.disable": VerbEffects(also=_disabled, does=(STOP, *_REMOVAL)),
     "unit.disable-linger": VerbEffects(

@@ -166,6 +166,7 @@ def test_scaling_a_swarm_service_down_destroys_and_up_does_not():
     assert worked_out(scale(2, row), row, here) == [
         ("service.scale", "shop/web", Risk.DESTROY, True),
         ("container.remove", "web.1", Risk.DESTROY, False),
+        ("volume.remove", "web.1", Risk.DESTROY, False),
     ]
     done = effects.with_effects(scale(2, row), known_resources.KnownResources(row=row, containers=here))
     assert done.confirm_reason() == "ends tasks of shop/web" and done.effects[0].ends
@@ -183,9 +184,11 @@ def test_a_service_that_is_removed_updated_or_rolled_back_loses_its_containers()
         assert worked_out(action, row, [container("web.1")]) == [
             (action.verb, "shop/web", Risk.DESTROY, True),
             ("container.remove", "web.1", Risk.DESTROY, True),
+            ("volume.remove", "web.1", Risk.DESTROY, True),
         ]
 
 
+ENDED_TASKS = ["service.update", "container.remove", "volume.remove"]
 REPLACES = "replaces the tasks of shop/web: data outside of volumes is lost"
 
 
@@ -194,15 +197,15 @@ REPLACES = "replaces the tasks of shop/web: data outside of volumes is lost"
     [
         (ServiceSettings(labels=(("team", "a"),)), {}, [], ""),
         (ServiceSettings(update=Rollout(parallelism=2)), {"replicas": 4}, [], ""),
-        (ServiceSettings(), {"replicas": 2}, ["service.update", "container.remove"], "ends tasks of shop/web"),
+        (ServiceSettings(), {"replicas": 2}, ENDED_TASKS, "ends tasks of shop/web"),
         (
             ServiceSettings(),
             {"replicas": 0},
-            ["service.update", "container.remove"],
+            ENDED_TASKS,
             "leaves nothing of shop/web running",
         ),
         *(
-            (settings, more, ["service.update", "container.remove"], REPLACES)
+            (settings, more, ENDED_TASKS, REPLACES)
             for settings, more in (
                 (ServiceSettings(limits=Amount(memory="1g")), {}),
                 (ServiceSettings(ports=(PublishedPort(target=80),)), {}),
@@ -255,7 +258,9 @@ def test_a_drained_node_loses_its_containers_and_the_tasks_that_nobody_lists_her
     drain = swarm.DrainNode(engine=SWARM, target=node.ref)
     assert [one[:2] for one in worked_out(drain, node, [mine, container("other")], tasks=tasks)] == [
         ("container.remove", "web.1"),
+        ("volume.remove", "web.1"),
         ("container.remove", "t1"),
+        ("volume.remove", "t1"),
     ]
 
 
