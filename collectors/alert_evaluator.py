@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -41,8 +40,7 @@ STOPPED_NS = 30 * SECOND  # between two looks at a container that crashed and do
 Containers = Mapping[str, Container]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Open:
+class _Open(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An alert that waits or fires. `due_ns`: our time at which it fires, if it still waits. `settles_ns`: our time at
     which it resolves by itself; 0 if it does not."""
 
@@ -121,7 +119,9 @@ class Evaluator:
                     count=alert.count + known.alert.count,
                 )
                 settles = self._settles(rule, now)
-                self._open[alert.fingerprint] = replace(known, alert=goes_on, due_ns=0, settles_ns=settles)
+                self._open[alert.fingerprint] = msgspec.structs.replace(
+                    known, alert=goes_on, due_ns=0, settles_ns=settles
+                )
                 self._report(goes_on)
 
     def ask_again(self, fingerprint: str, present: Event) -> None:
@@ -175,7 +175,9 @@ class Evaluator:
         states: dict[EngineRef, Mapping[str, bool] | None] = {}
         for fingerprint, one in tuple(self._open.items()):
             if one.due_ns and now >= one.due_ns:
-                self._open[fingerprint] = replace(one, due_ns=0, settles_ns=self._settles(one.rule, now))
+                self._open[fingerprint] = msgspec.structs.replace(
+                    one, due_ns=0, settles_ns=self._settles(one.rule, now)
+                )
                 self._begin(one.alert)
             elif one.settles_ns and now >= one.settles_ns:
                 engine, _, owner = one.key
@@ -185,7 +187,7 @@ class Evaluator:
                 state = states.get(engine)
                 runs = state.get(owner) if one.rule.until_running and state is not None else True
                 if runs is False or (one.rule.until_running and state is None):
-                    self._open[fingerprint] = replace(one, settles_ns=now + STOPPED_NS)
+                    self._open[fingerprint] = msgspec.structs.replace(one, settles_ns=now + STOPPED_NS)
                 else:
                     self._resolve(fingerprint, "it no longer exists" if runs is None else "no trouble since", now)
 
@@ -245,7 +247,7 @@ class Evaluator:
                 labels=labels or known.alert.labels,
                 labels_known=known.alert.labels_known or seen.labels is not NO_LABELS,
             )
-            self._open[fingerprint] = replace(known, alert=alert, settles_ns=self._settles(rule, now))
+            self._open[fingerprint] = msgspec.structs.replace(known, alert=alert, settles_ns=self._settles(rule, now))
             if not known.due_ns:
                 self._report(alert)
             return

@@ -6,7 +6,6 @@ owner, and the number of owners; the owner without news for the longest time is 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from collectors.rule import Rule, SeenEvent
@@ -22,8 +21,9 @@ class RecentEventsByOwner:
     """The newest events by owner: engine, kind of resource and the owner's name."""
 
     def __init__(self) -> None:
-        self._events: OrderedDict[OwnerKey, list[SeenEvent]] = OrderedDict()  # an empty deque takes 0.6 KiB
-        self._labels: OrderedDict[str, Mapping[str, str]] = OrderedDict()  # by the id of the container
+        # Plain dictionaries and tuples, the newest last: most owners have one event, and there may be 10,000 owners.
+        self._events: dict[OwnerKey, tuple[SeenEvent, ...]] = {}
+        self._labels: dict[str, Mapping[str, str]] = {}  # by the id of the container
 
     def __len__(self) -> int:
         return len(self._events)
@@ -32,26 +32,21 @@ class RecentEventsByOwner:
         """Returns the container's labels; if they are not known any more, because it was removed, the last ones."""
         if known is None:
             return self._labels.get(container_id, NO_LABELS)
+        self._labels.pop(container_id, None)
         self._labels[container_id] = known
-        self._labels.move_to_end(container_id)
         if len(self._labels) > MAX_OWNERS:
-            self._labels.popitem(last=False)
+            del self._labels[next(iter(self._labels))]
         return known
 
     def add(self, key: OwnerKey, seen: SeenEvent) -> bool:
         """Adds an event. Returns False if it is stored already, because a stream was replayed."""
-        events = self._events.get(key)
-        if events is None:
-            events = self._events[key] = []
-            if len(self._events) > MAX_OWNERS:
-                self._events.popitem(last=False)
-        self._events.move_to_end(key)
+        events = self._events.pop(key, ())
         identity = seen.event.identity()
-        if any(known.event.identity() == identity for known in events):
-            return False
-        events.append(seen)
-        del events[:-MAX_EVENTS]
-        return True
+        is_new = not any(known.event.identity() == identity for known in events)
+        self._events[key] = (*events, seen)[-MAX_EVENTS:] if is_new else events
+        if len(self._events) > MAX_OWNERS:
+            del self._events[next(iter(self._events))]
+        return is_new
 
     def seen_by(self, rule: Rule, key: OwnerKey) -> Sequence[SeenEvent]:
         """Returns what this rule sees of the owner, oldest first; the last event is the newest one."""

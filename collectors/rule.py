@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import msgspec
+
 from core.model.alerts import Finding, Severity
 from core.model.containers import Container
 from core.model.end_causes import Cause
 from core.model.events import Event, EventKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenEvent:
+class SeenEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event, and the cause of the end if it is an end."""
 
     event: Event

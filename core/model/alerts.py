@@ -61,7 +61,7 @@ class Cleared(msgspec.Struct, frozen=True, gc=False):
 Finding = Firing | Cleared
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
+class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One alert, at one time. Times are nanoseconds since the epoch, of the engine's clock.
 
     `topic`: rules with the same topic report different sides of the same trouble, such as a crash and a crash loop.

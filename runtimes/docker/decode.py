@@ -133,14 +133,15 @@ class Decoder:
         found: list[Event] = []
         labelled, kinds, ref = event_labels.LABELLED, ACTIONS.get, self._ref
         for raw in batch:
-            kind, action, actor, given = _OTHER, raw.action, raw.actor, raw.actor.attributes
+            kind, type_, action, actor, given = _OTHER, raw.type, raw.action, raw.actor, raw.actor.attributes
             at_ns = raw.at_ns or int(raw.at * 1e9)
             if not 0 < at_ns <= timestamps.MAX_NANOSECONDS:
                 if self._skipped is not None:
                     self._skipped.add(skipped_data.EVENT, "an event has no valid time")
                 continue
             attrs: dict[str, str] = {}
-            if raw.type == "container":
+            if type_ == "container":
+                type_ = "container"  # one text for all events in memory
                 if given.image:
                     attrs["image"] = given.image
                 if (usual := kinds(action)) is not None:
@@ -157,11 +158,11 @@ class Decoder:
                     self._add_own_attributes(attrs, actor.id, action, given)
             else:
                 action = action.partition(": ")[0]
-                if given.container and raw.type == "network":
+                if given.container and type_ == "network":
                     attrs["container"] = given.container
-            subject = ref(raw.type, actor.id, given.name or actor.id[:12])
+            subject = ref(type_, actor.id, given.name or actor.id[:12])
             origin = _REPLAY if at_ns < replay_before else _LIVE
-            found.append(Event(at_ns, kind, subject, origin, raw.type, action, attrs))
+            found.append(Event(at_ns, kind, subject, origin, type_, action, attrs))
         return found
 
     def _add_own_attributes(

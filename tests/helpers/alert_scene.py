@@ -66,7 +66,7 @@ class AlertScene:
         self, kind: EventKind, ref: Ref, *, origin: Origin = Origin.LIVE, age: float = 0, action: str = "", **attrs: str
     ) -> Event:
         self.now += 1000  # no two events of an engine have the same time
-        return Event(self.now - int(age * SECOND), kind, ref, origin, str(ref.kind), action or str(kind), dict(attrs))
+        return Event(self.now - int(age * SECOND), kind, ref, origin, ref.kind.value, action or str(kind), dict(attrs))
 
     def start(self, ref: Ref) -> None:
         self._state(ref, "running")
