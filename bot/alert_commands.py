@@ -154,7 +154,7 @@ class AlertCommands(BaseAdapter):
             visible = await self._visible_incidents(action.by, action.place)
             if not any(each.state is not IncidentState.RESOLVED and _may_match(action, each) for each in visible):
                 raise errors.NotFound(
-                    "There is no open incident that this silence would hold back.",
+                    "No open incident matches, so the silence was not set.",
                     hint="List the open incidents with: incidents",
                 )
         return await add_silence(self._store, action)

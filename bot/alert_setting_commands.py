@@ -77,7 +77,8 @@ class AlertSettingCommands(AlertCommands):
     async def set_channel(self, action: SetAlertChannel, seconds: float) -> AlertChannel:
         if self.routing.default:
             raise errors.UserError(
-                f"The configuration names the channel of alerts: {self.routing.default}.",
+                "This command cannot change the channel of alerts: quarterdeck.yaml sets it to"
+                f" {self.routing.default}.",
                 hint="Change `alerts.to` in quarterdeck.yaml, or add a route.",
             )
         if action.channel and not alert_routes.is_channel(action.channel):

@@ -83,5 +83,5 @@ class FreezeCommands(BaseAdapter):
 
 def _lifted(done: bool, record: bytes) -> Freeze:
     if not done:
-        raise errors.NotFound("Nothing is frozen.", hint="See what was changed and refused with: audit")
+        raise errors.NotFound("Changes are not frozen.", hint="See what was changed and refused with: audit")
     return decode_freeze(record)

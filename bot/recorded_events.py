@@ -28,10 +28,10 @@ def read_events(path: str) -> Sequence[Event]:
     try:
         data = untrusted_files.read_file(name, {os.getuid(), 0}, max_bytes=MAX_BYTES)
     except OSError as error:
-        raise errors.UserError(f"The file {path} was not read: {error.strerror}.", hint=HINT) from None
+        raise errors.UserError(f"The file {path} cannot be read: {error.strerror}.", hint=HINT) from None
     lines = [line for line in data.splitlines() if line.strip()]
     if any(len(line) > MAX_LINE for line in lines):
-        raise errors.UserError(f"The file {path} has a line of more than 1 MiB, which is no event.", hint=HINT)
+        raise errors.UserError(f"The file {path} has a line of more than 1 MiB, which cannot be an event.", hint=HINT)
     podman = any(sign in line for line in lines[:1000] for sign in PODMAN_SIGNS)
     engine = EngineRef(host="file", kind="podman" if podman else "docker")
     body = b"".join(line + b"\n" for line in lines)

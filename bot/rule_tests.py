@@ -61,10 +61,12 @@ class RuleTests:
         if not action.file and not is_stored(rule):
             raise errors.UserError(
                 f"The rule {rule.name} cannot be tested, because its events are not stored.",
-                hint="See what it found since the start with: rules",
+                hint="See what the rule has found since Quarterdeck started with: rules",
             )
         if self._running.locked():
-            raise errors.UserError("Another test of a rule runs now.", hint="Wait a few seconds, and try again.")
+            raise errors.UserError(
+                "This test was not started, because another test is running.", hint="Wait a few seconds, and try again."
+            )
         async with self._running:
             until_ns = int(now.timestamp() * _SECOND)
             notes: list[str] = []
@@ -117,7 +119,7 @@ class RuleTests:
         }
         if action.on or action.where:
             if action.threshold is not None:
-                raise errors.BadUsage("A new rule compares with no threshold.", hint="Use --count.")
+                raise errors.BadUsage("A new rule cannot have --threshold.", hint="Use --count.")
             event = {"on": action.on, "count": action.count or None, "within": _duration(action.within)}
             made = rule_lines.new_rule(
                 {"name": action.name or "new-rule", **event, **change},
@@ -130,10 +132,11 @@ class RuleTests:
             raise errors.NotFound(f"There is no alert rule “{action.name}”.", hint="List the rules with: rules")
         if action.count or action.within is not None:
             raise errors.BadUsage(
-                "--count and --within describe a new rule.", hint="Give --on or --where too, or use --threshold."
+                "--count and --within need --on or --where, because they describe a new rule.",
+                hint="Add --on or --where. For an existing rule, use --threshold.",
             )
         if action.threshold is not None and rule.threshold is None:
-            raise errors.BadUsage(f"The rule {rule.name} compares with no threshold.", hint="Leave out --threshold.")
+            raise errors.BadUsage(f"The rule {rule.name} has no threshold.", hint="Leave out --threshold.")
         given = {name: value for name, value in {**change, "threshold": action.threshold}.items() if value is not None}
         told = ", ".join(f"{name} {_told(value)}" for name, value in given.items() if value != "")
         return configured_rules.changed(rule, rule_lines.rule_change(given)), told

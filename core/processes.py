@@ -213,8 +213,8 @@ def _check_program(name: str, program: str, env: Mapping[str, str]) -> None:
     path = shutil.which(program, path=env.get("PATH", os.defpath))
     if path and not Path(path).is_relative_to(sys.prefix) and (reason := trusted_files.why_untrusted(Path(path))):
         raise errors.Unreachable(
-            f"{name} is not started: the program {path} {reason}.",
-            hint=f"{trusted_files.hint()} Or use another program.",
+            f"{name} was not started, because the program {path} {reason}.",
+            hint=f"{trusted_files.hint()} You can also use another program.",
         )
 
 

@@ -42,8 +42,8 @@ def check_may_grant(current: Policy, by: Identity, place: Place, wanted: Grant) 
 def _check_guards(resolved: policy.ResolvedPolicy, verb: str, wanted: Grant, current: Policy) -> None:
     if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
         raise errors.NotPermitted(
-            f"You may not grant {verb}: the guard {guard.id} on {guard.who} limits you, but might not limit "
-            f"{wanted.who}.",
+            f"You may not grant {verb}: the guard {guard.id} on {guard.who} limits you, and {wanted.who} could do more"
+            " than you.",
             rule="grant-only-what-you-have",
             hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
         )
@@ -75,7 +75,8 @@ def check_pattern(pattern: str, roles: Mapping[str, Sequence[str]]) -> None:
         return
     if pattern == ENDS:
         raise errors.BadUsage(
-            "“ends” is only for guards; it cannot be granted.", hint="Write verbs such as container.stop, or a role."
+            "“ends” cannot be granted: only guards can contain it.",
+            hint="Write verbs such as container.stop, or a role.",
         )
     close = difflib.get_close_matches(pattern, valid, n=2)
     raise errors.BadUsage(

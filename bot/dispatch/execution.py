@@ -130,7 +130,7 @@ async def run_plan(
 
 def _stopped(action: Action[Any]) -> errors.EngineError:
     return errors.EngineError(
-        f"{action.verb} on {action.engine} was stopped before it ended.",
+        f"Quarterdeck stopped waiting for {action.verb} on {action.engine} before it was complete.",
         sent=action.risk is not Risk.READ,
         hint="Check the state of the target, then give the command again.",
     )

@@ -70,7 +70,7 @@ class PendingQuestions:
             question.token, msgspec.json.encode(question), msgspec.json.encode(more)
         ):
             raise errors.Expired(
-                "Somebody else answered this question at the same moment.",
+                "Your answer was not counted: somebody else answered this question at the same moment.",
                 hint="If the question is still open, approve it again.",
             )
 

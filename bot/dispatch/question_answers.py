@@ -78,7 +78,7 @@ async def people_of_question(question: Question | None, people: CurrentPeople) -
             if number:
                 continue
             raise errors.NotPermitted(
-                f"{person.name} gave this command and may not give commands any more: {error.message}",
+                f"The command was not run: {person.name}, who gave it, may not give commands any more: {error.message}",
                 rule=error.rule,
                 hint="Give the command yourself.",
             ) from error

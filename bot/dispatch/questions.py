@@ -112,7 +112,7 @@ def check_may_answer(question: Question, who: Identity) -> None:
     own = question.requester == who.id
     if question.verdict is Verdict.CONFIRM and not own:
         raise errors.NotPermitted(
-            f"Only {question.requester_name} can confirm this question.", hint="Give the command yourself."
+            f"Only {question.requester_name} can confirm this command.", hint="Give the command yourself."
         )
     if question.verdict is Verdict.APPROVE and own:
         raise errors.NotPermitted(

@@ -192,7 +192,8 @@ async def change_incident(store: IncidentStore, key: str, change: Callable[[Inci
         before = await store.incident(key)
         incident = None if before is None else decode_incident(before)
         if incident is None:
-            raise errors.NotFound("This incident is not stored any more.", hint="List the incidents with: incidents")
+            hint = "List the incidents with: incidents"
+            raise errors.NotFound(f"The incident {key} is not stored any more.", hint=hint)
         changed = change(incident)
         if await store.change_incident(key, before, _encode(changed)):
             return changed

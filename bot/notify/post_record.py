@@ -60,7 +60,9 @@ class PostRecord:
                 return known
             if known.token not in self._own and self._now() - known.at < OTHERS_POST_SECONDS:
                 raise errors.Undeliverable(
-                    "Another process may be posting this message at this moment.", code="pending", maybe_sent=True
+                    "This message was not posted, because another process may be posting it now.",
+                    code="pending",
+                    maybe_sent=True,
                 )
             begun = msgspec.structs.replace(known, tried=True)
         self._own.add(begun.token)

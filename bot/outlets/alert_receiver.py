@@ -153,18 +153,17 @@ class AlertReceiver:
             where = sanitize.single_line(str(error), 200)
             raise errors.BadUsage(
                 f"The body is not a request of Alertmanager's webhook receiver: {where}.",
-                hint="Set the address under webhook_configs in alertmanager.yml.",
+                hint="In alertmanager.yml, use this address only under webhook_configs.",
             ) from None
         if request.version != "4":
             raise errors.BadUsage(
                 f"Version “{sanitize.single_line(request.version, 20)}” of the request is not supported.",
                 hint="Use Alertmanager 0.8 or later, which sends version 4.",
             )
-        for alert in request.alerts:
-            if alert.status not in ("firing", "resolved") or not alert.fingerprint or alert.starts_at.tzinfo is None:
+        for number, alert in enumerate(request.alerts, 1):
+            if fault := _fault(alert):
                 raise errors.BadUsage(
-                    "An alert has no fingerprint, no start with a time zone, or a status other than"
-                    " firing or resolved.",
+                    f"Alert {number} of the request is not valid: {fault}.",
                     hint="Check which program sends these requests: it must be Alertmanager.",
                 )
         return request.alerts
@@ -206,6 +205,17 @@ class AlertReceiver:
             [alert.fingerprint for alert in taken if alert.state is AlertState.RESOLVED]
         )
         self._counts.alerts_received_total.labels("stored").inc(len(taken))
+
+
+def _fault(alert: _Alert) -> str:
+    """Returns what makes an alert invalid; empty if nothing does."""
+    if not alert.fingerprint:
+        return "it has no fingerprint"
+    if alert.starts_at.tzinfo is None:
+        return "its startsAt has no time zone"
+    if alert.status not in ("firing", "resolved"):
+        return f"its status is “{sanitize.single_line(alert.status, 20)}”, neither firing nor resolved"
+    return ""
 
 
 def fingerprint_of(foreign: str) -> str:

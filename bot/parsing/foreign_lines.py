@@ -67,7 +67,7 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
                 f"“{command_line.abbreviate(word)}” belongs to a shell, and Quarterdeck runs no shell.",
-                hint=f"Write {command.name} without it. Lists take names and patterns, such as 'web-*'.",
+                hint=f"Write {command.name} without it. List commands accept names and patterns, such as 'web-*'.",
             )
         _check_word(word)
 

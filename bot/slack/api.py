@@ -134,7 +134,11 @@ class SlackApi:
         if there is none. Raises Undeliverable, with the code missing_scope if this app may not read the channel."""
         wanted_scopes = {"im:history"} if channel.startswith("D") else {"channels:history", "groups:history"}
         if not wanted_scopes & self._scopes:
-            raise errors.Undeliverable("The app may not read the messages of this channel.", code="missing_scope")
+            raise errors.Undeliverable(
+                f"The app may not read the messages of {channel}.",
+                code="missing_scope",
+                hint="Add the missing scope in the app's settings, and install the app again.",
+            )
         method = "conversations.replies" if thread else "conversations.history"
         channel = self.named_channels.get(channel, channel)
         wanted: dict[str, Any] = {"channel": channel, "oldest": f"{since - CLOCK_SECONDS:.6f}", "limit": PAGE_SIZE}

@@ -48,7 +48,7 @@ def app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str 
     direct: Sequence[str] = settings.direct if settings else ()
     if mode == "http" and not url.startswith("https://"):
         raise errors.BadUsage(
-            "slack.mode http needs the public address of Quarterdeck.",
+            "With `slack.mode: http`, the manifest needs the public address of Quarterdeck.",
             hint="Pass it: quarterdeck manifest --url https://deck.example.com",
         )
     request = f"{url.rstrip('/')}/slack/events" if mode == "http" else ""
@@ -57,9 +57,10 @@ def app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str 
     for name in direct:
         found = catalogue.find(name)
         commands.append(_command(f"/{found.name}", _capital(found.summary), _usage(found.examples), request))
-    if len({one["command"] for one in commands}) < len(commands):
+    names = [one["command"] for one in commands]
+    if twice := [name for name in names if names.count(name) > 1]:
         raise errors.BadUsage(
-            "Two slash commands have the same name.",
+            f"Two slash commands have the name {twice[0]}.",
             hint="Change slack.command or slack.direct in quarterdeck.yaml.",
         )
     if len(commands) > MAX_COMMANDS:

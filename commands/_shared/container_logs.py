@@ -44,7 +44,7 @@ OPTIONS = (
         help="only lines of the last TIME, for example 90s, 10m, 2h or 1d",
     ),
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
-    Arg(name="--stderr", type=ArgType.FLAG, help="read the same lines, but show only those from stderr"),
+    Arg(name="--stderr", type=ArgType.FLAG, help="of these lines, show only those from stderr"),
 )
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")

@@ -17,12 +17,14 @@ def destination(context: Context, *given: str | None) -> str:
         return ""
     if len(paths) > 1:
         raise errors.BadUsage(
-            f"Two places are given: {command_line.abbreviate(paths[0])} and {command_line.abbreviate(paths[1])}.",
+            f"Two output files are given: {command_line.abbreviate(paths[0])} and {command_line.abbreviate(paths[1])}.",
             hint="Leave one of them out.",
         )
     if context.place.kind != "console":
         raise errors.BadUsage(
-            f"A chat cannot write {command_line.abbreviate(paths[0])} on your machine.",
-            hint="Leave it out: the reply shows a text file. At a console of Quarterdeck, -o FILE saves any file.",
+            f"Slack cannot save {command_line.abbreviate(paths[0])} on your machine.",
+            hint="Leave it out. The reply then shows the file, if it is text. At a console of Quarterdeck, -o FILE"
+            " saves"
+            " any file.",
         )
     return paths[0]

@@ -21,7 +21,9 @@ from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 from core.name_matching import selection
 
 Cell = str | int | float
-QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids")
+QUIET = Arg(
+    name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids, or the names where there are no ids"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,9 +51,13 @@ ARGS = (
         placeholder="NAME[:ALIAS]",
         help="make another container reachable under a name (Docker only)",
     ),
-    Arg(name="--restart", placeholder="POLICY", help="no, always, unless-stopped or on-failure[:TIMES]"),
-    Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m"),
-    Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5"),
+    Arg(
+        name="--restart",
+        placeholder="POLICY",
+        help="when to start it again: no, always, unless-stopped or on-failure[:TIMES]",
+    ),
+    Arg(name="--memory", short="m", placeholder="SIZE", help="memory limit, such as 512m"),
+    Arg(name="--cpus", placeholder="NUMBER", help="CPU limit, such as 1.5"),
     Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
     Arg(name="--workdir", short="w", placeholder="PATH", help="directory that the program starts in"),
     Arg(name="--entrypoint", placeholder="PROGRAM", help="the program, instead of the image's entrypoint"),
@@ -212,11 +216,11 @@ def _mount(text: str) -> MountPoint:
     if len(parts) > 3 or not target.startswith("/") or not set(options) <= {"ro", "rw", "z", "Z"}:
         raise errors.BadUsage(
             f"--volume cannot be “{command_line.abbreviate(text)}”.",
-            hint="Write VOLUME:/PATH or /ONE_HOST/PATH:/PATH, with :ro at the end to forbid writing.",
+            hint="Write VOLUME:/PATH or /HOST_PATH:/PATH. Add :ro to forbid writing.",
         )
     if source.startswith((".", "~")) or (len(parts) > 1 and not source) or ("/" in source and source[0] != "/"):
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(source)}” is not an absolute path or the name of a volume.",
+            f"“{command_line.abbreviate(source)}” is neither an absolute path nor the name of a volume.",
             hint="Write the whole path on the engine's host, or the name of a volume.",
         )
     return MountPoint(target=target, source=source, read_only="ro" in options)

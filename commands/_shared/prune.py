@@ -21,7 +21,7 @@ from core.model.replies import Block, Ending, Reply, Status, Table, Text, Tone
 from core.ports import Query, UnusedFound
 
 MAX_ROWS = 30  # of the table in a question
-UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only what was created longer ago than this, such as 24h or 7d")
+UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only what is older than this, such as 24h or 7d")
 
 _TONES = {Status.DONE: Tone.GOOD, Status.NOOP: Tone.WARN, Status.UNKNOWN: Tone.WARN}
 _ENDINGS = {Status.FAILED: Ending.FAILED, Status.UNKNOWN: Ending.UNKNOWN}
@@ -86,7 +86,7 @@ async def _plan(
         elif note:
             notes.append(note)
     if not planned:
-        raise errors.NotFound(f"Nothing is unused on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes)))
+        raise errors.NotFound(f"There is nothing to remove on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes)))
     return planned
 
 

@@ -7,6 +7,7 @@ list.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -45,8 +46,8 @@ _LISTS = (
     ("container-label", "", "NAME=VALUE", "a label of its containers", "NAME"),
     ("network", "", "NAME", "a network; host needs host.reach", "NAME"),
     ("mount", "", "type=volume,source=NAME,target=/PATH", "a volume; type=bind needs host.reach", "/PATH"),
-    ("secret", "", "NAME", "a secret as a file; needs secret.use", "NAME"),
-    ("config", "", "NAME", "a config as a file; needs config.use", "NAME"),
+    ("secret", "", "NAME", "a secret, which the containers get as a file; needs secret.use", "NAME"),
+    ("config", "", "NAME", "a config, which the containers get as a file; needs config.use", "NAME"),
     ("constraint", "", "EXPRESSION", "a constraint for its nodes, such as node.role==worker", "EXPRESSION"),
     ("placement-pref", "", "spread=LABEL", "a label of the nodes to spread its tasks over", "spread=LABEL"),
     ("dns", "", "IP", "a name server", "IP"),
@@ -67,10 +68,15 @@ def _rollout(kind: str, actions: Sequence[str]) -> Sequence[Arg]:
     return (
         _option(f"{kind}-parallelism", f"tasks that {what} replaces at once; 0: all", "COUNT"),
         _option(f"{kind}-delay", f"time between two steps of {what}", "TIME"),
-        _option(f"{kind}-failure-action", f"what a failed task of {what} leads to", choices=actions),
-        _option(f"{kind}-order", "whether the new task or the end of the old one comes first", choices=ORDERS),
+        _option(f"{kind}-failure-action", f"what to do when a task of {what} fails", "ACTION", choices=actions),
+        _option(
+            f"{kind}-order",
+            "start-first: start the new task before the old one stops; stop-first: after",
+            "ORDER",
+            choices=ORDERS,
+        ),
         _option(f"{kind}-monitor", "how long each new task is watched for a failure", "TIME"),
-        _option(f"{kind}-max-failure-ratio", f"part of the tasks that may fail in {what}, from 0 to 1", "NUMBER"),
+        _option(f"{kind}-max-failure-ratio", f"share of the tasks that may fail in {what}, from 0 to 1", "NUMBER"),
     )
 
 
@@ -82,12 +88,12 @@ UPDATE_LISTS = tuple(
     for name, _, value, what, removed in _LISTS
     for arg in (
         _option(f"{name}-add", f"add {what}", value, many=True),
-        _option(f"{name}-rm", f"remove {what.partition(';')[0]}", removed, many=True),
+        _option(f"{name}-rm", f"remove {re.split('[,;]', what)[0]}", removed, many=True),
     )
 )
 COMMON = (
-    _option("limit-cpu", "limit of the processors of a task, such as 1.5; 0: none", "NUMBER"),
-    _option("limit-memory", "limit of the memory of a task, such as 512m; 0: none", "SIZE"),
+    _option("limit-cpu", "CPU limit of a task, such as 1.5; 0: no limit", "NUMBER"),
+    _option("limit-memory", "memory limit of a task, such as 512m; 0: no limit", "SIZE"),
     _option("limit-pids", "most processes of a task; 0: any number", "COUNT"),
     _option("replicas-max-per-node", "most tasks on one node; 0: any number", "COUNT"),
     _option("reserve-cpu", "processors that a node must have free for a task", "NUMBER"),
@@ -97,27 +103,36 @@ COMMON = (
     _option("hostname", "host name of the containers", "NAME"),
     _option("entrypoint", "the program, instead of the image's entrypoint", "COMMAND"),
     _option("stop-signal", "signal that ends a container", "SIGNAL"),
-    _option("stop-grace-period", "time between that signal and the kill", "TIME"),
-    _option("read-only", "let nothing be written outside of mounts", type=ArgType.FLAG),
+    _option("stop-grace-period", "time between the stop signal and the kill", "TIME"),
+    _option("read-only", "forbid writing outside of mounts", type=ArgType.FLAG),
     _option("init", "run a small init process in each container", type=ArgType.FLAG),
     _option("cap-add", "add a capability; needs host.reach", "CAPABILITY", many=True),
     _option("cap-drop", "take a capability away", "CAPABILITY", many=True),
     _option("log-driver", "where the output goes; any but json-file, local and none needs host.reach", "NAME"),
     _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
-    _option("endpoint-mode", "one virtual address, or the addresses of the tasks", choices=ENDPOINT_MODES),
-    _option("restart-condition", "when a task that ended is replaced", choices=RESTART_CONDITIONS),
-    _option("restart-delay", "time before it is replaced", "TIME"),
-    _option("restart-max-attempts", "how often it is replaced at most; 0: always", "COUNT"),
+    _option(
+        "endpoint-mode",
+        "vip: one address for all tasks; dnsrr: the addresses of the tasks",
+        "MODE",
+        choices=ENDPOINT_MODES,
+    ),
+    _option("restart-condition", "when a task that ended is replaced", "CONDITION", choices=RESTART_CONDITIONS),
+    _option("restart-delay", "time before a task is replaced", "TIME"),
+    _option("restart-max-attempts", "how often a task is replaced at most; 0: no limit", "COUNT"),
     _option("restart-window", "time after which the attempts are counted from 0 again", "TIME"),
     *_rollout("update", UPDATE_FAILURE_ACTIONS),
     *_rollout("rollback", ROLLBACK_FAILURE_ACTIONS),
     _option("health-cmd", "command line of the health check", "COMMAND"),
     _option("health-interval", "time between two health checks", "TIME"),
-    _option("health-timeout", "time that one may take", "TIME"),
-    _option("health-retries", "failed ones until a container is unhealthy", "COUNT"),
-    _option("health-start-period", "time in which failed ones do not count", "TIME"),
+    _option("health-timeout", "longest time of one health check", "TIME"),
+    _option("health-retries", "number of failed checks that make a container unhealthy", "COUNT"),
+    _option("health-start-period", "time after the start in which failed checks do not count", "TIME"),
     _option("no-healthcheck", "run no health check, even if the image has one", type=ArgType.FLAG),
-    _option("with-registry-auth", "send the login of the image's registry (always the case)", type=ArgType.FLAG),
+    _option(
+        "with-registry-auth",
+        "send the login of the image's registry (always so: this option changes nothing)",
+        type=ArgType.FLAG,
+    ),
     _option("detach", "do not wait for the tasks", type=ArgType.FLAG, short="d"),
 )
 
@@ -240,7 +255,8 @@ def _network(text: str) -> str:
     name = text.removeprefix("name=")
     if "=" in name or "," in name or ":" in name:
         raise errors.BadUsage(
-            f"--network cannot be “{command_line.abbreviate(text)}”.", hint="Write the name of a network alone."
+            f"--network cannot be “{command_line.abbreviate(text)}”.",
+            hint="Write only the name of a network, without options.",
         )
     return name
 

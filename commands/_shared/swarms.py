@@ -33,8 +33,8 @@ def one_swarm(context: Context, verb: str) -> EngineRef:
         if args["engine"] or args["host"]:
             raise
         raise errors.NotFound(
-            "No engine here manages a Swarm.",
-            hint="Start one with swarm init, or add a manager to `engines` in quarterdeck.yaml.",
+            "None of the watched engines manages a Swarm.",
+            hint="Create a Swarm with swarm init, or add a manager to `engines` in quarterdeck.yaml.",
         ) from None
     if len(found) > 1:
         shown = ", ".join(map(str, found[:8]))

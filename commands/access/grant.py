@@ -32,7 +32,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         )
     if named := next((place for place in args["in"] if place.startswith("#")), ""):
         raise errors.BadUsage(
-            f"“{named}” is a channel name, and channels can be renamed.",
+            f"A grant cannot contain the channel name “{named}”, because channels can be renamed.",
             hint="Pick the channel from Slack's list while typing, or write its id, such as C0123ABCD.",
         )
     on = Selector(

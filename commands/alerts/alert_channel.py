@@ -71,7 +71,7 @@ command = Command(
             required=True,
             choices=("test", "here", "nowhere"),
             help="test: fire an alert that resolves after a minute; here: post alerts in this channel;"
-            " nowhere: forget the channel",
+            " nowhere: post alerts in no channel any more",
         ),
     ),
 )

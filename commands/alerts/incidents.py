@@ -64,7 +64,7 @@ def _row(incident: Incident, now: datetime) -> Sequence[str | int]:
 
 command = Command(
     name="incidents",
-    summary="list what is wrong, as the alert rules found it",
+    summary="list the incidents that alert rules have opened",
     examples=("incidents", "incidents --all", "incidents 'shop/*'"),
     plan=plan,
     render=render,

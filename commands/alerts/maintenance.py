@@ -33,7 +33,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         case "end":
             if not args["name"]:
                 raise errors.BadUsage(
-                    "maintenance end needs the ID of a window.", hint="List the windows with: maintenance list"
+                    "The command `maintenance end` needs the id of a window.",
+                    hint="List the windows with: maintenance list",
                 )
             return (EndMaintenance(id=args["name"]),)
     return (_new(context, args),)
@@ -47,14 +48,20 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
             hint="Give a name or a pattern such as shop/*. For everything, write --host '*'.",
         )
     if not (name or host or engine):
-        raise errors.BadUsage("maintenance add needs a target.", hint="For example: maintenance add 'shop/*' --for 2h")
+        raise errors.BadUsage(
+            "The command `maintenance add` needs a target.", hint="For example: maintenance add 'shop/*' --for 2h"
+        )
     if not timedelta(minutes=1) <= args["for"] <= MAX_TIME:
         raise errors.BadUsage(
             f"A maintenance window of {formatting.span(args['for'].total_seconds())} is not possible.",
             hint="Choose a time from 1m to 7d, such as --for 2h.",
         )
-    if any(len(text) > MAX_LENGTH for text in (name, host, engine, args["reason"] or "")):
-        raise errors.BadUsage("The name or the reason is too long.", hint=f"Write at most {MAX_LENGTH} characters.")
+    texts = {"name": name, "host": host, "engine": engine, "reason": args["reason"] or ""}
+    for what, text in texts.items():
+        if len(text) > MAX_LENGTH:
+            raise errors.BadUsage(
+                f"The {what} has {len(text):,} characters; the maximum is {MAX_LENGTH}.", hint="Write a shorter one."
+            )
     zone = args["zone"]
     if not daily_hours.is_zone(zone):
         raise errors.BadUsage(f"“{zone}” is not a known time zone.", hint="Write a name such as Europe/Berlin or UTC.")
@@ -86,13 +93,14 @@ def _hours(args: Mapping[str, Any], zone: str) -> DailyHours:
     words = daily_hours.DAYS if text in EVERY_DAY else [word.strip()[:3] for word in text.split(",")]
     if unknown := [word for word in words if word not in daily_hours.DAYS]:
         raise errors.BadUsage(
-            f"“{unknown[0]}” is not a day of the week.", hint=f"Write day, or some of {', '.join(daily_hours.DAYS)}."
+            f"“{unknown[0]}” is not a day of the week.",
+            hint=f"Write “day” for every day, or some of {', '.join(daily_hours.DAYS)}.",
         )
     days = tuple(sorted({daily_hours.DAYS.index(word) for word in words}))
     seconds = args["for"].total_seconds()
     if seconds > _shortest_gap(days):
         raise errors.BadUsage(
-            "The maintenance window is longer than the time until it opens again.",
+            "The maintenance window would open again before it ends.",
             hint="Choose a shorter time, or fewer days.",
         )
     return DailyHours(begin=minutes, seconds=seconds, zone=zone, days=days)
@@ -175,7 +183,7 @@ command = Command(
         Arg(name="do", placeholder="ACTION", default="list", choices=("list", "add", "end"), help="the action"),
         Arg(
             name="name",
-            help="with add: owner, project or name of what is maintained (globs allowed); with end: id of the window",
+            help="with add: the container, service or project (globs allowed); with end: id of the window",
         ),
         Arg(
             name="--for",
@@ -184,9 +192,9 @@ command = Command(
             help="for how long, for example 30m or 2h",
         ),
         Arg(name="--at", help="when it begins: 22:00, or 2026-11-29T22:00; without it: now"),
-        Arg(name="--every", help="days on which it is repeated: day for every day, or days such as sat,sun"),
+        Arg(name="--every", help="repeat it: “day” for every day, or days such as sat,sun"),
         Arg(name="--zone", default="UTC", help="time zone of --at, for example Europe/Berlin"),
-        Arg(name="--reason", help="the reason, which others see"),
+        Arg(name="--reason", help="the reason; others can read it"),
         HOST,
         ENGINE,
     ),

@@ -52,7 +52,7 @@ command = Command(
     risk=Risk.CHANGE,
     verbs=(MuteRequester.verb,),
     args=(
-        Arg(name="who", required=True, choices=("me",), help="you yourself"),
+        Arg(name="who", required=True, choices=("me",), help="the only possible value: yourself"),
         Arg(
             name="--for",
             type=ArgType.DURATION,

@@ -51,7 +51,7 @@ def _row(rule: RuleState, now: datetime) -> Sequence[str | int]:
 
 command = Command(
     name="rules",
-    summary="list the alert rules, or test one on the past",
+    summary="list the alert rules, or test one on past events",
     examples=(
         "rules",
         "rules test crash",
@@ -62,7 +62,11 @@ command = Command(
     render=render,
     verbs=(ListRules.verb, ReplayRule.verb),
     args=(
-        Arg(name="do", choices=(TEST,), help="show what a rule, a change of one or a new one would have reported"),
+        Arg(
+            name="do",
+            choices=(TEST,),
+            help="show what a rule would have reported; options change the rule or describe a new one",
+        ),
         *rule_test.ARGS,
     ),
 )

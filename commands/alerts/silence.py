@@ -32,7 +32,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     matchers = tuple(map(_matcher, args["match"]))
     if not (args["name"] or matchers):
         raise errors.BadUsage(
-            "silence needs a name or --match.", hint="For example: silence shop/web, or silence --match severity=low"
+            "The command `silence` needs a name or --match.",
+            hint="For example: silence shop/web, or silence --match severity=low",
         )
     return (
         AddSilence(
@@ -102,6 +103,6 @@ command = Command(
             many=True,
             help="only incidents with this: severity=low, team!=payments, label.app=front-*",
         ),
-        Arg(name="--reason", help="the reason, which others see in the list"),
+        Arg(name="--reason", help="the reason; others can read it in the list"),
     ),
 )

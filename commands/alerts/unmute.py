@@ -32,5 +32,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(MuteRequester.verb,),
-    args=(Arg(name="who", required=True, choices=("me",), help="you yourself"),),
+    args=(Arg(name="who", required=True, choices=("me",), help="the only possible value: yourself"),),
 )

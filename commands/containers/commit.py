@@ -62,7 +62,10 @@ command = Command(
     verbs=(CommitContainer.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
-        Arg(name="image", help="name of the image: repository[:tag] (default latest); without it, it has only an id"),
+        Arg(
+            name="image",
+            help="name of the image: repository[:tag] (default latest); without IMAGE, the image has only an id",
+        ),
         Arg(name="--message", short="m", help="remark that the image's history shows"),
         Arg(name="--author", short="a", help="author of the image"),
         Arg(
@@ -86,7 +89,7 @@ command = Command(
             type=ArgType.SECONDS,
             default=DEFAULT_TIMEOUT_SECONDS,
             maximum=MAX_TIMEOUT_SECONDS,
-            help="time until the image must be made",
+            help="longest time that making the image may take",
         ),
         HOST,
         ENGINE,

@@ -72,9 +72,16 @@ command = Command(
     args=(
         Arg(name="source", required=True, placeholder="NAME:/PATH", help="the container and the file in it"),
         Arg(
-            name="destination", placeholder="FILE", help="at a console: the same as --output; a chat shows a text file"
+            name="destination",
+            placeholder="FILE",
+            help="at a console: save the file here. In Slack, leave it out: the reply shows the file, if it is text",
         ),
-        Arg(name="--output", short="o", placeholder="FILE", help="at a console: save it there; - prints it as it is"),
+        Arg(
+            name="--output",
+            short="o",
+            placeholder="FILE",
+            help="at a console: save it in FILE; with -, write it to the standard output",
+        ),
         HOST,
         ENGINE,
     ),

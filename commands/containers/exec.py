@@ -48,7 +48,7 @@ def _check_command(target: str, command: Sequence[str]) -> None:
     if name in SHELLS and not command[1:]:
         raise errors.BadUsage(
             f"{command_line.abbreviate(command[0])} alone would wait for input, and chat has no terminal.",
-            hint=f"Write what it should run, such as exec {command_line.quote([target])} {name} -c 'ls /', instead.",
+            hint=f"Add what it should run, such as: exec {command_line.quote([target])} {name} -c 'ls /'.",
         )
     if found := next((word for word in command if word in SHELL_WORDS), None):
         line = " ".join(command)
@@ -120,13 +120,18 @@ command = Command(
             help="directory that the program starts in",
         ),
         Arg(name="--env", short="e", many=True, placeholder="NAME=VALUE", help="set an environment variable"),
-        Arg(name="--no-tty", short="T", type=ArgType.FLAG, help="without a terminal (always the case)"),
+        Arg(
+            name="--no-tty",
+            short="T",
+            type=ArgType.FLAG,
+            help="without a terminal (always so: this option changes nothing)",
+        ),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,
             default=EXEC_SECONDS,
             maximum=MAX_EXEC_SECONDS,
-            help="time until the program must have ended",
+            help="longest time that the program may take",
         ),
         SHARE,
         HOST,

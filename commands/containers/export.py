@@ -20,12 +20,12 @@ DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 1_800, 7_200
 async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.place.kind != "console":
         raise errors.BadUsage(
-            "A chat does not carry the whole file system of a container.",
-            hint="Make an image of it with commit, and push that. One file of it is shown by: cp NAME:/PATH.",
+            "Slack cannot receive the whole file system of a container.",
+            hint="Make an image with commit, and push the image. To see one file, give: cp NAME:/PATH.",
         )
     if not context.args["output"]:
         raise errors.BadUsage(
-            "export needs a file to write.", hint="Write export NAME -o FILE.tar, or -o - for a pipe."
+            "The command `export` needs a file to write.", hint="Write export NAME -o FILE.tar, or -o - for a pipe."
         )
     (ref,) = await targets.select(context, "export", 1)
     return [ExportContainer(engine=ref.engine, target=ref, timeout=context.args["timeout"])]
@@ -43,7 +43,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="export",
-    summary="save the file system of a container, at a console",
+    summary="save the file system of a container as a tar file (only at a console)",
     examples=("export web -o web.tar", "export shop-front -o - --engine docker"),
     plan=plan,
     render=render,
@@ -56,7 +56,7 @@ command = Command(
             type=ArgType.SECONDS,
             default=DEFAULT_TIMEOUT_SECONDS,
             maximum=MAX_TIMEOUT_SECONDS,
-            help="time until it must be complete",
+            help="longest time that the export may take",
         ),
         HOST,
         ENGINE,

@@ -10,7 +10,7 @@ WORDING = changes.Wording(done="paused", unchanged="was already paused")
 
 command = Command(
     name="pause",
-    summary="freeze all processes of containers",
+    summary="suspend all processes of containers",
     examples=("pause web", "pause --label app=shop"),
     plan=changes.make_plan("pause", lambda _, ref: Pause(engine=ref.engine, target=ref)),
     render=changes.make_render(WORDING),

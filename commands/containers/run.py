@@ -30,6 +30,11 @@ command = Command(
     verbs=(CreateContainer.verb,),
     args=(
         *new_container.ARGS,
-        Arg(name="--detach", short="d", type=ArgType.FLAG, help="run in the background (always the case)"),
+        Arg(
+            name="--detach",
+            short="d",
+            type=ArgType.FLAG,
+            help="run in the background (always so: this option changes nothing)",
+        ),
     ),
 )

@@ -38,7 +38,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = query(context)
     span = context.args["since"]
     if span and span > MAX_SINCE:
-        raise errors.BadUsage("stats --since goes back at most one hour.", hint="Write --since 1h, or a shorter time.")
+        raise errors.BadUsage(
+            "The command `stats` can go back at most one hour.", hint="Write --since 1h, or a shorter time."
+        )
     since = (context.now - span).timestamp() if span else 0
     if not (wanted.names or wanted.labels):
         return [ReadUsage(engine=engine, since=since) for engine in context.find.engines(wanted)]

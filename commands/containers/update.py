@@ -24,7 +24,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     restart = args["restart"] or ""
     if not (memory or cpus or pids or restart):
         raise errors.BadUsage(
-            "update needs something to change.", hint="Write --memory, --cpus, --pids-limit or --restart."
+            "The command `update` needs something to change.", hint="Write --memory, --cpus, --pids-limit or --restart."
         )
     return [
         UpdateContainer(engine=ref.engine, target=ref, memory=memory, cpus=cpus, pids=pids, restart=restart)
@@ -48,9 +48,13 @@ command = Command(
     verbs=(UpdateContainer.verb,),
     args=(
         *changes.TARGET_ARGS,
-        Arg(name="--memory", short="m", placeholder="SIZE", help="limit of the memory, such as 512m, or unlimited"),
-        Arg(name="--cpus", placeholder="NUMBER", help="limit of the processors, such as 1.5, or unlimited"),
-        Arg(name="--pids-limit", placeholder="NUMBER", help="limit of the processes, or unlimited"),
-        Arg(name="--restart", placeholder="POLICY", help="no, always, unless-stopped or on-failure[:TIMES]"),
+        Arg(name="--memory", short="m", placeholder="SIZE", help="memory limit, such as 512m, or unlimited"),
+        Arg(name="--cpus", placeholder="NUMBER", help="CPU limit, such as 1.5, or unlimited"),
+        Arg(name="--pids-limit", placeholder="NUMBER", help="largest number of processes, or unlimited"),
+        Arg(
+            name="--restart",
+            placeholder="POLICY",
+            help="when to start it again: no, always, unless-stopped or on-failure[:TIMES]",
+        ),
     ),
 )

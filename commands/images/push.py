@@ -12,7 +12,7 @@ DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
 
 command = Command(
     name="push",
-    summary="push an image to the registry in its name",
+    summary="push an image to the registry that its name contains",
     examples=(
         "push registry.example/shop/web:1",
         "push registry.example/shop/web:1 --engine docker/prod-1 --timeout 1200",

@@ -73,7 +73,7 @@ command = Command(
         Arg(
             name="--platform",
             placeholder="OS/ARCHITECTURE",
-            help="which one of several to show (default: the engine's)",
+            help="which platform to show, if the image has several (default: the engine's)",
         ),
         HOST,
         ENGINE,

@@ -55,7 +55,7 @@ command = Command(
     verbs=(SearchImages.verb,),
     aliases=("search",),
     args=(
-        Arg(name="term", required=True, help="a part of a name; with a registry before it, that one is searched"),
+        Arg(name="term", required=True, help="a part of a name; REGISTRY/TERM searches that registry"),
         Arg(name="--limit", type=ArgType.COUNT, default=25, maximum=MAX_FOUND, help="number of results"),
         HOST,
         ENGINE,

@@ -53,7 +53,11 @@ command = Command(
         Arg(name="--ip-range", placeholder="CIDR", help="part of the subnet from which containers get their addresses"),
         Arg(name="--gateway", placeholder="IP", help="address of the gateway"),
         Arg(name="--internal", type=ArgType.FLAG, help="its containers cannot reach anything outside the network"),
-        Arg(name="--attachable", type=ArgType.FLAG, help="allow single containers to join this network of a Swarm"),
+        Arg(
+            name="--attachable",
+            type=ArgType.FLAG,
+            help="let containers that belong to no service join this network of a Swarm",
+        ),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
         ONE_HOST,
         ONE_ENGINE,

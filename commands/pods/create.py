@@ -10,12 +10,17 @@ from commands.spec import ONE_ENGINE, ONE_HOST, Arg, Command, Context
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.pods import CreatePod
+from core.text import command_line
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["pod"] and args["name"]:
-        raise errors.BadUsage("The pod has two names.", hint="Write its name once: pod create front.")
+        raise errors.BadUsage(
+            f"Two names are given for the pod: {command_line.abbreviate(args['pod'])} and"
+            f" {command_line.abbreviate(args['name'])}.",
+            hint="Write its name once: pod create front.",
+        )
     name = args["pod"] or args["name"]
     if not name:
         raise errors.BadUsage("The pod needs a name.", hint="Write it, such as: pod create front.")
@@ -42,7 +47,7 @@ command = Command(
     verbs=(CreatePod.verb,),
     args=(
         Arg(name="pod", placeholder="NAME", help="name of the pod"),
-        Arg(name="--name", short="n", help="the same, as an option"),
+        Arg(name="--name", short="n", help="name of the pod, instead of NAME"),
         Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
         Arg(name="--network", help="connect it to this network; none: to no network"),
@@ -50,7 +55,7 @@ command = Command(
             name="--infra",
             choices=("true", "false"),
             default="true",
-            help="with a container that keeps the shared network; without it, the pod publishes no ports",
+            help="make a container that keeps the shared network; with false, the pod publishes no ports",
         ),
         ONE_HOST,
         ONE_ENGINE,

@@ -17,10 +17,11 @@ from core.model.refs import Kind
 async def plan(context: Context) -> Sequence[Action[Any]]:
     refs = await context.find.find(replace(query(context), kind=Kind.POD, members=True))
     if not refs:
-        raise errors.NotFound("There are no containers in this pod.", hint="List the pods with: pods")
+        raise errors.NotFound("This pod has no containers.", hint="List the pods with: pods")
     if len(refs) > container_logs.MAX_TARGETS:
         raise errors.BadUsage(
-            f"pod logs shows at most {container_logs.MAX_TARGETS} containers, and the pod has {len(refs)}.",
+            f"The command `pod logs` shows at most {container_logs.MAX_TARGETS} containers, but the pod has"
+            f" {len(refs)}.",
             hint="Name its containers: logs NAME.",
         )
     return container_logs.plan(context, "pod logs", refs)

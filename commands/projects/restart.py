@@ -22,7 +22,11 @@ MAX_PROJECTS, MAX_CONTAINERS, MAX_TIMEOUT_SECONDS = 5, 500, 3_600
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if len(args["target"]) > MAX_PROJECTS:
-        raise errors.BadUsage(f"project restart takes at most {MAX_PROJECTS} projects.", hint="Name fewer projects.")
+        raise errors.BadUsage(
+            f"The command `project restart` takes at most {MAX_PROJECTS} projects, but {len(args['target'])} are"
+            " given.",
+            hint="Name fewer projects.",
+        )
     return [await _restart(context, typed) for typed in dict.fromkeys(args["target"])]
 
 
@@ -41,7 +45,7 @@ async def _restart(context: Context, typed: str) -> RestartProject:
     except errors.NotFound as error:
         raise errors.NotFound(
             f"There is no project “{command_line.abbreviate(typed)}” with a container.",
-            hint="List the projects with project ls. Without a container, only its Compose file knows it:"
+            hint="List the projects with project ls. If the project has no container, start it on its host with:"
             " docker compose up",
         ) from error
     if found[0].engine.kind in NOT_OF_COMPOSE:
@@ -50,7 +54,8 @@ async def _restart(context: Context, typed: str) -> RestartProject:
         )
     if len(found) > MAX_CONTAINERS:
         raise errors.BadUsage(
-            f"{name} has {len(found)} containers; the maximum is {MAX_CONTAINERS}.", hint="Restart its services."
+            f"{name} has {len(found)} containers; the maximum is {MAX_CONTAINERS}.",
+            hint=f"Restart its services one by one, such as: restart {name}/SERVICE",
         )
     return RestartProject(engine=found[0].engine, project=name, containers=tuple(found), timeout=args["timeout"])
 

@@ -48,7 +48,12 @@ command = Command(
         Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
         Arg(name="command", remainder=True, help="the program and its arguments, instead of the image's own"),
         Arg(name="--name", help="name of the service (default: the Swarm chooses one)"),
-        Arg(name="--mode", choices=MODES, default="replicated", help="a number of tasks, or one on each node"),
+        Arg(
+            name="--mode",
+            choices=MODES,
+            default="replicated",
+            help="replicated: a number of tasks; global: one on each node; -job: tasks that run once",
+        ),
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks (default 1)"),
         *service_arguments.CREATE_LISTS,
         *service_arguments.COMMON,

@@ -24,7 +24,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     refs = await targets.select(context, "service logs", MAX_TARGETS, Kind.SERVICE)
     if args["follow"] and len(refs) > 1:
-        raise errors.BadUsage("service logs -f can follow only one service.", hint="Name one service.")
+        raise errors.BadUsage("The command `service logs -f` can follow only one service.", hint="Name one service.")
     since = int((context.now - args["since"]).timestamp()) * 1_000_000_000 if args["since"] else 0
     tail = args["tail"] or (FOLLOW_TAIL if args["follow"] else TAIL)
     return [

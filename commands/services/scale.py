@@ -42,7 +42,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def _too_many(number: int) -> errors.BadUsage:
     return errors.BadUsage(
-        f"scale takes at most {MAX_SERVICES} services at once, but {number} are selected.",
+        f"The command `scale` takes at most {MAX_SERVICES} services at once, but {number} are selected.",
         hint="Select fewer services.",
     )
 
@@ -56,7 +56,7 @@ def _pairs(typed: Sequence[str]) -> Iterator[tuple[str, int]]:
             name = argument
             if not queue:
                 raise errors.BadUsage(
-                    f"scale {command_line.abbreviate(name)} needs a number of replicas.", hint=EXAMPLE
+                    f"The number of replicas of {command_line.abbreviate(name)} is missing.", hint=EXAMPLE
                 )
             text = queue.pop(0)
         if not name.strip("*?/"):

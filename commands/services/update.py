@@ -40,10 +40,12 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     nothing = update == UpdateService(engine=target.engine, target=target, wait=wait, timeout=timeout)
     if args["rollback"]:
         if not nothing:
-            raise errors.BadUsage("--rollback takes no other change.", hint="Leave the other options out.")
+            raise errors.BadUsage(
+                "--rollback cannot be combined with another change.", hint="Leave the other options out."
+            )
         return [RollBackService(engine=target.engine, target=target, wait=wait, timeout=timeout)]
     if nothing:
-        raise errors.BadUsage("service update needs something to change.", hint=_EXAMPLE)
+        raise errors.BadUsage("The command `service update` needs something to change.", hint=_EXAMPLE)
     return [update]
 
 

@@ -212,7 +212,7 @@ command = Command(
             type=ArgType.MOMENT,
             help="only events since TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 in UTC (default 1h)",
         ),
-        Arg(name="--until", type=ArgType.MOMENT, help="only events until TIME, given as for --since"),
+        Arg(name="--until", type=ArgType.MOMENT, help="only events until TIME, written like --since"),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
         Arg(
             name="--action",
@@ -231,7 +231,7 @@ command = Command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="also show networks, volumes, commands run inside containers, and every repetition",
+            help="also show networks, volumes, commands run inside containers, and each event that is repeated",
         ),
         Arg(
             name="--follow",

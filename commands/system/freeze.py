@@ -47,7 +47,11 @@ command = Command(
     risk=Risk.CHANGE,
     verbs=(SetFreeze.verb,),
     args=(
-        Arg(name="--for", type=ArgType.DURATION, help="for how long, for example 30m or 2h (default: until unfreeze)"),
+        Arg(
+            name="--for",
+            type=ArgType.DURATION,
+            help="for how long, for example 30m or 2h (default: until somebody gives unfreeze)",
+        ),
         Arg(name="--reason", help="why; everybody whose change is refused reads it"),
     ),
 )

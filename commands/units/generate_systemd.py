@@ -40,7 +40,7 @@ command = Command(
         Arg(
             name="--new",
             type=ArgType.FLAG,
-            help="let the unit create the container, if Podman recorded its command line",
+            help="let the unit create the container, if Podman recorded the command line of the container",
         ),
         Arg(
             name="--files", short="f", type=ArgType.FLAG, help="also show the command that writes the file to the host"

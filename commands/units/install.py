@@ -23,7 +23,7 @@ command = Command(
     doing="installing",
     verbs=(InstallUnit.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="name of the container"),
+        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="name of a container"),
         STYLE,
         Arg(name="--no-start", type=ArgType.FLAG, help="start the unit at the next boot, not now"),
         HOST,

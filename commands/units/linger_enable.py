@@ -20,12 +20,12 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 command = Command(
     name="linger enable",
-    summary="let units of rootless engines run without a login",
+    summary="let units of rootless engines run while their user is not logged in",
     examples=("linger enable --engine podman", "linger enable --host prod-1"),
     plan=plan,
     render=changes.make_render(changes.Wording(done="changed")),
     risk=Risk.CHANGE,
     doing="changing",
     verbs=(EnableLinger.verb,),
-    args=(Arg(name="user", help="only of this user"), HOST, ENGINE),
+    args=(Arg(name="user", help="only the units of this user"), HOST, ENGINE),
 )

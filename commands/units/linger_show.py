@@ -38,11 +38,11 @@ def _answer(linger: Linger) -> str:
 
 command = Command(
     name="linger show",
-    summary="show whether units of rootless engines run without a login",
+    summary="show whether units of rootless engines run while their user is not logged in",
     examples=("linger show", "linger show alice --engine podman"),
     plan=plan,
     render=render,
     verbs=(ShowLinger.verb,),
     aliases=("linger ls",),
-    args=(Arg(name="user", help="only of this user"), HOST, ENGINE),
+    args=(Arg(name="user", help="only the units of this user"), HOST, ENGINE),
 )

@@ -31,7 +31,7 @@ def new_rule(settings: Mapping[str, Any], where: Iterable[str], *, regexes: bool
         found = _CONDITION.fullmatch(text)
         if found is None:
             raise errors.BadUsage(
-                f"--where {text} compares nothing.",
+                f"--where {text} has no comparison.",
                 hint="Write for example --where exit_code!=0 or --where 'name=web-*'",
             )
         if found[2].endswith("~") and not regexes:

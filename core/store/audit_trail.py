@@ -153,8 +153,8 @@ class AuditTrail(StoreConnection):
         usage = self._usage
         if usage.max_memory and usage.memory > usage.max_memory * (1 - RESERVED_SHARE):
             raise errors.StoreFull(
-                f"The store uses {usage.memory >> 20} of {usage.max_memory >> 20} MiB. The rest is reserved for changes"
-                " and grants.",
+                f"This was refused, because the store is almost full: it uses {usage.memory >> 20} of"
+                f" {usage.max_memory >> 20} MiB, and the rest is reserved for changes and grants.",
                 hint="Raise `store.max_megabytes`, or the `maxmemory` of your own Redis or Valkey.",
             )
 

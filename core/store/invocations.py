@@ -126,8 +126,8 @@ class InvocationStore(AuditTrail):
         )
         if state == b"gone":
             raise errors.LeaseLost(
-                "Another Quarterdeck process has already answered this command; nothing was done.",
-                hint="Give the command again.",
+                "Another Quarterdeck process handles this command, so this process did nothing.",
+                hint="If no other reply appears, give the command again.",
             )
         if state == b"answered":
             raise errors.Expired(hint="Give the command again if it is still wanted.")

@@ -30,7 +30,7 @@ def translate_error(error: Exception, *, address: str) -> errors.StoreError:
     if said is None:
         return errors.StoreError(
             f"The store at {address} answered with an error: {why or names[0]}.",
-            hint="Check the log of the store, and that it is Redis 6.2 or later, or Valkey.",
+            hint="Read the log of the store. The store must be Redis 6.2 or later, or Valkey.",
         )
     what, cure = said
     return errors.StoreDown(f"The store at {address} {what}" + (f" ({why})." if why else "."), hint=cure)

@@ -166,7 +166,9 @@ def _refuse_control_characters(line: str) -> None:
         return
     if "\n" in line or "\r" in line:
         count = len(line.splitlines())
-        raise errors.BadUsage(f"The command has {count} lines.", hint="Give one command at a time.")
+        raise errors.BadUsage(
+            f"A command must be one line, but this one has {count}.", hint="Give one command at a time."
+        )
     for at, character in enumerate(line):
         category = unicodedata.category(character)
         if category in ("Cc", "Cs") and character != "\t":

@@ -72,10 +72,12 @@ def _create(action: CreateContainer) -> None:
     access = action.access
     texts += [text for mount in access.mounts for text in (mount.source, mount.target)]
     texts += [*access.devices, *access.capabilities, *access.security_options]
-    if any("\0" in text for text in texts) or any("=" in name or not name for name, _ in action.environment):
+    if any("\0" in text for text in texts):
+        raise errors.BadUsage("An argument contains a null byte.", hint="Remove this character.")
+    if wrong := [name for name, _ in action.environment if "=" in name or not name]:
         raise errors.BadUsage(
-            "An argument cannot contain a null byte, and the name of a variable cannot contain “=”.",
-            hint="Remove this character.",
+            f"“{command_line.abbreviate(wrong[0])}” cannot be the name of a variable.",
+            hint="Write -e NAME=VALUE, without “=” in the name.",
         )
     for mount in access.mounts:
         if not mount.target.startswith("/") or (mount.source and not _is_mountable(mount.source)):
@@ -107,7 +109,7 @@ def _pod(action: CreatePod) -> None:
         raise errors.BadUsage("An argument of a pod cannot contain a null byte.", hint="Remove it.")
     if action.network == "host" or ":" in action.network:
         raise errors.BadUsage(
-            "A pod that shares the network of the host or of a container is not created from chat.",
+            "A pod that shares the network of the host or of a container cannot be created from chat.",
             hint="Write the name of a network or none, or leave --network out.",
         )
     for port in action.ports:
@@ -209,7 +211,7 @@ def _copy(action: inside_containers.CopyFile) -> None:
     size = len(path.encode(errors="surrogateescape"))
     if not path.startswith("/") or "\0" in path or ".." in path.split("/") or size > inside_containers.MAX_PATH:
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(path)}” is not the absolute path of a file without “..”.",
+            f"“{command_line.abbreviate(path)}” must be an absolute path without “..”.",
             hint="Write NAME:/PATH/TO/FILE.",
         )
 

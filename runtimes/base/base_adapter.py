@@ -135,7 +135,7 @@ class BaseAdapter:
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(
-                f"The time limit of the command passed before {self.ref} was asked.",
+                f"The command reached its time limit before Quarterdeck asked {self.ref}.",
                 sent=False,
                 hint="Give the command again.",
             )

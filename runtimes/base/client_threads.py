@@ -71,7 +71,8 @@ class ClientCall:
                 await threads.slots.acquire()
         except TimeoutError:
             raise errors.TimedOut(
-                f"{MAX_THREADS} other calls to {threads.address} had not ended within {seconds:.0f} s.",
+                f"Nothing was sent to {threads.address}: {MAX_THREADS} other requests to it still ran after"
+                f" {seconds:.0f} s.",
                 sent=False,
                 hint="Check whether the engine is overloaded, then give the command again.",
             ) from None

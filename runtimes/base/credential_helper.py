@@ -39,7 +39,7 @@ def program_name(helper: str, source: str) -> str:
     if not _NAME.fullmatch(helper):
         raise errors.EngineError(
             f"The credential helper {helper[:40]!r} in {source} is not the name of a program.",
-            hint="Write the end of its name: pass for docker-credential-pass.",
+            hint="Write only the part after docker-credential-, such as pass.",
         )
     return f"docker-credential-{helper}"
 

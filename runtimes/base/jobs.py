@@ -182,7 +182,9 @@ class Jobs:
         job = self._find(name)
         if who is not None and job.who != who:
             raise errors.NotPermitted(
-                "Somebody else started this job.", rule="own-job", hint="Ask that person or an admin to stop the job."
+                "You may not stop this job: somebody else started it.",
+                rule="own-job",
+                hint="Ask that person or an admin to stop the job.",
             )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")

@@ -41,7 +41,7 @@ def levels(project: str, graph: Dependencies) -> Sequence[Sequence[str]]:
         if not ready:
             circle = _circle(left)
             raise errors.UserError(
-                f"{project} has no order to restart in: {' depends on '.join(circle)}.",
+                f"The services of {project} depend on each other in a circle: {', '.join(circle)}.",
                 hint=f"Restart its services one by one, such as: restart {project}/{circle[0]}",
             )
         found.append(ready)

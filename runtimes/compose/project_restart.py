@@ -107,7 +107,9 @@ class _ProjectRestart:
         removed = next((row for row in self._rows.values() if row.auto_remove), None)
         if removed is not None and removed.ref.engine.kind != "docker":
             raise errors.UserError(
-                f"{removed.ref.name} was created with --rm, so {removed.ref.engine} would remove it. Nothing was done.",
+                f"{removed.ref.name} was created with --rm, so {removed.ref.engine} removes it when it stops."
+                " Nothing was"
+                " done.",
                 hint="Create it again without --rm.",
             )
         for service in sorted(living):

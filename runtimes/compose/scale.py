@@ -205,7 +205,8 @@ class _Scaling:
                 try:
                     if limited and self._left() <= 0:
                         raise errors.EngineError(
-                            f"the time limit of {self._timeout:.0f} s was over.", hint="Give a longer --timeout."
+                            f"The time limit of {self._timeout:.0f} s has passed before all replicas ran.",
+                            hint="Give a longer --timeout.",
                         )
                     await step(item)
                 except errors.QuarterdeckError as error:

@@ -112,8 +112,8 @@ class Client:
             size += len(message.container.spec.value)
             if len(found) > bounded_protobuf_decoder.MAX_ROWS or size > MAX_SPEC_BYTES:
                 raise errors.InvalidResponse(
-                    f"{self.channel.engine} sent a list with more than {bounded_protobuf_decoder.MAX_ROWS:,} containers"
-                    f" or {MAX_SPEC_BYTES >> 20} MiB.",
+                    f"{self.channel.engine} sent a list that is too large: it has more than"
+                    f" {bounded_protobuf_decoder.MAX_ROWS:,} containers, or more than {MAX_SPEC_BYTES >> 20} MiB.",
                     hint=bounded_protobuf_decoder.HINT,
                 )
         return found

@@ -32,8 +32,9 @@ class ExecVerbs(LifecycleVerbs):
                 hint="Leave --user out, or run `su` in the container.",
             )
         if action.workdir or action.environment:
+            given = f"directory {action.workdir}" if action.workdir else f"variable {action.environment[0][0]}"
             raise errors.BadUsage(
-                "CRI cannot choose the directory or the environment of a program.",
+                f"CRI cannot set the {given} of a program.",
                 hint="Let a shell do it: exec NAME sh -c 'cd /PATH; NAME=VALUE PROGRAM'.",
             )
         request = cri.ExecSyncRequest(container_id=target.id, cmd=action.command, timeout=action.timeout)

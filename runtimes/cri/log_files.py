@@ -83,7 +83,7 @@ def unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
     if isinstance(error, untrusted_files.UntrustedFileError):
         return errors.Unreachable(
             f"The log of {name}, {path}, is not read: {error.strerror}.",
-            hint="Remove that file, if the engine did not write it: engines write only regular files, and no links.",
+            hint="Engines write logs only to regular files. If somebody else made this file, remove it.",
         )
     if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
         return errors.Unreachable(

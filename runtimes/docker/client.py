@@ -54,8 +54,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
         newest = decode.api_version(response.headers.get("api-version", "1.41"))
         if newest < OLDEST_API:
             raise errors.InvalidResponse(
-                f"{self.url} supports only Docker API {_dotted(newest)}; Quarterdeck needs at least "
-                f"{_dotted(OLDEST_API)}.",
+                f"{self.url} supports Docker API up to {_dotted(newest)}, but Quarterdeck needs at least"
+                f" {_dotted(OLDEST_API)}.",
                 hint="Upgrade the engine.",
             )
         if newest > NEWEST_API:
@@ -85,8 +85,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
                 return _too_new(self.address, f"{oldest} or newer")
             limit = f"{oldest} or newer" if oldest else f"{newest} or older"
             return errors.InvalidResponse(
-                f"{self.address} now supports only Docker API {limit}; {self.api} was in use.",
-                hint="Give the command again: Quarterdeck asks the engine for its version first.",
+                f"{self.address} does not support Docker API {self.api} any more; it supports {limit}.",
+                hint="Give the command again. Quarterdeck then asks the engine for its version.",
             )
         return super()._refusal(status, body, name, kind)
 
@@ -106,7 +106,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
 
 def _too_new(address: str, needed: str) -> errors.InvalidResponse:
     return errors.InvalidResponse(
-        f"{address} supports only Docker API {needed}; this Quarterdeck supports at most {_dotted(NEWEST_API)}.",
+        f"{address} needs Docker API {needed}, but this Quarterdeck supports at most {_dotted(NEWEST_API)}.",
         hint="Upgrade Quarterdeck, or lower the engine's minimum with DOCKER_MIN_API_VERSION in its environment.",
     )
 

@@ -76,7 +76,8 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     folder = config_folder(environ)
     if folder is None:
         raise errors.BadUsage(
-            "There is no home directory to find docker contexts in.", hint="Set HOME or DOCKER_CONFIG."
+            "Quarterdeck cannot find docker contexts, because it has no home directory.",
+            hint="Set HOME or DOCKER_CONFIG.",
         )
     from docker import context as docker_context  # noqa: PLC0415 (it loads the whole package)
 

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import hashlib
 import io
+import posixpath
 import re
 import tempfile
 import time
@@ -138,7 +139,8 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
         try:
             answer = await self._request("HEAD", where, max(MIN_SECONDS, ends - time.monotonic()))
         except errors.NotFound as error:
-            raise errors.NotFound(f"{target.name} has no file {path}.", hint="Check the path.") from error
+            look = f"List its folder with: exec {target.name} ls {posixpath.dirname(path)}"
+            raise errors.NotFound(f"{target.name} has no file {path}.", hint=look) from error
         except errors.Rejected as error:
             raise errors.Rejected(error.code, f"{self.ref} cannot read {path} in {target.name}.") from error
         stat = json_decoder.decode_json(_Stat, _decoded(answer.headers.get(STAT_HEADER, "")))

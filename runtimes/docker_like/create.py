@@ -106,7 +106,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         except NO_ANSWER as error:
             raise error.with_sent(False) from error
         if json_decoder.decode_json(_Network, response.body).driver == "host":
-            raise errors.BadUsage(f"{name} is the network of the host.", hint="Write --network host.")
+            raise errors.BadUsage(f"The network of the host cannot be given as {name}.", hint="Write --network host.")
 
     async def _check_volume(self, name: str, *, reaches: bool) -> None:
         """Raises NotPermitted for a volume that holds data of Quarterdeck, and for one that is a directory or device of
@@ -119,7 +119,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 raise unknown_users(name)
             if any(_is_own(row.labels or {}) for row in rows):
                 raise errors.NotPermitted(
-                    f"The volume {name} belongs to a part of Quarterdeck or to a protected container.",
+                    f"You may not mount the volume {name}: it belongs to a part of Quarterdeck or to a protected"
+                    " container.",
                     rule="self-protection",
                     hint="Use another volume.",
                 )
@@ -131,9 +132,9 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         source = host_access.host_path_of_volume(json_decoder.decode_json(_Volume, response.body).options or {})
         if source and not reaches:
             raise errors.NotPermitted(
-                f"The volume {name} is the path {source} of the host.",
+                f"You may not mount the volume {name}: it is the path {source} of the host.",
                 rule=host_access.VERB,
-                hint=f"Mount the path itself, which asks for {host_access.VERB}: -v {source}:…",
+                hint=f"Mount the path itself. This needs the permission {host_access.VERB}: -v {source}:…",
             )
 
     async def _provide_image(self, action: CreateContainer, job: Job) -> None:
@@ -154,7 +155,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 # Only an image may be there now, and no container.
                 raise error.with_sent(False) from error
             if outcome.status not in (Status.DONE, Status.NOOP):
-                raise errors.EngineError(f"{action.image} was not pulled: {outcome.detail}")
+                hint = f"Pull it first with: pull {action.image}"
+                raise errors.EngineError(f"{action.image} was not pulled: {outcome.detail}", hint=hint)
 
     async def _create(self, action: CreateContainer, body: Mapping[str, Any], label: str) -> tuple[str, list[str]]:
         query = f"?{urllib.parse.urlencode({'name': action.name})}" if action.name else ""
@@ -170,7 +172,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 raise _unknown(error, label) from error
             return found, ["the engine's answer was lost, and the container was found by its label"]
         if not made.id:
-            raise _unknown(errors.InvalidResponse(f"{self.ref} did not return the id of the new container."), label)
+            lost = f"{self.ref} did not return the id of the new container."
+            raise _unknown(errors.InvalidResponse(lost, hint="Look for the container with: ps -a"), label)
         return made.id, [warning.strip()[:200] for warning in (made.warnings or ())[:3]]
 
     async def _find_created(self, label: str) -> str | None:

@@ -79,7 +79,7 @@ def check_size(path: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise errors.BadUsage(
             f"{path} has {size:,} bytes; at most {max_bytes:,} can be copied here.",
-            hint="At a console, cp NAME:PATH -o FILE copies more. Or look into it: exec NAME head PATH",
+            hint="At a console, cp NAME:PATH -o FILE copies more. To read its beginning, give: exec NAME head PATH",
         )
 
 

@@ -45,7 +45,9 @@ class EngineResources:
             if self.disk_use is not None:
                 return self.disk_use
             raise errors.TimedOut(
-                "The disk use is still being measured.", sent=False, hint="Give the command again in a minute."
+                "The disk use of this engine is still being measured.",
+                sent=False,
+                hint="Give the command again in a minute.",
             ) from error
         try:
             known = self.disk_use

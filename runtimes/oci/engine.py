@@ -72,7 +72,7 @@ class Oci(update.UpdateVerbs):
         if options.tls is not None or options.ssh is not None:
             raise errors.BadUsage(
                 f"“{url}” is a directory on this machine: it cannot be reached with TLS or ssh.",
-                hint="Remove `tls` and `ssh`. For another machine, run Quarterdeck there.",
+                hint="Remove `tls` and `ssh`. To watch containers of another machine, run Quarterdeck on that machine.",
             )
         super().__init__(url, options, dirs=dirs)
         self._watched_kinds = options.watched_kinds

@@ -50,7 +50,8 @@ def parse(url: str) -> StateDirUrl:
     ):
         raise errors.BadUsage(
             f"“{url}” is not a valid url of an OCI engine.",
-            hint="Write file:///run/runc, with three slashes. Separate several by colons: file:///run/runc:/run/crun.",
+            hint="Write file:///run/runc, with three slashes. Separate several directories with colons:"
+            " file:///run/runc:/run/crun.",
         )
     options = urllib.parse.parse_qs(parts.query)
     program = options.pop("program", [""])[-1]

@@ -140,7 +140,8 @@ class StateReader:
             return untrusted_files.read_file(path, (state_dir.uid,))
         except OSError as error:
             raise errors.NotFound(
-                f"The specification of {decode.display_name(container.name)} cannot be read: {path}: {error.strerror}.",
+                f"The specification of {decode.display_name(container.name)}, {path}, cannot be read:"
+                f" {error.strerror}.",
                 hint="Check the bundle: it may have been moved, or it may belong to another user.",
             ) from error
 

@@ -78,7 +78,10 @@ class ContainerSection:
 def quoted_word(text: str) -> str:
     """Quotes one word of a value that is split into words. Raises UserError for text that no unit can contain."""
     if "\0" in text:
-        raise errors.UserError("A unit cannot contain a null character.", hint="Create the container again without it.")
+        raise errors.UserError(
+            "A value of the container contains a null byte, which a unit cannot contain.",
+            hint="Create the container again without this value.",
+        )
     return text if _BARE.fullmatch(text) else '"' + "".join(map(_escaped, text)) + '"'
 
 

@@ -158,7 +158,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         found = json_decoder.decode_json(inspect_models.InspectedContainer, answer.body)
         if not _NAME.fullmatch(found.name):
             raise errors.UserError(
-                f"{target.name} has a name that cannot be a unit's name.",
+                f"“{target.name}” cannot be the name of a unit.",
                 hint="Rename the container: podman rename OLD NEW.",
             )
         return found

@@ -89,7 +89,8 @@ def check_realm(name: RemoteName, realm: str) -> None:
     if not secure or "@" in parts.netloc or not (host in (own, domain) or host.endswith(f".{domain}")):
         shown = f"{parts.scheme}://{host}"[:100]
         raise errors.EngineError(
-            f"{name.registry} asks for a token of {shown}, which does not belong to it. No login was sent.",
+            f"{name.registry} asks Quarterdeck to get a token from {shown}, which does not belong to the registry. No"
+            " login was sent.",
             hint="Check the configuration of the registry.",
         )
 

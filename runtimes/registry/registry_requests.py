@@ -141,7 +141,7 @@ class RegistryRequests:
             size += len(part)
             if size > max_bytes:
                 raise errors.InvalidResponse(
-                    f"{self._name.registry} sent more than {max_bytes >> 10:,} KiB.",
+                    f"{self._name.registry} sent an answer of more than {max_bytes >> 10:,} KiB.",
                     sent=False,
                     hint="Check whether this is a registry.",
                 )
@@ -157,7 +157,7 @@ class RegistryRequests:
         except aiohttp.ClientConnectorCertificateError as error:
             raise errors.Unreachable(
                 f"The certificate of {host} was rejected: {_reason(error.certificate_error)}.",
-                hint="Add its authority to those that Quarterdeck's host trusts.",
+                hint="Add the CA of this certificate to the trusted CAs of Quarterdeck's host.",
             ) from error
         except aiohttp.ClientConnectorSSLError as error:
             raise _NoTls(

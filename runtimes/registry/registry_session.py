@@ -122,7 +122,7 @@ class RegistrySession:
                 raise self._no_login()
             if not self._requests.may_send_login:
                 raise errors.EngineError(
-                    f"{self._name.registry} asks for a login without TLS. It was not sent.",
+                    f"{self._name.registry} asks for a login without TLS. No login was sent.",
                     hint="Give the registry a certificate.",
                 )
             self._authorization = _basic(login.username, login.password)
@@ -155,7 +155,7 @@ class RegistrySession:
         token = found.token or found.access_token
         if not _TOKEN.fullmatch(token):
             raise errors.InvalidResponse(
-                f"The token of {self._name.registry} is not valid.",
+                f"{self._name.registry} sent a token that is not valid.",
                 sent=False,
                 hint="Check whether this is a registry.",
             )
@@ -176,7 +176,8 @@ class RegistrySession:
                 )
             case 404:
                 return errors.NotFound(
-                    f"{self._name.registry} has no image {self._name.path} with {self._name.reference}.",
+                    f"{self._name.registry} has no image {self._name.path} with the tag or digest"
+                    f" {self._name.reference}.",
                     hint="Check the spelling. A registry reports a private image as missing, too.",
                 )
             case 429:

@@ -74,7 +74,7 @@ def decode_manifest(body: bytes, name: str) -> Manifest:
         raise errors.InvalidResponse(
             f"{name} is in a format that Quarterdeck does not support.",
             sent=False,
-            hint="Show it with: skopeo inspect, on a host that has it.",
+            hint=f"On a host where skopeo is installed, run: skopeo inspect docker://{name}",
         )
     return found
 

@@ -78,7 +78,9 @@ async def check_create(send: SendRequest, action: CreateService, networks: Known
     """Raises BadUsage if the host's network is given by its id."""
     found = await networks.find(send, action.settings.networks)
     if any(one.driver == host_access.HOST and name != host_access.HOST for name, one in found.items()):
-        raise errors.BadUsage("One of these networks is the network of the host.", hint="Write its name: host.")
+        raise errors.BadUsage(
+            "The network of the host was given by its id or by another name.", hint="Write its name: host."
+        )
 
 
 async def reaches_of_spec(send: SendRequest, spec: Mapping[str, Any], networks: KnownNetworks) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ def check_declared(name: str, found: Sequence[str], declared: Sequence[str]) -> 
     """Raises NotPermitted if a service would take more from its hosts than was declared. `found`: what it takes."""
     if undeclared := [reach for reach in found if reach not in declared]:
         raise errors.NotPermitted(
-            f"{name} {', '.join(undeclared)}, which was not known when this was allowed. Nothing was done.",
+            f"The permission check did not know that {name} {', '.join(undeclared)}. Nothing was done.",
             rule=host_access.VERB,
             hint="Give the command again.",
         )

@@ -62,7 +62,7 @@ async def _check(daemon: Manager, name: str, reaches: bool) -> None:
         raise unknown_users(name)
     if any(_is_own(row.labels or {}) for row in rows):
         raise errors.NotPermitted(
-            f"The volume {name} belongs to a part of Quarterdeck or to a protected container.",
+            f"You may not mount the volume {name}: it belongs to a part of Quarterdeck or to a protected container.",
             rule="self-protection",
             hint="Use another volume.",
         )
@@ -73,9 +73,10 @@ async def _check(daemon: Manager, name: str, reaches: bool) -> None:
     source = host_access.host_path_of_volume(json_decoder.decode_json(_Volume, answer.body).options or {})
     if source and not reaches:
         raise errors.NotPermitted(
-            f"The volume {name} is the path {source} of the host {daemon.ref.host}.",
+            f"You may not mount the volume {name}: it is the path {source} of the host {daemon.ref.host}.",
             rule=host_access.VERB,
-            hint=f"Mount the path itself, which asks for {host_access.VERB}: type=bind,source={source},target=…",
+            hint=f"Mount the path itself. This needs the permission {host_access.VERB}:"
+            f" type=bind,source={source},target=…",
         )
 
 

@@ -20,7 +20,7 @@ def conflict(what: str, look: str) -> errors.EngineError:
     """Returns the error for a change that was not made, because somebody else changed `what` at the same time. `look`:
     the command line that shows it."""
     return errors.EngineError(
-        f"Somebody else changed {what} at the same time, so nothing of this change was done.",
+        f"Somebody else changed {what} at the same time, so this change was not made.",
         hint=f"Look at it with: {look}. Then give the command again.",
     )
 

@@ -125,7 +125,7 @@ def _permission_error(path: str) -> errors.Unreachable:
         found = Path(path).stat()
     except OSError:
         return errors.Unreachable(
-            f"You have no access to the directory of the engine socket {path}.",
+            f"Quarterdeck has no access to the directory of the engine socket {path}.",
             hint="Run Quarterdeck as the engine's user, or as root.",
         )
     user, owner = _user_name(os.geteuid()), _user_name(found.st_uid)
@@ -133,7 +133,7 @@ def _permission_error(path: str) -> errors.Unreachable:
         share = ", or share it with a group: set SocketGroup= and SocketMode=0660 with systemctl edit podman.socket"
         shareable = "podman" in path and found.st_uid == 0
         return errors.Unreachable(
-            f"Only {owner} may use the engine socket {path}; you are {user}.",
+            f"Only {owner} may use the engine socket {path}; Quarterdeck runs as {user}.",
             hint=f"Run Quarterdeck as {owner}{share if shareable else ''}.",
         )
     try:
@@ -141,7 +141,7 @@ def _permission_error(path: str) -> errors.Unreachable:
     except KeyError:
         group = str(found.st_gid)
     return errors.Unreachable(
-        f"Only {owner} and the group {group} may use the engine socket {path}; you are {user}.",
+        f"Only {owner} and the group {group} may use the engine socket {path}; Quarterdeck runs as {user}.",
         hint=f"Join the group (sudo usermod -aG {group} {user}, then log in again) or run Quarterdeck as root.",
     )
 

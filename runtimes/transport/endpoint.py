@@ -58,7 +58,8 @@ class Endpoint:
                 hint="For TLS write tcp://HOST:2376, and add `tls:` to this engine.",
             )
         raise errors.BadUsage(
-            f"{shown} is not valid.", hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST."
+            f"The engine address {shown} is not valid.",
+            hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST.",
         )
 
     @classmethod

@@ -23,16 +23,15 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
     if "IDENTIFICATION HAS CHANGED" in text:
         return errors.Unreachable(
             f"The host key of {host} has changed, or another machine answers in its place.",
-            hint="Nothing was sent. If you know why (a new installation), compare the new fingerprint on the host"
-            f" (ssh-keygen -lf {_HOST_KEY}), then remove the old key: ssh-keygen -R"
-            f" '{_known_host(endpoint)}'{f' -f {files.known_hosts}' if files.known_hosts else ''}",
+            hint="Nothing was sent. If the host was installed again: 1. Show the new fingerprint on the host:"
+            f" ssh-keygen -lf {_HOST_KEY}. 2. Compare it with the one that ssh shows. 3. Remove the old key:"
+            f" ssh-keygen -R '{_known_host(endpoint)}'{f' -f {files.known_hosts}' if files.known_hosts else ''}",
         )
     if "Host key verification failed" in text:
         return errors.Unreachable(
             f"The host key of {host} is not known, and Quarterdeck accepts no unknown keys.",
-            hint=f"Connect once by hand as this user ({command}) and compare the fingerprint with the host's own"
-            f" (ssh-keygen -lf {_HOST_KEY}). Or compare what"
-            f" ssh-keyscan{f' -p {endpoint.port}' if endpoint.port else ''} {host} prints and add it to"
+            hint=f"1. Run as this user: {command}. 2. Compare the fingerprint that it shows with the one that"
+            f" ssh-keygen -lf {_HOST_KEY} shows on the host. 3. If they are the same, answer yes: this adds the key to"
             f" {files.known_hosts or '~/.ssh/known_hosts'}.",
         )
     if found := _key_error(files, text):
@@ -46,7 +45,7 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
         )
     if "Too many authentication failures" in text:
         return errors.Unreachable(
-            f"{host} refused the login after too many keys.",
+            f"ssh offered too many keys, so {host} refused the login.",
             hint="Set the right key for this engine in quarterdeck.yaml: `ssh: {identity: /PATH}`.",
         )
     if "Could not resolve hostname" in text:
@@ -60,7 +59,7 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
         )
     if "banner exchange" in text or "kex_exchange_identification" in text:
         return errors.Unreachable(
-            f"The server at {host} does not answer as an sshd does.",
+            f"The server at {host} is not an ssh server, or it closed the connection.",
             hint="Check the port in the engine's address. A busy sshd refuses some connections (MaxStartups).",
         )
     if any(part in text for part in LOST):
@@ -74,8 +73,12 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
             " quarterdeck.yaml: `ssh: {config: /PATH}`.",
         )
     if not lines:
-        return errors.Unreachable(f"ssh to {host} ended without a message.", hint=f"Try by hand: {command}")
-    return errors.Unreachable(f"ssh to {host} failed: {_last(lines)}.", hint=f"Try by hand: {command}")
+        return errors.Unreachable(
+            f"ssh to {host} ended without a message.", hint=f"To see the failure, run on Quarterdeck's host: {command}"
+        )
+    return errors.Unreachable(
+        f"ssh to {host} failed: {_last(lines)}.", hint=f"To see the failure, run on Quarterdeck's host: {command}"
+    )
 
 
 def channel_error(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachable | None:

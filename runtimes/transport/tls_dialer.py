@@ -117,7 +117,7 @@ class TlsDialer:
         if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}:
             return errors.Unreachable(
                 f"{self._endpoint} does not use TLS.",
-                hint="Start the engine with --tlsverify (usually on port 2376). If the engine shall not"
+                hint="Start the engine with --tlsverify (usually on port 2376). If the engine must not"
                 " use TLS, remove `tls` from quarterdeck.yaml.",
             )
         if "UNSUPPORTED_PROTOCOL" in reason or "PROTOCOL_VERSION" in reason:
@@ -158,7 +158,7 @@ class TlsDialer:
             )
         return errors.Unreachable(
             f"The certificate of {self._endpoint} was rejected: {error.verify_message}.",
-            hint="Issue a new one that meets this requirement.",
+            hint="Issue a new certificate without this fault.",
         )
 
     def _client_rejected(self, reason: str) -> errors.Unreachable:
@@ -243,7 +243,7 @@ def _load_client_certificate(context: ssl.SSLContext, files: Tls) -> None:
                 hint="Set `tls: {key: …}` to the key that the certificate was made with.",
             ) from None
         raise errors.Unreachable(
-            f"{files.cert} and {files.key} are not a certificate and its key.",
+            f"{files.cert} does not contain a certificate, or {files.key} does not contain a key.",
             hint="Use files in PEM form, which begin with BEGIN CERTIFICATE and BEGIN … PRIVATE KEY.",
         ) from None
 

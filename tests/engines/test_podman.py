@@ -285,7 +285,7 @@ def being(uid):
 @pytest.mark.parametrize(
     ("folder", "socket", "said"),
     [
-        (0o700, 0o600, "You have no access to the directory"),
+        (0o700, 0o600, "Quarterdeck has no access to the directory"),
         (0o711, 0o600, "Only root may use the engine socket"),
         (0o711, 0o660, "SocketGroup= and SocketMode=0660"),
     ],

@@ -174,7 +174,7 @@ async def test_two_changes_at_once_lose_none(deck, cluster):
     stop.clear()
     changes = {"Labels": {"who": "other", "team": "theirs"}}
     shown = await said(deck, "service update --label-add team=ours web", Ending.FAILED)
-    assert "Somebody else changed Labels.team of web at the same time, so nothing of this change was done" in shown
+    assert "Somebody else changed Labels.team of web at the same time, so this change was not made" in shown
     assert cluster.api.inspect_service("web")["Spec"]["Labels"]["team"] == "theirs"
 
 
@@ -233,7 +233,9 @@ async def test_an_engine_becomes_a_swarm_by_a_line_and_shows_how_to_join_it(valk
         opened = await Opened(daemon).meet()
         async with Deck(valkey.url, opened.all, seconds=90.0) as deck:
             deck.fleet = opened.fleet
-            assert "No engine here manages a Swarm" in await said(deck, "swarm join-token worker", Ending.NOTHING)
+            assert "None of the watched engines manages a Swarm" in await said(
+                deck, "swarm join-token worker", Ending.NOTHING
+            )
             reply = await deck.say("docker swarm init --advertise-addr 127.0.0.1 --listen-addr 127.0.0.1:0")
             assert reply.ending is Ending.ASKED
             shown = text(await deck.say(reply.buttons[0].line))

@@ -37,7 +37,7 @@ class ContainerFiles(Images):
         row = self._find(action.target)
         data = self.files.get(action.path)
         if data is None:
-            raise errors.NotFound(f"{row.ref.name} has no file {action.path}.", hint="Check the path.")
+            raise errors.NotFound(f"{row.ref.name} has no file {action.path}.", hint="List its folder.")
         tar_reader.check_size(action.path, len(data), action.max_bytes)
         return inside_containers.CopiedFile(
             path=action.path,

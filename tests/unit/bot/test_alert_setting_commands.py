@@ -70,7 +70,9 @@ async def test_what_is_open_is_posted_when_a_channel_is_named(bot):
 async def test_the_configuration_has_the_last_word_about_the_channel(bot):
     ops = bot(may("*"))
     ops.runtime.routing = Routing(default="C0999")
-    with pytest.raises(errors.UserError, match="The configuration names the channel of alerts: C0999"):
+    with pytest.raises(
+        errors.UserError, match="This command cannot change the channel of alerts: quarterdeck.yaml sets it to C0999"
+    ):
         await ops.ask(SetAlertChannel(by=BOB, channel="C0123"))
     ops.runtime.routing = Routing()
     for wrong in ("D0123", "console", "#ops", "<!channel>"):

@@ -113,10 +113,10 @@ async def test_a_rule_that_is_off_and_a_change_of_one_and_a_new_one_can_be_teste
     ("name", "more", "said"),
     [
         ("nosuch", {}, "There is no alert rule “nosuch”"),
-        ("crash", {"threshold": 3.0}, "compares with no threshold"),
+        ("crash", {"threshold": 3.0}, "has no threshold"),
         ("crash", {"count": 3}, "describe a new rule"),
         ("crash", {"severity": "loud"}, "is not a severity"),
-        ("", {"where": ("exit_code",)}, "compares nothing"),
+        ("", {"where": ("exit_code",)}, "has no comparison"),
         ("", {"where": ("exitcode=1",)}, "not a field that an alert rule can match"),
         ("", {"where": ("name=~(",), "place": CONSOLE}, "not a regular expression"),
         ("", {"where": ("image=~(.+)+!",)}, "only accepted at a console"),

@@ -90,8 +90,8 @@ async def test_names_and_numbers(shop, line, expected):
     ("line", "said"),
     [
         ("scale", "scale needs SERVICE"),
-        ("scale web", "scale web needs a number of replicas."),
-        ("scale web=3 db", "scale db needs a number of replicas."),
+        ("scale web", "The number of replicas of web is missing."),
+        ("scale web=3 db", "The number of replicas of db is missing."),
         ("scale web=", "cannot be scaled to “”"),
         ("scale web three", "cannot be scaled to “three”"),
         ("scale web=-1", "cannot be scaled to “-1”"),

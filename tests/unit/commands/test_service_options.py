@@ -210,8 +210,8 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service create --limit-pids some busybox", "--limit-pids cannot be"),
         ("service create --generic-resource gpu=1 busybox", "or use docker service on a manager"),
         ("service update --dns 10.0.0.53 web", "Write --dns-add, or --dns-rm"),
-        ("service update web", "service update needs something to change"),
-        ("service update --rollback --force web", "--rollback takes no other change"),
+        ("service update web", "The command `service update` needs something to change"),
+        ("service update --rollback --force web", "--rollback cannot be combined with another change"),
         ("service update --env A=1 web", "Write --env-add, or --env-rm"),
         ("service update --image nginx:2", "service update needs TARGET"),
         ("service update --image nginx:2 nosuch", "There is no service “nosuch”"),
@@ -234,7 +234,7 @@ async def test_where_there_is_no_swarm_the_reply_says_how_to_start_one(valkey):
     async with Deck(valkey.url, (FakeRuntime("prod-1", kind="docker"), FakeRuntime("h2", kind="podman"))) as deck:
         for line in ("service create nginx", "swarm join-token worker"):
             reply = await deck.say(line)
-            assert "No engine here manages a Swarm. Start one with swarm init" in text(reply)
+            assert "None of the watched engines manages a Swarm. Create a Swarm with swarm init" in text(reply)
             assert reply.ending is Ending.NOTHING
 
 

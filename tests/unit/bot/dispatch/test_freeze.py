@@ -146,12 +146,12 @@ async def test_who_may_freeze_and_lift(world):
     await says(dispatcher, world, "freeze", BOB)
     assert (await says(dispatcher, world, "unfreeze --force", ANN)).ending is Ending.OK
     nothing = await says(dispatcher, world, "unfreeze", BOB)
-    assert nothing.ending is Ending.NOTHING and "Nothing is frozen" in words(nothing)
+    assert nothing.ending is Ending.NOTHING and "Changes are not frozen" in words(nothing)
 
 
 async def test_a_freeze_is_shown_to_readers_and_by_can(world):
     dispatcher = await world.replica()
-    assert "Nothing is frozen" in words(await says(dispatcher, world, "frozen", EVE))
+    assert "Changes are not frozen" in words(await says(dispatcher, world, "frozen", EVE))
     await says(dispatcher, world, "freeze --reason 'token=hunter2secret is out'", ANN)
     shown = words(await says(dispatcher, world, "frozen", EVE))
     assert "ann froze all changes" in shown and "hunter2secret" not in shown

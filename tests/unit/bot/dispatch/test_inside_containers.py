@@ -261,7 +261,7 @@ async def test_a_file_that_is_no_text_is_described_and_only_a_console_gets_it(va
             assert reply.download is not None, text(reply)
             assert (reply.download.content.read(), reply.download.name) == (b"\x7fELF\0", "true")
         reply = await deck.say("cp web:/bin/true a -o b", place=AT_CONSOLE)
-        assert "Two places are given" in text(reply)
+        assert "Two output files are given" in text(reply)
 
 
 async def test_a_large_file_is_for_a_console(valkey):

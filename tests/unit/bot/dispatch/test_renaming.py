@@ -61,7 +61,7 @@ async def test_a_guard_on_what_ends_something_sees_new_limits(valkey, engine):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("update web-1", "update needs something to change"),
+        ("update web-1", "The command `update` needs something to change"),
         ("update web-1 --memory lots", "--memory cannot be “lots”"),
         ("update web-1 --memory -5m", "--memory"),
         ("update web-1 --cpus 1,5", "--cpus cannot be"),

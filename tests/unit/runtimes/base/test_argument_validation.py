@@ -55,12 +55,12 @@ def network(**fields: Any) -> parts.CreateNetwork:
             on(inside_containers.Exec, command=("ls",), environment=(("A=B", "c"),)),
             "“A=B” cannot be the name of a variable.",
         ),
-        (on(inside_containers.CopyFile, path=""), "“” is not the absolute path of a file without “..”."),
+        (on(inside_containers.CopyFile, path=""), "“” must be an absolute path without “..”."),
         (
             on(inside_containers.CopyFile, path="etc/hosts"),
-            "“etc/hosts” is not the absolute path of a file without “..”.",
+            "“etc/hosts” must be an absolute path without “..”.",
         ),
-        (on(inside_containers.CopyFile, path="/a/../b"), "“/a/../b” is not the absolute path of a file without “..”."),
+        (on(inside_containers.CopyFile, path="/a/../b"), "“/a/../b” must be an absolute path without “..”."),
         (on(inside_containers.CommitContainer, tag=f"a@{DIGEST}"), "A tag cannot contain a digest."),
         (on(inside_containers.CommitContainer, tag="A b"), "“A b” is not the name of an image."),
         (

@@ -54,7 +54,7 @@ async def test_an_engine_that_hangs_uses_up_its_own_threads_only(tmp_path):
         held = [asyncio.create_task(call.run(ask, 60.0)) for call in calls]
         while not all(call.sent for call in calls):
             await asyncio.sleep(0.001)
-        with pytest.raises(errors.TimedOut, match=f"{MAX_THREADS} other calls") as caught:
+        with pytest.raises(errors.TimedOut, match=f"{MAX_THREADS} other requests") as caught:
             await hanging.call(max_bytes=10, change=True).run(ask, 0.05)
         assert not caught.value.sent
         assert await working.call(max_bytes=10).run(ask, 5.0) == b"!"

@@ -152,9 +152,9 @@ async def test_services_that_depend_on_each_other_are_named():
     engine = Engine(web="api", api="db:service_healthy:true", db="web:service_started:false", free="")
     outcome = await restarted(engine)
     assert outcome.status == Status.FAILED and engine.done == []
-    assert "shop has no order to restart in: api depends on db depends on web depends on api." in outcome.detail
+    assert "The services of shop depend on each other in a circle: api, db, web, api." in outcome.detail
     outcome = await restarted(Engine(web="web"))
-    assert "web depends on web" in outcome.detail
+    assert "circle: web, web" in outcome.detail
 
 
 async def test_the_tasks_of_a_stack_are_no_project_of_compose():

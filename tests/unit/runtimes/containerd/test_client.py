@@ -47,7 +47,10 @@ async def test_a_streamed_list_without_end_is_rejected(size: int) -> None:
     container = Container(id="c")
     container.spec.value = bytes(size)
     channel = Channel([container])
-    with pytest.raises(errors.InvalidResponse, match="containerd@here sent a list with more than 10,000 containers"):
+    with pytest.raises(
+        errors.InvalidResponse,
+        match="containerd@here sent a list that is too large: it has more than 10,000 containers",
+    ):
         await client.Client(channel).containers("default", 5.0)  # type: ignore[arg-type]
     assert channel.taken == (bounded_protobuf_decoder.MAX_ROWS + 1 if not size else 5)
 

@@ -33,7 +33,7 @@ async def test_a_daemon_that_wants_a_newer_version_is_named_with_both(daemon: Pr
     with pytest.raises(errors.InvalidResponse) as caught:
         await daemon.do(LIST)
     text = caught.value.full_message()
-    assert "supports only Docker API 1.55 or newer; this Quarterdeck supports at most 1.51." in text
+    assert "needs Docker API 1.55 or newer, but this Quarterdeck supports at most 1.51." in text
     assert "Upgrade Quarterdeck" in text and "client" not in text
     assert daemon.asked == ["/info", "/version"]
 
@@ -50,7 +50,7 @@ async def test_a_daemon_that_was_upgraded_meanwhile_is_asked_for_its_version_aga
         " version",
     )
     for _ in range(2):
-        with pytest.raises(errors.InvalidResponse, match="supports only Docker API 1.55 or newer"):
+        with pytest.raises(errors.InvalidResponse, match="needs Docker API 1.55 or newer"):
             await daemon.do(LIST)
     assert daemon.asked[-1] == "/version"
 
@@ -60,7 +60,9 @@ async def test_a_daemon_that_was_downgraded_meanwhile_is_asked_for_its_version_a
     await daemon.do(LIST)
     daemon.headers["Api-Version"] = "1.41"
     daemon.refuse("/containers/json", 400, "client version 1.45 is too new. Maximum supported API version is 1.41")
-    with pytest.raises(errors.InvalidResponse, match=r"now supports only Docker API 1.41 or older; 1.45 was in use"):
+    with pytest.raises(
+        errors.InvalidResponse, match=r"does not support Docker API 1.45 any more; it supports 1.41 or older"
+    ):
         await daemon.do(LIST)
     daemon.answers["/containers/json"] = (200, b"[]")
     await daemon.do(LIST)

@@ -163,7 +163,7 @@ async def test_no_answer_breaks_it(server, body):
 async def test_an_answer_without_an_end_is_cut(server, monkeypatch):
     monkeypatch.setattr("runtimes.registry.registry_session.MAX_MANIFEST", 1000)
     server.content["shop/web/manifests/1"] = ("application/json", b" " * 5000)
-    with pytest.raises(errors.InvalidResponse, match="sent more than"):
+    with pytest.raises(errors.InvalidResponse, match="sent an answer of more than"):
         await client().inspect(f"{server.host}/shop/web:1")
 
 
@@ -214,7 +214,7 @@ async def test_a_registry_that_hangs_ends_in_time(server, monkeypatch):
 
 async def test_what_is_not_there_is_not_found(server):
     server.add("shop/web")
-    with pytest.raises(errors.NotFound, match="has no image shop/web with none"):
+    with pytest.raises(errors.NotFound, match="has no image shop/web with the tag or digest none"):
         await client().digests(f"{server.host}/shop/web:none")
     with pytest.raises(errors.Refused, match="does not ask"):
         await client(listed=("docker.io",)).digests(f"{server.host}/shop/web:1")
@@ -230,6 +230,6 @@ async def test_a_registry_without_tls_must_be_named_so(server, monkeypatch):
     listed = (f"http://127.0.0.1:{port}",)
     assert await client(listed=listed).digests(f"127.0.0.1:{port}/shop/web:1")
     server.login = "mate:harbour"
-    with pytest.raises(errors.EngineError, match="without TLS. It was not sent"):
+    with pytest.raises(errors.EngineError, match="without TLS. No login was sent"):
         await client(MATE, listed=listed).digests(f"127.0.0.1:{port}/shop/web:1")
     assert not any(given for _, _, given in server.asked)

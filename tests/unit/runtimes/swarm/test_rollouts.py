@@ -109,7 +109,9 @@ async def test_an_update_that_came_too_late_is_made_again_and_at_last_given_up_w
     assert sum(one.startswith("POST") for one in manager.asked) == 2
     manager = Manager()
     manager.fail["/services/web1/update"] = [late] * 3
-    with pytest.raises(errors.EngineError, match="Somebody else changed shop_web at the same time, so nothing") as told:
+    with pytest.raises(
+        errors.EngineError, match="Somebody else changed shop_web at the same time, so this change"
+    ) as told:
         await scaled(manager, 3)
     assert not told.value.sent and "service inspect shop_web" in told.value.hint
     assert sum(one.startswith("POST") for one in manager.asked) == 3
