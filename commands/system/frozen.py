@@ -21,7 +21,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     if result.value is None:
-        return Reply(blocks=(Text(text="Nothing is frozen."),), ending=Ending.OK)
+        return Reply(blocks=(Text(text="Changes are not frozen."),), ending=Ending.OK)
     lift = Button(label="Unfreeze", line="unfreeze")
     return Reply(blocks=(Text(text=result.value.sentence(), tone=Tone.WARN),), buttons=(lift,))
 

@@ -44,7 +44,7 @@ async def rows(runtime):
 async def test_memory_that_ran_out_is_known_as_such(crid):
     async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
         script = "x=a; while :; do x=$x$x; done"
-        await asyncio.to_thread(crid.run, "hungry", script, init=False, memory=16 << 20)
+        await asyncio.to_thread(crid.run, "hungry", script, init=False, memory=32 << 20)
         await eye.until(lambda: (row := eye.row(crid.called("hungry"))) is not None and row.state == "exited")
         assert eye.row(crid.called("hungry")).oom_killed
         assert eye.row(crid.called("hungry")).exit_code == 137

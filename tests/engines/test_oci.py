@@ -145,7 +145,7 @@ async def test_memory_that_runs_out_is_told_before_the_end(request, program):
     async with opened(host.url) as ground:
         async with Hearing(ground) as heard:
             eat = "while [ ! -e /tmp/go ]; do sleep 0.02; done; x=a; while :; do x=$x$x; done"
-            container = await asyncio.to_thread(host.run, "it", eat, init=False, memory=16 << 20)
+            container = await asyncio.to_thread(host.run, "it", eat, init=False, memory=32 << 20)
             await heard.of(EventKind.STARTED, container)
             host.exec("it", ["/bin/sh", "-c", ": > /tmp/go"])
             await heard.of(EventKind.DIED, container)
@@ -159,7 +159,7 @@ async def test_a_process_inside_that_the_kernel_killed_is_told_while_the_contain
     # The shell's child eats; the shell lives on.
     script = "while [ ! -e /tmp/go ]; do sleep 0.02; done; (x=a; while :; do x=$x$x; done); exec sleep 3600"
     async with Hearing(ground) as heard:
-        container = await asyncio.to_thread(ground.daemon.run, "it", script, memory=16 << 20)
+        container = await asyncio.to_thread(ground.daemon.run, "it", script, memory=32 << 20)
         await heard.of(EventKind.STARTED, container)
         ground.daemon.exec("it", ["/bin/sh", "-c", ": > /tmp/go"])
         await heard.of(EventKind.OOM, container)

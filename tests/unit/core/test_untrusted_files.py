@@ -1,5 +1,6 @@
 """What somebody may put in the place of a file that we read."""
 
+import asyncio
 import os
 import stat
 import threading
@@ -154,11 +155,18 @@ async def test_a_read_that_hangs_costs_its_own_caller_only():
     assert await files.run(lambda: 1, 5.0) == 1
     with pytest.raises(ZeroDivisionError):
         await files.run(lambda: 1 // 0, 5.0)
-    with pytest.raises(TimeoutError):
-        await files.run(hangs.wait, 0.01)
-    ran = []
+    begun, ran = threading.Event(), []
+
+    def hang():
+        begun.set()
+        hangs.wait()
+
+    hanging = asyncio.create_task(files.run(hang, 60.0))
+    await asyncio.to_thread(begun.wait)
     with pytest.raises(TimeoutError):
         await files.run(lambda: ran.append(1), 0.01)
+    hanging.cancel()
+    await asyncio.wait([hanging])
     hangs.set()
     assert await files.run(lambda: 2, 5.0) == 2
     assert not ran, "a call that was given up while it waited does not run later"

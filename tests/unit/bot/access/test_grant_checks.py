@@ -50,5 +50,5 @@ def test_who_may_only_change_does_not_pass_on_a_verb_that_destroys(can):
 
 
 def test_the_word_of_guards_is_not_granted():
-    with pytest.raises(errors.BadUsage, match="only for guards"):
+    with pytest.raises(errors.BadUsage, match="only guards can contain it"):
         grant_checks.check_pattern("ends", {})

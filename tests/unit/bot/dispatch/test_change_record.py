@@ -332,7 +332,7 @@ async def test_another_process_that_took_the_command_over_is_not_followed_by_a_c
     store.begin_change = overtaken
     reply = await dispatcher.answer(world.line("restart web"))
     assert reply.ending is Ending.FAILED
-    assert "nothing was done" in words(reply)
+    assert "this process did nothing" in words(reply)
     assert not world.engine.done
     assert await world.rows() == []
 

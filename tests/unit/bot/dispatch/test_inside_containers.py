@@ -193,14 +193,14 @@ async def test_the_words_of_a_program_are_its_own(valkey):
         ("cp web:/etc/../shadow", "without “..”"),
         ("cp web:/" + "a" * 3_900, "has no file"),
         ("cp a.txt web:/etc/a", "not into them"),
-        ("cp web:/etc/hosts here", "cannot write here"),
-        ("cp web:/etc/hosts -o here", "cannot write here"),
+        ("cp web:/etc/hosts here", "cannot save here"),
+        ("cp web:/etc/hosts -o here", "cannot save here"),
         ("cp nosuch:/etc/hosts", "There is no container “nosuch”"),
         ("commit web UPPER", "UPPER"),
         ("commit web a@sha256:" + "0" * 64, "cannot contain a digest"),
         ("commit web --pause --no-pause", "contradict each other"),
         ("commit web a b", "does not take the argument"),
-        ("export web", "A chat does not carry"),
+        ("export web", "Slack cannot receive"),
     ],
 )
 async def test_what_cannot_be_is_refused_with_a_cure(valkey, line, words):
@@ -281,7 +281,7 @@ async def test_a_question_that_a_chat_answers_saves_no_file(valkey):
         asked = await deck.say("cp web:/bin/true -o /etc/cron.d/x", BOB, AT_CONSOLE)
         assert asked.ending is Ending.ASKED
         reply = await deck.say(asked.buttons[0].line, BOB)
-        assert reply.download is None and "cannot write" in text(reply), text(reply)
+        assert reply.download is None and "cannot save" in text(reply), text(reply)
 
 
 async def test_the_id_that_a_bare_commit_shows_is_what_tag_takes(valkey):

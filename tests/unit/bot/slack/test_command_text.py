@@ -123,7 +123,7 @@ def test_the_grammar_reads_on() -> None:
     assert parsed.args["all"]
     assert parsed.args["target"] == ("shop-*",)
     assert parsed.args["label"] == ("app=a&b",)
-    with pytest.raises(errors.BadUsage, match="2 lines"):
+    with pytest.raises(errors.BadUsage, match="this one has 2"):
         parser.parse(command_text.readings("<@UBOT> ps\nrm web", None, BOT)[0], known)
 
 

@@ -261,7 +261,7 @@ async def test_a_replica_that_was_taken_for_dead_may_not_begin_its_change(store:
     await enter(store, "a")
     (left,) = await store.unfinished()
     assert await store.take_unfinished(left)
-    with pytest.raises(errors.LeaseLost, match="nothing was done"):
+    with pytest.raises(errors.LeaseLost, match="this process did nothing"):
         await begin(store, "a", "web")
     assert await store.read_audit(count=9) == []
     assert not await raw.exists("{qd}:hold:web")
