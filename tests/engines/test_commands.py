@@ -109,7 +109,7 @@ LINES = {
     },
     "unit disable": ("unit disable pod-cart.service", r"There is no unit", "running"),
     "linger disable": ("linger disable --engine podman", r"No engine matches", "running"),
-    "builder prune": ("builder prune --engine docker", r"Nothing is unused on docker/", "running"),
+    "builder prune": ("builder prune --engine docker", r"There is nothing to remove on docker/", "running"),
     "daemon-reload": ("daemon-reload --engine podman", r"No engine matches", "running"),
     "linger show": ("linger show", r"cannot do unit\.linger", "running"),
     "linger enable": ("linger enable --engine podman", r"No engine matches", "running"),

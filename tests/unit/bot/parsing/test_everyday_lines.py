@@ -145,8 +145,8 @@ DOES = (
     ("loginctl disable-linger", r"ends all units and containers of podman/h2 as soon as", Ending.ASKED),
     ("systemctl --user disable test_container.service", r"test_container\.service disabled", Ending.OK),
     ("systemctl --user disable --now test_container.service", r"removes its container", Ending.ASKED),
-    ("docker builder prune", r"Nothing is unused on docker/prod-1", Ending.NOTHING),
-    ("docker buildx prune -a", r"Nothing is unused on docker/prod-1", Ending.NOTHING),
+    ("docker builder prune", r"There is nothing to remove on docker/prod-1", Ending.NOTHING),
+    ("docker buildx prune -a", r"There is nothing to remove on docker/prod-1", Ending.NOTHING),
     ("docker swarm join-token --rotate worker", r"makes the present worker token useless", Ending.ASKED),
     ("docker update --memory unlimited --cpus 0 --pids-limit=-1 WebA", r"memory unlimited, cpus unl", Ending.OK),
     (

@@ -104,5 +104,5 @@ def test_http_mode_needs_its_public_address(url):
 
 
 def test_two_slash_commands_of_one_name_are_refused():
-    with pytest.raises(errors.BadUsage, match="the same name"):
+    with pytest.raises(errors.BadUsage, match="have the name"):
         manifest.app_manifest(settings(command="/ps", direct="ps"), WORDS)
