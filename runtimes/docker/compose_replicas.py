@@ -168,7 +168,8 @@ class _ReplicaTemplate:
             await self._request("DELETE", f"/containers/{created.id}?force=1&v=1", CLEANUP_SECONDS)
         except errors.QuarterdeckError:
             raise errors.EngineError(
-                f"{created.name} was created, but it is not connected to its networks ({cause.message}), and it could not be"
+                f"{created.name} was created, but it is not connected to its networks ({cause.message}), and it"
+                " could not be"
                 " removed.",
                 hint=f"Remove it: rm {created.name}",
             ) from cause
