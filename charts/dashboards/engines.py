@@ -42,6 +42,7 @@ DATA_ROOT = once(
 )
 FREE_IN_A_WEEK = once(f"predict_linear(quarterdeck_data_root_free_bytes{{{SELECTED}}}[$__range], 7 * 86400)", *ENGINE)
 MEASURED = f"time() - {gauge('disk_use_timestamp_seconds')}"
+UNITS_CAPPED = f"sum({gauge('unit_series_capped')})"
 UNITS = once(f"quarterdeck_unit_state{{{SELECTED}}}", *ENGINE, "unit", "state")
 FAILED_UNITS = once(f'quarterdeck_unit_state{{{SELECTED}, state="failed"}}', *ENGINE, "unit")
 VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *ENGINE, "version", "api")
@@ -95,11 +96,7 @@ dashboard = Dashboard(
                     links=(links.runbook("engine-series-capped"),),
                     text="Containers and units above the limit metrics.max_containers, which have no series of their own. Yellow: at "
                     "least one.",
-                    queries=[
-                        Query(
-                            expr=f"sum({gauge('container_series_capped')} + ({or_zero(gauge('unit_series_capped'))}))"
-                        )
-                    ],
+                    queries=[Query(expr=f"sum({gauge('container_series_capped')}) + ({or_zero(UNITS_CAPPED)})")],
                     thresholds=NONE_IS_BEST,
                 ),
             ),

@@ -1,4 +1,7 @@
-"""Draws every dashboard as a PNG: asks Prometheus for each panel, makes a page of the answers, and takes a picture."""
+"""Draws every dashboard as PNGs: asks Prometheus for each panel, makes pages of the answers, and takes their pictures.
+
+A long dashboard has several pictures, cut between rows, so that each is small enough for a page of documentation.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from charts.pictures import expressions
 from charts.pictures.browser import find_chromium, shoot
 from charts.pictures.expressions import Times
 from charts.pictures.marks import Answer
-from charts.pictures.page import page
+from charts.pictures.page import page, parts
 from charts.pictures.prometheus_answers import PrometheusServer
 
-WIDTH, PHONE = 1120, 390  # CSS pixels
+WIDTH, PHONE = 1000, 390  # CSS pixels
+MOST = 44  # units of height in one picture
 ON_A_PHONE = "quarterdeck-fleet"
 
 
 def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Iterator[Path]:
-    """Yields the pictures as they are made. `chosen`: values of variables; all others are everything. The fleet is
-    drawn a second time as a phone shows it."""
+    """Yields the pictures as they are made. `chosen`: values of variables; all others are everything. The first row of
+    the fleet is drawn a second time, as a phone shows it."""
     chromium, server = find_chromium(), PrometheusServer(url)
     for dashboard in expressions.load():
         values = {variable["name"]: ".*" for variable in dashboard["templating"]["list"]}
@@ -30,12 +34,14 @@ def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Ite
         def ask(panel: Mapping[str, Any], filled: Mapping[str, str] = filled) -> Answer:
             return [(target, _series(server, target, filled, times)) for target in panel["targets"]]
 
-        for width in (WIDTH, PHONE) if dashboard["uid"] == ON_A_PHONE else (WIDTH,):
-            text, height = page(dashboard, ask, times, width)
-            name = dashboard["uid"].removeprefix("quarterdeck-")
-            picture = folder / f"dashboard-{name}{'-phone' if width == PHONE else ''}.png"
-            shoot(chromium, text, picture, width, height)
-            yield picture
+        name = dashboard["uid"].removeprefix("quarterdeck-")
+        cut = [(f"dashboard-{name}-{number}", WIDTH, part) for number, part in enumerate(parts(dashboard, MOST), 1)]
+        if dashboard["uid"] == ON_A_PHONE:
+            cut.append((f"dashboard-{name}-phone", PHONE, parts(dashboard, 1)[0]))
+        for title, width, part in cut:
+            text, height = page(part, ask, times, width)
+            shoot(chromium, text, folder / f"{title}.png", width, height)
+            yield folder / f"{title}.png"
 
 
 def _series(server: PrometheusServer, target: Mapping[str, Any], filled: Mapping[str, str], times: Times) -> Any:

@@ -69,7 +69,7 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
         return LEFT + (at - times.begin) / max(1e-9, times.end - times.begin) * (width - LEFT)
 
     def y(value: float) -> float:
-        return 4 + (1 - (min(value, top) - bottom) / (top - bottom)) * (height - BOTTOM - 4)
+        return 8 + (1 - (min(value, top) - bottom) / (top - bottom)) * (height - BOTTOM - 8)
 
     drawn = _axes(width, height, times, defaults["unit"], bottom, top, y)
     for step in steps:

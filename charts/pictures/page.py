@@ -31,7 +31,7 @@ STYLE = """
 .bar i { display: block; height: 8px; border-radius: 2px; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: 3px 8px 3px 0; height: 24px;
   border-bottom: 1px solid #eceef1; max-width: 260px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-svg text { font-size: 10px; fill: #6b7280; } .grid { stroke: #eceef1; }
+svg text { font-size: 10px; fill: #6b7280; } rect, line { shape-rendering: crispEdges; } .grid { stroke: #eceef1; }
 """
 Draw = Callable[[Mapping[str, Any], marks.Answer, int, int, Times], str]
 DRAW: dict[str, Draw] = {
@@ -69,6 +69,25 @@ def page(
         end = max(end, int(y + size[1]))
     text = f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{"".join(parts)}'
     return text, end + GAP
+
+
+def parts(dashboard: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
+    """Cuts a dashboard between rows into dashboards that are at most `most` units high, if each row is."""
+    rows: list[list[dict[str, Any]]] = []
+    for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            rows.append([])
+        rows[-1].append(panel)
+    cut: list[list[dict[str, Any]]] = []
+    end = 0
+    for row in rows:
+        top = row[0]["gridPos"]["y"]
+        height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in row) - top
+        if not cut or end + height > most:
+            cut, end = [*cut, []], 0
+        cut[-1] += [{**panel, "gridPos": {**panel["gridPos"], "y": panel["gridPos"]["y"] - top + end}} for panel in row]
+        end += height
+    return [{**dashboard, "panels": panels} for panels in cut]
 
 
 def _stacked(dashboard: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, int]]]:
