@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from charts.pictures.draw import MOST
 from charts.pictures.expressions import Times, fill, load, panels
 from charts.pictures.marks import Answer
-from charts.pictures.page import page
+from charts.pictures.page import page, parts
 from charts.pictures.prometheus_answers import Series
 from charts.pictures.units import COLORS, color_of, written
 
@@ -36,6 +37,16 @@ def test_every_panel_is_on_the_page(dashboard: dict[str, Any], width: int) -> No
 def test_panels_without_an_answer_are_drawn_too(dashboard: dict[str, Any]) -> None:
     text, _ = page(dashboard, lambda panel: [(target, []) for target in panel["targets"]], TIMES, 1120)
     assert text.count('class="panel"') == len(panels(dashboard))
+
+
+@pytest.mark.parametrize("dashboard", load(), ids=lambda one: one["uid"])
+def test_a_long_dashboard_is_cut_between_rows(dashboard: dict[str, Any]) -> None:
+    cut = parts(dashboard, MOST)
+    assert [panel["id"] for part in cut for panel in part["panels"]] == [panel["id"] for panel in dashboard["panels"]]
+    for part in cut:
+        places = [panel["gridPos"] for panel in part["panels"]]
+        assert part["panels"][0]["type"] == "row" and places[0]["y"] == 0
+        assert max(place["y"] + place["h"] for place in places) <= MOST
 
 
 def test_variables_have_their_values_and_regular_expressions_stay() -> None:
