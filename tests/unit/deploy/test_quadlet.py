@@ -1,6 +1,7 @@
 """The Quadlet, by Podman's own generator."""
 
 import json
+import re
 import subprocess
 
 from core.config import load
@@ -9,16 +10,16 @@ from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
 from tests.helpers.unit_syntax import argv, sections
 
-FOLDER = ROOT / "deploy/quadlet"
+FOLDER, DOCUMENT = ROOT / "deploy/quadlet", ROOT / "docs/deploy.md"
 
 
-def generate(folder):
+def generate(folder, user="-user"):
     """What the generator makes of a folder, for a user's own systemd, and what it complains about."""
     program = unit_drafts.generator()
     if program is None:
         need("quadlet", "quadlet")
     done = subprocess.run(
-        [program, "-user", "-dryrun"], env={"QUADLET_UNIT_DIRS": str(folder)},
+        [program, "-dryrun", *([user] if user else [])], env={"QUADLET_UNIT_DIRS": str(folder)},
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     units = done.stdout.split("\n---") if done.returncode == 0 else ()
@@ -84,3 +85,15 @@ def test_its_lines_for_slack_and_a_configuration_work_once_they_are_no_comments(
     monkeypatch.chdir(tmp_path)
     settings = load.load(None, {name: str(token if "BOT" in name else app) for name in variables})
     assert settings.slack is not None
+
+
+def test_as_root_the_lines_of_the_documentation_open_the_socket_to_the_same_user(tmp_path):
+    for file in FOLDER.iterdir():
+        (tmp_path / file.name).write_text(file.read_text())
+    (lines,) = re.findall(r"`quarterdeck\.container\.d/root\.conf`.*?```ini\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "quarterdeck.container.d").mkdir()
+    (tmp_path / "quarterdeck.container.d/root.conf").write_text(lines)
+    units, _ = generate(tmp_path, user="")
+    words = dict(sections(units["quarterdeck.service"])["[Service]"])["ExecStart"]
+    assert " --user 10001:0 --userns host " in words
+    assert " --cap-drop all " in words
