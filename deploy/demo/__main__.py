@@ -1,0 +1,140 @@
+"""Runs the demo until Ctrl-C: `make demo`, or `python -m deploy.demo`.
+
+Starts sample containers, Quarterdeck, Prometheus and Alertmanager, says where to look, and at its end removes all of
+them. What a demo that was killed has left, the next one removes at its start. It opens no window and no port beyond
+loopback, and changes no container but its own. Exit code 1: it could not start, or a part of it has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+from core import errors
+from deploy.demo import engine as demo_engine
+from deploy.demo import servers as demo_servers
+from deploy.demo.engine import DemoEngine
+from deploy.demo.folder import Folder, Traces, usual_folder
+from deploy.demo.problem import Problem
+from deploy.demo.servers import Servers
+from deploy.demo.summary import summary
+from deploy.demo.workloads import WORKLOADS
+
+PAUSE_SECONDS = 0.5
+
+
+def main() -> int:
+    folder = Folder(usual_folder())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with folder.in_use():
+            _run(folder)
+    except KeyboardInterrupt:
+        return 0
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(folder: Folder) -> None:
+    _remove_what_is_left(folder)
+    try:
+        engine = demo_engine.find_engine()
+    except Problem:
+        folder.remove()
+        raise
+    demo_servers.without_own_settings()
+    os.chdir(folder.path)  # where no .env of another Quarterdeck is
+    servers = Servers(folder=folder.path, ports=demo_servers.free_ports())
+    try:
+        _start(folder, engine, servers)
+        print(summary(engine, servers), flush=True)
+        while True:
+            time.sleep(PAUSE_SECONDS)
+            servers.check()
+    except demo_engine.Failed as error:
+        raise Problem(f"{engine.kind} at {engine.url} refused or failed: {demo_engine.reason_of(error)}.") from error
+    except errors.QuarterdeckError as error:
+        raise Problem(error.full_message()) from error
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # cleaning up goes to its end
+        _clean_up(folder, engine, servers)
+
+
+def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
+    pulled: list[str] = []
+
+    def pull(name: str) -> None:
+        if engine.has_image(name):
+            return
+        pulled.append(name)
+        folder.remember(Traces(engine=engine.url, pulled=pulled))
+        print(f"Pulling {name} …", flush=True)
+        engine.pull(name)
+
+    folder.remember(Traces(engine=engine.url))
+    for image in demo_servers.needed_images():
+        pull(image)
+    if not engine.make_image():
+        pull(demo_engine.PUBLIC_IMAGE)
+        repository, _, tag = demo_engine.IMAGE.rpartition(":")
+        engine.api.tag(demo_engine.PUBLIC_IMAGE, repository, tag)
+    servers.start_quarterdeck(engine)
+    servers.start_monitoring(engine, "alertmanager", servers.alertmanager_files())
+    servers.start_monitoring(engine, "prometheus", servers.prometheus_files())
+    for name, path in (("quarterdeck", "/readyz"), ("alertmanager", "/-/ready"), ("prometheus", "/-/ready")):
+        servers.wait_until_ready(engine, name, path)
+    # Last, so that Quarterdeck sees all of their life.
+    for workload in WORKLOADS:
+        engine.run_sample(workload)
+
+
+def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
+    """Raises Problem, and keeps the folder, if something is left."""
+    print("\nCleaning up …", flush=True)
+    servers.stop()
+    left = folder.traces
+    try:
+        removed = engine.remove_everything(left.pulled if left else ())
+    except demo_engine.Failed as error:
+        raise Problem(
+            f"The containers of the demo are still on {engine.url}: {demo_engine.reason_of(error)}. "
+            "The next `make demo` removes them; or remove those with the label "
+            f"{demo_engine.LABEL}={demo_engine.LABELS[demo_engine.LABEL]} yourself."
+        ) from error
+    finally:
+        engine.close()
+    folder.remove()
+    print(f"Removed {removed} containers, and everything else of the demo.")
+
+
+def _remove_what_is_left(folder: Folder) -> None:
+    """Of a demo that was killed. Its servers ended with it. Raises Problem if its engine does not answer: another demo
+    would forget it."""
+    left = folder.traces
+    if left is not None:
+        try:
+            engine = DemoEngine(left.engine, "engine")
+            removed = engine.remove_everything(left.pulled)
+            engine.close()
+        except demo_engine.Failed as error:
+            raise Problem(
+                f"An earlier demo has left containers on {left.engine}, which does not answer: "
+                f"{demo_engine.reason_of(error)}. Start that engine, or remove {folder.path} to forget them."
+            ) from error
+        print(f"Removed {removed} containers that an earlier demo had left.")
+    folder.empty()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Runs the demo's containers on an engine that is used for other things too.
+
+Everything that the demo makes has the label `quarterdeck.demo` with the number of the user who started it, and nothing
+else is ever changed or removed. The client is docker-py, which Podman's socket serves too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+
+from core import errors
+from deploy.demo.problem import Problem
+from deploy.demo.workloads import PROJECT, Workload
+from runtimes import engine_discovery
+
+LABEL = "quarterdeck.demo"
+LABELS = {LABEL: str(os.getuid())}
+IMAGE = f"localhost/quarterdeck-demo:{os.getuid()}"
+PUBLIC_IMAGE = "docker.io/library/busybox:stable"
+PROGRAMS = ("sh", "cat", "date", "echo", "head", "sleep", "test", "tr")
+SECOND = 1_000_000_000  # the engine counts in nanoseconds
+TIMEOUT_SECONDS = 60
+Failed = (docker.errors.DockerException, requests.RequestException, OSError)
+
+
+def find_engine() -> DemoEngine:
+    """The first Docker or Podman of this machine that answers. Raises Problem."""
+    try:
+        found = [each for each in engine_discovery.discover() if each.kind in ("docker", "podman")]
+    except errors.QuarterdeckError as error:
+        raise Problem(error.full_message()) from error
+    reasons = []
+    for address in found:
+        if not address.url.startswith("unix://"):
+            reasons.append(f"{address.url} is not on this machine.")
+            continue
+        try:
+            return DemoEngine(address.url, address.kind)
+        except Failed as error:
+            reasons.append(f"{address.url} does not answer: {reason_of(error)}.")
+    raise Problem(
+        " ".join(["The demo needs Docker or Podman on this machine.", *reasons])
+        + " Start Docker (systemctl start docker), or Podman's socket (systemctl --user start podman.socket)."
+    )
+
+
+class DemoEngine:
+    """One engine, as far as the demo may use it. Methods raise what `Failed` lists unless they say otherwise, and so
+    does its creation, which asks the engine for the version of its API unless that is given."""
+
+    def __init__(self, url: str, kind: str, version: str | None = None) -> None:
+        self.url, self.kind = url, kind
+        self.api = docker.APIClient(base_url=url, version=version, timeout=TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        self.api.close()
+
+    def containers(self) -> Sequence[Mapping[str, Any]]:
+        """All that this user's demo made, whatever their state."""
+        found: list[Mapping[str, Any]] = self.api.containers(all=True, filters={"label": f"{LABEL}={LABELS[LABEL]}"})
+        # An engine that ignored the filter must not cost somebody a container.
+        return [row for row in found if (row.get("Labels") or {}).get(LABEL) == LABELS[LABEL]]
+
+    def has_image(self, name: str) -> bool:
+        try:
+            self.api.inspect_image(name)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
+
+    def pull(self, name: str) -> None:
+        """Raises Problem, with what to do."""
+        repository, _, tag = name.rpartition(":")
+        try:
+            said = self.api.pull(repository, tag=tag)
+            reason = "" if self.has_image(name) else _error_in(str(said))
+        except Failed as error:
+            reason = reason_of(error)
+        if reason:
+            raise Problem(
+                f"The image {name} is not here and cannot be pulled: {reason}. "
+                f"Connect this machine to the registry, or load the image into {self.kind}."
+            )
+
+    def make_image(self) -> bool:
+        """Makes the image of the samples of this machine's busybox. False if that is not here or needs libraries."""
+        program = shutil.which("busybox")
+        if program is None:
+            return False
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            tar.add(Path(program).resolve(), arcname="bin/busybox", filter=_of_root)
+            for name in PROGRAMS:
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+        repository, _, tag = IMAGE.rpartition(":")
+        self.api.import_image_from_data(data.getvalue(), repository=repository, tag=tag)
+        if self.has_image(IMAGE) and self._image_runs():
+            return True
+        self.remove_image(IMAGE)
+        return False
+
+    def _image_runs(self) -> bool:
+        made = self.api.create_container(
+            IMAGE,
+            ["/bin/sh", "-c", "date"],
+            name=f"{PROJECT}-try",
+            labels=LABELS,
+            host_config=self._limits(32, network_mode="none"),
+        )["Id"]
+        try:
+            self.api.start(made)
+            return bool(self.api.wait(made)["StatusCode"] == 0)
+        except docker.errors.APIError:
+            return False
+        finally:
+            self.api.remove_container(made, force=True, v=True)
+
+    def run_sample(self, workload: Workload) -> None:
+        health = {
+            "test": ["CMD-SHELL", workload.health],
+            "interval": 2 * SECOND, "timeout": 2 * SECOND, "retries": 1,
+        }  # fmt: skip
+        labels = LABELS | {
+            "com.docker.compose.project": PROJECT,
+            "com.docker.compose.service": workload.service,
+            "com.docker.compose.container-number": "1",
+            "com.docker.compose.oneoff": "False",
+        }
+        policy = {"Name": "on-failure" if workload.restarts else "no", "MaximumRetryCount": 0}
+        made = self.api.create_container(
+            IMAGE, ["/bin/sh", "-c", workload.script], name=workload.name, labels=labels,
+            healthcheck=health if workload.health else None,
+            host_config=self._limits(workload.memory_mb, restart_policy=policy, network_mode="none", read_only=True),
+        )["Id"]  # fmt: skip
+        self.api.start(made)
+
+    def run_server(self, name: str, image: str, command: Sequence[str], files: Mapping[str, str]) -> None:
+        """A server in the network of this machine, which listens where `command` says. `files`: what it finds where."""
+        made = self.api.create_container(
+            image, list(command), name=f"{PROJECT}-{name}", labels=LABELS,
+            host_config=self._limits(512, network_mode="host", pids_limit=512),
+        )["Id"]  # fmt: skip
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as tar:
+            for path, text in files.items():
+                entry = tarfile.TarInfo(path.lstrip("/"))
+                entry.size, entry.mode = len(text.encode()), 0o644
+                tar.addfile(entry, io.BytesIO(text.encode()))
+        self.api.put_archive(made, "/", data.getvalue())
+        self.api.start(made)
+
+    def logs(self, name: str) -> str:
+        """The end of what a server of the demo wrote; empty if that cannot be read."""
+        with contextlib.suppress(*Failed):
+            return bytes(self.api.logs(f"{PROJECT}-{name}", tail=5)).decode(errors="replace")
+        return ""
+
+    def _limits(self, memory_mb: int, **more: Any) -> dict[str, Any]:
+        """What every container of the demo may use at most. None has a capability or may gain one."""
+        fixed = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "pids_limit": 64}
+        limits: dict[str, Any] = self.api.create_host_config(
+            mem_limit=memory_mb << 20, memswap_limit=memory_mb << 20, **fixed | more
+        )
+        return limits
+
+    def remove_everything(self, pulled: Sequence[str]) -> int:
+        """Removes the demo's containers, its image and the images that were pulled for it. Returns how many containers
+        there were."""
+        found = self.containers()
+        for row in found:
+            with contextlib.suppress(docker.errors.NotFound):
+                self.api.remove_container(row["Id"], force=True, v=True)
+        for image in (IMAGE, *pulled):
+            self.remove_image(image)
+        return len(found)
+
+    def remove_image(self, name: str) -> None:
+        """Does nothing if it is not there, or is used by somebody else by now."""
+        with contextlib.suppress(docker.errors.APIError):
+            self.api.remove_image(name)
+
+
+def reason_of(error: BaseException) -> str:
+    """One line, without what libraries wrap around it."""
+    inner: BaseException | None = error
+    while inner is not None and not getattr(inner, "explanation", None):
+        if isinstance(inner, OSError) and isinstance(inner.strerror, str):
+            return inner.strerror
+        inner = next((part for part in inner.args if isinstance(part, BaseException)), inner.__cause__)
+    words = str(getattr(inner, "explanation", None) or error).strip() or type(error).__name__
+    return words.splitlines()[0].rstrip(".")[:300]
+
+
+def _error_in(progress: str) -> str:
+    """What the last line of a pull's progress says; Podman reports an error there."""
+    last = progress.strip().rpartition("\n")[2]
+    with contextlib.suppress(ValueError):
+        found = json.loads(last)
+        last = str(found.get("error") or last) if isinstance(found, dict) else last
+    return last.rstrip(".")[:300] or "the engine did not say why"
+
+
+def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o755
+    return entry

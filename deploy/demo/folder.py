@@ -1,0 +1,84 @@
+"""Keeps what a demo needs on this machine in one folder, which one demo at a time may use.
+
+The folder remembers which engine has containers of the demo and which images were pulled for it. So the next demo can
+remove what one that was killed has left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.demo.problem import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """What a demo made outside of its folder: on which engine, and the images that were pulled there for it."""
+
+    engine: str
+    pulled: Sequence[str] = ()
+
+
+class Folder:
+    """`path` is for files of the demo, and is removed with everything in it at the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Raises Problem if another demo of this user runs."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.path / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                running = lock.read().strip()
+                raise Problem(f"A demo is running already (process {running}). End it with Ctrl-C first.") from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    @property
+    def traces(self) -> Traces | None:
+        """What the last demo made and did not remove; None if there was none. A file that is damaged counts as none."""
+        try:
+            found = json.loads(self._file.read_text())
+            return Traces(engine=str(found["engine"]), pulled=tuple(map(str, found["pulled"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remember(self, traces: Traces) -> None:
+        """Writes it before it is made, so that a demo that is killed has said so."""
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"engine": traces.engine, "pulled": list(traces.pulled)}))
+        new.replace(self._file)
+
+    def empty(self) -> None:
+        """Removes the files of an earlier demo, except the lock."""
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != "lock":
+                entry.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @property
+    def _file(self) -> Path:
+        return self.path / "traces.json"
+
+
+def usual_folder() -> Path:
+    """Where this user's demo has its folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quarterdeck-demo"

@@ -1,0 +1,61 @@
+"""Says where to look while the demo runs."""
+
+from __future__ import annotations
+
+from deploy.demo.engine import DemoEngine
+from deploy.demo.servers import DASHBOARDS, ROOT, Servers, console_command
+from deploy.demo.workloads import PROJECT, WORKLOADS
+
+# What each shows, and the query. Each has an answer within a minute or two.
+QUERIES = (
+    ("what runs and what does not", f'quarterdeck_container_state{{name=~"{PROJECT}-.*"}} == 1'),
+    ("why they ended", f'quarterdeck_container_last_end_cause{{name=~"{PROJECT}-.*"}}'),
+    ("memory that leaks", f'quarterdeck_container_memory_working_set_bytes{{name="{PROJECT}-cache-1"}}'),
+    ("health that flaps", f'quarterdeck_container_health_state{{name="{PROJECT}-worker-1", health="unhealthy"}}'),
+    (
+        "restarts of the last five minutes",
+        f'increase(quarterdeck_container_restarts_total{{name=~"{PROJECT}-.*"}}[5m])',
+    ),
+    ("alerts of Quarterdeck that fire", "quarterdeck_alerts_firing"),
+    ("alerts of Prometheus that fire", 'ALERTS{alertstate="firing"}'),
+)
+COMMANDS = (
+    "ps -a",
+    "incidents",
+    "incident 1",
+    f"logs {PROJECT}-api-1 -n 5",
+    "events -f",
+    "stats",
+    f"restart {PROJECT}/web",
+    "audit",
+)
+
+
+def summary(engine: DemoEngine, servers: Servers) -> str:
+    """The whole text that a demo prints once it runs."""
+    dashboards = sorted(DASHBOARDS.glob("*.json"))
+    lines = [
+        f"Quarterdeck watches {engine.kind} at {engine.url}. Only these containers are the demo's own:",
+        *(f"  {workload.name:25} {workload.does}" for workload in WORKLOADS),
+        "",
+        "Look at",
+        f"  metrics       {servers.url('quarterdeck')}/metrics",
+        f"  Prometheus    {servers.url('prometheus')}",
+        f"  Alertmanager  {servers.url('alertmanager')}",
+    ]
+    if dashboards:
+        lines.append(
+            f"  dashboards    {DASHBOARDS.relative_to(ROOT)}/*.json, to import into a Grafana with this Prometheus"
+        )
+    width = max(len(query) for _, query in QUERIES)
+    lines += ["", "Ask Prometheus", *(f"  {query:{width}}  {shows}" for shows, query in QUERIES)]
+    lines += [
+        "",
+        "Open the console in another terminal",
+        f"  cd {servers.folder} && QUARTERDECK_SLACK=off {console_command()} console",
+        "and try",
+        *(f"  {command}" for command in COMMANDS),
+        "",
+        "Ctrl-C ends the demo and removes everything.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,222 @@
+"""`make demo` on a real engine with a real Prometheus and Alertmanager: what it shows, and that it leaves nothing."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import servers, summary, workloads
+from tests.daemons.prometheus import Prometheus
+from tests.helpers.paths import ROOT
+from tests.helpers.private_root import processes_of
+from tests.helpers.requirements import need
+from tests.helpers.waiting import wait_for
+from tests.image import rootfs
+
+SLOW_ENOUGH = 120  # seconds until each query has an answer, on a busy machine
+pytestmark = pytest.mark.timeout(400)
+
+
+class Demo:
+    """One run of it, as `make demo` starts it."""
+
+    def __init__(self, root, daemon, path, number):
+        self.log = root / f"demo-{number}.log"
+        env = {"PATH": path, "HOME": str(root), "DOCKER_HOST": daemon.url, "XDG_CACHE_HOME": str(root / "cache")}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.demo"],
+                cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def text(self):
+        return self.log.read_text()
+
+    def until_shown(self):
+        def shown():
+            assert self.process.poll() is None, self.text()
+            return "Ctrl-C ends the demo" in self.text()
+
+        wait_for("the demo", shown, 90, pause=0.1)
+        return dict(re.findall(r"^  (metrics|Prometheus|Alertmanager) +(http\S+)$", self.text(), re.MULTILINE))
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def demo(dockerd, short_tmp):
+    """Starts it; several times one after the other."""
+    started = []
+
+    def start(path=os.environ["PATH"]):
+        started.append(Demo(short_tmp, dockerd, path, len(started)))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.end()
+
+
+def test_it_shows_what_it_says_and_removes_all_of_it_also_after_a_kill(demo, dockerd, short_tmp):
+    need("promtool", "prometheus", "busybox")
+    need("alertmanager", "prometheus-alertmanager", "amtool")
+    dockerd.run("bystander", labels={"com.docker.compose.project": workloads.PROJECT})
+    before = dockerd.names_of_images()
+
+    killed = demo()
+    killed.until_shown()
+    killed.process.kill()
+    killed.process.wait()
+    wait_for("its servers to end with it", lambda: not processes_of(short_tmp / "cache"), 30)
+    left = {name.lstrip("/") for row in dockerd.api.containers(all=True) for name in row["Names"]}
+    assert {one.name for one in workloads.WORKLOADS} < left
+
+    running = demo()
+    addresses = running.until_shown()
+    assert f"Removed {len(workloads.WORKLOADS)} containers that an earlier demo had left." in running.text()
+    assert "A demo is running already" in _refused(demo)
+    prometheus = Prometheus(0)
+    prometheus.url = addresses["Prometheus"]
+    for shows, query in summary.QUERIES:
+        wait_for(f"an answer to: {shows}", lambda query=query: prometheus.query(query), SLOW_ENOUGH, pause=0.5)
+    causes = 'quarterdeck_container_last_end_cause{name=~"quarterdeck-demo-(api|cache|queue|job)-1"}'
+    wanted = {
+        ("quarterdeck-demo-api-1", "crashed"), ("quarterdeck-demo-cache-1", "out_of_memory"),
+        ("quarterdeck-demo-job-1", "finished"), ("quarterdeck-demo-queue-1", "killed"),
+    }  # fmt: skip
+
+    def seen():
+        return {(labels["name"], labels["cause"]) for labels, _ in prometheus.query(causes)}
+
+    wait_for("each way to end", lambda: wanted <= seen(), SLOW_ENOUGH, pause=0.5)
+    names = wait_for("alerts of both", lambda: _alerts(addresses["Alertmanager"]), SLOW_ENOUGH, pause=0.5)
+    assert {"DemoContainerEndsBadly", "crash"} & names
+    received = 'quarterdeck_alerts_received_total{outcome="stored"} > 0'
+    wait_for("the alert of Prometheus to be an incident", lambda: prometheus.query(received), SLOW_ENOUGH, pause=0.5)
+    said = _do(short_tmp / "cache/quarterdeck-demo", "logs quarterdeck-demo-api-1 -n 20")
+    assert "FATAL: too many clients" in said
+    assert "hunter2" not in said
+
+    os.killpg(running.process.pid, signal.SIGINT)
+    assert running.process.wait(60) == 0, running.text()
+    assert "and everything else of the demo" in running.text()
+    assert "Traceback" not in running.text()
+    assert [row["Names"] for row in dockerd.api.containers(all=True)] == [["/bystander"]]
+    assert dockerd.state("bystander")["Running"] is True
+    assert dockerd.names_of_images() == before
+    assert not (short_tmp / "cache/quarterdeck-demo").exists()
+    wait_for("its servers to end", lambda: not processes_of(short_tmp / "cache"), 30)
+
+
+def test_where_they_are_not_installed_prometheus_and_alertmanager_are_containers(demo, dockerd, short_tmp):
+    """Of the images' names as they are published: made here of the same programs, because no registry is reached."""
+    need("promtool", "prometheus", "busybox")
+    need("alertmanager", "prometheus-alertmanager", "amtool")
+    for name, program in (("prometheus", "prometheus"), ("alertmanager", "prometheus-alertmanager")):
+        tree = rootfs.Tree()
+        tree.file(Path(shutil.which(program)), f"bin/{name}")
+        for template in Path("/usr/share/prometheus/alertmanager").glob("*.tmpl"):  # Debian's looks for them there
+            tree.file(template, str(template).lstrip("/"))
+        repository, _, tag = servers.IMAGES[name].rpartition(":")
+        dockerd.api.import_image_from_data(
+            tree.packed(), repository=repository, tag=tag, changes=[f'ENTRYPOINT ["/bin/{name}"]']
+        )
+    path = short_tmp / "bin"
+    path.mkdir()
+    (path / "busybox").symlink_to(shutil.which("busybox"))
+    running = demo(str(path))
+    try:
+        prometheus = Prometheus(0)
+        prometheus.url = running.until_shown()["Prometheus"]
+        assert "Pulling" not in running.text()
+        wait_for("a scrape", lambda: prometheus.query("quarterdeck_containers > 0"), SLOW_ENOUGH, pause=0.5)
+        assert "demo" in {group["name"] for group in prometheus.ask("rules")["groups"]}
+        os.kill(running.process.pid, signal.SIGTERM)
+        assert running.process.wait(60) == 0, running.text()
+        assert dockerd.api.containers(all=True) == []
+        # They were here before the demo, so they stay.
+        assert set(servers.IMAGES.values()) <= {f"docker.io/{name}" for name in dockerd.names_of_images()}
+    finally:
+        running.end()
+        dockerd.clear()
+        for image in servers.IMAGES.values():
+            dockerd.api.remove_image(image)
+
+
+def test_it_runs_on_podman_too(podmand, short_tmp):
+    need("promtool", "prometheus", "busybox")
+    need("alertmanager", "prometheus-alertmanager", "amtool")
+    before = podmand.cli("images", "-a", "--format", "{{.Repository}}:{{.Tag}}")
+    running = Demo(short_tmp, podmand, os.environ["PATH"], "podman")
+    try:
+        prometheus = Prometheus(0)
+        prometheus.url = running.until_shown()["Prometheus"]
+        assert "Quarterdeck watches podman at" in running.text()
+        causes = 'quarterdeck_container_last_end_cause{name=~"quarterdeck-demo-(api|job)-1", engine=~"podman.*"}'
+        wanted = {("quarterdeck-demo-api-1", "crashed"), ("quarterdeck-demo-job-1", "finished")}
+
+        def seen():
+            return {(labels["name"], labels["cause"]) for labels, _ in prometheus.query(causes)}
+
+        wait_for("two ways to end", lambda: wanted <= seen(), SLOW_ENOUGH, pause=0.5)
+        os.kill(running.process.pid, signal.SIGTERM)
+        assert running.process.wait(60) == 0, running.text()
+    finally:
+        running.end()
+    assert podmand.cli("ps", "-aq").strip() == ""
+    assert podmand.cli("images", "-a", "--format", "{{.Repository}}:{{.Tag}}") == before
+
+
+def test_an_image_that_cannot_be_pulled_is_a_sentence_and_nothing_is_left(demo, dockerd, short_tmp):
+    path = short_tmp / "bin"
+    path.mkdir()
+    refused = demo(str(path))
+    assert refused.process.wait(60) == 1
+    said = refused.text()
+    assert f"The image {servers.IMAGES['prometheus']} is not here and cannot be pulled" in said
+    assert "Traceback" not in said
+    assert dockerd.api.containers(all=True) == []
+    assert not (short_tmp / "cache/quarterdeck-demo").exists()
+
+
+def test_without_an_engine_it_says_what_to_start(demo, short_tmp, dockerd):
+    class Gone:
+        url = f"unix://{short_tmp}/no.sock"
+
+    refused = Demo(short_tmp, Gone, os.environ["PATH"], "gone")
+    assert refused.process.wait(60) == 1
+    assert "systemctl start docker" in refused.text()
+    assert not (short_tmp / "cache/quarterdeck-demo").exists()
+    assert "Traceback" not in refused.text()
+
+
+def _refused(demo):
+    second = demo()
+    assert second.process.wait(30) == 1
+    return second.text()
+
+
+def _alerts(url):
+    with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=10) as answer:
+        return {alert["labels"]["alertname"] for alert in json.load(answer)}
+
+
+def _do(folder, line):
+    """One command at a console in the demo's folder, as its text says."""
+    command = [*servers.console_command().split()[-3:], "do", line]
+    if command[0] == "-m":
+        command = [sys.executable, *command]
+    env = {"PATH": os.environ["PATH"], "QUARTERDECK_SLACK": "off", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,151 @@
+"""The demo's parts that need no engine. tests/e2e/test_demo.py runs it."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import docker
+import pytest
+import requests
+import urllib3
+import yaml
+
+from bot.parsing import parser
+from commands.catalogue import load_catalogue
+from core.config import load
+from deploy.demo import engine as demo_engine
+from deploy.demo import servers as demo_servers
+from deploy.demo import summary, workloads
+from deploy.demo.folder import Folder, Traces
+from deploy.demo.problem import Problem
+from deploy.demo.servers import Servers
+
+PORTS = {"quarterdeck": 9108, "prometheus": 9090, "alertmanager": 9093}
+
+
+class Api:
+    """An engine that ignores filters, as one of an unknown version might."""
+
+    def __init__(self, *rows):
+        self.rows, self.removed = list(rows), []
+
+    def containers(self, **_):
+        return self.rows
+
+    def remove_container(self, name, **_):
+        self.removed.append(name)
+
+    def remove_image(self, name, **_):
+        self.removed.append(name)
+
+
+@pytest.fixture
+def engine():
+    found = demo_engine.DemoEngine("unix:///nowhere.sock", "docker", version="1.41")
+    found.close()
+    return found
+
+
+def test_only_what_this_users_demo_made_is_removed(engine):
+    own = {demo_engine.LABEL: str(os.getuid())}
+    engine.api = Api(
+        {"Id": "own", "Labels": own},
+        {"Id": "of another user", "Labels": {demo_engine.LABEL: "99999"}},
+        {"Id": "named alike", "Labels": {"com.docker.compose.project": "quarterdeck-demo"}},
+        {"Id": "unlabelled", "Labels": None},
+    )
+    assert engine.remove_everything(["docker.io/library/busybox:stable"]) == 1
+    assert engine.api.removed == ["own", demo_engine.IMAGE, "docker.io/library/busybox:stable"]
+
+
+def test_a_reason_is_what_the_system_said_and_not_what_libraries_wrap_around_it():
+    aborted = urllib3.exceptions.ProtocolError("Connection aborted.", PermissionError(13, "Permission denied"))
+    refused = requests.ConnectionError(aborted)
+    wrapped = docker.errors.DockerException(f"Error while fetching server API version: {refused}")
+    wrapped.__cause__ = refused
+    assert demo_engine.reason_of(wrapped) == "Permission denied"
+    assert demo_engine.reason_of(docker.errors.APIError("500", explanation="no space\non device")) == "no space"
+    assert demo_engine.reason_of(ValueError("one.")) == "one"
+
+
+def test_one_demo_at_a_time(tmp_path):
+    folder = Folder(tmp_path / "demo")
+    with folder.in_use():
+        with pytest.raises(Problem, match=rf"running already \(process {os.getpid()}\)"), Folder(folder.path).in_use():
+            pass
+    with folder.in_use():
+        pass
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"engine": "unix:///x"}', '{"engine": "unix:///x", "pulled": 3}'])
+def test_traces_are_remembered_and_damaged_ones_are_none(tmp_path, damage):
+    folder, traces = Folder(tmp_path), Traces(engine="unix:///run/docker.sock", pulled=["busybox:1"])
+    folder.remember(traces)
+    assert folder.traces == Traces(engine="unix:///run/docker.sock", pulled=("busybox:1",))
+    (tmp_path / "traces.json").write_text(damage)
+    assert folder.traces is None
+
+
+def test_the_configuration_of_its_quarterdeck_is_valid(tmp_path, engine, monkeypatch):
+    servers = Servers(folder=tmp_path, ports=PORTS)
+    monkeypatch.setattr(Servers, "_run", lambda *_: None)
+    servers.start_quarterdeck(engine)
+    settings = load.load(tmp_path / "quarterdeck.yaml", {"QUARTERDECK_SLACK": "off"})
+    assert str(settings.metrics.listen) == "127.0.0.1:9108"
+    assert settings.state == tmp_path / "state"
+    assert (tmp_path / "quarterdeck.yaml").stat().st_mode & 0o077 == 0
+
+
+def test_prometheus_gets_the_rules_of_the_chart_and_nothing_listens_beyond_loopback(tmp_path):
+    servers = Servers(folder=tmp_path, ports=PORTS)
+    files = servers.prometheus_files()
+    assert {f"rules/{path.name}" for path in demo_servers.RULES.glob("*.y*ml")} < files.keys()
+    assert next(iter(files)) == "prometheus.yml"
+    for name in ("prometheus", "alertmanager"):
+        words = servers._arguments(name, "/etc/x.yml", "/data")
+        assert f"--web.listen-address=127.0.0.1:{PORTS[name]}" in words
+    receiver = yaml.safe_load(servers.alertmanager_files()["alertmanager.yml"])["receivers"][0]["webhook_configs"][0]
+    assert receiver["http_config"]["authorization"]["credentials"] == servers.token
+
+
+def test_a_port_that_is_taken_is_replaced_by_a_free_one(monkeypatch):
+    assert len(set(demo_servers.free_ports().values())) == 3
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        monkeypatch.setattr(demo_servers, "USUAL_PORTS", {"quarterdeck": door.getsockname()[1]})
+        assert demo_servers.free_ports()["quarterdeck"] != door.getsockname()[1]
+
+
+def test_settings_of_another_quarterdeck_do_not_reach_it(monkeypatch):
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
+    monkeypatch.setenv("QUARTERDECK_STORE__URL", "redis://other")
+    demo_servers.without_own_settings()
+    assert not {"SLACK_BOT_TOKEN", "QUARTERDECK_STORE__URL"} & os.environ.keys()
+
+
+def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path):
+    servers = Servers(folder=tmp_path, ports=PORTS)
+    servers.log("prometheus").write_text("\n".join(f"line {number}" for number in range(20)))
+    servers.running["prometheus"] = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    servers.running["prometheus"].wait()
+    with pytest.raises(Problem, match=r"prometheus has ended with code 3(.|\n)*line 15(.|\n)*line 19"):
+        servers.check()
+
+
+def test_what_it_prints_names_every_container_address_and_query(tmp_path, engine):
+    text = summary.summary(engine, Servers(folder=tmp_path, ports=PORTS))
+    for word in (*(one.name for one in workloads.WORKLOADS), *(query for _, query in summary.QUERIES), ":9108/metrics"):
+        assert word in text
+    assert str(tmp_path) in text
+
+
+def test_each_sample_has_a_bound_and_a_name_of_the_demo():
+    assert len({one.name for one in workloads.WORKLOADS}) == len(workloads.WORKLOADS)
+    for one in workloads.WORKLOADS:
+        assert one.name.startswith("quarterdeck-demo-")
+        assert one.memory_mb <= 32
+
+
+@pytest.mark.parametrize("line", summary.COMMANDS)
+def test_each_command_to_try_is_one(line):
+    assert parser.parse(line, load_catalogue()).command is not None
