@@ -8,12 +8,18 @@ from core import errors
 from core.model.rename_and_update import UNLIMITED, UpdateContainer
 
 CPU_PERIOD = 100_000  # microseconds
+MOST_PROCESSES = 1 << 22  # of a 64-bit machine
 UNTIL_IT_ENDS = "until it ends"
 
 
 def cpu_quota(action: UpdateContainer) -> int:
     """Returns the microseconds of processor time in each CPU_PERIOD; -1: no limit."""
     return UNLIMITED if action.cpus == UNLIMITED else round(action.cpus * CPU_PERIOD)
+
+
+def pids_limit(action: UpdateContainer) -> int:
+    """Returns the most processes. crun refuses -1, so the kernel's own limit stands for none."""
+    return MOST_PROCESSES if action.pids == UNLIMITED else action.pids
 
 
 def linux_resources(action: UpdateContainer) -> dict[str, Any]:
@@ -26,7 +32,7 @@ def linux_resources(action: UpdateContainer) -> dict[str, Any]:
     if action.cpus:
         resources["cpu"] = {"quota": cpu_quota(action), "period": CPU_PERIOD}
     if action.pids:
-        resources["pids"] = {"limit": action.pids}
+        resources["pids"] = {"limit": pids_limit(action)}
     return resources
 
 

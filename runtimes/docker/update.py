@@ -16,8 +16,9 @@ from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
 from runtimes.formats import json_decoder, json_types
 
 READ_SECONDS = 10.0
-# Docker takes 0 for “unchanged” and refuses -1. This is what the kernel shows for no limit.
-NO_MEMORY_LIMIT = (1 << 63) - 4_096
+# Docker takes 0 for “unchanged”, refuses -1 for memory, and does not pass it on for swap. The kernel takes these for no
+# limit. On cgroup v2 the limit of swap is their difference.
+NO_MEMORY_LIMIT, NO_SWAP_LIMIT = 1 << 62, (1 << 63) - 4_096
 
 
 class _HostConfig(msgspec.Struct):
@@ -51,7 +52,7 @@ class UpdateVerbs(HttpEngineClient, abc.ABC):
             response = await self._request("GET", f"{path}/json", READ_SECONDS, name=target.name)
             found = json_decoder.decode_json(_Inspected, response.body).host or found
         if action.memory == UNLIMITED:
-            body |= {"Memory": NO_MEMORY_LIMIT, "MemorySwap": -1}
+            body |= {"Memory": NO_MEMORY_LIMIT, "MemorySwap": NO_SWAP_LIMIT}
         elif action.memory:
             # Docker refuses a limit above that of memory and swap together, so both are set.
             body |= {"Memory": action.memory, "MemorySwap": _swap(found, action.memory)}

@@ -38,6 +38,6 @@ class UpdateVerbs(LifecycleVerbs, abc.ABC):
                 str(oci_limits.cpu_quota(action)),
             ]
         if action.pids:
-            flags += ["--pids-limit", str(action.pids)]
+            flags += ["--pids-limit", str(oci_limits.pids_limit(action))]
         outcome = await self._change(container, "update", deadline, flags=flags)
         return msgspec.structs.replace(outcome, detail=f"{action.description()}; {oci_limits.UNTIL_IT_ENDS}")
