@@ -135,10 +135,11 @@ async def created(runtime, between, name, lost):
     action = CreateContainer(
         engine=runtime.ref, image=IMAGE, name=name, command=("sleep", "60"), network="none", pull="never", start=False
     )
-    started = await runtime.run(action, call(name))
+    job, cursor = (await runtime.run(action, call(name))).job, ""
     async with asyncio.timeout(60):
         while True:
-            page = await runtime.run(ReadJob(engine=runtime.ref, job=started.job, wait=1.0), call("read"))
+            page = await runtime.run(ReadJob(engine=runtime.ref, job=job, cursor=cursor, wait=1.0), call("read"))
+            cursor = page.cursor
             if page.outcome is not None:
                 return page.outcome
 
