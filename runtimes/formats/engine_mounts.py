@@ -30,7 +30,8 @@ _VOLUME = re.compile(r"/volumes/(?:[^/]+/){1,2}_data")
 _DOCKER_FILE = re.compile(r"/containers/[^/]+/(?:hosts|hostname|resolv\.conf|mounts/.+)")
 _NERDCTL_FILE = re.compile(r"/(?:containers|etchosts)/[^/]+/[^/]+/(?:hosts|hostname|resolv\.conf)")
 # Podman and CRI-O: below the directory of the storage or that of running containers, which is configured apart from it.
-_STORED_FILE = re.compile(rf"/.+/[\w-]+-containers/{_ID}/userdata/.+")
+# Podman also mounts overlays of directories of the host there.
+_STORED_FILE = re.compile(rf"/.+/[\w-]+-containers/{_ID}/userdata/(?!overlay/).+")
 # The CRI plugin of containerd, below either of containerd's directories.
 _SANDBOX_FILE = re.compile(rf"/.+/io\.containerd\.grpc\.v1\.cri/sandboxes/{_ID}/(?:hosts|hostname|resolv\.conf|shm)")
 # The kubelet. Volumes of the kind hostPath are not below its directory.

@@ -1,6 +1,7 @@
 """Podman's programs, health checks, use, images, pods, networks and volumes, as root and as an ordinary user."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -173,9 +174,10 @@ async def test_an_image_that_was_pulled_by_its_digest_has_that_name_and_goes_wit
 @pytest.mark.parametrize(
     ("options", "reach"),
     [
-        (("-v", "/etc:/host:O"), "mounts /etc of the host"),
+        # With a program that mounts overlays, Podman shows the place of the overlay instead.
+        (("-v", "/etc:/host:O"), r"mounts (/etc|/.+/userdata/overlay/\d+/merge) of the host"),
         (("--security-opt", "unmask=ALL"), "changes its security by unmask=ALL"),
-        (("--device-cgroup-rule", "b *:* rwm"), "uses the device b *:* rwm of the host"),
+        (("--device-cgroup-rule", "b *:* rwm"), r"uses the device b \*:\* rwm of the host"),
     ],
 )
 async def test_what_a_container_takes_from_its_host_is_found(podmand, options, reach):
@@ -183,7 +185,8 @@ async def test_what_a_container_takes_from_its_host_is_found(podmand, options, r
     try:
         await asyncio.to_thread(podmand.run, "it", more=options)
         found = await desk.do(actions.InspectContainer, target=await desk.ref("it"))
-        assert found.reaches == (reach,)
+        (told,) = found.reaches
+        assert re.fullmatch(reach, told), told
     finally:
         await desk.runtime.aclose()
 

@@ -92,6 +92,10 @@ def bind(source: str, target: str) -> dict[str, Any]:
             },
             ("mounts /etc of the host",),
         ),
+        (
+            {"mounts": [bind(f"/run/overlay-containers/{ID}/userdata/overlay/188/merge", "/merge")]},
+            (f"mounts /run/overlay-containers/{ID}/userdata/overlay/188/merge of the host",),
+        ),
         ({"mounts": [{"type": "tmpfs", "source": "/tmp/x", "destination": "/x"}]}, ()),
         ({"mounts": [bind("../../etc", "/x")]}, ("mounts /etc of the host",)),
         ({"root": "/"}, ("mounts / of the host",)),
