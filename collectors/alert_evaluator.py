@@ -111,7 +111,7 @@ class Evaluator:
                 key = (alert.subject.engine, alert.subject.kind, alert.owner)
                 settles = self._settles(rule, now)
                 self._open[alert.fingerprint] = _Open(rule=rule, key=key, alert=alert, settles_ns=settles)
-            elif known is not None and known.due_ns:
+            elif known is not None and (known.due_ns or known.alert.since_ns > alert.at_ns):
                 goes_on = msgspec.structs.replace(
                     known.alert,
                     since_ns=alert.since_ns,
@@ -155,7 +155,8 @@ class Evaluator:
             if event.type == "service":
                 self._rollouts.observe(event)
             elif kind is EventKind.RENAMED:
-                self._renamed.observe(event, containers.get(event.subject.id), self._has_alert)
+                open_keys = (one.key for one in self._open.values())
+                self._renamed.observe(event, containers.get(event.subject.id), open_keys)
             if kind is other and event.action not in self._actions:
                 continue
             if not self._by_kind[kind] or (kind is died and event.subject.kind is container):
@@ -301,7 +302,7 @@ class Evaluator:
         known = self._open.pop(fingerprint, None)
         if known is None:
             return
-        self._renamed.alert_ended(known.key, self._has_alert)
+        self._renamed.alert_ended(known.key, (one.key for one in self._open.values()))
         if known.due_ns:
             self.statistics.held_back[known.rule.name] += known.alert.count
         else:
@@ -309,9 +310,6 @@ class Evaluator:
                 self._quiet_until[fingerprint] = self._now_ns() + int(known.rule.cooldown.total_seconds() * SECOND)
             at = max(at_ns, known.alert.at_ns)
             self._report(msgspec.structs.replace(known.alert, state=AlertState.RESOLVED, text=text, at_ns=at))
-
-    def _has_alert(self, key: OwnerKey) -> bool:
-        return any(one.key == key for one in self._open.values())
 
     @staticmethod
     def _settles(rule: Rule, now: int) -> int:

@@ -7,7 +7,7 @@ same trouble for as long as the alert is open. A new container with the old name
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -25,15 +25,15 @@ class RenamedContainers:
     def __init__(self) -> None:
         self._owners: OrderedDict[str, OwnerKey] = OrderedDict()
 
-    def observe(self, event: Event, container: Container | None, has_alert: Callable[[OwnerKey], bool]) -> None:
-        """Takes a renaming. `has_alert`: whether an alert about an owner is open."""
+    def observe(self, event: Event, container: Container | None, open_keys: Iterable[OwnerKey]) -> None:
+        """Takes a renaming. `open_keys`: the owners about whom an alert is open."""
         labels = container.labels if container is not None else {}
         subject, old_name = event.subject, event.attrs.get("old_name", "").removeprefix("/")
         if not old_name or subject.id in self._owners:
             return
         before = owner_of(msgspec.structs.replace(subject, name=old_name), labels)
         key = (subject.engine, subject.kind, before)
-        if before != owner_of(subject, labels) and has_alert(key):
+        if before != owner_of(subject, labels) and key in open_keys:
             self._owners[subject.id] = key
             if len(self._owners) > MAX_CONTAINERS:
                 self._owners.popitem(last=False)
@@ -43,7 +43,7 @@ class RenamedContainers:
         key = self._owners.get(container_id)
         return key[2] if key is not None else ""
 
-    def alert_ended(self, key: OwnerKey, has_alert: Callable[[OwnerKey], bool]) -> None:
+    def alert_ended(self, key: OwnerKey, open_keys: Iterable[OwnerKey]) -> None:
         """Forgets the containers of an owner if no alert about it is open any more."""
-        if key in self._owners.values() and not has_alert(key):
+        if key in self._owners.values() and key not in open_keys:
             self._owners = OrderedDict((each, known) for each, known in self._owners.items() if known != key)

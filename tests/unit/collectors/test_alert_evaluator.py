@@ -245,6 +245,21 @@ def test_the_memory_for_events_is_limited(monkeypatch: pytest.MonkeyPatch) -> No
     assert max(len(events) for events in scene.evaluator._windows._events.values()) == recent_events_by_owner.MAX_EVENTS
 
 
+def test_what_happens_before_the_alerts_of_an_earlier_process_are_known_is_added_to_their_count() -> None:
+    before = AlertScene([crash.rule])
+    web = before.add("web")
+    for _ in range(3):
+        before.end(web)
+    after = AlertScene([crash.rule])
+    after.now, after.containers = before.now, before.containers
+    after.end(web)
+    after.end(web)
+    after.evaluator.restore([before.alerts[-1]])
+    after.end(web)
+    assert [alert.count for alert in after.alerts] == [1, 2, 5, 6]
+    assert after.alerts[-1].since_ns == before.alerts[0].since_ns
+
+
 def test_open_alerts_go_on_after_a_restart_and_are_not_reported_again() -> None:
     scene = AlertScene([crash.rule])
     web = scene.add("web")
