@@ -24,7 +24,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
 from tests.image import rootfs
 
-SOURCES = ("bot", "collectors", "commands", "core", "deploy", "runtimes")
+SOURCES = ("bot", "collectors", "commands", "core", "runtimes", "deploy", "charts")
 FILES = (
     "Dockerfile",
     ".dockerignore",

@@ -1,59 +1,96 @@
-"""The compose file, by Docker Compose itself: up with images made here, looked at, and down without a trace."""
+"""The Compose file, by Docker Compose itself: up with images made here, looked at, and down without a trace.
+
+Nothing is made before `up` but `.env`, as in the README.
+"""
 
 import json
+import subprocess
+import urllib.parse
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
+from tests.image import stack
 from tests.image.conftest import IMAGE, STORE
 
 pytestmark = pytest.mark.timeout(600)
 
-PASSWORD = "c0ffee" * 8
-# Only what makes the test quicker, and the label off, so that the store is known by its place in the project alone.
+BOT_TOKEN, APP_TOKEN = "xoxb-1111111111-1111111111-abcdefabcdef", "xapp-1-A0000000000-1111111111-abcdefabcdef"
+ALONE, MONITORING = {"bot", "relay", "redis", "prepare"}, {"prometheus", "alertmanager", "grafana"}
+SERVICES = ("bot", "relay", "redis", "prometheus", "alertmanager")  # of the services that go on, all but Grafana
+# Only what makes the test quicker.
 QUICKER = """
 services:
   bot: {healthcheck: {interval: 1s}}
-  redis: {healthcheck: {interval: 1s}, labels: {quarterdeck.protected: "false"}}
+  relay: {healthcheck: {interval: 1s}}
+  redis: {healthcheck: {interval: 1s}}
+  prometheus: {healthcheck: {interval: 1s}}
+  alertmanager: {healthcheck: {interval: 1s}}
 """
 
 
 class Project:
     def __init__(self, stage):
         self.stage, self.port = stage, free_port()
+        self.ports = {name: free_port() for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA")}
         self.env = {
-            "DOCKER_GID": str(stage.socket_group),
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_APP_TOKEN": APP_TOKEN,
+            # What is different here: the engine is private, and no registry is reached.
             "DOCKER_SOCKET": str(stage.daemon.socket),
             "QUARTERDECK_IMAGE": IMAGE,
             "REDIS_IMAGE": STORE,
+            "HAPROXY_IMAGE": stack.HAPROXY,
+            "PROMETHEUS_IMAGE": stack.PROMETHEUS,
+            "ALERTMANAGER_IMAGE": stack.ALERTMANAGER,
             "METRICS_PORT": str(self.port),
+            **{f"{name}_PORT": str(port) for name, port in self.ports.items()},
         }
-        self.secret("store_url", f"redis://:{PASSWORD}@redis:6379/0")
-
-    def secret(self, name, text):
-        file = self.stage.folder / "secrets" / name
-        file.write_text(text)
-        file.chmod(0o644)
-        return f"./secrets/{name}"
 
     def write(self):
         (self.stage.folder / ".env").write_text("".join(f"{key}={value}\n" for key, value in self.env.items()))
         (self.stage.folder / "quicker.yml").write_text(QUICKER)
 
-    def compose(self, *words, code=0, files=("docker-compose.yml",), say=""):
+    def compose(self, *words, code=0, say="", quicker=True):
         self.write()
-        given = [word for file in files for word in ("-f", file)]
-        return self.stage.docker("compose", *given, *words, code=code, seconds=120, say=say)
+        given = ["-f", "docker-compose.yml", *(("-f", "quicker.yml") if quicker else ())]
+        return self.stage.docker("compose", *given, *words, code=code, seconds=180, say=say)
 
-    def described(self):
-        return json.loads(self.compose("config", "--format", "json"))
+    def described(self, *words):
+        return self.compose(*words, "config", "--format", "json", quicker=False)
+
+    def up(self, *services, flags=()):
+        self.compose("up", "-d", "--no-build", *flags, *services)
+        names = services or ("bot", "relay", "redis")
+        wait_for("health", lambda: all(self.health(name) == "healthy" for name in names), 90)
+        wait_for("readiness of all but Slack", lambda: series(self.port, "quarterdeck_engine_up"), 30)
+
+    def health(self, service):
+        return self.stage.health(f"quarterdeck-{service}-1")
+
+    def say(self, *lines):
+        words = ("exec", "-T", "bot", "quarterdeck", "console")
+        return self.compose(*words, say="".join(f"{line}\n" for line in lines))
+
+    def prometheus(self, query):
+        """The values that Prometheus finds, by job."""
+        asked = f"/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        found = json.loads(get(self.ports["PROMETHEUS"], asked)[1])["data"]["result"]
+        return {one["metric"].get("job", ""): float(one["value"][1]) for one in found}
+
+
+@pytest.fixture(scope="session")
+def _images(_built):
+    stack.add_images(_built.daemon)
 
 
 @pytest.fixture
-def project(stage):
+def project(stage, _images):
     try:
         version = stage.docker("compose", "version", "--short").strip().lstrip("v")
     except AssertionError:
@@ -63,82 +100,127 @@ def project(stage):
     return Project(stage)
 
 
-def test_both_services_are_locked_up_and_the_store_is_not_published(project):
-    services = project.described()["services"]
-    assert set(services) == {"bot", "redis"}
-    for service in services.values():
-        assert service["read_only"] is True
+@pytest.mark.parametrize("profile", ["", "monitoring"])
+def test_every_service_is_locked_up_and_only_ports_of_the_host_are_open(project, profile):
+    text = project.described(*(("--profile", profile) if profile else ()))
+    assert BOT_TOKEN not in text
+    assert APP_TOKEN not in text
+    services = json.loads(text)["services"]
+    assert set(services) == ALONE | (MONITORING if profile else set())
+    for name, service in services.items():
+        assert service.get("read_only", False) is (name != "prepare"), name
         assert service["cap_drop"] == ["ALL"]
+        assert not {"cap_add", "privileged", "pid", "ipc", "devices"} & service.keys()
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["restart"] == "unless-stopped"
-        assert service["labels"] == {"quarterdeck.protected": "true"}
+        assert service["restart"] == ("no" if name == "prepare" else "unless-stopped")
+        assert service["labels"] == {"quarterdeck.part": "true", "quarterdeck.protected": "true"}
         assert {"mem_limit", "cpus", "pids_limit"} <= service.keys()
-        assert PASSWORD not in json.dumps(service)
-    assert "ports" not in services["redis"]
-    assert [port["host_ip"] for port in services["bot"]["ports"]] == ["127.0.0.1"]
-    assert services["bot"]["group_add"] == [project.env["DOCKER_GID"]]
+        assert name in ("prepare", "bot") or "healthcheck" in service
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ()))
+    mounts = {name: [volume["source"] for volume in service["volumes"]] for name, service in services.items()}
+    with_socket = [name for name, sources in mounts.items() if project.env["DOCKER_SOCKET"] in sources]
+    assert with_socket == ["relay"]
+    assert sorted(mounts["relay"]) == sorted([project.env["DOCKER_SOCKET"], "engine"])
+    for name in ("relay", "redis", "prepare"):
+        assert services[name]["network_mode"] == "none"
+    assert "user" not in services["bot"]
+    assert "group_add" not in services["bot"]
+    writable = [volume["source"] for volume in services["bot"]["volumes"] if not volume.get("read_only")]
+    assert writable == ["state"]
+    assert "/sys/fs/cgroup" in mounts["bot"]
     assert services["bot"]["build"]["args"]["BASE"].startswith("python:3")
-    assert services["bot"]["depends_on"]["redis"]["condition"] == "service_healthy"
 
 
-def test_without_the_group_of_the_socket_it_says_how_to_find_it(project):
-    del project.env["DOCKER_GID"]
-    assert "stat -c %g" in project.compose("config", "-q", code=None)
-
-
-def test_slack_is_a_matter_of_two_files(project):
-    bot = project.described()["services"]["bot"]["environment"]
+def test_the_example_of_env_is_complete_and_without_tokens_there_is_a_console(project):
+    example = (ROOT / ".env.example").read_text()
+    project.env["SLACK_BOT_TOKEN"] = project.env["SLACK_APP_TOKEN"] = ""
+    assert "SLACK_BOT_TOKEN=\nSLACK_APP_TOKEN=\n" in example
+    bot = json.loads(project.described())["services"]["bot"]["environment"]
     assert not any(bot[key] for key in bot if "SLACK" in key)
-    project.env["SLACK_BOT_TOKEN_FILE"] = project.secret("slack_bot_token", "xoxb-1111111111-1111111111-abcdefabcdef")
-    project.env["SLACK_APP_TOKEN_FILE"] = project.secret(
-        "slack_app_token", "xapp-1-A0000000000-1111111111-abcdefabcdef"
-    )
-    project.env["QUARTERDECK_YAML"] = "./quarterdeck.yaml"
-    (project.stage.folder / "quarterdeck.yaml").write_text("slack: {command: /ship}\n")
     try:
-        said = project.compose("run", "--rm", "--no-deps", "-T", "bot", "check")
+        project.up()
+        assert "slack    off" in project.compose("exec", "-T", "bot", "quarterdeck", "check")
+        wait_for("readiness", lambda: get(project.port, "/readyz")[0] == 200)
     finally:
-        project.compose("down", "-v")
-    assert "socket, /ship" in said
-    assert "your own" in said
+        project.compose("down", "-v", "-t", "15")
+
+
+def test_what_grafana_is_given_points_to_the_services(project):
+    services = json.loads(project.described("--profile", "monitoring"))["services"]
+    provisioning = ROOT / "deploy/compose/grafana"
+    sources = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())["datasources"]
+    (contact,) = yaml.safe_load((provisioning / "alerting/contact-points.yml").read_text())["contactPoints"]
+    for url in (*(source["url"] for source in sources), contact["receivers"][0]["settings"]["url"]):
+        host, _, port = url.removeprefix("http://").partition(":")
+        assert int(port) in [each["target"] for each in services[host]["ports"]]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/quarterdeck.yml").read_text())["providers"]
+    targets = {Path(volume["source"]).name: volume["target"] for volume in services["grafana"]["volumes"]}
+    assert targets["dashboards"] == provider["options"]["path"]
+    assert targets["grafana"] in ("/etc/grafana/provisioning", "/var/lib/grafana")
 
 
 def test_up_works_is_protected_and_down_leaves_nothing(project):
-    stage, files = project.stage, ("docker-compose.yml", "quicker.yml")
+    stage = project.stage
     stage.daemon.run("shop-redis", labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "redis"})
-    stage.daemon.run("vault", labels={"quarterdeck.protected": "true"})
+    stage.daemon.run("web")
     try:
-        project.compose("up", "-d", "--no-build", "--wait", "--wait-timeout", "90", files=files)
-        assert {stage.health(f"quarterdeck-{name}-1") for name in ("bot", "redis")} == {"healthy"}
-        wait_for("readiness", lambda: get(project.port, "/readyz")[0] == 200)
+        project.up(*SERVICES)
+        # The bot has the tokens, and nobody else can read them.
+        assert project.compose("exec", "-T", "bot", "python3", "-c", READ_TOKENS).split() == [BOT_TOKEN, APP_TOKEN]
+        about = stage.docker("inspect", *stage.docker("ps", "-aq").split())
+        assert BOT_TOKEN not in about
+        assert APP_TOKEN not in about
+        state = stage.inspect("quarterdeck-bot-1")["State"]
+        status = Path(f"/proc/{state['Pid']}/status").read_text()
+        facts = {name: words.split() for name, _, words in (line.partition(":") for line in status.splitlines())}
+        assert (facts["Uid"], facts["Groups"], facts["CapEff"]) == (["10001"] * 4, ["10001"], ["0" * 16])
+        assert stage.inspect("quarterdeck-prepare-1")["State"]["ExitCode"] == 0
         assert series(project.port, "quarterdeck_store_up") == 1
 
-        def say(*lines):
-            words = ("exec", "-T", "bot", "quarterdeck", "console")
-            return project.compose(*words, files=files, say="".join(f"{line}\n" for line in lines))
+        # Only the kernel's files have these figures: the engine was not asked for the usage.
+        usage = "quarterdeck_container_memory_limit_hits_total"
+        wait_for("usage", lambda: series(project.port, usage, name="web") is not None, 60)
 
-        bot, redis = "quarterdeck-bot-1", "quarterdeck-redis-1"
-        said = say("ps", f"stop {bot}", f"stop {redis}", "stop vault", "kill shop-redis", "grant console:bob viewer")
-        for name in (bot, redis, "vault"):
+        names = [f"quarterdeck-{service}-1" for service in SERVICES]
+        said = project.say(*(f"stop {name}" for name in names), "kill shop-redis", "grant console:bob viewer")
+        for name in names:
             assert f"{name} is part of Quarterdeck or marked as protected" in said
         assert stage.daemon.state("shop-redis")["Running"] is False
-        assert stage.daemon.state(redis)["Running"] is True
-        assert PASSWORD not in stage.docker("top", "quarterdeck-redis-1", "-o", "pid,args")
-        assert PASSWORD not in stage.docker("inspect", "quarterdeck-redis-1", "quarterdeck-bot-1")
-        assert "NOAUTH" in project.compose(
-            "exec", "-T", "redis", "sh", "-c", "$(command -v valkey-cli || command -v redis-cli) ping", files=files
-        )
-        # A store made anew is another container: it is known by its place, and its volume by its name.
-        project.compose("up", "-d", "--no-build", "--wait", "--force-recreate", files=files)
-        said = say("grants", f"rm -f {redis}")
+
+        # Prometheus reads the page and has the rules; Alertmanager's alerts arrive.
+        wait_for("a scrape", lambda: project.prometheus("up == 1").keys() >= {"quarterdeck", "alertmanager"}, 60)
+        rules = json.loads(get(project.ports["PROMETHEUS"], "/api/v1/rules")[1])["data"]["groups"]
+        assert sum(len(group["rules"]) for group in rules) > 50
+        (engine,) = json.loads(stage.docker("info", "--format", '["{{.Name}}"]'))
+        labels = (f"host={engine}", "engine=docker", "name=web", "severity=warning")
+        alertmanager = f"--alertmanager.url=http://127.0.0.1:{project.ports['ALERTMANAGER']}"
+        summary = "--annotation=summary=web uses 95% of its memory limit"
+        command = ["amtool", alertmanager, "alert", "add", summary, "alertname=ContainerMemoryNearLimit", *labels]
+        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        wait_for("the incident", lambda: "web uses 95%" in project.say("incidents"), 60, pause=1)
+
+        # A filter is a variable; everything that was stored is still there, and a new token arrives.
+        project.env |= {"RELAY": "read-only", "SLACK_APP_TOKEN": APP_TOKEN[::-1].replace("-", "") + "x"}
+        project.up(*SERVICES, flags=("--force-recreate",))
+        assert project.compose("exec", "-T", "bot", "python3", "-c", READ_TOKENS).split()[1] != APP_TOKEN
+        said = project.say("grants", "stop web", "logs quarterdeck-redis-1")
         assert "console:bob" in said
-        assert "is part of Quarterdeck" in said
-        assert "Traceback" not in project.compose("logs", "bot", files=files)
-        pids = [stage.inspect(f"quarterdeck-{name}-1")["State"]["Pid"] for name in ("bot", "redis")]
+        assert "lets only reading through" in said
+        assert stage.daemon.state("web")["Running"] is True
+        assert "Traceback" not in project.compose("logs", "bot")
+        pids = [stage.inspect(name)["State"]["Pid"] for name in names]
     finally:
-        project.compose("down", "-v", "-t", "15", files=files)
+        print(project.compose("--profile", "monitoring", "logs", "--tail", "40"))  # noqa: T201
+        project.compose("--profile", "monitoring", "down", "-v", "-t", "15")
     stage.daemon.clear()
     assert stage.docker("ps", "-aq") == ""
     assert stage.docker("volume", "ls", "-q") == ""
     assert set(stage.docker("network", "ls", "--format", "{{.Name}}").split()) == {"host", "none"}
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+READ_TOKENS = """
+import pathlib
+for name in ("slack_bot_token", "slack_app_token"):
+    print(pathlib.Path("/run/tokens", name).read_text())
+"""
