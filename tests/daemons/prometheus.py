@@ -9,7 +9,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,13 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def private_prometheus(root: Path, page_port: int) -> Iterator[Prometheus]:
-    """Scrapes `/metrics` at that port of this machine; is used after the first scrape that succeeded."""
+def private_prometheus(root: Path, page_port: int, rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
+    """Scrapes `/metrics` at that port of this machine; is used after the first scrape that succeeded. `rules`: files of
+    rules, which are evaluated as often."""
     need("promtool", "prometheus")
     config = {
-        "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
+        "rule_files": [str(file) for file in rules],
         "scrape_configs": [
             {"job_name": "quarterdeck", "static_configs": [{"targets": [f"127.0.0.1:{page_port}"]}]},
         ],
