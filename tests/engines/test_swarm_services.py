@@ -205,7 +205,7 @@ async def test_a_volume_that_is_a_directory_of_a_host_or_holds_something_protect
     )
     try:
         for volume, words in (
-            ("etc", "The volume etc is the path /etc of the host"),
+            ("etc", "You may not mount the volume etc: it is the path /etc of the host"),
             ("ours", "belongs to a part of Quarterdeck"),
         ):
             line = f"service create --name web --mount source={volume},target=/x {IMAGE} {FOREVER}"
