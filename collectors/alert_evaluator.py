@@ -24,10 +24,9 @@ from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
 from core import unexpected_errors
 from core.model.alerts import Alert, AlertState, Cleared, Finding
-from core.model.containers import Container
+from core.model.containers import SWARM_SERVICE_LABEL, Container
 from core.model.end_causes import Cause
 from core.model.events import Event, EventKind, Origin
-from core.model.owners import SWARM_SERVICE_NAME_LABEL
 from core.model.refs import EngineRef, Kind, Ref
 
 SECOND = 1_000_000_000
@@ -220,7 +219,7 @@ class Evaluator:
     def _is_part_of_rollout(self, event: Event, labels: Mapping[str, str]) -> bool:
         """Whether a container of a Swarm service ended while that was updated. If the update fails, the rule
         `update-stopped` reports it."""
-        service = labels.get(SWARM_SERVICE_NAME_LABEL)
+        service = labels.get(SWARM_SERVICE_LABEL)
         return event.kind is EventKind.DIED and bool(service) and self._rollouts.includes(service or "", event.at_ns)
 
     def _ask(self, rule: Rule, seen: Seen) -> Finding | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -14,6 +14,7 @@ from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Ending, Reply, Text
 
 START_SECONDS = 60.0  # within which an act must start
+END_SECONDS = 10.0  # for what is recorded after the last line
 MAX_REASON = 300  # characters
 PLACE = Place(channel="healing", kind="healing")
 OUTCOMES = {Ending.OK: "done", Ending.NOTHING: "done", Ending.REFUSED: "refused", Ending.UNKNOWN: "unknown"}
@@ -34,10 +35,10 @@ class TryResult:
 
 
 class CommandRunner:
-    """Runs tries. `answer`: runs a command line."""
+    """Runs tries. `answer`: runs a command line. `now`: the time in seconds since the epoch."""
 
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, now: Callable[[], float]) -> None:
+        self._answer, self._now = answer, now
         self._late: set[asyncio.Future[Reply | None]] = set()  # those that have not ended in time
 
     async def run(self, case: DecisionInput, lines: Sequence[str], began: float) -> TryResult:
@@ -46,6 +47,10 @@ class CommandRunner:
         texts: list[str] = []
         outcome = "done"
         for number, line in enumerate(lines):
+            if number and self._now() - began > healing.TRY_SECONDS - START_SECONDS:
+                outcome = "failed"  # another process may take the try for lost soon
+                texts.append(f"“{line}” and what follows it were not done, because the time of this try is over")
+                break
             ending, text = await self._run_line(case, line, f"{int(began * 1000)}-{number}", began)
             texts.append(text)
             outcome = OUTCOMES.get(ending, "failed")
@@ -66,7 +71,7 @@ class CommandRunner:
             answered_guards=frozenset(case.record.answered),
         )
         work = asyncio.ensure_future(self._answer(inv))
-        done, _ = await asyncio.wait([work], timeout=healing.TRY_SECONDS - START_SECONDS)
+        done, _ = await asyncio.wait([work], timeout=healing.TRY_SECONDS - END_SECONDS - (self._now() - began))
         if not done:
             self._late.add(work)
             work.add_done_callback(self._late.discard)

@@ -71,7 +71,7 @@ class Healer:
         self._records = HealingRecords(store)
         self._evaluator = evaluator
         self._mirrors = mirrors
-        self._runner = CommandRunner(answer)
+        self._runner = CommandRunner(answer, now)
         self._in_force = in_force
         self._counts = counts
         self._changed = changed
@@ -216,6 +216,8 @@ class Healer:
         self._count(result.outcome)
         refused = result.text if result.outcome == "refused" else ""
         state = await self._records.end(policy, case.key, began, self._now(), refused=refused)
+        if state is None:
+            return
         if refused:
             if refused != case.state.told:
                 await self._note(case, f"not done: {refused}")

@@ -42,21 +42,22 @@ class HealingRecords:
             if now == record or await self._store.change_healing(policy.name, stored, _encode(now)):
                 return
 
-    async def end(self, policy: HealingPolicy, key: str, began: float, now: float, *, refused: str) -> TargetState:
+    async def end(
+        self, policy: HealingPolicy, key: str, began: float, now: float, *, refused: str
+    ) -> TargetState | None:
         """Records the end of a try, unless that was done meanwhile. A refused try is not part of the budget. Returns
-        the state after it."""
-        state = None
+        the state after it; None if somebody else has recorded its end."""
         for _ in range(MAX_CONFLICTS):
             stored, record = await self.read(policy.name)
             state = record.targets.get(key)
             if state is None or state.began != began:
-                break
+                return None
             state = healing.ended(state, now, refused=refused)
             acts = tuple(at for at in record.acts if not (refused and at == began))
             record = healing.with_state(msgspec.structs.replace(record, acts=acts), key, state)
             if await self._store.change_healing(policy.name, stored, _encode(record)):
-                break
-        return state or TargetState(incident="", since=now)
+                return state
+        return None
 
     async def forget(self, policy: str, key: str, now: float) -> TargetState | None:
         """Forgets an incident that is over. Keeps one that the policy has given up and leaves alone, in case it comes

@@ -125,7 +125,7 @@ class CrashEvidence:
         row = mirror.last_known_row(subject.id)
         if row is None or ReadLogs.verb not in mirror.verbs:
             return None
-        if quarterdeck_labels.logs_are_off({**row.labels, **incident.main.labels}):
+        if any(map(quarterdeck_labels.logs_are_off, (row.labels, incident.main.labels))):
             return None
         if not await self._may_read_log(incident, row, channel):
             return None

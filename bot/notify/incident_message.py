@@ -27,6 +27,7 @@ WORDS = {
     IncidentState.RESOLVED: "Resolved",
 }
 MAX_ROWS = 30
+MAX_WHY = 120  # characters in a row: a longer one would make each edit upload the whole table as a file
 MAX_ENTRIES = 10
 RESTARTING_ENGINES = ("docker", "podman", "containerd")  # the others have no restart of their own
 WITH_LOGS = frozenset({Kind.CONTAINER, Kind.SERVICE})
@@ -103,7 +104,7 @@ def shared_reply(
     else:
         headline = f"Resolved: all {number} that began {what}{where}"
     rows = [
-        (_owner(incident.main), incident.main.text, _state(incident, (held or {}).get(incident.key, "")))
+        (_owner(incident.main), incident.main.text[:MAX_WHY], _state(incident, (held or {}).get(incident.key, "")))
         for incident in sorted(incidents, key=lambda each: (each.state is IncidentState.RESOLVED, each.main.owner))
     ]
     left_out = len(rows) - MAX_ROWS

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import logging
 import random
 import socket as sockets
 import time
@@ -25,7 +24,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import app as composition
 from bot.access import first_admin
-from bot.slack import http_requests, incident_poster, listeners, users
+from bot.slack import http_requests, incident_poster, library_logger, listeners, users
 from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
@@ -63,6 +62,7 @@ class SlackConnection:
         self._logged_state = ""
         self._claim_code_issued = False
         self._client: SocketModeClient | None = None
+        self._incidents: asyncio.Task[None] | None = None
         self.connected = False
         self.state = "not connected yet"
 
@@ -70,15 +70,21 @@ class SlackConnection:
         """Connects and reconnects until the process stops."""
         failures = 0
         await self._api.open()
-        while not self._stopping:
-            try:
-                await self._connect_once()
-                failures = 0
-            except errors.DeliveryError as error:
-                failures += 1
-                self._set_disconnected(error)
-            pause = supervise.backoff_seconds(failures or 1, MIN_PAUSE_SECONDS * 2, MAX_PAUSE_SECONDS, random.Random())  # noqa: S311
-            await self._wait_for_stop(max(MIN_PAUSE_SECONDS, pause))
+        try:
+            while not self._stopping:
+                try:
+                    await self._connect_once()
+                    failures = 0
+                except errors.DeliveryError as error:
+                    failures += 1
+                    self._set_disconnected(error)
+                chance = random.Random()  # noqa: S311
+                pause = supervise.backoff_seconds(failures or 1, MIN_PAUSE_SECONDS * 2, MAX_PAUSE_SECONDS, chance)
+                await self._wait_for_stop(max(MIN_PAUSE_SECONDS, pause))
+        finally:
+            if self._incidents is not None:
+                self._incidents.cancel()
+                await asyncio.wait([self._incidents])
 
     async def aclose(self) -> None:
         if self._client is not None:  # closing it was interrupted
@@ -97,6 +103,7 @@ class SlackConnection:
                 "slack.bot_token is not a bot token.", code="not_allowed_token_type", hint=TOKEN_HINTS["bot_token"]
             )
         await self._outbox.load_table_format(installed.team)
+        self._start_incidents()
         people = users.SlackUsers(self._api, installed=installed, guests=self._settings.guests)
         handler = SlackHandler(
             dispatcher=self._app.dispatcher,
@@ -110,9 +117,6 @@ class SlackConnection:
         bolt = self._bolt_app(identity, handler)
         # Not a task group: the error that ends the connection must reach the caller as itself.
         tasks = [asyncio.get_running_loop().create_task(handler.answer_rejected(), name="slack rejections")]
-        if self._app.alerts is not None:
-            post = functools.partial(incident_poster.post_incidents, self._app, self._app.alerts, self._outbox)
-            tasks.append(self._app.supervisor.start_background("incidents", post, RESTART))
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if self._settings.mode == "http":
@@ -140,6 +144,13 @@ class SlackConnection:
                 task.cancel()
             await asyncio.wait(tasks)
 
+    def _start_incidents(self) -> None:
+        """Starts to post incidents, unless that has begun. It goes on while the connection for requests is lost:
+        posting needs the bot token alone."""
+        if self._app.alerts is not None and self._incidents is None:
+            post = functools.partial(incident_poster.post_incidents, self._app, self._app.alerts, self._outbox)
+            self._incidents = self._app.supervisor.start_background("incidents", post, RESTART)
+
     def _bolt_app(self, identity: Mapping[str, Any], handler: SlackHandler) -> AsyncApp:
         authorized = AuthorizeResult(
             enterprise_id=identity.get("enterprise_id"),
@@ -154,7 +165,7 @@ class SlackConnection:
 
         bolt = AsyncApp(
             name="quarterdeck",
-            logger=_library_logger(),
+            logger=library_logger.library_logger(),
             signing_secret="",
             request_verification_enabled=False,  # by http_requests
             authorize=authorize,
@@ -175,7 +186,7 @@ class SlackConnection:
         handler = AsyncSocketModeHandler(
             bolt,
             token.get_secret_value(),
-            logger=_library_logger(),
+            logger=library_logger.library_logger(),
             web_client=self._api.web,
             ping_interval=PING_INTERVAL_SECONDS,
         )
@@ -297,22 +308,3 @@ class SlackConnection:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._app.supervisor.stopping.wait()
-
-
-def _library_logger() -> logging.Logger:
-    """The logger of Slack's libraries. It logs their warnings without tracebacks, because the bot
-    reconnects by design."""
-    logger = logging.getLogger("quarterdeck.slack")
-    logger.setLevel(logging.WARNING)
-    if not logger.filters:
-        logger.addFilter(_without_traceback)
-    return logger
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    if "SLACK_BOT_TOKEN env variable" in str(record.msg) or "`token` will be unused" in str(record.msg):
-        return False  # Bolt found a token in the environment; Quarterdeck passes it another way
-    if record.exc_info:
-        record.exc_info = None
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-    return True

@@ -174,7 +174,7 @@ async def test_a_file_is_replayed_at_the_console(desk) -> None:
 
 async def test_a_second_test_at_the_same_time_is_refused(desk) -> None:
     async with desk.tests._running:
-        with pytest.raises(errors.UserError, match="Another test"):
+        with pytest.raises(errors.UserError, match="another test is running"):
             await desk.test()
 
 

@@ -11,7 +11,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind, Ref
 from tests.helpers.alert_scene import SWARM, AlertScene
 
-LABELS = {"com.docker.swarm.service.name": "shop_web", "com.docker.swarm.service.id": "s1"}
+LABELS = {"com.docker.swarm.service.name": "shop_web", "com.docker.swarm.service.id": "shop_web"}
 
 
 def service_event(at_ns: int, state: str, *, name: str = "shop_web", rollout: bool = False) -> Event:
@@ -32,6 +32,14 @@ def test_crashes_while_the_service_is_updated_are_silent_and_those_after_it_are_
     scene.evaluator.observe([service_event(scene.now + 1, "completed", rollout=True)], scene.containers)
     scene.end(web)
     assert len(scene.said) == 2
+
+
+def test_an_update_in_one_swarm_hides_no_crash_of_a_service_of_that_name_in_another() -> None:
+    scene = AlertScene([crash.rule])
+    web = scene.add("shop_web.1", labels={**LABELS, "com.docker.swarm.service.id": "of-production"})
+    scene.evaluator.observe([service_event(scene.now, "updating")], scene.containers)
+    scene.end(web)
+    assert len(scene.said) == 1
 
 
 @pytest.mark.parametrize("rollout", [True, False])

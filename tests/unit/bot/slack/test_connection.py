@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from bot import listening_socket
 from bot.access import first_admin
 from bot.dispatch.current_people import CurrentPeople
-from bot.slack import connection
+from bot.slack import connection, incident_poster
 from bot.slack.connection import SlackConnection
 from core import errors
 from core.config import load
@@ -53,7 +53,7 @@ class App:
         self.supervisor, self.metrics, self.store, self.dispatcher = supervisor, Metrics(), FakeStore(), Dispatcher()
         self.notifiers: dict[str, Any] = {}
         self.policies: Any = None
-        self.alerts = None
+        self.alerts: Any = None
 
 
 class Scene:
@@ -97,9 +97,10 @@ async def scene(slack: Standin | None = None, **more: Any) -> AsyncIterator[Scen
         slack = slack or await stack.enter_async_context(Standin(ping_seconds=0.2))
         supervisor = await stack.enter_async_context(Supervisor(drain_seconds=5))
         given = {"bot_token": state.BOT_TOKEN, "app_token": state.APP_TOKEN, "signing_secret": state.SIGNING_SECRET}
-        door = more.pop("door", None)
+        door, alerts = more.pop("door", None), more.pop("alerts", None)
         settings = load.Slack(**(given | {"api_url": slack.api} | more))
         app = App(supervisor)
+        app.alerts = alerts
         link = SlackConnection(settings, app, door)  # type: ignore[arg-type]
         supervisor.on_close("slack", link.aclose)
         supervisor.start_background("slack", link.run, Backoff())
@@ -330,3 +331,28 @@ def test_the_state_says_where_one_looks(tmp_path: Path) -> None:
     app: Any = App(Supervisor())
     made = SlackConnection(load.Slack(bot_token=SecretStr("xoxb-1"), app_token=SecretStr("xapp-1")), app)
     assert made.ready() == {"ready": False, "reason": "not connected yet"}
+
+
+async def test_incidents_are_posted_while_no_connection_for_requests_is_possible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Posting needs the bot token alone: a refused socket neither delays nor interrupts it."""
+    posting: list[bool] = []
+
+    async def post(*given: object) -> None:
+        posting.append(True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            posting.append(False)
+
+    monkeypatch.setattr(incident_poster, "post_incidents", post)
+    async with Standin() as slack:
+        slack.refuse_sockets("access_denied")
+        async with scene(slack, alerts=object()) as deck:
+            await deck.until(lambda: "access_denied" in deck.link.state)
+            await deck.until(lambda: posting == [True])
+            slack.refuse_sockets("")
+            await deck.connected()
+            assert posting == [True]
+    assert posting == [True, False]
