@@ -183,10 +183,10 @@ def mount(source: str) -> HostAccess:
 async def test_a_volume_that_is_a_directory_of_the_host_is_refused(daemon: Daemon) -> None:
     daemon.say("GET /volumes/deep", {"Options": {"type": "none", "o": "bind", "device": "/etc"}})
     outcome = await daemon.run(access=mount("deep"))
-    assert outcome.status == Status.FAILED and "The volume deep is the path /etc of the host." in outcome.detail
+    assert outcome.status == Status.FAILED and "the volume deep: it is the path /etc of the host." in outcome.detail
     daemon.say("GET /volumes/over", {"Options": {"type": "overlay", "o": "lowerdir=/etc:/x", "device": "overlay"}})
     outcome = await daemon.run(access=mount("over"))
-    assert outcome.status == Status.FAILED and "The volume over is the path /etc of the host." in outcome.detail
+    assert outcome.status == Status.FAILED and "the volume over: it is the path /etc of the host." in outcome.detail
     assert not daemon.told("POST /containers/create")
     daemon.say("GET /volumes/data", {"Options": None})
     assert (await daemon.run(access=mount("data"))).status == Status.DONE
