@@ -153,30 +153,6 @@ def test_where_they_are_not_installed_prometheus_and_alertmanager_are_containers
             dockerd.api.remove_image(image)
 
 
-def test_it_runs_on_podman_too(podmand, short_tmp):
-    need("promtool", "prometheus", "busybox")
-    need("alertmanager", "prometheus-alertmanager", "amtool")
-    before = podmand.cli("images", "-a", "--format", "{{.Repository}}:{{.Tag}}")
-    running = Demo(short_tmp, podmand, os.environ["PATH"], "podman")
-    try:
-        prometheus = Prometheus(0)
-        prometheus.url = running.until_shown()["Prometheus"]
-        assert "Quarterdeck watches podman at" in running.text()
-        causes = 'quarterdeck_container_last_end_cause{name=~"quarterdeck-demo-(api|job)-1", engine=~"podman.*"}'
-        wanted = {("quarterdeck-demo-api-1", "crashed"), ("quarterdeck-demo-job-1", "finished")}
-
-        def seen():
-            return {(labels["name"], labels["cause"]) for labels, _ in prometheus.query(causes)}
-
-        wait_for("two ways to end", lambda: wanted <= seen(), SLOW_ENOUGH, pause=0.5)
-        os.kill(running.process.pid, signal.SIGTERM)
-        assert running.process.wait(60) == 0, running.text()
-    finally:
-        running.end()
-    assert podmand.cli("ps", "-aq").strip() == ""
-    assert podmand.cli("images", "-a", "--format", "{{.Repository}}:{{.Tag}}") == before
-
-
 def test_an_image_that_cannot_be_pulled_is_a_sentence_and_nothing_is_left(demo, dockerd, short_tmp):
     path = short_tmp / "bin"
     path.mkdir()
