@@ -101,7 +101,7 @@ pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the 
 dashboards: $(VENV)/.dev-stamp     ## write the Grafana dashboards anew
 	@$(BIN)/python -m charts.dashboards
 
-dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards from the answers of a real Prometheus: six minutes; needs chromium
+dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards from the answers of a real Prometheus: four minutes; needs chromium
 	@DASHBOARD_PICTURES=1 $(BIN)/python -m pytest -q tests/e2e/test_dashboards.py
 
 IMAGE ?= quarterdeck:latest
