@@ -65,7 +65,8 @@ class Project:
         return self.compose(*words, "config", "--format", "json", quicker=False)
 
     def up(self, *services, flags=()):
-        self.compose("up", "-d", "--no-build", *flags, *services)
+        # Named services are recreated without those that they depend on.
+        self.compose("up", "-d", "--no-build", *flags, *services, *(("prepare",) if services else ()))
         names = services or ("bot", "relay", "redis")
         wait_for("health", lambda: all(self.health(name) == "healthy" for name in names), 90)
         wait_for("readiness of all but Slack", lambda: series(self.port, "quarterdeck_engine_up"), 30)
@@ -210,7 +211,6 @@ def test_up_works_is_protected_and_down_leaves_nothing(project):
         assert "Traceback" not in project.compose("logs", "bot")
         pids = [stage.inspect(name)["State"]["Pid"] for name in names]
     finally:
-        print(project.compose("--profile", "monitoring", "logs", "--tail", "40"))  # noqa: T201
         project.compose("--profile", "monitoring", "down", "-v", "-t", "15")
     stage.daemon.clear()
     assert stage.docker("ps", "-aq") == ""
