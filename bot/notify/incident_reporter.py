@@ -140,6 +140,8 @@ class IncidentReporter:
                 self._waiting.wait(pending.incident.key, pending.waits_until, now)
         closed = {to for to in by_destination if to in self._tasks.busy or self._now() < self._retry_at.get(to, 0.0)}
         for to in sorted({*by_destination, *self.channels.lately_used} - closed - set(self._tasks.busy)):
+            if not self._leads():
+                return
             self._tasks.start(to, self._try_destination(to, by_destination.get(to, []), routing, now))
         await self._tasks.wait()
         closed |= {to for to in by_destination if self._now() < self._retry_at.get(to, 0.0)}

@@ -65,6 +65,10 @@ class UnstoredAlertsFile:
         if await self._on_disk(lambda: self._write(data)) is None:
             return False
         self.saved = len(kept)
+        others = set(self._others)
+        # The new file has the alerts of the files that were read: otherwise each restart without a store would add one.
+        if others and len(kept) == len(alerts) and await self._on_disk(lambda: self._remove(others)) is not None:
+            self._others = ()
         return True
 
     async def load(self) -> Sequence[Alert]:

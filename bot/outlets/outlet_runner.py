@@ -124,6 +124,8 @@ class OutletRunner:
         incidents = await self._read(entries)
         held = await self._held(list(incidents.values())) if incidents else frozenset()
         for entry in self._in_order(entries):
+            if not self._leads():
+                return False
             incident = incidents.get(entry.key)
             if incident is None or not webhook.wants(incident):
                 await self._store.outlet_delivered(self._key, entry)

@@ -131,7 +131,8 @@ class SlackApi:
 
     async def find_post(self, channel: str, token: str, *, since: float, thread: str | None = None) -> str:
         """Returns the ts of the message with this token that was posted after `since` (seconds since the epoch); empty
-        if there is none. Raises Undeliverable, with the code missing_scope if this app may not read the channel."""
+        if there is none. Raises Undeliverable, with the code missing_scope if this app may not read the channel, and
+        search_incomplete if it has more messages than are searched."""
         wanted_scopes = {"im:history"} if channel.startswith("D") else {"channels:history", "groups:history"}
         if not wanted_scopes & self._scopes:
             raise errors.Undeliverable(
@@ -153,9 +154,12 @@ class SlackApi:
                         return _text(message["ts"])
                 cursor = (answer.get("response_metadata") or {}).get("next_cursor", "")
                 if not cursor:
-                    break
+                    return ""
                 wanted["cursor"] = cursor
-            return ""
+        raise errors.Undeliverable(
+            f"A message of {channel} was not found among {SEARCH_PAGES * PAGE_SIZE} messages, and there are more.",
+            code="search_incomplete",
+        )
 
     async def edit(self, channel: str, ts: str, message: Message) -> None:
         async with self._call("chat.update"):

@@ -46,6 +46,16 @@ async def test_what_one_process_saved_the_next_one_reads_and_removes(disk):
     assert list(disk.folder.iterdir()) == []
 
 
+async def test_restarts_without_a_store_leave_one_file(disk):
+    saved = [alert(at=1), alert("crash-loop", at=2)]
+    assert await disk.spool("p1").save(saved)
+    for replica in ("p2", "p3", "p4"):
+        spool = disk.spool(replica)
+        assert await spool.save(list(await spool.load()))
+    (file,) = disk.folder.iterdir()
+    assert "p4" in file.name and list(await disk.spool("p5").load()) == saved
+
+
 async def test_a_save_replaces_the_file_as_a_whole(disk):
     spool = disk.spool()
     await spool.save([alert(at=at, fingerprint=str(at)) for at in range(1, 100)])

@@ -102,6 +102,20 @@ async def test_a_process_that_was_killed_is_followed_by_one_that_finds_its_messa
     assert scene.counted == {"found": 1}
 
 
+async def test_a_message_that_may_be_older_than_all_that_is_searched_is_marked_as_perhaps_repeated(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_module, "PAGE_SIZE", 2)
+    monkeypatch.setattr(api_module, "SEARCH_PAGES", 2)
+    await scene.may_search("channels:history")
+    began = time.time()
+    await scene.calls.post("C0OPS", HELLO, token="t1")
+    for number in range(5):
+        await scene.slack.say("bob", "ops", f"chatter {number}")
+    await scene.post(tried_at=began)
+    assert REPEATED in scene.shown()[-1] and scene.counted == {"repeated": 1}
+
+
 async def test_a_reply_in_a_thread_is_found_in_its_thread(scene: Scene) -> None:
     await scene.may_search("channels:history")
     parent = await scene.post()
