@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+import os
 import time
 
 import msgspec
 
 from core import errors
-from core.model.rename_and_update import UpdateContainer
+from core.model.rename_and_update import UNLIMITED, UpdateContainer
 from core.model.results import Outcome
 from runtimes.base import oci_limits
 from runtimes.base.base_adapter import does
@@ -35,9 +36,17 @@ class UpdateVerbs(LifecycleVerbs, abc.ABC):
                 "--cpu-period",
                 str(oci_limits.CPU_PERIOD),
                 "--cpu-quota",
-                str(oci_limits.cpu_quota(action)),
+                str(_cpu_quota(action, container.stored.program)),
             ]
         if action.pids:
             flags += ["--pids-limit", str(oci_limits.pids_limit(action))]
         outcome = await self._change(container, "update", deadline, flags=flags)
         return msgspec.structs.replace(outcome, detail=f"{action.description()}; {oci_limits.UNTIL_IT_ENDS}")
+
+
+def _cpu_quota(action: UpdateContainer, program: str) -> int:
+    """Returns the quota. crun takes -1 for a huge number, which the kernel refuses, so all processors stand for no
+    limit."""
+    if action.cpus == UNLIMITED and program == "crun":
+        return (os.cpu_count() or 1) * oci_limits.CPU_PERIOD
+    return oci_limits.cpu_quota(action)
