@@ -121,7 +121,7 @@ dashboard = Dashboard(
                     queries=[Query(expr=CAUSE, legend="{{cause}}")],
                     shows_name=True,
                     base=BLUE,
-                    no_value="never",
+                    no_value="none known",
                 ),
                 Stat(
                     title="Open incidents",
