@@ -26,7 +26,8 @@ from runtimes import engine_discovery
 
 LABEL = "quarterdeck.demo"
 LABELS = {LABEL: str(os.getuid())}
-IMAGE = f"localhost/quarterdeck-demo:{os.getuid()}"
+# Podman 4.3 gives an imported image this tag, whatever was asked for.
+IMAGE = f"localhost/quarterdeck-demo-{os.getuid()}:latest"
 PUBLIC_IMAGE = "docker.io/library/busybox:stable"
 PROGRAMS = ("sh", "cat", "date", "echo", "head", "sleep", "test", "tr")
 SECOND = 1_000_000_000  # the engine counts in nanoseconds
