@@ -37,7 +37,6 @@ class Failures:
 
 
 def _passes(error: errors.DeliveryError) -> bool:
-    """Whether the chat failed, whatever the message is. `pending`: only this message waits for another process."""
-    if not isinstance(error, errors.Undeliverable):
-        return False
-    return error.code in PASSING or (error.maybe_sent and error.code != "pending")
+    """Whether the chat failed, whatever the message is, or the message may be there: then the next ones come after
+    it."""
+    return isinstance(error, errors.Undeliverable) and (error.code in PASSING or error.maybe_sent)
