@@ -1,7 +1,7 @@
 """Restores what is known about the last end of each container from the stored history, when a process starts.
 
-So the metrics of the last end have its cause after a restart of the bot, too. An end that this process has received
-itself is newer and stays. Without the store, nothing is restored.
+So the metrics still show why each container last ended after a restart of the bot. An end that this process has
+received itself is newer and stays. Without the store, nothing is restored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads and replaces the records of healing policies in the store, of which several processes may take turns."""
+"""Reads and replaces the stored record of each healing policy. Several processes can change one record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Records in the store where the messages about incidents are, and finds the open message of a group."""
+"""Records in the store where the messages about incidents are, and finds the message that a new incident of a group is
+added to.
+"""
 
 from __future__ import annotations
 

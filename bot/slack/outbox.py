@@ -3,7 +3,7 @@
 Each channel gets about one new message a second, the most urgent first, and each message at most one edit a second. A
 newer edit replaces an edit that still waits. An OutgoingMessage is a function that renders the message in a given table
 format. If Slack refuses a format, the next simpler one is tried, and the store remembers which format the workspace
-accepts. If too many messages wait, a further message is refused with an error, the least urgent first.
+accepts. If too many messages wait, the least urgent ones are refused with an error.
 """
 
 from __future__ import annotations

@@ -105,9 +105,9 @@ def _seconds(span: timedelta | None) -> float | None:
 
 
 ARGS = (
-    Arg(name="rule", help="name of the rule; for a new rule, its name or nothing"),
+    Arg(name="rule", help="name of the rule; a new rule needs none"),
     Arg(name="--since", short="S", type=ArgType.DURATION, help="how far to go back, at most 7d (default 1d)"),
-    Arg(name="--for", type=ArgType.DURATION, help="change how long the trouble must last"),
+    Arg(name="--for", type=ArgType.DURATION, help="time that the trouble must last, instead of the rule's own"),
     Arg(
         name="--settle",
         type=ArgType.DURATION,
@@ -119,7 +119,7 @@ ARGS = (
         help="time after the end in which the rule does not fire again, instead of the rule's own",
     ),
     Arg(name="--threshold", help="use this threshold instead of the rule's own"),
-    Arg(name="--severity", help="change the severity: high, medium or low"),
+    Arg(name="--severity", help="use this severity instead of the rule's own: high, medium or low"),
     Arg(name="--on", help="a new rule: the kind of event, such as died, oom or health"),
     Arg(name="--where", many=True, help="a new rule: what the event must have, such as exit_code!=0"),
     Arg(name="--count", type=ArgType.COUNT, maximum=100, help="a new rule: how many such events make an alert"),

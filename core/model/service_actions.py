@@ -1,10 +1,10 @@
 """Defines the actions that create, update, roll back and remove Swarm services.
 
-A service that can access its hosts (mounts, the host's network, capabilities) needs `host.reach` beside its own verb.
-An existing service may have this access already. Then `host.reach` is needed for an update that changes what its tasks
-run or can reach, and for a rollback to a version with more access. The access of the service is part of its row in the
-list, and core.model.effects writes it into the action. In the same way, whoever changes what the tasks run can read the
-secrets and configs of the service, so this needs `secret.use` and `config.use`.
+A service that can access its hosts (mounts, the host's network, capabilities) needs `host.reach` in addition to its own
+verb: when it is created, when it is updated in what its tasks run or can reach, and when a rollback gives it more
+access. The access of the service is part of its row in the list, and core.model.effects writes it into the action. In
+the same way, whoever changes what the tasks run can read the secrets and configs of the service, so this needs
+`secret.use` and `config.use`.
 """
 
 from __future__ import annotations

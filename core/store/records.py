@@ -1,5 +1,6 @@
 """Defines the values that the methods of the store take and return: rate limits, unfinished commands and their phases,
-leases, audit rows, limits and usage, and what is saved about the watch of an engine."""
+leases, audit rows, the limits and usage of the store, and what is saved about the watch of an engine.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Masks secrets in arguments that have a form of their own, such as `user/password@db` and `user:password:uid`.
 
-These programs have no flag for the secret, so its place among the other arguments decides. Every quantifier is bounded
-or possessive, so a line costs linear time.
+These programs have no flag for the secret, so its place among the other arguments decides. Every part of the
+expressions is bounded or never tried again, so a line costs linear time.
 """
 
 from __future__ import annotations

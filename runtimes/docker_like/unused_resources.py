@@ -1,8 +1,9 @@
 """Asks a Docker-like engine which resources no running container uses, and how much of the disk each of them takes.
 
 The sizes come from `/system/df`. A large engine needs minutes for it, and some engines refuse it while another
-measurement runs. So it is given MEASURE_SECONDS; after that the sizes stay unknown. The lists are read after that, so
-they are new. If a part of them cannot be decoded, nothing is unused: a container that is left out may use anything.
+measurement runs. If it needs more than MEASURE_SECONDS, the sizes stay unknown. The lists are read after the sizes, so
+they are new. If a part of a list cannot be decoded, no resource is reported as unused: a container that was left out
+may use any of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines the ranges of numbers, times and labels in an engine's JSON: the types of the fields of JSON models.
+"""Defines the field types of the JSON models, each with the values that it allows: numbers, times and labels.
 
 A value outside its range counts as invalid, and `json_decoder` leaves out the field. Without the ranges, one absurd
 number would break calculations and the display of times far from the place where it was read.

@@ -153,7 +153,8 @@ def _check_kind(action: UpdateService, raw: Mapping[str, Any]) -> None:
     """Raises UserError for what this kind of service does not have."""
     if (raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") is None:
         raise errors.UserError(
-            f"{action.target.name} has no container to change: its tasks run a plugin or attach a network.",
+            f"{action.target.name} is not a service of containers: its tasks run a plugin, or connect a container to a"
+            " network.",
             hint="Choose a service that runs containers. List services with: services",
         )
     if action.replicas is not None:
