@@ -30,7 +30,7 @@ command = Command(
             columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
             optional=("VERSION",),
             cells=node_cells,
-            none="There are no nodes: no engine here manages a Swarm.",
+            none="There are no nodes: none of the watched engines manages a Swarm.",
             order=lambda row: (row.role != "manager", row.ref.name),
         )
     ),

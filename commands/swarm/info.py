@@ -17,7 +17,7 @@ from core.model.services import Services
 from core.model.swarm import ListNodes, Nodes
 from core.ports import Query
 
-NONE = "No engine here manages a Swarm. List the engines with: engines"
+NONE = "None of the watched engines manages a Swarm. List the engines with: engines"
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:

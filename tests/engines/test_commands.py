@@ -46,7 +46,7 @@ LINES = {
     ),
     "commit": ("commit web", r"web committed as [0-9a-f]{12} in", "running"),
     "cp": ("cp web:/etc/hosts", r"localhost", "running"),
-    "export": ("export web -o web.tar", r"A chat does not carry", "running"),
+    "export": ("export web -o web.tar", r"Slack cannot receive the whole file system", "running"),
     "port": ("port web", r"web: no ports published or exposed", "running"),
     "wait": ("wait old-web", r"There is no container", "running"),
     "history": ("history nginx:1.27", r"There is no image", "running"),
