@@ -213,7 +213,9 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
     assert outcome.status == Status.FAILED
     assert "deep mounts /etc of the host, shares the network of the host" in outcome.detail
     outcome, _ = await ended(swarm, dataclasses.replace(update, reaches=ON_HOST))
-    assert outcome.status == Status.FAILED and "did not know that deep mounts /etc of the host. Nothing" in outcome.detail
+    assert (
+        outcome.status == Status.FAILED and "did not know that deep mounts /etc of the host. Nothing" in outcome.detail
+    )
     api.remove_service("deep")
 
 

@@ -232,4 +232,5 @@ async def test_a_measurement_of_a_daemon_that_was_stopped_is_no_fault_of_the_oth
         done = await reader.run()
         assert len(done.faults) <= 1
         assert shown(first.mirror, "images_size_bytes") is None
-        assert shown(second.mirror, "images_size_bytes") > 0
+        # Not the size of images: Podman 4.3 reports none if they share layers, as those of other tests may.
+        assert shown(second.mirror, "containers_written_size_bytes") is not None

@@ -10,6 +10,7 @@ outcome is done or unchanged. What a stand-in answered does not count.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import re
@@ -51,9 +52,10 @@ def begin() -> None:
 
     @functools.wraps(events)
     async def recorded_events(self: BaseAdapter, since_ns: int | None) -> AsyncIterator[Sequence[Any]]:
-        async for batch in events(self, since_ns):
-            _record(self, ListEvents.verb)
-            yield batch
+        async with contextlib.aclosing(events(self, since_ns)) as stream:  # type: ignore[type-var]
+            async for batch in stream:
+                _record(self, ListEvents.verb)
+                yield batch
 
     BaseAdapter._run, BaseAdapter.events = recorded_run, recorded_events  # type: ignore[method-assign]
 

@@ -146,7 +146,7 @@ async def test_a_silence_until_resolved_needs_something_that_is_open(bot):
     silence = await ops.ask(AddSilence(by=BOB, owner="shop/*", seconds=60, until_resolved=True, place=OPS))
     assert silence.until_resolved
     await ops.desk.take(alert(at=2, state=AlertState.RESOLVED))
-    with pytest.raises(errors.NotFound, match="no open incident that this silence"):
+    with pytest.raises(errors.NotFound, match="No open incident matches"):
         await ops.ask(AddSilence(by=BOB, owner="shop/*", seconds=60, until_resolved=True, place=OPS))
 
 

@@ -65,7 +65,7 @@ async def test_a_guard_on_what_ends_something_sees_new_limits(valkey, engine):
         ("update web-1 --memory lots", "--memory cannot be “lots”"),
         ("update web-1 --memory -5m", "--memory"),
         ("update web-1 --cpus 1,5", "--cpus cannot be"),
-        ("update web-1 --pids-limit 0", "--pids-limit cannot be"),
+        ("update web-1 --pids-limit some", "--pids-limit cannot be"),
         ("rename web-1 web-1", "is already named web-1"),
         ("rename web-1", "rename needs NEW"),
         ("rename 'web-*' db --host prod-1", ""),

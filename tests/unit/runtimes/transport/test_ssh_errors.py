@@ -22,9 +22,9 @@ HOST = Endpoint.parse("ssh://ops@host8:2222/run/d.sock")
         (["ssh: connect to host host8 port 2222: Connection timed out"], "on port 2222: connection timed out"),
         (
             ["Connection timed out during banner exchange", "Connection to h port 2222 timed out"],
-            "not answer as an sshd",
+            "is not an ssh server, or",
         ),
-        (["kex_exchange_identification: Connection closed by remote host"], "not answer as an sshd"),
+        (["kex_exchange_identification: Connection closed by remote host"], "is not an ssh server, or"),
         (["Timeout, server host8 not responding."], "The ssh connection to host8 was lost"),
         (["Connection to host8 closed by remote host."], "The ssh connection to host8 was lost"),
         (["Received disconnect from host8: 2: Too many authentication failures"], "`ssh: {identity: /PATH}`"),
@@ -33,7 +33,7 @@ HOST = Endpoint.parse("ssh://ops@host8:2222/run/d.sock")
         (["ops@host8: Permission denied (publickey,password)."], "refused the login as ops"),
         (["Can't open user config file /nope: No such file or directory"], "Can't open user config file /nope"),
         (["Could not request local forwarding.", "unix_listener: forwarding failed"], "{config: /PATH}"),
-        ([], "ended without a message. Try by hand: ssh -p 2222 ops@host8"),
+        ([], "ended without a message. To see the failure, run on Quarterdeck's host: ssh -p 2222 ops@host8"),
     ],
 )
 def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None:
