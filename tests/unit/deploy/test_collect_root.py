@@ -1,6 +1,5 @@
 """What the build of the image copies from its base. tests/image runs what comes of it."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.image import collect_root
+from tests.helpers.requirements import need
 
 LEFT_OUT = "test tkinter ensurepip config-3.12-x86_64-linux-gnu _tkinter.cpython-312-x86_64-linux-gnu.so __pycache__"
 LEFT_OUT += " _testcapi.cpython-312-aarch64-linux-gnu.so _ctypes_test.cpython-312-x86_64-linux-gnu.so"
@@ -42,8 +42,7 @@ def test_a_library_that_is_missing_ends_the_build(monkeypatch, tmp_path):
 
 def test_the_packages_of_what_was_copied_are_recorded_with_their_licences(tmp_path):
     """Where scanners for vulnerabilities look in an image without a package manager."""
-    if shutil.which("dpkg-query") is None:
-        pytest.skip("dpkg: needs dpkg-query")
+    need("docker", "dpkg-query")  # the image is made from Debian's packages
     libc = next(
         path for path in collect_root.shared_libraries([Path(sys.executable).resolve()]) if path.name == "libc.so.6"
     )

@@ -3,7 +3,6 @@
 import os
 import subprocess
 
-import pytest
 import yaml
 
 from tests.helpers.paths import ROOT
@@ -19,7 +18,7 @@ def config(**variables):
         ["docker", "stack", "config", "-c", STACK], env=env, capture_output=True, text=True, timeout=30, check=False
     )
     if "unknown" in done.stderr or "Usage:  docker stack" in done.stdout:
-        pytest.skip("docker: needs a command line with `docker stack config`")
+        need("docker", "docker stack config")
     return done
 
 
