@@ -57,7 +57,7 @@ class AlertSettings:
         return frozenset([*silences, *(each.id for each, _ in self.windows if each.open_at(now) is not None)])
 
     def held_until(self, incident: Incident, now: float) -> float:
-        """Returns until when a silence or a maintenance window holds an incident back; 0 if none does."""
+        """Returns the time until which a silence or a maintenance window holds the incident back; 0 if none does."""
         return self.hold(incident, now).until
 
     def muted_until(self, user: str, now: float) -> float:

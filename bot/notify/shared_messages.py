@@ -122,8 +122,8 @@ class MessageSharing:
         return not self.storms and not self._recent
 
     def _crowded(self, left: Mapping[str, Collection[str]]) -> str | None:
-        """Returns the scope that has too many incidents for a message each, the fullest first; None if there is
-        none. `left`: the scopes of the new incidents."""
+        """Returns the scope with the most incidents, if these are too many for a message each; else None. `left`: the
+        scopes of each new incident, by its key."""
         found = Counter(scope for scopes in left.values() for scope in scopes)
         for scope in found:
             found[scope] += sum(scope in own.scopes for own in self._recent if own.key not in left)
@@ -136,8 +136,8 @@ class MessageSharing:
         return self._size if scope != EVERYTHING else self._size * UNRELATED
 
     def _storm_of(self, scope: str, now: float) -> SharedMessage | None:
-        """Returns the message that the incidents of a scope share from now on: one that some of them share already, or
-        the newest one that is about one of them; None if there is none."""
+        """Returns the message that the incidents of a scope share from now on. It is one that some of them share
+        already, or else the newest message about one of them. None if no message is about any of them."""
         within = [storm for storm in self.storms if scope != EVERYTHING and storm.is_within(scope)]
         if within:
             return max(within, key=lambda storm: len(storm.members))

@@ -27,5 +27,5 @@ command = Command(
     risk=Risk.CHANGE,
     doing="changing",
     verbs=(DisableLinger.verb,),
-    args=(Arg(name="user", help="only of this user"), HOST, ENGINE),
+    args=(Arg(name="user", help="only the units of this user"), HOST, ENGINE),
 )
