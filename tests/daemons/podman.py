@@ -228,6 +228,13 @@ class Podman:
     def version(self) -> str:
         return str(json.loads(self.cli("version", "--format", "json"))["Client"]["Version"])
 
+    def keep_base_image_only(self) -> None:
+        """Removes all other images, with the containers that use them."""
+        base = self.cli("image", "inspect", IMAGE, "--format", "{{.Id}}")
+        others = [one for one in self.cli("images", "-a", "-q", "--no-trunc").split() if not one.endswith(base)]
+        for image in dict.fromkeys(others):
+            self.cli("rmi", "-f", image, check=False)
+
     def clear(self) -> None:
         self.cli("pod", "rm", "-f", "-a", "-t", "0", check=False)
         self.cli("rm", "-f", "-a", "-t", "0", check=False)

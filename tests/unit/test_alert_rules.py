@@ -56,6 +56,18 @@ def test_each_alert_fires_when_it_should_and_not_before() -> None:
     run("promtool", "test", "rules", *sorted(TESTS.glob("*.yaml")))
 
 
+@pytest.mark.parametrize("file", sorted(TESTS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_what_is_recorded_is_recorded_before_alerts_use_it(file: Path) -> None:
+    """Otherwise promtool evaluates the groups in an order that differs from run to run."""
+    tests = yaml.safe_load(file.read_text())
+    groups = [
+        group["name"]
+        for path in reversed(tests["rule_files"])
+        for group in yaml.safe_load((file.parent / path).read_text())["groups"]
+    ]
+    assert len(groups) == 1 or tests["group_eval_order"] == groups
+
+
 def test_each_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
     cases = [
         case
