@@ -10,6 +10,7 @@ decompressed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import resource
@@ -73,11 +74,19 @@ class HttpServer:
         self._refused = refused
         self._peers: dict[web.RequestHandler, str] = {}
         self._waiting: dict[web.RequestHandler, float] = {}  # those that may be closed, since when
+        self._asking: set[web.RequestHandler] = set()  # those that sent a part of a request, until its response
+        self._closing = False
+        self._answered = asyncio.Event()  # when the server closes: no connection is asking any more
         self._sending = 0
 
     @property
     def connections(self) -> int:
         return len(self._peers)
+
+    @property
+    def asking(self) -> int:
+        """How many connections wait for the response to a request that arrived, at least in part."""
+        return len(self._asking)
 
     async def open(self, sock: socket.socket) -> None:
         """Starts to answer. The server closes the socket when it is closed."""
@@ -107,17 +116,27 @@ class HttpServer:
         self._listening = await loop.create_server(connect, sock=sock, backlog=backlog)
 
     async def aclose(self, grace: float) -> None:
-        """Accepts no new connections, and waits `grace` seconds for responses in progress."""
+        """Accepts no new connections, and waits up to `grace` seconds for the requests that began to arrive."""
+        self._closing = True
         self._listening.close()
-        self._web.pre_shutdown()
-        await self._web.shutdown(grace)
+        # Not by `pre_shutdown`: aiohttp would read no more of any connection, not even the rest of a body, and would
+        # keep idle ones until the grace ends.
+        for connection in set(self._peers) - self._asking:
+            connection.force_close()
+        if self._asking:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._answered.wait()
+        await self._web.shutdown(LINGERING_SECONDS)
         await self._listening.wait_closed()
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def admit(self, connection: web.RequestHandler, peer: str) -> bool:
         """Registers a new connection, and closes another one if there are too many. Returns False if all others are
-        being answered, so that the new one must be closed."""
+        being answered, or if the server closes, so that the new one must be closed."""
+        if self._closing:
+            return False
         counts = Counter(self._peers.values())
         crowded = len(self._peers) >= self._limits.connections
         if crowded or counts[peer] >= self._limits.per_peer:
@@ -135,6 +154,17 @@ class HttpServer:
     def forget(self, connection: web.RequestHandler) -> None:
         self._peers.pop(connection, None)
         self._waiting.pop(connection, None)
+        self._stops_asking(connection)
+
+    def asks(self, connection: web.RequestHandler) -> None:
+        """Notes that a part of a request arrived."""
+        if connection in self._peers:
+            self._asking.add(connection)
+
+    def _stops_asking(self, connection: web.RequestHandler) -> None:
+        self._asking.discard(connection)
+        if self._closing and not self._asking:
+            self._answered.set()
 
     def _wait(self, connection: web.RequestHandler) -> None:
         if connection in self._peers:
@@ -157,8 +187,11 @@ class HttpServer:
                 response = await self._handle(request, body)
             finally:
                 self._wait(connection)
+        if self._closing:
+            response.force_close()
         response = await self._send(request, response)
         self._wait(connection)
+        self._stops_asking(connection)
         return response
 
     async def _body(self, request: web.BaseRequest) -> bytes:
@@ -243,6 +276,10 @@ def _connection_class(server: HttpServer) -> type[web.RequestHandler]:
             super().connection_made(transport)
             if not server.admit(self, peer_of(transport.get_extra_info("peername"))):
                 _abort(self)
+
+        def data_received(self, data: bytes) -> None:
+            server.asks(self)
+            super().data_received(data)
 
         def connection_lost(self, exc: BaseException | None) -> None:
             server.forget(self)

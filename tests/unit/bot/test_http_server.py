@@ -148,6 +148,36 @@ async def test_a_request_that_is_being_answered_is_not_closed_and_a_full_house_o
         assert [await status_of(reader) for reader in asked] == [200] * 4
 
 
+async def test_the_rest_of_a_request_that_began_before_the_server_closes_is_read_and_answered() -> None:
+    async with served(body=256) as made, clients(made) as crowd:
+        idle = await crowd.open(WHOLE)
+        await idle.readuntil(b"hello\n")
+        begun = await crowd.open(POST + b"Content-Length: 8\r\n\r\nhalf")
+        await made.until(lambda: made.server.asking == 1)
+        async with asyncio.timeout(20):
+            closing = asyncio.create_task(made.server.aclose(60.0))
+            assert await idle.read() == b""
+            assert not closing.done()
+            crowd.last.write(b"done")
+            assert b"200 OK" in (answer := await begun.read())
+            await closing
+    assert made.bodies == [b"", b"halfdone"]
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_a_connection_that_is_opened_while_the_server_closes_does_not_wait_for_an_answer() -> None:
+    async with served() as made, clients(made) as crowd:
+        async with asyncio.timeout(20):
+            opened = [asyncio.create_task(crowd.open()) for _ in range(20)]
+            while not made.server.connections:
+                await asyncio.sleep(0)
+            await made.server.aclose(60.0)
+            for reader in await asyncio.gather(*opened):
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        assert made.server.connections == 0
+
+
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNK = b"80\r\n" + b"x" * 128 + b"\r\n"
 
