@@ -34,7 +34,7 @@ MAX_OPEN = 10_000  # alerts that wait or fire; more are counted and not reported
 # The end of an old trouble follows in the same replay; until then, an alert about it waits.
 REPLAY_NS = 5 * SECOND
 LATE_NS = 60 * SECOND  # a replayed event that is younger is not late
-STOPPED_NS = 30 * SECOND  # between two looks at a container that crashed and does not run
+STOPPED_NS = 30 * SECOND  # between two looks at the containers that crashed and do not run, all at the same time
 
 Containers = Mapping[str, Container]
 
@@ -187,7 +187,8 @@ class Evaluator:
                 state = states.get(engine)
                 runs = state.get(owner) if one.rule.until_running and state is not None else True
                 if runs is False or (one.rule.until_running and state is None):
-                    self._open[fingerprint] = msgspec.structs.replace(one, settles_ns=now + STOPPED_NS)
+                    next_look = (now // STOPPED_NS + 1) * STOPPED_NS
+                    self._open[fingerprint] = msgspec.structs.replace(one, settles_ns=next_look)
                 else:
                     self._resolve(fingerprint, "it no longer exists" if runs is None else "no trouble since", now)
 

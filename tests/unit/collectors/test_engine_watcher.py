@@ -244,6 +244,7 @@ async def test_an_engine_that_comes_late_is_found() -> None:
 
 async def test_an_engine_that_stays_away_is_logged_once_an_hour_with_a_count() -> None:
     bench = Bench()
+    bench.watch._random_fraction = lambda: 1.0
     bench.engine.reachable = False
     with structlog.testing.capture_logs() as logs:
         async with bench.watching():
