@@ -105,33 +105,33 @@ def _seconds(span: timedelta | None) -> float | None:
 
 
 ARGS = (
-    Arg(name="rule", help="name of the rule; a new rule needs none"),
-    Arg(name="--since", short="S", type=ArgType.DURATION, help="how far to go back, at most 7d (default 1d)"),
-    Arg(name="--for", type=ArgType.DURATION, help="time that the trouble must last, instead of the rule's own"),
+    Arg(name="rule", help="test: the name of the rule; left out for a new rule"),
+    Arg(name="--since", short="S", type=ArgType.DURATION, help="test: how far to go back, at most 7d (default 1d)"),
+    Arg(name="--for", type=ArgType.DURATION, help="test: time that the trouble must last, instead of the rule's own"),
     Arg(
         name="--settle",
         type=ArgType.DURATION,
-        help="time without trouble until the incident is resolved, instead of the rule's own",
+        help="test: time without trouble until the incident is resolved, instead of the rule's own",
     ),
     Arg(
         name="--cooldown",
         type=ArgType.DURATION,
-        help="time after the end in which the rule does not fire again, instead of the rule's own",
+        help="test: time after the end in which the rule does not fire again, instead of the rule's own",
     ),
-    Arg(name="--threshold", help="use this threshold instead of the rule's own"),
-    Arg(name="--severity", help="use this severity instead of the rule's own: high, medium or low"),
-    Arg(name="--on", help="a new rule: the kind of event, such as died, oom or health"),
-    Arg(name="--where", many=True, help="a new rule: what the event must have, such as exit_code!=0"),
-    Arg(name="--count", type=ArgType.COUNT, maximum=100, help="a new rule: how many such events make an alert"),
-    Arg(name="--within", type=ArgType.DURATION, help="a new rule: the time in which they must happen"),
-    Arg(name="--file", help="events from this file instead of the history; only at a console"),
+    Arg(name="--threshold", help="test: use this threshold instead of the rule's own"),
+    Arg(name="--severity", help="test: use this severity instead of the rule's own: high, medium or low"),
+    Arg(name="--on", help="test, new rule: the kind of event, such as died, oom or health"),
+    Arg(name="--where", many=True, help="test, new rule: a condition on a field of the event, such as exit_code!=0"),
+    Arg(name="--count", type=ArgType.COUNT, maximum=100, help="test, new rule: how many such events make an alert"),
+    Arg(name="--within", type=ArgType.DURATION, help="test, new rule: the time in which they must happen"),
+    Arg(name="--file", help="test: events from this file instead of the history; only at a console"),
     Arg(
         name="--limit",
         short="n",
         type=ArgType.COUNT,
         default=LIMIT,
         maximum=100,
-        help="show the newest COUNT messages",
+        help="test: show the newest COUNT messages",
     ),
 )
 """The arguments of a test, after the word `test`."""

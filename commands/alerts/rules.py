@@ -65,7 +65,7 @@ command = Command(
         Arg(
             name="do",
             choices=(TEST,),
-            help="show what a rule would have reported; options change the rule or describe a new one",
+            help="show what a rule would have reported; the options change the rule or describe a new one",
         ),
         *rule_test.ARGS,
     ),
