@@ -7,7 +7,7 @@ import functools
 import gc
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,12 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 
 
 def pytest_configure(config: Any) -> None:
-    if exercised_verbs.VARIABLE in os.environ:
-        exercised_verbs.begin()
+    if path := os.environ.get(exercised_verbs.VARIABLE):
+        exercised_verbs.begin(path)
 
 
 def pytest_runtest_setup(item: Any) -> None:
     exercised_verbs.enter(item.nodeid, item.name, getattr(item, "fixturenames", ()))
-
-
-def pytest_sessionfinish() -> None:
-    if exercised_verbs.VARIABLE in os.environ:
-        exercised_verbs.write()
 
 
 _ENDED = itertools.count(1)
@@ -89,6 +84,19 @@ def _nothing_is_left_open() -> Iterator[None]:
     ResourceWarning of it is then an error of this very test, and not of some later one."""
     yield
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _the_environment_stays_as_it_is() -> Iterator[None]:
+    """A variable that a test sets or removes for good changes what the later tests of this worker do."""
+    before = _environment()
+    yield
+    assert _environment() == before
+
+
+def _environment() -> Mapping[str, str]:
+    """The variables, but for those that pytest and grpc set by themselves."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GRPC_"))}
 
 
 @pytest.fixture(autouse=True)

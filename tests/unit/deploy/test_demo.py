@@ -117,6 +117,7 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one(monkeypatch):
 
 
 def test_settings_of_another_quarterdeck_do_not_reach_it(monkeypatch):
+    monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
     monkeypatch.setenv("QUARTERDECK_STORE__URL", "redis://other")
     demo_servers.without_own_settings()
