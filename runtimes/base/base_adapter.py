@@ -42,7 +42,8 @@ class BaseAdapter:
 
     _table: ClassVar[Mapping[type[Action[Any]], str]] = {}
     alternatives: ClassVar[Mapping[str, str]] = {}
-    """Maps a verb that the engine does not have to a sentence that says what can be done instead."""
+    """Maps a verb that the engine does not have, or all of a noun (`pod.*`), to a sentence that says what can be done
+    instead."""
     replays_events = False
     """Whether the event stream first sends all events since the given time that the engine has stored, in order."""
 
@@ -161,11 +162,12 @@ class BaseAdapter:
         return None
 
     def _alternative(self, verb: str) -> str:
-        """Returns what the engine can do instead of a verb that it does not have: the adapter's own sentence, else its
-        verbs for the same kind of resource, else the kinds for which it has verbs."""
-        if verb in self.alternatives:
-            return self.alternatives[verb]
+        """Returns what the engine can do instead of a verb that it does not have: the adapter's own sentence for the
+        verb or for its noun, else its verbs for the same kind of resource, else the kinds for which it has verbs."""
         noun = verb.partition(".")[0]
+        for key in (verb, f"{noun}.*"):
+            if key in self.alternatives:
+                return self.alternatives[key]
         alike = sorted(word for word in self.verbs if word.partition(".")[0] == noun)
         if alike:
             return f"It can do {', '.join(alike)}."

@@ -30,7 +30,7 @@ from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_options import EngineOptions
-from runtimes.containerd import client, decode, decode_info, inspect_summaries, stats
+from runtimes.containerd import client, decode, decode_info, inspect_summaries, stats, unsupported_verbs
 from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.disk_use import DiskUseVerbs
 from runtimes.containerd.exec import ExecVerbs
@@ -50,27 +50,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
     """Serves all verbs of one containerd daemon at its unix socket."""
 
     kind = "containerd"
-    alternatives: ClassVar[Mapping[str, str]] = {
-        "container.create": "containerd leaves that to its clients: nerdctl run, ctr run.",
-        "container.rename": "The id of a container is its name here. nerdctl has names of its own: nerdctl rename.",
-        "container.logs": "containerd stores no output of containers. Use the program that started the container"
-        " (nerdctl logs), or watch the engine that started it too (Docker, CRI).",
-        "container.copy": "containerd copies no files. Show a text file with: exec NAME cat PATH.",
-        "container.export": "containerd writes no archives of containers. Its clients do: nerdctl export.",
-        "container.commit": "containerd makes no images of containers. Its clients do: nerdctl commit.",
-        "container.diff": "containerd compares no files. Its clients do: nerdctl diff.",
-        "event.list": "containerd stores no events. Quarterdeck can show only the events that it received itself.",
-        "container.prune": "containerd does not know which containers its clients still want: nerdctl container prune.",
-        "image.prune": "containerd does not know which images its clients still want: nerdctl image prune.",
-        "image.search": "containerd has no search. pull NAME pulls an image by its exact name.",
-        "image.push": "containerd itself cannot push. Use one of its clients: nerdctl push, ctr images push.",
-        "container.healthcheck": "containerd has no health checks. Run the command of the check with exec.",
-        "service.list": "containerd has no services. Containers of a compose project have its labels.",
-        "service.scale": "containerd has no services. Start or stop single containers.",
-        "pod.list": "Only CRI has pods: add an engine of kind cri with the same socket.",
-        "network.list": "containerd itself has no networks. Its clients create them, through CNI.",
-        "volume.list": "containerd itself has no volumes. Its clients manage them: nerdctl volume ls.",
-    }
+    alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)

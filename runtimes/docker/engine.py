@@ -63,14 +63,13 @@ class Docker(
 
     alternatives: ClassVar[Mapping[str, str]] = {
         "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
-        "pod.list": "Docker has no pods; services shows which containers belong together.",
-        "namespace.list": "Docker has no namespaces of its own.",
-        **dict.fromkeys(("node.list", "task.list", "swarm.token"), _SWARM),
-        **dict.fromkeys(("stack.list", "secret.list", "config.list", "node.inspect"), _SWARM),
+        "pod.*": "Docker has no pods; services shows which containers belong together.",
+        "namespace.*": "Docker has no namespaces of its own.",
+        **dict.fromkeys(("config.*", "node.*", "secret.*", "stack.*", "swarm.*", "task.*"), _SWARM),
         "service.inspect": "inspect shows its containers. A Swarm's services belong to the engine of that Swarm.",
         "service.logs": "logs shows its containers together. A Swarm's services belong to the engine of that Swarm.",
         **dict.fromkeys(("service.create", "service.update", "service.rollback", "service.remove"), _COMPOSE),
-        "unit.list": "Units run Podman's containers; Docker starts its own again by their restart policy.",
+        "unit.*": "Units run Podman's containers; Docker starts its own again by their restart policy.",
     }
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

@@ -35,7 +35,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
 from runtimes.formats import oci_host_access, status_text
 from runtimes.kernel import cgroup_reader, process_list
-from runtimes.oci import decode, inspect_summaries, state_dirs, update
+from runtimes.oci import decode, inspect_summaries, state_dirs, unsupported_verbs, update
 from runtimes.oci.events import EventStream
 from runtimes.oci.state_reader import ContainerState, Listing
 
@@ -47,25 +47,7 @@ class Oci(update.UpdateVerbs):
     """Serves all verbs for the containers in one or several state directories of this machine."""
 
     kind = "oci"
-    alternatives: ClassVar[Mapping[str, str]] = {
-        "container.create": "A bundle must be prepared for it: use an engine of kind docker or podman.",
-        "container.rename": "The id of a container is its name, and it stays. Delete it and run its bundle again.",
-        "container.prune": "OCI runtimes do not know which containers are still wanted: rm NAME removes one.",
-        "container.restart": "An OCI container runs only once. Delete it and run its bundle again.",
-        "container.logs": "OCI runtimes store no logs. The caller of the runtime chose where they go: a file or the"
-        " journal.",
-        "container.healthcheck": "OCI runtimes have no health checks. Run the command of the check with exec.",
-        "container.copy": "OCI runtimes copy no files. Show a text file with: exec NAME cat PATH.",
-        "container.export": "OCI runtimes write no archives. inspect shows the bundle, which is the file system.",
-        "container.commit": "OCI runtimes make no images. inspect shows the bundle (the folder) of a container.",
-        "container.diff": "OCI runtimes know no image to compare with. inspect shows the bundle of a container.",
-        "event.list": "OCI runtimes store no events. New events are shown as they happen.",
-        "image.list": "OCI runtimes have no images. Use inspect: it shows the bundle (the folder) of a container.",
-        "image.pull": "OCI runtimes have no images. Unpack one into a bundle, for example with skopeo and umoci.",
-        "service.list": "OCI runtimes have only containers: ps lists them.",
-        "service.scale": "OCI runtimes have only containers. Create more of them with the runtime's caller.",
-        "pod.list": "OCI runtimes have only containers: ps lists them.",
-    }
+    alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         dirs = state_dirs.parse(url)

@@ -73,16 +73,9 @@ class Podman(
     alternatives: ClassVar[Mapping[str, str]] = {
         "service.scale": "Scale it where its compose file is: podman-compose up --scale, or docker compose up --scale.",
         "engine.prune-cache": "Its build cache consists of images without a tag, which image prune removes.",
-        "namespace.list": "Its containers share one namespace: ps lists them, pods groups them.",
-        **dict.fromkeys(
-            (
-                "service.inspect", "service.logs", "service.create", "service.update", "service.rollback",
-                "service.remove", "node.list", "node.inspect", "node.drain", "node.activate", "task.list",
-                "stack.list", "swarm.init", "swarm.token", "swarm.rotate-token", "config.list", "config.list",
-            ),
-            NO_SWARM,
-        ),
-    }  # fmt: skip
+        "namespace.*": "Its containers share one namespace: ps lists them, pods groups them.",
+        **dict.fromkeys(("config.*", "node.*", "service.*", "stack.*", "swarm.*", "task.*"), NO_SWARM),
+    }
 
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:

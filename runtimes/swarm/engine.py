@@ -36,24 +36,19 @@ from runtimes.swarm import (
     refusals,
     service_updates,
     spec_conflicts,
+    unsupported_verbs,
 )
 from runtimes.swarm.manager_pool import Manager, ManagerPool
 from runtimes.swarm.service_verbs import ServiceVerbs
 from runtimes.swarm.watcher import SwarmWatcher
 
 KIND = "swarm"
-NODES_OWN = "Containers belong to the engine of their node; service ps lists the tasks with their nodes."
 
 
 class Swarm(ServiceVerbs):
     """Runs actions on one Swarm. `engine_id` is the Swarm's own id."""
 
-    alternatives: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("container.list", "container.create", "container.restart"), NODES_OWN),
-        "container.logs": "It can read the logs of all tasks of a service together: service.logs.",
-        "container.stop": "It can scale the service to fewer replicas: service.scale.",
-        "stats.read": NODES_OWN,
-    }
+    alternatives: ClassVar[Mapping[str, str]] = unsupported_verbs.ALTERNATIVES
 
     def __init__(self, ref: EngineRef, cluster: str, *, on_refused: Callable[[Manager], None]) -> None:
         super().__init__(ref)

@@ -12,6 +12,7 @@ from core.model.refs import EngineRef
 from runtimes import engine_registry
 from runtimes.base.base_adapter import BaseAdapter
 from runtimes.swarm.engine import Swarm
+from tests.helpers.exercised_verbs import NOT_HERE
 from tests.helpers.paths import ROOT
 
 PAGE = ROOT / "docs/commands.md"
@@ -28,9 +29,8 @@ This page is made from the code; `make golden` writes it. `help` shows the comma
 command that is given to several engines skips those that do not have it. If none has it, the reply says what to do
 instead. Which permission each command needs is in its help.
 
-Each “yes” was run by a test on a real engine of that kind: CI records what the tests ran and compares it with this
-table. The exception is what needs systemd, which does not run on the machines of the tests.
-
+Each “yes” was run with success by a test on a real engine of that kind: CI records what the tests ran and compares it
+with this table. An old version of an engine may lack one: containerd pulls images from 1.7 on.
 """
 # Nouns of verbs that the bot answers itself.
 OWN = (
@@ -66,17 +66,30 @@ def supports(engine: BaseAdapter, command: Command) -> bool:
     return enough(verb in engine.verbs or verb == ListEvents.verb for verb in command.verbs)
 
 
+def lacking(engine: BaseAdapter, command: Command) -> str:
+    """The first verb of the command that the engine does not have."""
+    return next(verb for verb in command.verbs if verb not in engine.verbs and verb != ListEvents.verb)
+
+
 def commands() -> Sequence[Command]:
     """The commands that engines run."""
     return [one for one in load_catalogue() if one.verbs and not all(map(_is_own, one.verbs))]
 
 
 def page(opened: Mapping[str, BaseAdapter]) -> str:
-    return "".join([HEAD, *_table(opened), "\n## What to do instead\n", *_instead(opened)])
+    return "".join([HEAD, *_exceptions(), *_table(opened), "\n## What to do instead\n", *_instead(opened)])
 
 
 def _is_own(verb: str) -> bool:
     return verb.partition(".")[0] in OWN
+
+
+def _exceptions() -> Iterator[str]:
+    """What no test can run, by its engine and its reason."""
+    for kind, reason in sorted({(kind, reason) for (kind, _), reason in NOT_HERE.items()}):
+        verbs = sorted(f"`{verb}`" for (one, verb), why in NOT_HERE.items() if (one, why) == (kind, reason))
+        yield f"\nThe exceptions on {kind} are {', '.join(verbs)}: {reason}.\n"
+    yield "\n"
 
 
 def _table(opened: Mapping[str, BaseAdapter]) -> Iterator[str]:
@@ -91,7 +104,7 @@ def _instead(opened: Mapping[str, BaseAdapter]) -> Iterator[str]:
         by_sentence: dict[str, list[str]] = {}
         for command in commands():
             if not supports(engine, command):
-                by_sentence.setdefault(engine._alternative(command.verbs[0]), []).append(f"`{command.name}`")
+                by_sentence.setdefault(engine._alternative(lacking(engine, command)), []).append(f"`{command.name}`")
         if by_sentence:
             yield f"\nOn {kind}:\n\n"
         for sentence, names in by_sentence.items():
@@ -114,3 +127,20 @@ async def test_every_command_that_engines_run_is_run_by_one():
         assert any(supports(engine, command) for engine in opened.values()), command.name
     for engine in opened.values():
         await engine.aclose()
+
+
+async def test_each_engine_has_a_sentence_of_its_own_for_each_command_that_it_lacks():
+    """And none that is never shown."""
+    opened = engines()
+    for kind, engine in opened.items():
+        missing = {lacking(engine, command) for command in commands() if not supports(engine, command)}
+        own = {verb for verb in missing if verb in engine.alternatives or _noun(verb) in engine.alternatives}
+        assert missing == own, kind
+        assert not {verb for verb in engine.alternatives if verb in engine.verbs}, kind
+        for noun in (verb for verb in engine.alternatives if verb.endswith(".*")):
+            assert any(_noun(verb) == noun and verb not in engine.alternatives for verb in missing), (kind, noun)
+        await engine.aclose()
+
+
+def _noun(verb: str) -> str:
+    return f"{verb.partition('.')[0]}.*"
