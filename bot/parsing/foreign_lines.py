@@ -27,6 +27,26 @@ PAGERS = frozenset({"less", "more", "cat"})
 # A unit file where systemd looks for it, in /etc or in a user's home.
 _UNIT_FILE = re.compile(r"(?:~|/)[\w./@-]{0,200}systemd/(?:system|user)/(?P<name>[\w.@:-]{1,200}\.service)")
 _COMMENTS = ("//", "#")
+# The resource that a placeholder names, and the command that lists such resources.
+_LISTS = {
+    "image": "images",
+    "service": "services",
+    "network": "network ls",
+    "volume": "volume ls",
+    "node": "nodes",
+    "pod": "pods",
+    "stack": "stack ls",
+    "unit": "units",
+    "container": "ps -a",
+}
+# A command with what a list of commands says beside it: `docker ps          List running containers`.
+_NOUNS = "compose|config|container|image|network|node|pod|secret|service|stack|swarm|system|volume"
+_DESCRIBED = re.compile(
+    rf"(\s*\w+ (?:(?:{_NOUNS}) )?[a-z|-]+(?: -[\w-]+| <[^<>]+>)*)(?: {{3,}}|\t+)"
+    r"(?:Attach|Build|Commit|Copy|Create|Delete|Display|Execute|Export|Fetch|Get|Import|Initialize|Inspect|Kill|List"
+    r"|Load|Manage|Pause|Pull|Push|Remove|Rename|Restart|Run|Save|Scale|Search|Show|Start|Stop|Tag|Update|View"
+    r"|display)s? \S.*"
+)
 
 
 def translate_foreign_line(words: Sequence[str], catalogue: Catalogue, *, limited: bool = True) -> list[str]:
@@ -52,6 +72,15 @@ def translate_foreign_line(words: Sequence[str], catalogue: Catalogue, *, limite
     return _limited(left, program, namespace, catalogue) if limited else left
 
 
+def without_description(line: str) -> str:
+    """Returns a line of another program without the description that was copied with it from a list of commands."""
+    program, *_ = line[:80].lower().split(None, 1) or ("",)
+    if program not in foreign_commands.FOREIGN_PROGRAMS or len(line) > command_line.MAX_LINE_LENGTH:
+        return line
+    described = _DESCRIBED.fullmatch(line.rstrip())
+    return described[1] if described else line
+
+
 def without_prefix(words: Sequence[str], catalogue: Catalogue) -> list[str]:
     """Returns the words without a leading `/deck`, `sudo` or similar, unless that is a command."""
     left = list(words)
@@ -72,14 +101,12 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         _check_word(word)
 
 
-def _check_word(
-    word: str, cure: str = "Write the name of a container or another resource; ps -a lists containers."
-) -> None:
+def _check_word(word: str, cure: str = "") -> None:
     """Raises BadUsage for `<id>` and `start|stop`. `cure`: what to write in place of a placeholder."""
     if found := _PLACEHOLDER.search(word):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(found[0])}” is only a placeholder.",
-            hint=cure,
+            hint=cure or _name_to_write(found[0].lower()),
         )
     if choice := _CHOICE.fullmatch(word):
         first = choice[1].partition("|")[0]
@@ -87,6 +114,13 @@ def _check_word(
             f"“{command_line.abbreviate(word)}” stands for one of several words.",
             hint=f"Write one of them, such as {command_line.abbreviate(first)}.",
         )
+
+
+def _name_to_write(placeholder: str) -> str:
+    for noun, command in _LISTS.items():
+        if noun in placeholder:
+            return f"Write the name of {'an' if noun == 'image' else 'a'} {noun}; {command} lists them."
+    return "Write the name of a container or another resource; ps -a lists containers."
 
 
 def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) -> list[str]:

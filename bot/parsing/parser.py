@@ -34,7 +34,8 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
     """Returns the command and the arguments of a line. An empty line is `help`; `restart --help` is `help restart`; a
     line of another program, such as `docker container ls`, is the same command here. Raises BadUsage or
     UnknownCommand."""
-    words = foreign_lines.translate_foreign_line(command_line.split(line), catalogue)
+    words = command_line.split(foreign_lines.without_description(line))
+    words = foreign_lines.translate_foreign_line(words, catalogue)
     if not words or words[0] in HELP_WORDS:
         words = ["help", *words[1:]]
     command, count = _find_command(words, catalogue)
