@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
 from bot.access.remembered_facts import remembered_facts
 from bot.notify.alert_settings import named_channel
-from bot.notify.incident_writer import change_incident, stored_incidents
+from bot.notify.incident_writer import change_incident, newest_incidents, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
 from bot.rule_tests import RuleTests
 from collectors.alert_evaluator import Evaluator
@@ -125,13 +125,17 @@ class AlertCommands(BaseAdapter):
 
     @does(ListIncidents)
     async def incidents(self, action: ListIncidents, seconds: float) -> IncidentPage:
-        found = [
-            each
-            for each in await self._visible_incidents(action.who, action.place)
-            if (action.resolved or each.state is not IncidentState.RESOLVED) and _has_name(each, action.name)
-        ]
-        shown = tuple(found[: action.limit])
-        return IncidentPage(incidents=shown, hidden=len(found) - len(shown), channel=await self._some_channel())
+        now = self._clock()
+        shown, found = await newest_incidents(
+            self._store,
+            action.limit,
+            lambda each: (
+                (action.resolved or each.state is not IncidentState.RESOLVED)
+                and _has_name(each, action.name)
+                and self._may_see(each, action.who, action.place, now)
+            ),
+        )
+        return IncidentPage(incidents=shown, hidden=found - len(shown), channel=await self._some_channel())
 
     @does(AcknowledgeIncident)
     async def acknowledge(self, action: AcknowledgeIncident, seconds: float) -> Incident:
@@ -150,9 +154,18 @@ class AlertCommands(BaseAdapter):
 
     @does(AddSilence)
     async def silence(self, action: AddSilence, seconds: float) -> Silence:
-        if action.until_resolved and action.place is not None:
-            visible = await self._visible_incidents(action.by, action.place)
-            if not any(each.state is not IncidentState.RESOLVED and _may_match(action, each) for each in visible):
+        place, now = action.place, self._clock()
+        if action.until_resolved and place is not None:
+            _, matching = await newest_incidents(
+                self._store,
+                0,
+                lambda each: (
+                    each.state is not IncidentState.RESOLVED
+                    and _may_match(action, each)
+                    and self._may_see(each, action.by, place, now)
+                ),
+            )
+            if not matching:
                 raise errors.NotFound(
                     "No open incident matches, so the silence was not set.",
                     hint="List the open incidents with: incidents",
@@ -179,8 +192,11 @@ class AlertCommands(BaseAdapter):
 
     async def _visible_incident(self, id: str, who: Identity, place: Place) -> Incident:  # noqa: A002
         """Returns an incident as `_open_incident`, also one that is over."""
-        visible = await self._visible_incidents(who, place)
-        matching = [each for each in visible if each.id == id] or [each for each in visible if each.id.startswith(id)]
+        now = self._clock()
+        found = await stored_incidents(
+            self._store, lambda each: each.id.startswith(id) and self._may_see(each, who, place, now)
+        )
+        matching = [each for each in found if each.id == id] or found
         if len(matching) > 1:
             raise errors.Ambiguous(id, [each.id for each in matching])
         if not matching:
@@ -191,10 +207,6 @@ class AlertCommands(BaseAdapter):
         """Returns a place where incidents are posted; empty if they are posted nowhere."""
         routed = (to for route in self.routing.routes for to in route.to)
         return self.routing.default or next(routed, "") or await named_channel(self._store)
-
-    async def _visible_incidents(self, who: Identity, place: Place) -> Sequence[Incident]:
-        now = self._clock()
-        return [each for each in await stored_incidents(self._store) if self._may_see(each, who, place, now)]
 
     def _may_see(self, incident: Incident, who: Identity, place: Place, now: datetime) -> bool:
         """Whether the requester may list the subjects of all its alerts."""

@@ -97,7 +97,7 @@ class AlertSettingCommands(AlertCommands):
 
     async def _post_open_incidents(self) -> None:
         """Marks those as changed that are open and that nobody was told of, so that they are posted now."""
-        for key, raw in (await self._store.incidents()).items():
+        async for key, raw in self._store.each_incident():
             incident = decode_incident(raw)
             if incident is not None and not incident.posts and incident.state is not IncidentState.RESOLVED:
                 await self._store.change_incident(key, raw, raw)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from bot.notify.incident_metrics import IncidentMetrics
-from bot.notify.incident_writer import IncidentWriter, stored_incidents
+from bot.notify.incident_writer import IncidentWriter, each_incident
 from bot.notify.removed_engines import RemovedEngines
 from bot.notify.unstored_alerts import UnstoredAlertsFile
 from collectors.alert_evaluator import Evaluator
@@ -122,11 +122,13 @@ class AlertRunner:
         if not self.writer.drained.is_set():
             return False
         try:
-            stored = await stored_incidents(self._store)
+            own = [
+                alert async for incident in each_incident(self._store) for alert in incident.firing if not alert.source
+            ]
         except errors.StoreError as error:
             log.debug("the stored incidents could not be read", reason=error.message)
             return False
-        self._restored.add(alert for incident in stored for alert in incident.firing if not alert.source)
+        self._restored.add(own)
         return True
 
     def _note_watch(self, watching: bool) -> None:

@@ -66,6 +66,7 @@ class ChannelPoster:
     def forget(self) -> None:
         """Forgets everything, because another process posts now."""
         self._open.forget()
+        self._shared.forget_all()
         self._windows.clear()
 
     async def post_changes(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
@@ -74,19 +75,17 @@ class ChannelPoster:
         window, failures = self._window(to, routing), Failures()
         unposted = [each for each in work if _posted(each, to) is None]
         unposted.sort(key=lambda each: (_ORDER.index(each[0].incident.severity), each[0].incident.began_ns))
-        new = await self._join_groups(await self._summarize(unposted, now, failures), routing, failures)
+        shared: dict[tuple[str, str], dict[str, Work]] = {}
+        self._shared.forget_waiting(to, [pending.incident.key for pending, _ in work])  # they are decided anew
+        new = self._join_groups(await self._summarize(unposted, now, failures), routing, shared)
         by_key = {pending.incident.key: (pending, destination) for pending, destination in new}
         for incident in window.due([pending.incident for pending, _ in new], self._now()):
             with failures.collected():
                 await self._post(window, *by_key[incident.key])
                 break
-        for storm in tuple(window.storms):
-            joining = {key: by_key[key] for key in storm.members.keys() & by_key.keys()}
-            if joining and storm.is_due(self._now()):
-                with failures.collected():
-                    await self._edit_shared(storm.channel, storm.ts, joining, storm=storm.scope)
-                storm.next_edit = self._now() + shared_messages.STORM_EDIT_SECONDS
-        shared: dict[tuple[str, str], dict[str, Work]] = {}
+        for storm in window.storms:
+            for key in storm.members & by_key.keys():
+                shared.setdefault((storm.channel, storm.ts), {})[key] = by_key[key]
         for pending, destination in work:
             post = _posted((pending, destination), to)
             if post is None or destination.to not in pending.left:
@@ -96,10 +95,10 @@ class ChannelPoster:
             else:
                 with failures.collected():
                     await self._edit(pending, destination, post)
-        for (channel, ts), members in shared.items():
+        for place in {**shared, **dict.fromkeys(self._shared.waiting(to))}:
             with failures.collected():
-                await self._edit_shared(channel, ts, members)
-        if not work and window.idle(self._now()):
+                await self._edit_shared(to, window, place, shared.get(place, {}))
+        if not work and window.idle(self._now()) and not self._shared.waiting(to):
             self._windows.pop(to, None)
         failures.raise_first()
 
@@ -123,39 +122,48 @@ class ChannelPoster:
                 summarized |= {each[0].incident.key for each in members}
         return [each for each in new if each[0].incident.key not in summarized]
 
-    async def _join_groups(self, new: Sequence[Work], routing: Routing, failures: Failures) -> Sequence[Work]:
-        """Adds incidents to the open message of their group, and returns those that begin a message. The next one of a
-        group waits until the first one is posted."""
+    def _join_groups(
+        self, new: Sequence[Work], routing: Routing, shared: dict[tuple[str, str], dict[str, Work]]
+    ) -> Sequence[Work]:
+        """Adds incidents to the open message of their group in `shared`, and returns those that begin a message. The
+        next one of a group waits until the first one is posted."""
         if not routing.groups:
             return new
         first: list[Work] = []
-        joining: dict[tuple[str, str], dict[str, Work]] = {}
         begun: set[str] = set()
         for pending, destination in new:
             place = self._open.find(destination.to, destination.group)
             if place is not None:
-                joining.setdefault(place, {})[pending.incident.key] = (pending, destination)
+                shared.setdefault(place, {})[pending.incident.key] = (pending, destination)
             elif not destination.group or destination.group not in begun:
                 begun.add(destination.group)
                 first.append((pending, destination))
-        for (channel, ts), members in joining.items():
-            with failures.collected():
-                await self._edit_shared(channel, ts, members)
         return first
 
-    async def _edit_shared(self, channel: str, ts: str, members: Mapping[str, Work], *, storm: str = "") -> None:
-        """Edits a shared message if its last edit is long enough ago. If it was deleted, those that have news have no
-        message any more, so the next call posts them."""
-        if not self._shared.may_edit(ts):
+    async def _edit_shared(
+        self, to: str, window: shared_messages.MessageSharing, place: tuple[str, str], members: Mapping[str, Work]
+    ) -> None:
+        """Edits a shared message if its time has come. If it was deleted, those that have news have no message any
+        more, so the next call posts them."""
+        channel, ts = place
+        storm = window.storm_in(ts)
+        due_at = self._shared.next_edit(ts)
+        if storm is not None and all(_posted(each, to) is None for each in members.values()):
+            due_at = max(due_at, storm.due_at())
+        if due_at > self._now():
+            self._shared.postpone(to, place, members, due_at - self._now())
             return
+        if storm is not None:
+            storm.next_edit = self._now() + shared_messages.STORM_EDIT_SECONDS
         try:
-            await self._shared.edit(channel, ts, members, storm=storm)
+            await self._shared.edit(to, place, members, storm=storm.scope if storm is not None else "")
         except errors.MessageGone:
             self._forget_message(channel, ts)
 
     def _forget_message(self, channel: str, ts: str) -> None:
         log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)
         self._open.remove(channel, ts)
+        self._shared.forget((channel, ts))
         for window in self._windows.values():
             window.forget_message(ts)
 

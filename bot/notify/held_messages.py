@@ -25,7 +25,7 @@ class HeldMessages:
         in_force = settings.holds(now)
         if in_force == self._in_force:
             return
-        for key, raw in (await self._store.incidents()).items():
+        async for key, raw in self._store.each_incident():
             incident = decode_incident(raw)
             if incident is None or incident.state is IncidentState.RESOLVED:
                 continue

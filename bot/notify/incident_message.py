@@ -7,7 +7,7 @@ of it. All names and texts come from engines, so they are shown as plain text an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.model.alerts import Alert
@@ -71,66 +71,77 @@ def reminder(incidents: Sequence[Incident], since: str, mention: Sequence[str] =
     return Reply(blocks=(Text(text=text, tone=Tone.BAD),), mention=tuple(mention))
 
 
-def group_entry(incidents: Sequence[Incident], mention: Sequence[str] = ()) -> Reply:
-    """Returns the entry of the thread of a shared message about incidents that began or ended."""
+def group_entry(incidents: Sequence[Incident], number: int, mention: Sequence[str] = ()) -> Reply:
+    """Returns the entry of the thread of a shared message about so many incidents that began or ended, of which the
+    first MAX_ENTRIES are given."""
     shown = [
         Text(text=f"{WORDS[incident.state]}: {_owner(incident.main)}: {incident.main.text}", tone=TONES[incident.state])
         for incident in incidents[:MAX_ENTRIES]
     ]
-    if len(incidents) > MAX_ENTRIES:
-        shown.append(Text(text=f"{len(incidents) - MAX_ENTRIES} more: incidents"))
+    if number > MAX_ENTRIES:
+        shown.append(Text(text=f"{number - MAX_ENTRIES} more: incidents"))
     return Reply(blocks=tuple(shown), mention=tuple(mention))
 
 
-def shared_reply(
-    incidents: Sequence[Incident],
-    group: str = "",
-    mention: Sequence[str] = (),
-    *,
-    storm: str = "",
-    held: Mapping[str, str] | None = None,
-) -> Reply:
-    """Returns one message for many incidents. `group`: what they have in common, in words; empty if they began at
-    almost the same time, and then `storm` is what they have in common. `held`: what holds some of them back, by key."""
-    open_ones = [incident for incident in incidents if incident.state is not IncidentState.RESOLVED]
-    where = _places(incidents, storm)
-    began = _time(min(incident.began_ns for incident in incidents))
-    number = "1 incident" if len(incidents) == 1 else f"{len(incidents)} incidents"
-    what = sanitize.single_line(group or f"at once {storm}".rstrip())
-    if open_ones:
-        headline = f"Firing: {number} {what}, {len(open_ones)} still open{where}"
-    elif group:
-        headline = f"Resolved: {number} {what}, all over{where}"
-    else:
-        headline = f"Resolved: all {number} that began {what}{where}"
-    rows = [
-        (_owner(incident.main), incident.main.text[:MAX_WHY], _state(incident, (held or {}).get(incident.key, "")))
-        for incident in sorted(incidents, key=lambda each: (each.state is IncidentState.RESOLVED, each.main.owner))
-    ]
-    left_out = len(rows) - MAX_ROWS
-    table = Table(columns=("WHAT", "WHY", "STATE"), rows=rows[:MAX_ROWS])
-    blocks: list[Block] = [
-        Text(text=headline, tone=Tone.BAD if open_ones else Tone.GOOD),
-        Text(text=f"since {began}"),
-        table,
-    ]
-    if left_out > 0:
-        blocks.append(Text(text=f"{left_out} more: incidents"))
-    buttons = (Button(label="All incidents", line="incidents"),) if open_ones else ()
-    return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
+class IncidentTable:
+    """The message that many incidents share. It is given one incident after the other, and keeps only what it shows, so
+    that ten thousand take no memory."""
 
+    def __init__(self) -> None:
+        self.count = 0
+        self.open_count = 0
+        self._began_ns = 0
+        self._rows: list[tuple[bool, str, tuple[str, str, str]]] = []
+        self._places: Counter[str] = Counter()
+        self._hosts: Counter[str] = Counter()
 
-def _places(incidents: Sequence[Incident], storm: str) -> str:
-    """Returns how many of the incidents are where, the places with the most first: on which hosts, if they are all of
-    one project, or else of which projects. Empty if `storm` says it already."""
-    in_project = storm.startswith("in ")
-    where = Counter(
-        incident.main.subject.engine.host if in_project else _place(incident.main) for incident in incidents
-    )
-    if len(where) == 1 and storm == f"on {next(iter(where))}":
-        return ""
-    more = f", {len(where) - 3} more" if len(where) > 3 else ""
-    return f" ({', '.join(f'{place}: {number}' for place, number in where.most_common(3))}{more})"
+    def add(self, incident: Incident, held: str = "") -> None:
+        """Adds an incident. `held`: what holds it back; empty if nothing does."""
+        main, is_over = incident.main, incident.state is IncidentState.RESOLVED
+        self._began_ns = incident.began_ns if not self.count else min(self._began_ns, incident.began_ns)
+        self.count += 1
+        self.open_count += not is_over
+        self._places[_place(main)] += 1
+        self._hosts[main.subject.engine.host] += 1
+        self._rows.append((is_over, main.owner, (_owner(main), main.text[:MAX_WHY], _state(incident, held))))
+        if len(self._rows) > 4 * MAX_ROWS:
+            self._shorten()
+
+    def reply(self, group: str = "", mention: Sequence[str] = (), *, storm: str = "") -> Reply:
+        """Returns the message about these incidents, of which there is at least one. `group`: what they have in common,
+        in words; empty if they began at almost the same time, and then `storm` is what they have in common."""
+        where = self._where(storm)
+        number = "1 incident" if self.count == 1 else f"{self.count} incidents"
+        what = sanitize.single_line(group or f"at once {storm}".rstrip())
+        if self.open_count:
+            headline = f"Firing: {number} {what}, {self.open_count} still open{where}"
+        elif group:
+            headline = f"Resolved: {number} {what}, all over{where}"
+        else:
+            headline = f"Resolved: all {number} that began {what}{where}"
+        self._shorten()
+        blocks: list[Block] = [
+            Text(text=headline, tone=Tone.BAD if self.open_count else Tone.GOOD),
+            Text(text=f"since {_time(self._began_ns)}"),
+            Table(columns=("WHAT", "WHY", "STATE"), rows=[cells for _, _, cells in self._rows]),
+        ]
+        if self.count > MAX_ROWS:
+            blocks.append(Text(text=f"{self.count - MAX_ROWS} more: incidents"))
+        buttons = (Button(label="All incidents", line="incidents"),) if self.open_count else ()
+        return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
+
+    def _shorten(self) -> None:
+        """Keeps the rows that are shown: the open incidents first, by owner."""
+        self._rows = sorted(self._rows, key=lambda row: row[:2])[:MAX_ROWS]
+
+    def _where(self, storm: str) -> str:
+        """Returns how many of the incidents are where, the places with the most first: on which hosts, if they are all
+        of one project, or else of which projects. Empty if `storm` says it already."""
+        where = self._hosts if storm.startswith("in ") else self._places
+        if len(where) == 1 and storm == f"on {next(iter(where))}":
+            return ""
+        more = f", {len(where) - 3} more" if len(where) > 3 else ""
+        return f" ({', '.join(f'{place}: {number}' for place, number in where.most_common(3))}{more})"
 
 
 def _state(incident: Incident, held: str) -> str:

@@ -10,7 +10,9 @@ incidents, the most severe first.
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from bot.notify.incident_writer import decode_incident
 from core import errors, metrics
 from core.model.alerts import Alert, Severity
 from core.model.incidents import Incident, IncidentState
+from core.model.refs import EngineRef
 from core.store.incidents import IncidentStore
 
 log = structlog.get_logger(__name__)
@@ -109,10 +112,10 @@ class IncidentMetrics:
     def _measured(self, incident: Incident) -> OpenIncident:
         main = incident.main
         return OpenIncident(
-            engine=metrics.engine_labels(main.subject.engine),
+            engine=_engine_labels(main.subject.engine),
             name=metrics.visible(main.subject.name),
             kind=str(main.subject.kind),
-            rule=_rule(main),
+            rule=sys.intern(_rule(main)),  # ten thousand incidents have a few rules
             team=self._team(main.team),
             severity=main.severity,
             state=incident.state,
@@ -124,7 +127,7 @@ class IncidentMetrics:
         team = metrics.visible(team)
         if team and len(self._teams) < MAX_TEAMS:
             self._teams.add(team)
-        return NO_TEAM if not team else team if team in self._teams else OTHER_TEAM
+        return NO_TEAM if not team else sys.intern(team) if team in self._teams else OTHER_TEAM
 
     def _show(self) -> None:
         counts = self._counts
@@ -141,6 +144,11 @@ class IncidentMetrics:
             series = counts.incident_begin_timestamp_seconds.labels(*one.engine, one.kind, one.name, *labels)
             series.set(one.begin_ns / 1e9)
         counts.incident_series_capped.set(len(self._open) - len(shown))
+
+
+@functools.lru_cache(maxsize=256)
+def _engine_labels(engine: EngineRef) -> tuple[str, str]:
+    return metrics.engine_labels(engine)
 
 
 def _rule(alert: Alert) -> str:

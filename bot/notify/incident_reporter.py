@@ -40,7 +40,7 @@ from core.store.alert_settings import AlertSettingsStore
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0  # for changes by other processes
-MAX_AT_ONCE = 2_000
+MAX_AT_ONCE = 1_000  # incidents that are in memory together
 RETRY_SECONDS = 5.0  # until a channel is tried again
 ANNOUNCEMENTS = "announcements"  # the task that finds out which maintenance must be announced and who is reminded
 
@@ -129,9 +129,10 @@ class IncidentReporter:
         await self._held.mark(settings, now)
         changed = await self._changed_incidents.times(now)
         self._measure(changed, now)
-        ready = self._waiting.ready(changed, (settings, routing), now)[:MAX_AT_ONCE]
+        ready = self._waiting.ready(changed, (settings, routing), now)
         by_destination: dict[str, list[Work]] = {}
-        for pending in await self._read(ready, settings, now):
+        read = await self._read(ready[:MAX_AT_ONCE], settings, now)
+        for pending in read:
             for destination in posting_decision.places_to_post(pending, routing, settings, now):
                 by_destination.setdefault(destination.to, []).append((pending, destination))
             if not pending.left and not pending.waits_until:
@@ -145,10 +146,17 @@ class IncidentReporter:
             self._tasks.start(to, self._try_destination(to, by_destination.get(to, []), routing, now))
         await self._tasks.wait()
         closed |= {to for to in by_destination if self._now() < self._retry_at.get(to, 0.0)}
-        # Thousands of incidents of a closed channel must not be in the way of the others.
-        for pending, _ in (each for to in closed for each in by_destination.get(to, [])):
-            if pending.left and pending.left <= closed:
-                self._waiting.wait(pending.incident.key, now + RETRY_SECONDS, now)
+        # Thousands of incidents that wait for a channel must not be in the way of the others.
+        stuck = 0
+        for pending in read:
+            waits = [RETRY_SECONDS] if pending.left & closed else []
+            waits += [seconds for to, seconds in pending.next_edits.items() if to in pending.left]
+            if waits and pending.left <= closed | pending.next_edits.keys():
+                self._waiting.wait(pending.incident.key, now + min(waits), now)
+            else:
+                stuck += bool(pending.left)
+        if len(ready) > MAX_AT_ONCE > stuck:
+            self._changed.set()  # the others have their turn at once
 
     async def _announce(self, settings: AlertSettings, routing: Routing, now: float) -> None:
         await self._maintenance.announce(settings, routing.common_channels, now)

@@ -10,8 +10,9 @@ read and merged again.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 import structlog
@@ -200,10 +201,35 @@ async def change_incident(store: IncidentStore, key: str, change: Callable[[Inci
     raise errors.StoreError(CONFLICT, hint="Try again.")
 
 
-async def stored_incidents(store: IncidentStore) -> Sequence[Incident]:
-    """Returns the incidents of the store, the newest change first. Raises StoreError."""
-    found = [decode_incident(value) for value in (await store.incidents()).values()]
-    return sorted((each for each in found if each is not None), key=lambda each: -each.changed_ns)
+async def each_incident(store: IncidentStore) -> AsyncIterator[Incident]:
+    """Yields the incidents of the store in any order, without holding them all in memory. Raises StoreError."""
+    async for _, value in store.each_incident():
+        if (incident := decode_incident(value)) is not None:
+            yield incident
+
+
+async def stored_incidents(
+    store: IncidentStore, wanted: Callable[[Incident], bool] = lambda incident: True
+) -> Sequence[Incident]:
+    """Returns those incidents of the store that are wanted, the newest change first. Raises StoreError."""
+    found = [incident async for incident in each_incident(store) if wanted(incident)]
+    return sorted(found, key=lambda each: -each.changed_ns)
+
+
+async def newest_incidents(
+    store: IncidentStore, limit: int, wanted: Callable[[Incident], bool]
+) -> tuple[tuple[Incident, ...], int]:
+    """Returns at most `limit` of the wanted incidents, the newest change first, and how many are wanted. Raises
+    StoreError."""
+    newest: list[Incident] = []
+    found = 0
+    async for incident in each_incident(store):
+        if wanted(incident):
+            found += 1
+            newest.append(incident)
+        if len(newest) >= 2 * limit + 1:
+            newest = heapq.nsmallest(limit, newest, key=lambda each: -each.changed_ns)
+    return tuple(heapq.nsmallest(limit, newest, key=lambda each: -each.changed_ns)), found
 
 
 def decode_incident(value: bytes) -> Incident | None:

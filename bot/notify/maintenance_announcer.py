@@ -15,7 +15,7 @@ import structlog
 
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.channel_tasks import ChannelTasks, all_at_once
-from bot.notify.incident_writer import stored_incidents
+from bot.notify.incident_writer import each_incident
 from bot.notify.message_sender import MessageSender
 from core import errors
 from core.model.incidents import IncidentState
@@ -60,8 +60,10 @@ class MaintenanceAnnouncer:
         return await self._store.change_maintenance(id_, stored, value)
 
     async def _still_open(self, window: Maintenance) -> int:
-        stored = await stored_incidents(self._store)
-        return sum(incident.state is not IncidentState.RESOLVED and window.covers(incident) for incident in stored)
+        number = 0
+        async for incident in each_incident(self._store):
+            number += incident.state is not IncidentState.RESOLVED and window.covers(incident)
+        return number
 
     def _say(self, window: Maintenance, channels: Sequence[str], reply: Reply, said: Collection[str] = ()) -> None:
         """Starts the task that posts in each place. `said`: the channels that need not be told."""

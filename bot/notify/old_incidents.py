@@ -20,14 +20,15 @@ async def remove_old_incidents(store: IncidentStore, *, now_ns: int | None = Non
     now = time.time_ns() if now_ns is None else now_ns
     removed: list[str] = []
     ended: list[tuple[int, str]] = []
-    stored = await store.incidents()
-    for key, value in stored.items():
+    stored = 0
+    async for key, value in store.each_incident():
+        stored += 1
         incident = decode_incident(value)
         if incident is None or (incident.state is IncidentState.RESOLVED and now - incident.changed_ns > KEEP_NS):
             removed.append(key)
         elif incident.state is IncidentState.RESOLVED:
             ended.append((incident.changed_ns, key))
-    excess = len(stored) - len(removed) - MAX_INCIDENTS
+    excess = stored - len(removed) - MAX_INCIDENTS
     if excess > 0:
         removed += [key for _, key in sorted(ended)[:excess]]
     await store.remove_incidents(removed)

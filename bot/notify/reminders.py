@@ -16,7 +16,7 @@ import structlog
 from bot.notify import incident_message
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.channel_tasks import ChannelTasks, all_at_once
-from bot.notify.incident_writer import decode_incident, stored_incidents
+from bot.notify.incident_writer import decode_incident, each_incident, stored_incidents
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident, save_post
 from bot.notify.silences import KEEP_SECONDS
@@ -74,8 +74,8 @@ class Reminders:
         """Removes a silence. A snooze is removed when everybody was reminded, or when it is over for long."""
         said = True
         if silence.reminds and now - silence.until < KEEP_SECONDS:
-            for incident in await stored_incidents(self._store):
-                if incident.id == silence.owner and incident.state is not IncidentState.RESOLVED:
+            for incident in await stored_incidents(self._store, lambda each: each.id == silence.owner):
+                if incident.state is not IncidentState.RESOLVED:
                     said = await self._wake(incident, silence, settings, routing, now) and said
         if said:
             await self._store.remove_silences([silence.id])
@@ -104,17 +104,15 @@ class Reminders:
         return all(await all_at_once(found))
 
     async def _end_resolved(self, silences: Sequence[Silence]) -> None:
-        open_ones = [each for each in await stored_incidents(self._store) if each.state is not IncidentState.RESOLVED]
-        done = [
-            silence.id
-            for silence in silences
-            if silence.until_resolved and not any(silence.matches(incident, 0.0) for incident in open_ones)
-        ]
-        await self._store.remove_silences(done)
+        left = {silence.id: silence for silence in silences if silence.until_resolved}
+        async for incident in each_incident(self._store):
+            if incident.state is not IncidentState.RESOLVED:
+                left = {id_: silence for id_, silence in left.items() if not silence.matches(incident, 0.0)}
+        await self._store.remove_silences(list(left))
 
     async def _repeat(self, settings: AlertSettings, routing: Routing, now: float) -> None:
         due: dict[tuple[str, str], _Due] = {}
-        for raw in (await self._store.incidents()).values():
+        async for _, raw in self._store.each_incident():
             incident = decode_incident(raw)
             if incident is None or incident.state is not IncidentState.FIRING or settings.held_until(incident, now):
                 continue

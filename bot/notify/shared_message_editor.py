@@ -1,25 +1,36 @@
 """Posts and edits the messages that several incidents share: a storm, a group of a route, and the list of what
 happened in quiet hours.
+
+An edit reads all stored incidents, a few at a time, because the message shows all that share it. So ten thousand of
+them are never in memory together. What happens between two edits of a message waits for the next one, by key.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from bot.notify import incident_message
-from bot.notify.incident_writer import decode_incident
+from bot.notify.channel_tasks import all_at_once
+from bot.notify.incident_writer import AT_ONCE, decode_incident
 from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
+from bot.notify.shared_message_content import SharedContent, Shown
 from core import errors, metrics
 from core.model.alert_routes import Destination
 from core.model.incidents import IncidentState, PostedIncident
 from core.store.incidents import IncidentStore
 
 EDIT_SECONDS = 4.0  # between two edits of one message
+READ_AT_ONCE = 200
 Work = tuple[PendingIncident, Destination]
+Place = tuple[str, str]
+"""The id of a channel, and that of a message in it."""
+Record = tuple[PendingIncident, PostedIncident, PostedIncident]
+"""An incident with the record of its message before and after an edit."""
 
 
 class SharedMessageEditor:
@@ -42,15 +53,56 @@ class SharedMessageEditor:
         self._now = now
         self._now_ns = now_ns
         self._next_edit: dict[str, float] = {}
+        self._waiting: dict[str, dict[Place, dict[str, Destination]]] = {}  # by destination, message and key
 
-    def may_edit(self, ts: str) -> bool:
-        """Whether the last edit of this message is long enough ago."""
-        return self._now() >= self._next_edit.get(ts, 0.0)
+    def next_edit(self, ts: str) -> float:
+        """Returns the time before which this message is not edited, because its last edit was a moment ago."""
+        return self._next_edit.get(ts, 0.0)
+
+    # ── what waits ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def waiting(self, to: str) -> Collection[Place]:
+        """Returns the messages at this destination for whose next edit something waits."""
+        return tuple(self._waiting.get(to, ()))
+
+    def postpone(self, to: str, place: Place, members: Mapping[str, Work], seconds: float) -> None:
+        """Remembers these incidents for the next edit of the message, which is due after so many seconds."""
+        for key, (pending, destination) in members.items():
+            self._waiting.setdefault(to, {}).setdefault(place, {})[key] = destination
+            pending.next_edits[to] = seconds
+
+    def forget_waiting(self, to: str, keys: Sequence[str]) -> None:
+        """Forgets these incidents, because it is decided anew where they are posted."""
+        for place, waiting in list(self._waiting.get(to, {}).items()):
+            for key in keys:
+                waiting.pop(key, None)
+            if not waiting:
+                self._done(to, place)
+
+    def forget(self, place: Place) -> None:
+        """Forgets what waits for a message that was deleted."""
+        for to in list(self._waiting):
+            self._done(to, place)
+
+    def forget_all(self) -> None:
+        """Forgets everything, because another process posts now."""
+        self._waiting.clear()
+
+    def _done(self, to: str, place: Place) -> None:
+        messages = self._waiting.get(to, {})
+        messages.pop(place, None)
+        if not messages:
+            self._waiting.pop(to, None)
+
+    # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def post(self, name: str, members: Sequence[Work]) -> None:
         """Posts one message for these incidents. `name`: what they have in common, in words."""
         mention = _called(members)
-        reply = incident_message.shared_reply([pending.incident for pending, _ in members], name, mention)
+        table = incident_message.IncidentTable()
+        for pending, _ in members:
+            table.add(pending.incident)
+        reply = table.reply(name, mention)
         to = members[0][1].to
         first = min((pending.incident for pending, _ in members), key=lambda incident: incident.began_ns)
         sent = await self._poster.post(to, reply, once=message_name(first, to, f"with others {name}"))
@@ -58,104 +110,120 @@ class SharedMessageEditor:
         if sent.tried_before:  # its text may be older than what is recorded now
             with contextlib.suppress(errors.MessageGone):
                 await self._poster.edit(sent.channel, sent.ts, reply)
-        for pending, destination in members:
-            post = self._new_post(sent.channel, sent.ts, place_of(pending.incident, to, sent.channel))
-            await self._save(pending, post, name, mention if destination.mention else ())
+        await self._record(
+            [
+                self._recorded(
+                    pending,
+                    self._new_post((sent.channel, sent.ts), pending, to, mention if destination.mention else ()),
+                    Shown.of(pending.incident, destination),
+                    group=name,
+                )
+                for pending, destination in members
+            ]
+        )
 
-    async def edit(self, channel: str, ts: str, members: Mapping[str, Work], *, storm: str = "") -> None:
-        """Edits a message: `members`, by key, join it or have changed. All others that it shows stay in it. `storm`:
-        what the incidents of a storm have in common, in words, if that is decided now. If the message was deleted, that
-        is recorded for all of them, and MessageGone is raised."""
-        found = {key: pending for key, (pending, _) in members.items()}
-        for key, raw in (await self._store.incidents()).items():
-            if key in found or (incident := decode_incident(raw)) is None:
+    async def edit(self, to: str, place: Place, members: Mapping[str, Work], *, storm: str = "") -> None:
+        """Edits a message: `members`, by key, and what waits for this edit join it or have changed. All others that it
+        shows stay in it. `storm`: what the incidents of a storm have in common, in words, if that is decided now. If
+        the message was deleted, that is recorded for all of them, and MessageGone is raised."""
+        waiting = dict(self._waiting.get(to, {}).get(place, {}))
+        content = await self._read(place, members, waiting)
+        if content.table.count:
+            await self._edit(content, members, content.storm(storm))
+        self._done(to, place)
+
+    async def _read(
+        self, place: Place, members: Mapping[str, Work], waiting: Mapping[str, Destination]
+    ) -> SharedContent:
+        content = SharedContent(place)
+        for pending, destination in members.values():
+            content.add(pending.incident, destination, pending.held)
+        ts = msgspec.json.encode(place[1])
+        async for key, raw in self._store.each_incident():
+            if key in members or (key not in waiting and ts not in raw):  # most need not be decoded
                 continue
-            if any((post.channel, post.ts) == (channel, ts) for post in incident.posts):
-                held = next(post.held for post in incident.posts if (post.channel, post.ts) == (channel, ts))
-                found[key] = PendingIncident(raw=raw, incident=incident, known=False, held=held)
-        posts = [post for each in found.values() if (post := _post_in(each, channel, ts)) is not None]
-        group = next((post.group for post in posts if post.group), "")
-        joining = [each for each in members.values() if _post_in(each[0], channel, ts) is None]
-        if any(destination.group != group for _, destination in joining):
-            group = ""  # it is a storm, which takes in the message of a group
-        storm = storm or next((post.storm for post in posts if post.storm), "")
-        incidents = [pending.incident for pending in found.values()]
-        called = tuple(dict.fromkeys(who for post in posts for who in post.mentioned))
-        holds = {each.incident.key: each.held for each in found.values()}
-        reply = incident_message.shared_reply(incidents, group, called, storm=storm, held=holds)
+            incident = decode_incident(raw)
+            if incident is not None and (key in waiting or content.post_of(incident) is not None):
+                content.add_other(incident, waiting.get(key))
+        return content
+
+    async def _edit(self, content: SharedContent, members: Mapping[str, Work], storm: str) -> None:
+        channel, ts = content.place
         try:
-            await self._poster.edit(channel, ts, reply)
+            await self._poster.edit(channel, ts, content.reply(storm))
         except errors.MessageGone:
             self._open.remove(channel, ts)
-            for pending in found.values():
-                if (post := _post_in(pending, channel, ts)) is not None:
-                    await mark_gone(self._store, pending, post)
+            async for pending in self._others(content.others()):
+                await self._mark_gone(content, pending)
+            for pending, _ in members.values():
+                await self._mark_gone(content, pending)
             raise
         self._counts.incident_messages_total.labels("edited").inc()
         self._next_edit = {known: at for known, at in self._next_edit.items() if at > self._now()}
         self._next_edit[ts] = self._now() + EDIT_SECONDS
-        if all(incident.state is IncidentState.RESOLVED for incident in incidents):
+        if not content.table.open_count:
             self._open.remove(channel, ts)
-        with contextlib.suppress(errors.MessageGone):  # it has no thread
-            await self._write_in_thread(channel, ts, group, members)
-        for key, pending in found.items():
-            work = members.get(key)
-            post = _post_in(pending, channel, ts)
-            if post is None:
-                assert work is not None
-                post = self._new_post(channel, ts, place_of(pending.incident, work[1].to, channel))
-            silent = work is None or (bool(group) and work[1].silent)  # then nobody was told of its turn
-            await self._save(pending, post, group, post.mentioned, silent=silent, storm=storm)
+        if (entry := content.entry()) is not None:  # an edit calls nobody, so the thread says what is new
+            with contextlib.suppress(errors.MessageGone):  # it has no thread
+                await self._poster.post(channel, entry[0], ts, once=entry[1])
+        records = []
+        for pending, destination in members.values():
+            post = content.post_of(pending.incident) or self._new_post(content.place, pending, destination.to)
+            shown = Shown.of(pending.incident, destination)
+            records.append(self._recorded(pending, post, shown, group=content.group, storm=storm))
+        await self._record(records)
+        records = []
+        async for pending in self._others(content.to_record(storm)):
+            found, other = content.post_of(pending.incident), content.unrecorded.get(pending.incident.key)
+            if found is None and other is not None and other.destination is not None:
+                found = self._new_post(content.place, pending, other.destination.to)
+            if found is not None:
+                pending.held = found.held
+                records.append(self._recorded(pending, found, other, group=content.group, storm=storm))
+            if len(records) >= READ_AT_ONCE:
+                await self._record(records)
+                records = []
+        await self._record(records)
 
-    def _new_post(self, channel: str, ts: str, to: str) -> PostedIncident:
-        return PostedIncident(channel=channel, ts=ts, version=0, to=to, reminded_at=self._now_ns() / 1e9)
+    async def _others(self, keys: Iterable[str]) -> AsyncIterator[PendingIncident]:
+        """Reads incidents again of which only the keys were kept. They may have changed meanwhile."""
+        left = iter(keys)
+        while part := list(itertools.islice(left, READ_AT_ONCE)):
+            for raw in (await self._store.incidents_of(part)).values():
+                if (incident := decode_incident(raw)) is not None:
+                    yield PendingIncident(raw=raw, incident=incident, known=False)
 
-    async def _write_in_thread(self, channel: str, ts: str, group: str, members: Mapping[str, Work]) -> None:
-        """Says in the thread of a group what is new: an edit of its message calls nobody. A storm has no entries."""
-        if not group:
-            return
-        new = [
-            (pending, destination)
-            for pending, destination in members.values()
-            if not destination.silent and _is_new(pending, _post_in(pending, channel, ts))
-        ]
-        if new:
-            entry = incident_message.group_entry([pending.incident for pending, _ in new], _called(new))
-            turns = sorted(message_name(each.incident, ts, f"turn {each.incident.turns}") for each, _ in new)
-            await self._poster.post(channel, entry, ts, once=" ".join(turns))
+    async def _mark_gone(self, content: SharedContent, pending: PendingIncident) -> None:
+        if (post := content.post_of(pending.incident)) is not None:
+            await mark_gone(self._store, pending, post)
 
-    async def _save(
-        self,
-        pending: PendingIncident,
-        post: PostedIncident,
-        group: str,
-        mentioned: tuple[str, ...],
-        *,
-        silent: bool = False,
-        storm: str = "",
-    ) -> None:
-        incident = pending.incident
-        told = post.told if silent else incident.turns
-        saved = msgspec.structs.replace(
-            post,
-            version=incident.version,
-            told=told,
-            shared=True,
-            group=group,
+    def _new_post(
+        self, place: Place, pending: PendingIncident, to: str, mentioned: tuple[str, ...] = ()
+    ) -> PostedIncident:
+        return PostedIncident(
+            channel=place[0],
+            ts=place[1],
+            version=0,
+            to=place_of(pending.incident, to, place[0]),
             mentioned=mentioned,
-            storm="" if group else storm,
-            held=pending.held,
+            reminded_at=self._now_ns() / 1e9,
         )
-        if saved != post or pending.known:
-            await save_post(self._store, pending, saved)
 
+    @staticmethod
+    def _recorded(
+        pending: PendingIncident, post: PostedIncident, shown: Shown | None, *, group: str, storm: str = ""
+    ) -> Record:
+        """Returns the record of a message before and after it showed this. `shown`: None if that is recorded."""
+        version, told = (post.version, post.told) if shown is None else (shown.version, shown.told(post, group))
+        after = msgspec.structs.replace(
+            post, version=version, told=told, shared=True, group=group, storm="" if group else storm, held=pending.held
+        )
+        return pending, post, after
 
-def _is_new(pending: PendingIncident, post: PostedIncident | None) -> bool:
-    return post is None or post.told < pending.incident.turns
-
-
-def _post_in(pending: PendingIncident, channel: str, ts: str) -> PostedIncident | None:
-    return next((post for post in pending.incident.posts if (post.channel, post.ts) == (channel, ts)), None)
+    async def _record(self, records: Sequence[Record]) -> None:
+        new = [(pending, after) for pending, before, after in records if after != before or pending.known]
+        for start in range(0, len(new), AT_ONCE):
+            await all_at_once(save_post(self._store, *each) for each in new[start : start + AT_ONCE])
 
 
 def _called(members: Sequence[Work]) -> tuple[str, ...]:

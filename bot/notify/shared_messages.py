@@ -4,7 +4,7 @@ A few incidents get a message each. If more of one host, or of one project, stac
 time, they share one message: the newest message about one of them becomes a table of them all. Incidents of the channel
 that have nothing in common share a message too, but only if there are three times as many. Slack allows about one
 message a second in a channel, so after a message the next incidents are collected for a moment. The table is written
-when no more incidents join it, or after some seconds.
+when no more incidents join it, or after some seconds; while thousands join, it is written again and again, but rarely.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from core.model.owners import project_of
 COLLECT_SECONDS = 1.0  # after a message
 STORM_EDIT_SECONDS = 4.0  # between two edits of a shared message
 SETTLE_SECONDS, MAX_SETTLE_SECONDS = 2.0, 6.0  # without another incident, and in all, until the table is written
+GROWING_EDIT_SECONDS = 20.0  # between two edits while more and more incidents join
+GROWING_SECONDS, MAX_STORM_SECONDS = 10.0, 300.0  # a storm goes on for so long after the last one joined, and in all
 UNRELATED = 3  # so many times more incidents share a message although they have nothing in common
 MAX_NAME = 80  # characters of a project or a host
 EVERYTHING = ""
@@ -28,25 +30,37 @@ EVERYTHING = ""
 @dataclass(slots=True, kw_only=True)
 class SharedMessage:
     """A message that several incidents share. `channel`, `ts`: its id. `scope`: what its incidents have in common, such
-    as `on h1`; empty if they have nothing in common. `members`: the incidents in it, by key, with their scopes.
-    `joined`: when the last one joined. `next_edit`: 0 before the first edit."""
+    as `on h1`; empty if they have nothing in common. `members`: the keys of the incidents in it. `common`: the scopes
+    that all of them have. `joined`: when the last one joined. `next_edit`: 0 before the first edit."""
 
     channel: str
     ts: str
     scope: str = EVERYTHING
-    members: dict[str, Collection[str]] = field(default_factory=dict)
+    members: set[str] = field(default_factory=set)
+    common: Collection[str] = ()
     next_edit: float = 0.0
     began: float = 0.0
     joined: float = 0.0
 
-    def is_due(self, now: float) -> bool:
-        """Whether it may be edited now."""
-        settled = now - self.joined >= SETTLE_SECONDS or now - self.began >= MAX_SETTLE_SECONDS
-        return now >= self.next_edit and (settled or self.next_edit > 0)
+    def add(self, key: str, scopes: Collection[str]) -> None:
+        """Adds an incident with its scopes."""
+        self.common = [each for each in self.common if each in scopes] if self.members else scopes
+        self.members.add(key)
+
+    def due_at(self) -> float:
+        """Returns when it may be edited, if no other incident joins until then."""
+        latest = self.next_edit - STORM_EDIT_SECONDS + GROWING_EDIT_SECONDS
+        latest = latest if self.next_edit else self.began + MAX_SETTLE_SECONDS
+        return max(self.next_edit, min(self.joined + SETTLE_SECONDS, latest))
 
     def is_within(self, scope: str) -> bool:
         """Whether all of its incidents have this scope."""
-        return all(scope in scopes for scopes in self.members.values())
+        return not self.members or scope in self.common
+
+    def is_over(self, now: float, seconds: float) -> bool:
+        """Whether no other incident joins any more: it is older than `seconds`, and does not grow any more."""
+        grows = now - self.joined <= GROWING_SECONDS and now - self.began <= MAX_STORM_SECONDS
+        return now - self.began > seconds and not grows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +119,15 @@ class MessageSharing:
             self.posted(post.channel, post.ts, incident, at)
             return
         self._next_post = at + COLLECT_SECONDS
-        storm = next((each for each in self.storms if each.ts == post.ts), None)
+        storm = self.storm_in(post.ts)
         if storm is None:
             storm = SharedMessage(channel=post.channel, ts=post.ts, scope=post.storm, began=at)
             self.storms.append(storm)
-        storm.members[incident.key] = scopes_of(incident)
+        storm.add(incident.key, scopes_of(incident))
+
+    def storm_in(self, ts: str) -> SharedMessage | None:
+        """Returns the storm that has this message."""
+        return next((storm for storm in self.storms if storm.ts == ts), None)
 
     def forget_message(self, ts: str) -> None:
         """Forgets a message that was deleted."""
@@ -147,14 +165,14 @@ class MessageSharing:
         storm = SharedMessage(channel=own.channel, ts=own.ts, began=now)
         for each in self._recent:
             if each.ts == own.ts:
-                storm.members[each.key] = each.scopes
+                storm.add(each.key, each.scopes)
         self._recent = [each for each in self._recent if each.ts != own.ts]
         self.storms.append(storm)
         return storm
 
     def _forget(self, now: float) -> None:
         self._recent = [each for each in self._recent if now - each.at < self._seconds]
-        self.storms = [storm for storm in self.storms if now - storm.began <= self._seconds]
+        self.storms = [storm for storm in self.storms if not storm.is_over(now, self._seconds)]
 
 
 def scopes_of(incident: Incident) -> Collection[str]:
@@ -173,4 +191,4 @@ def _move(left: dict[str, Collection[str]], storm: SharedMessage, now: float) ->
     for key in [key for key, scopes in left.items() if storm.scope in scopes]:
         if key not in storm.members:
             storm.joined = now
-        storm.members[key] = left.pop(key)
+        storm.add(key, left.pop(key))

@@ -7,7 +7,7 @@ moment after it.
 
 from __future__ import annotations
 
-from bot.notify.incident_writer import stored_incidents
+from bot.notify.incident_writer import each_incident
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from core.store.client import Store
 
@@ -22,8 +22,10 @@ def cleanup_job(store: Store) -> RecurringJob:
         recorded = await store.all_received_alerts()
         if not recorded:
             return RunReport(idle=True)
-        firing = {alert.fingerprint for incident in await stored_incidents(store) for alert in incident.firing}
-        left_over = frozenset(recorded) - firing
+        unfound = set(recorded)
+        async for incident in each_incident(store):
+            unfound.difference_update(alert.fingerprint for alert in incident.firing)
+        left_over = frozenset(unfound)
         await store.remove_received_alerts(sorted(left_over & found_before))
         found_before = left_over - found_before
         return RunReport()

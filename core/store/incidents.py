@@ -7,12 +7,12 @@ process was faster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from core.store import keys
 from core.store.connection import StoreConnection, text
 
-SCAN_COUNT = 500
+SCAN_COUNT = 200
 MAX_INCIDENT_BYTES = 64 << 10
 
 
@@ -32,16 +32,20 @@ class IncidentStore(StoreConnection):
             values = await self._client.hmget(self._key(keys.INCIDENTS), wanted)
         return {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
 
-    async def incidents(self) -> dict[str, bytes]:
-        """Returns every stored incident by key."""
-        found: dict[str, bytes] = {}
+    async def each_incident(self) -> AsyncIterator[tuple[str, bytes]]:
+        """Yields every stored incident once, with its key. Only SCAN_COUNT or a few more are in memory at a time. What
+        is stored or removed meanwhile may be left out."""
+        seen: set[str] = set()  # the server may return an incident again while others are stored
         cursor = 0
         while True:
             async with self._call():
                 cursor, part = await self._client.hscan(self._key(keys.INCIDENTS), cursor, count=SCAN_COUNT)
-            found |= {text(key): value for key, value in part.items()}
+            for raw_key, value in part.items():
+                if (key := text(raw_key)) not in seen:
+                    seen.add(key)
+                    yield key, value
             if cursor == 0:
-                return found
+                return
 
     async def change_incident(self, key: str, before: bytes | None, value: bytes) -> bool:
         """Stores an incident that people must be told about, if the stored one is still `before`. Returns False if

@@ -61,7 +61,7 @@ async def test_what_is_open_is_posted_when_a_channel_is_named(bot):
     if open_one.main.owner == "over":
         open_one, over = over, open_one
     await ops.desk.take(alert(fingerprint="o", owner="over", at=2, state=AlertState.RESOLVED))
-    for key, raw in (await ops.store.incidents()).items():
+    async for key, raw in ops.store.each_incident():
         await ops.store.incident_told(key, raw, raw)
     await ops.ask(SetAlertChannel(by=BOB, channel="C0123"))
     assert await ops.store.changed_incidents(10) == [open_one.key]

@@ -95,6 +95,15 @@ NOTES = [
     ),
 ]
 
+
+def shared(snoozed: Incident | None = None) -> incident_message.IncidentTable:
+    """The table of STORM."""
+    table = incident_message.IncidentTable()
+    for each in STORM:
+        table.add(each, SNOOZED if each is snoozed else "")
+    return table
+
+
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "incident-firing": ("", incident_message.incident_reply(FIRING)),
     "incident-snoozed": ("", incident_message.incident_reply(FIRING, held=SNOOZED)),
@@ -103,10 +112,10 @@ SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "incident-thread": ("", crash_card.crash_card(FIRING, EVIDENCE)),
     "incident-note": ("", incident_message.note_entry(NOTES)),
     "incident-thread-end": ("", incident_message.thread_entry(RESOLVED)),
-    "incident-storm": ("", incident_message.shared_reply(STORM, storm="in shop", held={STORM[1].key: SNOOZED})),
+    "incident-storm": ("", shared(snoozed=STORM[1]).reply(storm="in shop")),
     "incident-mention": ("", incident_message.incident_reply(FIRING, ("S0ONCALL", "U0ADA", "<!channel>"))),
-    "incident-group": ("", incident_message.shared_reply(STORM, "of project shop", ("S0ONCALL",))),
-    "incident-group-entry": ("", incident_message.group_entry(STORM[-2:])),
+    "incident-group": ("", shared().reply("of project shop", ("S0ONCALL",))),
+    "incident-group-entry": ("", incident_message.group_entry(STORM[-2:], 2)),
     "incident-reminder": ("", incident_message.reminder([FIRING], "after 4 h 0 min", ("S0ONCALL",))),
     "maintenance-begin": ("", maintenance_announcer.begin_text(WINDOW, START / SECOND + 7200)),
     "maintenance-end": ("", maintenance_announcer.end_text(WINDOW, 2)),
