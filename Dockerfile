@@ -1,8 +1,8 @@
 # Quarterdeck as an image: without root, without a shell or a package manager, with its bytecode compiled.
 #
-#   docker build -t quarterdeck .        (or: make image)
+#   docker build -t localhost/quarterdeck .        (or: make image)
 #   docker run -d --name quarterdeck -v quarterdeck:/var/lib/quarterdeck -p 127.0.0.1:9108:9108 \
-#     -v /var/run/docker.sock:/var/run/docker.sock --group-add "$(stat -c %g /var/run/docker.sock)" quarterdeck
+#     -v /var/run/docker.sock:/var/run/docker.sock --group-add "$(stat -c %g /var/run/docker.sock)" localhost/quarterdeck
 #
 # For several architectures at once: docker buildx build --platform linux/amd64,linux/arm64 .
 # With programs that your engines need, such as ssh: --build-arg PACKAGES=openssh-client --build-arg PROGRAMS=ssh

@@ -104,7 +104,7 @@ dashboards: $(VENV)/.dev-stamp     ## write the Grafana dashboards anew
 dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards from the answers of a real Prometheus: four minutes; needs chromium
 	@DASHBOARD_PICTURES=1 $(BIN)/python -m pytest -q tests/e2e/test_dashboards.py
 
-IMAGE ?= quarterdeck:latest
+IMAGE ?= localhost/quarterdeck:latest
 image:       ## build the image; BASE= and IMAGE= choose what from and what it is called
 	docker build $(if $(BASE),--build-arg BASE=$(BASE)) -t $(IMAGE) \
 	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \

@@ -124,9 +124,9 @@ def test_one_value_names_the_image(rendered):
 def test_without_a_registry_the_image_is_the_one_that_make_image_builds_and_the_notes_warn():
     rendered = Rendered(BOT)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert containers(rendered.pods()["bot"])[0]["image"] == f"quarterdeck:{version}"
-    assert "IMAGE ?= quarterdeck:" in (ROOT / "Makefile").read_text()
-    assert "without a registry" in rendered.notes
+    assert containers(rendered.pods()["bot"])[0]["image"] == f"localhost/quarterdeck:{version}"
+    assert "IMAGE ?= localhost/quarterdeck:" in (ROOT / "Makefile").read_text()
+    assert "without a registry that nodes can reach" in rendered.notes
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (version, version)
 

@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from charts.dashboards import links as boards
 from tests.helpers.helm_chart import CHART, Rendered, example, merged
 from tests.helpers.paths import ROOT
 
@@ -79,6 +80,33 @@ def test_the_repositorys_rules_and_dashboards_are_all_installed():
     )
     # A ConfigMap has at most 1 MiB, and `kubectl apply` keeps a copy of at most 256 KiB in an annotation.
     assert all(len(text.encode()) < 256 << 10 for text in texts)
+
+
+def test_one_value_says_where_the_runbooks_are_in_every_alert_and_dashboard():
+    """Without it, the external label of Prometheus does, and a dashboard has an example."""
+    docs, slack = "https://git.example.com/ops/quarterdeck/docs", "https://app.slack.com/client/T1/C1"
+    values = {"monitoring": {"docs": docs, "dashboards": {"slack": slack}}}
+    named, plain = (Rendered(merged(example("exporter-containerd"), more)) for more in (values, {}))
+    for rendered, begin in ((named, f"{docs}/runbooks/"), (plain, "{{ $externalLabels.runbooks }}docs/runbooks/")):
+        links = [
+            rule["annotations"]["runbook_url"]
+            for found in rendered.all("PrometheusRule")
+            for group in found["spec"]["groups"]
+            for rule in group["rules"]
+            if "alert" in rule
+        ]
+        assert len(links) > 30
+        assert all(link.startswith(begin) and (ROOT / "docs" / link[len(begin) - 9 :]).is_file() for link in links)
+    for rendered, expected in ((named, (docs, slack)), (plain, (boards.DOCS, boards.SLACK))):
+        found = [each for each in rendered.all("ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
+        assert len(found) == 7
+        for each in found:
+            (text,) = each["data"].values()
+            variables = {one["name"]: one for one in json.loads(text)["templating"]["list"]}
+            for name, value in zip(("docs", "slack"), expected, strict=True):
+                shown = variables[name]
+                chosen = {shown["current"]["value"], *(one["value"] for one in shown["options"])}
+                assert {shown["query"], *chosen} == {value}
 
 
 def test_helm_can_store_a_release():

@@ -132,6 +132,9 @@ def test_log_rules_may_read_logs_and_nothing_else_may(tmp_path):
         ({"exporter": {"allow": []}}, "at '/exporter/allow': minItems: got 0, want 1"),
         ({"exporter": {"store": {"maxMegabytes": 16}}}, "at '/exporter/store/maxMegabytes': minimum: got 16, want 64"),
         ({"image": {"digest": "abc"}}, "at '/image/digest': 'abc' does not match pattern"),
+        ({"monitoring": {"docs": "https://git.example.com/docs/"}}, "at '/monitoring/docs': 'https://git"),
+        ({"monitoring": {"docs": "https://x/{{ .Values }}"}}, "at '/monitoring/docs': 'https://x/{{"),
+        ({"monitoring": {"dashboards": {"slack": "slack://x"}}}, "at '/monitoring/dashboards/slack': 'slack://x' does"),
         ({"image": {"repository": ""}}, "at '/image/repository': minLength: got 0, want 1"),
         (
             {"networkPolicy": {"extraEgressPorts": ["https"]}},
