@@ -49,6 +49,7 @@ class Project:
             "PROMETHEUS_IMAGE": stack.PROMETHEUS,
             "ALERTMANAGER_IMAGE": stack.ALERTMANAGER,
             "METRICS_PORT": str(self.port),
+            "RUNBOOKS": "https://git.example.com/ops/quarterdeck/",
             **{f"{name}_PORT": str(port) for name, port in self.ports.items()},
         }
 
@@ -192,6 +193,8 @@ def test_up_works_is_protected_and_down_leaves_nothing(project):
         wait_for("a scrape", lambda: project.prometheus("up == 1").keys() >= {"quarterdeck", "alertmanager"}, 60)
         rules = json.loads(get(project.ports["PROMETHEUS"], "/api/v1/rules")[1])["data"]["groups"]
         assert sum(len(group["rules"]) for group in rules) > 50
+        configured = json.loads(get(project.ports["PROMETHEUS"], "/api/v1/status/config")[1])["data"]["yaml"]
+        assert "runbooks: https://git.example.com/ops/quarterdeck/" in configured
         (engine,) = json.loads(stage.docker("info", "--format", '["{{.Name}}"]'))
         labels = (f"host={engine}", "engine=docker", "name=web", "severity=warning")
         alertmanager = f"--alertmanager.url=http://127.0.0.1:{project.ports['ALERTMANAGER']}"
