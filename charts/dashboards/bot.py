@@ -1,36 +1,17 @@
 """Shows the bot: commands by verb and verdict, refusals, limits, Slack's outbox, the store, and the process."""
 
-from charts.dashboards import links
+from charts.dashboards import links, shapes
 from charts.dashboards.bot_process import JOBS, PROCESS_ROW
 from charts.dashboards.dashboard import Dashboard, Row
-from charts.dashboards.panels import MUST_BE_ONE, NONE_IS_GOOD, RED, SHARE, YELLOW, Bars, Graph, Query, Stat
-from charts.dashboards.queries import or_zero, per_minute, quantile
+from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Graph, Query, Stat
+from charts.dashboards.queries import per_minute
 from charts.dashboards.variables import PROCESS
 
 WHICH = 'instance=~"$instance"'
-YES_NO = {0: ("no", RED), 1: ("yes", "green")}
 
 
 def gauge(metric: str, how: str = "max") -> str:
     return f"{how}(quarterdeck_{metric}{{{WHICH}}})"
-
-
-def rate(title: str, text: str, counter: str, *by: str) -> Graph:
-    """A graph of a counter in a minute, by labels."""
-    query = Query(
-        expr=per_minute(f"quarterdeck_{counter}", *by, selector=WHICH), legend=" ".join(f"{{{{{one}}}}}" for one in by)
-    )
-    return Graph(title=title, text=text, queries=[query], unit="cpm", as_bars=True, stacked=True)
-
-
-def durations(title: str, text: str, histogram: str, *by: str, thresholds: tuple[tuple[float, str], ...] = ()) -> Graph:
-    """A graph of the median and of what 95 of 100 do not exceed."""
-    label = "".join(f"{{{{{one}}}}} · " for one in by)
-    queries = [
-        Query(expr=quantile(part, f"quarterdeck_{histogram}", WHICH, *by), legend=f"{label}{name}")
-        for part, name in ((0.5, "50 %"), (0.95, "95 %"))
-    ]
-    return Graph(title=title, text=text, queries=queries, unit="s", thresholds=thresholds)
 
 
 REFUSED = f'increase(quarterdeck_commands_total{{{WHICH}, outcome="refused"}}[$__range])'
@@ -48,23 +29,18 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                Stat(
-                    title="Slack",
-                    text="Whether Slack is connected. Red: no; nobody can give commands there, and no incident is posted.",
-                    queries=[Query(expr=gauge("slack_connected"))],
-                    names=YES_NO,
-                    base=RED,
-                    thresholds=MUST_BE_ONE,
-                    links=(links.runbook("quarterdeck-slack-disconnected"), links.slack()),
+                shapes.yes_or_no(
+                    "Slack",
+                    "Whether Slack is connected. Red: no; nobody can give commands there, and no incident is posted.",
+                    gauge("slack_connected"),
+                    links.runbook("quarterdeck-slack-disconnected"),
+                    links.slack(),
                 ),
-                Stat(
-                    title="Store",
-                    text="Whether the store answered the last request. Red: no; changes are refused and incidents wait.",
-                    queries=[Query(expr=gauge("store_up", "min"))],
-                    names=YES_NO,
-                    base=RED,
-                    thresholds=MUST_BE_ONE,
-                    links=(links.runbook("quarterdeck-store-down"),),
+                shapes.yes_or_no(
+                    "Store",
+                    "Whether the store answered the last request. Red: no; changes are refused and incidents wait.",
+                    gauge("store_up", "min"),
+                    links.runbook("quarterdeck-store-down"),
                 ),
                 Stat(
                     title="Commands are answered within",
@@ -74,19 +50,16 @@ dashboard = Dashboard(
                     thresholds=((3, YELLOW), (30, RED)),
                     no_value="no command",
                 ),
-                Stat(
+                shapes.in_shown_time(
                     title="Refused",
                     text="Commands that were refused in the shown time: not permitted, limited, guarded or frozen. Yellow: at least ten.",
-                    queries=[Query(expr=or_zero(f"sum({REFUSED})"))],
-                    decimals=0,
+                    query=f"sum({REFUSED})",
                     thresholds=((10, YELLOW),),
                 ),
-                Stat(
+                shapes.in_shown_time(
                     title="Errors",
                     text="Commands that ended in an error of Quarterdeck, or whose outcome is unknown, in the shown time. Red: at least one.",
-                    queries=[Query(expr=or_zero(f"sum({ERRORS})"))],
-                    decimals=0,
-                    thresholds=NONE_IS_GOOD,
+                    query=f"sum({ERRORS})",
                 ),
                 Stat(
                     title="Slack's outbox",
@@ -100,19 +73,29 @@ dashboard = Dashboard(
         Row(
             title="Commands",
             panels=(
-                rate("Commands", "Commands in a minute, by command.", "commands_total", "command"),
-                rate(
+                shapes.counted(
+                    "Commands",
+                    "Commands in a minute, by command.",
+                    "commands_total",
+                    "command",
+                    selector=WHICH,
+                    stacked=True,
+                ),
+                shapes.counted(
                     "Verdicts and outcomes",
                     "Commands in a minute by the policy's verdict (allow, confirm, approve, deny) and by how they ended.",
                     "commands_total",
                     "verdict",
                     "outcome",
+                    selector=WHICH,
+                    stacked=True,
                 ),
-                durations(
+                shapes.durations(
                     "Duration by command",
                     "Time from the receipt of a command to its reply. Yellow: from three seconds. Red: from thirty.",
                     "command_duration_seconds",
                     "command",
+                    selector=WHICH,
                     thresholds=((3, YELLOW), (30, RED)),
                 ),
                 Bars(
@@ -128,7 +111,14 @@ dashboard = Dashboard(
                     decimals=0,
                     base=YELLOW,
                 ),
-                rate("Audit", "Rows written to the audit trail in a minute, by phase.", "audit_rows_total", "phase"),
+                shapes.counted(
+                    "Audit",
+                    "Rows written to the audit trail in a minute, by phase.",
+                    "audit_rows_total",
+                    "phase",
+                    selector=WHICH,
+                    stacked=True,
+                ),
                 Graph(
                     title="Audit trail",
                     links=(links.runbook("quarterdeck-audit-trimmed"),),
@@ -178,8 +168,14 @@ dashboard = Dashboard(
                     unit="s",
                     thresholds=((10, YELLOW), (120, RED)),
                 ),
-                rate(
-                    "Calls", "Calls to Slack's API in a minute, by outcome.", "slack_calls_total", "method", "outcome"
+                shapes.counted(
+                    "Calls",
+                    "Calls to Slack's API in a minute, by outcome.",
+                    "slack_calls_total",
+                    "method",
+                    "outcome",
+                    selector=WHICH,
+                    stacked=True,
                 ),
                 Graph(
                     title="Limited or not delivered",
@@ -206,11 +202,12 @@ dashboard = Dashboard(
                     ],
                     unit="cpm",
                 ),
-                durations(
+                shapes.durations(
                     "From a command to its reply in Slack",
                     "Time from the receipt of a command to the delivery of its reply. Yellow: from three seconds.",
                     "slack_reply_seconds",
                     "way",
+                    selector=WHICH,
                     thresholds=((3, YELLOW),),
                 ),
                 Graph(
@@ -247,10 +244,11 @@ dashboard = Dashboard(
         Row(
             title="Store",
             panels=(
-                durations(
+                shapes.durations(
                     "Round trip",
                     "Duration of one request to the store. Yellow: from 50 ms. Red: from one second.",
                     "store_round_trip_seconds",
+                    selector=WHICH,
                     thresholds=((0.05, YELLOW), (1, RED)),
                 ),
                 Graph(

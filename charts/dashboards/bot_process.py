@@ -1,9 +1,9 @@
 """Declares the panels of the bot's process: its jobs, event loop, memory, page and configuration."""
 
-from charts.dashboards import links
+from charts.dashboards import links, shapes
 from charts.dashboards.dashboard import Row
 from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Column, Graph, Query, Table
-from charts.dashboards.queries import per_minute, quantile
+from charts.dashboards.queries import per_minute
 
 WHICH = 'instance=~"$instance"'
 OF_BOT = f"{{{WHICH}}} and on (instance, job) quarterdeck_build_info{{{WHICH}}}"
@@ -29,13 +29,13 @@ JOBS = Row(
             unit="cpm",
             links=(links.runbook("quarterdeck-job-failing"),),
         ),
-        Graph(
-            title="Duration",
-            text="Time that 95 of 100 runs of each job do not exceed. Yellow: from one minute.",
-            queries=[
-                Query(expr=quantile(0.95, "quarterdeck_job_duration_seconds", WHICH, "job_name"), legend="{{job_name}}")
-            ],
-            unit="s",
+        shapes.durations(
+            "Duration",
+            "Time that 95 of 100 runs of each job do not exceed. Yellow: from one minute.",
+            "job_duration_seconds",
+            "job_name",
+            selector=WHICH,
+            parts=((0.95, ""),),
             thresholds=((60, YELLOW),),
         ),
         Bars(
@@ -64,15 +64,15 @@ JOBS = Row(
 PROCESS_ROW = Row(
     title="The process",
     panels=(
-        Graph(
-            title="Delay of the event loop",
-            links=(links.runbook("quarterdeck-loop-lag"),),
-            text="Delay that 99 of 100 tasks of the event loop do not exceed. Yellow: from 250 ms. Red: from one second.",
-            queries=[
-                Query(expr=quantile(0.99, "quarterdeck_loop_lag_seconds", WHICH, "instance"), legend="{{instance}}")
-            ],
-            unit="s",
+        shapes.durations(
+            "Delay of the event loop",
+            "Delay that 99 of 100 tasks of the event loop do not exceed. Yellow: from 250 ms. Red: from one second.",
+            "loop_lag_seconds",
+            "instance",
+            selector=WHICH,
+            parts=((0.99, ""),),
             thresholds=((0.25, YELLOW), (1, RED)),
+            links=(links.runbook("quarterdeck-loop-lag"),),
         ),
         Graph(
             title="Watching",
@@ -120,27 +120,21 @@ PROCESS_ROW = Row(
             unit="percentunit",
             thresholds=SHARE,
         ),
-        Graph(
-            title="Restarts of tasks",
+        shapes.counted(
+            "Restarts of tasks",
+            "Tasks of Quarterdeck in a minute that crashed and were started again. Anything above 0 is a bug: see the log.",
+            "task_restarts_total",
+            "task",
+            selector=WHICH,
             links=(links.runbook("quarterdeck-task-restarted"),),
-            text="Tasks of Quarterdeck in a minute that crashed and were started again. Anything above 0 is a bug: see the log.",
-            queries=[
-                Query(expr=per_minute("quarterdeck_task_restarts_total", "task", selector=WHICH), legend="{{task}}")
-            ],
-            unit="cpm",
-            as_bars=True,
         ),
-        Graph(
-            title="HTTP refused",
-            text="Connections, requests and responses in a minute that an HTTP server of Quarterdeck refused.",
-            queries=[
-                Query(
-                    expr=per_minute("quarterdeck_http_refused_total", "server", "reason", selector=WHICH),
-                    legend="{{server}} {{reason}}",
-                )
-            ],
-            unit="cpm",
-            as_bars=True,
+        shapes.counted(
+            "HTTP refused",
+            "Connections, requests and responses in a minute that an HTTP server of Quarterdeck refused.",
+            "http_refused_total",
+            "server",
+            "reason",
+            selector=WHICH,
         ),
         Graph(
             title="The metrics page",

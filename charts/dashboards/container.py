@@ -1,12 +1,11 @@
 """Shows one container's life: its states, why it ended, what it used, its restarts and its incidents."""
 
-from charts.dashboards import links, states
+from charts.dashboards import links, shapes, states
 from charts.dashboards.annotations import Annotation
 from charts.dashboards.container_usage import USAGE
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
-    NONE_IS_GOOD,
     RED,
     YELLOW,
     Column,
@@ -16,7 +15,7 @@ from charts.dashboards.panels import (
     Table,
     Timeline,
 )
-from charts.dashboards.queries import CONTAINERS, SELECTED, coded, info, once, or_zero
+from charts.dashboards.queries import CONTAINERS, SELECTED, coded, info, once
 from charts.dashboards.variables import CONTAINER, PROJECT
 from core.model.containers import HEALTH_STATES, STATES
 
@@ -123,11 +122,10 @@ dashboard = Dashboard(
                     base=BLUE,
                     no_value="none known",
                 ),
-                Stat(
+                shapes.found(
                     title="Open incidents",
                     text="Open incidents about this container. Red: at least one.",
-                    queries=[Query(expr=or_zero(f"count({INCIDENTS})"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=INCIDENTS,
                     links=(links.to_dashboard("Incidents", "incidents", "host", "engine"), links.slack()),
                 ),
             ),

@@ -1,6 +1,6 @@
 """Shows each engine: its version, what it holds, its disk, how it is read, and systemd units of containers."""
 
-from charts.dashboards import links, states
+from charts.dashboards import links, shapes, states
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -20,32 +20,20 @@ from charts.dashboards.panels import (
 )
 from charts.dashboards.queries import SELECTED, once, or_zero
 
-ENGINE = ("host", "engine")
-ON = "{{engine}} on {{host}}"
 STALE = 1800  # seconds: two times the interval of upkeep.disk_use
 
 
-def gauge(metric: str) -> str:
-    return once(f"quarterdeck_{metric}{{{SELECTED}}}", *ENGINE)
-
-
-def graph(title: str, text: str, *metrics: tuple[str, str], unit: str = "short") -> Graph:
-    """A graph of gauges, each with a name."""
-    queries = [Query(expr=gauge(metric), legend=f"{name} · {ON}" if name else ON) for metric, name in metrics]
-    return Graph(title=title, text=text, queries=queries, unit=unit)
-
-
-UP = gauge("engine_up")
-LIVE = gauge("mirror_live")
-DATA_ROOT = once(
-    f"1 - quarterdeck_data_root_free_bytes{{{SELECTED}}} / quarterdeck_data_root_size_bytes{{{SELECTED}}}", *ENGINE
+UP = shapes.gauge_of_engines("engine_up")
+LIVE = shapes.gauge_of_engines("mirror_live")
+DATA_ROOT = once(shapes.DATA_ROOT, *shapes.ENGINE)
+FREE_IN_A_WEEK = once(
+    f"predict_linear(quarterdeck_data_root_free_bytes{{{SELECTED}}}[$__range], 7 * 86400)", *shapes.ENGINE
 )
-FREE_IN_A_WEEK = once(f"predict_linear(quarterdeck_data_root_free_bytes{{{SELECTED}}}[$__range], 7 * 86400)", *ENGINE)
-MEASURED = f"time() - {gauge('disk_use_timestamp_seconds')}"
-UNITS_CAPPED = f"sum({gauge('unit_series_capped')})"
-UNITS = once(f"quarterdeck_unit_state{{{SELECTED}}}", *ENGINE, "unit", "state")
-FAILED_UNITS = once(f'quarterdeck_unit_state{{{SELECTED}, state="failed"}}', *ENGINE, "unit")
-VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *ENGINE, "version", "api")
+MEASURED = f"time() - {shapes.gauge_of_engines('disk_use_timestamp_seconds')}"
+UNITS_CAPPED = f"sum({shapes.gauge_of_engines('unit_series_capped')})"
+UNITS = once(f"quarterdeck_unit_state{{{SELECTED}}}", *shapes.ENGINE, "unit", "state")
+FAILED_UNITS = once(f'quarterdeck_unit_state{{{SELECTED}, state="failed"}}', *shapes.ENGINE, "unit")
+VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *shapes.ENGINE, "version", "api")
 
 dashboard = Dashboard(
     name="engines",
@@ -62,28 +50,19 @@ dashboard = Dashboard(
                     queries=[Query(expr=f"count({UP})")],
                     base=BLUE,
                 ),
-                Stat(
+                shapes.found(
                     title="Without answer",
                     text="Engines that do not answer. Red: at least one.",
-                    queries=[Query(expr=or_zero(f"count({UP} == 0)"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
-                Stat(
+                shapes.found(
                     title="Not from memory",
                     text="Engines whose lists cannot be answered from memory, so that each command asks the engine. Yellow: at least one.",
-                    queries=[Query(expr=or_zero(f"count({LIVE} == 0)"))],
+                    query=f"{LIVE} == 0",
                     thresholds=NONE_IS_BEST,
                 ),
-                Stat(
-                    title="Fullest disk",
-                    text="Used part of the fullest file system with data of an engine. Yellow: from 80 %. Red: from 90 %.",
-                    queries=[Query(expr=f"max({DATA_ROOT})")],
-                    unit="percentunit",
-                    decimals=0,
-                    thresholds=SHARE,
-                    links=(links.runbook("engine-disk-nearly-full"),),
-                ),
+                shapes.fullest_disk(),
                 Stat(
                     title="Failed units",
                     text="Systemd units of containers that failed. Red: at least one.",
@@ -96,7 +75,11 @@ dashboard = Dashboard(
                     links=(links.runbook("engine-series-capped"),),
                     text="Containers and units above the limit metrics.max_containers, which have no series of their own. Yellow: at "
                     "least one.",
-                    queries=[Query(expr=f"sum({gauge('container_series_capped')}) + ({or_zero(UNITS_CAPPED)})")],
+                    queries=[
+                        Query(
+                            expr=f"sum({shapes.gauge_of_engines('container_series_capped')}) + ({or_zero(UNITS_CAPPED)})"
+                        )
+                    ],
                     thresholds=NONE_IS_BEST,
                 ),
             ),
@@ -111,7 +94,7 @@ dashboard = Dashboard(
                     queries=[
                         Query(expr=VERSION, name="info"),
                         Query(expr=UP, name="up"),
-                        Query(expr=gauge("mirror_containers"), name="containers"),
+                        Query(expr=shapes.gauge_of_engines("mirror_containers"), name="containers"),
                         Query(expr=DATA_ROOT, name="disk"),
                     ],
                     columns=(
@@ -127,14 +110,14 @@ dashboard = Dashboard(
                 Timeline(
                     title="Answers",
                     text="Whether each engine answers, over time. Green: yes. Red: no.",
-                    queries=[Query(expr=UP, legend=ON)],
+                    queries=[Query(expr=UP, legend=shapes.ON)],
                     names=states.UP_DOWN,
                     links=(links.runbook("engine-down"),),
                 ),
                 Timeline(
                     title="Lists from memory",
                     text="Whether lists of the engine are answered from memory. Green: yes. Red: no; each command asks the engine.",
-                    queries=[Query(expr=LIVE, legend=ON)],
+                    queries=[Query(expr=LIVE, legend=shapes.ON)],
                     names=states.YES_NO,
                 ),
             ),
@@ -142,20 +125,22 @@ dashboard = Dashboard(
         Row(
             title="What they hold",
             panels=(
-                graph("Containers", "Containers of each engine, in any state.", ("mirror_containers", "")),
-                graph(
+                shapes.gauges_of_engines(
+                    "Containers", "Containers of each engine, in any state.", ("mirror_containers", "")
+                ),
+                shapes.gauges_of_engines(
                     "Images",
                     "Images of each engine, and those without a tag: `prune` removes them.",
                     ("images", "all"),
                     ("dangling_images", "without a tag"),
                 ),
-                graph(
+                shapes.gauges_of_engines(
                     "Volumes",
                     "Volumes of each engine, and those that no container uses.",
                     ("volumes", "all"),
                     ("unused_volumes", "unused"),
                 ),
-                graph("Networks", "Networks of each engine.", ("networks", "")),
+                shapes.gauges_of_engines("Networks", "Networks of each engine.", ("networks", "")),
             ),
         ),
         Row(
@@ -164,7 +149,7 @@ dashboard = Dashboard(
                 Bars(
                     title="Used part of the disk",
                     text="Used part of the file system with the data of each engine. Yellow: from 80 %. Red: from 90 %.",
-                    queries=[Query(expr=f"sort_desc({DATA_ROOT})", legend=ON)],
+                    queries=[Query(expr=f"sort_desc({DATA_ROOT})", legend=shapes.ON)],
                     unit="percentunit",
                     thresholds=SHARE,
                     maximum=1,
@@ -176,16 +161,16 @@ dashboard = Dashboard(
                     text="Free space for ordinary users, and what it will be in a week if it goes on as in the shown time. Red: "
                     "below 0, the disk is full within a week.",
                     queries=[
-                        Query(expr=gauge("data_root_free_bytes"), legend=f"now · {ON}"),
-                        Query(expr=FREE_IN_A_WEEK, legend=f"in a week · {ON}"),
-                        Query(expr=gauge("data_root_size_bytes"), legend=f"size · {ON}"),
+                        Query(expr=shapes.gauge_of_engines("data_root_free_bytes"), legend=f"now · {shapes.ON}"),
+                        Query(expr=FREE_IN_A_WEEK, legend=f"in a week · {shapes.ON}"),
+                        Query(expr=shapes.gauge_of_engines("data_root_size_bytes"), legend=f"size · {shapes.ON}"),
                     ],
                     unit="bytes",
                     base=RED,
                     thresholds=((0, GREEN),),
                     minimum=None,
                 ),
-                graph(
+                shapes.gauges_of_engines(
                     "What uses the disk",
                     "Disk space of images, of volumes, of the build cache, and of what containers wrote outside of volumes.",
                     ("images_size_bytes", "images"),
@@ -197,7 +182,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Age of the measurement",
                     text="Time since the disk use was measured. Yellow: from half an hour, twice the usual interval.",
-                    queries=[Query(expr=MEASURED, legend=ON)],
+                    queries=[Query(expr=MEASURED, legend=shapes.ON)],
                     unit="s",
                     thresholds=((STALE, YELLOW),),
                 ),
@@ -206,13 +191,13 @@ dashboard = Dashboard(
         Row(
             title="How they are read",
             panels=(
-                graph(
+                shapes.gauges_of_engines(
                     "Reading the disk use",
                     "Time that the engine needed to measure its disk use.",
                     ("disk_use_duration_seconds", ""),
                     unit="s",
                 ),
-                graph(
+                shapes.gauges_of_engines(
                     "Reading the usage",
                     "Duration of the last reading of the containers' usage, and the time between two readings. A reading that "
                     "takes as long as the interval is too slow.",

@@ -1,12 +1,11 @@
 """Answers what is up and what is wrong, by engine, host and project."""
 
-from charts.dashboards import links, states
+from charts.dashboards import links, shapes, states
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
     GREY,
     NONE_IS_BEST,
-    NONE_IS_GOOD,
     RED,
     SHARE,
     YELLOW,
@@ -37,27 +36,11 @@ THROTTLED = in_project(
 )
 RUNNING = in_project(f'quarterdeck_container_state{{{CONTAINERS}, state="running"}} == 1')
 OPEN = once("quarterdeck_incidents_open", "rule", "team", "severity", "state")
-DATA_ROOT = f"1 - quarterdeck_data_root_free_bytes{{{SELECTED}}} / quarterdeck_data_root_size_bytes{{{SELECTED}}}"
 CPU = f"rate(quarterdeck_container_cpu_usage_seconds_total{{{CONTAINERS}}}[5m])"
-TO_CONTAINER = links.to_dashboard(
-    "Show the container",
-    "container",
-    host="${__field.labels.host}",
-    engine="${__field.labels.engine}",
-    container="${__field.labels.name}",
-)
-ROW_TO_CONTAINER = links.to_dashboard(
-    "Show the container",
-    "container",
-    host="${__data.fields.host}",
-    engine="${__data.fields.engine}",
-    container="${__data.fields.name}",
-)
 BY_NAME = "{{name}} · {{engine}} on {{host}}"
-ENGINE = ("host", "engine")
 ONE = ("host", "engine", "name")
-UP = once(f"quarterdeck_engine_up{{{SELECTED}}}", *ENGINE)
-BY_STATE = once(f"quarterdeck_containers{{{SELECTED}}}", *ENGINE, "state")
+UP = once(f"quarterdeck_engine_up{{{SELECTED}}}", *shapes.ENGINE)
+BY_STATE = once(f"quarterdeck_containers{{{SELECTED}}}", *shapes.ENGINE, "state")
 ENDS = f"sum by (cause) (rate(quarterdeck_container_ends_total{{{SELECTED}}}[$__rate_interval])) * 60"
 NOT_RUNNING = f'quarterdeck_container_state{{{CONTAINERS}, state="running"}} == 0'
 WORKING_SET = in_project(f"quarterdeck_container_memory_working_set_bytes{{{CONTAINERS}}}")
@@ -66,11 +49,6 @@ WORKING_SET = in_project(f"quarterdeck_container_memory_working_set_bytes{{{CONT
 def named(problem: str, query: str) -> str:
     """The containers of a query with the name of their problem, each once."""
     return f'label_replace(max by (host, engine, name) ({query}), "problem", "{problem}", "", "")'
-
-
-def number_of(query: str) -> str:
-    """How many containers a query finds, each once; 0 if none."""
-    return or_zero(f"count({once(query, *ONE)})")
 
 
 def by_project(query: str) -> str:
@@ -103,31 +81,30 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                Stat(
+                shapes.found(
                     title="Engines without answer",
                     text="Engines that do not answer Quarterdeck. Red: at least one; its containers are not seen.",
-                    queries=[Query(expr=or_zero(f"count({UP} == 0)"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
-                Stat(
+                shapes.found(
                     title="Running",
                     text="Containers that run, of those that are selected.",
-                    queries=[Query(expr=number_of(RUNNING))],
+                    query=once(RUNNING, *ONE),
                     base=BLUE,
                 ),
-                Stat(
+                shapes.found(
                     title="Unhealthy",
                     text="Containers whose health check fails. Yellow: at least one.",
-                    queries=[Query(expr=number_of(UNHEALTHY))],
+                    query=once(UNHEALTHY, *ONE),
                     thresholds=NONE_IS_BEST,
                     links=(links.runbook("container-unhealthy"),),
                 ),
-                Stat(
+                shapes.found(
                     title="Ended badly",
                     text="Containers that crashed, ran out of memory, were killed or were lost in the last 15 minutes. "
                     "Yellow: at least one. Red: at least five.",
-                    queries=[Query(expr=number_of(ENDED_BADLY))],
+                    query=once(ENDED_BADLY, *ONE),
                     thresholds=((1, YELLOW), (5, RED)),
                     links=(links.runbook("container-restarting"),),
                 ),
@@ -138,15 +115,7 @@ dashboard = Dashboard(
                     thresholds=((1, YELLOW), (10, RED)),
                     links=(links.to_dashboard("Incidents", "incidents"), links.slack()),
                 ),
-                Stat(
-                    title="Fullest disk",
-                    text="Used part of the fullest file system with data of an engine. Yellow: from 80 %. Red: from 90 %.",
-                    queries=[Query(expr=f"max({DATA_ROOT})")],
-                    unit="percentunit",
-                    decimals=0,
-                    thresholds=SHARE,
-                    links=(links.runbook("engine-disk-nearly-full"),),
-                ),
+                shapes.fullest_disk(),
             ),
         ),
         Row(
@@ -159,7 +128,7 @@ dashboard = Dashboard(
                     "A name opens the container.",
                     queries=[Query(expr=WRONG, name="value")],
                     columns=(
-                        Column(name="name", title="Container", links=(ROW_TO_CONTAINER,)),
+                        Column(name="name", title="Container", links=(links.ROW_TO_CONTAINER,)),
                         Column(name="problem", title="Problem"),
                         Column(name="engine", title="Engine"),
                         Column(name="host", title="Host"),
@@ -200,10 +169,11 @@ dashboard = Dashboard(
                     queries=[
                         Query(expr=UP, name="up"),
                         Query(
-                            expr=once(f'quarterdeck_containers{{{SELECTED}, state="running"}}', *ENGINE), name="running"
+                            expr=once(f'quarterdeck_containers{{{SELECTED}, state="running"}}', *shapes.ENGINE),
+                            name="running",
                         ),
                         Query(expr=f"sum by (host, engine) ({BY_STATE})", name="all"),
-                        Query(expr=once(DATA_ROOT, *ENGINE), name="disk"),
+                        Query(expr=once(shapes.DATA_ROOT, *shapes.ENGINE), name="disk"),
                     ],
                     columns=(
                         Column(name="engine", title="Engine"),
@@ -242,7 +212,7 @@ dashboard = Dashboard(
                     queries=[Query(expr=f"topk(10, {once(in_project(CPU), *ONE)})", legend=BY_NAME)],
                     decimals=2,
                     base=BLUE,
-                    data_links=(TO_CONTAINER,),
+                    data_links=(links.TO_CONTAINER,),
                     width=8,
                 ),
                 Bars(
@@ -253,7 +223,7 @@ dashboard = Dashboard(
                     ],
                     unit="bytes",
                     base=BLUE,
-                    data_links=(TO_CONTAINER,),
+                    data_links=(links.TO_CONTAINER,),
                     width=8,
                 ),
                 Bars(
@@ -264,7 +234,7 @@ dashboard = Dashboard(
                     unit="percentunit",
                     thresholds=SHARE,
                     maximum=1,
-                    data_links=(TO_CONTAINER,),
+                    data_links=(links.TO_CONTAINER,),
                     links=(links.runbook("container-memory-near-limit"),),
                     width=8,
                 ),

@@ -1,24 +1,19 @@
 """Declares the panels of alerts and of their way to people: what fired, what was posted, what waits and what was lost."""
 
-from charts.dashboards import links
+from charts.dashboards import links, shapes
 from charts.dashboards.dashboard import Row
 from charts.dashboards.panels import RED, YELLOW, Graph, Query
 from charts.dashboards.queries import once
 
-
-def changes(metric: str, label: str, selector: str = "") -> str:
-    return f"sum by ({label}) (rate(quarterdeck_{metric}{{{selector}}}[$__rate_interval])) * 60"
-
-
 ALERTS = Row(
     title="Alerts",
     panels=(
-        Graph(
-            title="Alerts that began",
-            text="Alerts that began to fire in a minute, by rule.",
-            queries=[Query(expr=changes("alerts_total", "rule", 'rule=~"$rule", state="firing"'), legend="{{rule}}")],
-            unit="cpm",
-            as_bars=True,
+        shapes.counted(
+            "Alerts that began",
+            "Alerts that began to fire in a minute, by rule.",
+            "alerts_total",
+            "rule",
+            selector='rule=~"$rule", state="firing"',
             stacked=True,
             data_links=(links.document("What the rules mean", "alerts.md"),),
         ),
@@ -33,19 +28,19 @@ ALERTS = Row(
             ],
             stacked=True,
         ),
-        Graph(
-            title="Messages",
-            text="Messages about incidents in a minute: posted, edited and reminders.",
-            queries=[Query(expr=changes("incident_messages_total", "kind"), legend="{{kind}}")],
-            unit="cpm",
-            as_bars=True,
+        shapes.counted(
+            "Messages",
+            "Messages about incidents in a minute: posted, edited and reminders.",
+            "incident_messages_total",
+            "kind",
+            selector="",
         ),
-        Graph(
-            title="Acts of self-healing",
-            text="Containers that Quarterdeck started again by itself, in a minute, by how that ended.",
-            queries=[Query(expr=changes("healing_acts_total", "outcome"), legend="{{outcome}}")],
-            unit="cpm",
-            as_bars=True,
+        shapes.counted(
+            "Acts of self-healing",
+            "Containers that Quarterdeck started again by itself, in a minute, by how that ended.",
+            "healing_acts_total",
+            "outcome",
+            selector="",
         ),
     ),
 )
@@ -99,13 +94,13 @@ DELIVERY = Row(
                 links.runbook("quarterdeck-incidents-waiting"),
             ),
         ),
-        Graph(
-            title="Alerts of an Alertmanager",
+        shapes.counted(
+            "Alerts of an Alertmanager",
+            "Alerts received in a minute, by outcome: stored, refused, unauthorized and others.",
+            "alerts_received_total",
+            "outcome",
+            selector="",
             links=(links.runbook("quarterdeck-alerts-refused"),),
-            text="Alerts received in a minute, by outcome: stored, refused, unauthorized and others.",
-            queries=[Query(expr=changes("alerts_received_total", "outcome"), legend="{{outcome}}")],
-            unit="cpm",
-            as_bars=True,
         ),
         Graph(
             title="Wait of the oldest",
@@ -118,13 +113,13 @@ DELIVERY = Row(
             unit="s",
             thresholds=((300, YELLOW), (3600, RED)),
         ),
-        Graph(
-            title="Heartbeats",
+        shapes.counted(
+            "Heartbeats",
+            "Calls of the heartbeat address in a minute: sent, failed, or not ready to be sent.",
+            "heartbeats_total",
+            "outcome",
+            selector="",
             links=(links.runbook("quarterdeck-heartbeat-failing"),),
-            text="Calls of the heartbeat address in a minute: sent, failed, or not ready to be sent.",
-            queries=[Query(expr=changes("heartbeats_total", "outcome"), legend="{{outcome}}")],
-            unit="cpm",
-            as_bars=True,
         ),
     ),
 )

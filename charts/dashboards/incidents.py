@@ -1,11 +1,10 @@
 """Shows incidents: what is open, by rule and team, and how long people need to acknowledge and to resolve."""
 
-from charts.dashboards import links
+from charts.dashboards import links, shapes
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.incident_delivery import ALERTS, DELIVERY
 from charts.dashboards.panels import (
     BLUE,
-    MUST_BE_ONE,
     NONE_IS_GOOD,
     RED,
     YELLOW,
@@ -24,13 +23,6 @@ BEGIN = once(
     f"quarterdeck_incident_begin_timestamp_seconds{{{SELECTED}, {WHICH}}}",
     "host", "engine", "kind", "name", "rule", "team", "severity", "state",
 )  # fmt: skip
-TO_CONTAINER = links.to_dashboard(
-    "Show the container",
-    "container",
-    host="${__data.fields.host}",
-    engine="${__data.fields.engine}",
-    container="${__data.fields.name}",
-)
 TIMES = {"acknowledge": "acknowledged", "resolve": "resolved"}
 
 
@@ -96,13 +88,10 @@ dashboard = Dashboard(
                     thresholds=((1, YELLOW), (50, RED)),
                     links=(links.runbook("quarterdeck-incidents-waiting"),),
                 ),
-                Stat(
-                    title="Have a channel",
-                    text="Whether incidents can be posted in a channel. Red: no, nobody is told: give the command `alerts here` in a channel.",
-                    queries=[Query(expr="max(quarterdeck_alert_channel_configured)")],
-                    names={0: ("no", RED), 1: ("yes", "green")},
-                    base=RED,
-                    thresholds=MUST_BE_ONE,
+                shapes.yes_or_no(
+                    "Have a channel",
+                    "Whether incidents can be posted in a channel. Red: no, nobody is told: give the command `alerts here` in a channel.",
+                    "max(quarterdeck_alert_channel_configured)",
                 ),
             ),
         ),
@@ -115,7 +104,7 @@ dashboard = Dashboard(
                     "container, a rule what it means.",
                     queries=[Query(expr=f"sort_desc(time() - {BEGIN})", name="age")],
                     columns=(
-                        Column(name="name", title="Name", links=(TO_CONTAINER,)),
+                        Column(name="name", title="Name", links=(links.ROW_TO_CONTAINER,)),
                         Column(name="rule", title="Rule", links=(links.document("What the rule means", "alerts.md"),)),
                         Column(name="age", title="Open for", unit="s", thresholds=((3600, YELLOW), (86400, RED))),
                         Column(name="severity", title="Severity"),
@@ -169,11 +158,10 @@ dashboard = Dashboard(
                     for what, done in TIMES.items()
                 ),
                 *(
-                    Stat(
+                    shapes.in_shown_time(
                         title=done.capitalize(),
                         text=f"Incidents that were {done} in the shown time.",
-                        queries=[Query(expr=or_zero(number(what)))],
-                        decimals=0,
+                        query=number(what),
                         base=BLUE,
                     )
                     for what, done in TIMES.items()

@@ -91,3 +91,19 @@ def _outside(title: str, url: str, tooltip: str) -> Link:
         .url(url)
         .target_blank(True)
     )
+
+
+TO_CONTAINER = to_dashboard(
+    "Show the container",
+    "container",
+    host="${__field.labels.host}",
+    engine="${__field.labels.engine}",
+    container="${__field.labels.name}",
+)
+ROW_TO_CONTAINER = to_dashboard(
+    "Show the container",
+    "container",
+    host="${__data.fields.host}",
+    engine="${__data.fields.engine}",
+    container="${__data.fields.name}",
+)

@@ -1,6 +1,6 @@
 """Shows the events of the engines and their streams: rates, gaps, delay and what was lost."""
 
-from charts.dashboards import links, states
+from charts.dashboards import links, shapes, states
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -16,14 +16,12 @@ from charts.dashboards.panels import (
     Table,
     Timeline,
 )
-from charts.dashboards.queries import SELECTED, once, or_zero, per_minute, quantile
+from charts.dashboards.queries import SELECTED, once, or_zero, per_minute
 
-ENGINE = ("host", "engine")
-ON = "{{engine}} on {{host}}"
 EVENTS = f"sum by (host, engine) (rate(quarterdeck_events_total{{{SELECTED}}}[$__rate_interval]))"
-STREAM_UP = once(f"quarterdeck_stream_up{{{SELECTED}}}", *ENGINE)
-LAST_EVENT = once(f"quarterdeck_stream_last_event_timestamp_seconds{{{SELECTED}}}", *ENGINE)
-CURSOR_AGE = once(f"quarterdeck_stream_cursor_age_seconds{{{SELECTED}}}", *ENGINE)
+STREAM_UP = once(f"quarterdeck_stream_up{{{SELECTED}}}", *shapes.ENGINE)
+LAST_EVENT = once(f"quarterdeck_stream_last_event_timestamp_seconds{{{SELECTED}}}", *shapes.ENGINE)
+CURSOR_AGE = once(f"quarterdeck_stream_cursor_age_seconds{{{SELECTED}}}", *shapes.ENGINE)
 
 
 def total(counter: str, *by: str) -> str:
@@ -44,11 +42,10 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                Stat(
+                shapes.found(
                     title="Streams closed",
                     text="Event streams that are not open. Red: at least one; what happens there is found by lists, later.",
-                    queries=[Query(expr=or_zero(f"count({STREAM_UP} == 0)"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=f"{STREAM_UP} == 0",
                     links=(links.runbook("engine-stream-down"),),
                 ),
                 Stat(
@@ -72,11 +69,10 @@ dashboard = Dashboard(
                     thresholds=((1, YELLOW), (10, RED)),
                     no_value="no event",
                 ),
-                Stat(
+                shapes.in_shown_time(
                     title="Gaps",
                     text="Times in which events of an engine were not received, in the shown time. Yellow: at least one.",
-                    queries=[Query(expr=or_zero(total("stream_gaps_total")))],
-                    decimals=0,
+                    query=total("stream_gaps_total"),
                     thresholds=NONE_IS_BEST,
                     links=(links.runbook("engine-stream-gaps"),),
                 ),
@@ -90,12 +86,11 @@ dashboard = Dashboard(
                     thresholds=NONE_IS_GOOD,
                     links=(links.runbook("engine-events-lost"),),
                 ),
-                Stat(
+                shapes.in_shown_time(
                     title="Not decoded",
                     text="Events, rows, fields and lines of engines that were left out in the shown time, because they could not "
                     "be decoded. Yellow: at least one.",
-                    queries=[Query(expr=or_zero(total("engine_data_skipped_total")))],
-                    decimals=0,
+                    query=total("engine_data_skipped_total"),
                     thresholds=NONE_IS_BEST,
                 ),
             ),
@@ -106,7 +101,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Events by engine",
                     text="Events in a second of each engine, including those from replays and lists.",
-                    queries=[Query(expr=EVENTS, legend=ON)],
+                    queries=[Query(expr=EVENTS, legend=shapes.ON)],
                     unit="cps",
                 ),
                 Graph(
@@ -123,25 +118,23 @@ dashboard = Dashboard(
                     unit="cpm",
                     stacked=True,
                 ),
-                Graph(
-                    title="Delay by engine",
-                    links=(links.runbook("engine-stream-lag"),),
-                    text="Time from an event, by the engine's clock, to its processing: half of the events are faster (50 %), "
+                shapes.durations(
+                    "Delay by engine",
+                    "Time from an event, by the engine's clock, to its processing: half of the events are faster (50 %), "
                     "and 99 of 100 (99 %). Yellow: from one second. Red: from ten.",
-                    queries=[
-                        Query(
-                            expr=quantile(part, "quarterdeck_stream_lag_seconds", SELECTED, *ENGINE),
-                            legend=f"{name} · {ON}",
-                        )
-                        for part, name in ((0.5, "50 %"), (0.99, "99 %"))
-                    ],
-                    unit="s",
+                    "stream_lag_seconds",
+                    *shapes.ENGINE,
+                    selector=SELECTED,
+                    parts=((0.5, "50 %"), (0.99, "99 %")),
+                    legend=shapes.ON,
+                    name_first=True,
                     thresholds=((1, YELLOW), (10, RED)),
+                    links=(links.runbook("engine-stream-lag"),),
                 ),
                 Graph(
                     title="Time since the last event",
                     text="Time since the newest event of each engine. It is long on a quiet host; compare it with other days.",
-                    queries=[Query(expr=f"time() - {LAST_EVENT}", legend=ON)],
+                    queries=[Query(expr=f"time() - {LAST_EVENT}", legend=shapes.ON)],
                     unit="s",
                 ),
             ),
@@ -152,7 +145,7 @@ dashboard = Dashboard(
                 Timeline(
                     title="Streams",
                     text="Whether the event stream of each engine is open. Green: open. Red: closed.",
-                    queries=[Query(expr=STREAM_UP, legend=ON)],
+                    queries=[Query(expr=STREAM_UP, legend=shapes.ON)],
                     names=states.OPEN_CLOSED,
                     links=(links.runbook("engine-stream-down"),),
                 ),
@@ -161,9 +154,12 @@ dashboard = Dashboard(
                     text="Times in which events were not received, by reason and by what is known of them: replayed by the "
                     "engine, found by a list, or unknown.",
                     queries=[
-                        Query(expr=total("stream_gaps_total", *ENGINE, "reason", "recovery") + " > 0", name="gaps"),
                         Query(
-                            expr=total("stream_gap_seconds_total", *ENGINE, "reason", "recovery") + " > 0", name="time"
+                            expr=total("stream_gaps_total", *shapes.ENGINE, "reason", "recovery") + " > 0", name="gaps"
+                        ),
+                        Query(
+                            expr=total("stream_gap_seconds_total", *shapes.ENGINE, "reason", "recovery") + " > 0",
+                            name="time",
                         ),
                     ],
                     columns=(
@@ -177,27 +173,18 @@ dashboard = Dashboard(
                     width=12,
                     links=(links.runbook("engine-stream-gaps"),),
                 ),
-                Graph(
-                    title="Connections",
-                    text="Event streams opened in a minute, for the first time and again.",
-                    queries=[
-                        Query(
-                            expr=per_minute("quarterdeck_stream_connects_total", *ENGINE, selector=SELECTED),
-                            legend=f"opened · {ON}",
-                        ),
-                        Query(
-                            expr=per_minute("quarterdeck_stream_reconnects_total", *ENGINE, selector=SELECTED),
-                            legend=f"again · {ON}",
-                        ),
-                    ],
-                    unit="cpm",
+                shapes.counters_of_engines(
+                    "Connections",
+                    "Event streams opened in a minute, for the first time and again.",
+                    ("stream_connects", "opened"),
+                    ("stream_reconnects", "again"),
                     as_bars=True,
                 ),
                 Graph(
                     title="What a crash would miss now",
                     text="Time since the store last recorded that the engine is watched. Yellow: from one minute. Red: from five "
                     "minutes; the store does not accept it.",
-                    queries=[Query(expr=CURSOR_AGE, legend=ON)],
+                    queries=[Query(expr=CURSOR_AGE, legend=shapes.ON)],
                     unit="s",
                     thresholds=((60, YELLOW), (300, RED)),
                 ),
@@ -206,39 +193,21 @@ dashboard = Dashboard(
         Row(
             title="Losses and repairs",
             panels=(
-                Graph(
-                    title="Repaired",
-                    text="Events in a minute that were received again after a gap (replayed), found by a list, or sent twice and "
+                shapes.counters_of_engines(
+                    "Repaired",
+                    "Events in a minute that were received again after a gap (replayed), found by a list, or sent twice and "
                     "left out.",
-                    queries=[
-                        Query(
-                            expr=per_minute(f"quarterdeck_{counter}_total", *ENGINE, selector=SELECTED),
-                            legend=f"{name} · {ON}",
-                        )
-                        for counter, name in (
-                            ("stream_replayed_events", "replayed"),
-                            ("resync_events", "found by a list"),
-                            ("stream_duplicate_events", "twice"),
-                        )
-                    ],
-                    unit="cpm",
+                    ("stream_replayed_events", "replayed"),
+                    ("resync_events", "found by a list"),
+                    ("stream_duplicate_events", "twice"),
                 ),
-                Graph(
-                    title="Lost",
-                    text="Events in a minute that were dropped because the queue was full, shortened or dropped because a field "
+                shapes.counters_of_engines(
+                    "Lost",
+                    "Events in a minute that were dropped because the queue was full, shortened or dropped because a field "
                     "was too long, or not stored in the history. Anything above 0 is a loss.",
-                    queries=[
-                        Query(
-                            expr=per_minute(f"quarterdeck_{counter}_total", *ENGINE, selector=SELECTED),
-                            legend=f"{name} · {ON}",
-                        )
-                        for counter, name in (
-                            ("stream_overflows", "queue full"),
-                            ("events_cut", "cut"),
-                            ("history_lost_events", "not stored"),
-                        )
-                    ],
-                    unit="cpm",
+                    ("stream_overflows", "queue full"),
+                    ("events_cut", "cut"),
+                    ("history_lost_events", "not stored"),
                     links=(
                         links.runbook("engine-history-lost"),
                         links.runbook("engine-events-lost"),
@@ -251,9 +220,9 @@ dashboard = Dashboard(
                     queries=[
                         Query(
                             expr=per_minute(
-                                "quarterdeck_engine_data_skipped_total", *ENGINE, "what", selector=SELECTED
+                                "quarterdeck_engine_data_skipped_total", *shapes.ENGINE, "what", selector=SELECTED
                             ),
-                            legend=f"{{{{what}}}} · {ON}",
+                            legend=f"{{{{what}}}} · {shapes.ON}",
                         )
                     ],
                     unit="cpm",
@@ -264,19 +233,20 @@ dashboard = Dashboard(
                     text="Full lists of each engine in a minute, by outcome: they find what the stream missed.",
                     queries=[
                         Query(
-                            expr=per_minute("quarterdeck_relists_total", *ENGINE, "outcome", selector=SELECTED),
-                            legend=f"{{{{outcome}}}} · {ON}",
+                            expr=per_minute("quarterdeck_relists_total", *shapes.ENGINE, "outcome", selector=SELECTED),
+                            legend=f"{{{{outcome}}}} · {shapes.ON}",
                         )
                     ],
                     unit="cpm",
                 ),
-                Graph(
-                    title="Duration of a list",
-                    text="Time that 95 of 100 full lists do not exceed, with inspections. Yellow: from five seconds.",
-                    queries=[
-                        Query(expr=quantile(0.95, "quarterdeck_relist_duration_seconds", SELECTED, *ENGINE), legend=ON)
-                    ],
-                    unit="s",
+                shapes.durations(
+                    "Duration of a list",
+                    "Time that 95 of 100 full lists do not exceed, with inspections. Yellow: from five seconds.",
+                    "relist_duration_seconds",
+                    *shapes.ENGINE,
+                    selector=SELECTED,
+                    parts=((0.95, ""),),
+                    legend=shapes.ON,
                     thresholds=((5, YELLOW),),
                 ),
                 Graph(
@@ -290,7 +260,7 @@ dashboard = Dashboard(
                 Bars(
                     title="Events in the shown time",
                     text="Events of each engine in the shown time.",
-                    queries=[Query(expr=f"sort_desc({total('events_total', *ENGINE)})", legend=ON)],
+                    queries=[Query(expr=f"sort_desc({total('events_total', *shapes.ENGINE)})", legend=shapes.ON)],
                     decimals=0,
                     base=BLUE,
                     width=24,

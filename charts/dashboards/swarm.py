@@ -1,6 +1,6 @@
 """Shows each Swarm: services with too few tasks, rollouts, nodes and their managers."""
 
-from charts.dashboards import links
+from charts.dashboards import links, shapes
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -16,7 +16,7 @@ from charts.dashboards.panels import (
     Table,
     Timeline,
 )
-from charts.dashboards.queries import SELECTED, coded, once, or_zero
+from charts.dashboards.queries import SELECTED, coded, once
 from charts.dashboards.variables import Variable, values
 from core.model.swarm_status import AVAILABILITIES, NODE_STATES, REACHABILITIES, UPDATE_STATES
 
@@ -62,31 +62,28 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                Stat(
+                shapes.found(
                     title="Services",
                     text="Services of the selected Swarms.",
-                    queries=[Query(expr=or_zero(f"count({DESIRED})"))],
+                    query=DESIRED,
                     base=BLUE,
                 ),
-                Stat(
+                shapes.found(
                     title="Too few tasks",
                     text="Services that have fewer tasks than they should. Red: at least one.",
-                    queries=[Query(expr=or_zero(f"count({RUNNING} < {DESIRED})"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=f"{RUNNING} < {DESIRED}",
                     links=(links.runbook("swarm-service-short"),),
                 ),
-                Stat(
+                shapes.found(
                     title="Rollouts stopped",
                     text="Services whose last update or rollback stopped. Red: at least one.",
-                    queries=[Query(expr=or_zero(f"count({STOPPED} == 1)"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=f"{STOPPED} == 1",
                     links=(links.runbook("swarm-update-stopped"),),
                 ),
-                Stat(
+                shapes.found(
                     title="Nodes not ready",
                     text="Nodes that are not ready. Red: at least one.",
-                    queries=[Query(expr=or_zero(f"count({READY} == 0)"))],
-                    thresholds=NONE_IS_GOOD,
+                    query=f"{READY} == 0",
                     links=(links.runbook("swarm-node-down"),),
                 ),
                 Stat(
