@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from charts.pictures import axes
 from charts.pictures.expressions import Times
 from charts.pictures.prometheus_answers import Series
 from charts.pictures.units import COLORS, color_of, named, written
 
 PALETTE = ("#3b7dd8", "#e8710a", "#2f9e44", "#9c36b5", "#d6303a", "#0b8a8f", "#b08900", "#5f6b7a", "#e64980", "#74b816")
-MOST_NAMES = 8
-LEFT, BOTTOM = 46, 16  # pixels for the numbers of the axes
+LEFT, BOTTOM = 52, 16  # pixels for the numbers of the axes
+NAME_ROW, MOST_NAME_ROWS = 20, 3
+TABLE_ROW = 22
+LETTER, AROUND = 6, 25  # pixels of a letter in a legend, and of the colour and the gap beside a name
 Answer = Sequence[tuple[Mapping[str, Any], Sequence[Series]]]
 """The targets of a panel with their series."""
 
@@ -59,11 +62,14 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
     stacked = custom.get("stacking", {}).get("mode") == "normal"
     found = [(name, [point for point in one.points if point[1] == point[1]]) for name, one in all_series(answer)]
     found = [(name, points) for name, points in found if points]
-    height -= 18 * max(1, min(3, -(-len(found[:MOST_NAMES]) // 3)))
+    names, size = legend_below([(name, PALETTE[at % len(PALETTE)]) for at, (name, _) in enumerate(found)], width)
+    height -= size
     lines = _stacked(found) if stacked else found
     steps = [step for step in defaults["thresholds"]["steps"] if step.get("value") is not None]
-    top = defaults.get("max") or max((value for _, points in lines for _, value in points), default=0.0) * 1.1 or 1.0
-    bottom = min(0.0, *(value for _, points in lines for _, value in points), 0.0)
+    values = [value for _, points in lines for _, value in points]
+    top, whole = defaults.get("max") or max(values, default=0.0) or 1.0, all(value == int(value) for value in values)
+    ticks = axes.value_ticks(min(0.0, *values, 0.0), top, defaults["unit"], whole=whole)
+    bottom, top = ticks[0][0], ticks[-1][0]
 
     def x(at: float) -> float:
         return LEFT + (at - times.begin) / max(1e-9, times.end - times.begin) * (width - LEFT)
@@ -71,7 +77,11 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
     def y(value: float) -> float:
         return 8 + (1 - (min(value, top) - bottom) / (top - bottom)) * (height - BOTTOM - 8)
 
-    drawn = _axes(width, height, times, defaults["unit"], bottom, top, y)
+    drawn = _time_axis(LEFT, width, height, times)
+    for value, text in ticks:
+        at = y(value)
+        drawn += f'<line x1="{LEFT}" x2="{width}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>'
+        drawn += f'<text x="{LEFT - 4}" y="{at + 3:.1f}" text-anchor="end">{html.escape(text)}</text>'
     for step in steps:
         if bottom < step["value"] <= top:
             at = y(step["value"])
@@ -93,7 +103,7 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
             drawn += f'<polygon points="{x(points[0][0]):.1f},{y(0):.1f} {path} {x(points[-1][0]):.1f},{y(0):.1f}" fill="{color}" opacity="0.75"/>'
         else:
             drawn += f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>'
-    return f'<svg width="{width}" height="{height}">{drawn}</svg>{_names([name for name, _ in found])}'
+    return f'<svg width="{width}" height="{height}">{drawn}</svg>{names}'
 
 
 def _stacked(found: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> list[tuple[str, list[tuple[float, float]]]]:
@@ -107,38 +117,38 @@ def _stacked(found: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> list
     return lines
 
 
-def _axes(
-    width: int, height: int, times: Times, unit: str, bottom: float, top: float, y: Callable[[float], float]
-) -> str:
-    drawn = ""
-    for number in range(5):
-        value = bottom + (top - bottom) * number / 4
-        at = y(value)
-        drawn += f'<line x1="{LEFT}" x2="{width}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>'
-        drawn += f'<text x="{LEFT - 4}" y="{at + 3:.1f}" text-anchor="end">{html.escape(written(value, unit))}</text>'
-    minutes = (times.end - times.begin) / 60
-    for number in range(4):
-        at = LEFT + (width - LEFT) * (number + 0.5) / 4
-        ago = minutes * (1 - (number + 0.5) / 4)
-        drawn += f'<text x="{at:.0f}" y="{height - 2}" text-anchor="middle">{ago:.1f} min ago</text>'
+def _time_axis(left: int, width: int, height: int, times: Times) -> str:
+    drawn, scale = "", (width - left) / max(1e-9, times.end - times.begin)
+    for at, text in axes.time_ticks(times, width - left):
+        place = left + (at - times.begin) * scale
+        anchor = "end" if place > width - 30 else "middle" if place > left + 30 else "start"
+        drawn += f'<text x="{place:.0f}" y="{height - 2}" text-anchor="{anchor}">{text}</text>'
     return drawn
 
 
-def _names(names: Sequence[str]) -> str:
-    shown = "".join(
-        f'<span><i style="background:{PALETTE[number % len(PALETTE)]}"></i>{html.escape(name)}</span>'
-        for number, name in enumerate(names[:MOST_NAMES])
-    )
-    more = f"<span>and {len(names) - MOST_NAMES} more</span>" if len(names) > MOST_NAMES else ""
-    return f'<div class="names">{shown or "<span>no series</span>"}{more}</div>'
+def legend_below(names: Sequence[tuple[str, str]], width: int) -> tuple[str, int]:
+    """Returns the names with their colours in rows, as many as there is room for, and the height of the rows."""
+    shown, row, used = "", 1, 0
+    for number, (name, color) in enumerate(names):
+        size = min(width, len(name) * LETTER + AROUND)
+        left_over = 0 if number == len(names) - 1 else 80  # pixels for how many are not shown
+        if used + size + (left_over if row == MOST_NAME_ROWS else 0) > width:
+            if row == MOST_NAME_ROWS:
+                shown += f"<span>and {len(names) - number} more</span>"
+                break
+            row, used = row + 1, 0
+        used += size
+        shown += f'<span><i style="background:{color}"></i>{html.escape(name)}</span>'
+    size = NAME_ROW * row
+    return f'<div class="names" style="height:{size}px">{shown or "<span>no series</span>"}</div>', size
 
 
 def bars(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
     defaults = panel["fieldConfig"]["defaults"]
-    found = all_series(answer)[: max(1, height // 30)]
+    found, most = all_series(answer), max(1, height // 30)
     top = defaults.get("max") or max((one.points[-1][1] for _, one in found), default=1.0) or 1.0
     rows = []
-    for name, one in found:
+    for name, one in found[:most]:
         value = one.points[-1][1]
         share = max(0.0, min(1.0, value / top)) * 100
         color = color_of(value, defaults["thresholds"])
@@ -147,26 +157,32 @@ def bars(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> s
             f'<div class="bar"><span>{html.escape(name)}</span><b>{html.escape(text)}</b>'
             f'<div><i style="width:{share:.1f}%;background:{color}"></i></div></div>'
         )
+    if len(found) > most:
+        rows[-1] = f'<div class="more">and {len(found) - most + 1} more</div>'
     return "".join(rows) or '<div class="stat small"><b>–</b></div>'
 
 
 def timeline(panel: Mapping[str, Any], answer: Answer, width: int, height: int, times: Times) -> str:
     defaults = panel["fieldConfig"]["defaults"]
-    found = all_series(answer)[: max(1, height // 26)]
-    size, left = (height - BOTTOM) / max(1, len(found)), 150
+    found = all_series(answer)
+    states = {
+        value: pair for _, one in found for _, value in one.points if (pair := named(value, defaults["mappings"]))
+    }
+    names, below = legend_below([states[value] for value in sorted(states)], width)
+    height -= below
+    found = found[: max(1, (height - BOTTOM) // 20)]
+    size, left = (height - BOTTOM) / max(1, len(found)), min(170, width // 3)
     scale = (width - left) / max(1e-9, times.end - times.begin)
-    drawn = ""
+    drawn = _time_axis(left, width, height, times)
     for row, (name, one) in enumerate(found):
-        drawn += (
-            f'<text x="{left - 6}" y="{(row + 0.5) * size + 4:.1f}" text-anchor="end">{html.escape(name[:26])}</text>'
-        )
+        drawn += f'<text x="{left - 6}" y="{(row + 0.5) * size + 4:.1f}" text-anchor="end">{html.escape(name[: left // 6])}</text>'
         for at, value in one.points:
             _, color = named(value, defaults["mappings"]) or ("", COLORS["text"])
             drawn += (
                 f'<rect x="{left + (at - times.begin) * scale:.1f}" y="{row * size + 2:.1f}"'
                 f' width="{times.step * scale + 0.6:.1f}" height="{min(size - 4, 26):.1f}" fill="{color}"/>'
             )
-    return f'<svg width="{width}" height="{height}">{drawn}</svg>'
+    return f'<svg width="{width}" height="{height}">{drawn}</svg>{names}'
 
 
 def table(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
@@ -180,10 +196,11 @@ def table(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> 
             row = rows.setdefault(key if len(answer) > 1 else (*key, ("", str(len(rows)))), {})
             row |= one.labels | {value_name: one.points[-1][1]}
     lines = ["".join(f"<th>{html.escape(title)}</th>" for title, _ in columns.values())]
-    shown = list(rows.values())[: max(1, (height - 26) // 24)]
+    most = max(1, (height - TABLE_ROW) // TABLE_ROW)
+    shown = list(rows.values())[: most if len(rows) <= most else most - 1]
     lines += ["".join(_cell(row.get(name), part) for name, (_, part) in columns.items()) for row in shown]
-    empty = "" if rows else '<div class="names">no rows</div>'
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{empty}"
+    note = "no rows" if not rows else f"and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+    return f'<table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table><div class="more">{note}</div>'
 
 
 def _shared_labels(answer: Answer) -> set[str]:
