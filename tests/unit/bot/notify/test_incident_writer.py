@@ -7,7 +7,13 @@ import asyncio
 import pytest
 
 from bot.notify import old_incidents
-from bot.notify.incident_writer import IncidentWriter, change_incident, decode_incident, stored_incidents
+from bot.notify.incident_writer import (
+    IncidentWriter,
+    change_incident,
+    decode_incident,
+    newest_incidents,
+    stored_incidents,
+)
 from core import errors, metrics
 from core.model.alerts import AlertState
 from core.model.incidents import Incident, IncidentState, acknowledge
@@ -118,6 +124,17 @@ async def test_what_another_version_wrote_is_replaced(desk):
     assert await stored_incidents(desk.store) == []
     (again,) = await desk.take(alert(at=9))
     assert again.main.at_ns == 9
+
+
+async def test_every_incident_is_read_once_in_parts_and_the_newest_are_counted(desk, monkeypatch):
+    monkeypatch.setattr("core.store.incidents.SCAN_COUNT", 10)
+    await desk.take(*(alert(fingerprint=f"a{number}", owner=f"o{number}", at=number + 1) for number in range(60)))
+    keys = [key async for key, _ in desk.store.each_incident()]
+    assert len(keys) == len(set(keys)) == 60
+    even = lambda incident: incident.changed_ns % 2 == 0  # noqa: E731
+    newest, found = await newest_incidents(desk.store, 3, even)
+    assert ([each.changed_ns for each in newest], found) == ([60, 58, 56], 30)
+    assert await newest_incidents(desk.store, 0, even) == ((), 30)
 
 
 async def test_old_incidents_are_removed_and_open_ones_stay(desk, monkeypatch):

@@ -1,0 +1,154 @@
+"""Messages that thousands of incidents share: few edits, nothing forgotten, and never all incidents in memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import msgspec
+import pytest
+
+from bot.notify import incident_reporter
+from bot.notify.posted_incidents import OpenMessages
+from bot.notify.shared_message_editor import READ_AT_ONCE, SharedMessageEditor
+from bot.notify.shared_messages import GROWING_EDIT_SECONDS, MAX_STORM_SECONDS, STORM_EDIT_SECONDS, MessageSharing
+from core.metrics import Metrics
+from core.model.alert_routes import Route, parse_matcher
+from core.model.incidents import PostedIncident, with_post
+from tests.unit.bot.notify.route_scene import EVENING, HOUR, fresh, now, of_project, over
+from tests.unit.bot.notify.test_incident_reporter import World
+from tests.unit.bot.notify.test_shared_messages import about
+
+MANY = 41
+
+
+@pytest.fixture
+async def world(valkey, monkeypatch):
+    """Few incidents are read at once, so that 41 of them are many."""
+    monkeypatch.setattr(incident_reporter, "MAX_AT_ONCE", 5)
+    made = World(valkey.url)
+    made.seconds = EVENING - 10 * HOUR
+    yield made
+    await made.desk.store.aclose()
+
+
+async def settled(world, seconds: int = 30) -> bool:
+    """Lets the time pass until nothing waits."""
+    for _ in range(seconds):
+        await world.wait(1)
+        if not await world.desk.store.changed_incidents(1):
+            return True
+    return False
+
+
+async def test_a_storm_that_is_read_in_parts_is_one_message_with_two_edits(world):
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert f"{MANY} incidents at once on h1, {MANY} still open" in text
+    assert world.chat.calls.count("edit") <= 2
+    await world.happen(over(world, "web7", at=now(world) + 1))
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert f"{MANY} incidents at once on h1, {MANY - 1} still open" in text
+
+
+async def test_a_group_that_is_read_in_parts_names_ten_at_a_time_and_counts_the_others(world):
+    world.reporter = world.process("", Route(to=("C2",), group_by=("project",), mention=("S0ONCALL",)))
+    await world.happen(of_project(world, "first", "shop"))
+    await world.wait(60)
+    await world.happen(*(of_project(world, f"web{number}", "shop") for number in range(MANY)))
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert f"{MANY + 1} incidents of project shop, {MANY + 1} still open" in text
+    entries = world.chat.threads["C2", "1"][1:]  # after the details of the first one
+    assert sum(entry.count("Firing: shop/web") for entry in entries) + sum(left_out(entry) for entry in entries) == MANY
+    assert world.chat.mentions == [("C2", "S0ONCALL")] * (1 + len(entries))
+    assert len(entries) <= 4 and world.chat.calls.count("edit") <= 4, "one each four seconds, for nine parts"
+
+
+def left_out(entry: str) -> int:
+    last = entry.splitlines()[-1]
+    return int(last.partition(" more")[0]) if " more: incidents" in last else 0
+
+
+async def test_a_large_storm_does_not_keep_another_channel_waiting(world):
+    world.reporter = world.process("C1", Route(matchers=(parse_matcher("project=shop"),), to=("C2",)))
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    await world.happen(of_project(world, "api", "shop"))
+    await world.wait(3)
+    assert any("shop/api" in text for text in world.chat.in_channel("C2"))
+
+
+async def test_after_a_restart_in_the_middle_all_of_a_storm_are_in_its_message(world):
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    await world.wait(2)
+    world.reporter = world.process()
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert f"{MANY} incidents at once on h1, {MANY} still open" in text
+
+
+def test_while_more_and_more_incidents_join_the_table_is_written_rarely() -> None:
+    """A thousand a second for half a minute, and then one at a time for an hour."""
+    sharing, at, edits = MessageSharing(size=3, seconds=30.0), 1000.0, 0
+    for second in range(30):
+        new = [about(f"web{second}-{number}") for number in range(10)]
+        for each in sharing.due(new, at)[:1]:
+            sharing.posted("C1", "1", each, at)
+        for storm in sharing.storms:
+            if at >= storm.due_at():
+                storm.next_edit, edits = at + STORM_EDIT_SECONDS, edits + 1
+        at += 1.0
+    (storm,) = sharing.storms
+    assert edits <= 1 + 30 / GROWING_EDIT_SECONDS
+    ends = storm.began + MAX_STORM_SECONDS
+    while at < ends + 60:
+        sharing.due([about(f"late{at}")], at)
+        at += 5.0
+    assert storm not in sharing.storms, "somebody must be called again some day"
+
+
+class Thousands:
+    """A store of incidents that share one message, made when they are read."""
+
+    def __init__(self, number: int) -> None:
+        self.keys: dict[str, int] = {self._incident(each).key: each for each in range(number)}
+        self.recorded = 0
+
+    async def each_incident(self):
+        for key, number in self.keys.items():
+            yield key, msgspec.json.encode(self._incident(number))
+
+    async def incidents_of(self, wanted):
+        assert len(wanted) <= READ_AT_ONCE
+        return {key: msgspec.json.encode(self._incident(self.keys[key])) for key in wanted}
+
+    async def keep_incident(self, key, before, value):
+        self.recorded += 1
+        return True
+
+    @staticmethod
+    def _incident(number: int):
+        post = PostedIncident(channel="C1", ts="1", version=0, shared=True, storm="on h1")
+        return with_post(about(f"service-{number}"), post)
+
+
+async def test_the_edit_of_a_message_of_thousands_holds_few_of_them_in_memory():
+    """All of them would take 10 MB."""
+    store, texts = Thousands(3_000), []
+
+    class Chat:
+        async def edit(self, channel, ts, reply):
+            texts.append(reply.blocks[0].text)
+
+    editor = SharedMessageEditor(
+        store, Chat(), Metrics(), OpenMessages(store), now=lambda: 1.0, now_ns=lambda: 1_000_000_000
+    )
+    tracemalloc.start()
+    try:
+        await editor.edit("C1", ("C1", "1"), {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "3000 incidents at once on h1, 3000 still open" in texts[0]
+    assert store.recorded == 3_000 and peak < 3 << 20
