@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from bot.notify.incident_writer import decode_incident, stored_incidents
+from bot.notify.incident_writer import decode_incident, each_incident
 from bot.outlets.alertmanager_sender import REPEAT_SECONDS, RESOLVED_NS, AlertmanagerSender
 from bot.outlets.http_sender import Outcome, Sent
 from bot.outlets.webhook import Webhook
@@ -183,14 +183,11 @@ class OutletRunner:
         now, now_ns = self._now(), int(self._now() * 1e9)
         refreshes = now >= self._refresh_at
         if refreshes:
-            incidents = [each for each in await stored_incidents(self._store) if _is_current(each, now_ns)]
+            sent = await self._send_current(server, now_ns)
         elif queue.entries:
-            incidents = list((await self._read(queue.entries)).values())
+            sent = await self._send(server, list((await self._read(queue.entries)).values()), now_ns)
         else:
             return
-        sent = await server.send(incidents, now_ns)
-        if incidents:
-            self._count(sent)
         if sent.outcome is not Outcome.FAILED:
             if refreshes:
                 self._refresh_at = now + REPEAT_SECONDS
@@ -199,6 +196,27 @@ class OutletRunner:
         else:
             for entry in filter(self._is_too_old, queue.entries):
                 await self._done(entry, sent)
+
+    async def _send_current(self, server: AlertmanagerSender, now_ns: int) -> Sent:
+        """Sends all incidents that are open, or were until a moment ago, a part of them at a time. Returns the first
+        failure, or else the last refusal."""
+        result, part = Sent(outcome=Outcome.DELIVERED), []
+        async for incident in each_incident(self._store):
+            if _is_current(incident, now_ns):
+                part.append(incident)
+            if len(part) == BATCH:
+                sent, part = await self._send(server, part, now_ns), []
+                if sent.outcome is Outcome.FAILED:
+                    return sent
+                result = sent if sent.outcome is Outcome.REFUSED else result
+        sent = await self._send(server, part, now_ns)
+        return result if sent.outcome is Outcome.DELIVERED else sent
+
+    async def _send(self, server: AlertmanagerSender, incidents: Sequence[Incident], now_ns: int) -> Sent:
+        sent = await server.send(incidents, now_ns)
+        if incidents:
+            self._count(sent)
+        return sent
 
     # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
