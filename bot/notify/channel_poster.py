@@ -57,6 +57,10 @@ class ChannelPoster:
         """The channels in which something was posted lately."""
         return self._windows.keys()
 
+    def take_shown(self) -> Collection[str]:
+        """Returns the keys of the incidents that waited for an edit of a shared message, and do not any more."""
+        return self._shared.take_shown()
+
     async def restore(self, routing: Routing, now: float) -> None:
         """Goes on with what another process posted lately. `now`: seconds since the epoch. Raises StoreError."""
         for incident, post in await self._open.load(now - routing.storm_seconds):
@@ -151,14 +155,15 @@ class ChannelPoster:
         if storm is not None and all(_posted(each, to) is None for each in members.values()):
             due_at = max(due_at, storm.due_at())
         if due_at > self._now():
-            self._shared.postpone(to, place, members, due_at - self._now())
+            self._shared.postpone(to, place, members)
             return
-        if storm is not None:
-            storm.next_edit = self._now() + shared_messages.STORM_EDIT_SECONDS
         try:
             await self._shared.edit(to, place, members, storm=storm.scope if storm is not None else "")
         except errors.MessageGone:
             self._forget_message(channel, ts)
+        finally:  # the edit of thousands takes a while
+            if storm is not None:
+                storm.next_edit = self._now() + shared_messages.STORM_EDIT_SECONDS
 
     def _forget_message(self, channel: str, ts: str) -> None:
         log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)

@@ -129,6 +129,7 @@ class IncidentReporter:
         await self._held.mark(settings, now)
         changed = await self._changed_incidents.times(now)
         self._measure(changed, now)
+        self._waiting.look_again(self.channels.take_shown())
         ready = self._waiting.ready(changed, (settings, routing), now)
         by_destination: dict[str, list[Work]] = {}
         read = await self._read(ready[:MAX_AT_ONCE], settings, now)
@@ -149,10 +150,9 @@ class IncidentReporter:
         # Thousands of incidents that wait for a channel must not be in the way of the others.
         stuck = 0
         for pending in read:
-            waits = [RETRY_SECONDS] if pending.left & closed else []
-            waits += [seconds for to, seconds in pending.next_edits.items() if to in pending.left]
-            if waits and pending.left <= closed | pending.next_edits.keys():
-                self._waiting.wait(pending.incident.key, now + min(waits), now)
+            if pending.left and pending.left <= closed | pending.postponed:
+                until = now + RETRY_SECONDS if pending.left & closed else 0.0
+                self._waiting.wait(pending.incident.key, until, now)
             else:
                 stuck += bool(pending.left)
         if len(ready) > MAX_AT_ONCE > stuck:

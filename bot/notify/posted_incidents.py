@@ -25,8 +25,8 @@ class PendingIncident:
     to be posted or edited. `waits_until`: until when another place waits, in seconds since the epoch; 0 if none
     does. `known`: False if it was read only because another incident shares its message; then it may have changed in
     ways that nobody looked at. `held`: what its message must say about what holds it back, such as a snooze; empty if
-    nothing does. `next_edits`: the places where it waits for the next edit of a shared message, with the seconds until
-    then. `saving`: several channels may save their message at the same time."""
+    nothing does. `postponed`: the places where it waits for the next edit of a shared message. `saving`: several
+    channels may save their message at the same time."""
 
     raw: bytes
     incident: Incident
@@ -34,7 +34,7 @@ class PendingIncident:
     waits_until: float = 0.0
     known: bool = True
     held: str = ""
-    next_edits: dict[str, float] = field(default_factory=dict)
+    postponed: set[str] = field(default_factory=set)
     saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

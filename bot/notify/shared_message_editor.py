@@ -54,6 +54,7 @@ class SharedMessageEditor:
         self._now_ns = now_ns
         self._next_edit: dict[str, float] = {}
         self._waiting: dict[str, dict[Place, dict[str, Destination]]] = {}  # by destination, message and key
+        self._shown: list[str] = []
 
     def next_edit(self, ts: str) -> float:
         """Returns the time before which this message is not edited, because its last edit was a moment ago."""
@@ -65,11 +66,16 @@ class SharedMessageEditor:
         """Returns the messages at this destination for whose next edit something waits."""
         return tuple(self._waiting.get(to, ()))
 
-    def postpone(self, to: str, place: Place, members: Mapping[str, Work], seconds: float) -> None:
-        """Remembers these incidents for the next edit of the message, which is due after so many seconds."""
+    def take_shown(self) -> Collection[str]:
+        """Returns the keys of the incidents for which no edit has to wait any more, since the last call."""
+        shown, self._shown = self._shown, []
+        return shown
+
+    def postpone(self, to: str, place: Place, members: Mapping[str, Work]) -> None:
+        """Remembers these incidents for the next edit of the message."""
         for key, (pending, destination) in members.items():
             self._waiting.setdefault(to, {}).setdefault(place, {})[key] = destination
-            pending.next_edits[to] = seconds
+            pending.postponed.add(to)
 
     def forget_waiting(self, to: str, keys: Sequence[str]) -> None:
         """Forgets these incidents, because it is decided anew where they are posted."""
@@ -87,10 +93,11 @@ class SharedMessageEditor:
     def forget_all(self) -> None:
         """Forgets everything, because another process posts now."""
         self._waiting.clear()
+        self._shown.clear()
 
     def _done(self, to: str, place: Place) -> None:
         messages = self._waiting.get(to, {})
-        messages.pop(place, None)
+        self._shown += messages.pop(place, ())
         if not messages:
             self._waiting.pop(to, None)
 

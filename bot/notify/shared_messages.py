@@ -20,7 +20,8 @@ COLLECT_SECONDS = 1.0  # after a message
 STORM_EDIT_SECONDS = 4.0  # between two edits of a shared message
 SETTLE_SECONDS, MAX_SETTLE_SECONDS = 2.0, 6.0  # without another incident, and in all, until the table is written
 GROWING_EDIT_SECONDS = 20.0  # between two edits while more and more incidents join
-GROWING_SECONDS, MAX_STORM_SECONDS = 10.0, 300.0  # a storm goes on for so long after the last one joined, and in all
+GROWING_SECONDS = 10.0  # for which a storm goes on after the last one joined or its last edit
+MAX_STORM_SECONDS = 300.0  # and in all
 UNRELATED = 3  # so many times more incidents share a message although they have nothing in common
 MAX_NAME = 80  # characters of a project or a host
 EVERYTHING = ""
@@ -59,7 +60,8 @@ class SharedMessage:
 
     def is_over(self, now: float, seconds: float) -> bool:
         """Whether no other incident joins any more: it is older than `seconds`, and does not grow any more."""
-        grows = now - self.joined <= GROWING_SECONDS and now - self.began <= MAX_STORM_SECONDS
+        last = max(self.joined, self.next_edit - STORM_EDIT_SECONDS)
+        grows = now - last <= GROWING_SECONDS and now - self.began <= MAX_STORM_SECONDS
         return now - self.began > seconds and not grows
 
 

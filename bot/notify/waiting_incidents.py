@@ -7,7 +7,7 @@ stored: after a restart, each incident is read once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 RECHECK_SECONDS = 15.0
 
@@ -32,6 +32,11 @@ class WaitingIncidents:
             if until > now and changed.get(key) == change
         }
         return [key for key in changed if key not in self._until]
+
+    def look_again(self, keys: Collection[str]) -> None:
+        """Lets these incidents be read again at once."""
+        for key in keys:
+            self._until.pop(key, None)
 
     def wait(self, key: str, until: float, now: float) -> None:
         """Leaves the incident alone until then; with 0, it waits for another incident, and is read again soon."""
