@@ -124,16 +124,24 @@ async def test_the_build_cache_is_measured_and_removed_but_not_what_is_used_late
     assert found.measured and sum(record.size for record in found.cache) > 0
     measured = (await engine.do(ReadDiskUse(engine=engine.ref, max_age=0.0))).build_cache
     assert measured and measured > 0
+    await _next_second()
     size, before = measured, time.time()
+    await _next_second()
     build(dockerd, "second")
     action = prune.PruneBuildCache(engine=engine.ref, cache_size=size, cache_used_before=before, whole_cache=True)
     outcome = await engine.outcome(action)
     assert outcome.status == Status.DONE and "of build cache" in outcome.detail, outcome
     left = (await engine.do(prune.FindUnused(engine=engine.ref, kinds=()))).cache
     assert left, "the second build's cache was used after the question"
+    await _next_second()
     rest = prune.PruneSystem(engine=engine.ref, cache_size=size, cache_used_before=time.time() + 1, whole_cache=True)
     assert (await engine.outcome(rest)).status == Status.DONE
     assert not sum(record.size for record in (await engine.do(prune.FindUnused(engine=engine.ref, kinds=()))).cache)
+
+
+async def _next_second():
+    """Newer daemons count the age of the cache in whole seconds."""
+    await asyncio.sleep(1 - time.time() % 1)
 
 
 def build(dockerd, content):

@@ -334,7 +334,8 @@ async def test_hostile_labels_change_no_meaning(podmand, desk):
 async def test_an_id_of_a_stranger_stays_within_its_path(podmand, desk):
     await asyncio.to_thread(podmand.run, "it")
     target = await desk.ref("it")
-    for thing in ("../../libpod/containers/it", "it?force=true", "it/../it", "%2e%2e", "a b\r\nX: y"):
+    # Podman 5 takes `%` alone for any characters of an id.
+    for thing in ("../../libpod/containers/it", "it?force=true", "it/../it", "%2e%2e/it", "a b\r\nX: y"):
         with pytest.raises(errors.QuarterdeckError):
             await desk.do(actions.InspectContainer, target=msgspec.structs.replace(target, id=thing))
     assert (await desk.ref("it")) == target

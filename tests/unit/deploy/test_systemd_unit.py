@@ -27,8 +27,10 @@ def test_systemd_knows_every_setting(tmp_path):
 
 def test_its_exposure_is_what_the_documentation_says():
     said = re.search(r"`systemd-analyze security`\D+(\d\.\d)", (ROOT / "docs/deploy.md").read_text())
-    found = analyze("security", "--offline=yes", "--no-pager", str(UNIT))
-    assert f"Overall exposure level for quarterdeck.service: {said[1]} OK" in found.stdout, found
+    shown = analyze("security", "--offline=yes", "--no-pager", str(UNIT)).stdout
+    found = re.search(r"Overall exposure level for quarterdeck.service: (\d\.\d) OK", shown)
+    # Newer versions of systemd count a little less.
+    assert found and float(said[1]) - 0.1 <= float(found[1]) <= float(said[1]), shown
 
 
 def test_it_does_not_start_again_with_a_configuration_that_is_wrong():
