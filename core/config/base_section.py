@@ -9,4 +9,10 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """The base class of every section of the configuration."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        coerce_numbers_to_str=True,
+        defer_build=True,  # each section is built once, inside Config
+    )

@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from core import trusted_files
+from core.config.locations import PREFIX
 from core.config.raw_settings import MAX_BYTES, RawSettings, section_of
 from core.config.validation_errors import did_you_mean
 from core.errors import Problem
 
-PREFIX = "QUARTERDECK_"
 # Names that Slack's own documents and libraries use, so people may have set them already.
 SLACK_VARIABLES = {
     "SLACK_BOT_TOKEN": ("slack", "bot_token"),

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from core.config import example_file, secret_values, sources, validation_errors
+from core.config import example_file, locations, secret_values, sources, validation_errors
 from core.config.alerts import Storm
 from core.config.base_section import Section
 from core.config.field_types import ListenAddress, RateLimit
-from core.config.schema import Config, default_state
+from core.config.schema import Config
 from core.config.slack import Slack
 from core.errors import ConfigError, Problem
 from core.model import alert_routes
@@ -33,7 +33,6 @@ __all__ = [
     "Slack",
     "check_rules",
     "check_slack_commands",
-    "default_state",
     "example",
     "load",
     "needs_restart",
@@ -51,7 +50,7 @@ RELOADED = frozenset({"roles", "grants", "guards", "admins", "healing", "alerts"
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """Loads and validates the configuration. `path`: the file given by `--config`. Raises ConfigError."""
     found = sources.read_all(path, environ, Config)
-    found.data.setdefault("state", default_state(environ))
+    found.data.setdefault("state", locations.default_state(environ))
     config = None
     try:
         roles = found.data.get("roles")

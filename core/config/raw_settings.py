@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from core.errors import Problem
 
-FILE_NAME = "quarterdeck.yaml"
 MAX_BYTES = 1 << 20  # a larger file is not a configuration
 
 

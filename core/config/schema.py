@@ -7,7 +7,6 @@ default, so an empty configuration is valid. Secrets never appear in a repr or a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from core.config import field_types
+from core.config import field_types, locations
 from core.config.alert_outlets import Alertmanager, Heartbeat, Webhook, WebhookName
 from core.config.alert_routes import Route
 from core.config.alerts import Alerts, Rules
@@ -37,7 +36,7 @@ class Config(Section):
     """The complete configuration."""
 
     state: Path = Field(
-        default_factory=lambda: default_state(os.environ),
+        default_factory=lambda: Path(locations.default_state(os.environ)),
         description="Directory for data that survives a restart. Absent: $XDG_STATE_HOME/quarterdeck; for root"
         " /var/lib/quarterdeck; otherwise ~/.local/state/quarterdeck.",
         examples=["state: /var/lib/quarterdeck"],
@@ -185,12 +184,3 @@ class Config(Section):
                 f"{twice[0][1]} is listed twice", "Remove one of them; otherwise each event would count twice."
             )
         return engines
-
-
-def default_state(environ: Mapping[str, str]) -> Path:
-    """Returns the default state directory of this user."""
-    if base := environ.get("XDG_STATE_HOME", ""):
-        return Path(base) / "quarterdeck"
-    if os.geteuid() == 0:
-        return Path("/var/lib/quarterdeck")
-    return Path(environ.get("HOME") or "~").expanduser() / ".local/state/quarterdeck"

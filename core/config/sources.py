@@ -17,17 +17,16 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from core import trusted_files
-from core.config import environment, yaml_file
-from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings, section_of, sections_in, types_in
+from core.config import environment, locations, yaml_file
+from core.config.raw_settings import MAX_BYTES, RawSettings, section_of, sections_in, types_in
 
 LOOKS_SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # a secret where the path of its file is expected
-DEFAULT_PATHS = (Path(FILE_NAME), Path("/etc/quarterdeck") / FILE_NAME)
 
 
 def read_all(path: Path | None, environ: Mapping[str, str], model: type[BaseModel]) -> RawSettings:
     """Reads and merges all sources, including the secret files."""
-    dotenv = Path(".env")
-    written, warnings = environment.read_dotenv(dotenv) if _exists(dotenv) else ({}, ())
+    dotenv = Path(locations.DOTENV)
+    written, warnings = environment.read_dotenv(dotenv) if locations.may_exist(locations.DOTENV) else ({}, ())
     found = RawSettings(warnings=list(warnings))
     found.merge(environment.read_slack_variables(written, f"{dotenv}: "))
     found.merge(environment.read_slack_variables(environ))
@@ -41,18 +40,8 @@ def read_all(path: Path | None, environ: Mapping[str, str], model: type[BaseMode
 
 def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Returns the file to read: the one that was named, otherwise the first default path that exists."""
-    if path is None and (named := environ.get(f"{environment.PREFIX}CONFIG", "").strip()):
-        path = Path(named)
-    if path is not None:
-        return path.expanduser()
-    return next((path for path in DEFAULT_PATHS if _exists(path)), None)
-
-
-def _exists(file: Path) -> bool:
-    try:
-        return file.is_file()
-    except PermissionError:  # it may exist; reading it reports what is wrong
-        return True
+    found = locations.config_file(str(path or ""), environ)
+    return Path(found) if found else None
 
 
 def read_secrets(found: RawSettings, model: type[BaseModel], data: Mapping[str, Any], path: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from core import trusted_files
-from core.config.raw_settings import FILE_NAME, MAX_BYTES, RawSettings
+from core.config.locations import FILE_NAME
+from core.config.raw_settings import MAX_BYTES, RawSettings
 from core.errors import Problem
 
 

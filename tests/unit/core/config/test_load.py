@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import load as config_load
-from core.config import raw_settings
+from core.config import locations, raw_settings
 from core.errors import ConfigError
 from core.model import policy, policy_selectors
 from core.model.alerts import Severity
@@ -405,10 +405,10 @@ def test_it_is_frozen() -> None:
 
 def test_state_has_a_place_for_everyone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert config_load.default_state({"HOME": "/home/a"}) == Path("/home/a/.local/state/quarterdeck")
-    assert config_load.default_state({"HOME": "/home/a", "XDG_STATE_HOME": "/x"}) == Path("/x/quarterdeck")
+    assert locations.default_state({"HOME": "/home/a"}) == "/home/a/.local/state/quarterdeck"
+    assert locations.default_state({"HOME": "/home/a", "XDG_STATE_HOME": "/x"}) == "/x/quarterdeck"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert config_load.default_state({"HOME": "/root"}) == Path("/var/lib/quarterdeck")
+    assert locations.default_state({"HOME": "/root"}) == "/var/lib/quarterdeck"
     assert load("state: here").state == Path("here").absolute()
 
 
