@@ -14,42 +14,43 @@ from collections.abc import Sequence
 
 from core.text import named_secrets
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 
 HINTS = ("|", ">", "<<", "{", ":\n")
 MAX_LINES = 200
 
-_BLOCK_SIGN = re.compile(r"[ \t][|>][-+0-9]{0,3}[ \t]*$")
-_BLOCK = re.compile(
+_BLOCK_SIGN = compile_later(r"[ \t][|>][-+0-9]{0,3}[ \t]*$")
+_BLOCK = compile_later(
     r"(?P<before>[^\n]{0,200}?)(?<![\w.-])[\"']?(?P<name>[\w.-]{1,80})[\"']?:[ \t]{1,8}"
     r"(?:(?:&|!!?(?!vault))[\w-]{1,64}[ \t]{1,4})?[|>][-+0-9]{0,3}[ \t]*"
 )
-_HERE = re.compile(
+_HERE = compile_later(
     r"(?<![\w.-])(?P<name>[\w.-]{1,80})[ \t]{0,8}[=:][ \t]{0,8}<<[-~]?[\"']?(?P<end>[A-Z_]{2,32})[\"']?\s*$"
 )
-_OPENED = re.compile(
+_OPENED = compile_later(
     r"(?:\b(?:variable|output)[ \t]{1,4}\"(?P<label>[\w.-]{1,80})\"[ \t]{0,4}"
     r"|\"(?P<name>[\w.-]{1,80})\"[ \t]{0,4}:[ \t]{0,4})\{"
 )
-_INSIDE = re.compile(
+_INSIDE = compile_later(
     r"((?:\"value\"|(?<![\w.\"-])(?:default|value))[ \t]{0,8}[:=][ \t]{0,8})\"((?:[^\"\\\n]|\\.){1,4096}+)(\"?)"
 )
 
-_LIST = re.compile(r"(?<![\w.-])[\"']?([\w.-]{0,80}(?:password|passwd|token|[_-]key)s)[\"']?:[ \t]*$", re.IGNORECASE)
-_ITEM = re.compile(
+_LIST = compile_later(r"(?<![\w.-])[\"']?([\w.-]{0,80}(?:password|passwd|token|[_-]key)s)[\"']?:[ \t]*$", re.IGNORECASE)
+_ITEM = compile_later(
     r"([^\n-]{0,80}-[ \t]{1,8})(?![\w.-]{1,80}:(?:[ \t]|$)|[A-Z_]{2,40}$|[\[{|>&*!])"
     r"(?:\"[^\"\n]{1,4096}+\"|'[^'\n]{1,4096}+'|[^\s\"']{1,4096}+)[ \t]{0,8}"
 )
 # The beginning of a secret key of AWS at the end of a line, and its rest, behind what a log writes before each line.
 _KEY_LENGTH = 40
-_KEY_START = re.compile(
+_KEY_START = compile_later(
     r"((?:secret_?access_?key|aws_secret)\\{0,3}[\"']?\]?[ \t]{0,4}[=:][ \t]{0,4}\\{0,3}[\"']?"
     r"|(?-i:AKIA|ASIA)[A-Z0-9]{16}[^A-Za-z0-9/+\n]{1,3})([A-Za-z0-9/+]{4,39})[ \t]*$",
     re.IGNORECASE,
 )
-_KEY_REST = re.compile(r"((?:[^|\n]{0,80}\|)?[ \t]{0,80})([A-Za-z0-9/+]{1,36})(?![A-Za-z0-9/+=])")
-_CONTINUED_WORD = re.compile(r"^[^\s\"'\\•]{1,4096}")
-_CUT_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){0,2}$")
-_CONTINUED_JWT = re.compile(r"^([ \t]{0,80})(?:[\w-]{0,4096}+\.[\w-]{10,4096}+|[\w-]{20,4096}+(?=[\s\"',]|$))")
+_KEY_REST = compile_later(r"((?:[^|\n]{0,80}\|)?[ \t]{0,80})([A-Za-z0-9/+]{1,36})(?![A-Za-z0-9/+=])")
+_CONTINUED_WORD = compile_later(r"^[^\s\"'\\•]{1,4096}")
+_CUT_JWT = compile_later(r"(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){0,2}$")
+_CONTINUED_JWT = compile_later(r"^([ \t]{0,80})(?:[\w-]{0,4096}+\.[\w-]{10,4096}+|[\w-]{20,4096}+(?=[\s\"',]|$))")
 
 
 def mask_wrapped_keys(lines: Sequence[str]) -> list[str]:

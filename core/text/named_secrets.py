@@ -12,6 +12,7 @@ import re
 
 from core.text import secret_words
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 
 HINTS = (
     *("pass", "pwd", "pw", "secret", "token", "credential", "key", "auth", "psk", "otp", "sess", "mnemonic", "phrase"),
@@ -29,7 +30,7 @@ CORE = (
     r"|(?<=[A-Z0-9]_)(?-i:AUTH)(?![A-Za-z_])"
     r"|(?:session|sess)[_-]?id|connect\.sid|mnemonic|(?:seed|recovery|backup)[ _-]?(?:phrase|codes?))"
 )
-_CORE = re.compile(CORE, re.IGNORECASE)
+_CORE = compile_later(CORE, re.IGNORECASE)
 _BEFORE_STEM: dict[str, tuple[str, ...]] = {
     "key": secret_words.BEFORE_KEY,
     "pass": (*secret_words.BEFORE_PASS, "motde", "mot_de"),
@@ -38,7 +39,7 @@ _BEFORE_STEM: dict[str, tuple[str, ...]] = {
     "phrase": ("seed", "recovery", "backup"),
     "code": ("seed", "recovery", "backup"),
 }
-_STEM = re.compile(r"pass|pw|secret|token|credential|cred|key|auth|psk|otp|id|mnemonic|phrase|code", re.IGNORECASE)
+_STEM = compile_later(r"pass|pw|secret|token|credential|cred|key|auth|psk|otp|id|mnemonic|phrase|code", re.IGNORECASE)
 QUOTE = r"(?:\\{0,7}[\"'`]|&quot;|&#3[49];|%2[27]|\\{1,7}u002[27])"
 # `=`, a colon after a quoted name, or a colon before a space or a quote: `vault-secrets:1.2` is an image.
 SIGN = (
@@ -46,26 +47,26 @@ SIGN = (
     rf"|{QUOTE}\]?[ \t]{{0,8}}(?::{{1,2}}|%3[aA])[ \t]{{0,8}}|::?(?:[ \t]{{1,8}}|(?={QUOTE})))"
 )
 # What may follow the core of a name: a plural, a number, then further words after a separator or in camel case.
-_REST = re.compile(
+_REST = compile_later(
     r"(?P<plural>[sS]?)(?P<more>[0-9]{0,3}(?:[_.-][\w.-]{0,48}|(?<=[a-z0-9])[A-Z]\w{0,48})?)"
     rf"(?P<sign>{SIGN})"
     # An anchor or a tag of YAML: `password: &shared …`.
     r"(?:(?<=[ \t])(?:&(?!quot;|#)|!!?)[\w-]{1,64}[ \t]{1,4}(?=\S))?"
 )
-_TIGHT_VALUE = re.compile(r"[^\s,;&\"'})\]]++")
-_TIGHT = re.compile(r"[sS]?:(?![:/\s])")
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_TIGHT_VALUE = compile_later(r"[^\s,;&\"'})\]]++")
+_TIGHT = compile_later(r"[sS]?:(?![:/\s])")
+_WORDS = compile_later(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 # An unquoted value ends at white space, or at a delimiter that another `name=` follows.
-_VALUE = re.compile(
+_VALUE = compile_later(
     r"b?(?:\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|`[^`]*+`?|(?P<escaped>\\{1,7}[\"'])(?:(?!(?P=escaped)).)*+)"
     r"|&(?:quot|\#3[49]);[^&]*+|%2[27][^%\s]*+|\\{1,7}u002[27][^\\\s]*+"
     r"|(?:[^\s,;&]|[,;&](?![\"'\\{ ]{0,4}[\w.-]{1,40}[\"'\\]{0,4} ?[=:]))++"
 )
-_OPENING = re.compile(r"b?\\{0,7}[\"'`]|&(?:quot|#3[49]);|%2[27]|\\{1,7}u002[27]")
+_OPENING = compile_later(r"b?\\{0,7}[\"'`]|&(?:quot|#3[49]);|%2[27]|\\{1,7}u002[27]")
 _PROBE = "Zq7xW2"  # a value that is secret if its name says so
 _CLOSING = "\\\"',;`"
 
-_NOT_SECRET = re.compile(
+_NOT_SECRET = compile_later(
     r"(?:|null|none|nil|<nil>|true|false|yes|no|on|off|undefined|\{|\[|\{\}|\[\]|\(none\)|n/?a|not|unknown"
     r"|required|optional|valid"
     r"|missing|invalid|incorrect|wrong|expired|failed|failure|denied|ok|okay|set|unset|changed|updated"
@@ -80,23 +81,25 @@ _NOT_SECRET = re.compile(
     r"|SecretStr\(.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_LAST_WORD = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+)$")
-_NOT_A_TOKEN = re.compile(rf"(?:{'|'.join(secret_words.NOT_A_TOKEN)}){{1,3}}", re.IGNORECASE)
-_QUANTITY = re.compile(r"[+-]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:ms|us|s|m|h|d|w|%|k|ki?b|mi?b|gi?b)?", re.IGNORECASE)
-_MIXED = re.compile(r"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]")
-_WORD = re.compile(r"[a-z]{2,20}")
-_NEXT_WORD = re.compile(r"[ \t](?:[a-z][a-z0-9'-]{0,20}(?![\w=:@])|/)")
-_REPLACED = re.compile(r"(•\"[ \t]{0,4}->[ \t]{0,4}\")[^\"\n]{1,4096}+")
-_NAME = re.compile(r"[\w./-]+:")
-_CALL = re.compile(r"(?:await|new|yield|return|function|async|lambda)|[A-Za-z_][\w.]{0,60}\([^()]{0,200}\)[;,)]{0,3}")
-_COMPLAINT = re.compile(
+_LAST_WORD = compile_later(r"(?:[A-Z]?[a-z]+|[A-Z]+)$")
+_NOT_A_TOKEN = compile_later(rf"(?:{'|'.join(secret_words.NOT_A_TOKEN)}){{1,3}}", re.IGNORECASE)
+_QUANTITY = compile_later(r"[+-]?[0-9]{1,7}(?:\.[0-9]{1,6})?(?:ms|us|s|m|h|d|w|%|k|ki?b|mi?b|gi?b)?", re.IGNORECASE)
+_MIXED = compile_later(r"[0-9].*[A-Za-z]|[A-Za-z].*[0-9]")
+_WORD = compile_later(r"[a-z]{2,20}")
+_NEXT_WORD = compile_later(r"[ \t](?:[a-z][a-z0-9'-]{0,20}(?![\w=:@])|/)")
+_REPLACED = compile_later(r"(•\"[ \t]{0,4}->[ \t]{0,4}\")[^\"\n]{1,4096}+")
+_NAME = compile_later(r"[\w./-]+:")
+_CALL = compile_later(
+    r"(?:await|new|yield|return|function|async|lambda)|[A-Za-z_][\w.]{0,60}\([^()]{0,200}\)[;,)]{0,3}"
+)
+_COMPLAINT = compile_later(
     r"(?:invalid|bad|wrong|incorrect|weak|no|missing|empty|expired|check|verif\w+|validat\w+|pars\w+|read\w*|get\w*"
     r"|decod\w+|fetch\w*|load\w*|rotat\w+|refresh\w*|renew\w*|obtain\w*|the|new)[ \t]{1,2}$",
     re.IGNORECASE,
 )
-_IMAGE_TAG = re.compile(r"v?[0-9]+(?:\.[0-9]+){1,3}\S*|latest|stable|edge|main|master", re.IGNORECASE)
-_PASS_PHRASE = re.compile(r"(?:[A-Za-z]{2,12}[ \t-]){3,30}[A-Za-z]{2,12}(?=[.,]?\s*$|\\{0,7}[\"']|\\{1,7}[nr])")
-_PHRASE = re.compile(r"pass[_-]?phrase|mnemonic|phrase$", re.IGNORECASE)
+_IMAGE_TAG = compile_later(r"v?[0-9]+(?:\.[0-9]+){1,3}\S*|latest|stable|edge|main|master", re.IGNORECASE)
+_PASS_PHRASE = compile_later(r"(?:[A-Za-z]{2,12}[ \t-]){3,30}[A-Za-z]{2,12}(?=[.,]?\s*$|\\{0,7}[\"']|\\{1,7}[nr])")
+_PHRASE = compile_later(r"pass[_-]?phrase|mnemonic|phrase$", re.IGNORECASE)
 
 
 def mask_named(line: str) -> str:

@@ -10,17 +10,18 @@ import base64
 import re
 
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 
 HINTS = ("private key", "private-lines", "ls0tls1crudj")
 
 # BEGIN and END are complete markers; the body has 64 characters a line, or is one line with literal \n in between.
-_MARKER = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_BODY = re.compile(r"(?<![^\s])(?:\\[nr])*+[A-Za-z0-9+/]{40,}+={0,2}(?:\\[nr]\S*+)?(?![^\s\"',])")
-_LAST_BODY = re.compile(r"(?<![^\s])[A-Za-z0-9+/]{1,63}+={0,2}\s*$")
+_MARKER = compile_later(r"-----(BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_BODY = compile_later(r"(?<![^\s])(?:\\[nr])*+[A-Za-z0-9+/]{40,}+={0,2}(?:\\[nr]\S*+)?(?![^\s\"',])")
+_LAST_BODY = compile_later(r"(?<![^\s])[A-Za-z0-9+/]{1,63}+={0,2}\s*$")
 # PEM in base64, as in kubeconfigs and secrets of Kubernetes: "-----BEGIN " is always this.
-_ENCODED = re.compile(r"LS0tLS1CRUdJT[A-Za-z0-9+/_-]{24,}+={0,2}")
-_PUTTY = re.compile(r"^(\s*Private-Lines: [0-9]{1,3}\s*)$", re.MULTILINE)
-_CONTINUED = re.compile(r"^[ \t]*[A-Za-z0-9+/_-]{40,}+={0,2}$|^[ \t]*[A-Za-z0-9+/_-]+={1,2}$")
+_ENCODED = compile_later(r"LS0tLS1CRUdJT[A-Za-z0-9+/_-]{24,}+={0,2}")
+_PUTTY = compile_later(r"^(\s*Private-Lines: [0-9]{1,3}\s*)$", re.MULTILINE)
+_CONTINUED = compile_later(r"^[ \t]*[A-Za-z0-9+/_-]{40,}+={0,2}$|^[ \t]*[A-Za-z0-9+/_-]+={1,2}$")
 
 
 def mask_private_keys(text: str) -> str:

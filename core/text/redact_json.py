@@ -59,6 +59,11 @@ def redact_document(document: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
 
+def hides_values(name: str) -> bool:
+    """Whether the values under a key of a document may be masked, whatever they look like."""
+    return name.lower() in _ENVIRONMENTS or name.lower() in _COMMANDS
+
+
 def _count_texts(value: Any) -> int:
     count, waiting = 0, [value]
     while waiting:

@@ -10,6 +10,7 @@ import re
 
 from core.text import secret_words
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 from core.text.secret_pattern import SecretPattern, by_regex
 
 _GAP = r"[\s\"',=\]]{1,4}"
@@ -75,7 +76,7 @@ _PROGRAMS = (
     (r"mysqladmin|mariadb-admin", r"\bpassword[ \t]"),
 )  # fmt: skip
 _PROGRAM = tuple(
-    re.compile(rf"((?<![\w-])(?:{programs})(?:\.exe)?\b(?=[\s\"',]){_BETWEEN}(?<=[\s\"',])(?:{flag}))({_VALUE})")
+    compile_later(rf"((?<![\w-])(?:{programs})(?:\.exe)?\b(?=[\s\"',]){_BETWEEN}(?<=[\s\"',])(?:{flag}))({_VALUE})")
     for programs, flag in _PROGRAMS
 )
 # fmt: off
@@ -98,10 +99,10 @@ _PROGRAM_HINTS = (
     "alias host", "vault", "freerdp rdesktop", "configure", "mysqladmin mariadb-admin",
 )
 # fmt: on
-_COOKIE = re.compile(
+_COOKIE = compile_later(
     rf"((?<![\w-])(?:curl|https?|xh|wget)\b{_BETWEEN}[ \t](?:-b|--cookie)[ \t=][\"']?[^\s=\"']{{1,64}}=)[^\s\"';]++"
 )
-_PULUMI = re.compile(
+_PULUMI = compile_later(
     rf"(\bpulumi\b{_BETWEEN}\bset\b{_BETWEEN}--secret[ \t](?:--[\w-]{{1,30}}[ \t])?[^\s-]\S{{0,64}}[ \t])[^\s-]\S*+"
 )
 # Programs that read a password from their input.
@@ -109,25 +110,25 @@ _READERS = (
     r"\b(?:chpasswd|cryptsetup|kinit|vncpasswd|smbpasswd|argon2|mkpasswd|pass[ \t]insert|op[ \t]signin"
     r"|ecryptfs\S{0,20}|passwd|(?:docker|podman|gh|wrangler)[ \t]secret[ \t](?:create|put|set))\b"
 )
-_HERE = re.compile(
+_HERE = compile_later(
     rf"((?:\bsudo\b[^\n|;&]{{0,80}}?-S\b|{_READERS}|--with-token\b|-stdin\b)[^\n|;&]{{0,80}}?<<<[ \t]?[\"']?"
     r"(?![\w.-]{1,64}:•)(?:[\w.-]{1,64}:)?)[^\s\"'•]++"
 )
 # What is piped into a program that reads a password.
-_PIPED = re.compile(
+_PIPED = compile_later(
     r"(\b(?:echo|printf)[ \t]{1,4}(?:-\w{1,3}[ \t]{1,4}|[\"']?%s(?:\\n)?[\"']?[ \t]{1,4})?)(?![\"']?\$)"
     rf"{_VALUE}(?=[ \t]{{0,4}}\|[^\n|;&]{{0,160}}?(?:-stdin\b|sudo[ \t][^\n|;&]{{0,80}}?-S\b|--with-token\b"
     rf"|--passphrase-fd\b|{_READERS}))"
 )
-_KEYGEN = re.compile(
+_KEYGEN = compile_later(
     rf"(\bssh-keygen\b{_BETWEEN}[ \t]-[NP][ \t])({_VALUE})|(\bopenssl passwd(?:[ \t]-["
     rf"\w-]{{1,12}}){{0,4}}[ \t])[^\s-]\S*+"
 )
-_CHPASSWD = re.compile(
+_CHPASSWD = compile_later(
     r"(\becho[ \t]{1,4}(?:-\w{1,3}[ \t])?[\"']?[\w.-]{1,64}:)[^\s\"'|]{1,256}+(?=[\"']?[ \t]{0,4}\|[ \t]{0,4}"
     r"(?:sudo[ \t])?chpasswd)"
 )
-_FLAG = re.compile(
+_FLAG = compile_later(
     r"(?<![\w-])(--?(?:[A-Za-z0-9]{1,20}[-_.]){0,4}(?i:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?"
     r"|requirepass|masterauth"
     r"|(?:api|access|private|secret|encryption|signing|master|auth|account|license|shared|certificate|app)[-_]?key"
@@ -135,32 +136,32 @@ _FLAG = re.compile(
     r"(?:[-_](?:[A-Za-z0-9]{1,16}))?"
     r"[\"']?(?:[ \t]{1,4}|[ \t]{0,2},[ \t]{0,2}))(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s-][^\s\"']*+)"
 )
-_DIRECTIVE = re.compile(
+_DIRECTIVE = compile_later(
     r"((?:^|[\s\"'])(?:requirepass|masterauth|bindpw|rootpw|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?[ \t,]{1,4})"
     r"(?!\"\"|''|$|is\b|was\b|directive|option|\()(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote))[^\n])++(?P=quote)?"
     r"|[^\s\"\\]++)",
     re.IGNORECASE,
 )
 # Of an access list of Redis: `user default on >password ~* +@all`.
-_REDIS_ACL = re.compile(
+_REDIS_ACL = compile_later(
     r"(\b(?:set)?user[ \t]\S{1,64}[ \t](?:on|off)(?:[ \t][^\s>]\S{0,64}){0,8}[ \t]>)[^\s\"']{3,512}+", re.IGNORECASE
 )
 # `-u 'user:a b'`: the quote is opened before the name.
-_QUOTED_USER = re.compile(
+_QUOTED_USER = compile_later(
     rf"((?<![\w-])(?:curl|https?|xh|wget|lftp)\b{_BETWEEN}[ \t](?:-u|--user|--proxy-user|-a|--auth)[ \t=]"
     rf"([\"'])[^:\"']{{0,128}}:)"
     r"(?:(?!\2)[^\n]){1,512}+"
 )
-_SQL = re.compile(
+_SQL = compile_later(
     r"(\b(?:identified[ \t](?:(?:with|via)[ \t]['\"\w]{1,40}[ \t])?(?:by(?:[ \t]password)?|as|using)|set[ \t]"
     r"password[ \t]for[ \t][^=\n]{1,80}(?==)|password|password_hash|aws_secret_access_key|credentials)[ \t]{0,4}"
     r"(?:(?<=[ \t])|(?==))(?:=[ \t]{0,4})?)(?:'(?:[^'\\]|\\.)*+'?|\"(?:[^\"\\]|\\.)*+\"?|\\[\"'][^\"'\\]*+)",
     re.IGNORECASE,
 )
-_NETRC = re.compile(
+_NETRC = compile_later(
     r"((?:\bmachine[ \t]\S{1,200}[ \t]|\bdefault[ \t]|^[ \t]*)login[ \t]\S{1,128}[ \t]{1,4}password[ \t]{1,4})\S++"
 )
-_PGPASS = re.compile(
+_PGPASS = compile_later(
     r"((?:^|(?<=[\s\"'|]))(?:[\w.*-]{1,253}|\[[0-9a-f:]{2,40}\]):(?:[0-9]{4,5}|\*):(?:[A-Za-z_][\w-]{0,62}|\*):"
     r"(?:[A-Za-z_][\w.@-]{0,62}|\*):)[^\s\"']++(?=[\s\"']|$)"
 )

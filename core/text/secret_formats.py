@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 from core.text.secret_pattern import SecretPattern, by_regex
 
 # (the beginning, which stays visible; what must follow; the hints, in lower case, one of which the line must contain)
@@ -96,15 +97,15 @@ _FORMATS: Sequence[tuple[str, str, str]] = (
     (r"SWM(?:TKN|KEY)-1-", r"[A-Za-z0-9+/=-]{20,}", "swmtkn- swmkey-"),
     (r"K10[a-f0-9]{20,64}::", r"\S{8,}", "k10"),
 )  # fmt: skip
-_JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}")
+_JWT = compile_later(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,3}")
 # The id of a key of AWS, and its secret beside it.
-_AWS_PAIR = re.compile(
+_AWS_PAIR = compile_later(
     r"((?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}[^A-Za-z0-9+/\n]{1,3}(?:[\w ]{0,24}[^A-Za-z0-9+/\n]{1,4})??/?"
     r"[ \t]{0,2})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
 )
 # A hash of a password can be guessed offline. In compose files each `$` is doubled.
 _D = r"\${1,2}"
-_HASH = re.compile(
+_HASH = compile_later(
     rf"(?<![A-Za-z0-9$])({_D}(?:apr1{_D}|[156]{_D}(?:rounds=[0-9]{{1,9}}{_D})?|2[abxy]?{_D}[0-9]{{2}}{_D}"
     rf"|g?y{_D}|7{_D}"
     rf"|argon2(?:id|i|d){_D}|scrypt{_D}|s[01]{_D}|sha1{_D}|pbkdf2[a-z0-9-]{{0,16}}{_D}))[A-Za-z0-9./+=,$-]{{20,}}+"
@@ -115,8 +116,8 @@ _HASH = re.compile(
 
 
 # Bots of Discord, and bootstrap tokens of Kubernetes. Every line has a dot, so a dot that fits is looked for first.
-_DOTTED_HINT = re.compile(r"\.(?:[\w-]{6}\.[\w-]{27}|[a-z0-9]{16}(?![\w.-]))", re.ASCII)
-_DOTTED = re.compile(
+_DOTTED_HINT = compile_later(r"\.(?:[\w-]{6}\.[\w-]{27}|[a-z0-9]{16}(?![\w.-]))", re.ASCII)
+_DOTTED = compile_later(
     r"(?<![\w.:-])(?:[MNO][A-Za-z0-9_-]{23,27}\.[\w-]{6}\.[\w-]{27,}"
     r"|(?=[a-z]*[0-9])[a-z0-9]{6}\.(?=[a-z]*[0-9])[a-z0-9]{16}(?![\w.-]))",
     re.ASCII,
@@ -132,12 +133,12 @@ def _mask_hash(match: re.Match[str]) -> str:
 
 
 def _format(start: str, rest: str, hints: str) -> SecretPattern:
-    return by_regex(hints, re.compile(rf"(?<![A-Za-z0-9_-])({start}){rest}", re.ASCII), rf"\1{MASK}")
+    return by_regex(hints, compile_later(rf"(?<![A-Za-z0-9_-])({start}){rest}", re.ASCII), rf"\1{MASK}")
 
 
 # The notes after a line that was cut: its last token may be too short for its own format.
 _CUT = r"(?=… \([0-9,]+ (?:more bytes|characters)\))"
-_CUT_TOKEN = re.compile(
+_CUT_TOKEN = compile_later(
     rf"(?<![A-Za-z0-9_-])((?:{'|'.join(start for start, *_ in _FORMATS)}|eyJ))[A-Za-z0-9_+/=.:~%-]{{1,4096}}+{_CUT}",
     re.ASCII,
 )

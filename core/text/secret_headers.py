@@ -11,9 +11,10 @@ import binascii
 import re
 
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 from core.text.secret_pattern import by_regex
 
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION = compile_later(
     r"(?P<name>(?<!www-)authorization\\{0,7}[\"'`]?\]?[ \t]{0,4}[:=,][ \t]{0,4}[\[(]{0,2}(?:b"
     r"(?=[\"']))?\\{0,7}[\"'`]?)"
     r"(?P<scheme>(?:bearer|basic|token|apikey|api-key|negotiate|ntlm|digest|hawk|sharedkey(?:lite)?|googlelogin"
@@ -22,44 +23,44 @@ _AUTHORIZATION = re.compile(
     r"|[^\s\"'\\\])][^\"'\\\n]{0,4096}+|[^\s\"'\\]++)",
     re.IGNORECASE,
 )
-_REGISTRY = re.compile(
+_REGISTRY = compile_later(
     r"(x-registry-(?:auth|config)\\{0,7}[\"']?\]?[ \t]{0,4}[:=][ \t]{0,4}\[?\\{0,7}[\"']?)[A-Za-z0-9+/_=-]{8,}+",
     re.IGNORECASE,
 )
-_PLAIN_WORD = re.compile(r"[a-z][a-z ,.-]{0,40}|true|false|null|•+", re.IGNORECASE)
-_BEARER = re.compile(
+_PLAIN_WORD = compile_later(r"[a-z][a-z ,.-]{0,40}|true|false|null|•+", re.IGNORECASE)
+_BEARER = compile_later(
     r"\b(bearer(?:[ \t]{1,4}|[=:][ \t]{0,4}))(?![a-z_]{2,30}=[^=])(?=[a-z._~+/=-]*+[0-9])[a-z0-9._~+/=-]{8,}+",
     re.IGNORECASE,
 )
-_BASIC = re.compile(r"\b(?P<name>basic[ \t]{1,4})(?P<value>[A-Za-z0-9+/]{6,}+={0,2})", re.IGNORECASE)
-_COOKIE = re.compile(
+_BASIC = compile_later(r"\b(?P<name>basic[ \t]{1,4})(?P<value>[A-Za-z0-9+/]{6,}+={0,2})", re.IGNORECASE)
+_COOKIE = compile_later(
     r"((?:set-)?cookie\\{0,7}[\"']?:[ \t]{0,4}\[?\\{0,7}[\"']?)(?=[^\s\"']{0,200}=)[^\s\"'][^\n\"]*+", re.IGNORECASE
 )
-_SESSION = re.compile(
+_SESSION = compile_later(
     r"((?:phpsessid|jsessionid|asp\.net_sessionid|connect\.sid|sessionid|csrftoken"
     r"|laravel_session)=)[^\s;,\"'&•]{6,}+",
     re.IGNORECASE,
 )
 # Without a space after the colon, the name of an image would look the same.
-_TIGHT_HEADER = re.compile(
+_TIGHT_HEADER = compile_later(
     r"((?<![\w./-])(?:x-(?:[a-z0-9]{1,20}-){0,3}(?:token|key|secret)|private-token|job-token|deploy-token):)"
     r"(?!v?[0-9]+(?:\.[0-9]+){1,3}|latest\b)[^\s\"',;•]{6,4096}+",
     re.IGNORECASE,
 )
-_SASL = re.compile(
+_SASL = compile_later(
     r"(\bAUTH(?:ENTICATE)?[ \t](?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|"
     r"CRAM-MD5)[ \t]=?)[A-Za-z0-9+/=]{8,}+"
 )
-_PASS = re.compile(
+_PASS = compile_later(
     r"((?:>|-->|>>>|[CS]:|\bsent:?)[ \t]?\"?(?:PASS|AUTH(?:[ \t](?!PLAIN|LOGIN|XOAUTH|CRAM)\w{1,32}"
     r"(?=[ \t]\S))?)[ \t])[^\s\"\\]++(?=\"?\s*$|\\{1,7}[nr]|\\{0,7}\"[,}\]])"
 )
-_REDIS = re.compile(r"(\"(?:AUTH|auth)\"(?:[ \t,]{1,2}\"[^\"]{1,64}\")?[ \t,]{1,2}\")[^\"]{1,512}+(?=\")")
-_IMAP = re.compile(r"(\b[A-Za-z][A-Za-z0-9]{0,8}[ \t]LOGIN[ \t]\"?[^\s\"]{1,128}\"?[ \t]\"?)[^\s\"]{1,256}+")
-_JSON_AUTH = re.compile(
+_REDIS = compile_later(r"(\"(?:AUTH|auth)\"(?:[ \t,]{1,2}\"[^\"]{1,64}\")?[ \t,]{1,2}\")[^\"]{1,512}+(?=\")")
+_IMAP = compile_later(r"(\b[A-Za-z][A-Za-z0-9]{0,8}[ \t]LOGIN[ \t]\"?[^\s\"]{1,128}\"?[ \t]\"?)[^\s\"]{1,256}+")
+_JSON_AUTH = compile_later(
     r"(?P<name>\\{0,3}[\"']auth\\{0,3}[\"']\s{0,4}:\s{0,4}\\{0,3}[\"'])(?P<value>[A-Za-z0-9+/_-]{8,}+={0,2})"
 )
-_NPM_AUTH = re.compile(r"((?<![\w-])_(?:auth|password)[ \t]{0,4}=[ \t]{0,4}\"?)[^\s\"]++")
+_NPM_AUTH = compile_later(r"((?<![\w-])_(?:auth|password)[ \t]{0,4}=[ \t]{0,4}\"?)[^\s\"]++")
 
 
 def _mask_authorization(match: re.Match[str]) -> str:

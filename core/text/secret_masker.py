@@ -20,6 +20,7 @@ from core.text import (
     secret_urls,
 )
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 from core.text.secret_pattern import SecretPattern, by_regex
 from core.text.secret_search_limit import SecretSearchLimit
 
@@ -33,24 +34,24 @@ PATTERNS: tuple[SecretPattern, ...] = (
     SecretPattern(hints=("->",), find=named_secrets.mask_replaced),
     *secret_sentences.PATTERNS,
     # The code that makes somebody the first admin; see bot.access.first_admin.
-    by_regex("claim", re.compile(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE), rf"\1{MASK}"),
+    by_regex("claim", compile_later(r"\b(claim[ \t]{1,4})[0-9a-f]{32}(?![0-9a-f])", re.IGNORECASE), rf"\1{MASK}"),
     *secret_formats.PATTERNS,
 )
 _ALL_HINTS = {*private_keys.HINTS, *(hint for pattern in PATTERNS for hint in pattern.hints)}
 _KEY_HINTS = frozenset({"akia", "asia", "secret"})
 # A line that ends with such a name announces a secret in the next line that is not empty.
-_ANNOUNCES = re.compile(
+_ANNOUNCES = compile_later(
     r"(?:pass(?:word|phrase|code)|api key|access key|secret key|token)\b[^\n:]{0,100}(?:"
     r"\([^)\n]{0,100}\)[^\n:]{0,20})?:\s*$",
     re.IGNORECASE,
 )
-_ANNOUNCED = re.compile(r"(\s*)(?=\S{0,127}[0-9+/=_*!#$%^&-])(?![\w-]*:)[^\s:]{8,128}(?=\s*$)")
-_NAME_LINE = re.compile(
+_ANNOUNCED = compile_later(r"(\s*)(?=\S{0,127}[0-9+/=_*!#$%^&-])(?![\w-]*:)[^\s:]{8,128}(?=\s*$)")
+_NAME_LINE = compile_later(
     rf"(?:^|(?<=[\s|]))-?[ \t]*[\"']?(?:name|key|field)[\"']?:\s*[\"']?[\w.-]{{0,64}}?"
     rf"{named_secrets.CORE}[\w.-]{{0,24}}[\"']?,?\s*$",
     re.IGNORECASE,
 )
-_VALUE_LINE = re.compile(
+_VALUE_LINE = compile_later(
     r"^((?:[^|\n]{0,80}\|)?\s*[\"']?value[\"']?:\s*)(?![|>]?-?\s*$)(\"(?:[^\"\\]|\\.)*+\"?|'[^']*+'?"
     r"|[^\s,]\S*?)(,?\s*)$",
     re.IGNORECASE,

@@ -10,6 +10,7 @@ import re
 
 from core.text import named_secrets, secret_words
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 from core.text.secret_pattern import SecretPattern, by_regex
 
 _LEAD = (
@@ -18,40 +19,40 @@ _LEAD = (
     r"|(?:(?:access|root|api|auth|join|bearer) )?token|credentials)\b(?P<middle>(?:[^\n.;=:]|[.:](?=\w)){0,100}?)"
 )
 _QUOTED = r"\"[^\"\n]{1,256}+\"?|'[^'\n]{1,256}+'?|`[^`\n]{1,256}+`?|“[^”\n]{1,256}+”?"
-_IS = re.compile(
+_IS = compile_later(
     rf"{_LEAD}[ \t](?:is|was|are|(?:re)?set to|changed to|updated to|rotated to)(?:[ \t](?:now|set to|changed to"
     rf"|reset to))?:?"
     rf"[ \t]{{1,4}})(?P<value>{_QUOTED}|[^\s\"']\S*+)",
     re.IGNORECASE,
 )
-_COLON = re.compile(rf"{_LEAD}:[ \t]{{1,8}})(?P<value>{_QUOTED}|[^\s\"']\S*+)", re.IGNORECASE)
-_OF = re.compile(rf"{_LEAD}[ \t]of[ \t])(?P<value>{_QUOTED})", re.IGNORECASE)
-_UNIT = re.compile(
+_COLON = compile_later(rf"{_LEAD}:[ \t]{{1,8}})(?P<value>{_QUOTED}|[^\s\"']\S*+)", re.IGNORECASE)
+_OF = compile_later(rf"{_LEAD}[ \t]of[ \t])(?P<value>{_QUOTED})", re.IGNORECASE)
+_UNIT = compile_later(
     r"[ \t]+(?:char|digit|byte|bit|letter|word|day|hour|minute|second|month|week|year|time|attempt|tr(?:y|ies)"
     r"|user|token|secret|key|percent|%|of)",
     re.IGNORECASE,
 )
 # `log in with password abc123`: only letters and digits together are no word of the sentence.
-_WITH = re.compile(
+_WITH = compile_later(
     r"(\b(?:with|and|using|has)[ \t](?:the[ \t])?(?:password|passphrase|passwd)[ \t]{1,4})"
     r"(?=[^\s:]{0,64}[0-9])(?=[^\s:]{0,64}[A-Za-z])[^\s:\"']{6,128}+(?<![.,;])",
     re.IGNORECASE,
 )
-_API_KEY = re.compile(
+_API_KEY = compile_later(
     r"(\bapi[ _-]?key[ \t]{1,4})(?=[\w-]{0,64}[0-9])(?=[\w-]{0,64}[A-Za-z])[\w-]{16,256}+(?![\w.])", re.IGNORECASE
 )
-_END = re.compile(r"\s*+\Z")
-_CODE = re.compile(
+_END = compile_later(r"\s*+\Z")
+_CODE = compile_later(
     r"(\b(?:PIN|OTP|one-time (?:code|password|passcode)|verification code|security code|2FA code|MFA code"
     r"|login code)\b(?:[ \t](?:code|for \S{1,64}))?[ \t]?(?:is|:|=)[ \t]{0,4})[0-9]{4,8}\b",
     re.IGNORECASE,
 )
-_MARKUP = re.compile(
+_MARKUP = compile_later(
     r"(<(?P<tag>[\w:.-]{0,40}(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|credential)s?[\w.-]{0,24}+)(?:\s[^>\n]{0,200})?>(?:<!\[CDATA\[)?)(?P<value>[^<\n]{1,4096}+)(?=</)",
     re.IGNORECASE,
 )
-_PAIR = re.compile(
+_PAIR = compile_later(
     r"((?:name|key|field|var)\\{0,3}[\"']?\s?[:=]\s?\\{0,3}[\"']?[\w.:-]{0,64}?(?:pass(?:word|wd|phrase)?|pwd"
     r"|secret|token|api[_.-]?key|access[_.-]?key|private[_.-]?key|credential)s?[\w."
     r"-]{0,24}\\{0,3}[\"']?\s?[,;]?\s{0,4}"
@@ -65,7 +66,7 @@ _COLUMN = (
 )
 _COLUMN_END = r"(?=[ \t]*\|?[ \t]*(?:\\[nr]|\\{0,7}[\"']|$))"
 # A header of a table has capitals, and no digits: TOKEN  AGE.
-_COLUMNS = re.compile(
+_COLUMNS = compile_later(
     rf"(^[|\s]{{0,8}}{_COLUMN}[ \t]{{2,40}}|(?:^|[\s|\"']){_COLUMN}[ \t]{{0,40}}(?:\|[ \t]{{1,8}}|[ \t]{{2,40}}|\t)"
     rf"(?=[^\s|]*[0-9]|[^\s|]{{12}}))"
     rf"(?=[^\s|]{{3}})(?![|+=-])(?!(?-i:[A-Z]{{2,}}\b))(?:[^\s|\"'\\])++{_COLUMN_END}",

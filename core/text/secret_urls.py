@@ -9,33 +9,34 @@ from __future__ import annotations
 import re
 
 from core.text.known_secrets import MASK
+from core.text.lazy_pattern import compile_later
 from core.text.secret_pattern import by_regex
 
 # The password reaches to the last @, because people forget to encode an @ or a / in it.
-_URL = re.compile(r"(?P<user>//[^\s/:\"'<>]{0,256}+:)(?P<rest>(?:(?!//)[^\s\"'<>`]){0,1024}+)")
-_PORT = re.compile(r"[0-9]{1,5}(?:[/?#,\\]|$)")
+_URL = compile_later(r"(?P<user>//[^\s/:\"'<>]{0,256}+:)(?P<rest>(?:(?!//)[^\s\"'<>`]){0,1024}+)")
+_PORT = compile_later(r"[0-9]{1,5}(?:[/?#,\\]|$)")
 # A password with a quote or angle bracket in it, if the @ and a host follow; not the end of a quoted text.
-_URL_QUOTE = re.compile(
+_URL_QUOTE = compile_later(
     r"(//[^\s/:\"'<>@]{0,128}+:)(?![0-9]{1,5}[/?#,\\\"'<>])(?!••)(?=[^\s@/]{0,128}[\"'<>`])"
     r"(?:(?![\"'][,:;)}\]])[^\s@/•]){1,128}+(?=@[A-Za-z0-9.-]{1,253}(?:[:/?\s\"',]|$))"
 )
 # `Password={a;b}` of ODBC, where braces hold any characters.
-_ODBC = re.compile(
+_ODBC = compile_later(
     r"((?:^|[;\s\"'])(?:pwd|password)[ \t]?=[ \t]?\{)(?![{}])[^{}\n•]{1,256}+(?=\}(?:[;\"'\s]|$))", re.IGNORECASE
 )
-_URL_TOKEN = re.compile(r"(//)[^\s/:@\"'•]{20,512}(?=@)")
-_GO_DSN = re.compile(
+_URL_TOKEN = compile_later(r"(//)[^\s/:@\"'•]{20,512}(?=@)")
+_GO_DSN = compile_later(
     r"(?<![\w.-])([\w.-]{1,64}+:)[^\s\"'`]{1,256}?(?=@(?:tcp|tcp6|udp|unix|cloudsql"
     r"|[a-z-]{2,16})\()"
 )
-_BARE_USER = re.compile(
+_BARE_USER = compile_later(
     r"(?<![\w./:@-])([\w.+-]{1,64}+:)(?=[^\s:@/\"'\\]{0,127}?[^\s:@/\"'\\a-z])[^\s:@/\"'\\]{3,128}+"
     r"(?=@(?!sha[0-9])[A-Za-z0-9.-]{1,253}:[0-9]{2,5}(?![0-9]))"
 )
-_ORACLE = re.compile(
+_ORACLE = compile_later(
     r"((?:jdbc:oracle:\w{1,8}:|\bsqlplus[ \t](?:-[A-Za-z]{1,8}[ \t]){0,4})[\w.$#-]{1,64}/)[^\s@/\"']{1,128}(?=@)"
 )
-_QUERY = re.compile(
+_QUERY = compile_later(
     r"(?P<name>[?&;](?:amp;)?(?:sig(?:nature)?|x-(?:amz|goog|oss|cos|ms|obs)-[\w-]{0,24}(?:signature|credential"
     r"|token)|hmac|hapikey"
     r"|pw|pass|passwd|key|code|auth|auth_?key|access|session|sid|jwt|st|appid|policy|hash|se?cret|k|t|s)=)"
@@ -44,7 +45,7 @@ _QUERY = re.compile(
 )
 _LONG_ENOUGH = {"key": 16, "code": 20, "auth": 8, "access": 16, "session": 16, "sid": 16, "st": 16, "appid": 24,
                 "policy": 40, "hash": 24, "k": 20, "t": 20, "s": 24, "hmac": 8}  # fmt: skip
-_HOOK = re.compile(
+_HOOK = compile_later(
     r"(hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/"
     r"(?:v[0-9]{1,2}/)?webhooks/[0-9]{5,20}/"
     r"|\.webhook\.office\.com/webhookb2/|outlook\.office(?:365)?\.com/webhook/|hooks\.zapier\.com/hooks/catch/"
