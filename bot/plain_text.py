@@ -14,7 +14,7 @@ from typing import Any
 
 import wcwidth
 
-from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Reply, Table, Text, Tone
+from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Records, Reply, Table, Text, Tone
 from core.text import sanitize
 from core.text.sparkline import sparkline
 
@@ -29,7 +29,7 @@ EXIT: Mapping[Ending, int] = {
     Ending.UNKNOWN: 6,
     Ending.ERROR: 70,
 }
-SCHEMA = 1
+SCHEMA = 2
 GAP = "  "
 MAX_WRAPPED = 4  # lines of one cell
 MIN_CELL_WIDTH = 6  # terminal columns, however narrow the terminal
@@ -46,15 +46,20 @@ def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
 
 
 def to_json(reply: Reply) -> str:
-    """Returns the reply as one JSON object on one line, in ASCII. The schema is stable within its version `v`.
+    """Returns the reply as one JSON object on one line, in ASCII. docs/json.md describes it.
 
-    Each of `blocks` has a `type` (text, table, lines, fields, chart) and that type's own keys. A table's `rows` are
-    objects keyed by column, with raw values: JSON escapes control characters.
+    `records` are the values for programs; `schema` names their form and its version. `blocks` are what a person is
+    shown, and may change at any time. JSON escapes control characters.
     """
+    records = reply.records or Records(schema="")
     document = {
         "v": SCHEMA,
+        "schema": records.schema,
         "ending": str(reply.ending),
         "took": reply.took.total_seconds(),
+        "records": list(records.records),
+        "errors": list(records.errors),
+        "left_out": records.left_out,
         "blocks": [_as_data(block) for block in reply.blocks],
         "buttons": [{"label": button.label, "line": button.line, "danger": button.danger} for button in reply.buttons],
     }

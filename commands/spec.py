@@ -105,6 +105,8 @@ class Command:
 
     `risk`: the highest risk that its plan may contain; rate limits apply before the plan is made. `verbs`: every verb
     that its plan may contain. `doing`: the present participle of a change (`restarting`), shown while it runs.
+    `shows`: the types of the values that its replies show, where the results of its verbs do not say that;
+    `json_version`: the version of its records in JSON, raised when a field is removed or changes its meaning.
     `preview`: returns what the question before a change shows of it, instead of the names of its targets.
     `examples`: whole lines; a test runs each of them. The reply of a command that only reads goes to the requester
     alone, so every such command also takes SHARE.
@@ -121,6 +123,8 @@ class Command:
     args: Sequence[Arg] = ()
     doing: str = ""
     preview: Preview | None = None
+    shows: Sequence[type] = ()
+    json_version: int = 1
 
     def __post_init__(self) -> None:
         if self.risk is Risk.READ and SHARE not in self.args:

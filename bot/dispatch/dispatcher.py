@@ -217,7 +217,7 @@ class Dispatcher:
                 await self._audit.read(inv, [(action, "", "cancelled") for action in plan], decided)
                 raise
             await self._audit.read(inv, reply_formatting.endings(results), decided)
-            return reply_formatting.shared(context, rendering.render(command, context, results, self._bugs))
+            return reply_formatting.shared(context, rendering.render(command, context, results, self._bugs, inv))
 
         change = state.change = change_record.ChangeRecord(
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
@@ -227,7 +227,7 @@ class Dispatcher:
         announced.before(self._fleet)
         results = await self._execute(plan, view, state, change.record)
         announced.after(results)
-        return announced.addressed(rendering.render(command, context, results, self._bugs))
+        return announced.addressed(rendering.render(command, context, results, self._bugs, inv))
 
     async def _ask_reading(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         if await self._enter(inv, Risk.READ, state) is None:

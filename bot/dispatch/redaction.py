@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bot.dispatch import reply_formatting, reply_limits
+from bot.dispatch import redact_records, reply_formatting, reply_limits
 from commands.spec import Result
 from core import errors, secret_search_threads, unexpected_errors
 from core.model.actions import Action
@@ -33,6 +33,9 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
     refs = [ref for action in plan for ref in action.targets()]
     names = {name for ref in refs for name in (ref.name, f"{ref.name}@{ref.engine}")}
     try:
+        if reply.records is not None:
+            records = reply.records
+            reply = replace(reply, records=await secret_search_threads.run(lambda: redact_records.redact(records)))
         reply = reply_limits.limit_reply(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)

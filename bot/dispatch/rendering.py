@@ -1,21 +1,42 @@
-"""Renders the results of a command. If a result cannot be rendered because of a bug, only that result is missing in the
-reply, and the log has the reason. What was done is always reported.
+"""Renders the results of a command, for people and, if a program reads the reply, as records. If a result cannot be
+rendered because of a bug, only that result is missing in the reply, and the log has the reason. What was done is always
+reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from bot.dispatch import reply_formatting
+from bot.dispatch import json_records, reply_formatting
 from commands.spec import Command, Context, Result
 from core import errors, unexpected_errors
 from core.model.actions import Risk
+from core.model.invocation import Invocation
 from core.model.replies import Ending, Reply, Table, Text, Tone
 
 
-def render(command: Command, context: Context, results: Sequence[Result], bugs: unexpected_errors.BugReporter) -> Reply:
-    """Returns the command's reply. Does not raise if the command cannot render some or all results."""
+def render(
+    command: Command,
+    context: Context,
+    results: Sequence[Result],
+    bugs: unexpected_errors.BugReporter,
+    inv: Invocation | None = None,
+) -> Reply:
+    """Returns the command's reply, also as records if a program reads it. Does not raise if the command cannot render
+    some or all results. A reply with a secret has no records."""
+    reply = _render(command, context, results, bugs)
+    records = None
+    if inv is not None and inv.as_records and not reply.secret:
+        with bugs.logged("records", command=command.name):
+            records = json_records.records_of(command, reply.values, results)
+    return replace(reply, values=None, records=records)
+
+
+def _render(
+    command: Command, context: Context, results: Sequence[Result], bugs: unexpected_errors.BugReporter
+) -> Reply:
     try:
         return command.render(context, results)
     except errors.QuarterdeckError:

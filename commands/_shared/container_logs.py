@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from commands.spec import Arg, ArgType, Context, Result
 from core import errors
 from core.model.actions import Action, ReadLogs
 from core.model.background_jobs import FollowResult
-from core.model.refs import Ref
+from core.model.refs import EngineRef, Ref
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import MAX_PAGE_CHARACTERS, LogLine, LogPage
 
@@ -46,6 +47,20 @@ OPTIONS = (
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
     Arg(name="--stderr", type=ArgType.FLAG, help="of these lines, show only those from stderr"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownLine:
+    """One line of the log of `target`. `at`: RFC 3339 with nanoseconds; `stream`: stdout or stderr."""
+
+    target: Ref
+    engine: EngineRef
+    at: str
+    stream: str
+    text: str
+
+
+SHOWS = (ShownLine, FollowResult)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
 
@@ -79,10 +94,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
     prefixed = len(results) > 1
     widest = max(map(len, labels), default=0)
-    lines: list[tuple[datetime, str]] = []
+    lines: list[tuple[datetime, str, ShownLine]] = []
     for result in pages:
         prefix = f"{label_of[id(result)]:<{widest}} | " if prefixed else ""
-        lines += _page(context, result.value, prefix)
+        lines += _page(context, result, prefix)
     if prefixed:
         # The sort is stable: lines of one container with equal times keep their order.
         lines.sort(key=lambda line: line[0])
@@ -95,20 +110,23 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not pages:
         return Reply(blocks=notes, ending=formatting.failed_ending(results))
     if not lines:
-        return Reply(blocks=(Text(text=_no_lines(context, [label_of[id(result)] for result in pages])), *notes))
-    return Reply(blocks=(Lines(lines=[text for _, text in lines]), *notes), ending=Ending.OK)
+        nothing = Text(text=_no_lines(context, [label_of[id(result)] for result in pages]))
+        return Reply(blocks=(nothing, *notes), values=())
+    shown = [line for _, _, line in lines]
+    return Reply(blocks=(Lines(lines=[text for _, text, _ in lines]), *notes), ending=Ending.OK, values=shown)
 
 
-def _page(context: Context, page: LogPage, prefix: str) -> list[tuple[datetime, str]]:
+def _page(context: Context, result: Result, prefix: str) -> list[tuple[datetime, str, ShownLine]]:
     lines = []
-    at = _EPOCH
-    for line in page.lines:
+    at, ref = _EPOCH, targets.target_of_result(result)
+    for line in result.value.lines:
         # The time never goes back within one container, so that its lines keep their order.
         at = max(at, _when(line) or at)
         if context.args["stderr"] and line.stream != "stderr":
             continue
         stamp = f"{line.at} " if context.args["timestamps"] else ""
-        lines.append((at, f"{prefix}{stamp}{line.text}"))
+        shown = ShownLine(target=ref, engine=ref.engine, at=line.at, stream=line.stream, text=line.text)
+        lines.append((at, f"{prefix}{stamp}{line.text}", shown))
     return lines
 
 

@@ -115,7 +115,8 @@ def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -
         chosen = names or args["label"] or len(labelled) < len(known)
         blocks.append(Text(text=f"No {spec.kind} matches." if chosen and known else spec.none))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
-    return Reply(blocks=(*blocks, *_notes(results)), ending=_ending(results, rows, answered, unmatched))
+    ending = _ending(results, rows, answered, unmatched)
+    return Reply(blocks=(*blocks, *_notes(results)), ending=ending, values=rows)
 
 
 def _with_ref(row: Any, engine: EngineRef) -> Any:

@@ -27,6 +27,7 @@ command = Command(
     plan=plan,
     render=container_logs.render,
     verbs=("container.logs",),
+    shows=container_logs.SHOWS,
     aliases=("log",),
     args=(
         TARGETS,

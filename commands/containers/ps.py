@@ -36,7 +36,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     notes = formatting.engine_error_notes(results) + _ages(listed)
     if args["quiet"]:
         ids = [ref.short_id for ref in refs]
-        return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=_ending(results, unmatched, refs))
+        ending = _ending(results, unmatched, refs)
+        return Reply(blocks=(*([Lines(lines=ids)] if ids else []), *notes), ending=ending, values=rows)
     if not rows:
         # Where no engine answered, it is not known whether there are any.
         blocks: list[Block] = [_no_rows(context, known, unmatched)] if listed else []
@@ -54,7 +55,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ]
         blocks = [Table(columns=("NAME", "ID", *group, "IMAGE", "STATUS", "PORTS", *where), rows=table)]
         blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
-    return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs))
+    return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs), values=rows)
 
 
 def _wanted(args: Any, row: containers.Container) -> bool:

@@ -80,7 +80,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             Text(text=f"{formatting.count(without, 'container')} of those named {verb} not running.", tone=Tone.WARN)
         )
     ending = Ending.OK if answered else formatting.failed_ending(results)
-    return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending)
+    return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending, values=shown)
 
 
 def _render_history(context: Context, results: Sequence[Result], rows: Sequence[Usage]) -> Reply:
@@ -96,7 +96,7 @@ def _render_history(context: Context, results: Sequence[Result], rows: Sequence[
         text = f"There are no readings of the last {span}. Only a running bot stores them, for one hour."
         blocks.append(Text(text=text))
     ending = Ending.OK if shown or not results else formatting.failed_ending(results)
-    return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending)
+    return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)), ending=ending, values=shown)
 
 
 def _history_cells(row: Usage, context: Context) -> Sequence[str]:

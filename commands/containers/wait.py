@@ -43,6 +43,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(WaitForEnd.verb,),
+    shows=(FollowResult,),
     args=(
         TARGETS,
         Arg(

@@ -34,6 +34,7 @@ command = Command(
     plan=plan,
     render=container_logs.render,
     verbs=(ReadLogs.verb,),
+    shows=container_logs.SHOWS,
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),
         *container_logs.OPTIONS,

@@ -72,5 +72,6 @@ command = Command(
         )
     ),
     verbs=(ListContainers.verb,),
+    shows=(Project,),
     args=list_commands.arguments("project, start of its name, or a glob like 'shop*'"),
 )

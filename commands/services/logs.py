@@ -13,7 +13,7 @@ from core.model.actions import Action
 from core.model.background_jobs import FollowResult
 from core.model.refs import Kind
 from core.model.replies import Block, Lines, Reply, Text, Tone
-from core.model.results import LogPage
+from core.model.results import LogLine, LogPage
 from core.model.swarm import ReadServiceLogs
 
 TAIL, FOLLOW_TAIL, MAX_LINES = 100, 10, 10_000
@@ -59,6 +59,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(ReadServiceLogs.verb,),
+    shows=(LogLine, FollowResult),
     args=(
         Arg(
             name="target",

@@ -135,7 +135,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
     columns = ("TIME", "WHAT", "NAME", *where, "DETAIL")
     table = Table(columns=columns, rows=rows, empty=_nothing(context), wrap=True)
-    return Reply(blocks=(*([table] if answered else []), *notes), ending=ending)
+    return Reply(blocks=(*([table] if answered else []), *notes), ending=ending, values=shown)
 
 
 def _followed(results: Sequence[Result]) -> Reply:
@@ -204,6 +204,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=("event.list",),
+    shows=(event_text.ShownEvent, FollowResult),
     args=(
         OPTIONAL_TARGETS,
         Arg(

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 class Status(enum.StrEnum):
@@ -114,11 +114,25 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What a reply shows, as values for programs: `quarterdeck do --json` prints them. `schema`: the command and the
+    version of its records, such as `ps/1`; `records` and `errors`: JSON objects; `left_out`: number of records that
+    found no room."""
+
+    schema: str
+    records: Sequence[Mapping[str, Any]] = ()
+    errors: Sequence[Mapping[str, Any]] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """The reply to one command. `everyone`: the whole channel sees it. `private`: only the requester sees it; of an
     announced change, the channel sees the first block. `took`: how long the command ran. `mention`: ids of the user
     groups and people whom a message about an incident notifies, as the configuration names them; no command mentions
-    anybody. `download`: what the requester's own console saves, and no chat shows."""
+    anybody. `download`: what the requester's own console saves, and no chat shows.
+    `values`: the values of core.model that the blocks show; None: all that the actions returned. `records`: these
+    values for a program, with secrets hidden; None if the requester reads the blocks."""
 
     blocks: Sequence[Block]
     buttons: Sequence[Button] = ()
@@ -128,6 +142,8 @@ class Reply:
     took: timedelta = timedelta()
     mention: Sequence[str] = ()
     download: Download | None = None
+    values: Sequence[Any] | None = None
+    records: Records | None = None
 
     @property
     def secret(self) -> bool:

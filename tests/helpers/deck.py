@@ -76,14 +76,23 @@ class Deck:
             await engine.aclose()
         await self.store.aclose()
 
-    def line(self, line: str, who: Identity = OWNER, place: Place = CONSOLE) -> Invocation:
+    def line(self, line: str, who: Identity = OWNER, place: Place = CONSOLE, *, as_records: bool = False) -> Invocation:
         at = now()
         deadline = at + timedelta(seconds=self.seconds)
-        return Invocation(id=next(self._ids), who=who, line=line, place=place, at=at, deadline=deadline)
+        return Invocation(
+            id=next(self._ids), who=who, line=line, place=place, at=at, deadline=deadline, as_records=as_records
+        )
 
     async def say(
-        self, line: str, who: Identity = OWNER, place: Place = CONSOLE, responder: Responder | None = None
+        self,
+        line: str,
+        who: Identity = OWNER,
+        place: Place = CONSOLE,
+        responder: Responder | None = None,
+        *,
+        as_records: bool = False,
     ) -> Reply:
-        reply = await self._dispatcher.answer(self.line(line, who, place), responder)
+        inv = self.line(line, who, place, as_records=as_records)
+        reply = await self._dispatcher.answer(inv, responder)
         assert reply is not None
         return reply

@@ -6,12 +6,13 @@ import json
 import shlex
 import time
 
+import jsonschema
 import msgspec
 import pytest
 
 from bot import plain_text
 from bot.access import first_admin
-from bot.dispatch import pending_questions
+from bot.dispatch import json_schema, pending_questions
 from bot.rule_tests import RuleTests
 from collectors.alert_evaluator import Evaluator
 from collectors.rule_catalogue import load_rules
@@ -23,7 +24,7 @@ from core.model.maintenance import Maintenance
 from core.model.policy import Grant, Policy
 from core.model.prune import CacheRecord
 from core.model.refs import Kind, Ref
-from core.model.replies import Ending
+from core.model.replies import Ending, Table
 from core.model.services import Service
 from core.model.silences import Silence
 from runtimes.compose import project_restart, scale
@@ -32,6 +33,11 @@ from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.alerts import alert
 from tests.helpers.deck import AT_CONSOLE, CONSOLE, WORDS, Deck
 
+# Nothing else than these fields, so that the schema tells all of them.
+SCHEMA = jsonschema.Draft202012Validator(
+    json_schema.SchemaMaker(strict=True).document(WORDS),
+    format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+)
 EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
 NEWCOMER = Identity(id="console:carol", name="carol")
 POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),))
@@ -181,12 +187,13 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             asyncio.get_running_loop().call_later(0.1, prod.happen, EventKind.DIED, row(prod, "web").ref)
         for engine in engines:
             engine.asked.clear()
-        replies = [await deck.say(line, place=AT_CONSOLE if command.name == "export" else CONSOLE)]
+        place = AT_CONSOLE if command.name == "export" else CONSOLE
+        replies = [await deck.say(line, place=place, as_records=True)]
         if following is not None:
             assert "was stopped" in plain_text.render(await following)
         if replies[0].ending is Ending.ASKED:
             assert not changes(engines)
-            replies.append(await deck.say(replies[0].buttons[0].line))
+            replies.append(await deck.say(replies[0].buttons[0].line, as_records=True))
         # Only a running bot stores readings.
         expected = Ending.NOTHING if line.startswith("stats") and "--since" in said else Ending.OK
         assert replies[-1].ending is expected, plain_text.render(replies[-1])
@@ -204,6 +211,9 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
         document = json.loads(plain_text.to_json(shown))
         assert document["ending"] == shown.ending
         assert document["blocks"]
+        SCHEMA.validate(document)
+        rows = [block for block in shown.blocks if isinstance(block, Table) and block.rows]
+        assert not rows or (shown.records is not None and shown.records.records), "a program learns nothing"
 
 
 SEEN = {
