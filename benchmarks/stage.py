@@ -31,6 +31,7 @@ from tests.helpers import waiting
 CONTAINERS, RUNNING = 200, 20
 LOGGED_LINES = 5000
 TALKER = "c000"
+LEFT_OUT = ("QUARTERDECK_", "DOCKER_", "PYTHONDONTWRITEBYTECODE")  # variables of this process
 
 
 class Stage:
@@ -50,7 +51,7 @@ class Stage:
     def environment(self) -> Mapping[str, str]:
         """For processes that talk to our dockerd and keep nothing but in our room."""
         return {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("QUARTERDECK_", "DOCKER_"))},
+            **{key: value for key, value in os.environ.items() if not key.startswith(LEFT_OUT)},
             "DOCKER_HOST": self.dockerd.url,
             "QUARTERDECK_ENGINES": json.dumps([{"url": self.dockerd.url}]),
             "DOCKER_CONFIG": str(self.room / "docker"),
@@ -58,6 +59,7 @@ class Stage:
             "QUARTERDECK_METRICS__LISTEN": "127.0.0.1:0",
             "NO_COLOR": "1",
             "PYTHONPATH": str(Path.cwd()),
+            "PYTHONPYCACHEPREFIX": str(self.room / "bytecode"),  # kept from one process to the next, as installed code
         }
 
     def engine(self) -> WatchedEngine:
