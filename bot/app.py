@@ -78,6 +78,8 @@ class App:
     """Reports the state of the chat's connection; None without a chat."""
     audit_nearly_full: bool = False
     """Set once the log has said so."""
+    restart_needed: Sequence[str] = ()
+    """The settings that differ from the configuration as it was last reloaded, because only a restart applies them."""
 
     async def meet(self) -> None:
         """Waits until engines have reported their names, for at most `MEET_SECONDS`."""
@@ -162,7 +164,8 @@ class App:
                 reason=error.full_message(),
             )
             return False
-        if later := load.needs_restart(self.config, fresh):
+        self.restart_needed = later = load.needs_restart(self.config, fresh)
+        if later:
             log.warning("these settings changed and take effect at the next start", action="reload", settings=later)
         self.policies.replace_configured(base_policy(fresh))
         self.route(load.routing_from(fresh))

@@ -1,188 +1,55 @@
-"""Defines the command line: `quarterdeck run`, `console`, `do`, `check`, `health`, `manifest` and `metrics`.
+"""The program `quarterdeck`. Runs `quarterdeck do` by itself, and every other subcommand through `bot.command_line`.
 
-Each subcommand imports only what it needs, so that it starts fast. `bot.plain_text.EXIT` lists the exit codes of `do`.
-For every subcommand, exit code 2 means wrong usage and 78 means an invalid configuration.
+Beside a running bot, an ordinary `do` imports neither typer nor anything else that is large (a test lists what it
+imports). Options that are not written as the help shows them, `--help` and mistakes are left to typer.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
-from typing import Annotated, Any
 
-import typer
+from bot import process_start
+from bot.console import command_client
 
-from core import errors
-from core.metric_families import ListFormat
-
-app = typer.Typer(
-    name="quarterdeck",
-    help="Monitors and operates container engines from chat or a console, with permissions, limits and an audit trail.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-ConfigPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="Configuration file. Default: ./quarterdeck.yaml, else the one in /etc/quarterdeck/."
-    ),
-]
-INVALID_CONFIG = 78  # EX_CONFIG of sysexits.h
-FAILED = 5  # the same as in bot.plain_text.EXIT
-
-
-@app.command()
-def run(
-    config: ConfigPath = None,
-    console: Annotated[
-        bool, typer.Option(help="Open the console if this is a terminal and no chat is configured.")
-    ] = True,
-) -> None:
-    """Watch the engines, serve /metrics, and answer commands from Slack or the console."""
-    settings = _load(config)
-    from bot import listening_socket  # noqa: PLC0415
-
-    # Before the large imports: an early scrape waits instead of being refused.
-    listener = listening_socket.open_socket(settings.metrics.listen)
-    from bot import run as bot_run  # noqa: PLC0415
-
-    _run(bot_run.run_bot(settings, config, listener, console=console))
-
-
-@app.command()
-def console(config: ConfigPath = None) -> None:
-    """Open a console to the engines. It shares the store of a bot that runs here."""
-    settings = _load(config)
-    from bot.console import interactive  # noqa: PLC0415
-
-    _run(interactive.run_console(settings))
-
-
-@app.command()
-def do(
-    line: Annotated[list[str], typer.Argument(help='One command, such as "ps" or "restart web".')],
-    config: ConfigPath = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm the command if it needs confirmation.")] = False,
-) -> None:
-    """Run one command and print the reply. The exit code says how it ended."""
-    settings = _load(config)
-    from bot.console import oneshot  # noqa: PLC0415
-
-    raise typer.Exit(_run(oneshot.do(settings, line, as_json=json, yes=yes)))
-
-
-@app.command()
-def check(config: ConfigPath = None) -> None:
-    """Check the configuration and print every mistake in it."""
-    settings = _load(config)
-    from bot.engine_addresses import engine_addresses  # noqa: PLC0415
-    from commands.catalogue import load_catalogue  # noqa: PLC0415
-    from core.config import load  # noqa: PLC0415
-    from runtimes import engine_registry  # noqa: PLC0415
-
-    load.check_slack_commands(settings, load_catalogue().names)
-    addresses = engine_addresses(settings)
-    for warning in (*settings.warnings, *engine_registry.security_warnings(addresses)):
-        typer.echo(f"warning: {warning}", err=True)
-    engines = ", ".join(
-        address.url + (f" (context {address.context})" if address.context else "") for address in addresses
-    )
-    store = "your own" if settings.store.url else f"embedded, in {settings.state}"
-    typer.echo("The configuration is valid.")
-    typer.echo(f"  engines  {engines}" + ("" if settings.engines else " (discovered)"))
-    typer.echo(f"  store    {store}")
-    typer.echo(f"  metrics  {settings.metrics.listen or 'off'}")
-    typer.echo(f"  slack    {f'{settings.slack.mode}, {settings.slack.command}' if settings.slack else 'off'}")
-    typer.echo(
-        f"  policy   {len(settings.grants)} grants, {len(settings.guards)} guards, {len(settings.admins)} admins"
-    )
-
-
-@app.command()
-def health(config: ConfigPath = None) -> None:
-    """Check that the bot on this host is alive, for a container's health check. Exit code 0 means yes."""
-    from bot import health_check  # noqa: PLC0415 (runs every 30 seconds: no event loop, no logging)
-    from core.config import load  # noqa: PLC0415
-
-    listen = load.load(config).metrics.listen
-    if listen is None:
-        good, reason = False, "metrics.listen is off, so there is no address to ask."
-    else:
-        good, reason = health_check.check_health(listen.host, listen.port)
-    typer.echo(reason, err=not good)
-    raise typer.Exit(0 if good else 1)
-
-
-@app.command()
-def manifest(
-    config: ConfigPath = None,
-    url: Annotated[str, typer.Option(help="The public https address of Quarterdeck, for slack.mode http.")] = "",
-) -> None:
-    """Print the Slack app's manifest, to paste into Slack when you create the app."""
-    from bot.slack import manifest as slack_manifest  # noqa: PLC0415
-    from commands.catalogue import load_catalogue  # noqa: PLC0415
-    from core.config import load  # noqa: PLC0415
-
-    # Before the app exists there are no tokens. Placeholders replace those that are not configured.
-    settings = load.load(config, {**slack_manifest.PLACEHOLDER_TOKENS, **os.environ})
-    load.check_slack_commands(settings, load_catalogue().names)
-    typer.echo(slack_manifest.app_manifest(settings.slack, load_catalogue(), url=url))
-
-
-@app.command()
-def metrics(
-    form: Annotated[ListFormat, typer.Option("--format", help="text, markdown or json.")] = ListFormat.TEXT,
-) -> None:
-    """List the metrics of /metrics: name, type, labels and meaning."""
-    from collectors import metric_list  # noqa: PLC0415
-
-    typer.echo(metric_list.render(metric_list.list_families(), form))
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    if version:
-        from core.version import quarterdeck_version  # noqa: PLC0415
-
-        typer.echo(f"quarterdeck {quarterdeck_version()}")
-        raise typer.Exit
+TYPE_CHECKING = False  # the import of `typing` takes longer than this module
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main() -> None:
-    try:
-        app()
-    except errors.ConfigError as error:
-        print(error.full_message(), file=sys.stderr)  # noqa: T201
-        sys.exit(INVALID_CONFIG)
-    except errors.QuarterdeckError as error:
-        print(error.full_message(), file=sys.stderr)  # noqa: T201
-        # A UserError here comes from an invalid address or name in the configuration.
-        sys.exit(INVALID_CONFIG if isinstance(error, errors.UserError) else FAILED)
+    sys.exit(process_start.exit_code(_run))
 
 
-def _load(path: Path | None) -> Any:
-    from core import logs  # noqa: PLC0415
-    from core.config import load  # noqa: PLC0415
+def do_request(arguments: Sequence[str]) -> command_client.Request | None:
+    """Returns the request of an ordinary `do`; None for what only typer understands. `arguments`: those after `do`."""
+    words: list[str] = []
+    named, as_json, yes = "", False, False
+    left = iter(arguments)
+    for argument in left:
+        if argument == "--":
+            words += left
+        elif argument == "--json":
+            as_json = True
+        elif argument in ("--yes", "-y"):
+            yes = True
+        elif argument in ("--config", "-c"):
+            named = next(left, "")
+            if not named:
+                return None
+        elif argument.startswith("-") and argument != "-":
+            return None
+        else:
+            words.append(argument)
+    return command_client.Request(words, named=named, as_json=as_json, yes=yes) if words else None
 
-    settings = load.load(path)
-    logs.configure(settings.log.level, settings.log.format)
-    return settings
 
+def _run() -> int:
+    if sys.argv[1:2] == ["do"] and (request := do_request(sys.argv[2:])) is not None:
+        return process_start.do(request)
+    from bot import command_line  # noqa: PLC0415
 
-def _run(work: Any) -> Any:
-    import asyncio  # noqa: PLC0415
-
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command_line.app()
+    return 0
 
 
 if __name__ == "__main__":

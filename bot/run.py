@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ import structlog
 
 from bot import app as bot_app
 from bot import heartbeat, listening_socket, metrics_server, read_audit_migration
-from bot.console import interactive, terminal
+from bot.console import caller_settings, command_server, interactive, terminal
 from bot.healing import healer
 from bot.notify import alert_runner
 from bot.outlets import outlet_setup
@@ -39,9 +41,15 @@ RESTART = supervise.Backoff()
 
 
 async def run_bot(
-    settings: load.Config, config_path: Path | None, listener: socket.socket | None, *, console: bool
+    settings: load.Config,
+    config_path: Path | None,
+    listener: socket.socket | None,
+    *,
+    sources: Mapping[str, Any],
+    console: bool,
 ) -> None:
-    """Runs the bot until it is stopped. `listener`: the bound socket of the metrics page; None if the page is off."""
+    """Runs the bot until it is stopped. `listener`: the bound socket of the metrics page; None if the page is off.
+    `sources`: where the settings come from (`caller_settings`)."""
     open_file_limit.raise_limit()
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
@@ -72,9 +80,18 @@ async def run_bot(
         supervisor.start_background("schedule", schedule.run, RESTART)
         if listener is not None:
             await _serve_http(app, settings, listener)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.reload, config_path)
+        commands = command_server.CommandServer(app, sources)
+        supervisor.start_background("command_socket", commands.run, RESTART)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, app, commands, config_path)
         _open_chat(app, settings, listener, console=console)
         await supervisor.serve_until_stopped()
+
+
+def _reload(app: bot_app.App, commands: command_server.CommandServer, config_path: Path | None) -> None:
+    """Reloads the configuration. A caller with the new file is answered only if all of the file is in force."""
+    sources = caller_settings.read(str(config_path or ""), os.environ).sources
+    if app.reload(config_path):
+        commands.sources = sources if not app.restart_needed else caller_settings.NONE_AGREES
 
 
 def _watch_logs(app: bot_app.App, alerts: alert_runner.AlertRunner, settings: load.Config) -> None:

@@ -8,18 +8,18 @@ engine's socket anyway. Buttons are printed as numbered choices; a number typed 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import secrets
-import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO, cast
 
 from bot import plain_text
-from bot.console import save_download
+from bot.console import save_download, screen
 from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import completion, parser
 from commands.catalogue import Catalogue
@@ -75,9 +75,10 @@ async def run_prompt(
             choices = reply.buttons
 
 
-def identity(state: Path) -> Identity:
-    """Returns the identity of this process's user. Root and the owner of the state directory are admins."""
-    uid = os.getuid()
+def identity(state: Path, uid: int | None = None) -> Identity:
+    """Returns the identity of a user of this machine, by default of this process's. Root and the owner of the state
+    directory are admins."""
+    uid = os.getuid() if uid is None else uid
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:  # a container may run under an id without a name
@@ -85,17 +86,23 @@ def identity(state: Path) -> Identity:
     return Identity(id=f"console:{name}", name=name, admin=uid == 0 or _owns(state, uid))
 
 
-def invocation(line: str, who: Identity) -> Invocation:
+def invocation(line: str, who: Identity, *, as_records: bool = False) -> Invocation:
     now = datetime.now(UTC)
     return Invocation(
-        id=f"console-{secrets.token_hex(12)}", who=who, line=line, place=PLACE, at=now, deadline=now + MAX_DURATION
+        id=f"console-{secrets.token_hex(12)}",
+        who=who,
+        line=line,
+        place=PLACE,
+        at=now,
+        deadline=now + MAX_DURATION,
+        as_records=as_records,
     )
 
 
 class TerminalResponder:
     """The core.ports.Responder of one command: prints progress as it arrives, then the reply."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Any) -> None:
         self._out = out
         self._progress: dict[str, str] = {}
 
@@ -124,18 +131,36 @@ class TerminalResponder:
         await print_reply(reply, self._out)
 
 
+class Interrupts(Protocol):
+    """Where Ctrl-C comes from: the client of another process."""
+
+    def warn_still_running(self) -> None:
+        """Says that a change goes on."""
+
+    def on_interrupt(self, callback: Callable[[], object], /) -> contextlib.AbstractContextManager[None]:
+        """Inside this context, the first Ctrl-C calls `callback`."""
+
+
 async def answer(
-    dispatcher: Dispatcher, inv: Invocation, responder: Responder, *, catalogue: Catalogue, supervisor: Supervisor
+    dispatcher: Dispatcher,
+    inv: Invocation,
+    responder: Responder,
+    *,
+    catalogue: Catalogue,
+    supervisor: Supervisor,
+    interrupts: Interrupts | None = None,
 ) -> Reply | None:
-    """Returns the reply, or None if Ctrl-C ended the command.
+    """Returns the reply, or None if Ctrl-C ended the command. `interrupts`: where Ctrl-C comes from, by default this
+    process.
 
     Ctrl-C cancels a command that only reads, and the requester is not sent its outcome later. A change that has started
     goes on, also while the process stops, and this function waits for it. Raises Refused if the process is stopping.
     """
     task: asyncio.Task[Reply | None] = supervisor.start_oneshot("answer", dispatcher.answer(inv, responder))
     try:
-        read_only = _is_read_only(inv.line, catalogue)
-        with supervisor.on_interrupt(task.cancel if read_only else _warn_still_running):
+        read_only = is_read_only(inv.line, catalogue)
+        on_change = _warn_still_running if interrupts is None else interrupts.warn_still_running
+        with (interrupts or supervisor).on_interrupt(task.cancel if read_only else on_change):
             await asyncio.wait([task])
     finally:
         if not task.done():
@@ -149,11 +174,11 @@ async def answer(
 
 
 def _warn_still_running() -> None:
-    sys.stderr.write("\nThe change is running and is waited for. Press Ctrl-C again to exit without its outcome.\n")
+    sys.stderr.write(screen.STILL_RUNNING)
     sys.stderr.flush()
 
 
-def _is_read_only(line: str, catalogue: Catalogue) -> bool:
+def is_read_only(line: str, catalogue: Catalogue) -> bool:
     try:
         return parser.parse(line, catalogue).command.risk is Risk.READ
     except errors.UserError:
@@ -177,10 +202,13 @@ def _bytes_of(out: Any) -> BinaryIO:
 
 
 def show(reply: Reply, out: TextIO) -> None:
-    colour = out.isatty() and "NO_COLOR" not in os.environ
-    width = shutil.get_terminal_size((100, 24)).columns if out.isatty() else 200
-    out.write(plain_text.render(reply, width, colour).rstrip("\n") + "\n")
+    out.write(shown(reply, screen.screen_of(out)) + "\n")
     out.flush()
+
+
+def shown(reply: Reply, on: screen.Screen) -> str:
+    """Returns the text of a reply on a screen, without a final line break."""
+    return plain_text.render(reply, on.width, on.colour).rstrip("\n")
 
 
 async def _read_prompt(catalogue: Catalogue, history: Path, names: Callable[[], Any]) -> AsyncIterator[str]:

@@ -79,8 +79,8 @@ def test_the_labels_come_from_one_scheme() -> None:
 def test_the_command_prints_the_list_without_engine_configuration_or_slack(form: ListFormat, tmp_path) -> None:  # type: ignore[no-untyped-def]
     code = (
         "import sys; sys.argv[1:] = ['metrics', '--format', sys.argv[1]]\n"
-        "from bot import cli\n"
-        "try: cli.app()\n"
+        "from bot import command_line\n"
+        "try: command_line.app()\n"
         "finally: print(*sorted({'aiohttp', 'slack_bolt', 'redis', 'grpc', 'docker', 'podman'} & set(sys.modules)),"
         " file=sys.stderr)"
     )

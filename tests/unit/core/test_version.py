@@ -7,7 +7,7 @@ import importlib.metadata
 import pytest
 from typer.testing import CliRunner
 
-from bot import cli
+from bot import command_line
 from core.version import quarterdeck_version
 
 
@@ -22,5 +22,5 @@ def test_without_package_metadata_the_version_is_unknown(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
     assert quarterdeck_version() == "unknown"
-    result = CliRunner().invoke(cli.app, ["--version"])
+    result = CliRunner().invoke(command_line.app, ["--version"])
     assert (result.exit_code, result.output) == (0, "quarterdeck unknown\n")

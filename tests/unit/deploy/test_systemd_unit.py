@@ -34,9 +34,9 @@ def test_its_exposure_is_what_the_documentation_says():
 
 
 def test_it_does_not_start_again_with_a_configuration_that_is_wrong():
-    from bot import cli
+    from bot import process_start
 
-    assert ("RestartPreventExitStatus", str(cli.INVALID_CONFIG)) in sections(UNIT.read_text())["[Service]"]
+    assert ("RestartPreventExitStatus", str(process_start.INVALID_CONFIG)) in sections(UNIT.read_text())["[Service]"]
 
 
 def test_its_user_can_be_made():

@@ -1,0 +1,149 @@
+"""Sends one command of `quarterdeck do` to the bot that runs on this state directory, and shows what the bot answers.
+
+The bot runs the command as if this process ran it: as the same console user, under the same limits, with the same
+audit. `send` returns None, and nothing was sent, whenever this process should run the command itself: no bot listens,
+it has other settings, another version or another user, or it does not greet in time. After the request was sent,
+nothing is sent twice, whatever happens.
+
+Few modules are imported, so that the process starts fast; `typing`, `pathlib` and `dataclasses` are not among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import struct
+import sys
+import time
+
+from bot.console import caller_settings, screen
+from bot.console.command_conversation import READ_BYTES, Conversation
+from bot.console.command_frames import (
+    FROM_BOT,
+    GREETING,
+    PROTOCOL,
+    REQUEST,
+    SOCKET,
+    Decoder,
+    FrameError,
+    decode_object,
+    encode,
+)
+from core.version import installed_version
+
+TYPE_CHECKING = False  # the import of `typing` takes longer than this module
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+CONNECT_SECONDS = 1.0
+GREETING_SECONDS = 2.0  # then the bot hangs, and this process runs the command itself
+
+
+class Request:
+    """One command of `quarterdeck do`: its `words`, and the options. `named`: the file given by `--config`."""
+
+    __slots__ = ("as_json", "named", "words", "yes")
+
+    def __init__(self, words: list[str], *, named: str = "", as_json: bool = False, yes: bool = False) -> None:
+        self.words = words
+        self.named = named
+        self.as_json = as_json
+        self.yes = yes
+
+
+def send(request: Request, environ: Mapping[str, str]) -> int | None:
+    """Runs a command through the running bot, and returns its exit code. Returns None if this process has to run the
+    command itself."""
+    settings = caller_settings.read(request.named, environ)
+    connection = _connect(settings.state) if settings.state else None
+    if connection is None:
+        return None
+    with connection:
+        decoder = Decoder(FROM_BOT)
+        if not _accepts(_greeting(connection, decoder), settings):
+            return None
+        shown = screen.screen_of(sys.stdout)
+        content = {
+            "words": request.words,
+            "json": request.as_json,
+            "yes": request.yes,
+            "width": shown.width,
+            "colour": shown.colour,
+        }
+        foreign = peer_uid(connection) not in (0, os.geteuid())
+        return Conversation(connection, decoder, request.words, foreign=foreign).run(encode(REQUEST, content))
+
+
+def _connect(state: str) -> socket.socket | None:
+    """Returns a connection to the bot of a state directory, if the server there belongs to this user or, for root, to
+    the owner of a directory that only root and that owner can replace."""
+    try:
+        folder = os.open(state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        owner = os.fstat(folder).st_uid
+        if not stat.S_ISSOCK(os.stat(SOCKET, dir_fd=folder, follow_symlinks=False).st_mode):
+            return None
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with contextlib.suppress(OSError):
+            connection.settimeout(CONNECT_SECONDS)
+            # By the descriptor: the path may be longer than the address of a socket can be.
+            connection.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+            if _is_trusted(peer_uid(connection), owner, state):
+                return connection
+        connection.close()
+        return None
+    except OSError:
+        return None
+    finally:
+        os.close(folder)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Returns the user id of the process at the other end. Raises OSError where the system does not report it."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        raise OSError(errno.ENOTSUP, "the system does not report the user at the other end of a socket")
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", data)[1])
+
+
+def _is_trusted(server: int, owner: int, state: str) -> bool:
+    if server == os.geteuid():
+        return True
+    if os.geteuid() != 0 or server != owner:
+        return False
+    from pathlib import Path  # noqa: PLC0415 (only root beside another user's bot needs these)
+
+    from core import trusted_files  # noqa: PLC0415
+
+    # The owner of this directory may answer root only if root, and nobody else, decided that it is the directory.
+    return not trusted_files.why_untrusted(Path(state).parent)
+
+
+def _greeting(connection: socket.socket, decoder: Decoder) -> Mapping[str, Any]:
+    """Returns the bot's greeting; empty if it does not come in time."""
+    ends = time.monotonic() + GREETING_SECONDS
+    with contextlib.suppress(OSError, FrameError):
+        while (left := ends - time.monotonic()) > 0:
+            connection.settimeout(left)
+            data = connection.recv(READ_BYTES)
+            for kind, content in decoder.feed(data):
+                return decode_object(content) if kind == GREETING else {}
+            if not data:
+                break
+    return {}
+
+
+def _accepts(greeting: Mapping[str, Any], settings: caller_settings.CallerSettings) -> bool:
+    if greeting.get("v") != PROTOCOL or greeting.get("version") != installed_version():
+        return False
+    found = os.stat(settings.state)
+    if greeting.get("state") != [found.st_dev, found.st_ino]:  # a link to the socket of another bot
+        return False
+    sources = greeting.get("sources")
+    return isinstance(sources, dict) and caller_settings.agree(settings.sources, sources)

@@ -1,0 +1,47 @@
+"""Describes the terminal that shows a reply: its width and its colours. Also what is printed at Ctrl-C.
+
+Few modules are imported, so that `quarterdeck do` beside a running bot starts fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # the import of `typing` takes longer than this module
+if TYPE_CHECKING:
+    from typing import TextIO
+
+PIPE_WIDTH = 0  # no limit: a program reads whole cells
+DEFAULT_WIDTH = 100  # columns of a terminal that does not report them
+MAX_WIDTH = 10_000
+STILL_RUNNING = "\nThe change is running and is waited for. Press Ctrl-C again to exit without its outcome.\n"
+
+
+class Screen:
+    """`width`: terminal columns, 0 for no limit; `colour`: whether to use ANSI colours."""
+
+    __slots__ = ("colour", "width")
+
+    def __init__(self, width: int, *, colour: bool) -> None:
+        self.width = width
+        self.colour = colour
+
+
+def screen_of(out: TextIO) -> Screen:
+    """Returns the screen of an open text stream."""
+    if not out.isatty():
+        return Screen(PIPE_WIDTH, colour=False)
+    return Screen(_columns(), colour="NO_COLOR" not in os.environ)
+
+
+def _columns() -> int:
+    """Returns the columns of this process's terminal, as `shutil.get_terminal_size` does."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given) > 0:
+        return min(int(given), MAX_WIDTH)
+    try:
+        assert sys.__stdout__ is not None
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or DEFAULT_WIDTH
+    except (AssertionError, AttributeError, OSError, ValueError):
+        return DEFAULT_WIDTH
