@@ -85,7 +85,7 @@ def test_hostile_text_reaches_no_terminal(text):
         assert all(character.isprintable() or character in "\n\t" for character in shown)
         shown.encode()
     assert plain_text.to_json(reply).isascii()
-    assert json.loads(plain_text.to_json(reply))["v"] == 1
+    assert json.loads(plain_text.to_json(reply))["v"] == 2
 
 
 def test_a_cell_cannot_forge_a_row():
@@ -101,9 +101,13 @@ def test_json_is_keyed_by_column_and_raw():
         took=timedelta(milliseconds=1500),
     )
     assert json.loads(plain_text.to_json(reply)) == {
-        "v": 1,
+        "v": 2,
+        "schema": "",
         "ending": "failed",
         "took": 1.5,
+        "records": [],
+        "errors": [],
+        "left_out": 0,
         "blocks": [
             {
                 "type": "table",

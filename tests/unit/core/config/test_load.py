@@ -286,7 +286,9 @@ def test_a_file_without_permission_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ConfigError, match=r"named\.yaml: cannot be read: Permission denied"):
         config_load.load(Path("named.yaml"), {})
-    monkeypatch.setattr(Path, "is_file", refuse)
+    stat = os.stat
+    folder = {locations.FILE_NAME: refuse}  # nobody else may look into it
+    monkeypatch.setattr(os, "stat", lambda path, **more: folder.get(str(path), stat)(path, **more))
     with pytest.raises(ConfigError, match=r"quarterdeck\.yaml: cannot be read: Permission denied"):
         config_load.load(None, {})
 
