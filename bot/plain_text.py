@@ -32,16 +32,18 @@ EXIT: Mapping[Ending, int] = {
 SCHEMA = 2
 GAP = "  "
 MAX_WRAPPED = 4  # lines of one cell
+MAX_CHOICE = 60  # characters of a command that is shown as a choice
 MIN_CELL_WIDTH = 6  # terminal columns, however narrow the terminal
 _COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
 
 
-def render(reply: Reply, width: int = 0, colour: bool = False) -> str:
+def render(reply: Reply, width: int = 0, colour: bool = False, *, offers: bool = False) -> str:
     """Returns the reply as lines of text, without a final line break. `width`: terminal columns for tables, 0 for no
-    limit (pipes and files). `colour`: whether to use ANSI colours."""
+    limit (pipes and files). `colour`: whether to use ANSI colours. `offers`: whether to show the buttons that offer
+    what to do next, too."""
     parts = [_block(block, width, colour) for block in reply.blocks]
-    if reply.buttons:
-        parts.append(_choices(reply.buttons, colour))
+    if buttons := [button for button in reply.buttons if offers or not button.offered]:
+        parts.append(_choices(buttons, colour))
     return "\n".join(part for part in parts if part)
 
 
@@ -179,11 +181,16 @@ def _fields(fields: Fields, colour: bool) -> str:
 
 
 def _choices(buttons: Sequence[Button], colour: bool) -> str:
+    """The buttons with their numbers. An offer is shown as the command that it runs, for people who type it."""
     shown = [
-        _colour(f"{number}) {_cell(button.label)}", _COLOURS[Tone.BAD] if button.danger else "", colour)
+        _colour(f"{number}) {_cell(_choice(button))}", _COLOURS[Tone.BAD] if button.danger else "", colour)
         for number, button in enumerate(buttons, start=1)
     ]
     return GAP.join(shown)
+
+
+def _choice(button: Button) -> str:
+    return button.line if button.offered and len(button.line) <= MAX_CHOICE else button.label
 
 
 def _title(title: str, colour: bool) -> list[str]:

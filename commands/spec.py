@@ -108,8 +108,9 @@ class Command:
     `shows`: the types of the values that its replies show, where the results of its verbs do not say that;
     `json_version`: the version of its records in JSON, raised when a field is removed or changes its meaning.
     `preview`: returns what the question before a change shows of it, instead of the names of its targets.
-    `examples`: whole lines; a test runs each of them. The reply of a command that only reads goes to the requester
-    alone, so every such command also takes SHARE.
+    `optional`: further verbs, whose actions are left out where they are refused, need a question or are late; the
+    results of `render` then have an error for them. `examples`: whole lines; a test runs each of them. The reply of a
+    command that only reads goes to the requester alone, so every such command also takes SHARE.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Command:
     render: Render
     risk: Risk = Risk.READ
     verbs: Sequence[str] = ()
+    optional: Sequence[str] = ()
     aliases: Sequence[str] = ()
     args: Sequence[Arg] = ()
     doing: str = ""

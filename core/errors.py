@@ -56,10 +56,13 @@ class NotFound(UserError):
 
 
 class Ambiguous(UserError):
-    """That name matches more than one resource."""
+    """That name matches more than one resource.
 
-    def __init__(self, name: str, candidates: Sequence[str]) -> None:
-        self.name, self.candidates = name, tuple(candidates)
+    `group`: the service or project that all candidates belong to; empty if there is none.
+    """
+
+    def __init__(self, name: str, candidates: Sequence[str], group: str = "") -> None:
+        self.name, self.candidates, self.group = name, tuple(candidates), group
         shown = ", ".join(self.candidates[:8]) + (f" and {len(candidates) - 8} more" if len(candidates) > 8 else "")
         super().__init__(f"“{name}” matches {len(candidates)}: {shown}.", hint="Name one of them.")
 

@@ -72,7 +72,7 @@ async def run_prompt(
         if reply is None:
             out.write("\n")
         else:
-            choices = reply.buttons
+            choices = shown_buttons(reply, out)
 
 
 def identity(state: Path, uid: int | None = None) -> Identity:
@@ -208,7 +208,12 @@ def show(reply: Reply, out: TextIO) -> None:
 
 def shown(reply: Reply, on: screen.Screen) -> str:
     """Returns the text of a reply on a screen, without a final line break."""
-    return plain_text.render(reply, on.width, on.colour).rstrip("\n")
+    return plain_text.render(reply, on.width, on.colour, offers=on.width > 0).rstrip("\n")
+
+
+def shown_buttons(reply: Reply, out: TextIO) -> Sequence[Button]:
+    """Returns the buttons that are printed: a program at the other end of a pipe gets no offers of what to do next."""
+    return reply.buttons if out.isatty() else tuple(button for button in reply.buttons if not button.offered)
 
 
 async def _read_prompt(catalogue: Catalogue, history: Path, names: Callable[[], Any]) -> AsyncIterator[str]:

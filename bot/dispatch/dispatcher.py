@@ -2,7 +2,8 @@
 
     parse → register the invocation → plan → check permission → check the freeze → ask for confirmation
     → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
-    → hide secrets → write the end to the audit → reply → forget the invocation
+    → leave out buttons that the requester may not use → hide secrets → write the end to the audit → reply
+    → forget the invocation
 
 These steps are plain code and cannot be configured, because the security of Quarterdeck depends on their order. Reads
 work while the store cannot be reached. A change does not run unless its intent was stored. A change is sent to an
@@ -17,7 +18,7 @@ import functools
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,9 @@ from bot.dispatch import (
     decision,
     execution,
     freeze_check,
+    name_choices,
+    offered_buttons,
+    partial_plan,
     pending_questions,
     question_answers,
     questions,
@@ -45,15 +49,16 @@ from bot.dispatch import (
     unfinished_commands,
     write_retry,
 )
+from bot.dispatch.command_state import CommandState
 from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
-from commands.spec import Context
+from commands.spec import Command, Context, Result
 from core import errors, unexpected_errors
 from core.metrics import Metrics
 from core.model import bot_actions
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Invocation, Place
-from core.model.policy import Decision, Policy, Verdict
+from core.model.policy import Policy, Verdict
 from core.model.replies import Ending, Reply
 from core.ports import Call, Responder
 from core.store.client import Store
@@ -122,6 +127,7 @@ class Dispatcher:
             reply = await self._run(inv, state, readings)
             if reply is None:
                 return None
+            reply = await offered_buttons.keep_allowed(reply, state, self._catalogue, self._fleet)
             reply = await redaction.redact_reply(reply, state.plan, self._bugs)
             if state.change is not None:
                 with self._bugs.logged("end", command=state.command):
@@ -149,7 +155,7 @@ class Dispatcher:
             if isinstance(error, errors.Refused) and state.decision is None:
                 state.verdict = "refused"
                 await self._audit.refusal(inv, state.command, "", decision.denial(error))
-            return reply_formatting.error_reply(error)
+            return name_choices.error_reply(error, inv.line, self._catalogue)
         except BaseException as error:
             if not unexpected_errors.is_unexpected(error, before):
                 raise
@@ -167,6 +173,7 @@ class Dispatcher:
         call = Call(id=secrets.token_hex(8), who=inv.who.id, deadline=inv.deadline, invocation=inv.id)
         view = VisibleFleet(engines=self._fleet, in_force=policy, who=inv.who, place=inv.place, call=call, now=now)
         context = Context(who=inv.who, place=inv.place, args=parsed.args, find=view, now=now)
+        state.view, state.context = view, context
 
         if command.risk is not Risk.READ:
             decision.refuse_bare_wildcard(parsed.args)
@@ -186,6 +193,7 @@ class Dispatcher:
         if not plan:
             return command.render(context, ())
 
+        plan, left_out = partial_plan.split(command, plan, view, inv.line)
         state.plan = plan
         # If an answer is refused, its question stays open: it is removed when its plan begins.
         people = await question_answers.people_of_question(question, self.people)
@@ -210,14 +218,7 @@ class Dispatcher:
         if all(action.risk is Risk.READ for action in plan):
             if question is not None:
                 await self._pending_questions.claim(question.token)
-            try:
-                results = await self._execute(plan, view, state)
-            except asyncio.CancelledError:
-                # What was read before the cancellation may have been shown.
-                await self._audit.read(inv, [(action, "", "cancelled") for action in plan], decided)
-                raise
-            await self._audit.read(inv, reply_formatting.endings(results), decided)
-            return reply_formatting.shared(context, rendering.render(command, context, results, self._bugs, inv))
+            return await self._read(inv, command, context, left_out, state)
 
         change = state.change = change_record.ChangeRecord(
             inv, plan, decided, store=self._store, records=self._audit, clock=self._clock
@@ -228,6 +229,21 @@ class Dispatcher:
         results = await self._execute(plan, view, state, change.record)
         announced.after(results)
         return announced.addressed(rendering.render(command, context, results, self._bugs, inv))
+
+    async def _read(
+        self, inv: Invocation, command: Command, context: Context, left_out: Sequence[Result], state: CommandState
+    ) -> Reply:
+        """Runs the actions of a plan that only reads. `left_out`: the results of its optional parts that do not run."""
+        assert state.view is not None and state.decision is not None
+        try:
+            results = await self._execute(state.plan, state.view, state, optional=command.optional)
+        except asyncio.CancelledError:
+            # What was read before the cancellation may have been shown.
+            await self._audit.read(inv, [(action, "", "cancelled") for action in state.plan], state.decision)
+            raise
+        await self._audit.read(inv, reply_formatting.endings(results), state.decision)
+        results = [*results, *left_out]
+        return reply_formatting.shared(context, rendering.render(command, context, results, self._bugs, inv))
 
     async def _ask_reading(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         if await self._enter(inv, Risk.READ, state) is None:
@@ -266,6 +282,8 @@ class Dispatcher:
         view: VisibleFleet,
         state: CommandState,
         record: execution.Recorder | None = None,
+        *,
+        optional: Sequence[str] = (),
     ) -> Sequence[Any]:
         results = await execution.run_plan(
             plan,
@@ -279,6 +297,7 @@ class Dispatcher:
             freeze=self._rights.freeze,
             view_now=functools.partial(self._rights.view, view),
             record=record,
+            optional=optional,
         )
         return await redaction.redact_documents(results, self._bugs)
 
@@ -299,22 +318,3 @@ class Dispatcher:
         await self._audit.refusal(inv, "", "", decision.denial(error))
         self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
         return redact.redact_reply(reply_formatting.error_reply(error))
-
-
-@dataclass(slots=True, kw_only=True)
-class CommandState:
-    """Holds what is known so far of the command that is being run: for metrics, the audit and an unexpected end.
-
-    `recorded`: the store has a record of it, which is deleted after the reply. `share`: the requester wants the channel
-    to see the reply of a read. `frozen`: the record of the freeze, if all changes are frozen.
-    """
-
-    responder: safe_responder.SafeResponder | None
-    command: str = "none"
-    verdict: str = "none"
-    recorded: bool = False
-    share: bool = False
-    frozen: bytes = b""
-    plan: Sequence[Action[Any]] = ()
-    decision: Decision | None = None
-    change: change_record.ChangeRecord | None = None

@@ -31,6 +31,7 @@ from runtimes.inventory.fleet import Fleet
 
 MAX_CONCURRENT = 8  # actions of one plan that run side by side on one engine
 PAUSE_SECONDS = 30.0  # what the bot itself may need while a plan runs
+PART_SECONDS = 3.0  # for an optional part of a reply
 Recorder = Callable[[int, Result], Awaitable[None]]
 
 
@@ -53,12 +54,14 @@ async def run_plan(
     freeze: Callable[[Action[Any]], Awaitable[str]],
     view_now: Callable[[], Awaitable[VisibleFleet]],
     record: Recorder | None = None,
+    optional: Sequence[str] = (),
 ) -> Sequence[Result]:
     """Returns one Result for each action, in the plan's order. Awaits `record` with each Result when its action ends.
     If a change fails after its request was sent, its outcome is UNKNOWN. Nothing is sent twice. A plan of lists does
     not wait long for slow engines. `refusal` returns why an action may not go on, or an empty string; a job that is
     refused is stopped. `freeze` returns the sentence about a freeze that refuses an action. `view_now` returns what the
-    requester may see now. Raises nothing but the cancellation of the caller, after all actions have ended."""
+    requester may see now. `optional`: verbs whose actions only have PART_SECONDS. Raises nothing but the cancellation
+    of the caller, after all actions have ended."""
     # An engine that does not answer holds only its own slots.
     slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
@@ -81,9 +84,12 @@ async def run_plan(
         try:
             if changes and waited:
                 await check_freeze(action)  # all changes may have been frozen since the plan began
-            with fleet.bugs.translated(action.engine, action.verb, sent=changes):
-                value = fleet.last_known(action) if last_known else await perform(action)
-                return Result(action=action, value=await view.filter(action, value))
+            async with asyncio.timeout(PART_SECONDS if action.verb in optional else None):
+                with fleet.bugs.translated(action.engine, action.verb, sent=changes):
+                    value = fleet.last_known(action) if last_known else await perform(action)
+                    return Result(action=action, value=await view.filter(action, value))
+        except TimeoutError:
+            return Result(action=action, error=_late(action))
         except errors.QuarterdeckError as error:
             if changes and isinstance(error, errors.EngineError) and error.sent:
                 return Result(action=action, value=Outcome(status=Status.UNKNOWN, detail=error.full_message()))
@@ -126,6 +132,14 @@ async def run_plan(
         result if isinstance(result, Result) else Result(action=action, error=_stopped(action))
         for action, result in zip(plan, ended, strict=True)
     ]
+
+
+def _late(action: Action[Any]) -> errors.TimedOut:
+    return errors.TimedOut(
+        f"{action.engine} did not answer within {PART_SECONDS:.0f} s.",
+        sent=False,
+        hint="Ask for it by its own command.",
+    )
 
 
 def _stopped(action: Action[Any]) -> errors.EngineError:

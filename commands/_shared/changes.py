@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commands._shared import formatting, targets
+from commands._shared import formatting, next_steps, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
 from core.model.actions import MAX_STOP_SECONDS, Action
 from core.model.refs import Kind, Ref
@@ -80,13 +80,13 @@ def make_plan(command: str, action: Callable[[Context, Ref], Action[Any]], kind:
 
 
 def make_render(wording: Wording) -> Render:
-    def render(_: Context, results: Sequence[Result]) -> Reply:
-        return render_outcomes(wording, results)
+    def render(context: Context, results: Sequence[Result]) -> Reply:
+        return render_outcomes(wording, results, context)
 
     return render
 
 
-def render_outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
+def render_outcomes(wording: Wording, results: Sequence[Result], context: Context) -> Reply:
     """Renders a sentence for one target; for several, the number of each outcome and a row for each target."""
     names = targets.display_names([targets.target_of_result(result) for result in results])
     changed = [_target_result(wording, name, result) for name, result in zip(names, results, strict=True)]
@@ -106,7 +106,10 @@ def render_outcomes(wording: Wording, results: Sequence[Result]) -> Reply:
             blocks.append(
                 Text(text="Unknown changes are not repeated. Check them before you repeat them.", tone=Tone.WARN)
             )
-    return Reply(blocks=blocks, buttons=_buttons(changed), ending=worst, everyone=True)
+    buttons = _buttons(changed)
+    if not buttons and worst is Ending.OK:
+        buttons = next_steps.offer(context, [target.ref for target in changed])
+    return Reply(blocks=blocks, buttons=buttons, ending=worst, everyone=True)
 
 
 def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import format_option, formatting, targets
+from commands._shared import format_option, formatting, next_steps, targets
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Result
 from core.model.actions import Action, TargetAction
 from core.model.refs import Kind, Ref
@@ -82,4 +82,4 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         single = {name: text for name, text in document.summary.items() if "\n" not in text}
         blocks.append(Fields(title=f"{label} ({document.ref.engine})", fields=single))
         blocks += [Lines(title=name, lines=text.split("\n")) for name, text in document.summary.items() if "\n" in text]
-    return Reply(blocks=(*blocks, *notes))
+    return Reply(blocks=(*blocks, *notes), buttons=next_steps.offer(context, [each.ref for each in documents]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import formatting, next_steps
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
 from core.model import list_action_by_kind
@@ -115,8 +115,12 @@ def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -
         chosen = names or args["label"] or len(labelled) < len(known)
         blocks.append(Text(text=f"No {spec.kind} matches." if chosen and known else spec.none))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
-    ending = _ending(results, rows, answered, unmatched)
-    return Reply(blocks=(*blocks, *_notes(results)), ending=ending, values=rows)
+    return Reply(
+        blocks=(*blocks, *_notes(results)),
+        buttons=next_steps.offer(context, [row.ref for row in rows]),
+        ending=_ending(results, rows, answered, unmatched),
+        values=rows,
+    )
 
 
 def _with_ref(row: Any, engine: EngineRef) -> Any:

@@ -38,7 +38,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
-    reply = changes.render_outcomes(changes.Wording(done="committed"), results)
+    reply = changes.render_outcomes(changes.Wording(done="committed"), results, context)
     outcome = results[0].value
     if context.args["image"] or not isinstance(outcome, Outcome) or outcome.status != Status.DONE:
         return reply

@@ -41,7 +41,7 @@ def _action(context: Context, ref: Ref) -> Action[Outcome]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     name = normalized_signal(context.args["signal"])
     done = "killed" if name == "KILL" else f"sent {name}"
-    return changes.render_outcomes(changes.Wording(done=done, unchanged="was not running"), results)
+    return changes.render_outcomes(changes.Wording(done=done, unchanged="was not running"), results, context)
 
 
 command = Command(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, list_commands
+from commands._shared import formatting, list_commands, next_steps
 from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import containers
@@ -55,7 +55,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ]
         blocks = [Table(columns=("NAME", "ID", *group, "IMAGE", "STATUS", "PORTS", *where), rows=table)]
         blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
-    return Reply(blocks=(*blocks, *notes), ending=_ending(results, unmatched, refs), values=rows)
+    buttons = next_steps.offer(context, refs)
+    return Reply(blocks=(*blocks, *notes), buttons=buttons, ending=_ending(results, unmatched, refs), values=rows)
 
 
 def _wanted(args: Any, row: containers.Container) -> bool:

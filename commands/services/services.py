@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, list_commands
+from commands._shared import formatting, list_commands, next_steps
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, query
 from core.model import services
 from core.model.actions import Action, ListServices
@@ -49,7 +49,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ending = Ending.OK
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if unmatched else Ending.OK
-    return Reply(blocks=(*blocks, *notes), ending=ending)
+    return Reply(blocks=(*blocks, *notes), buttons=next_steps.offer(context, [row.ref for row in rows]), ending=ending)
 
 
 def _running(row: services.Service) -> str:

@@ -27,7 +27,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     (result,) = results
     if isinstance(result.action, RotateJoinToken):
-        return changes.render_outcomes(changes.Wording(done=f"given a new {result.action.role} token"), results)
+        return changes.render_outcomes(
+            changes.Wording(done=f"given a new {result.action.role} token"), results, context
+        )
     if result.error is not None:
         text = Text(text=result.error.full_message(), tone=Tone.BAD)
         return Reply(blocks=(text,), ending=formatting.failed_ending(results))

@@ -83,11 +83,13 @@ Block = Text | Table | Lines | Fields | Chart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """A button. `line` is a command; a click runs it as if it was typed."""
+    """A button. `line` is a command; a click runs it as if it was typed. `offered`: it is only an offer of what to do
+    next, which the dispatcher leaves out if the requester may not run the line, or no engine can."""
 
     label: str
     line: str
     danger: bool = False
+    offered: bool = False
 
 
 class Ending(enum.StrEnum):

@@ -79,7 +79,9 @@ def every(rows: Sequence[Any]) -> ResourceMatch:
 def one(typed: TypedName, rows: Sequence[Any]) -> ResourceMatch:
     """Returns a match that selects the one row. It is ambiguous if there are several rows."""
     if len(rows) > 1:
-        return ResourceMatch(rows=rows, error=errors.Ambiguous(typed.text, _candidates(rows)))
+        groups = {getattr(row, "group_name", "") for row in rows}
+        group = groups.pop() if len(groups) == 1 else ""
+        return ResourceMatch(rows=rows, error=errors.Ambiguous(typed.text, _candidates(rows), group))
     return every(rows)
 
 
@@ -104,4 +106,10 @@ def _candidates(rows: Sequence[Any]) -> Sequence[str]:
         [f"{row.ref.name}@{row.ref.engine}" for row in rows],
     )
     distinct = next((names for names in spellings if len(set(names)) == len(rows)), None)
-    return distinct or [str(row.ref) for row in rows]
+    return sorted(distinct or [str(row.ref) for row in rows], key=natural_order)
+
+
+def natural_order(name: str) -> tuple[str | int, ...]:
+    """Returns a key that sorts web-2 before web-10."""
+    # Text and digits alternate, so that text is always compared with text and numbers with numbers.
+    return tuple(int(part) if at % 2 else part for at, part in enumerate(re.split(r"([0-9]{1,9})", name)))

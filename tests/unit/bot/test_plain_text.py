@@ -58,6 +58,13 @@ def test_fields_lines_and_choices():
     assert plain_text.render(reply) == "About\nid    1\nname  web\na\nb\n1) Remove web  2) Cancel"
 
 
+def test_a_terminal_shows_offers_as_words_to_type_and_a_pipe_shows_none():
+    offer = Button(label="Logs", line="logs web", offered=True)
+    reply = Reply(blocks=(TABLE,), buttons=(Button(label="Stop", line="job stop 1"), offer))
+    assert plain_text.render(reply, offers=True).splitlines()[-1] == "1) Stop  2) logs web"
+    assert plain_text.render(reply).splitlines()[-1] == "1) Stop"
+
+
 def test_colour_only_when_asked():
     reply = Reply(blocks=(Text(text="gone", tone=Tone.BAD), TABLE))
     assert "\x1b" not in plain_text.render(reply)

@@ -103,7 +103,7 @@ class World:
     async def plan(self, line: str) -> Sequence[Action[Any]]:
         parsed, context = self.context(line)
         plan = await parsed.command.plan(context)
-        assert {action.verb for action in plan} <= set(parsed.command.verbs)
+        assert {action.verb for action in plan} <= {*parsed.command.verbs, *parsed.command.optional}
         return plan
 
     async def say(self, line: str, answer: Callable[[Action[Any]], Any] | None = None) -> Reply:

@@ -82,7 +82,7 @@ def test_other_signals_are_refused(typed):
 async def test_one_target_is_one_sentence(world):
     reply = await world.say("restart web", done)
     assert plain_text.render(reply) == "web restarted in 1.2 s."
-    assert (reply.ending, reply.everyone, reply.buttons) == (Ending.OK, True, ())
+    assert (reply.ending, reply.everyone) == (Ending.OK, True)
     reply = await world.say("start web", lambda _: Outcome(status=Status.NOOP))
     assert (reply.ending, plain_text.render(reply)) == (Ending.OK, "web was already running.")
     assert plain_text.render(await world.say("kill web -s hup", done)) == "web sent HUP in 1.2 s."

@@ -21,6 +21,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Button, Ending, Reply, Text, Tone, text_reply
 from core.model.results import Document, LogLine, LogPage, Outcome
 from core.model.services import Service, Services
+from core.ports import Query
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 HOST7 = EngineRef(host="host7", kind="docker")
@@ -71,9 +72,17 @@ NAMES = (
 HOSTILE = tuple(container(name, image="<!here>", status=f"Up {name}") for name in NAMES)
 
 
+class OneEngine:
+    """All that rendering asks of a Finder."""
+
+    def engines(self, query: Query) -> Sequence[EngineRef]:
+        return (HOST7,)
+
+
 def made(line: str, results: Sequence[Result]) -> Reply:
     parsed = parser.parse(line, WORDS)
-    context = Context(who=WHO, place=Place(channel="C1"), args=parsed.args, find=None, now=NOW)  # type: ignore[arg-type]
+    find: Any = OneEngine()
+    context = Context(who=WHO, place=Place(channel="C1"), args=parsed.args, find=find, now=NOW)
     return parsed.command.render(context, results)
 
 

@@ -1,0 +1,76 @@
+"""Makes the reply to an error, with a button for each resource that an ambiguous name may mean.
+
+The button's line is the typed line with the resource's own name in place of the ambiguous one. If the command takes
+several names, a last button names all the resources. A line that cannot be changed so, without changing anything else
+of its meaning, gets no button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bot.dispatch import reply_formatting
+from bot.parsing import parser
+from commands.spec import Arg
+from core import errors
+from core.model.replies import Button, Reply
+from core.text import command_line
+
+MAX_CHOICES = 12  # resources
+MAX_LABEL = 75  # characters
+
+
+def error_reply(error: errors.QuarterdeckError, line: str, catalogue: Any) -> Reply:
+    """Returns the reply to an error of this line."""
+    reply = reply_formatting.error_reply(error)
+    if not isinstance(error, errors.Ambiguous):
+        return reply
+    try:
+        return replace(reply, buttons=_buttons(error, parser.parse(line, catalogue), catalogue))
+    except errors.UserError:  # the line was not the one that was parsed
+        return reply
+
+
+def _buttons(error: errors.Ambiguous, parsed: parser.Parsed, catalogue: Any) -> tuple[Button, ...]:
+    arg = next((one for one in parsed.command.args if _holds(parsed.args.get(one.key), error.name)), None)
+    if arg is None or len(error.candidates) > MAX_CHOICES:
+        return ()
+    choices = [(name, [name]) for name in error.candidates]
+    if arg.many and not arg.option:
+        count = len(error.candidates)
+        label = "both" if count == 2 else f"all {count}"
+        choices.append((f"{label}: {error.group}" if error.group else label, list(error.candidates)))
+    return tuple(
+        Button(label=label[:MAX_LABEL], line=line, offered=True)
+        for label, names in choices
+        if (line := _with_names(parsed, arg, error.name, names, catalogue))
+    )
+
+
+def _holds(value: Any, name: str) -> bool:
+    return value == name if isinstance(value, str) else isinstance(value, tuple) and name in value
+
+
+def _with_names(parsed: parser.Parsed, arg: Arg, typed: str, names: Sequence[str], catalogue: Any) -> str:
+    """Returns the line with `names` instead of the typed name; empty if no such line means the same otherwise."""
+    before = parsed.args[arg.key]
+    after: Any = names[0]
+    if not isinstance(before, str):
+        after = tuple(dict.fromkeys(each for old in before for each in (names if old == typed else [old])))
+    wanted = {**parsed.args, arg.key: after}
+    words, name = command_line.split(parsed.line), parsed.command.name.split()
+    if words[: len(name)] != name:  # a name alone is typed without the command
+        words = [*name, *words]
+    for at in range(len(name), len(words)):
+        if words[at] != typed:
+            continue
+        line = command_line.quote([*words[:at], *names, *words[at + 1 :]])
+        try:
+            found = parser.parse(line, catalogue)
+        except errors.UserError:
+            continue
+        if found.command is parsed.command and all(wanted[key] == value for key, value in found.args.items()):
+            return found.line
+    return ""
