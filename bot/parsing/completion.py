@@ -21,7 +21,8 @@ def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]
     except errors.UserError:
         return []
     if not words:
-        return _starting([name.partition(" ")[0] for name in catalogue.names], last)
+        # A name alone shows its card, but an empty line does not list all names.
+        return _starting([*(name.partition(" ")[0] for name in catalogue.names), *(names if last else ())], last)
     if len(words) == 1 and (verbs := catalogue.verbs_of(words[0])):
         return _starting(verbs, last)
     try:

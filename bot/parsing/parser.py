@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,18 +27,25 @@ MAX_OPTIONS_SHOWN = 700  # characters; the help of the command lists more
 MAX_TARGET_LENGTH = 512  # a longer pattern would be compared with every name for too long
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
+_NAME = re.compile(r"[A-Za-z0-9#][A-Za-z0-9_.:/@#-]*")
 _NEGATIVE = re.compile(r"-[0-9]")
 
 
 def parse(line: str, catalogue: Catalogue) -> Parsed:
-    """Returns the command and the arguments of a line. An empty line is `help`; `restart --help` is `help restart`; a
-    line of another program, such as `docker container ls`, is the same command here. Raises BadUsage or
-    UnknownCommand."""
+    """Returns the command and the arguments of a line. An empty line is `menu`; `restart --help` is `help restart`; one
+    word that may be a name, such as `web`, is `card web`; a line of another program, such as `docker container ls`, is
+    the same command here. Raises BadUsage or UnknownCommand."""
     words = command_line.split(foreign_lines.without_description(line))
-    words = foreign_lines.translate_foreign_line(words, catalogue)
-    if not words or words[0] in HELP_WORDS:
+    words = foreign_lines.translate_foreign_line(words, catalogue) or ["menu"]
+    if words[0] in HELP_WORDS:
         words = ["help", *words[1:]]
-    command, count = _find_command(words, catalogue)
+    try:
+        command, count = _find_command(words, catalogue)
+    except errors.UnknownCommand as error:
+        if len(words) > 1 or not _NAME.fullmatch(words[0]) or catalogue.verbs_of(words[0]):
+            raise
+        card = parse(command_line.quote(["card", words[0]]), catalogue)
+        return replace(card, args={**card.args, "unknown_command": error.hint}, line=words[0])
     words = words[count:]
     if command.name == "help" and words:
         words = foreign_lines.translate_foreign_line(words, catalogue, limited=False)

@@ -18,6 +18,8 @@ from tests.helpers.waiting import wait_for
 # but for tokens and ids, which are filled in.
 LINES = {
     "ps": ("ps web", r"web +[0-9a-f]{12} +shop/front", "running"),
+    "card": ("card web", r"Status +Up .*\n(.*\n)*hello", "running"),
+    "menu": ("menu", r"Choose what to show", "running"),
     "services": ("services shop", r"shop/front +compose +1/1", "running"),
     "scale": ("scale front=0", r"leaves nothing of shop/front running", "running"),
     "logs": ("logs web --tail 500 -t", r"\d{4}-\d\d-\d\dT\S+Z hello", "running"),

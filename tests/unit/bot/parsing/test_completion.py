@@ -9,7 +9,8 @@ from tests.unit.bot.parsing.test_parser import CATALOGUE
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ["exec", "help", "logs", "ls", "ps", "revoke"]),
+        ("", ["card", "exec", "help", "logs", "ls", "menu", "ps", "revoke"]),
+        ("we", ["web"]),
         ("l", ["logs", "ls"]),
         ("/deck l", ["logs", "ls"]),
         ("logs ", ["api", '"my web"', "web"]),

@@ -32,7 +32,7 @@ def refusal(line):
         ("$ sudo docker ps", "ps"),
         ("/deck docker ps", "ps"),
         ("Docker PS", "ps"),
-        ("docker", "help"),
+        ("docker", "menu"),
         ("docker --help", "help"),
         ("docker ps --help", "help ps"),
         ("docker container ls --help", "help ps"),

@@ -38,6 +38,8 @@ def _command(name: str, *args: Arg, **more) -> Command:
 CATALOGUE: Catalogue = gather(
     ("x", command)
     for command in (
+        _command("menu"),
+        _command("card", Arg(name="target", type=ArgType.TARGET, required=True, help="one")),
         _command("help", Arg(name="topic", type=ArgType.COMMAND, help="a command")),
         _command("ps", TARGETS, Arg(name="--all", short="a", type=ArgType.FLAG, help="all"), aliases=("ls",)),
         _command(
@@ -144,9 +146,9 @@ def test_lines_that_cannot_be_read_say_where_and_what_helps(line, sentence):
 @pytest.mark.parametrize(
     ("line", "plain"),
     [
-        ("", "help"),
-        ("   ", "help"),
-        ("/deck", "help"),
+        ("", "menu"),
+        ("   ", "menu"),
+        ("/deck", "menu"),
         ("?", "help"),
         ("--help", "help"),
         ("LS", "ps"),
@@ -166,11 +168,21 @@ def test_what_was_understood_in_plain_spelling(line, plain):
     assert parser.parse(line, CATALOGUE).line == plain
 
 
+@pytest.mark.parametrize("line", ["web", "shop/web@docker#4f2a", "lgos"])
+def test_a_word_that_is_no_command_may_be_a_name(line):
+    parsed = parser.parse(f"/deck {line}", CATALOGUE)
+    assert (parsed.command.name, parsed.args["target"], parsed.line) == ("card", line, line)
+    assert parsed.args["unknown_command"].startswith("Did you mean" if line == "lgos" else "List all commands")
+    for other in ("*ps*", "we?", "-x", "“web"):
+        with pytest.raises(errors.UserError):
+            parser.parse(other, CATALOGUE)
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
         ("lgos web", "There is no command “lgos”. Did you mean logs"),
-        ("frobnicate", "List all commands with: help"),
+        ("frobnicate web", "List all commands with: help"),
         ("web logs", "Write the command first: logs web"),
         ("help lgos", "Did you mean logs"),
     ],
