@@ -123,7 +123,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     rows = [
         [
             _clock(one.event.at_ns, context.now),
-            event_text.what(one.event),
+            _what(one),
             event_text.name(one.event),
             *formatting.engine_cells(where, one.event.subject.engine),
             _detail(one, context.now),
@@ -179,10 +179,17 @@ def _time(at: datetime, now: datetime) -> str:
     return formatting.clock(at, now)
 
 
+def _what(one: event_text.ShownEvent) -> str:
+    what = event_text.what(one.event)
+    return f"{what} {one.times:,}×" if one.times > 1 else what
+
+
 def _detail(one: event_text.ShownEvent, now: datetime) -> str:
     text = event_text.detail(one.event)
-    repeated = f"{one.times:,} times since {_clock(one.first_ns, now)}" if one.times > 1 else ""
-    return "; ".join(filter(None, (text, repeated)))
+    if one.times == 1:
+        return text
+    ago = formatting.span(max(0.0, now.timestamp() - one.event.at_ns / 1e9))
+    return ", ".join(filter(None, (text, f"last {ago} ago, first at {_clock(one.first_ns, now)}")))
 
 
 def _clock(at_ns: int, now: datetime) -> str:

@@ -89,8 +89,8 @@ async def test_a_crash_loop_is_two_lines_with_their_number(world):
     other = event(205, EventKind.DIED, "die", BATCH.ref, exit_code="0", cause="finished", cause_text="finished")
     assert lines(await say(world, "events", *loop, other)) == [
         ("died", "batch", "finished"),
-        ("died", "web", "crashed: it failed; 20 times since 02:55:00"),
-        ("started", "web", "nginx; 20 times since 02:55:01"),
+        ("died 20×", "web", "crashed: it failed, last 1 min ago, first at 02:55:00"),
+        ("started 20×", "web", "nginx, last 1 min ago, first at 02:55:01"),
     ]
     assert len(lines(await say(world, "events --all", *loop, other))) == 41
 
