@@ -79,7 +79,6 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("ps", "--watch"): "Give the command again, or see what happens with: events.",
     ("images", "--digests"): "Show the digests of an image with: image inspect NAME.",
     ("images", "--tree"): "Show the platforms of an image with: image inspect NAME.",
-    ("logs", "--until"): "Write --since and --tail: logs web --since 1h --tail 200.",
     ("logs", "--details"): "Leave it out. Labels are shown by: inspect NAME.",
     ("stats", "--no-stream"): "stats shows one reading and ends: leave it out.",
     ("stats", "--all"): "Only running containers use something: leave it out.",

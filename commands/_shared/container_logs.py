@@ -1,18 +1,20 @@
 """Plans and renders the newest log lines of containers, for `logs` and `pod logs`.
 
-The lines of several containers are sorted by time, and each line begins with its container's name. Older lines are left
-out; the reply says how many.
+The lines of several containers are sorted by time, and each line begins with its container's name. Between the runs of
+a container there is a line that says how the run ended. Older lines are left out; the reply says how many.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import follow_end_reply, formatting, targets
+import msgspec
+
+from commands._shared import follow_end_reply, formatting, log_parts, next_steps, targets
 from commands.spec import Arg, ArgType, Context, Result
 from core import errors
 from core.model.actions import Action, ReadLogs
@@ -20,6 +22,7 @@ from core.model.background_jobs import FollowResult
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import MAX_PAGE_CHARACTERS, LogLine, LogPage
+from core.text import error_lines, run_dividers
 
 # Lines shown where no number is given: by default, with --follow, with --since.
 TAIL = 100
@@ -43,6 +46,17 @@ OPTIONS = (
         short="S",
         type=ArgType.DURATION,
         help="only lines of the last TIME, for example 90s, 10m, 2h or 1d",
+    ),
+    Arg(
+        name="--until",
+        type=ArgType.MOMENT,
+        help="only lines until TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 in UTC",
+    ),
+    Arg(name="--previous", short="p", type=ArgType.FLAG, help="only lines of the newest run that has ended"),
+    Arg(
+        name="--errors",
+        type=ArgType.FLAG,
+        help=f"of the newest {MAX_LINES:,} lines, show only those that look like errors, and what continues them",
     ),
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
     Arg(name="--stderr", type=ArgType.FLAG, help="of these lines, show only those from stderr"),
@@ -72,6 +86,7 @@ def plan(context: Context, command: str, refs: Sequence[Ref]) -> Sequence[Action
     since_ns = int((context.now - since).timestamp()) * 1_000_000_000 if since else 0
     tail = args["tail"] or (SINCE_TAIL if since else TAIL)
     follow = args["follow"]
+    _check_together(command, context)
     if follow and len(refs) > MAX_FOLLOWED:
         raise errors.BadUsage(
             f"{command} -f follows at most {MAX_FOLLOWED} containers at once, but {len(refs)} are selected.",
@@ -79,29 +94,61 @@ def plan(context: Context, command: str, refs: Sequence[Ref]) -> Sequence[Action
         )
     if follow:
         tail = args["tail"] or FOLLOW_TAIL
+    if args["errors"]:
+        tail = MAX_LINES
+    until_ns = 0 if args["until"] is None else int(args["until"].before(context.now).timestamp() * 1_000_000) * 1_000
     share = MAX_CHARACTERS // max(1, len(refs))
     return [
-        ReadLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since_ns, follow=follow, max_characters=share)
+        ReadLogs(
+            engine=ref.engine,
+            target=ref,
+            tail=tail,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            previous=args["previous"],
+            follow=follow,
+            over_restarts=follow,
+            max_characters=share,
+        )
         for ref in refs
     ]
 
 
+def _check_together(command: str, context: Context) -> None:
+    """Raises BadUsage for --follow with an option that selects past lines."""
+    given = [name for name in ("until", "previous", "errors") if context.args[name]]
+    if context.args["follow"] and given:
+        raise errors.BadUsage(
+            f"{command}: --follow and --{given[0]} exclude each other.", hint="Leave one of them out."
+        )
+
+
 def render(context: Context, results: Sequence[Result]) -> Reply:
+    refs = [targets.target_of_result(result) for result in results]
     if any(isinstance(result.value, FollowResult) for result in results):
-        return follow_end_reply.render_follow_ends(results)
+        return replace(follow_end_reply.render_follow_ends(results), buttons=next_steps.offer(context, refs))
     pages = [result for result in results if isinstance(result.value, LogPage)]
-    labels = targets.display_names([targets.target_of_result(result) for result in results])
+    labels = targets.display_names(refs)
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
     prefixed = len(results) > 1
     widest = max(map(len, labels), default=0)
-    lines: list[tuple[datetime, str, ShownLine]] = []
+    lines: list[tuple[datetime, str, ShownLine | None]] = []
     for result in pages:
         prefix = f"{label_of[id(result)]:<{widest}} | " if prefixed else ""
-        lines += _page(context, result, prefix)
+        page = _only_errors(result.value, context.args["tail"] or TAIL) if context.args["errors"] else result.value
+        lines += _page(context, targets.target_of_result(result), page, prefix)
     if prefixed:
         # The sort is stable: lines of one container with equal times keep their order.
         lines.sort(key=lambda line: line[0])
-    notes = [Text(text=_dropped(label_of[id(result)], result)) for result in pages if result.value.dropped]
+    only_errors = context.args["errors"]
+    notes = [
+        Text(text=_dropped(label_of[id(result)], result))
+        for result in pages
+        if result.value.dropped and not only_errors
+    ]
+    notes += [
+        Text(text=f"{label_of[id(result)]}: {note}", tone=Tone.WARN) for result in pages for note in result.value.notes
+    ]
     notes += [
         Text(text=f"{label_of[id(result)]}: {result.error.full_message()}", tone=Tone.BAD)
         for result in results
@@ -109,25 +156,66 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ]
     if not pages:
         return Reply(blocks=notes, ending=formatting.failed_ending(results))
+    buttons = next_steps.offer(context, refs, *_more_steps(pages, context))
     if not lines:
-        nothing = Text(text=_no_lines(context, [label_of[id(result)] for result in pages]))
-        return Reply(blocks=(nothing, *notes), values=())
-    shown = [line for _, _, line in lines]
-    return Reply(blocks=(Lines(lines=[text for _, text, _ in lines]), *notes), ending=Ending.OK, values=shown)
+        text = _no_lines(context, [label_of[id(result)] for result in pages])
+        return Reply(blocks=(Text(text=text), *notes), buttons=buttons, values=())
+    shown = [line for _, _, line in lines if line is not None]
+    block = Lines(lines=[text for _, text, _ in lines])
+    return Reply(blocks=(block, *notes), buttons=buttons, ending=Ending.OK, values=shown)
 
 
-def _page(context: Context, result: Result, prefix: str) -> list[tuple[datetime, str, ShownLine]]:
-    lines = []
-    at, ref = _EPOCH, targets.target_of_result(result)
-    for line in result.value.lines:
-        # The time never goes back within one container, so that its lines keep their order.
-        at = max(at, _when(line) or at)
-        if context.args["stderr"] and line.stream != "stderr":
+def _page(context: Context, ref: Ref, page: LogPage, prefix: str) -> list[tuple[datetime, str, ShownLine | None]]:
+    """The lines of one container, with the dividers of its runs, and the time of each."""
+    args = context.args
+    now_ns = int(context.now.timestamp() * 1e9)
+    lines: list[tuple[datetime, str, ShownLine | None]] = []
+    at = _EPOCH
+    for part in log_parts.parts(page, now_ns):
+        if isinstance(part, str):
+            lines.append((at, f"{prefix}{part}", None))
             continue
-        stamp = f"{line.at} " if context.args["timestamps"] else ""
-        shown = ShownLine(target=ref, engine=ref.engine, at=line.at, stream=line.stream, text=line.text)
-        lines.append((at, f"{prefix}{stamp}{line.text}", shown))
+        # The time never goes back within one container, so that its lines keep their order.
+        at = max(at, _when(part) or at)
+        if args["stderr"] and part.stream != "stderr":
+            continue
+        stamp = f"{part.at} " if args["timestamps"] else ""
+        text = part.text if stamp or prefix else run_dividers.escaped(part.text)
+        shown = ShownLine(target=ref, engine=ref.engine, at=part.at, stream=part.stream, text=part.text)
+        lines.append((at, f"{prefix}{stamp}{text}", shown))
     return lines
+
+
+def _more_steps(pages: Sequence[Result], context: Context) -> Sequence[tuple[str, str]]:
+    """Offers only the errors, the run before, and the lines before the oldest one that is shown."""
+    if len(pages) != 1:
+        return ()
+    args, action, page = context.args, pages[0].action, pages[0].value
+    assert isinstance(action, ReadLogs)
+    steps: list[tuple[str, str]] = []
+    if not args["errors"]:
+        steps.append(("Errors only", "logs {} --errors"))
+    if not args["previous"] and page.runs and (len(page.runs) > 1 or page.runs[-1].number > 1):
+        steps.append(("Previous run", "logs {} --previous"))
+    if not args["errors"] and (len(page.lines) >= action.tail or page.dropped):
+        # Times are compared with a resolution of microseconds.
+        oldest = (next(filter(None, map(_ns, page.lines)), 0) - 1) // 1_000
+        if oldest > 0:
+            until = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=oldest)
+            flags = f"{' --previous' if args['previous'] else ''}{' --stderr' if args['stderr'] else ''}"
+            tail = f" --tail {args['tail']}" if args["tail"] else ""
+            steps.append(("Older", f"logs {{}} --until {until:%Y-%m-%dT%H:%M:%S.%fZ}{tail}{flags}"))
+    return steps
+
+
+def _ns(line: LogLine) -> int:
+    return log_parts.nanoseconds(line.at)
+
+
+def _only_errors(page: LogPage, number: int) -> LogPage:
+    """Returns the newest lines that look like errors."""
+    found = error_lines.error_lines(page.lines)
+    return msgspec.structs.replace(page, lines=tuple(found[-number:]), dropped=0)
 
 
 def _when(line: LogLine) -> datetime | None:
@@ -151,6 +239,8 @@ def _dropped(label: str, result: Result) -> str:
 def _no_lines(context: Context, labels: Sequence[str]) -> str:
     names = ", ".join(labels)
     what = "nothing to stderr" if context.args["stderr"] else "nothing"
+    if context.args["errors"]:
+        what = f"nothing that looks like an error in the newest {MAX_LINES:,} lines"
     since = context.args["since"]
     when = f" in the last {formatting.span(since.total_seconds())}" if since else ""
     return f"{names} wrote {what}{when}."

@@ -4,15 +4,16 @@ task."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from commands._shared import follow_end_reply, formatting, targets
+from commands._shared import follow_end_reply, formatting, next_steps, targets
 from commands.spec import SELECTION, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action
 from core.model.background_jobs import FollowResult
 from core.model.refs import Kind
-from core.model.replies import Block, Lines, Reply, Text, Tone
+from core.model.replies import Block, Button, Lines, Reply, Text, Tone
 from core.model.results import LogLine, LogPage
 from core.model.swarm import ReadServiceLogs
 
@@ -34,7 +35,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
-        return follow_end_reply.render_follow_ends(results)
+        return replace(follow_end_reply.render_follow_ends(results), buttons=_buttons(context, results))
     blocks: list[Block] = []
     for label, result in zip(
         targets.display_names([targets.target_of_result(one) for one in results]), results, strict=True
@@ -49,7 +50,13 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             left_out = formatting.count(page.dropped, "older line")
             blocks.append(Text(text=f"{label}: {left_out} left out; --tail {MAX_LINES} shows more."))
     failed = all(result.error is not None for result in results)
-    return Reply(blocks=blocks, ending=formatting.failed_ending(results)) if failed else Reply(blocks=blocks)
+    if failed:
+        return Reply(blocks=blocks, ending=formatting.failed_ending(results))
+    return Reply(blocks=blocks, buttons=_buttons(context, results))
+
+
+def _buttons(context: Context, results: Sequence[Result]) -> Sequence[Button]:
+    return next_steps.offer(context, [targets.target_of_result(result) for result in results])
 
 
 command = Command(

@@ -135,15 +135,20 @@ class InspectContainer(TargetAction[Document]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLogs(TargetAction[Any]):
-    """`tail`: number of last lines; `since_ns`: only lines from this time; `cursor`: continues an earlier page;
-    `max_characters`: of the page, older lines are left out. With `follow` the result is a job
-    (core.model.background_jobs.JobStarted) that runs until the container ends or somebody stops it."""
+    """`tail`: number of last lines; `since_ns`: only lines from this time; `until_ns`: only lines until this time;
+    `previous`: only lines of the newest run that has ended; `cursor`: continues an earlier page; `max_characters`: of
+    the page, older lines are left out. With `follow` the result is a job (core.model.background_jobs.JobStarted) that
+    runs until the container ends or somebody stops it; with `over_restarts` it goes on when the container starts
+    again."""
 
     verb = "container.logs"
     tail: int = 100
     since_ns: int = 0
+    until_ns: int = 0
+    previous: bool = False
     cursor: str = ""
     follow: bool = False
+    over_restarts: bool = False
     max_characters: int = MAX_PAGE_CHARACTERS
 
 

@@ -25,23 +25,41 @@ MAX_PAGE_CHARACTERS = 2 << 20
 """The most characters of one page of a log."""
 
 
+DIVIDER = "divider"
+"""The `stream` of a line that Quarterdeck adds to a followed log: it says that the container was restarted."""
+
+
 class LogLine(msgspec.Struct, frozen=True):
-    """One line of output. `at`: RFC 3339 with nanoseconds, from the engine; `stream`: stdout or stderr."""
+    """One line of output. `at`: RFC 3339 with nanoseconds, from the engine; `stream`: stdout, stderr or DIVIDER."""
 
     at: str
     stream: str
     text: str
 
 
+class LogRun(msgspec.Struct, frozen=True):
+    """One run of a container, from a start to an end. `number`: the first run is 1; 0 if it is not known. Times are
+    nanoseconds since the epoch, 0 if they are not known; a run that has not ended has no `ended_ns`."""
+
+    number: int = 0
+    started_ns: int = 0
+    ended_ns: int = 0
+    exit_code: int | None = None
+    out_of_memory: bool = False
+
+
 class LogPage(msgspec.Struct, frozen=True):
     """Lines, oldest first. `dropped`: number of older lines that did not fit, by their number or by their characters;
     `cursor`: where the next page begins (opaque text; a datetime would lose nanoseconds); `end`: the container has
-    ended, so there is no next page."""
+    ended, so there is no next page. `runs`: the runs of the container that the lines may belong to, oldest first, as
+    far as they are known; `notes`: sentences about what the engine does not know."""
 
     lines: tuple[LogLine, ...]
     cursor: str = ""
     dropped: int = 0
     end: bool = False
+    runs: tuple[LogRun, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):

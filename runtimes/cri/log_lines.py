@@ -21,16 +21,18 @@ _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
 class LineParser:
     """Parses pieces of the file (`feed`) into lines (`take`). Only the newest `max_lines` lines and `max_characters`
-    characters are stored; older lines are only counted. `since_ns`: lines from before this time are left out. A line is
-    cut at `MAX_LINE_BYTES`."""
+    characters are stored; older lines are only counted. `since_ns`: lines from before this time are left out;
+    `until_ns`: lines from after this time are, if it is not 0. A line is cut at `MAX_LINE_BYTES`."""
 
-    def __init__(self, max_lines: int, *, max_characters: int = MAX_PAGE_CHARACTERS, since_ns: int = 0) -> None:
+    def __init__(
+        self, max_lines: int, *, max_characters: int = MAX_PAGE_CHARACTERS, since_ns: int = 0, until_ns: int = 0
+    ) -> None:
         self.lines: deque[LogLine] = deque()
         self.max_lines, self._max_characters = max_lines, max_characters
         self._characters = 0  # of the stored lines
         self.dropped = 0
         self.too_large = 0  # of the dropped lines: those dropped because of their characters
-        self.since_ns = since_ns
+        self.since_ns, self.until_ns = since_ns, until_ns
         self._rest = b""
         self._rest_cut = 0  # bytes of the unfinished line that are not stored
         self._partial: dict[str, tuple[str, bytearray, int]] = {}  # by stream: time, text, and bytes that were cut off
@@ -80,6 +82,8 @@ class LineParser:
 
     def _append(self, at: str, stream: str, data: bytes, cut: int) -> None:
         if self.since_ns and at and (nanoseconds(at.encode()) or 0) < self.since_ns:
+            return
+        if self.until_ns and at and (nanoseconds(at.encode()) or 0) > self.until_ns:
             return
         text = data.decode("utf-8", "replace").rstrip("\r")
         if cut:

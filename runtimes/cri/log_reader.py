@@ -32,11 +32,13 @@ def read_page(
     owners: Collection[int],
     tail: int,
     since_ns: int = 0,
+    until_ns: int = 0,
     cursor: str = "",
     deadline: float = 0.0,
     max_characters: int = MAX_PAGE_CHARACTERS,
 ) -> LogPage:
-    """Reads the last `tail` lines. With `since_ns` or `cursor`, only later lines count. `name`: the container's name,
+    """Reads the last `tail` lines. With `since_ns` or `cursor`, only later lines count; with `until_ns`, only earlier
+    ones, which are searched in the last MAX_BYTES_BACK of the log. `name`: the container's name,
     for errors. `owners`: the user ids that the files may belong to. `deadline`: of the monotonic clock, 0 for none.
     Raises NotFound, Unreachable and TimedOut."""
     inode, offset, last_ns = _decode_cursor(cursor)
@@ -46,14 +48,17 @@ def read_page(
             (n for n, file in enumerate(files) if log_files.inode(file) == inode and _began_by(file, last_ns)), None
         )
         parser = LineParser(
-            tail, max_characters=max_characters, since_ns=last_ns + 1 if cursor and start is None else since_ns
+            tail,
+            max_characters=max_characters,
+            since_ns=last_ns + 1 if cursor and start is None else since_ns,
+            until_ns=until_ns,
         )
         truncated = False
         pieces: Iterable[bytes]
         if start is not None:
             pieces = _read_forwards(files[start:], offset)
         else:
-            pieces, truncated = _read_backwards(files, tail + 1, parser.since_ns)
+            pieces, truncated = _read_backwards(files, tail + 1, parser.since_ns, until_ns)
         for piece in pieces:
             if deadline and time.monotonic() > deadline:
                 raise errors.TimedOut(
@@ -134,13 +139,15 @@ class LogFollower:
         return True
 
 
-def _read_backwards(files: Sequence[BinaryIO], lines: int, since_ns: int) -> tuple[list[bytes], bool]:
-    """Reads the end of the log in pieces: as many complete lines as asked for, or back to a time. The first piece
-    starts at the beginning of a line. Also returns whether `MAX_BYTES_BACK` was reached first. Leaves the last file at
-    its end."""
+def _read_backwards(
+    files: Sequence[BinaryIO], lines: int, since_ns: int, until_ns: int = 0
+) -> tuple[list[bytes], bool]:
+    """Reads the end of the log in pieces: as many complete lines as asked for, or back to a time. With `until_ns`, the
+    lines of a piece that ends later do not count. The first piece starts at the beginning of a line. Also returns
+    whether `MAX_BYTES_BACK` was reached first. Leaves the last file at its end."""
     pieces: list[bytes] = []
     found = read = left = 0
-    full = False
+    full, counts = False, not until_ns
     for file in reversed(files):
         if pieces:
             pieces.append(b"\n")
@@ -152,8 +159,9 @@ def _read_backwards(files: Sequence[BinaryIO], lines: int, since_ns: int) -> tup
             piece = file.read(size)
             pieces.append(piece)
             read += size
-            found += len(_COMPLETE_LINE.findall(piece))
+            found += len(_COMPLETE_LINE.findall(piece)) if counts else 0
             first_ns = nanoseconds(piece[piece.find(b"\n") + 1 :])
+            counts = counts or (first_ns is not None and first_ns <= until_ns)
             full = found >= lines or read >= MAX_BYTES_BACK or (first_ns is not None and first_ns < since_ns)
         if full:
             break

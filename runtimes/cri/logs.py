@@ -11,16 +11,19 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TypeVar
 
+import msgspec
+
 from core import errors, file_thread, untrusted_files
 from core.model import actions
 from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
 from core.model.replies import Status
-from core.model.results import LogPage, Outcome
+from core.model.results import LogPage, LogRun, Outcome
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import MAX_JOB_LINES, Job
 from runtimes.cri import decode, log_reader
 from runtimes.cri.lifecycle import LifecycleVerbs
+from runtimes.proto import cri_pb2 as cri
 
 LOG_POLL_SECONDS = 0.2
 STATE_POLL_SECONDS = 1.0
@@ -37,11 +40,13 @@ class LogVerbs(LifecycleVerbs):
             return self.jobs.start(action.verb, lambda job: self._follow(action, job), read_only=True)
         deadline = time.monotonic() + seconds
         status = (await self._container_status(action.target, seconds)).status
+        if action.previous and status.state in (decode.CREATED, decode.RUNNING):
+            status = await self._status_of_previous_attempt(action.target, seconds)
         if status.state == decode.CREATED:
             return LogPage(lines=(), cursor=action.cursor)
         files = file_thread.FileThread("cri log")
         try:
-            return await self._in_time(
+            page = await self._in_time(
                 files,
                 partial(
                     log_reader.read_page,
@@ -51,13 +56,38 @@ class LogVerbs(LifecycleVerbs):
                     deadline=deadline,
                     tail=action.tail,
                     since_ns=action.since_ns,
+                    until_ns=action.until_ns,
                     cursor=action.cursor,
                     max_characters=action.max_characters,
                 ),
                 action.target,
             )
+            return msgspec.structs.replace(page, runs=(_run(status),))
         finally:
             files.close()
+
+    async def _status_of_previous_attempt(self, target: Ref, seconds: float) -> cri.ContainerStatus:
+        """Returns the status of the container that ran before this one in the same pod. Each attempt has a log of its
+        own. Raises NotFound if there was none, or if the kubelet has removed it."""
+        request = cri.ListContainersRequest()
+        listed = (await self._request("ListContainers", request, cri.ListContainersResponse, seconds)).containers
+        own = next((one for one in listed if one.id == target.id), None)
+        earlier = [
+            one
+            for one in listed
+            if own is not None
+            and (one.pod_sandbox_id, one.metadata.name) == (own.pod_sandbox_id, own.metadata.name)
+            and one.metadata.attempt < own.metadata.attempt
+        ]
+        if not earlier:
+            first = own is not None and own.metadata.attempt == 0
+            why = "it has had only one run" if first else "the kubelet has removed its container and its log"
+            raise errors.NotFound(
+                f"There is no log of an earlier run of {target.name}: {why}.", hint=f"Show it with: logs {target.name}"
+            )
+        newest = max(earlier, key=lambda one: one.metadata.attempt)
+        found = await self._container_status(msgspec.structs.replace(target, id=newest.id), seconds)
+        return found.status
 
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
         name = action.target.name
@@ -127,3 +157,15 @@ class LogVerbs(LifecycleVerbs):
                 f"The log of {target.name} on {self.ref} was interrupted: {error.message}", hint=error.hint
             ) from error
         return "" if status.state == decode.RUNNING else f"{target.name} has ended with code {status.exit_code}"
+
+
+def _run(status: cri.ContainerStatus) -> LogRun:
+    """Returns the one run of a container: the kubelet makes a new container for each attempt."""
+    ended = status.state == decode.EXITED
+    return LogRun(
+        number=status.metadata.attempt + 1,
+        started_ns=max(0, status.started_at),
+        ended_ns=max(0, status.finished_at) if ended else 0,
+        exit_code=status.exit_code if ended else None,
+        out_of_memory=ended and status.reason == decode.OOM_REASON,
+    )

@@ -23,6 +23,8 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
     state_checks = 1
 
     async def _page(self, action: actions.ReadLogs, seconds: float) -> LogPage:
+        if action.until_ns:
+            return await logs.read_until(action, lambda tail, reader: self._read_tail(action, tail, reader, seconds))
         query, after, seen = {"tail": str(action.tail)}, "", 0
         if action.cursor:
             after, seen, since_ns = logs.parse_cursor(action.cursor)
@@ -36,10 +38,23 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
         cursor = "{}/{}".format(*reader.newest) if reader.newest[0] else action.cursor
         return LogPage(lines=tuple(reader.lines), cursor=cursor, dropped=reader.dropped)
 
+    async def _read_tail(
+        self, action: actions.ReadLogs, tail: str, reader: log_decoder.LogDecoder, seconds: float
+    ) -> None:
+        since = {"since": timestamps.format_since(action.since_ns)} if action.since_ns else {}
+        await self._read_log(action.target, {"tail": tail, **since}, seconds, reader.feed)
+        reader.finish()
+
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
         query, after = {"tail": str(action.tail), "follow": "true"}, ""
         if action.since_ns:
             query["since"] = timestamps.format_since(action.since_ns)
             after = timestamps.format_time(action.since_ns)
         reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after)
-        return await self._follow_log(action.target, query, job, reader, feed=reader.feed)
+        return await self._follow_log(action, job, logs.FollowedPart(query=query, reader=reader, feed=reader.feed))
+
+    def _next_part(self, cursor: str) -> logs.FollowedPart:
+        after, seen, since_ns = logs.parse_cursor(cursor)
+        reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
+        query = {"since": timestamps.format_since(since_ns), "tail": "all", "follow": "true"}
+        return logs.FollowedPart(query=query, reader=reader, feed=reader.feed)

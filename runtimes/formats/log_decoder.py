@@ -24,7 +24,8 @@ class LogDecoder:
     With `timestamps=1` each line begins with an RFC 3339 time and a space.
 
     `after`: lines with an earlier time are skipped, and so are the first `seen` lines with exactly that time. `newest`:
-    the latest time received that is not before `after`, and how many lines had it."""
+    the latest time received that is not before `after`, and how many lines had it. `until`: later lines are skipped;
+    `later` counts them."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class LogDecoder:
         max_line: int = MAX_LINE,
         after: str = "",
         seen: int = 0,
+        until: str = "",
     ) -> None:
         self.lines: deque[LogLine] = deque()
         self._max_lines, self._max_characters = max_lines, max_characters
@@ -41,7 +43,8 @@ class LogDecoder:
         self.dropped = 0
         self.too_large = 0  # of the dropped lines: those dropped because of their characters
         self.newest = ("", 0)
-        self._after, self._seen = after, seen
+        self._after, self._seen, self._until = after, seen, until
+        self.later = 0
         self._max_line = max_line
         self._framed: bool | None = None  # None until the first bytes have arrived
         self._buffer = bytearray()
@@ -121,6 +124,9 @@ class LogDecoder:
             at, text = head, rest
         when = at.decode("ascii", "replace")
         if self._after and timestamps.is_before(when, self._after):
+            return
+        if self._until and timestamps.is_before(self._until, when):
+            self.later += 1
             return
         if when == self.newest[0]:
             self.newest = (when, self.newest[1] + 1)

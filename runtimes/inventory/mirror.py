@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from core import errors
-from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers
+from core.model.actions import Action, DescribeEngine, InspectContainer, ListContainers, ReadLogs
 from core.model.background_jobs import JobStarted
 from core.model.containers import LIVE_STATES, Container, Containers
 from core.model.disk_use import DataRoot, ReadDiskUse
@@ -27,7 +27,7 @@ from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
-from core.model.results import Document
+from core.model.results import Document, LogPage
 from core.model.swarm_status import SwarmState
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
@@ -38,6 +38,7 @@ from runtimes.inventory import (
     event_history,
     failed_pull_events,
     gather_answers,
+    log_runs,
     own_calls,
     state_updates,
     stored_events,
@@ -112,6 +113,9 @@ class Mirror(ContainerCache):
         if isinstance(action, InspectContainer):
             document = cast(Document, await self._runtime.run(action, call))
             return cast(R, self._with_last_end(document, action.target.id))
+        if isinstance(action, ReadLogs) and not action.follow:
+            page = cast(LogPage, await self._runtime.run(action, call))
+            return cast(R, await log_runs.with_runs(self, page, action, call, self.last_known_row(action.target.id)))
         if isinstance(action, DescribeEngine):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described

@@ -19,20 +19,23 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 
 from core import errors
-from core.model.actions import Action, DescribeEngine
+from core.model.actions import Action, DescribeEngine, ReadLogs
 from core.model.background_jobs import JobStarted
+from core.model.containers import Container
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
+from core.model.results import LogPage
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
-from runtimes.inventory import event_history, event_rows, own_calls
+from runtimes.inventory import event_history, event_rows, log_runs, own_calls
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_calls import WINDOW_SECONDS
 
 R = TypeVar("R")
 NOW_NS = 1_000_000_000  # what is asked for from this long ago on is all new
+INSPECT_SECONDS = 1.0
 NOTE_SECONDS = 3_700.0  # a stop waits an hour at most
 
 
@@ -151,12 +154,15 @@ async def follow(feed: EventFollowers, runtime: Runtime, action: ListEvents, cal
 
 
 class StoringEngine(Runtime, Protocol):
-    """A Runtime whose events are stored under its `engine_id`. `allows`: whether its owner allows a verb."""
+    """A Runtime whose events are stored under its `engine_id`. `allows`: whether its owner allows a verb. `describe`
+    inspects containers, within `deadline` seconds for all of them; None for one that does not exist any more."""
 
     @property
     def engine_id(self) -> str: ...
 
     def allows(self, verb: str) -> bool: ...
+
+    async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]: ...
 
 
 class EngineWithHistory:
@@ -194,6 +200,9 @@ class EngineWithHistory:
     async def run(self, action: Action[R], call: Call) -> R:
         if self._feed.owns(action):
             return cast(R, await self._feed.run(action))
+        if isinstance(action, ReadLogs) and not action.follow:
+            page = cast(LogPage, await self._engine.run(action, call))
+            return cast(R, await log_runs.with_runs(self, page, action, call, await self._inspected(action)))
         if not isinstance(action, ListEvents) or action.verb not in self.verbs:
             await self._stored.note_call(self._engine.engine_id, action, call)
             return await self._engine.run(action, call)
@@ -204,6 +213,12 @@ class EngineWithHistory:
             note = f"{self.ref} stores no past events. A running bot stores those that it receives."
             listed = msgspec.structs.replace(listed, notes=(*listed.notes, note))
         return cast(R, listed)
+
+    async def _inspected(self, action: ReadLogs) -> Container | None:
+        """Returns the container of a log; None if it is not known now."""
+        with contextlib.suppress(errors.QuarterdeckError):
+            return (await self._engine.describe([action.target.id], INSPECT_SECONDS)).get(action.target.id)
+        return None
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._engine.events(since_ns)

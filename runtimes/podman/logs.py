@@ -32,17 +32,16 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
 
     async def _page(self, action: actions.ReadLogs, seconds: float) -> LogPage:
         target, after, seen = action.target, "", 0
+        if action.until_ns:
+            return await logs.read_until(action, lambda tail, reader: self._read_tail(action, tail, reader, seconds))
         if action.cursor:
             after, seen, begin = _parse_cursor(action.cursor)
         elif action.since_ns:
             begin = str(action.since_ns // 1_000_000_000)
         else:
-            tail = log_decoder.LogDecoder(MAX_TAIL, max_characters=action.max_characters)
-            await self._read_lines(target, {"tail": str(action.tail)}, tail, seconds)
-            if not tail.lines:
+            begin = await self._begin_of_tail(action, str(action.tail), seconds)
+            if not begin:
                 return LogPage(lines=())
-            at = timestamps.parse_nanoseconds_or_none(min(line.at for line in tail.lines)) or 0
-            begin = str(at // 1_000_000_000 - 1)
         reader = log_decoder.LogDecoder(action.tail, max_characters=action.max_characters, after=after, seen=seen)
         await self._read_lines(target, {"since": begin}, reader, seconds)
         # Many lines of one second may be older than those of this page: all of them count.
@@ -51,6 +50,25 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
             lines=tuple(reader.lines), cursor=cursor, dropped=reader.dropped if action.cursor else reader.too_large
         )
 
+    async def _begin_of_tail(self, action: actions.ReadLogs, number: str, seconds: float) -> str:
+        """Returns the second before the oldest of the last lines; empty if there are no lines."""
+        tail = log_decoder.LogDecoder(MAX_TAIL, max_characters=action.max_characters)
+        await self._read_lines(action.target, {"tail": number}, tail, seconds)
+        if not tail.lines:
+            return ""
+        at = timestamps.parse_nanoseconds_or_none(min(line.at for line in tail.lines)) or 0
+        return str(at // 1_000_000_000 - 1)
+
+    async def _read_tail(
+        self, action: actions.ReadLogs, tail: str, reader: log_decoder.LogDecoder, seconds: float
+    ) -> None:
+        query = {}
+        if action.since_ns:
+            query = {"since": str(action.since_ns // 1_000_000_000)}
+        elif tail != "all":
+            query = {"since": await self._begin_of_tail(action, tail, seconds) or "0"}
+        await self._read_lines(action.target, query, reader, seconds)
+
     async def _read_lines(
         self, target: Ref, query: dict[str, str], reader: log_decoder.LogDecoder, seconds: float
     ) -> None:
@@ -58,7 +76,7 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
         reader.finish()
 
     async def _follow(self, action: actions.ReadLogs, job: Job) -> Outcome:
-        target, query = action.target, {"follow": "true", "tail": "0"}
+        query = {"follow": "true", "tail": "0"}
         reader = log_decoder.LogDecoder(MAX_JOB_LINES)
         if action.tail:
             async with asyncio.timeout(FIRST_PAGE_SECONDS):
@@ -68,7 +86,12 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
             if page.cursor:
                 after, seen, query["since"] = _parse_cursor(page.cursor)
                 reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
-        return await self._follow_log(target, query, job, reader, feed=_joined(reader))
+        return await self._follow_log(action, job, logs.FollowedPart(query=query, reader=reader, feed=_joined(reader)))
+
+    def _next_part(self, cursor: str) -> logs.FollowedPart:
+        after, seen, since = _parse_cursor(cursor)
+        reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
+        return logs.FollowedPart(query={"follow": "true", "since": since}, reader=reader, feed=_joined(reader))
 
 
 def _joined(reader: log_decoder.LogDecoder) -> Callable[[bytes], None]:

@@ -127,7 +127,8 @@ class FakeRuntime(
         if action.follow:
             return self.jobs.start(action.verb, lambda job: self._follow(action, job), read_only=True)
         start = action.cursor or f"{action.since_ns:020d}"
-        lines = [line for line in self.logs[action.target.id] if line.at > start]
+        end = f"{action.until_ns:020d}" if action.until_ns else "9"
+        lines = [line for line in self.logs[action.target.id] if start < line.at <= end]
         kept = lines[max(0, len(lines) - action.tail) :]
         return LogPage(lines=tuple(kept), cursor=kept[-1].at if kept else action.cursor)
 
