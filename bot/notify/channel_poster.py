@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -17,7 +18,7 @@ from bot.notify import crash_card_poster, incident_message, posting_decision, sh
 from bot.notify.delivery_failures import Failures
 from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
-from bot.notify.shared_message_editor import SharedMessageEditor, Work
+from bot.notify.shared_message_editor import Place, SharedMessageEditor, Work
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.alerts import Severity
@@ -26,6 +27,7 @@ from core.store.incidents import IncidentStore
 
 log = structlog.get_logger(__name__)
 _ORDER = tuple(Severity)
+SUMMARY_SECONDS = 600.0  # for which what else the quiet hours held back joins the message about it
 
 
 class ChannelPoster:
@@ -49,6 +51,7 @@ class ChannelPoster:
         self._now_ns = now_ns
         self.cards = crash_card_poster.CrashCardPoster(poster, card)
         self._windows: dict[str, shared_messages.MessageSharing] = {}
+        self._summaries: dict[tuple[str, str], tuple[Place, float]] = {}  # with the time until which others join them
         self._open = OpenMessages(store)
         self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
 
@@ -72,6 +75,7 @@ class ChannelPoster:
         self._open.forget()
         self._shared.forget_all()
         self._windows.clear()
+        self._summaries.clear()
 
     async def post_changes(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
         """Says in one channel what is new about these incidents, as far as it is ready for it. `now`: seconds since the
@@ -79,9 +83,9 @@ class ChannelPoster:
         window, failures = self._window(to, routing), Failures()
         unposted = [each for each in work if _posted(each, to) is None]
         unposted.sort(key=lambda each: (_ORDER.index(each[0].incident.severity), each[0].incident.began_ns))
-        shared: dict[tuple[str, str], dict[str, Work]] = {}
+        shared: dict[Place, dict[str, Work]] = {}
         self._shared.forget_waiting(to, [pending.incident.key for pending, _ in work])  # they are decided anew
-        new = self._join_groups(await self._summarize(unposted, now, failures), routing, shared)
+        new = self._join_groups(await self._summarize(to, unposted, now, failures, shared), routing, shared)
         by_key = {pending.incident.key: (pending, destination) for pending, destination in new}
         for incident in window.due([pending.incident for pending, _ in new], self._now()):
             with failures.collected():
@@ -111,23 +115,32 @@ class ChannelPoster:
             self._windows[to] = shared_messages.MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
         return self._windows[to]
 
-    async def _summarize(self, new: Sequence[Work], now: float, failures: Failures) -> Sequence[Work]:
-        """Posts one message about what the quiet hours held back, and returns the other incidents. A single open one
-        gets its own message."""
+    async def _summarize(
+        self, to: str, new: Sequence[Work], now: float, failures: Failures, shared: dict[Place, dict[str, Work]]
+    ) -> Sequence[Work]:
+        """Posts one message about what the quiet hours held back, or adds it in `shared` to the message that was posted
+        a moment ago. Returns the other incidents. A single open one gets its own message."""
         missed: dict[str, list[Work]] = {}
         summarized: set[str] = set()
         for each in new:
             if when := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
                 missed.setdefault(when, []).append(each)
+        self._summaries = {key: found for key, found in self._summaries.items() if self._now() < found[1]}
         for when, members in missed.items():
-            if len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
+            if (found := self._summaries.get((to, when))) is not None:
+                joining = {each[0].incident.key: (each[0], replace(each[1], group=when)) for each in members}
+                shared.setdefault(found[0], {}).update(joining)
+            elif len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
                 with failures.collected():
-                    await self._shared.post(when, members)
-                summarized |= {each[0].incident.key for each in members}
+                    place = await self._shared.post(when, members)
+                    self._summaries[to, when] = (place, self._now() + SUMMARY_SECONDS)
+            else:
+                continue
+            summarized |= {each[0].incident.key for each in members}
         return [each for each in new if each[0].incident.key not in summarized]
 
     def _join_groups(
-        self, new: Sequence[Work], routing: Routing, shared: dict[tuple[str, str], dict[str, Work]]
+        self, new: Sequence[Work], routing: Routing, shared: dict[Place, dict[str, Work]]
     ) -> Sequence[Work]:
         """Adds incidents to the open message of their group in `shared`, and returns those that begin a message. The
         next one of a group waits until the first one is posted."""
@@ -145,7 +158,7 @@ class ChannelPoster:
         return first
 
     async def _edit_shared(
-        self, to: str, window: shared_messages.MessageSharing, place: tuple[str, str], members: Mapping[str, Work]
+        self, to: str, window: shared_messages.MessageSharing, place: Place, members: Mapping[str, Work]
     ) -> None:
         """Edits a shared message if its time has come. If it was deleted, those that have news have no message any
         more, so the next call posts them."""
@@ -169,6 +182,7 @@ class ChannelPoster:
         log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)
         self._open.remove(channel, ts)
         self._shared.forget((channel, ts))
+        self._summaries = {key: found for key, found in self._summaries.items() if found[0] != (channel, ts)}
         for window in self._windows.values():
             window.forget_message(ts)
 

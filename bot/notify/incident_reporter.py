@@ -14,14 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import structlog
 
 from bot.notify import crash_card_poster, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
-from bot.notify.changed_incidents import ChangedIncidents
 from bot.notify.channel_poster import ChannelPoster
 from bot.notify.channel_tasks import ChannelTasks
 from bot.notify.held_messages import HeldMessages
@@ -40,7 +39,7 @@ from core.store.alert_settings import AlertSettingsStore
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0  # for changes by other processes
-MAX_AT_ONCE = 1_000  # incidents that are in memory together
+MAX_AT_ONCE = 250  # incidents that are in memory together
 RETRY_SECONDS = 5.0  # until a channel is tried again
 ANNOUNCEMENTS = "announcements"  # the task that finds out which maintenance must be announced and who is reminded
 
@@ -74,8 +73,7 @@ class IncidentReporter:
         self._now_ns = now_ns
         self._retry_at: dict[str, float] = {}
         self._tasks = ChannelTasks()
-        self._changed_incidents = ChangedIncidents(store)
-        self._waiting = WaitingIncidents()
+        self._waiting = WaitingIncidents(store)
         self.channels = ChannelPoster(store, poster, counts, card=card, now=now, now_ns=now_ns)
         self._held = HeldMessages(store)
         self._maintenance = MaintenanceAnnouncer(store, poster, self._tasks)
@@ -127,12 +125,11 @@ class IncidentReporter:
         if ANNOUNCEMENTS not in self._tasks.busy:
             self._tasks.start(ANNOUNCEMENTS, self._announce(settings, routing, now))
         await self._held.mark(settings, now)
-        changed = await self._changed_incidents.times(now)
-        self._measure(changed, now)
         self._waiting.look_again(self.channels.take_shown())
-        ready = self._waiting.ready(changed, (settings, routing), now)
+        ready, more = await self._waiting.ready((settings, routing), now, MAX_AT_ONCE)
+        self._measure(now)
         by_destination: dict[str, list[Work]] = {}
-        read = await self._read(ready[:MAX_AT_ONCE], settings, now)
+        read = await self._read(ready, settings, now)
         for pending in read:
             for destination in posting_decision.places_to_post(pending, routing, settings, now):
                 by_destination.setdefault(destination.to, []).append((pending, destination))
@@ -147,16 +144,22 @@ class IncidentReporter:
             self._tasks.start(to, self._try_destination(to, by_destination.get(to, []), routing, now))
         await self._tasks.wait()
         closed |= {to for to in by_destination if self._now() < self._retry_at.get(to, 0.0)}
-        # Thousands of incidents that wait for a channel must not be in the way of the others.
-        stuck = 0
+        if self._let_wait(read, closed, now) < len(ready) and more:
+            self._changed.set()  # the others have their turn at once
+
+    def _let_wait(self, read: Sequence[PendingIncident], closed: Collection[str], now: float) -> int:
+        """Lets the incidents wait that have to, because thousands of them must not be in the way of the others. Returns
+        how many are left over for another reason. `closed`: the channels that cannot be reached or are busy."""
+        left_over = 0
         for pending in read:
-            if pending.left and pending.left <= closed | pending.postponed:
-                until = now + RETRY_SECONDS if pending.left & closed else 0.0
+            if pending.left and pending.left <= {*closed, *pending.postponed}:
+                until = now + RETRY_SECONDS if pending.left.intersection(closed) else 0.0
                 self._waiting.wait(pending.incident.key, until, now)
             else:
-                stuck += bool(pending.left)
-        if len(ready) > MAX_AT_ONCE > stuck:
-            self._changed.set()  # the others have their turn at once
+                left_over += bool(pending.left)
+        if left_over:
+            self._waiting.left_over()
+        return left_over
 
     async def _announce(self, settings: AlertSettings, routing: Routing, now: float) -> None:
         await self._maintenance.announce(settings, routing.common_channels, now)
@@ -171,11 +174,10 @@ class IncidentReporter:
             if times := self._undelivered.due(error.message):
                 log.error("an incident was not posted", channel=to, reason=error.full_message(), times=times)
 
-    def _measure(self, changed: Mapping[str, float], now: float) -> None:
-        """Measures how many incidents wait, and how long the oldest has waited. `changed`: the times of the changes in
-        ms."""
-        self._counts.incidents_waiting.set(len(changed))
-        oldest = now - min(changed.values()) / 1000 if changed else 0.0
+    def _measure(self, now: float) -> None:
+        """Measures how many incidents wait, and how long the oldest has waited."""
+        self._counts.incidents_waiting.set(self._waiting.count)
+        oldest = now - self._waiting.oldest / 1000 if self._waiting.count else 0.0
         self._counts.incidents_oldest_seconds.set(max(0.0, oldest))
 
     def _note_channel(self, exists: bool) -> None:

@@ -74,7 +74,9 @@ class SharedMessageEditor:
     def postpone(self, to: str, place: Place, members: Mapping[str, Work]) -> None:
         """Remembers these incidents for the next edit of the message."""
         for key, (pending, destination) in members.items():
-            self._waiting.setdefault(to, {}).setdefault(place, {})[key] = destination
+            waiting = self._waiting.setdefault(to, {}).setdefault(place, {})
+            other = next(iter(waiting.values()), destination)
+            waiting[key] = other if other == destination else destination  # thousands have the same one
             pending.postponed.add(to)
 
     def forget_waiting(self, to: str, keys: Sequence[str]) -> None:
@@ -103,8 +105,8 @@ class SharedMessageEditor:
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def post(self, name: str, members: Sequence[Work]) -> None:
-        """Posts one message for these incidents. `name`: what they have in common, in words."""
+    async def post(self, name: str, members: Sequence[Work]) -> Place:
+        """Posts one message for these incidents. Returns where it is. `name`: what they have in common, in words."""
         mention = _called(members)
         table = incident_message.IncidentTable()
         for pending, _ in members:
@@ -128,12 +130,13 @@ class SharedMessageEditor:
                 for pending, destination in members
             ]
         )
+        return sent.channel, sent.ts
 
     async def edit(self, to: str, place: Place, members: Mapping[str, Work], *, storm: str = "") -> None:
         """Edits a message: `members`, by key, and what waits for this edit join it or have changed. All others that it
         shows stay in it. `storm`: what the incidents of a storm have in common, in words, if that is decided now. If
         the message was deleted, that is recorded for all of them, and MessageGone is raised."""
-        waiting = dict(self._waiting.get(to, {}).get(place, {}))
+        waiting = self._waiting.get(to, {}).get(place, {})
         content = await self._read(place, members, waiting)
         if content.table.count:
             await self._edit(content, members, content.storm(storm))

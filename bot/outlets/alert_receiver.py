@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 PATH = "/api/alertmanager"
 MAX_BODY = 16 << 20  # bytes
-MAX_ALERTS = 1_000  # of a request that are stored at once
+MAX_ALERTS = 200  # of a request that are stored at once
 MAX_OPEN = 10_000  # alerts that fire at once
 MAX_NAME, MAX_TEXT = 100, 400  # characters
 SOURCE = "alertmanager"

@@ -76,18 +76,23 @@ class IncidentStore(StoreConnection):
         """Returns the keys of incidents that people must still be told about, the oldest change first."""
         return list(await self.changed_incident_times(limit))
 
-    async def changed_incidents_state(self) -> tuple[int, float]:
-        """Returns how many incidents people must still be told about, and the time of the newest change in ms."""
+    async def changed_incidents_state(self) -> tuple[int, float, float]:
+        """Returns how many incidents people must still be told about, and the times of the newest and of the oldest
+        change in ms."""
         async with self._call(), self._client.pipeline(transaction=True) as pipe:
             pipe.zcard(self._key(keys.INCIDENTS_CHANGED))
             pipe.zrange(self._key(keys.INCIDENTS_CHANGED), -1, -1, withscores=True)
-            count, newest = await pipe.execute()
-        return int(count), float(newest[0][1]) if newest else 0.0
+            pipe.zrange(self._key(keys.INCIDENTS_CHANGED), 0, 0, withscores=True)
+            count, newest, oldest = await pipe.execute()
+        return int(count), float(newest[0][1]) if newest else 0.0, float(oldest[0][1]) if oldest else 0.0
 
-    async def changed_incident_times(self, limit: int) -> dict[str, float]:
-        """Returns those incidents by key, each with the time of its newest change in ms, the oldest change first."""
+    async def changed_incident_times(self, limit: int, start: int = 0) -> dict[str, float]:
+        """Returns those incidents by key, each with the time of its newest change in ms, the oldest change first.
+        `start`: so many are left out."""
         async with self._call():
-            found = await self._client.zrange(self._key(keys.INCIDENTS_CHANGED), 0, limit - 1, withscores=True)
+            found = await self._client.zrange(
+                self._key(keys.INCIDENTS_CHANGED), start, start + limit - 1, withscores=True
+            )
         return {text(key): float(at) for key, at in found}
 
     async def incidents_changed_after(self, position: int, limit: int) -> tuple[int, dict[str, int]]:

@@ -14,7 +14,7 @@ from bot.notify.shared_messages import GROWING_EDIT_SECONDS, MAX_STORM_SECONDS, 
 from core.metrics import Metrics
 from core.model.alert_routes import Route, parse_matcher
 from core.model.incidents import PostedIncident, with_post
-from tests.unit.bot.notify.route_scene import EVENING, HOUR, fresh, now, of_project, over
+from tests.unit.bot.notify.route_scene import EVENING, HOUR, NIGHT, fresh, now, of_project, over
 from tests.unit.bot.notify.test_incident_reporter import World
 from tests.unit.bot.notify.test_shared_messages import about
 
@@ -164,3 +164,13 @@ async def test_the_edit_of_a_message_of_thousands_holds_few_of_them_in_memory():
         tracemalloc.stop()
     assert "1500 incidents at once on h1, 1500 still open" in texts[0]
     assert store.recorded == 1_500 and peak < 3 << 19, f"{peak:,} bytes"
+
+
+async def test_what_a_night_held_back_is_one_message_though_it_is_read_in_parts(world):
+    world.reporter = world.process("", Route(to=("C2",), quiet=NIGHT))
+    world.seconds = EVENING + HOUR
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    world.seconds = EVENING + 9 * HOUR + 1
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert f"{MANY} incidents in the quiet hours 22:00 to 07:00 (UTC), {MANY} still open" in text

@@ -65,9 +65,10 @@ async def test_a_newer_change_has_a_newer_time_and_comes_later(store):
     assert list(before) == ["a", "b"] == list(await store.changed_incidents(10))
     assert await store.change_incident("a", b"1", b"2")
     after = await store.changed_incident_times(10)
-    assert await store.changed_incidents_state() == (2, after["a"])
+    assert await store.changed_incidents_state() == (2, after["a"], after["b"])
     assert list(after) == ["b", "a"] and after["a"] > before["a"] and after["b"] == before["b"]
     assert list(await store.changed_incident_times(1)) == ["b"]
+    assert list(await store.changed_incident_times(5, 1)) == ["a"]
 
 
 async def test_a_store_that_does_not_answer_is_an_error():
