@@ -8,6 +8,7 @@ repeated up to three times, as Slack does; over sockets only when a test asks fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -87,16 +88,21 @@ class Deliveries:
 
     async def _deadline(self, delivery: Delivery) -> None:
         await asyncio.sleep(self._workspace.settings.ack_seconds)
-        self._late(delivery)
-
-    def _late(self, delivery: Delivery) -> None:
         if delivery.acked or self._workspace.deliveries[delivery.envelope_id] is not delivery:
             return
-        delivery.timed_out = True
         socket = self.sockets.open.get(delivery.via)
-        if delivery.via == "http" or (socket is not None and not socket.silent):
-            self._workspace.break_rule("ack", "acknowledge within 3 s", repr(delivery.payload))
+        self._late(delivery)
+        if socket is not None and not socket.silent:
+            await asyncio.sleep(self._workspace.settings.patience_seconds)
+            self._judge(delivery, acked=delivery.acked)
+
+    def _late(self, delivery: Delivery) -> None:
+        delivery.timed_out = True
         self._tell(delivery, "operation_timeout")
+
+    def _judge(self, delivery: Delivery, *, acked: bool) -> None:
+        if not acked:
+            self._workspace.break_rule("ack", "acknowledge within 3 s", repr(delivery.payload))
 
     def _acked(self, delivery: Delivery, answer: Any) -> None:
         delivery.acked, delivery.answer = True, answer
@@ -175,15 +181,16 @@ class Deliveries:
         """Whether that was the last attempt."""
         body, kind = signed_http.encode(delivery)
         more = {"X-Slack-Retry-Num": str(delivery.attempt), "X-Slack-Retry-Reason": delivery.reason}
+        client, now = await self._client(), self._workspace.now()
+        post = signed_http.post(client, target, body, kind, now=now, more=more if delivery.attempt else None)
+        posted = self._start(post, f"post {delivery.envelope_id}")
         try:
             async with asyncio.timeout(self._workspace.settings.ack_seconds):
-                answer = await signed_http.post(
-                    await self._client(), target, body, kind,
-                    now=self._workspace.now(), more=more if delivery.attempt else None,
-                )  # fmt: skip
+                answer = await asyncio.shield(posted)
         except TimeoutError:
             delivery.reason = "http_timeout"
             self._late(delivery)
+            self._start(self._wait_longer(delivery, posted), f"late {delivery.envelope_id}")
             return False
         except aiohttp.ClientError:
             delivery.reason, delivery.lost = "connection_failed", True
@@ -200,15 +207,23 @@ class Deliveries:
         self._tell(delivery, "dispatch_failed")
         return answer.no_retry
 
+    async def _wait_longer(self, delivery: Delivery, posted: asyncio.Task[Any]) -> None:
+        status = 0
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(self._workspace.settings.patience_seconds):
+                status = (await posted).status
+        self._judge(delivery, acked=status == 200)
+
     async def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession()
         return self._session
 
-    def _start(self, work: Any, name: str) -> None:
+    def _start(self, work: Any, name: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _parsed(body: str) -> Any:

@@ -50,7 +50,9 @@ class Settings:
     """What a test may turn. Seconds unless said otherwise."""
 
     ack_seconds: float = 3.0
-    """How long the product has to acknowledge a payload."""
+    """How long the product has to acknowledge a payload. Then the person is told that it did not."""
+    patience_seconds: float = 12.0
+    """How much later it breaks a rule. A busy machine may hold a process for seconds, which is no fault of it."""
     trigger_seconds: float = 3.0
     response_uses: int = 5
     response_seconds: float = 30 * 60.0
