@@ -14,10 +14,10 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 HURRY_SECONDS = 1.0  # seconds for each step of closing after shorten_deadlines()
 CANCEL_SECONDS = 5.0  # seconds that a cancelled task may take to end
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ITEMS_IN_TURN, SECONDS_IN_TURN = 100, 0.02  # of a long loop, until other tasks run
+T = TypeVar("T")
 
 
 class Supervisor:
@@ -283,3 +285,20 @@ def backoff_seconds(attempt: int, base: float, cap: float, rng: random.Random) -
     """Returns the pause in seconds before attempt 1, 2, …: a random value up to base·2^(attempt-1) and `cap` (full
     jitter, so that many tasks that lost the same connection do not return at the same moment)."""
     return rng.uniform(0.0, min(cap, base * 2.0 ** min(attempt - 1, 60)))
+
+
+async def in_turns(items: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
+    """Yields the items, and lets the other tasks run after a hundred of them or a moment, whichever comes first."""
+    loop = asyncio.get_running_loop()
+    number, began = 0, loop.time()
+    async for item in items if isinstance(items, AsyncIterable) else _each(items):
+        yield item
+        number += 1
+        if number % ITEMS_IN_TURN == 0 or loop.time() - began > SECONDS_IN_TURN:
+            await asyncio.sleep(0)
+            began = loop.time()
+
+
+async def _each(items: Iterable[T]) -> AsyncIterator[T]:
+    for item in items:
+        yield item

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from core import supervise
 from core.model.alerts import Alert
 from core.model.containers import COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL, Container
 from core.model.healing import HealingPolicy
@@ -18,14 +19,30 @@ from core.text import command_line
 DEPENDS_LABEL = "com.docker.compose.depends_on"
 
 
-def container_of_alert(alert: Alert, containers: Mapping[str, Container]) -> Container | None:
+def container_of_alert(
+    alert: Alert, containers: Mapping[str, Container], newest: Mapping[str, Container] | None = None
+) -> Container | None:
     """Returns the container that an alert is about: if it was recreated, the newest one of its owner. None if there is
-    none."""
+    none. `newest`: as `newest_of_owners` returns it; without it, all containers are compared."""
     known = containers.get(alert.subject.id)
     if known is not None:
         return known
+    if newest is not None:
+        found = newest.get(alert.owner)
+        return found if found is not None and found.ref.id in containers else None
     same = [row for row in containers.values() if owner_of_container(row) == alert.owner]
     return max(same, key=lambda row: row.created_at, default=None)
+
+
+async def newest_of_owners(containers: Mapping[str, Container]) -> Mapping[str, Container]:
+    """Returns the newest container of each owner. There may be thousands, so other tasks run meanwhile."""
+    found: dict[str, Container] = {}
+    async for row in supervise.in_turns(tuple(containers.values())):
+        owner = owner_of_container(row)
+        known = found.get(owner)
+        if known is None or row.created_at > known.created_at:
+            found[owner] = row
+    return found
 
 
 def lines(policy: HealingPolicy, target: Container, containers: Mapping[str, Container]) -> Sequence[str]:

@@ -28,7 +28,7 @@ from bot.notify.alert_settings import read_settings
 from bot.notify.incident_writer import change_incident, decode_incident
 from collectors import quarterdeck_labels
 from collectors.alert_evaluator import Evaluator
-from core import errors, metrics, unexpected_errors
+from core import errors, metrics, supervise, unexpected_errors
 from core.model import healing
 from core.model.alerts import Alert
 from core.model.containers import SWARM_SERVICE_LABEL, Container
@@ -37,7 +37,7 @@ from core.model.healing import HealingPolicy, Step
 from core.model.incidents import IncidentNote, IncidentState, add_note, incident_key
 from core.model.owners import project_of
 from core.model.policy import Policy
-from core.model.refs import Kind
+from core.model.refs import EngineRef, Kind
 from core.model.resource_facts import ResourceFacts
 from core.repeated_log import RepeatedLog
 from core.store.client import Store
@@ -78,6 +78,7 @@ class Healer:
         self._now = now
         self._next_look: dict[tuple[str, str], float] = {}
         self._active: dict[tuple[str, str], Alert] = {}  # what was looked at and still fires
+        self._newest: dict[EngineRef, Mapping[str, Container]] = {}
         self._saved: set[HealingPolicy] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._bugs = unexpected_errors.BugReporter()
@@ -126,7 +127,8 @@ class Healer:
                 self._observe(self._active[over], HEALED, "")
             del self._active[over]
         self._next_look = {key: at for key, at in self._next_look.items() if key in firing}
-        for key, (policy, alert) in firing.items():
+        self._newest.clear()
+        async for key, (policy, alert) in supervise.in_turns(firing.items()):
             if self._now() >= self._next_look.get(key, 0.0):
                 self._next_look[key] = self._now() + min(LOOK_SECONDS, policy.wait)
                 case = await self._case(policy, key[1], alert)
@@ -138,7 +140,12 @@ class Healer:
         """Returns what to decide on; None if the policy has nothing to do with it, or not now."""
         mirror = next((each for each in self._mirrors() if each.ref == alert.subject.engine), None)
         containers: Mapping[str, Container] = mirror.containers if mirror is not None and mirror.live else {}
-        row = command_lines.container_of_alert(alert, containers) if alert.subject.kind is Kind.CONTAINER else None
+        row: Container | None = None
+        if alert.subject.kind is Kind.CONTAINER:
+            row = containers.get(alert.subject.id)
+            if row is None:
+                newest = await self._newest_of(alert.subject.engine, containers)
+                row = command_lines.container_of_alert(alert, containers, newest)
         if row is None and alert.subject.kind is Kind.CONTAINER:
             return None  # it was removed, or its engine does not answer
         if quarterdeck_labels.healing_is_off(row.labels if row is not None else alert.labels):
@@ -160,6 +167,12 @@ class Healer:
             record=record,
             state=healing.state_of(record, key, f"{incident.id}/{incident.opened}", self._now()),
         )
+
+    async def _newest_of(self, engine: EngineRef, containers: Mapping[str, Container]) -> Mapping[str, Container]:
+        """Returns the newest container of each owner on this engine, computed once in a tick."""
+        if engine not in self._newest:
+            self._newest[engine] = await command_lines.newest_of_owners(containers)
+        return self._newest[engine]
 
     async def _step(self, case: DecisionInput) -> None:
         policy, state = case.policy, case.state
@@ -237,11 +250,12 @@ class Healer:
 
     async def _maintenance(self, case: DecisionInput) -> str:
         """Returns a reason while a maintenance window covers the incident."""
-        settings = await read_settings(self._store, self._now())
-        for window, _ in settings.windows:
-            if (interval := window.open_at(self._now())) is not None and window.covers(case.incident):
-                return f"maintenance {window.id} lasts until {datetime.fromtimestamp(interval.end, UTC):%H:%M} UTC"
-        return ""
+        now = self._now()
+        found = (await read_settings(self._store, now)).maintenance_of(case.incident, now)
+        if found is None:
+            return ""
+        window, interval = found
+        return f"maintenance {window.id} lasts until {datetime.fromtimestamp(interval.end, UTC):%H:%M} UTC"
 
     def _rollout(self, case: DecisionInput) -> str:
         """Returns a reason while the Swarm updates the service."""

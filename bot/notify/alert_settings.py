@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from bot.notify.hold_index import HoldIndex, OpenWindow
 from core.model.alert_setting_actions import AlertChannel
 from core.model.incidents import Incident
 from core.model.maintenance import Maintenance
@@ -41,20 +42,28 @@ class AlertSettings:
     windows: tuple[tuple[Maintenance, bytes], ...] = ()
     mutes: Mapping[str, Mute] = field(default_factory=dict)
     channel: str = ""
+    _index: HoldIndex = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        windows = [window for window, _ in self.windows]
+        object.__setattr__(self, "_index", HoldIndex(self.silences, windows, self.mutes))
 
     def hold(self, incident: Incident, now: float) -> Hold:
         """Returns the silence or the maintenance window that holds an incident back for the longest time."""
-        found = [Hold(until=each.until, text=_words(each)) for each in self.silences if each.matches(incident, now)]
-        for window, _ in self.windows:
-            interval = window.open_at(now)
-            if interval is not None and window.covers(incident):
-                found.append(Hold(until=interval.end, text=f"in maintenance until {_time(interval.end)}"))
+        silences = self._index.silences_of(incident, now)
+        found = [Hold(until=each.until, text=_words(each)) for each in silences]
+        for _, interval in self._index.windows_of(incident, now):
+            found.append(Hold(until=interval.end, text=f"in maintenance until {_time(interval.end)}"))
         return max(found, key=lambda each: each.until, default=Hold())
 
     def holds(self, now: float) -> frozenset[str]:
         """Returns the ids of the silences and the maintenance windows that are in force."""
         silences = (silence.id for silence in self.silences if silence.until > now)
-        return frozenset([*silences, *(each.id for each, _ in self.windows if each.open_at(now) is not None)])
+        return frozenset([*silences, *(window.id for window, _ in self._index.open_windows(now))])
+
+    def maintenance_of(self, incident: Incident, now: float) -> OpenWindow | None:
+        """Returns an open maintenance window that covers the incident, with its interval; None if there is none."""
+        return next(self._index.windows_of(incident, now), None)
 
     def held_until(self, incident: Incident, now: float) -> float:
         """Returns the time until which a silence or a maintenance window holds the incident back; 0 if none does."""
@@ -62,10 +71,7 @@ class AlertSettings:
 
     def muted_until(self, user: str, now: float) -> float:
         """Returns until when the person with this Slack id is muted; 0 if they are not."""
-        return max(
-            (mute.until for who, mute in self.mutes.items() if who.endswith(f"/{user}") and mute.until > now),
-            default=0.0,
-        )
+        return self._index.muted_until(user, now)
 
 
 async def read_settings(store: AlertSettingsStore, now: float) -> AlertSettings:

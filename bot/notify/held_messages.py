@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.incident_writer import decode_incident
+from core import supervise
 from core.model.incidents import IncidentState
 from core.store.incidents import IncidentStore
 
@@ -25,7 +26,7 @@ class HeldMessages:
         in_force = settings.holds(now)
         if in_force == self._in_force:
             return
-        async for key, raw in self._store.each_incident():
+        async for key, raw in supervise.in_turns(self._store.each_incident()):
             incident = decode_incident(raw)
             if incident is None or incident.state is IncidentState.RESOLVED:
                 continue

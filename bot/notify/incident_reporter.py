@@ -31,7 +31,7 @@ from bot.notify.posted_incidents import PendingIncident
 from bot.notify.reminders import Reminders
 from bot.notify.shared_message_editor import Work
 from bot.notify.waiting_incidents import WaitingIncidents
-from core import errors, metrics
+from core import errors, metrics, supervise
 from core.model.alert_routes import Routing
 from core.model.incidents import IncidentState
 from core.repeated_log import RepeatedLog
@@ -130,7 +130,7 @@ class IncidentReporter:
         self._measure(now)
         by_destination: dict[str, list[Work]] = {}
         read = await self._read(ready, settings, now)
-        for pending in read:
+        async for pending in supervise.in_turns(read):
             for destination in posting_decision.places_to_post(pending, routing, settings, now):
                 by_destination.setdefault(destination.to, []).append((pending, destination))
             if not pending.left and not pending.waits_until:
@@ -193,14 +193,14 @@ class IncidentReporter:
     async def _read(self, keys: Sequence[str], settings: AlertSettings, now: float) -> Sequence[PendingIncident]:
         """Returns the changed incidents that have a message or may have one now."""
         found: list[PendingIncident] = []
-        for key, raw in (await self._store.incidents_of(keys)).items():
+        async for key, raw in supervise.in_turns((await self._store.incidents_of(keys)).items()):
             if (incident := decode_incident(raw)) is None:
                 await self._store.remove_incidents([key])
             else:
                 found.append(PendingIncident(raw=raw, incident=incident))
         inhibited = await inhibition.inhibited(self._store, (each.incident for each in found), self._nodes_of)
         free = []
-        for each in found:
+        async for each in supervise.in_turns(found):
             incident = each.incident
             until = settings.held_until(incident, now)
             if (not until and incident.key not in inhibited) or incident.posts:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from bot.notify.unstored_alerts import UnstoredAlertsFile
-from core import errors, metrics
+from core import errors, metrics, supervise
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident, incident_key, merge_alert
 from core.repeated_log import RepeatedLog
@@ -203,7 +203,7 @@ async def change_incident(store: IncidentStore, key: str, change: Callable[[Inci
 
 async def each_incident(store: IncidentStore) -> AsyncIterator[Incident]:
     """Yields the incidents of the store in any order, without holding them all in memory. Raises StoreError."""
-    async for _, value in store.each_incident():
+    async for _, value in supervise.in_turns(store.each_incident()):
         if (incident := decode_incident(value)) is not None:
             yield incident
 

@@ -12,6 +12,7 @@ import msgspec
 
 from bot.notify.incident_writer import MAX_CONFLICTS, decode_incident
 from bot.notify.message_sender import SentMessage
+from core import supervise
 from core.model.incidents import Incident, IncidentState, PostedIncident, with_post
 from core.store.incidents import IncidentStore
 
@@ -100,7 +101,7 @@ class OpenMessages:
             return ()
         found: dict[tuple[str, str], tuple[str, str]] = {}
         recent: list[tuple[Incident, PostedIncident]] = []
-        async for _, raw in self._store.each_incident():
+        async for _, raw in supervise.in_turns(self._store.each_incident()):
             if (incident := decode_incident(raw)) is None:
                 continue
             posts = [post for post in incident.posts if not post.gone]

@@ -16,11 +16,12 @@ import structlog
 from bot.notify import incident_message
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.channel_tasks import ChannelTasks, all_at_once
+from bot.notify.hold_index import HoldIndex
 from bot.notify.incident_writer import decode_incident, each_incident, stored_incidents
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident, save_post
 from bot.notify.silences import KEEP_SECONDS
-from core import errors, metrics
+from core import errors, metrics, supervise
 from core.model.alert_routes import Destination, Routing
 from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.model.replies import Reply
@@ -58,10 +59,12 @@ class Reminders:
         StoreError."""
         over = {silence.id for silence in settings.expired}
         self._try_again = {id_: at for id_, at in self._try_again.items() if id_ in over}
-        for silence in settings.expired:
-            name = f"silence {silence.id}"
-            if now >= self._try_again.get(silence.id, 0.0) and name not in self._tasks.busy:
-                self._tasks.start(name, self._expire(silence, settings, routing, now))
+        due = [each for each in settings.expired if now >= self._try_again.get(each.id, 0.0)]
+        due = [silence for silence in due if f"silence {silence.id}" not in self._tasks.busy]
+        snoozed = await self._snoozed(due, now)
+        for silence in due:
+            incident = snoozed.get(silence.owner)
+            self._tasks.start(f"silence {silence.id}", self._expire(silence, incident, settings, routing, now))
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
@@ -70,13 +73,22 @@ class Reminders:
         if routing.repeats:
             await self._repeat(settings, routing, now)
 
-    async def _expire(self, silence: Silence, settings: AlertSettings, routing: Routing, now: float) -> None:
-        """Removes a silence. A snooze is removed when everybody was reminded, or when it is over for long."""
+    async def _snoozed(self, due: Sequence[Silence], now: float) -> dict[str, Incident]:
+        """Returns the open incidents whose snooze is over, by id: all of them in one reading."""
+        owners = {each.owner for each in due if each.reminds and now - each.until < KEEP_SECONDS}
+        if not owners:
+            return {}
+        stored = await stored_incidents(self._store, lambda each: each.id in owners)
+        return {each.id: each for each in stored if each.state is not IncidentState.RESOLVED}
+
+    async def _expire(
+        self, silence: Silence, snoozed: Incident | None, settings: AlertSettings, routing: Routing, now: float
+    ) -> None:
+        """Removes a silence. A snooze is removed when everybody was reminded, or when it is over for long. `snoozed`:
+        the open incident of a snooze."""
         said = True
-        if silence.reminds and now - silence.until < KEEP_SECONDS:
-            for incident in await stored_incidents(self._store, lambda each: each.id == silence.owner):
-                if incident.state is not IncidentState.RESOLVED:
-                    said = await self._wake(incident, silence, settings, routing, now) and said
+        if snoozed is not None and silence.reminds and now - silence.until < KEEP_SECONDS:
+            said = await self._wake(snoozed, silence, settings, routing, now)
         if said:
             await self._store.remove_silences([silence.id])
         else:
@@ -104,15 +116,17 @@ class Reminders:
         return all(await all_at_once(found))
 
     async def _end_resolved(self, silences: Sequence[Silence]) -> None:
-        left = {silence.id: silence for silence in silences if silence.until_resolved}
+        index = HoldIndex([silence for silence in silences if silence.until_resolved], (), {})
+        matching = set[str]()
         async for incident in each_incident(self._store):
             if incident.state is not IncidentState.RESOLVED:
-                left = {id_: silence for id_, silence in left.items() if not silence.matches(incident, 0.0)}
-        await self._store.remove_silences(list(left))
+                matching.update(silence.id for silence in index.silences_of(incident, 0.0))
+        done = [silence.id for silence in silences if silence.until_resolved and silence.id not in matching]
+        await self._store.remove_silences(done)
 
     async def _repeat(self, settings: AlertSettings, routing: Routing, now: float) -> None:
         due: dict[tuple[str, str], _Due] = {}
-        async for _, raw in self._store.each_incident():
+        async for _, raw in supervise.in_turns(self._store.each_incident()):
             incident = decode_incident(raw)
             if incident is None or incident.state is not IncidentState.FIRING or settings.held_until(incident, now):
                 continue

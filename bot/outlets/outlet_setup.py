@@ -23,6 +23,7 @@ from bot.outlets import (
 from bot.outlets.http_sender import HttpSender
 from bot.schedule import leadership
 from bot.schedule.recurring_job import RecurringJob
+from core import supervise
 from core.config import load
 from core.config.alert_outlets import Alertmanager, AlertmanagerServer
 from core.model.incidents import Incident
@@ -129,4 +130,4 @@ async def _held(app: App, incidents: Sequence[Incident]) -> frozenset[str]:
     """Returns the keys of those that a silence or a maintenance window holds back."""
     now = time.time()
     settings = await read_settings(app.store, now)
-    return frozenset(each.key for each in incidents if settings.held_until(each, now))
+    return frozenset([each.key async for each in supervise.in_turns(incidents) if settings.held_until(each, now)])

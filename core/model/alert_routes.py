@@ -7,11 +7,11 @@ too, because people who create containers choose their labels.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
+from core.model import globs
 from core.model.containers import COMPOSE_SERVICE_LABEL
 from core.model.daily_hours import DailyHours
 from core.model.incidents import Incident
@@ -47,7 +47,7 @@ class Matcher:
     def _fits(self, pattern: str, value: str) -> bool:
         if self.operator.endswith("~"):
             return re.fullmatch(pattern, value) is not None
-        return fnmatch.fnmatchcase(value, pattern)
+        return globs.matches(value, pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ the first of the two.
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -18,6 +19,7 @@ MINUTES_PER_DAY = 1440
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MAX_SECONDS = 7 * 86_400.0
 _LOOK_BACK, _LOOK_AHEAD = 8, 8  # days; an interval lasts at most a week
+MAX_REMEMBERED = 1_024  # results, because thousands of incidents are compared with the same hours at one time
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -42,36 +44,21 @@ class DailyHours(msgspec.Struct, frozen=True, kw_only=True):
 
     def at(self, now: float) -> Interval | None:
         """Returns the interval that contains `now`; None if there is none."""
-        return next((each for each in self._around(now) if now in each), None)
+        return _interval_at(self, now)
 
     def ended(self, now: float) -> Interval | None:
         """Returns the newest interval that is over; None if there was none in the last week."""
-        return max((each for each in self._around(now) if each.end <= now), key=lambda each: each.end, default=None)
+        return _ended_interval(self, now)
 
     def coming(self, now: float) -> Interval | None:
         """Returns the next interval that has not begun; None if there is none in the next week."""
-        return next((each for each in self._around(now) if each.begin > now), None)
+        return next((each for each in _around(self, now) if each.begin > now), None)
 
     def text(self) -> str:
         """Says the hours in words: `22:00 to 07:00 (Europe/Berlin) on sat, sun`."""
         until = f"for {_span(self.seconds)}" if self.seconds else f"to {clock_text(self.end)}"
         days = "" if len(self.days) == len(DAYS) else f" on {', '.join(DAYS[day] for day in self.days)}"
         return f"{clock_text(self.begin)} {until} ({self.zone}){days}"
-
-    def _around(self, now: float) -> Iterator[Interval]:
-        zone = zoneinfo.ZoneInfo(self.zone)
-        today = datetime.fromtimestamp(now, zone).date()
-        for offset in range(-_LOOK_BACK, _LOOK_AHEAD + 1):
-            day = today + timedelta(days=offset)
-            if day.weekday() not in self.days:
-                continue
-            begin = _moment(day, self.begin, zone)
-            if self.seconds:
-                end = begin + self.seconds
-            else:
-                end = _moment(day, self.end + (MINUTES_PER_DAY if self.end <= self.begin else 0), zone)
-            if end > begin:
-                yield Interval(begin, end)
 
 
 def is_zone(name: str) -> bool:
@@ -94,6 +81,32 @@ def minutes_of(text: str) -> int | None:
 
 def clock_text(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _interval_at(hours: DailyHours, now: float) -> Interval | None:
+    return next((each for each in _around(hours, now) if now in each), None)
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _ended_interval(hours: DailyHours, now: float) -> Interval | None:
+    return max((each for each in _around(hours, now) if each.end <= now), key=lambda each: each.end, default=None)
+
+
+def _around(hours: DailyHours, now: float) -> Iterator[Interval]:
+    zone = zoneinfo.ZoneInfo(hours.zone)
+    today = datetime.fromtimestamp(now, zone).date()
+    for offset in range(-_LOOK_BACK, _LOOK_AHEAD + 1):
+        day = today + timedelta(days=offset)
+        if day.weekday() not in hours.days:
+            continue
+        begin = _moment(day, hours.begin, zone)
+        if hours.seconds:
+            end = begin + hours.seconds
+        else:
+            end = _moment(day, hours.end + (MINUTES_PER_DAY if hours.end <= hours.begin else 0), zone)
+        if end > begin:
+            yield Interval(begin, end)
 
 
 def _moment(day: date, minutes: int, zone: zoneinfo.ZoneInfo) -> float:

@@ -4,10 +4,9 @@ and listed. Those that are still open at the end of the window are posted then.
 
 from __future__ import annotations
 
-import fnmatch
-
 import msgspec
 
+from core.model import globs
 from core.model.daily_hours import DailyHours, Interval
 from core.model.incidents import Incident
 from core.model.owners import project_of
@@ -58,14 +57,14 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the incident is about one of its targets."""
         main = incident.main
         engine = main.subject.engine
-        if self.host and not fnmatch.fnmatchcase(engine.host, self.host):
+        if self.host and not globs.matches(engine.host, self.host):
             return False
         if self.engine and not engine.matches(self.engine):
             return False
         if not self.target:
             return bool(self.host or self.engine)
         names = {incident.id, main.owner, project_of(main.labels), *(alert.subject.name for alert in incident.alerts)}
-        return any(fnmatch.fnmatchcase(name, self.target) for name in names - {""})
+        return any(globs.matches(name, self.target) for name in names - {""})
 
     def what(self) -> str:
         """Says what its targets are."""

@@ -4,10 +4,9 @@ mentioned. The incidents are still found and listed.
 
 from __future__ import annotations
 
-import fnmatch
-
 import msgspec
 
+from core.model import globs
 from core.model.alert_routes import Matcher
 from core.model.incidents import Incident
 
@@ -34,11 +33,9 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, incident: Incident, now: float) -> bool:
         if now >= self.until:
             return False
-        names = {incident.id, incident.main.owner, *(alert.subject.name for alert in incident.alerts)}
-        if not any(fnmatch.fnmatchcase(name, self.owner) for name in names):
+        if self.owner != "*" and not any(globs.matches(name, self.owner) for name in names_of(incident)):
             return False
-        rules = {alert.rule for alert in incident.firing or incident.alerts}
-        if self.rule and not all(fnmatch.fnmatchcase(rule, self.rule) for rule in rules):
+        if self.rule and not all(globs.matches(alert.rule, self.rule) for alert in incident.firing or incident.alerts):
             return False
         return all(matcher.matches(incident) for matcher in self.matchers)
 
@@ -46,6 +43,11 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
         """Says which incidents it is about."""
         named = [] if self.owner == "*" and self.matchers else [self.owner]
         return ", ".join([*named, *([f"rule {self.rule}"] if self.rule else []), *map(str, self.matchers)])
+
+
+def names_of(incident: Incident) -> frozenset[str]:
+    """Returns the names with which the owner of a silence is compared."""
+    return frozenset((incident.id, incident.main.owner, *(alert.subject.name for alert in incident.alerts)))
 
 
 class Mute(msgspec.Struct, frozen=True):
