@@ -234,7 +234,17 @@ class DeliveryError(QuarterdeckError):
 class Undeliverable(DeliveryError):
     """The reply could not be delivered."""
 
-    def __init__(self, message: str = "", *, code: str = "", hint: str = "", maybe_sent: bool = False) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str = "",
+        hint: str = "",
+        maybe_sent: bool = False,
+        reasons: Sequence[str] = (),
+    ) -> None:
+        self.reasons = tuple(reasons)
+        """The chat service's own words about the parts that it refused."""
         self.code = code
         """The chat service's own error code, such as `not_in_channel`."""
         self.maybe_sent = maybe_sent

@@ -1,6 +1,7 @@
 """Calls Slack's Web API and response URLs: counts each call, retries it where that helps, and translates its errors.
 
-After a 429, all calls of that method wait as long as Slack asks and then run one by one for a while. A 5xx or a lost
+Each method is called at the pace of its tier. After a 429, all calls of that method wait as long as Slack asks and then
+run one by one for a while. A 5xx or a lost
 connection is retried, except for the post of a message, which may have been accepted: `bot.slack.single_post` decides
 about that. All retries of a call share one deadline. Every failure is raised as Undeliverable, with Slack's error code.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncConnectionErrorRetr
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.slack import api_errors, rate_limit
+from bot.slack import api_errors, pacing, rate_limit
 from bot.slack.render import Message, TextFile
 from core import errors
 from core.metrics import Metrics
@@ -58,6 +60,7 @@ class SlackApi:
         self.named_channels: dict[str, str] = {}  # the ids of channels to which something was posted by their name
         self._scopes: frozenset[str] = frozenset()
         self._throttles = {method: rate_limit.MethodThrottle() for method in METHODS - {LIMITED_PER_CHANNEL}}
+        self._paces = pacing.MethodPaces()
         throttled = rate_limit.ThrottledRetry(MAX_THROTTLED_RETRIES, self._count_throttled)
         # All calls share these: they have no state of their own, and a RetryState counts the retries of a call.
         self._handlers = [
@@ -89,8 +92,9 @@ class SlackApi:
             self._session = self.web.session = self._posts.session = None
 
     def recently_throttled(self) -> bool:
-        """Whether Slack has asked for a pause in the last minute. Then only necessary messages should be sent."""
-        return any(throttle.recently_throttled() for throttle in self._throttles.values())
+        """Whether Slack has asked for a pause in the last minute, or calls wait so that it need not. Then only
+        necessary messages should be sent."""
+        return self._paces.is_tight() or any(throttle.recently_throttled() for throttle in self._throttles.values())
 
     async def auth(self) -> Mapping[str, Any]:
         async with self._call("auth.test"):
@@ -192,7 +196,10 @@ class SlackApi:
                 )
             if code := api_errors.error_in(answer.body, answer.status_code):
                 raise errors.Undeliverable(
-                    f"Slack refused a message to a response URL: {code}.", code=code, hint="Give the command again."
+                    f"Slack refused a message to a response URL: {code}.",
+                    code=code,
+                    hint="Give the command again.",
+                    reasons=api_errors.reasons_in(answer.body),
                 )
 
     async def open_direct_channel(self, user: str) -> str:
@@ -230,15 +237,21 @@ class SlackApi:
     async def _call(self, method: str) -> AsyncIterator[None]:
         outcome = "failed"
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS), rate_limit.turn(self._throttles.get(method)):
-                yield
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                await self._paces.turn(method)
+                async with rate_limit.turn(self._throttles.get(method)):
+                    yield
             outcome = "ok"
         except SlackApiError as error:
             body, status = api_errors.response(error)
             code = api_errors.error_code(body.get("error", ""), status)
             unsure = status >= 500 or code in api_errors.UNSURE_CODES or (status < 300 and "error" not in body)
             raise errors.Undeliverable(
-                f"Slack refused {method}: {code}.", code=code, hint=api_errors.hint(body, method), maybe_sent=unsure
+                f"Slack refused {method}: {code}.",
+                code=code,
+                hint=api_errors.hint(body, method),
+                maybe_sent=unsure,
+                reasons=api_errors.reasons(body),
             ) from error
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
             # RuntimeError: the session was closed during the call.
@@ -265,7 +278,12 @@ class SlackApi:
 
 
 def _blocks(message: Message) -> Sequence[dict[str, Any]]:
-    return [dict(block) for block in message.blocks]
+    """The blocks with ids that no other sending has: Slack wants new ones at each edit."""
+    sending = secrets.token_hex(4)
+    return [
+        dict(block) | ({"block_id": f"{name}-{sending}"} if (name := block.get("block_id")) else {})
+        for block in message.blocks
+    ]
 
 
 def _data(answer: Any) -> Mapping[str, Any]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
+from core.text import sanitize
+
+MAX_REASONS, MAX_REASON = 10, 200
 # Errors about a message of the bot that cannot be edited, or in whose thread nothing can be posted.
 MESSAGE_GONE_CODES = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 THREAD_GONE_CODES = frozenset({"message_not_found", "thread_not_found", "cannot_reply_to_message"})
@@ -35,6 +38,28 @@ def error_in(body: str, status: int) -> str:
     return "" if status == 200 and body in ("", "ok") else error_code(body, status)
 
 
+def reasons(body: Mapping[str, Any]) -> Sequence[str]:
+    """Slack's words about the parts of a call that it refused, such as `must be less than 3001 characters
+    [json-pointer:/blocks/0/text/text]`; at most MAX_REASONS."""
+    metadata = body.get("response_metadata")
+    given = metadata.get("messages") if isinstance(metadata, dict) else None
+    listed = given or body.get("errors")
+    if not isinstance(listed, list):
+        return ()
+    found = (
+        sanitize.single_line(each, MAX_REASON).removeprefix("[ERROR] ") for each in listed if isinstance(each, str)
+    )
+    return tuple(dict.fromkeys(found))[:MAX_REASONS]
+
+
+def reasons_in(text: str) -> Sequence[str]:
+    """The same of the answer of a response URL."""
+    with contextlib.suppress(ValueError):
+        data = json.loads(text)
+        return reasons(data) if isinstance(data, dict) else ()
+    return ()
+
+
 def error_code(text: Any, status: int) -> str:
     """Slack's error code, or the HTTP status if the text is not an error code."""
     code = str(text).strip()[:64]
@@ -58,5 +83,7 @@ HINTS = {
     "token_revoked": "The TOKEN was revoked; reinstall the app and copy the new one.",
     "token_expired": "The TOKEN has expired; reinstall the app and copy the new one.",
     "account_inactive": "The app was removed from the workspace; install it again.",
+    "msg_too_long": "Ask for less, for example with --tail or a narrower name.",
+    "msg_blocks_too_long": "Ask for less, for example with --tail or a narrower name.",
     "not_in_channel": "Invite the bot to the channel.",
 }

@@ -1,8 +1,9 @@
 """Renders one block of a reply (sentences or verbatim lines) as Slack blocks; `bot.slack.tables` renders tables.
 
-Each function gets a `budget`: the maximum number of characters of the JSON of its blocks. Slack limits a message to
-about 13,000 characters, and the JSON around the texts seems to be counted too. If a block does not fit, it is cut, and
-a note names the attached file that contains the complete text. If no part of the block fits, only the note is rendered.
+Each function gets a `budget`: the maximum number of bytes (UTF-8) of the JSON of its blocks. Slack limits a message to
+about 13,000 characters, and the JSON around the texts seems to be counted too. At least in some places Slack counts
+bytes, and a Japanese character takes three. If a block does not fit, it is cut, and a note names the attached file that
+contains the complete text. If no part of the block fits, only the note is rendered.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ MAX_VERBATIM_WEIGHT = 8_000  # of the verbatim lines in a message; more goes int
 MAX_TITLE = 100  # characters
 TAIL_LINES = 30  # shown if there are too many lines
 TAIL_LINE_WIDTH = 200  # characters
+BLOCK_ID = "deck"  # block ids are deck-0, deck-1, …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedBlock:
-    """`complete`: nothing is left out or cut. `has_table`: there is a `table` block; a message may have only one."""
+    """`complete`: nothing is left out or cut. `has_table`: Slack draws a table, and a message has only one of them."""
 
     blocks: Sequence[slackblocks.Block]
     complete: bool = True
@@ -115,14 +117,21 @@ def resolved(blocks: Sequence[slackblocks.Block]) -> list[dict[str, Any]]:
     return found
 
 
-def weight(blocks: Sequence[slackblocks.Block]) -> int:
-    """The number of characters of the blocks' JSON. Only the texts of a table's rows count, because Slack has a
-    separate limit for rows, far above what is used here."""
+def weight(blocks: Sequence[slackblocks.Block], *, cells: bool = True) -> int:
+    """The number of bytes of the blocks' JSON. Of a table's rows only the texts count, and without `cells` not even
+    they: a table of the longest format has a limit of its own, which is above that of the whole message."""
     total = 0
     for block in resolved(blocks):
         rows = block.pop("rows", ())
-        total += len(json.dumps(block, ensure_ascii=False)) + sum(len(cell["text"]) for row in rows for cell in row)
+        total += text_size(json.dumps(block, ensure_ascii=False))
+        if cells:
+            total += sum(text_size(cell["text"]) for row in rows for cell in row)
     return total
+
+
+def text_size(text: str) -> int:
+    """The number of bytes of the text in UTF-8."""
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def plural(number: int, noun: str) -> str:

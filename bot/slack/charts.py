@@ -20,7 +20,7 @@ MAX_CHARTS, MAX_SERIES, MAX_POINTS, MIN_POINTS = 2, 6, 20, 2
 def render_chart(
     block: replies.Chart, *, budget: int, table_format: TableFormat, file_name: str
 ) -> blocks.RenderedBlock:
-    """Renders a chart that fits into `budget` characters of JSON. Slack takes only moments at which all series have a
+    """Renders a chart that fits into `budget` bytes of JSON. Slack takes only moments at which all series have a
     value; if there are too few, the chart is rendered as lines."""
     known = [at for at in range(len(block.labels)) if all(values[at] is not None for values in block.series.values())]
     # Slack wants each label and each name once, also after they are cut.

@@ -80,7 +80,7 @@ class IncidentPoster:
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
         try:
-            await self._outbox.edit(channel, ts, _outgoing(reply))
+            await self._outbox.edit(channel, ts, _outgoing(reply), priority=Priority.INFO)
         except errors.Undeliverable as error:
             if error.code in api_errors.MESSAGE_GONE_CODES:
                 raise _gone(error) from error

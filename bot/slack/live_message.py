@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from bot.slack import markup
 from core.model.replies import Block, Button, Lines, Reply, Text
 from core.ports import Progress
 from core.text import redact, sanitize
 
 MAX_LINES = 30
 MAX_LINE_WIDTH = 400  # characters
-MAX_TEXT = 3_000  # characters of all lines, so that a message edited every second never needs a file
+# Of all lines, in characters and in bytes of JSON, so that a message edited every second never needs a file.
+MAX_TEXT, MAX_BYTES = 3_000, 7_000
 
 
 class ProgressMessage:
@@ -65,13 +67,14 @@ class ProgressMessage:
         return [*blocks, *([Text(text="\n".join(progress))] if progress else [])]
 
     def _newest_lines(self) -> list[str]:
-        """The newest lines that fit MAX_TEXT, oldest first."""
+        """The newest lines that fit, oldest first."""
         shown: list[str] = []
-        left = MAX_TEXT
+        left, left_bytes = MAX_TEXT, MAX_BYTES
         for name, line in reversed(self._lines):
             text = sanitize.single_line(f"{name} | {line}" if len(self._names) > 1 else line, MAX_LINE_WIDTH)
             left -= len(text) + 1
-            if left < 0:
+            left_bytes -= markup.size(text) + 2
+            if left < 0 or left_bytes < 0:
                 break
             shown.insert(0, text)
         return shown

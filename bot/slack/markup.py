@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from core.text import sanitize
 
-MAX_TEXT = 3_000  # characters of one text object (Block Kit)
+MAX_TEXT = 3_000  # bytes of one text object; Block Kit names characters, and some people have seen bytes counted
 NOTHING = "–"  # replaces an empty text, which Slack refuses
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INTERPRETED = re.compile(
@@ -25,8 +25,8 @@ _INTERPRETED = re.compile(
     r"|^>"
 )
 _MENTIONABLE = re.compile(r"[SUW][A-Z0-9]{2,30}")
-_LONGEST_WORD = 2_500
-_SLICE = 400  # characters of such a word; escaped, they are at most five times as many
+_LONGEST_WORD = 2_500  # bytes
+_SLICE = 400  # characters of such a word; escaped, they are at most five times as many bytes
 
 
 def escape(text: str) -> str:
@@ -58,8 +58,8 @@ def mentions(ids: Iterable[str]) -> str:
 
 
 def pieces(text: str, *, budget: int, most: int = MAX_TEXT, lead: str = "") -> tuple[list[str], bool]:
-    """The text as `literal`, in pieces of at most `most` characters, cut between lines or words; and whether the pieces
-    hold all of it. Together they take at most `budget` characters of JSON. The first starts with `lead`, unescaped."""
+    """The text as `literal`, in pieces of at most `most` bytes, cut between lines or words; and whether the pieces
+    hold all of it. Together they take at most `budget` bytes of JSON. The first starts with `lead`, unescaped."""
     done: list[str] = []
     current = lead
     left = budget - size(lead)
@@ -71,7 +71,7 @@ def pieces(text: str, *, budget: int, most: int = MAX_TEXT, lead: str = "") -> t
             complete = False
             break
         left -= cost
-        if len(current) + len(gap) + len(marked) > most:
+        if _bytes(current) + _bytes(gap) + _bytes(marked) > most:
             done.append(current)
             current = marked
         else:
@@ -81,8 +81,12 @@ def pieces(text: str, *, budget: int, most: int = MAX_TEXT, lead: str = "") -> t
 
 
 def size(text: str) -> int:
-    """The number of characters of the text in JSON, without the quotes."""
-    return len(json.dumps(text, ensure_ascii=False)) - 2
+    """The number of bytes of the text in JSON, without the quotes."""
+    return _bytes(json.dumps(text, ensure_ascii=False)) - 2
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
@@ -102,7 +106,7 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
 def _marked(gap: str, word: str) -> Iterator[tuple[str, str]]:
     mark = _code if _INTERPRETED.search(word) else _entities
     marked = mark(word)
-    if len(marked) <= _LONGEST_WORD:
+    if _bytes(marked) <= _LONGEST_WORD:
         yield gap, marked
         return
     # Inline code needs a space on each side.

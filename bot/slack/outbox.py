@@ -1,9 +1,10 @@
 """Sends messages to Slack at the rate that Slack allows, and in the richest table format that the workspace accepts.
 
-Each channel gets about one new message a second, the most urgent first, and each message at most one edit a second. A
+Each channel gets about one new message a second, the most urgent first, and each message at most one edit a second. All
+edits together keep the pace of Slack's method: those of replies come before those of live messages and incidents. A
 newer edit replaces an edit that still waits. An OutgoingMessage is a function that renders the message in a given table
-format. If Slack refuses a format, the next simpler one is tried, and the store remembers which format the workspace
-accepts. If too many messages wait, the least urgent ones are refused with an error.
+format. If Slack refuses a message, it is sent in a simpler form (`bot.slack.format_fallback`), and the store remembers
+which format the workspace accepts. If too many messages wait, the least urgent ones are refused with an error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Protocol
 
 import structlog
 
+from bot.slack import format_fallback, pacing
 from bot.slack.api import SlackApi
 from bot.slack.render import Message, TableFormat
 from bot.slack.sending_order import Lane, Priority
@@ -26,7 +28,7 @@ from core import errors
 from core.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-OutgoingMessage = Callable[[TableFormat], Message]
+OutgoingMessage = format_fallback.OutgoingMessage
 POST_INTERVAL_SECONDS = 1.05  # Slack allows about one message a second in a channel
 EDIT_INTERVAL_SECONDS = 1.05
 MAX_WAITING = 1000
@@ -35,7 +37,6 @@ SHARE = {Priority.CRITICAL: 1.25, Priority.REPLY: 1.0, Priority.INFO: 0.75}
 MAX_LANES = 2048  # channels and messages whose last sending time is stored
 # Until a richer format is tried again, because Slack introduces new blocks workspace by workspace.
 FORMAT_TTL_SECONDS = 7 * 86_400.0
-TABLE_BLOCKS, CHART_BLOCK = ("data_table", "table"), "data_visualization"
 
 
 class Outbox:
@@ -48,6 +49,7 @@ class Outbox:
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        self._edits = pacing.edit_pace(clock)
         self._lanes: OrderedDict[tuple[str, str], Lane] = OrderedDict()
         self._direct_channels: dict[str, str] = {}
         self._waiting = 0
@@ -104,15 +106,27 @@ class Outbox:
         await self._upload(channel, message, thread)
         return sent[-1]
 
-    async def edit(self, channel: str, ts: str, outgoing: OutgoingMessage, *, thread: str | None = None) -> None:
+    async def edit(
+        self,
+        channel: str,
+        ts: str,
+        outgoing: OutgoingMessage,
+        *,
+        thread: str | None = None,
+        priority: Priority = Priority.REPLY,
+    ) -> None:
         """Edits the message. Returns when this edit is sent or a newer edit has replaced it. `thread`: the message's
         thread. Raises Undeliverable."""
-        self._refuse_overflow(Priority.REPLY)  # before an older edit that waits is replaced by this one
+        self._refuse_overflow(priority)  # before an older edit that waits is replaced by this one
         lane = self._lane((channel, ts))
-        lane.newest = outgoing
+        lane.replace_waiting(outgoing)
         try:
             async with self._turn(
-                (channel, ts), EDIT_INTERVAL_SECONDS, Priority.REPLY, still_wanted=lambda: lane.newest is outgoing
+                (channel, ts),
+                EDIT_INTERVAL_SECONDS,
+                priority,
+                still_wanted=lambda: lane.newest is outgoing,
+                paced=lambda: self._edit_turn(lane, priority),
             ) as wanted:
                 if not wanted:
                     return
@@ -180,39 +194,33 @@ class Outbox:
     def _upload_failed(self, error: errors.DeliveryError) -> None:
         # The message itself was delivered and mentions the file. It must not be sent again.
         self._metrics.slack_undelivered_total.inc()
-        log.error("a file was not delivered", action="upload", reason=error.full_message(), code=_code(error))
+        log.error(
+            "a file was not delivered", action="upload", reason=error.full_message(), code=getattr(error, "code", "")
+        )
 
     async def _send_richest(self, outgoing: OutgoingMessage, send: Callable[[Message], Awaitable[None]]) -> Message:
-        """Sends the message in the richest table format that Slack accepts, found by trial. Stores the format,
-        unless the message itself was too long."""
-        table_format, unsupported = self.table_format, True
+        """Sends the message in the richest form that Slack accepts, found by trial, and stores what was learned."""
+        sending = format_fallback.Sending(outgoing, self.table_format)
         while True:
-            message = outgoing(table_format)
+            tried = sending.table_format
             try:
-                await send(message)
+                await send(sending.message)
             except errors.Undeliverable as error:
-                if error.code not in ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"):
+                simpler = sending.simplify(error)
+                if simpler or error.code in format_fallback.REFUSED:
+                    log.warning(
+                        "Slack refused the blocks or the text of a message",
+                        action="send",
+                        table_format=tried.name,
+                        code=error.code,
+                        reasons=list(error.reasons),
+                    )
+                if not simpler:
                     raise
-                unsupported = unsupported and error.code != "msg_blocks_too_long"
-                log.warning(
-                    "Slack refused the blocks of a message",
-                    action="send",
-                    table_format=table_format.name,
-                    code=error.code,
-                )
-                if not message.blocks:
-                    raise
-                kinds = {block["type"] for block in message.blocks}
-                if table_format is TableFormat.CHART and CHART_BLOCK in kinds:
-                    table_format = TableFormat.DATA_TABLE
-                elif table_format is not TableFormat.PLAIN and not kinds.isdisjoint(TABLE_BLOCKS):
-                    table_format = TableFormat(min(table_format, TableFormat.DATA_TABLE) - 1)
-                else:
-                    outgoing = _text_only(outgoing)
                 continue
-            if unsupported and table_format < self.table_format and message.blocks:
-                await self._save_format(table_format)
-            return message
+            if (supported := sending.supported) is not None and supported < self.table_format:
+                await self._save_format(supported)
+            return sending.message
 
     async def _save_format(self, table_format: TableFormat) -> None:
         self.table_format = table_format
@@ -230,8 +238,9 @@ class Outbox:
         priority: Priority,
         *,
         still_wanted: Callable[[], bool] = lambda: True,
+        paced: Callable[[], Awaitable[bool]] | None = None,
     ) -> AsyncIterator[bool]:
-        """Waits until this lane may send. Yields the result of `still_wanted` at that time."""
+        """Waits until this lane may send, then for `paced`. Yields the result of `still_wanted` at that time."""
         self._refuse_overflow(priority)
         lane, entry = self._lane(key), object()
         lane.users += 1
@@ -242,7 +251,7 @@ class Outbox:
             async with lane.lock.turn(priority):
                 if (wait := lane.next_send_at - self._clock()) > 0 and still_wanted():
                     await asyncio.sleep(wait)
-                wanted = still_wanted()
+                wanted = still_wanted() and (paced is None or await paced()) and still_wanted()
                 if wanted:
                     lane.next_send_at = self._clock() + interval
                 yield wanted
@@ -255,6 +264,20 @@ class Outbox:
             self._waiting -= 1
             del self._since[entry]
             self._metrics.slack_outbox_waiting.set(self._waiting)
+
+    async def _edit_turn(self, lane: Lane, priority: Priority) -> bool:
+        """Waits for the pace of edits. Returns False if a newer edit of the message came first."""
+        if self._edits.take():
+            return True
+        task = lane.pacing = asyncio.get_running_loop().create_task(self._edits.turn(priority), name="slack edit turn")
+        try:
+            await asyncio.wait([task])
+        finally:
+            lane.pacing = None
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        return not task.cancelled()
 
     def _oldest_seconds(self) -> float:
         """Returns how long the oldest message has waited."""
@@ -293,17 +316,3 @@ class TableFormatStore(Protocol):
     async def shape(self, team: str, /) -> int | None: ...
 
     async def put_shape(self, team: str, shape: int, ttl: float, /) -> None: ...
-
-
-def _text_only(outgoing: OutgoingMessage) -> OutgoingMessage:
-    """The message's text without blocks: the last thing to try."""
-
-    def text_only(table_format: TableFormat) -> Message:
-        message = outgoing(table_format)
-        return Message(text=message.text, blocks=(), file=message.file)
-
-    return text_only
-
-
-def _code(error: errors.QuarterdeckError) -> str:
-    return getattr(error, "code", "")

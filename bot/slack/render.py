@@ -1,9 +1,9 @@
 """Renders a reply as one Slack message. The same reply always gives the same message.
 
 Secrets in a reply are already hidden. This module escapes the text and fits the message into Slack's limits: 50 blocks,
-and less than 12,000 characters in all. Small blocks get all the space they need; the others share the rest. A note
-marks what is cut or left out, and one text file holds the complete blocks. The message shows first who gave which
-command, then the blocks, then the buttons.
+less than 12,000 bytes of them in all, and less than 4,000 bytes of text for notifications, which is what an edit may
+have. Small blocks get all the space they need; the others share the rest. A note marks what is cut or left out, and one
+text file holds the complete blocks. The message shows first who gave which command, then the blocks, then the buttons.
 
 A message has at most one emoji. It shows the worst tone of all sentences, and it stands in front of the first sentence
 with that tone: :white_check_mark: for good, :warning: for a warning, :x: for bad. A message with only plain sentences
@@ -12,10 +12,11 @@ has no emoji.
 
 from __future__ import annotations
 
+import functools
 import html
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import slackblocks
@@ -31,12 +32,12 @@ MAX_BLOCKS = 50
 MAX_PARTS = 40
 MAX_BUTTONS = 25
 MAX_BUTTON_WEIGHT = 4_500  # of all buttons
+# Bytes. All of the message's text together has less than the 4,000 that Slack takes in an edit.
+MAX_HEAD, MAX_TEXT, MAX_MENTIONS = 900, 2_000, 600
 # Characters:
-MAX_HEAD = 1_000
 MAX_LABEL = 75
 MAX_VALUE = 2_000
 MAX_CONFIRM = 300
-MAX_TEXT = 3_000
 MAX_FILE_LINE = 1_000_000
 # A message's own text, unlike a block's, cannot be marked as verbatim. There, another at sign replaces these.
 _BROADCAST_MENTION = re.compile(r"@(?=(?:channel|here|everyone|group)\b)")
@@ -59,23 +60,30 @@ def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -
     if not body:
         all_blocks = [*first, blocks.note("There is nothing to show."), *last]
     for number, block in enumerate(all_blocks):
-        block.block_id = f"{ACTION_PREFIX}-{number}"
-    file = None
-    if missing:
-        text = "\n".join(_as_file_text(block) for block in missing)
-        text = text if text.strip() else "There is nothing to show."
-        file = TextFile(name=file_name, title=file_name.removesuffix(".txt"), text=f"{text}\n")
-    text = "\n".join(filter(None, (_summary(reply, head), markup.mentions(reply.mention))))
-    return Message(text=text, blocks=blocks.resolved(all_blocks), file=file)
+        block.block_id = f"{blocks.BLOCK_ID}-{number}"
+    summary, complete = _summary(reply, head)
+    called = " ".join(markup.mentions([who]) for who in reply.mention)
+    text = "\n".join(filter(None, (summary, _whole_words(called, MAX_MENTIONS))))
+    return Message(
+        text=text,
+        blocks=blocks.resolved(all_blocks),
+        file=_file(missing, file_name) if missing else None,
+        text_is_whole=complete and all(isinstance(block, Text) for block in reply.blocks),
+        whole=functools.partial(_file, reply.blocks, file_name),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`text`: escaped mrkdwn for notifications and for clients without blocks. It is never empty."""
+    """`text`: escaped mrkdwn for notifications and for clients without blocks. It is never empty. `text_is_whole`: it
+    says everything that the blocks say, but for buttons. `whole`: makes a file of all blocks, for a message that Slack
+    refuses."""
 
     text: str
     blocks: Sequence[Mapping[str, Any]]
     file: TextFile | None = None
+    text_is_whole: bool = False
+    whole: Callable[[], TextFile] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,24 +101,26 @@ def _body(
     """The blocks that fit, and the reply's blocks that are not shown completely."""
     signs = _signs(reply.blocks)
     made: list[blocks.RenderedBlock] = []
-    formats: list[TableFormat] = []
+    forms: list[_Form] = []
     charts_left = charts.MAX_CHARTS
     for block, sign in zip(reply.blocks[:MAX_PARTS], signs, strict=False):
-        # A message may have only one `table` block, but several data tables.
-        formats.append(TableFormat.PLAIN if any(part.has_table for part in made) else table_format)
+        form = _Form(table_format=table_format, sign=sign, further=any(part.has_table for part in made))
         if isinstance(block, Chart):
             charts_left -= 1
-            formats[-1] = formats[-1] if charts_left >= 0 else min(formats[-1], TableFormat.DATA_TABLE)
-        made.append(_rendered(block, budget, formats[-1], file_name, sign))
-    wants = [blocks.weight(part.blocks) for part in made]
+            if charts_left < 0:
+                form = replace(form, table_format=min(table_format, TableFormat.DATA_TABLE))
+        forms.append(form)
+        made.append(_rendered(block, budget, form, file_name))
+    cells = table_format is not TableFormat.LONG_TABLE
+    wants = [blocks.weight(part.blocks, cells=cells) for part in made]
     shown: list[slackblocks.Block] = []
     missing: list[Block] = []
     left_out = len(reply.blocks) - len(made)
     for at, share in enumerate(_shares(wants, budget)):
         block, part, cost = reply.blocks[at], made[at], wants[at]
         if cost > share:
-            part = _rendered(block, share, formats[at], file_name, signs[at])
-            cost = blocks.weight(part.blocks)
+            part = _rendered(block, share, forms[at], file_name)
+            cost = blocks.weight(part.blocks, cells=cells)
         if cost > budget or len(part.blocks) > max_blocks:
             left_out += 1
             missing.append(block)
@@ -125,18 +135,38 @@ def _body(
     return shown, missing
 
 
-def _rendered(block: Block, budget: int, table_format: TableFormat, file_name: str, sign: str) -> blocks.RenderedBlock:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """How one block is rendered. `sign`: in front of a sentence. `further`: the message has a table already."""
+
+    table_format: TableFormat
+    sign: str
+    further: bool
+
+
+def _rendered(block: Block, budget: int, form: _Form, file_name: str) -> blocks.RenderedBlock:
     match block:
         case Text():
-            return blocks.text(block, budget=budget, file_name=file_name, sign=sign)
+            return blocks.text(block, budget=budget, file_name=file_name, sign=form.sign)
         case Lines():
             return blocks.lines(block, budget=budget, file_name=file_name)
+        case Table() if form.further:
+            return tables.render_further_table(block, budget=budget, file_name=file_name)
         case Table():
-            return tables.render_table(block, budget=budget, table_format=table_format, file_name=file_name)
+            return tables.render_table(block, budget=budget, table_format=form.table_format, file_name=file_name)
         case Chart():
-            return charts.render_chart(block, budget=budget, table_format=table_format, file_name=file_name)
+            return charts.render_chart(block, budget=budget, table_format=form.table_format, file_name=file_name)
         case Fields():
-            return tables.render_fields(block, budget=budget, table_format=table_format, file_name=file_name)
+            return tables.render_fields(
+                block, budget=budget, table_format=form.table_format, file_name=file_name, further=form.further
+            )
+
+
+def _file(parts: Sequence[Block], name: str) -> TextFile:
+    """A file that holds these blocks completely."""
+    text = "\n".join(_as_file_text(block) for block in parts)
+    text = text if text.strip() else "There is nothing to show."
+    return TextFile(name=name, title=name.removesuffix(".txt"), text=f"{text}\n")
 
 
 def _as_file_text(block: Block) -> str:
@@ -229,8 +259,8 @@ def _one_line(text: str, longest: int) -> str:
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
-def _summary(reply: Reply, head: str) -> str:
-    """The text of a notification: complete sentences; of other blocks only their size."""
+def _summary(reply: Reply, head: str) -> tuple[str, bool]:
+    """The text of a notification: complete sentences; of other blocks only their size. And whether all of it fits."""
     parts = []
     for block in reply.blocks:
         title = f"{blocks.titled(block.title)}: ".removeprefix(": ") if not isinstance(block, Text) else ""
@@ -247,19 +277,28 @@ def _summary(reply: Reply, head: str) -> str:
                 parts.append(f"{title}{'; '.join(line.strip() for line in plain_text.chart_lines(block)[:-1])}")
             case Fields():
                 parts.append(title + ", ".join(f"{name}: {value}" for name, value in block.fields.items()))
-    pieces, complete = markup.pieces("\n".join(parts), budget=MAX_TEXT - 2, most=MAX_TEXT)
-    text = _BROADCAST_MENTION.sub("＠", "\n".join([*([head] if head else []), *pieces]))
-    return (text if complete else f"{text} …") or "There is nothing to show."
+    said = _BROADCAST_MENTION.sub("＠", "\n".join(parts))
+    pieces, complete = markup.pieces(said, budget=MAX_TEXT - 2, most=MAX_TEXT)
+    text = "\n".join([*([_BROADCAST_MENTION.sub("＠", head)] if head else []), *pieces])
+    return (text if complete else f"{text} …") or "There is nothing to show.", complete
 
 
 def _cut_head(head: str) -> str:
     """The head as one line, cut if it is too long, but never inside `<…>`; code that is cut stays code."""
     head = " ".join(head.split())
-    if len(head) <= MAX_HEAD:
+    if blocks.text_size(head) <= MAX_HEAD:
         return head
-    cut = head[:MAX_HEAD].rpartition(" ")[0] or head[:MAX_HEAD]
+    cut = _whole_words(head, MAX_HEAD)
     cut = (cut if cut.rfind("<") <= cut.rfind(">") else cut[: cut.rfind("<")]).strip()
     return f"{cut}…`" if cut.count("`") % 2 else cut
+
+
+def _whole_words(text: str, most: int) -> str:
+    """The beginning of a text that has at most so many bytes, cut between two words if there are two."""
+    if blocks.text_size(text) <= most:
+        return text
+    cut = text.encode("utf-8", "surrogatepass")[:most].decode("utf-8", "ignore")
+    return cut.rpartition(" ")[0] or cut
 
 
 def _file_name(reply: Reply, head: str) -> str:

@@ -16,6 +16,7 @@ import structlog
 from bot.slack import markup, render
 from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox, OutgoingMessage
+from bot.slack.sending_order import Priority
 from core import errors
 from core.model.replies import Reply, Text, text_reply
 
@@ -108,8 +109,8 @@ class ReplyDelivery:
         channel = self._request.channel
         return PostedMessage(channel, await self._outbox.post(channel, outgoing, thread=thread), thread)
 
-    async def edit(self, posted: PostedMessage, outgoing: OutgoingMessage) -> None:
-        await self._outbox.edit(posted.channel, posted.ts, outgoing, thread=posted.thread)
+    async def edit(self, posted: PostedMessage, outgoing: OutgoingMessage, priority: Priority = Priority.REPLY) -> None:
+        await self._outbox.edit(posted.channel, posted.ts, outgoing, thread=posted.thread, priority=priority)
 
     def with_invite_hint(self, reply: Reply) -> Reply:
         """The reply with INVITE_HINT, if the channel should have seen it."""

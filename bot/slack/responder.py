@@ -20,6 +20,7 @@ from bot.slack import api_errors, live_message, reply_delivery
 from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.reply_delivery import PostedMessage
+from bot.slack.sending_order import Priority
 from core import errors
 from core.model.replies import Ending, Reply, text_reply
 from core.ports import ActionStarted, Progress
@@ -164,7 +165,7 @@ class SlackResponder:
                 self._progress.changed = False
                 outgoing = self._delivery.public(self._progress.reply())
                 if self._posted is not None:
-                    await self._delivery.edit(self._posted, outgoing)
+                    await self._delivery.edit(self._posted, outgoing, Priority.INFO)
                 elif self._progress.read_only:
                     self._posted = await self._delivery.post_followed(outgoing, everyone=self._progress.everyone)
                     await self._store_posted(self._posted)

@@ -61,9 +61,16 @@ class PriorityLock:
 @dataclass(slots=True)
 class Lane:
     """The queue of a channel's new messages, or of one message's edits. `newest`: the edit that is wanted. `users`:
-    tasks that wait in it or send."""
+    tasks that wait in it or send. `pacing`: waits for the turn of the edit that is next."""
 
     lock: PriorityLock = field(default_factory=PriorityLock)
     next_send_at: float = 0.0
     newest: object = None
     users: int = 0
+    pacing: asyncio.Task[None] | None = None
+
+    def replace_waiting(self, newest: object) -> None:
+        """Makes this the edit that is wanted. An older one that waits for Slack's pace gives way."""
+        self.newest = newest
+        if self.pacing is not None:
+            self.pacing.cancel()

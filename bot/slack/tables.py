@@ -1,9 +1,9 @@
 """Renders tables and fields as Slack blocks, in the richest table format that a workspace accepts.
 
-The formats are, from the richest to the simplest: a `data_table` block, which people can sort; a `table` block, of
-which a message may have only one; and aligned monospace text. At most 20 columns and 99 rows below the header are
-shown. If a table is too large, long cells are cut first, and rows are left out last. A note says what is cut or left
-out, and names the file with the whole table.
+The formats are, from the richest to the simplest: a `data_table` block with up to 200 rows, which people can sort; one
+with up to 99 rows; a `table` block; and aligned monospace text. A message has one table that Slack draws. At most 20
+columns are shown. If a table is too large, long cells are cut first, and rows are left out last. A note says what is
+cut or left out, and names the file with the whole table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from bot.slack import blocks, markup
 from core.model import replies
 from core.text import sanitize
 
-MAX_ROWS = 99  # Slack accepts 100 with the header
+MAX_ROWS, MAX_LONG_ROWS = 99, 200  # below the header; the second where the workspace takes long tables
+MAX_FURTHER_ROWS = 10  # of a second table; a longer one is only in the file
 MAX_COLUMNS = 20
 CELL_WIDTHS = (400, 160, 60)  # characters, tried in turn until all rows fit
 MAX_COLUMN_NAME = 40  # characters
@@ -31,14 +32,15 @@ MONOSPACE_WIDTH = 110  # characters that a Slack window shows without wrapping
 MAX_FIELDS = 10
 MAX_FIELD = 600  # characters; longer fields are easier to read in a table
 TABLE_WEIGHT = 180  # of a table block without its texts
-MAX_TABLE_TEXT = 9_900  # characters of all cells of a table; Slack's documented limit is 10,000
+# Bytes of all cells of a table. Slack documents 10,000 characters, and since 2026-09 20,000 for a data table.
+MAX_TABLE_TEXT, MAX_LONG_TABLE_TEXT = 9_900, 19_800
 MAX_EXACT_INTEGER = 2**53  # larger numbers are sent as text, because JSON readers round them
 
 
 def render_table(
     block: replies.Table, *, budget: int, table_format: TableFormat, file_name: str
 ) -> blocks.RenderedBlock:
-    """Renders a table that fits into `budget` characters of JSON. `file_name`: the file with the whole table."""
+    """Renders a table that fits into `budget` bytes of JSON. `file_name`: the file with the whole table."""
     if not block.rows or not block.columns:
         title = blocks.titled(block.title)
         text = f"{title}: {block.empty}" if title else block.empty
@@ -48,10 +50,24 @@ def render_table(
     return _table_block(block, budget, table_format, file_name)
 
 
+def render_further_table(block: replies.Table, *, budget: int, file_name: str) -> blocks.RenderedBlock:
+    """Renders a table after the one that Slack draws: in monospace if it has few rows, else only as a note that names
+    the file."""
+    if len(block.rows) <= MAX_FURTHER_ROWS:
+        return render_table(block, budget=budget, table_format=TableFormat.PLAIN, file_name=file_name)
+    title = markup.literal(blocks.titled(block.title))
+    rows = blocks.plural(len(block.rows), "row")
+    return blocks.RenderedBlock(
+        blocks=[blocks.note(f"{f'{title}: ' if title else 'A table of '}{rows} in the file {file_name}.")],
+        complete=False,
+    )
+
+
 def render_fields(
-    block: replies.Fields, *, budget: int, table_format: TableFormat, file_name: str
+    block: replies.Fields, *, budget: int, table_format: TableFormat, file_name: str, further: bool = False
 ) -> blocks.RenderedBlock:
-    """Renders names and values side by side, or as a table with two columns if they are many or long."""
+    """Renders names and values side by side, or as a table with two columns if they are many or long. `further`: the
+    message has a table already."""
     if not block.fields:
         return blocks.RenderedBlock(blocks=blocks.heading(block.title))
     pairs: list[str] = []
@@ -60,43 +76,41 @@ def render_fields(
             f"{markup.bold(name) or markup.NOTHING}\n{markup.literal(value).strip() or markup.NOTHING}"
             for name, value in block.fields.items()
         ]
-    if pairs and max(map(len, pairs)) <= MAX_FIELD:
+    if pairs and max(map(blocks.text_size, pairs)) <= MAX_FIELD:
         title = markup.bold(blocks.titled(block.title))
         found = slackblocks.SectionBlock(
             text=blocks.verbatim(title) if title else None, fields=[blocks.verbatim(pair) for pair in pairs]
         )
         if blocks.weight([found]) <= budget:
             return blocks.RenderedBlock(blocks=[found])
-    rows = tuple(block.fields.items())
-    return render_table(
-        replies.Table(columns=("NAME", "VALUE"), rows=rows, title=block.title),
-        budget=budget,
-        table_format=table_format,
-        file_name=file_name,
-    )
+    table = replies.Table(columns=("NAME", "VALUE"), rows=tuple(block.fields.items()), title=block.title)
+    if further:
+        return render_further_table(table, budget=budget, file_name=file_name)
+    return render_table(table, budget=budget, table_format=table_format, file_name=file_name)
 
 
 class TableFormat(enum.IntEnum):
     """How a workspace can show tables and charts, from the simplest format. If Slack refuses one, the next simpler is
-    tried. CHART: data tables, and charts. With the simpler formats, a chart is a line of bars."""
+    tried. CHART: data tables, and charts. With the simpler formats, a chart is a line of bars. LONG_TABLE: charts, and
+    data tables of twice the length."""
 
     PLAIN = 0
     TABLE = 1
     DATA_TABLE = 2
     CHART = 3
+    LONG_TABLE = 4
 
 
 def _table_block(block: replies.Table, budget: int, table_format: TableFormat, file_name: str) -> blocks.RenderedBlock:
     columns = [_cell(column, MAX_COLUMN_NAME) for column in block.columns[:MAX_COLUMNS]]
     numeric = [all(_is_number(row[at]) for row in block.rows) for at in range(len(columns))]
-    header = sum(map(len, columns))
-    budget -= (
-        TABLE_WEIGHT + CAPTION_WEIGHT + header + (blocks.SECTION_WEIGHT if table_format is TableFormat.TABLE else 0)
-    )
-    rows, cut = _fit_rows(block, len(columns), min(budget, MAX_TABLE_TEXT - header))
+    header = sum(map(blocks.text_size, columns))
+    budget -= TABLE_WEIGHT + CAPTION_WEIGHT + (blocks.SECTION_WEIGHT if table_format is TableFormat.TABLE else 0)
+    fit = _fit_long_rows if table_format is TableFormat.LONG_TABLE else _fit_rows
+    rows, cut = fit(block, len(columns), budget, header)
     left_out = _left_out(block, len(rows), cut)
     if left_out:
-        rows, cut = _fit_rows(block, len(columns), min(budget - blocks.NOTE_WEIGHT, MAX_TABLE_TEXT - header))
+        rows, cut = fit(block, len(columns), budget - blocks.NOTE_WEIGHT, header)
         left_out = _left_out(block, len(rows), cut)
     if not rows:
         return blocks.RenderedBlock(
@@ -114,7 +128,7 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
             caption=_caption(block, len(rows)),
             page_size=max(MIN_PAGE_SIZE, len(rows)) if len(rows) <= MAX_SINGLE_PAGE else PAGE_SIZE,
         )
-        return blocks.RenderedBlock(blocks=[found, *notes], complete=not left_out)
+        return blocks.RenderedBlock(blocks=[found, *notes], complete=not left_out, has_table=True)
     found = slackblocks.TableBlock(
         rows=[[slackblocks.RawText(text) for text in row] for row in (columns, *rows)],
         column_settings=[slackblocks.ColumnSettings(align="right" if number else "left") for number in numeric],
@@ -124,21 +138,30 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
     )
 
 
-def _fit_rows(block: replies.Table, columns: int, budget: int) -> tuple[list[list[str]], bool]:
-    """The rows that fit, as texts, and whether one of their cells is cut."""
+def _fit_rows(block: replies.Table, columns: int, budget: int, header: int) -> tuple[list[list[str]], bool]:
+    """The rows that fit beside a header of so many bytes, as texts, and whether one of their cells is cut."""
+    return _fitting(block, columns, min(budget, MAX_TABLE_TEXT) - header, MAX_ROWS)
+
+
+def _fit_long_rows(block: replies.Table, columns: int, budget: int, header: int) -> tuple[list[list[str]], bool]:
+    """The same of a table whose cells do not count for the whole message. It needs only room for the rest of it."""
+    return _fitting(block, columns, MAX_LONG_TABLE_TEXT - header if budget >= 0 else -1, MAX_LONG_ROWS)
+
+
+def _fitting(block: replies.Table, columns: int, budget: int, most: int) -> tuple[list[list[str]], bool]:
     rows: list[list[str]] = []
     cut = False
-    texts = [[_cell(cell) for cell in row[:columns]] for row in block.rows[:MAX_ROWS]]
+    texts = [[_cell(cell) for cell in row[:columns]] for row in block.rows[:most]]
     for longest in CELL_WIDTHS:
         rows, cut, left = [], False, budget
         for row in texts:
             cells = [_shortened(cell, longest) for cell in row]
-            left -= sum(map(len, cells))
+            left -= sum(map(blocks.text_size, cells))
             if left < 0:
                 break
             rows.append(cells)
             cut = cut or any(len(cell) > longest for cell in row)
-        if len(rows) == min(len(block.rows), MAX_ROWS):
+        if len(rows) == min(len(block.rows), most):
             break
     return rows, cut
 

@@ -33,7 +33,19 @@ MAX_CACHED_WORKSPACES = 64  # of an organization, for their user groups
 MAX_WORKSPACES_OF_USER = 16  # that are asked for their user groups
 LOOKUP_TIMEOUT_SECONDS = 60.0  # for one person
 GROUPS_TIMEOUT_SECONDS = 10.0
-GROUPS_RETRY_SECONDS = 5.0  # until the next attempt, if Slack did not answer; a refusal is retried at once
+GROUPS_RETRY_SECONDS = 5.0  # until the next attempt, if Slack did not answer; a refusal is kept for CACHE_SECONDS
+# Errors of a moment; any other is a refusal.
+PASSING_ERRORS = frozenset(
+    {
+        "unreachable",
+        "overflow",
+        "ratelimited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+    }
+)
 SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark it as a bot
 
 
@@ -201,11 +213,21 @@ class SlackUsers:
                     async with asyncio.timeout(GROUPS_TIMEOUT_SECONDS):
                         listed = await self._api.user_groups(workspace)
                 except (errors.DeliveryError, TimeoutError) as error:
-                    log.warning("Slack did not list its user groups; nobody counts as a member", reason=str(error))
-                    unreachable = getattr(error, "code", "unreachable") == "unreachable"
+                    code = getattr(error, "code", "") or "unreachable"
                     groups.names = None
-                    groups.until = self._clock() + GROUPS_RETRY_SECONDS if unreachable else None
+                    groups.until = self._clock() + (
+                        GROUPS_RETRY_SECONDS if code in PASSING_ERRORS or code.startswith("status 5") else CACHE_SECONDS
+                    )
+                    if groups.refused != code:
+                        groups.refused = code
+                        log.warning(
+                            "Slack did not list its user groups; nobody counts as a member",
+                            reason=str(error) or code,
+                        )
                 else:
+                    if groups.refused:
+                        log.info("Slack lists its user groups again")
+                    groups.refused = ""
                     groups.names = _groups_by_user(listed, handles=not self._installed.org_wide)
                     groups.until = asked_at + CACHE_SECONDS
             return None if groups.names is None else groups.names.get(user, frozenset())
@@ -221,11 +243,13 @@ class UsersApi(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class WorkspaceGroups:
-    """The groups of each user of one workspace, valid until `until`; None if Slack did not list them."""
+    """The groups of each user of one workspace, valid until `until`; None if Slack did not list them. `refused`: the
+    error with which it did not, which is logged once."""
 
     workspace: str
     names: Mapping[str, frozenset[str]] | None = None
     until: float | None = None
+    refused: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -22,6 +22,7 @@ from tests.standins.slack.elements import (
     element,
     keys,
     listing,
+    size,
     string,
     text,
 )
@@ -37,19 +38,27 @@ PHASED = frozenset({"table", "data_table", "markdown", "data_visualization"})
 
 
 def refuse(workspace: state.Workspace, blocks: Any, surface: str = "message") -> None:
-    """Raises `Refused` as chat.postMessage would; blocks the workspace lacks are refused without blame."""
-    found = check(blocks, surface=surface, rollout=frozenset(workspace.settings.rollout))
+    """Raises `Refused` as chat.postMessage would; blocks the workspace lacks, and tables that are longer than it takes,
+    are refused without blame."""
+    settings = workspace.settings
+    found = check(blocks, surface=surface, rollout=frozenset(settings.rollout), long_tables=settings.long_tables)
     error = "invalid_blocks" if surface == "message" else "invalid_arguments"
+    if any(rich.ONE_TABLE in one for one in found.wrong):
+        raise Refused("invalid_attachments", rule="block kit", messages=found.wrong)
+    if found.wrong and not settings.long_tables and not check(blocks, surface=surface).wrong:
+        raise Refused(error, messages=found.wrong)
     if found.wrong:
         raise Refused(error, rule="block kit", messages=[*found.wrong, *found.not_yet])
     if found.not_yet:
         raise Refused(error, messages=found.not_yet)
-    if surface == "message" and total_text(blocks) + PER_BLOCK * len(blocks) > MOST_TEXT:
+    if surface == "message" and total_text(blocks, settings.long_tables) + PER_BLOCK * len(blocks) > MOST_TEXT:
         raise Refused("msg_blocks_too_long", rule=f"all blocks at most {MOST_TEXT} characters")
 
 
-def check(blocks: Any, *, surface: str = "message", rollout: frozenset[str] = PHASED) -> Findings:
-    found = Findings(surface=surface, rollout=rollout)
+def check(
+    blocks: Any, *, surface: str = "message", rollout: frozenset[str] = PHASED, long_tables: bool = True
+) -> Findings:
+    found = Findings(surface=surface, rollout=rollout, long_tables=long_tables)
     if not isinstance(blocks, list):
         found.say("/blocks", "must provide an array")
         return found
@@ -62,13 +71,17 @@ def check(blocks: Any, *, surface: str = "message", rollout: frozenset[str] = PH
     return found
 
 
-def total_text(value: Any) -> int:
-    """How many characters a reader is shown, escapes counted as they are written."""
+def total_text(value: Any, long_tables: bool = True) -> int:
+    """How many bytes a reader is shown, escapes counted as they are written. The cells of a data table that may have
+    more than a whole message have a limit of their own."""
     if isinstance(value, dict):
+        own = ("rows",) if long_tables and value.get("type") == "data_table" else ()
         return sum(
-            len(inner) if key in READ and isinstance(inner, str) else total_text(inner) for key, inner in value.items()
+            size(inner) if key in READ and isinstance(inner, str) else total_text(inner, long_tables)
+            for key, inner in value.items()
+            if key not in own
         )
-    return sum(map(total_text, value)) if isinstance(value, list) else 0
+    return sum(total_text(inner, long_tables) for inner in value) if isinstance(value, list) else 0
 
 
 def fill_ids(workspace: state.Workspace, blocks: list[Json]) -> list[Json]:

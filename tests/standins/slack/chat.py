@@ -52,7 +52,7 @@ def post_ephemeral(workspace: state.Workspace, args: Args) -> Json:
 
 def update(workspace: state.Workspace, args: Args) -> Json:
     message = _own(workspace, args, "cant_update_message")
-    said = posting.content(workspace, args, most=posting.MOST_IN_AN_UPDATE)
+    said = posting.content(workspace, args, most_bytes=posting.MOST_IN_AN_UPDATE)
     if message.blocks and said.text is not None and said.blocks is None:
         # Slack's documents and its behaviour have disagreed on whether the old blocks stay; say it, then both agree.
         workspace.break_rule("chat.update", "an update of a message with blocks says `blocks`, even if []", said.text)

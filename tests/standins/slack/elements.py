@@ -18,6 +18,7 @@ class Findings:
 
     surface: str = "message"
     rollout: frozenset[str] = frozenset()
+    long_tables: bool = True
     wrong: list[str] = field(default_factory=list)
     not_yet: list[str] = field(default_factory=list)
     block_ids: set[str] = field(default_factory=set)
@@ -46,6 +47,15 @@ def keys(found: Findings, value: Any, where: str, required: Iterable[str], optio
     return good
 
 
+IN_BYTES = 3000
+"""Texts with this limit or a longer one are counted in bytes: Slack's documents say characters, and people who send
+emoji have seen bytes counted. The strictest reading counts."""
+
+
+def size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def string(found: Findings, value: Any, where: str, limit: int, least: int = 1) -> None:
     if value is None:
         return
@@ -53,7 +63,7 @@ def string(found: Findings, value: Any, where: str, limit: int, least: int = 1) 
         found.say(where, "must provide a string")
     elif len(value) < least:
         found.say(where, f"must be more than {least - 1} characters")
-    elif len(value) > limit:
+    elif (size(value) if limit >= IN_BYTES else len(value)) > limit:
         found.say(where, f"must be less than {limit + 1} characters")
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.standins.slack import blocks, mentions, plain, state
+from tests.standins.slack import blocks, elements, mentions, plain, state
 from tests.standins.slack.records import Json, Message, Refused
 from tests.standins.slack.wire import Args
 
-MOST_CHARACTERS, MOST_IN_AN_UPDATE = 40_000, 4_000
+MOST_CHARACTERS = 40_000
+MOST_IN_AN_UPDATE = 4_000  # bytes, as somebody measured; Slack's documents say characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class Content:
     metadata: Json = field(default_factory=dict)
 
 
-def content(workspace: state.Workspace, args: Args, *, most: int = MOST_CHARACTERS) -> Content:
+def content(workspace: state.Workspace, args: Args, *, most_bytes: int = 0) -> Content:
+    """`most_bytes`: of the text; 0 for MOST_CHARACTERS."""
     text = args.values.get("text")
     if text is not None and not isinstance(text, str):
         raise Refused("invalid_arguments", rule="text is a string")
@@ -34,8 +36,11 @@ def content(workspace: state.Workspace, args: Args, *, most: int = MOST_CHARACTE
     attached = args.json("attachments", list, "invalid_attachments")
     if not (text and text.strip()) and not given and not attached:
         raise Refused("no_text", rule="a message says something")
-    if text and len(text) > most:
-        raise Refused("msg_too_long", rule=f"text at most {most}", messages=[f"{len(text)} characters"])
+    if text and most_bytes and elements.size(text) > most_bytes:
+        said = f"{elements.size(text)} bytes"
+        raise Refused("msg_too_long", rule=f"text at most {most_bytes} bytes", messages=[said])
+    if text and len(text) > MOST_CHARACTERS:
+        raise Refused("msg_too_long", rule=f"text at most {MOST_CHARACTERS}", messages=[f"{len(text)} characters"])
     every = list(given or [])
     for one in attached or ():
         if not isinstance(one, dict):
@@ -93,6 +98,9 @@ def post(
 
 def change(workspace: state.Workspace, message: Message, said: Content) -> None:
     """Edits in place. Blocks and attachments that are not spoken of stay, as in Slack."""
+    again = {one.get("block_id") for one in message.blocks} & {one.get("block_id") for one in said.blocks or ()}
+    if again and message.author == state.BOT_USER:
+        workspace.break_rule("chat.update", "a new block_id with each edit", sorted(map(str, again)))
     message.history.append(plain.message(workspace, message))
     message.fired += mentions.fires(message) + mentions.dangers(message)
     message.edits += 1

@@ -57,6 +57,7 @@ WORD = {"type": "text", "text": "x"}
 PAIRS = {
     "blocks": ([section()] * 50, [section()] * 51, "no more than 50 items"),
     "section text": ([section("x" * 3000)], [section("x" * 3001)], "less than 3001"),
+    "section text in bytes": ([section("日" * 1000)], [section("日" * 1001)], "less than 3001"),
     "empty section": ([section(" ")], [section("")], "more than 0 characters"),
     "section of nothing": ([section()], [{"type": "section"}], "text or fields"),
     "fields": (
@@ -154,7 +155,14 @@ PAIRS = {
         "left, center, right",
     ),
     "empty cell": ([table()], [{"type": "table", "rows": [[raw("")]]}], "more than 0 characters"),
-    "data_table rows": ([data_table(101)], [data_table(102)], "no more than 101"),
+    "data_table rows": ([data_table(201)], [data_table(202)], "no more than 201"),
+    "data_table text": (
+        [data_table(2, 1, rows=[[raw("x" * 9_999)], [raw("日" * 3_333 + "xx")]])],
+        [data_table(2, 1, rows=[[raw("x" * 9_999)], [raw("日" * 3_334)]])],
+        "less than 20001",
+    ),
+    "two data_tables": ([data_table()], [data_table(), data_table()], "only_one_table_allowed"),
+    "a table and a data_table": ([table()], [table(), data_table()], "only_one_table_allowed"),
     "data_table without rows": ([data_table(2)], [data_table(1)], "no fewer than 2"),
     "data_table columns": ([data_table(2, 20)], [data_table(2, 21)], "no more than 20"),
     "data_table caption": (
@@ -245,6 +253,26 @@ async def test_all_blocks_together(slack, web, refused):
         "msg_blocks_too_long",
         "13000",
     )
+
+
+async def test_a_long_data_table_counts_for_itself_where_the_workspace_takes_it(slack, web, refused):
+    long = data_table(rows=[[raw("x" * 95), raw("y" * 4)] for _ in range(201)])
+    await web.chat_postMessage(channel="C0OPS", text="x", blocks=[long, section("z" * 2_900)])
+    slack.configure(long_tables=False)
+    answer = await refused(web.chat_postMessage(channel="C0OPS", text="x", blocks=[long]), "invalid_blocks")
+    assert any("no more than 101 items" in one for one in answer["response_metadata"]["messages"])
+    half = data_table(rows=[[raw("x" * 95), raw("y" * 4)] for _ in range(101)])
+    await web.chat_postMessage(channel="C0OPS", text="x", blocks=[half])
+    assert slack.violations() == []
+
+
+async def test_several_tables_are_refused_as_attachments(slack, web, refused):
+    answer = await refused(
+        web.chat_postMessage(channel="C0OPS", text="x", blocks=[data_table(), data_table()]),
+        "invalid_attachments",
+        "block kit",
+    )
+    assert "only_one_table_allowed [json-pointer:/blocks/1]" in answer["response_metadata"]["messages"][0]
 
 
 @pytest.mark.parametrize("block", [table(), data_table()], ids=["table", "data_table"])

@@ -57,6 +57,16 @@ async def test_an_update_says_less(slack, web, refused):
     ts = (await web.chat_postMessage(channel="C0OPS", text="x"))["ts"]
     await web.chat_update(channel="C0OPS", ts=ts, text="x" * 4_000)
     await refused(web.chat_update(channel="C0OPS", ts=ts, text="x" * 4_001), "msg_too_long", "4000")
+    await web.chat_update(channel="C0OPS", ts=ts, text="日" * 1_333)
+    await refused(web.chat_update(channel="C0OPS", ts=ts, text="日" * 1_334), "msg_too_long", "4000")
+
+
+async def test_an_update_has_new_block_ids(slack, web):
+    ts = (await web.chat_postMessage(channel="C0OPS", text="x", blocks=[DIVIDER | {"block_id": "a"}]))["ts"]
+    await web.chat_update(channel="C0OPS", ts=ts, text="x", blocks=[DIVIDER | {"block_id": "b"}])
+    assert slack.violations() == []
+    await web.chat_update(channel="C0OPS", ts=ts, text="x", blocks=[DIVIDER | {"block_id": "b"}])
+    assert "new block_id" in slack.violations()[0]["rule"]
 
 
 async def test_only_its_own_lasting_messages_can_be_changed(slack, web, refused):

@@ -14,11 +14,16 @@ SIGNS = (":white_check_mark: ", ":warning: ", ":x: ")
 KNOWN = {"section", "context", "actions", "rich_text", "table", "data_table", "data_visualization"}
 
 
-def problems(blocks: Any, head: str = "", called: Sequence[str] = ()) -> list[str]:
+def size(text: str) -> int:
+    """Slack counts bytes at least in some places."""
+    return len(text.encode())
+
+
+def problems(blocks: Any, head: str = "", called: Sequence[str] = (), *, long_tables: bool = False) -> list[str]:
     """Everything wrong with a message's blocks, in words. `called`: the ids that it may mention, in a block of their
-    own."""
+    own. `long_tables`: the workspace takes data tables of 201 rows, whose cells have a limit of their own."""
     allowed = {f"<!subteam^{one}>" if one.startswith("S") else f"<@{one}>" for one in called if one.isalnum()}
-    return list(_message(json.loads(json.dumps(blocks)), head, allowed))
+    return list(_message(json.loads(json.dumps(blocks)), head, allowed, long_tables))
 
 
 def unsafe(mrkdwn: str) -> str:
@@ -42,14 +47,14 @@ def unsafe(mrkdwn: str) -> str:
     return ""
 
 
-def _message(blocks: list[dict[str, Any]], head: str, allowed: set[str]) -> Iterator[str]:
+def _message(blocks: list[dict[str, Any]], head: str, allowed: set[str], long_tables: bool) -> Iterator[str]:
     if not 1 <= len(blocks) <= 50:
         yield f"{len(blocks)} blocks"
     ids = [block.get("block_id") for block in blocks]
     if len(set(ids)) != len(ids) or not all(isinstance(one, str) and 0 < len(one) <= 255 for one in ids):
         yield f"block ids {ids}"
-    if sum(block["type"] == "table" for block in blocks) > 1:
-        yield "two table blocks"
+    if sum(block["type"] in ("table", "data_table") for block in blocks) > 1:
+        yield "two tables"
     signs = 0
     total = 0
     for at, block in enumerate(blocks):
@@ -57,9 +62,13 @@ def _message(blocks: list[dict[str, Any]], head: str, allowed: set[str]) -> Iter
             yield f"type {block['type']}"
             continue
         rows = block.get("rows", ())
-        total += len(json.dumps({**block, "rows": ()} if rows else block, ensure_ascii=False))
-        total += sum(len(cell["text"]) for row in rows for cell in row)
+        total += size(json.dumps({**block, "rows": ()} if rows else block, ensure_ascii=False))
+        if not long_tables:
+            total += sum(size(cell["text"]) for row in rows for cell in row)
         yield from globals()[f"_{block['type']}"](block)
+        most, text = (201, 20_000) if long_tables and block["type"] == "data_table" else (100, 10_000)
+        if len(rows) > most or sum(size(cell["text"]) for row in rows for cell in row) > text:
+            yield f"{len(rows)} rows"
         for mrkdwn in _mrkdwn(block):
             if at == 0 and head and mrkdwn == head:
                 continue
@@ -75,7 +84,7 @@ def _message(blocks: list[dict[str, Any]], head: str, allowed: set[str]) -> Iter
     if signs > 1:
         yield f"{signs} signs"
     if total >= 12_000:
-        yield f"{total} characters"
+        yield f"{total} bytes"
 
 
 def _section(block: Mapping[str, Any]) -> Iterator[str]:
@@ -161,7 +170,7 @@ def _data_table(block: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _rows(rows: list[list[dict[str, Any]]], kinds: set[str]) -> Iterator[str]:
-    if not 2 <= len(rows) <= 100 or not 1 <= len(rows[0]) <= 20 or len({len(row) for row in rows}) != 1:
+    if len(rows) < 2 or not 1 <= len(rows[0]) <= 20 or len({len(row) for row in rows}) != 1:
         yield f"{len(rows)} rows"
     for row in rows:
         for cell in row:
@@ -170,7 +179,8 @@ def _rows(rows: list[list[dict[str, Any]]], kinds: set[str]) -> Iterator[str]:
 
 
 def _text(text: Mapping[str, Any], kind: str, most: int) -> Iterator[str]:
-    if text["type"] != kind or not text["text"].strip() or len(text["text"]) > most:
+    length = size(text["text"]) if most >= 2_000 else len(text["text"])
+    if text["type"] != kind or not text["text"].strip() or length > most:
         yield f"a text {text}"
     if kind == "plain_text" and (text.get("emoji") is not False or UNSEEN.search(text["text"])):
         yield f"a plain text {text}"

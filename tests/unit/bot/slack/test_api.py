@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
-from bot.slack import api, rate_limit
+from bot.slack import api, pacing, rate_limit
 from bot.slack.api import SlackApi
 from bot.slack.render import Message, TextFile
 from core import errors
@@ -413,3 +414,79 @@ async def test_one_that_is_cancelled_in_its_turn_lets_the_next_in() -> None:
 )
 def test_how_long_slack_asks_to_wait(headers: dict[str, str], seconds: float) -> None:
     assert rate_limit._retry_after_seconds(HttpResponse(status_code=429, headers=headers)) == seconds  # type: ignore[arg-type]
+
+
+# What is sent, and what is said about it.
+
+
+def keep(bodies: list[dict[str, Any]], **body: Any) -> Answer:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        bodies.append(dict(await request.post()) or await request.json())
+        return web.json_response(body)
+
+    return answer
+
+
+async def test_every_sending_has_block_ids_of_its_own() -> None:
+    message = Message(text="x", blocks=({"type": "divider", "block_id": "deck-0"}, {"type": "divider"}))
+    bodies: list[dict[str, Any]] = []
+    async with slack() as (server, calls):
+        server.put("chat.postMessage", keep(bodies, ok=True, ts="1.1", channel="C1"))
+        server.put("chat.update", keep(bodies, ok=True))
+        await calls.post("C1", message)
+        await calls.edit("C1", "1.1", message)
+        await calls.edit("C1", "1.1", message)
+    sent = [body["blocks"] for body in bodies]
+    ids = [
+        block.get("block_id")
+        for blocks in (json.loads(each) if isinstance(each, str) else each for each in sent)
+        for block in blocks
+    ]
+    named = [each for each in ids if each]
+    assert len(named) == len(set(named)) == 3 and ids.count(None) == 3
+    assert all(each.startswith("deck-0-") for each in named)
+
+
+async def test_slacks_reasons_come_with_its_refusal() -> None:
+    reasons = ["[ERROR] must be less than 3001 characters [json-pointer:/blocks/0/text/text]", 7, "\x1b[31mred\nline"]
+    async with slack() as (server, calls):
+        server.put("chat.update", said(ok=False, error="invalid_blocks", response_metadata={"messages": reasons}))
+        with pytest.raises(errors.Undeliverable) as refused:
+            await calls.edit("C1", "1.1", HELLO)
+        assert refused.value.reasons[0] == "must be less than 3001 characters [json-pointer:/blocks/0/text/text]"
+        assert len(refused.value.reasons) == 2 and "\x1b" not in refused.value.reasons[1]
+        for odd in ({"response_metadata": 1}, {"response_metadata": {"messages": "x"}}, {"errors": "x"}):
+            server.put("chat.update", said(ok=False, error="invalid_blocks", **odd))
+            with pytest.raises(errors.Undeliverable) as refused:
+                await calls.edit("C1", "1.1", HELLO)
+            assert refused.value.reasons == ()
+
+
+@pytest.mark.looptime
+async def test_calls_of_a_method_come_at_the_pace_of_its_tier_and_too_many_are_refused() -> None:
+    paces = pacing.MethodPaces()
+    loop = asyncio.get_running_loop()
+
+    async def call() -> float:
+        await paces.turn("conversations.open")
+        return loop.time()
+
+    assert not paces.is_tight()
+    results = await asyncio.gather(*(call() for _ in range(200)), return_exceptions=True)
+    times = [each for each in results if isinstance(each, float)]
+    refused = [each for each in results if isinstance(each, errors.Undeliverable)]
+    assert sum(at == 0.0 for at in times) == pacing.TIER_3 // 2
+    assert max(times) <= pacing.MAX_PACE_SECONDS + 2
+    assert len(times) + len(refused) == 200 and {each.code for each in refused} == {"overflow"}
+    await paces.turn("auth.test")
+
+
+@pytest.mark.looptime
+async def test_only_necessary_messages_are_sent_while_calls_wait() -> None:
+    paces = pacing.MethodPaces()
+    calls = [asyncio.create_task(paces.turn("chat.postEphemeral")) for _ in range(pacing.TIER_4)]
+    await asyncio.sleep(0.1)
+    assert paces.is_tight()
+    await asyncio.gather(*calls)
+    await asyncio.sleep(1)
+    assert not paces.is_tight()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from bot.slack import outbox as module
+from bot.slack import pacing
 from bot.slack.outbox import EDIT_INTERVAL_SECONDS, POST_INTERVAL_SECONDS, OutgoingMessage
 from bot.slack.render import Message, TableFormat, TextFile
+from bot.slack.sending_order import Priority
 from core import errors
 from tests.unit.bot.slack.scripted import FakeSlackApi, FakeStore, outbox, outgoing
 
@@ -31,6 +34,7 @@ def now() -> float:
 def table(*, plain: bool = True) -> OutgoingMessage:
     """A outgoing whose blocks tell the shape they are in."""
     kinds = {
+        TableFormat.LONG_TABLE: "data_table",
         TableFormat.CHART: "data_table",
         TableFormat.DATA_TABLE: "data_table",
         TableFormat.TABLE: "table",
@@ -172,10 +176,10 @@ async def test_what_is_remembered_of_a_workspace_is_doubted_when_the_store_has_f
     assert box.table_format is TableFormat.PLAIN
     memory.down, memory.shapes = False, {}
     await box.load_table_format("T1")
-    assert box.table_format is TableFormat.CHART
+    assert box.table_format is TableFormat.LONG_TABLE
     memory.shapes = {"T1": 99}  # by another version
     await box.load_table_format("T1")
-    assert box.table_format is TableFormat.CHART
+    assert box.table_format is TableFormat.LONG_TABLE
 
 
 async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
@@ -184,7 +188,7 @@ async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
     box = outbox(calls, memory)
     await box.post("C1", table())
     assert calls.said[0].text == "as TABLE"
-    assert box.table_format is TableFormat.CHART
+    assert box.table_format is TableFormat.LONG_TABLE
     assert memory.shapes == {}
 
 
@@ -217,7 +221,7 @@ async def test_a_workspace_without_charts_keeps_its_data_tables() -> None:
     calls.refuse["post"] = ["invalid_blocks"]
     box = outbox(calls, memory)
     await box.load_table_format("T1")
-    kinds = {TableFormat.CHART: "data_visualization"}
+    kinds = {TableFormat.LONG_TABLE: "data_visualization", TableFormat.CHART: "data_visualization"}
     await box.post(
         "C1", lambda shape: Message(text=f"as {shape.name}", blocks=({"type": kinds.get(shape, "rich_text")},))
     )
@@ -233,6 +237,77 @@ async def test_a_shape_that_cannot_be_kept_is_still_used() -> None:
     await box.load_table_format("T1")
     await box.post("C1", table())
     assert box.table_format is TableFormat.TABLE
+
+
+async def test_a_workspace_with_the_older_limits_is_found_out_by_one_long_table() -> None:
+    calls, memory = FakeSlackApi(), FakeStore()
+    box = outbox(calls, memory)
+    await box.load_table_format("T1")
+    long, short = ({"type": "data_table", "rows": [[{"text": "x"}]] * rows} for rows in (201, 100))
+
+    def listed(shape: TableFormat) -> Message:
+        return Message(text=f"as {shape.name}", blocks=(long if shape is TableFormat.LONG_TABLE else short,))
+
+    await box.post("C1", listed)
+    assert memory.shapes == {}
+    calls.refuse["post"] = ["msg_blocks_too_long"]
+    await box.post("C1", listed)
+    await box.post("C1", listed)
+    assert [one.text for one in calls.said] == ["as LONG_TABLE", "as CHART", "as CHART"]
+    assert memory.shapes == {"T1": TableFormat.CHART}
+
+
+# The pace of edits.
+
+
+async def follow_logs(box: Any, number: int, seconds: float) -> list[asyncio.Task[None]]:
+    """Edits so many messages as often as they may be edited, for some seconds."""
+
+    async def follow(ts: str) -> None:
+        ends = now() + seconds
+        while now() < ends:
+            await box.edit("C1", ts, outgoing(f"{ts} at {now():.0f}"), priority=Priority.INFO)
+
+    return [asyncio.create_task(follow(f"1.{at}")) for at in range(number)]
+
+
+async def test_five_followed_logs_stay_below_what_slack_grants_and_share_it() -> None:
+    calls = FakeSlackApi()
+    tasks = await follow_logs(outbox(calls), 5, 180.0)
+    await asyncio.gather(*tasks)
+    for begin in range(0, 180, 10):
+        assert sum(begin <= one.at < begin + 60 for one in calls.said) <= pacing.EDITS_PER_MINUTE
+    shares = Counter(one.ts for one in calls.said)
+    assert len(calls.said) >= 2 * (pacing.EDITS_PER_MINUTE - pacing.EDIT_BURST)
+    assert max(shares.values()) - min(shares.values()) <= 3
+
+
+async def test_a_reply_is_edited_before_live_messages_and_replaces_the_one_that_waits() -> None:
+    calls = FakeSlackApi()
+    box = outbox(calls)
+    tasks = await follow_logs(box, 8, 60.0)
+    await asyncio.sleep(30)
+    began = now()
+    await asyncio.gather(box.edit("C1", "1.3", outgoing("done")), box.edit("C1", "7.1", outgoing("restarted")))
+    at = {one.text: one.at for one in calls.said}
+    assert at["restarted"] - began < 3.5 and at["done"] - began < 3.5
+    await asyncio.gather(*tasks)
+    assert box._waiting == 0
+
+
+async def test_an_edit_that_is_cancelled_while_it_waits_for_the_pace_takes_no_turn() -> None:
+    calls = FakeSlackApi()
+    box = outbox(calls)
+    tasks = await follow_logs(box, 8, 20.0)
+    await asyncio.sleep(18)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert box._waiting == 0
+    began = now()
+    await box.edit("C2", "1.1", outgoing("x"))
+    assert now() - began < 2
+    assert len(asyncio.all_tasks()) == 1
 
 
 # Papers.

@@ -21,7 +21,7 @@ GOLDEN = GOLDEN_DIR / "slack"
 SAMPLES = {**samples.SAMPLES, **samples_engines.SAMPLES, **samples_incidents.SAMPLES}
 # Every sample in the best shape; the lower ones where they differ.
 SHAPES = [(name, TableFormat.DATA_TABLE) for name in SAMPLES]
-SHAPES.append(("incident-thread", TableFormat.CHART))
+SHAPES += [("incident-thread", TableFormat.CHART), ("ps-250", TableFormat.LONG_TABLE)]
 SHAPES += [(name, shape) for name in ("ps-5", "ps-250", "hostile") for shape in (TableFormat.TABLE, TableFormat.PLAIN)]
 
 
@@ -34,7 +34,8 @@ def _head(line: str) -> str:
 def test_what_commands_say(name: str, shape: TableFormat) -> None:
     line, reply = SAMPLES[name]
     told = render.render_message(reply, table_format=shape, head=_head(line))
-    assert limits.problems(told.blocks, _head(line), reply.mention) == []
+    long_tables = shape is TableFormat.LONG_TABLE
+    assert limits.problems(told.blocks, _head(line), reply.mention, long_tables=long_tables) == []
     document: dict[str, Any] = {"text": told.text, "blocks": [_short(block) for block in told.blocks]}
     if told.file:
         lines = told.file.text.splitlines()
@@ -101,8 +102,8 @@ REPLY = st.builds(
 def test_every_limit_holds_for_any_reply(reply: Reply, shape: TableFormat, head: str) -> None:
     told = render.render_message(reply, table_format=shape, head=head)
     shown = told.blocks[0]["elements"][0]["text"] if head and told.blocks[0]["type"] == "context" else ""
-    assert limits.problems(told.blocks, shown) == []
-    assert 1 <= len(told.text) <= 4_000
+    assert limits.problems(told.blocks, shown, long_tables=shape is TableFormat.LONG_TABLE) == []
+    assert 1 <= len(told.text.encode()) <= 4_000, "Slack counts the bytes of an edit"
     assert told.text.strip()
     assert not limits.unsafe(told.text.removeprefix(shown).strip())
     assert told == render.render_message(reply, table_format=shape, head=head)
@@ -180,7 +181,46 @@ def test_one_table_block_the_second_in_monospace() -> None:
     told = render.render_message(Reply(blocks=(table, table)), table_format=TableFormat.TABLE)
     assert [block["type"] for block in told.blocks] == ["table", "rich_text"]
     told = render.render_message(Reply(blocks=(table, table)), table_format=TableFormat.DATA_TABLE)
-    assert [block["type"] for block in told.blocks] == ["data_table", "data_table"]
+    assert [block["type"] for block in told.blocks] == ["data_table", "rich_text"]
+
+
+@pytest.mark.parametrize("shape", [TableFormat.TABLE, TableFormat.DATA_TABLE, TableFormat.LONG_TABLE])
+def test_a_message_has_one_table_that_slack_draws_and_long_ones_after_it_are_in_the_file(shape: TableFormat) -> None:
+    first = Table(columns=("A",), rows=(("x",),))
+    more = Table(columns=("B",), rows=tuple((f"row-{at}",) for at in range(40)), title="More")
+    many = Fields(fields={f"key {at}": f"value-{at}" for at in range(20)})
+    told = render.render_message(Reply(blocks=(first, more, many)), table_format=shape)
+    kinds = [block["type"] for block in told.blocks]
+    assert kinds.count("table") + kinds.count("data_table") == 1
+    notes = [block["elements"][0]["text"] for block in told.blocks if block["type"] == "context"]
+    assert notes == ["More: 40 rows in the file more.txt.", "A table of 20 rows in the file more.txt."]
+    assert told.file is not None
+    assert all(word in told.file.text for word in ("row-0", "row-39", "value-19"))
+    assert "x" not in told.file.text.split()
+
+
+def test_a_long_data_table_has_two_hundred_rows_and_twenty_thousand_bytes() -> None:
+    rows = tuple((f"web-{at:03}", "日本語のログ" * 3) for at in range(250))
+    told = render.render_message(
+        Reply(blocks=(Table(columns=("A", "B"), rows=rows),)), table_format=TableFormat.LONG_TABLE
+    )
+    assert len(told.blocks[0]["rows"]) == 201
+    assert told.blocks[1]["elements"][0]["text"].startswith("And 50 more rows.")
+    assert limits.problems(told.blocks, long_tables=True) == []
+    small = render.render_message(Reply(blocks=(Table(columns=("A", "B"), rows=rows),)), table_format=TableFormat.CHART)
+    assert len(small.blocks[0]["rows"]) == 100
+    assert limits.problems(small.blocks) == []
+
+
+def test_japanese_lines_are_measured_in_bytes() -> None:
+    lines = ["接続が切断されました、再接続します" * 4 for _ in range(100)]
+    sentence = "コンテナが停止しました。" * 200
+    reply = Reply(blocks=(Text(text=sentence), Lines(lines=lines)))
+    told = render.render_message(reply, table_format=TableFormat.DATA_TABLE, head="操作" * 400)
+    assert limits.problems(told.blocks, told.blocks[0]["elements"][0]["text"]) == []
+    assert len(told.text.encode()) < 4_000
+    assert told.file is not None
+    assert "\n".join(lines) in told.file.text and sentence in told.file.text
 
 
 @pytest.mark.parametrize(("rows", "page"), [(1, 10), (10, 10), (17, 17), (25, 25), (26, 20), (99, 20)])
@@ -189,7 +229,7 @@ def test_a_page_shows_ten_to_twenty_five_rows(rows: int, page: int) -> None:
     assert _only(Reply(blocks=(table,)))["page_size"] == page
 
 
-@pytest.mark.parametrize("shape", TableFormat)
+@pytest.mark.parametrize("shape", set(TableFormat) - {TableFormat.LONG_TABLE})
 def test_rows_left_out_are_counted(shape: TableFormat) -> None:
     table = Table(columns=("A",), rows=tuple((f"row-{at}",) for at in range(140)))
     told = render.render_message(Reply(blocks=(table,)), table_format=shape, head="ps")

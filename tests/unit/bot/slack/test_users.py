@@ -177,7 +177,7 @@ async def test_an_answer_about_a_person_that_does_not_come_is_waited_for_a_minut
     assert asyncio.get_running_loop().time() - began == users.LOOKUP_TIMEOUT_SECONDS
 
 
-async def test_unknown_groups_are_no_groups_and_a_refusal_is_not_kept() -> None:
+async def test_unknown_groups_are_no_groups_and_a_refusal_is_kept_for_a_minute_and_said_once() -> None:
     calls = FakeSlackApi()
     calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
     known = directory(calls)
@@ -185,8 +185,26 @@ async def test_unknown_groups_are_no_groups_and_a_refusal_is_not_kept() -> None:
     await asyncio.sleep(users.CACHE_SECONDS)
     calls.refuse["groups"] = ["missing_scope"]
     with capture_logs() as lines:
-        assert (await known.identify(said_by())).groups == frozenset()
-    assert [line["log_level"] for line in lines] == ["warning"]
+        for _ in range(3):
+            for user in range(20):
+                assert (await known.identify(said_by(f"U{user}"))).groups == frozenset()
+            calls.refuse["groups"] = ["missing_scope"]
+            await asyncio.sleep(users.CACHE_SECONDS)
+        calls.refuse["groups"] = []
+        assert (await known.identify(said_by())).groups == {"sre", "S1"}
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "Slack did not list its user groups; nobody counts as a member"),
+        ("info", "Slack lists its user groups again"),
+    ]
+
+
+async def test_an_error_of_a_moment_is_asked_about_again_soon() -> None:
+    calls = FakeSlackApi()
+    calls.groups = [{"id": "S1", "handle": "sre", "users": ["U1"]}]
+    known = directory(calls)
+    calls.refuse["groups"] = ["internal_error"]
+    assert (await known.identify(said_by())).groups == frozenset()
+    await asyncio.sleep(users.GROUPS_RETRY_SECONDS)
     assert (await known.identify(said_by())).groups == {"sre", "S1"}
 
 
