@@ -168,6 +168,7 @@ class SlackConnection:
             logger=library_logger.library_logger(),
             signing_secret="",
             request_verification_enabled=False,  # by http_requests
+            process_before_response=True,  # listeners only acknowledge; otherwise the library looks every 10 ms
             authorize=authorize,
             client=self._api.web,
         )
@@ -178,12 +179,12 @@ class SlackConnection:
 
     @contextlib.asynccontextmanager
     async def _socket(self, bolt: AsyncApp) -> AsyncIterator[SocketModeClient]:
-        from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler  # noqa: PLC0415
+        from bot.slack.socket_requests import SocketRequestHandler  # noqa: PLC0415 (only this mode needs it)
 
         token = self._settings.app_token
         assert token is not None
         url = await self._api.open_socket(token.get_secret_value())
-        handler = AsyncSocketModeHandler(
+        handler = SocketRequestHandler(
             bolt,
             token.get_secret_value(),
             logger=library_logger.library_logger(),

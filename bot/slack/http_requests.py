@@ -1,7 +1,8 @@
 """Receives Slack's signed HTTP requests, and passes those with a valid signature to the Bolt library.
 
 Everything that can reach the address can send requests. So the signature is checked before anything of a request is
-parsed: a request that Slack has not signed within the last five minutes gets status 401, whatever it holds.
+parsed: a request that Slack has not signed within the last five minutes gets status 401, whatever it holds. What a
+request asks for begins after its response was written.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from bot import http_server
+from bot.slack import acknowledgement
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -63,7 +65,8 @@ class RequestHandler:
             received = AsyncBoltRequest(
                 body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
             )
-            return await self._to_response(await self._bolt.async_dispatch(received))
+            with acknowledgement.first():
+                return await self._to_response(await self._bolt.async_dispatch(received))
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             log.warning("a signed request of Slack could not be decoded", reason=repr(error)[:200])
             return http_server.plain_response(400, b"The request could not be decoded.\n")

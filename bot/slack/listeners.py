@@ -1,12 +1,14 @@
 """Registers Quarterdeck's listeners with Slack's Bolt library. Each listener acknowledges a request, decodes it and
 passes it on.
 
-A listener does no I/O before the acknowledgement, and does no work itself after it. A request that Quarterdeck does not
-use is acknowledged too, and counted; otherwise Slack would send it again and show an error.
+A listener does nothing before the acknowledgement: what it received is decoded and passed on when Slack has that. A
+request that Quarterdeck does not use is acknowledged too, and counted; otherwise Slack would send it again and show an
+error.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -14,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.slack import decode_requests
+from bot.slack import acknowledgement, decode_requests
 from bot.slack.decode_requests import Ignored, SlackRequest
 
 log = structlog.get_logger(__name__)
@@ -39,21 +41,24 @@ def register_listeners(app: AsyncApp, accept: Accept, ignored: Ignore, *, comman
         else:
             ignored(request)
 
+    def decode_later(decode: Callable[[Body], SlackRequest | Ignored], body: Body) -> None:
+        acknowledgement.then(functools.partial(decode_and_accept, decode, body))
+
     async def slash_command(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(lambda body: decode_requests.from_command(body, direct=False), body)
+        decode_later(functools.partial(decode_requests.from_command, direct=False), body)
 
     async def direct_command(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(lambda body: decode_requests.from_command(body, direct=True), body)
+        decode_later(functools.partial(decode_requests.from_command, direct=True), body)
 
     async def message(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(decode_requests.from_message, body)
+        decode_later(decode_requests.from_message, body)
 
     async def click(ack: Ack, body: Body) -> None:
         await ack()
-        decode_and_accept(decode_requests.from_click, body)
+        decode_later(decode_requests.from_click, body)
 
     async def unknown_command(ack: Ack) -> None:
         await ack(
