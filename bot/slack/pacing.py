@@ -2,9 +2,9 @@
 
 Slack grants each app and workspace a number of calls a minute, by the tier of the method, and tolerates short bursts.
 The most urgent call goes first, then the others in the order of their arrival. Edits are paced so that no minute has
-more than Slack grants, because live messages make them all the time. Other calls may come in bursts. Two processes with
-one token share what Slack grants and do not know of each other; what is too much then gets a 429, which
-`bot.slack.rate_limit` obeys.
+more than Slack grants, because live messages make them all the time. Of other methods, as many calls as Slack grants in
+a minute may come at once after a pause. Two processes with one token share what Slack grants and do not know of each
+other; what is too much then gets a 429, which `bot.slack.rate_limit` obeys.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PER_MINUTE: Mapping[str, int] = {
 }
 EDITS_PER_MINUTE = TIER_3
 EDIT_BURST = 10  # edits at once; then one every 1.5 seconds
+MOMENT = 0.001  # seconds; clocks and sleeps are not more precise
 MAX_PACE_SECONDS = 120.0  # a call that would wait for longer is refused
 
 
@@ -49,7 +50,7 @@ class MethodPace:
 
     def take(self) -> bool:
         """Takes a turn without waiting. Returns whether that was possible."""
-        if self._waiting or self._next - self._tolerance > self._clock():
+        if self._waiting or self._next - self._tolerance - self._clock() > MOMENT:
             return False
         self._next = max(self._next, self._clock()) + self._interval
         return True
@@ -61,7 +62,7 @@ class MethodPace:
         self._waiting += 1
         try:
             async with self._lock.turn(priority):
-                while (left := self._next - self._tolerance - self._clock()) > 0:  # noqa: ASYNC110 (nobody sets an event)
+                while (left := self._next - self._tolerance - self._clock()) > MOMENT:  # noqa: ASYNC110 (nobody sets an event)
                     await asyncio.sleep(left)
                 self._next = max(self._next, self._clock()) + self._interval
         finally:
@@ -84,7 +85,7 @@ class MethodPaces:
             return
         if method not in self._paces:
             grants = PER_MINUTE[method]
-            self._paces[method] = MethodPace(grants, grants // 2, asyncio.get_running_loop().time)
+            self._paces[method] = MethodPace(grants, grants, asyncio.get_running_loop().time)
         pace = self._paces[method]
         if pace.delay() > MAX_PACE_SECONDS:
             raise errors.Undeliverable(

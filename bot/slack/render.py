@@ -62,8 +62,7 @@ def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -
     for number, block in enumerate(all_blocks):
         block.block_id = f"{blocks.BLOCK_ID}-{number}"
     summary, complete = _summary(reply, head)
-    called = " ".join(markup.mentions([who]) for who in reply.mention)
-    text = "\n".join(filter(None, (summary, _whole_words(called, MAX_MENTIONS))))
+    text = "\n".join(filter(None, (summary, _whole_words(markup.mentions(reply.mention), MAX_MENTIONS))))
     return Message(
         text=text,
         blocks=blocks.resolved(all_blocks),

@@ -113,9 +113,9 @@ async def test_a_request_by_http_begins_after_its_response_was_written() -> None
         async with session.post(url, data=body, headers=headers) as answer:
             assert answer.status == 200
         async with asyncio.timeout(10):
-            while len(happened) < 2:
+            while "began ps" not in happened:
                 await asyncio.sleep(0)
-    assert happened == ["written", "began ps"]
+    assert happened[0] == "written"
 
 
 async def test_what_comes_late_or_alone_begins_at_once() -> None:
@@ -136,7 +136,7 @@ PROBE = """
 import asyncio, sys
 from tests.unit.bot.slack.test_acknowledgement import EVENTS, Client, bolt_app
 from slack_sdk.socket_mode.request import SocketModeRequest
-from bot.slack import connection, socket_requests
+from bot.slack import socket_requests
 
 async def main():
     handler = socket_requests.SocketRequestHandler(bolt_app([]), "xapp-1")

@@ -42,9 +42,11 @@ def test_a_block_that_slack_names_is_left_out_and_the_file_has_everything() -> N
     assert all(word in first.message.file.text for word in ("Two logs.", "line 0", "line 4", "web"))
     assert limits.problems(first.message.blocks[:-1], "ps") == []
     assert first.supported is None, "nothing was learned about the workspace"
-    assert first.simplify(refused("invalid_blocks"))
+    tries = 1
+    while first.simplify(refused("invalid_blocks")):
+        tries += 1
+    assert tries == 4, "a simpler table twice, then the text alone"
     assert kinds(first.message) == [] and first.message.file is not None
-    assert not first.simplify(refused("invalid_blocks"))
 
 
 @pytest.mark.parametrize("code", ["invalid_blocks", "invalid_attachments"])
