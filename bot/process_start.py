@@ -5,11 +5,11 @@ Few modules are imported here: beside a running bot, `quarterdeck do` needs no m
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
 from bot.console import command_client
+from core import import_speed
 
 TYPE_CHECKING = False  # the import of `typing` takes longer than this module
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ INTERRUPTED = 130
 
 
 def exit_code(subcommand: Callable[[], int]) -> int:
-    """Runs a subcommand, and prints an expected error as a sentence. Returns its exit code.
-
-    While modules are imported, the garbage collector finds nothing and takes a tenth of the time, so it is off."""
-    gc.disable()
+    """Runs a subcommand, and prints an expected error as a sentence. Returns its exit code."""
+    import_speed.begin()
     try:
         return subcommand()
     except KeyboardInterrupt:
@@ -41,10 +39,13 @@ def exit_code(subcommand: Callable[[], int]) -> int:
         print(error.full_message(), file=sys.stderr)  # noqa: T201
         # A UserError here comes from an invalid address or name in the configuration.
         return INVALID_CONFIG if isinstance(error, errors.ConfigError | errors.UserError) else FAILED
+    finally:
+        import_speed.end()
 
 
 def load_settings(path: Path | None) -> Config:
     """Loads the configuration, and configures the log as it says. Raises ConfigError."""
+    import_speed.import_much()
     from core import logs  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
 
@@ -54,11 +55,9 @@ def load_settings(path: Path | None) -> Config:
 
 
 def run_until_done(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a coroutine in an event loop, and returns its result. The garbage collector is on, and skips all modules."""
+    """Runs a coroutine in an event loop, and returns its result. It calls `import_speed.done` after its imports."""
     import asyncio  # noqa: PLC0415
 
-    gc.freeze()
-    gc.enable()
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:  # typer would print “Aborted!”

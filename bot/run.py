@@ -29,7 +29,7 @@ from bot.notify import alert_runner
 from bot.outlets import outlet_setup
 from bot.schedule import leadership, scheduler, slow_reads_and_cleanup
 from collectors import exposition, log_line_events
-from core import logs, loop_watchdog, open_file_limit, supervise
+from core import import_speed, logs, loop_watchdog, open_file_limit, supervise
 from core.config import load
 from core.model.actions import ListContainers
 from core.version import quarterdeck_version
@@ -58,6 +58,7 @@ async def run_bot(
         app = await bot_app.build(settings, watch=True, supervisor=supervisor)
         for warning in app.warnings:
             log.warning(warning)
+        import_speed.done()
         load.check_slack_commands(settings, app.catalogue.names)
         app.metrics.config_last_reload_successful.set(1)
         app.metrics.config_last_reload_timestamp_seconds.set(time.time())

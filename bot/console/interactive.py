@@ -14,7 +14,7 @@ import structlog
 from bot import app as composition
 from bot import heartbeat
 from bot.console import terminal
-from core import errors, supervise
+from core import errors, import_speed, supervise
 from core.config import load
 
 log = structlog.get_logger(__name__)
@@ -26,6 +26,7 @@ async def run_console(settings: load.Config) -> None:
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
+        import_speed.done()
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         built.engines.keep_current()
         if built.embedded is not None:

@@ -17,7 +17,7 @@ from bot import app as composition
 from bot import heartbeat, plain_text
 from bot.console import save_download, single_command, terminal
 from bot.console.screen import screen_of
-from core import logs, supervise
+from core import import_speed, logs, supervise
 from core.config import load
 from core.model.replies import Reply
 from core.ports import Responder
@@ -32,6 +32,7 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
+        import_speed.done()
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         responder = single_command.responder_for(sys.stdout, as_json=as_json)
         work = supervisor.start_oneshot("do", _run(built, words, responder, as_json=as_json, yes=yes))
