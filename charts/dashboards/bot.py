@@ -43,7 +43,7 @@ dashboard = Dashboard(
                     links.runbook("quarterdeck-store-down"),
                 ),
                 Stat(
-                    title="Commands are answered within",
+                    title="95 % answered in",
                     text="Time that 95 of 100 commands do not exceed, in the shown time. Yellow: from three seconds. Red: from thirty.",
                     queries=[Query(expr=f"histogram_quantile(0.95, {LATENCY})")],
                     unit="s",
@@ -79,7 +79,6 @@ dashboard = Dashboard(
                     "commands_total",
                     "command",
                     selector=WHICH,
-                    stacked=True,
                 ),
                 shapes.counted(
                     "Verdicts and outcomes",
@@ -88,7 +87,6 @@ dashboard = Dashboard(
                     "verdict",
                     "outcome",
                     selector=WHICH,
-                    stacked=True,
                 ),
                 shapes.durations(
                     "Duration by command",
@@ -117,7 +115,6 @@ dashboard = Dashboard(
                     "audit_rows_total",
                     "phase",
                     selector=WHICH,
-                    stacked=True,
                 ),
                 Graph(
                     title="Audit trail",
@@ -175,7 +172,6 @@ dashboard = Dashboard(
                     "method",
                     "outcome",
                     selector=WHICH,
-                    stacked=True,
                 ),
                 Graph(
                     title="Limited or not delivered",

@@ -26,7 +26,7 @@ ENDED_BADLY = in_project(
     f" and on (host, engine, name) (time() - quarterdeck_container_last_end_timestamp_seconds{{{CONTAINERS}}} < 900)"
 )
 RESTARTED = in_project(f"increase(quarterdeck_container_restarts_total{{{CONTAINERS}}}[15m]) > 2")
-MEMORY_SHARE = in_project(
+MEMORY_SHARE = (
     f"quarterdeck_container_memory_working_set_bytes{{{CONTAINERS}}}"
     f" / quarterdeck_container_spec_memory_limit_bytes{{{CONTAINERS}}}"
 )
@@ -67,7 +67,7 @@ WRONG = " or ".join(
         named("unhealthy", UNHEALTHY),
         f'label_replace(max by (host, engine, name, cause) ({ENDED_BADLY}), "problem", "$1", "cause", "(.*)")',
         named("restarts again and again", RESTARTED),
-        named("memory almost used up", f"{MEMORY_SHARE} > 0.9"),
+        named("memory almost used up", in_project(f"{MEMORY_SHARE} > 0.9")),
         named("slowed by its CPU limit", THROTTLED),
     )
 )
@@ -230,7 +230,7 @@ dashboard = Dashboard(
                     title="Memory, as part of the limit",
                     text="The ten containers that are nearest to their memory limit. Yellow: from 80 %. Red: from 90 %; the "
                     "kernel kills a process at 100 %. Containers without a limit are not here.",
-                    queries=[Query(expr=f"topk(10, {once(MEMORY_SHARE, *ONE)})", legend=BY_NAME)],
+                    queries=[Query(expr=f"topk(10, {once(in_project(MEMORY_SHARE), *ONE)})", legend=BY_NAME)],
                     unit="percentunit",
                     thresholds=SHARE,
                     maximum=1,

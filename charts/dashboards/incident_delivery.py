@@ -14,7 +14,6 @@ ALERTS = Row(
             "alerts_total",
             "rule",
             selector='rule=~"$rule", state="firing"',
-            stacked=True,
             data_links=(links.document("What the rules mean", "alerts.md"),),
         ),
         Graph(
@@ -51,11 +50,12 @@ DELIVERY = Row(
             title="Waiting",
             links=(links.runbook("quarterdeck-alerts-queued"),),
             text="Alerts that wait for the store (queued; spooled: in the file on disk), and incidents that people are "
-            "not told about yet. All should be 0 most of the time.",
+            "not told about yet, and that wait for each receiver. All should be 0 most of the time.",
             queries=[
                 Query(expr="max(quarterdeck_alerts_queued)", legend="queued"),
                 Query(expr="max(quarterdeck_alerts_spooled)", legend="spooled"),
                 Query(expr="max(quarterdeck_incidents_waiting)", legend="not told"),
+                Query(expr=once("quarterdeck_outlet_waiting", "kind", "name"), legend="for {{kind}} {{name}}"),
             ],
         ),
         Graph(
@@ -74,21 +74,18 @@ DELIVERY = Row(
         ),
         Graph(
             title="Webhooks and Alertmanagers",
-            text="Requests in a minute by outcome, and incidents that wait for each receiver.",
+            text="Requests in a minute by outcome, and incidents that were given up.",
             queries=[
                 Query(
                     expr="sum by (kind, outcome) (rate(quarterdeck_outlet_requests_total[$__rate_interval])) * 60",
                     legend="{{kind}} {{outcome}}",
                 ),
                 Query(
-                    expr=once("quarterdeck_outlet_waiting", "kind", "name"),
-                    legend="waiting · {{kind}} {{name}}",
-                ),
-                Query(
                     expr="sum by (kind) (rate(quarterdeck_outlet_lost_total[$__rate_interval])) * 60",
                     legend="given up · {{kind}}",
                 ),
             ],
+            unit="cpm",
             links=(
                 links.runbook("quarterdeck-outlet-stuck"),
                 links.runbook("quarterdeck-incidents-waiting"),

@@ -133,7 +133,7 @@ dashboard = Dashboard(
             panels=(
                 *(
                     Stat(
-                        title=f"Half are {done} within",
+                        title=f"Half {done} in",
                         text=f"Median of the time from the begin of an incident until it was {done}. Yellow: from "
                         f"{yellow}. Red: from {red}.",
                         queries=[Query(expr=time_to(what, 0.5))],
@@ -148,7 +148,7 @@ dashboard = Dashboard(
                 ),
                 *(
                     Stat(
-                        title=f"Nine of ten are {done} within",
+                        title=f"90 % {done} in",
                         text=f"Nine tenths of the incidents were {done} in this time or less.",
                         queries=[Query(expr=time_to(what, 0.9))],
                         unit="s",

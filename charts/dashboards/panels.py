@@ -200,6 +200,7 @@ class Column:
     name: str
     title: str
     unit: str = ""
+    decimals: int | None = None
     thresholds: Steps = ()
     base: str = GREEN
     names: Mapping[int, tuple[str, str]] = field(default_factory=dict)
@@ -255,6 +256,8 @@ def _properties(column: Column) -> list[models.DynamicConfigValue]:
     properties: dict[str, object] = {}
     if column.unit:
         properties["unit"] = column.unit
+    if column.decimals is not None:
+        properties["decimals"] = column.decimals
     if column.thresholds or column.names:
         steps = [{"color": column.base, "value": None}, *({"color": c, "value": v} for v, c in column.thresholds)]
         properties["thresholds"] = {"mode": "absolute", "steps": steps}

@@ -18,7 +18,8 @@ def info(*labels: str, selector: str = CONTAINERS) -> str:
 
 
 def in_project(query: str) -> str:
-    """The series of a query about containers that belong to the selected projects."""
+    """The series of a query about containers that belong to the selected projects. A comparison belongs into the query:
+    behind it, it would compare the info series, because `and` binds less than `>`."""
     return f'({query}) and on (host, engine, name) quarterdeck_container_info{{{SELECTED}, project=~"$project"}}'
 
 

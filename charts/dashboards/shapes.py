@@ -56,10 +56,10 @@ def fullest_disk() -> Stat:
 
 
 def counted(title: str, text: str, counter: str, *by: str, selector: str, **more: Any) -> Graph:
-    """How much a counter grows in a minute, as bars. `counter`: without `quarterdeck_`."""
+    """How much a counter grows in a minute, as stacked bars. `counter`: without `quarterdeck_`."""
     legend = more.pop("legend", " ".join(f"{{{{{one}}}}}" for one in by))
     query = Query(expr=per_minute(f"quarterdeck_{counter}", *by, selector=selector), legend=legend)
-    return Graph(title=title, text=text, queries=[query], unit="cpm", as_bars=True, **more)
+    return Graph(title=title, text=text, queries=[query], unit="cpm", as_bars=True, stacked=True, **more)
 
 
 def counters_of_engines(title: str, text: str, *counters: tuple[str, str], **more: Any) -> Graph:

@@ -133,8 +133,9 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Time since the last event",
-                    text="Time since the newest event of each engine. It is long on a quiet host; compare it with other days.",
-                    queries=[Query(expr=f"time() - {LAST_EVENT}", legend=shapes.ON)],
+                    text="Time since the newest event of each engine. It is long on a quiet host; compare it with other days. No "
+                    "series: no event yet.",
+                    queries=[Query(expr=f"time() - ({LAST_EVENT} > 0)", legend=shapes.ON)],
                     unit="s",
                 ),
             ),
@@ -166,7 +167,7 @@ dashboard = Dashboard(
                         Column(name="engine", title="Engine"),
                         Column(name="reason", title="Reason"),
                         Column(name="recovery", title="What is known"),
-                        Column(name="gaps", title="Gaps"),
+                        Column(name="gaps", title="Gaps", decimals=0),
                         Column(name="time", title="Time", unit="s"),
                         Column(name="host", title="Host"),
                     ),
@@ -251,11 +252,14 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Events in the history",
-                    text="Events that the store has, and their size with their index (estimated).",
-                    queries=[
-                        Query(expr="max(quarterdeck_history_stored_events)", legend="events"),
-                        Query(expr="max(quarterdeck_history_stored_bytes)", legend="bytes"),
-                    ],
+                    text="Events that the store has.",
+                    queries=[Query(expr="max(quarterdeck_history_stored_events)", legend="events")],
+                ),
+                Graph(
+                    title="Size of the history",
+                    text="Memory of the store for these events, with their index (estimated).",
+                    queries=[Query(expr="max(quarterdeck_history_stored_bytes)", legend="size")],
+                    unit="bytes",
                 ),
                 Bars(
                     title="Events in the shown time",
@@ -263,7 +267,6 @@ dashboard = Dashboard(
                     queries=[Query(expr=f"sort_desc({total('events_total', *shapes.ENGINE)})", legend=shapes.ON)],
                     decimals=0,
                     base=BLUE,
-                    width=24,
                 ),
             ),
         ),

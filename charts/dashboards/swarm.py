@@ -34,14 +34,14 @@ NODE_STATE = coded("quarterdeck_swarm_node_state", SELECTED, "state", NODE_STATE
 AVAILABILITY = coded("quarterdeck_swarm_node_availability", SELECTED, "availability", AVAILABILITIES, *NODE)
 REACHABILITY = coded("quarterdeck_swarm_node_manager_reachability", SELECTED, "reachability", REACHABILITIES, *NODE)
 LEADER = once(f"quarterdeck_swarm_node_leader{{{SELECTED}}}", *NODE)
-GOOD = {"ready", "active", "reachable", "completed", "updating"}
+GOOD = {"ready", "active", "reachable", "completed"}
 BAD = {"down", "unreachable", "paused", "rollback_paused"}
 
 
 def colored(states: tuple[str, ...]) -> dict[int, tuple[str, str]]:
-    """The states by number, with colours: green is good, red needs somebody, yellow is between."""
+    """The states by number, with colours: green is good, red needs somebody, yellow is between, blue goes on."""
     return {
-        number: (state, GREEN if state in GOOD else RED if state in BAD else YELLOW)
+        number: (state, GREEN if state in GOOD else RED if state in BAD else BLUE if state == "updating" else YELLOW)
         for number, state in enumerate(states, 1)
     }
 
@@ -138,7 +138,7 @@ dashboard = Dashboard(
                 ),
                 Timeline(
                     title="Updates",
-                    text="The state of the last update of each service. Green: it goes on or is completed. Red: it stopped. "
+                    text="The state of the last update of each service. Blue: it goes on. Green: it is completed. Red: it stopped. "
                     "Yellow: it is rolled back.",
                     queries=[Query(expr=UPDATE, legend="{{service}} on {{host}}")],
                     names=colored(UPDATE_STATES),

@@ -17,13 +17,14 @@ from charts.pictures.page import page, parts
 from charts.pictures.prometheus_answers import PrometheusServer
 
 WIDTH, PHONE = 1000, 390  # CSS pixels
-MOST = 44  # units of height in one picture
+MOST = 38  # units of height in one picture
 ON_A_PHONE = "quarterdeck-fleet"
+MOST_ON_A_PHONE = 24  # units, before the panels are placed below each other
 
 
 def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Iterator[Path]:
-    """Yields the pictures as they are made. `chosen`: values of variables; all others are everything. The first row of
-    the fleet is drawn a second time, as a phone shows it."""
+    """Yields the pictures as they are made. `chosen`: values of variables; all others are everything. The first rows of
+    the fleet are drawn a second time, as a phone shows them."""
     chromium, server = find_chromium(), PrometheusServer(url)
     for dashboard in expressions.load():
         values = {variable["name"]: ".*" for variable in dashboard["templating"]["list"]}
@@ -37,7 +38,7 @@ def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Ite
         name = dashboard["uid"].removeprefix("quarterdeck-")
         cut = [(f"dashboard-{name}-{number}", WIDTH, part) for number, part in enumerate(parts(dashboard, MOST), 1)]
         if dashboard["uid"] == ON_A_PHONE:
-            cut.append((f"dashboard-{name}-phone", PHONE, parts(dashboard, 1)[0]))
+            cut.append((f"dashboard-{name}-phone", PHONE, parts(dashboard, MOST_ON_A_PHONE)[0]))
         for title, width, part in cut:
             text, height = page(part, ask, times, width)
             shoot(chromium, text, folder / f"{title}.png", width, height)

@@ -19,7 +19,9 @@ PALETTE = ("#3b7dd8", "#e8710a", "#2f9e44", "#9c36b5", "#d6303a", "#0b8a8f", "#b
 LEFT, BOTTOM = 52, 16  # pixels for the numbers of the axes
 NAME_ROW, MOST_NAME_ROWS = 20, 3
 TABLE_ROW = 22
+LEAST_BAR = 17  # pixels for a name and its bar
 LETTER, AROUND = 6, 25  # pixels of a letter in a legend, and of the colour and the gap beside a name
+Points = Sequence[tuple[float, float]]
 Answer = Sequence[tuple[Mapping[str, Any], Sequence[Series]]]
 """The targets of a panel with their series."""
 
@@ -64,7 +66,7 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
     found = [(name, points) for name, points in found if points]
     names, size = legend_below([(name, PALETTE[at % len(PALETTE)]) for at, (name, _) in enumerate(found)], width)
     height -= size
-    lines = _stacked(found) if stacked else found
+    lines, below = _stacked(found) if stacked else (found, [])
     steps = [step for step in defaults["thresholds"]["steps"] if step.get("value") is not None]
     values = [value for _, points in lines for _, value in points]
     top, whole = defaults.get("max") or max(values, default=0.0) or 1.0, all(value == int(value) for value in values)
@@ -100,21 +102,25 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
             continue
         path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in points)
         if stacked:
-            drawn += f'<polygon points="{x(points[0][0]):.1f},{y(0):.1f} {path} {x(points[-1][0]):.1f},{y(0):.1f}" fill="{color}" opacity="0.75"/>'
+            back = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in reversed(below[number]))
+            drawn += f'<polygon points="{path} {back}" fill="{color}"/>'
         else:
             drawn += f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>'
     return f'<svg width="{width}" height="{height}">{drawn}</svg>{names}'
 
 
-def _stacked(found: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> list[tuple[str, list[tuple[float, float]]]]:
-    """Each series on top of those before it."""
-    below: dict[float, float] = {}
-    lines = []
+def _stacked(found: Sequence[tuple[str, Points]]) -> tuple[list[tuple[str, Points]], list[Points]]:
+    """Returns each series on top of those before it, and the line below each. One without a value at some time is 0
+    then."""
+    sums = dict.fromkeys(sorted({at for _, points in found for at, _ in points}), 0.0)
+    lines: list[tuple[str, Points]] = []
+    below: list[Points] = []
     for name, points in found:
+        below.append(list(sums.items()))
         for at, value in points:
-            below[at] = below.get(at, 0.0) + value
-        lines.append((name, [(at, below[at]) for at, _ in points]))
-    return lines
+            sums[at] += value
+        lines.append((name, list(sums.items())))
+    return lines, below
 
 
 def _time_axis(left: int, width: int, height: int, times: Times) -> str:
@@ -145,7 +151,9 @@ def legend_below(names: Sequence[tuple[str, str]], width: int) -> tuple[str, int
 
 def bars(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
     defaults = panel["fieldConfig"]["defaults"]
-    found, most = all_series(answer), max(1, height // 30)
+    found = all_series(answer)
+    size = min(30, max(LEAST_BAR, height // max(1, len(found))))
+    most = max(1, height // size)
     top = defaults.get("max") or max((one.points[-1][1] for _, one in found), default=1.0) or 1.0
     rows = []
     for name, one in found[:most]:
@@ -154,8 +162,9 @@ def bars(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> s
         color = color_of(value, defaults["thresholds"])
         text = written(value, defaults["unit"], defaults.get("decimals"))
         rows.append(
-            f'<div class="bar"><span>{html.escape(name)}</span><b>{html.escape(text)}</b>'
-            f'<div><i style="width:{share:.1f}%;background:{color}"></i></div></div>'
+            f'<div class="bar" style="height:{size}px"><span>{html.escape(name)}</span><b>{html.escape(text)}</b>'
+            f'<div style="height:{8 if size > 24 else 3}px;bottom:{6 if size > 24 else 1}px">'
+            f'<i style="width:{share:.1f}%;background:{color}"></i></div></div>'
         )
     if len(found) > most:
         rows[-1] = f'<div class="more">and {len(found) - most + 1} more</div>'
@@ -171,7 +180,7 @@ def timeline(panel: Mapping[str, Any], answer: Answer, width: int, height: int, 
     names, below = legend_below([states[value] for value in sorted(states)], width)
     height -= below
     found = found[: max(1, (height - BOTTOM) // 20)]
-    size, left = (height - BOTTOM) / max(1, len(found)), min(170, width // 3)
+    size, left = min(30, (height - BOTTOM) / max(1, len(found))), min(170, width // 3)
     scale = (width - left) / max(1e-9, times.end - times.begin)
     drawn = _time_axis(left, width, height, times)
     for row, (name, one) in enumerate(found):
@@ -227,4 +236,4 @@ def _cell(value: object, properties: Mapping[str, Any]) -> str:
     if found := named(value, properties.get("mappings", [])):
         return f'<td style="color:{found[1]}">{html.escape(found[0])}</td>'
     color = color_of(value, properties["thresholds"]) if "thresholds" in properties else "inherit"
-    return f'<td style="color:{color}">{html.escape(written(value, properties.get("unit", "short")))}</td>'
+    return f'<td style="color:{color}">{html.escape(written(value, properties.get("unit", "short"), properties.get("decimals")))}</td>'

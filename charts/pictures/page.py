@@ -26,10 +26,10 @@ STYLE = """
   display: inline-block; max-width: 100%; overflow: hidden; text-overflow: ellipsis; vertical-align: top; }
 .more { color: #6b7280; font-size: 11px; line-height: 22px; }
 .names i { display: inline-block; width: 9px; height: 9px; border-radius: 2px; margin-right: 4px; }
-.bar { position: relative; height: 30px; } .bar span { position: absolute; left: 0; max-width: 75%; overflow: hidden;
+.bar { position: relative; line-height: 14px; } .bar span { position: absolute; left: 0; max-width: 75%; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; } .bar b { position: absolute; right: 0; }
-.bar div { position: absolute; top: 17px; left: 0; right: 0; height: 8px; background: #eceef1; border-radius: 2px; }
-.bar i { display: block; height: 8px; border-radius: 2px; }
+.bar div { position: absolute; left: 0; right: 0; background: #eceef1; border-radius: 2px; }
+.bar i { display: block; height: 100%; border-radius: 2px; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: 2px 8px 2px 0; height: 22px;
   border-bottom: 1px solid #eceef1; max-width: 260px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 svg text { font-size: 10px; fill: #6b7280; } rect, line { shape-rendering: crispEdges; } .grid { stroke: #eceef1; }

@@ -79,6 +79,7 @@ def test_every_panel_is_whole(dashboard: dict[str, Any]) -> None:
         assert panel["title"] and panel["targets"] and defaults["unit"], where
         assert panel["description"].endswith("."), where
         assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, where
+        assert panel["gridPos"]["w"] > 4 or len(panel["title"]) <= 22, f"{where}: the title is cut on a narrow screen"
         for color in [step["color"] for step in defaults["thresholds"]["steps"] if step.get("value") is not None]:
             said = panel["description"].lower()
             assert color in said or color == "green", f"{where}: the description does not say what {color} means"
@@ -163,3 +164,45 @@ def test_promtool_accepts_every_query(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"SUCCESS: {len(rules)} rules found" in done.stdout
+
+
+def test_no_query_compares_what_it_only_joins() -> None:
+    """`a and on (x) b > 1` compares b."""
+    for each in QUESTIONS:
+        assert not re.search(r"\bon \([\w, ]+\) [\w:]+(\{[^}]*\})? [<>=!]=? ", each.expr), each
+
+
+def test_the_fleet_names_what_is_wrong_and_nothing_else(tmp_path: Path) -> None:
+    need("promtool", "promtool")
+    (expr,) = {filled(each) for each in QUESTIONS if each.where.startswith("Containers with a problem")}
+
+    def series(metric: str, name: str, value: int, more: str = "") -> dict[str, str]:
+        labels = f'host="h1", engine="docker", name="{name}"{more}'
+        return {"series": f"quarterdeck_container_{metric}{{{labels}}}", "values": f"{int(value)}x20"}
+
+    names = ("fine", "full", "ill", "crashed")
+    given = [series("info", name, 1, ', project="shop"') for name in names]
+    for name in names:
+        given += [
+            series("spec_memory_limit_bytes", name, 100),
+            series("memory_working_set_bytes", name, 95 if name == "full" else 89),
+            series("health_state", name, name == "ill", ', health="unhealthy"'),
+            series("last_end_timestamp_seconds", name, 1100 if name == "crashed" else 10),
+            series("last_end_cause", name, 1, ', cause="crashed"'),
+        ]
+    found = [
+        ("crashed", "crashed", ', cause="crashed"'),
+        ("full", "memory almost used up", ""),
+        ("ill", "unhealthy", ""),
+    ]
+    wanted = [
+        {"labels": f'{{host="h1", engine="docker", name="{name}", problem="{problem}"{more}}}', "value": value}
+        for (name, problem, more), value in zip(found, (1, 0.95, 1), strict=True)
+    ]
+    check = {"expr": expr, "eval_time": "20m", "exp_samples": wanted}
+    tests = [{"interval": "1m", "input_series": given, "promql_expr_test": [check]}]
+    (tmp_path / "tests.yaml").write_text(json.dumps({"rule_files": [], "evaluation_interval": "1m", "tests": tests}))
+    done = subprocess.run(
+        ["promtool", "test", "rules", tmp_path / "tests.yaml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

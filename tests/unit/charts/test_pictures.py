@@ -46,7 +46,8 @@ def test_a_long_dashboard_is_cut_between_rows(dashboard: dict[str, Any]) -> None
     for part in cut:
         places = [panel["gridPos"] for panel in part["panels"]]
         assert part["panels"][0]["type"] == "row" and places[0]["y"] == 0
-        assert max(place["y"] + place["h"] for place in places) <= MOST
+        one_row = [panel["type"] for panel in part["panels"]].count("row") == 1
+        assert one_row or max(place["y"] + place["h"] for place in places) <= MOST
 
 
 def test_variables_have_their_values_and_regular_expressions_stay() -> None:
