@@ -181,9 +181,13 @@ def _page(context: Context, ref: Ref, page: LogPage, prefix: str) -> list[tuple[
             continue
         stamp = f"{part.at} " if args["timestamps"] else ""
         text = part.text if stamp or prefix else run_dividers.escaped(part.text)
-        shown = ShownLine(target=ref, engine=ref.engine, at=part.at, stream=part.stream, text=part.text)
-        lines.append((at, f"{prefix}{stamp}{text}", shown))
+        lines.append((at, f"{prefix}{stamp}{text}", shown_line(ref, part)))
     return lines
+
+
+def shown_line(ref: Ref, line: LogLine) -> ShownLine:
+    """Returns a line for a program."""
+    return ShownLine(target=ref, engine=ref.engine, at=line.at, stream=line.stream, text=line.text)
 
 
 def _more_steps(pages: Sequence[Result], context: Context) -> Sequence[tuple[str, str]]:

@@ -12,14 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import event_text, formatting, next_steps
+from commands._shared import container_logs, event_text, formatting, next_steps
 from commands.containers import ps
 from commands.spec import OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListContainers, ReadLogs
 from core.model.containers import Container, Containers
 from core.model.event_actions import ListEvents
-from core.model.events import EventKind, EventList
+from core.model.events import Event, EventKind, EventList
 from core.model.refs import Ref
 from core.model.replies import Block, Fields, Lines, Reply, Text, Tone
 from core.model.resource_usage import ReadUsage, Usage, Usages
@@ -83,23 +83,25 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return ps.render(replace(context, args=args), results)
     assert isinstance(logs.action, ReadLogs)
     ref = logs.action.target
-    row = _row(results, ref)
+    row, end, usage = _row(results, ref), _newest_end(results, ref), _usage_of(results, ref)
     texts = {
         "Status": _status(row) if row is not None else "",
         "Service": row.group_name if row is not None else "",
         "Image": formatting.image(row.image) if row is not None else "",
         "Ports": formatting.ports(row.ports) if row is not None else "",
-        "Last end": _last_end(context, results, ref),
-        "Usage": _usage(results, ref),
+        "Last end": "" if end is None else _last_end(context, end, len(_ends(results, ref))),
+        "Usage": "" if usage is None else ", ".join(filter(None, (_processor(usage), _memory(usage)))),
     }
     blocks: list[Block] = [
         Fields(title=f"{ref.name} ({ref.engine})", fields={name: text for name, text in texts.items() if text})
     ]
+    values: list[Any] = [value for value in (row, end, usage) if value is not None]
     if isinstance(logs.value, LogPage) and logs.value.lines:
+        values += [container_logs.shown_line(ref, line) for line in logs.value.lines]
         lines = [line.text for line in logs.value.lines]
         title = "The last log line" if len(lines) == 1 else f"The last {len(lines)} log lines"
         blocks.append(Lines(title=title, lines=lines))
-    return Reply(blocks=(*blocks, *_missing(results)), buttons=next_steps.offer(context, [ref]))
+    return Reply(blocks=(*blocks, *_missing(results)), buttons=next_steps.offer(context, [ref]), values=values)
 
 
 def _row(results: Sequence[Result], ref: Ref) -> Container | None:
@@ -112,30 +114,32 @@ def _status(row: Container) -> str:
     return f"{row.status or row.state} ({row.health})" if known else row.status or row.state
 
 
-def _last_end(context: Context, results: Sequence[Result], ref: Ref) -> str:
-    """The time and the cause of the last end, and how often it ended in the last day."""
+def _ends(results: Sequence[Result], ref: Ref) -> Sequence[Event]:
+    """Returns the ends of this container, and of earlier ones with its name."""
     lists = (result.value for result in results if isinstance(result.value, EventList))
-    ends = [
+    return [
         event
         for each in lists
         for event in each.rows
         if event.kind is EventKind.DIED and (event.subject.id == ref.id or event.subject.name == ref.name)
     ]
-    if not ends:
-        return ""
-    last = max(ends, key=lambda event: event.at_ns)
+
+
+def _newest_end(results: Sequence[Result], ref: Ref) -> Event | None:
+    return max(_ends(results, ref), key=lambda event: event.at_ns, default=None)
+
+
+def _last_end(context: Context, last: Event, number: int) -> str:
+    """The time and the cause of the last end, and how often it ended in the last day."""
     at = datetime.fromtimestamp(last.at_ns / 1e9, UTC)
     ago = formatting.span(max(0.0, (context.now - at).total_seconds()))
-    times = f"; {len(ends)}× in the last {formatting.span(ENDS_SINCE.total_seconds())}" if len(ends) > 1 else ""
+    times = f"; {number}× in the last {formatting.span(ENDS_SINCE.total_seconds())}" if number > 1 else ""
     return f"{ago} ago: {event_text.detail(last) or 'its cause is not known'}{times}"
 
 
-def _usage(results: Sequence[Result], ref: Ref) -> str:
+def _usage_of(results: Sequence[Result], ref: Ref) -> Usage | None:
     lists = (result.value for result in results if isinstance(result.value, Usages))
-    usage = next((row for each in lists for row in each.rows if row.ref.id == ref.id), None)
-    if usage is None:
-        return ""
-    return ", ".join(filter(None, (_processor(usage), _memory(usage))))
+    return next((row for each in lists for row in each.rows if row.ref.id == ref.id), None)
 
 
 def _processor(usage: Usage) -> str:
@@ -169,6 +173,7 @@ command = Command(
     render=render,
     verbs=(ListContainers.verb,),
     optional=tuple(verb for verb in PARTS if verb != ListContainers.verb),
+    shows=(Container, Event, Usage, container_logs.ShownLine),
     args=(
         Arg(name="target", type=ArgType.TARGET, required=True, help=OPTIONAL_TARGETS.help.partition("; without")[0]),
     ),

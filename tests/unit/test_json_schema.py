@@ -162,4 +162,4 @@ def test_a_field_goes_only_with_a_new_version() -> None:
 
 @pytest.mark.parametrize("command", list(load_catalogue()), ids=lambda command: command.name)
 def test_every_command_says_what_its_records_are(command: Any) -> None:
-    assert json_schema.record_types(command) or command.name in ("confirm", "cancel")
+    assert json_schema.record_types(command) or command.name in ("confirm", "cancel", "menu")
