@@ -11,16 +11,25 @@ from core.model.engines import Engine
 NOT_PERMITTED = "not permitted"
 
 
-def state_text(engine: Engine, now: datetime) -> str:
-    """Formats the engine's state: `up 3 min`, `down 40 s: <reason>`, `answers` if its events are not watched, or `not
+def short_state(engine: Engine, now: datetime) -> str:
+    """Formats the engine's state: `up 3 min`, `down 40 s`, `answers` if its events are not watched, or `not
     permitted`."""
     if engine.not_permitted:
         return NOT_PERMITTED
     if engine.stream:
-        lasted = f"{engine.stream} {formatting.span(max(0.0, now.timestamp() - engine.stream_since))}"
-        reason = engine.fault or engine.stream_fault
-        return lasted if engine.stream == "up" and not engine.fault else f"{lasted}: {reason}" if reason else lasted
-    return f"down: {engine.fault}" if engine.fault else "answers"
+        return f"{engine.stream} {formatting.span(max(0.0, now.timestamp() - engine.stream_since))}"
+    return "down" if engine.fault else "answers"
+
+
+def fault(engine: Engine) -> str:
+    """Returns why the engine, or the stream of its events, does not answer; empty if both do."""
+    return engine.fault or (engine.stream_fault if engine.stream and engine.stream != "up" else "")
+
+
+def state_text(engine: Engine, now: datetime) -> str:
+    """Formats the engine's state with the reason: `down 40 s: <reason>`."""
+    reason = fault(engine)
+    return f"{short_state(engine, now)}{f': {reason}' if reason else ''}"
 
 
 def detail_texts(engine: Engine, now: datetime) -> Mapping[str, str]:

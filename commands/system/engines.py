@@ -1,6 +1,7 @@
-"""`engines`: lists the engines with their version, address and health. With a name, shows all details of an engine.
+"""`engines`: lists the engines with their state and their containers. With a name, shows all details of an engine.
 
-An engine that does not answer has a row with the reason. An engine that was found, but whose socket Quarterdeck's
+The table is narrow enough for a terminal of 80 columns. An engine that does not answer has a row, and a sentence with
+the reason. An engine that was found, but whose socket Quarterdeck's
 system user may not open, also has such a row. Engines that the requester may not list are left out.
 """
 
@@ -17,12 +18,7 @@ from core.model.replies import Block, Ending, Fields, Reply, Table, Text, Tone
 from core.ports import Query
 
 NOT_KNOWN = "-"
-COLUMNS = (
-    *("ENGINE", "VERSION", "API", "RUNTIME", "STORAGE", "CGROUP", "EVENTS"),
-    *("CONTAINERS", "VERBS", "ADDRESS", "STATE"),
-)
-# These columns are left out where every engine has an empty cell.
-OPTIONAL = frozenset({"RUNTIME", "EVENTS"})
+COLUMNS = ("ENGINE", "STATE", "CONTAINERS", "RUNNING", "VERSION")
 
 
 async def plan(context: Context) -> Sequence[Action[Engine]]:
@@ -41,26 +37,22 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return Reply(blocks=blocks, ending=formatting.failed_ending(results))
     if context.args["name"]:
         return Reply(blocks=[*(_details(engine, context.now) for engine in known), *notes])
-    rows = [_row(engine, context.now) for engine in known]
-    shown = [at for at, name in enumerate(COLUMNS) if name not in OPTIONAL or any(row[at] != NOT_KNOWN for row in rows)]
-    table = Table(columns=[COLUMNS[at] for at in shown], rows=[[row[at] for at in shown] for row in rows])
-    faults = [Text(text=f"{engine.ref}: {engine.fault}", tone=Tone.BAD) for engine in known if engine.fault]
+    table = Table(columns=COLUMNS, rows=[_row(engine, context.now) for engine in known])
+    faults = [
+        Text(text=f"{engine.ref}: {reason}", tone=Tone.BAD)
+        for engine in known
+        if (reason := engine_details.fault(engine))
+    ]
     return Reply(blocks=(table, *faults, *notes), ending=Ending.OK)
 
 
 def _row(engine: Engine, now: datetime) -> Sequence[str | int]:
     return [
         str(engine.ref),
-        engine.version or NOT_KNOWN,
-        engine.api or NOT_KNOWN,
-        engine.runtime or NOT_KNOWN,
-        engine.storage or NOT_KNOWN,
-        engine.cgroup or NOT_KNOWN,
-        engine.events or NOT_KNOWN,
+        engine_details.short_state(engine, now),
         NOT_KNOWN if engine.containers is None else engine.containers,
-        len(engine.verbs),
-        engine.address,
-        engine_details.state_text(engine, now),
+        NOT_KNOWN if engine.running is None else engine.running,
+        engine.version or NOT_KNOWN,
     ]
 
 

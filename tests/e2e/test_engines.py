@@ -74,8 +74,9 @@ def test_a_single_command_knows_far_hosts_by_their_own_names(bot, dockerd, far, 
     assert {row["ENGINE"]: row["STATE"] for row in rows(bot, "engines")}["docker/far7"] == "answers"
     sshd.kill()
     told = {row["ENGINE"]: row["STATE"] for row in rows(bot, "engines")}
-    assert len(told) == 2
-    assert "cannot be reached by ssh" in told["docker/127.0.0.1"]
+    assert (len(told), told["docker/127.0.0.1"]) == (2, "down")
+    assert "docker/127.0.0.1: " in (said := bot.do("engines"))
+    assert "cannot be reached by ssh" in said
     assert bot.do("restart near-web -t 0")
 
 
