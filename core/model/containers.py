@@ -80,6 +80,9 @@ class Container(msgspec.Struct, frozen=True, gc=False):
     own_id: str = ""
     """The id that the container's own runtime uses, if `ref.id` differs. Quarterdeck recognises its own container by
     it."""
+    health_seconds: float | None = None
+    """How long after its start its health check should have answered: the start period and the interval of the check.
+    None without a check, and before an inspection."""
 
     @property
     def project(self) -> str | None:

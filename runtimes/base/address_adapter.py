@@ -12,11 +12,12 @@ from runtimes.base import machine_name
 from runtimes.base.container_wait import WaitVerbs
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.registry_auth import RegistryLogins
+from runtimes.base.run_verification import VerifyVerbs
 
 DEFAULTS = EngineOptions()
 
 
-class AddressAdapter(WaitVerbs, abc.ABC):
+class AddressAdapter(WaitVerbs, VerifyVerbs, abc.ABC):
     """Stores an engine's address and options, and finds out the engine's identity when it first answers.
 
     The constructor does not contact the engine.

@@ -30,6 +30,7 @@ from core.model.background_jobs import JobPage, JobStarted
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
+from core.model.verification import VerifyRuns
 from runtimes.base import base_adapter
 from runtimes.base.base_adapter import BaseAdapter, does
 
@@ -48,8 +49,8 @@ STOP_SECONDS = 5.0  # a stopped job may take this long to end
 class Job:
     """Stores the lines, the progress and the outcome of one job until they are read. Writing never waits."""
 
-    def __init__(self, id: str, verb: str, who: str, *, read_only: bool) -> None:  # noqa: A002
-        self.id, self.verb, self.who, self.read_only = id, verb, who, read_only
+    def __init__(self, id: str, verb: str, who: str, *, read_only: bool, light: bool = False) -> None:  # noqa: A002
+        self.id, self.verb, self.who, self.read_only, self.light = id, verb, who, read_only, light
         self.read_at = _now()
         self.ended_at: float | None = None
         self.task: asyncio.Task[None] | None = None
@@ -155,16 +156,23 @@ class Jobs:
         self.new_id: Callable[[], str] = _new_id
 
     def start(
-        self, verb: str, work: Callable[[Job], Awaitable[Outcome]], *, read_only: bool = False, who: str | None = None
+        self,
+        verb: str,
+        work: Callable[[Job], Awaitable[Outcome]],
+        *,
+        read_only: bool = False,
+        light: bool = False,
+        who: str | None = None,
     ) -> JobStarted:
-        """Starts a job. `read_only`: it changes nothing, so it is stopped if nobody reads it. `who`: the requester, by
-        default that of the current call. Raises Refused if too many jobs are running."""
+        """Starts a job. `read_only`: it changes nothing, so it is stopped if nobody reads it. `light`: it holds no
+        stream of the engine, so it does not count as one that follows something. `who`: the requester, by default that
+        of the current call. Raises Refused if too many jobs are running."""
         self._remove_old()
         if who is None:
             call = base_adapter.current_call()
             who = call.who if call else ""
-        self._check_limits(who, read_only)
-        job = Job(self.new_id(), verb, who, read_only=read_only)
+        self._check_limits(who, following=read_only and not light)
+        job = Job(self.new_id(), verb, who, read_only=read_only, light=light)
         self._jobs[job.id] = job
         job.task = asyncio.get_running_loop().create_task(self._run(job, work), name=f"job {verb} {job.id}")
         job.task.add_done_callback(lambda _: job.aborted())  # for a job that was stopped before its first step
@@ -196,17 +204,17 @@ class Jobs:
         await asyncio.gather(*(job.cancel("Quarterdeck was stopped") for job in self._jobs.values()))
         self._jobs.clear()
 
-    def _check_limits(self, who: str, read_only: bool) -> None:
+    def _check_limits(self, who: str, *, following: bool) -> None:
         running = [job for job in self._jobs.values() if job.ended_at is None]
-        watching = [job for job in running if job.read_only]
-        if read_only and sum(job.who == who for job in watching) >= MAX_READ_ONLY_PER_PERSON:
+        watching = [job for job in running if job.read_only and not job.light]
+        if following and sum(job.who == who for job in watching) >= MAX_READ_ONLY_PER_PERSON:
             raise errors.Refused(
                 f"You already follow logs or events in {MAX_READ_ONLY_PER_PERSON} jobs on {self._engine()}, which is"
                 " the limit.",
                 hint="Stop one of them: press Stop at its message, or give job stop ID with the id that the message"
                 " shows.",
             )
-        if len(running) >= MAX_JOBS or (read_only and len(watching) >= MAX_READ_ONLY_JOBS):
+        if len(running) >= MAX_JOBS or (following and len(watching) >= MAX_READ_ONLY_JOBS):
             count, doing = (len(watching), "followed") if len(running) < MAX_JOBS else (len(running), "running")
             raise errors.Refused(
                 f"{count} jobs on {self._engine()} are already {doing}, which is the limit.",
@@ -259,7 +267,10 @@ def _new_id() -> str:
     return secrets.token_hex(6)
 
 
-JOB_VERBS = frozenset({background_jobs.ReadJob.verb, background_jobs.StopJob.verb, background_jobs.StopAnyJob.verb})
+# Whoever was allowed to start a job may read and stop it, and who changed a container may see what became of it.
+ALLOWED_VERBS = frozenset(
+    {background_jobs.ReadJob.verb, background_jobs.StopJob.verb, background_jobs.StopAnyJob.verb, VerifyRuns.verb}
+)
 
 
 class JobAdapter(BaseAdapter):
@@ -270,8 +281,7 @@ class JobAdapter(BaseAdapter):
         self.jobs = Jobs(lambda: self.ref)
 
     def _allows(self, verb: str) -> bool:
-        # Whoever was allowed to start a job may read and stop it.
-        return verb in JOB_VERBS or super()._allows(verb)
+        return verb in ALLOWED_VERBS or super()._allows(verb)
 
     @does(background_jobs.ReadJob)
     async def read_job(self, action: background_jobs.ReadJob, seconds: float) -> JobPage:

@@ -114,6 +114,7 @@ class Decoder:
             restarts=row.restarts,
             oom_killed=state.oom_killed,
             auto_remove=row.host.auto_remove if row.host else None,
+            health_seconds=shared.health_seconds(row.config.health),
         )
 
     def events(self, lines: bytes, *, replay_before: int, fold: bool = False) -> list[Event]:

@@ -16,6 +16,7 @@ SHORT_ID = 12
 NO_NAME = ("<none>:<none>", "<none>@<none>")
 MAX_REFS = 20_000
 MAX_PORT_DIGITS = 5
+HEALTH_INTERVAL_SECONDS = 30.0  # of a check without an interval of its own
 MAX_CACHED_LENGTH = 1_024  # characters of an id and a name
 
 
@@ -86,6 +87,13 @@ def published_ports(ports: Mapping[str, Sequence[json_models.PortBinding] | None
             Port(inside, protocol or "tcp")
         ]
     return tuple(found)
+
+
+def health_seconds(check: json_models.HealthCheck | None) -> float | None:
+    """Returns Container.health_seconds of the settings of a health check."""
+    if check is None or not check.test or check.test[0] == "NONE":
+        return None
+    return max(0, check.start_period) / 1e9 + (max(0, check.interval) / 1e9 or HEALTH_INTERVAL_SECONDS)
 
 
 def _port_number(text: str) -> int | None:

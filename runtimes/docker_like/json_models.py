@@ -26,11 +26,20 @@ class State(msgspec.Struct, gc=False):
     stopped_by_user: bool = msgspec.field(name="StoppedByUser", default=False)  # Podman 5
 
 
+class HealthCheck(msgspec.Struct, gc=False):
+    """Models the settings of a container's health check; times are nanoseconds, and 0 is the engine's default."""
+
+    test: list[str] | None = msgspec.field(name="Test", default=None)
+    interval: json_types.Int64 = msgspec.field(name="Interval", default=0)
+    start_period: json_types.Int64 = msgspec.field(name="StartPeriod", default=0)
+
+
 class Config(msgspec.Struct):
     image: json_types.EssentialText = msgspec.field(name="Image", default="")
     labels: json_types.Labels = msgspec.field(name="Labels", default=None)
     command: list[str] | None = msgspec.field(name="Cmd", default=None)
     stop_timeout: int | None = msgspec.field(name="StopTimeout", default=None)
+    health: HealthCheck | None = msgspec.field(name="Healthcheck", default=None)
 
 
 class PortBinding(msgspec.Struct):

@@ -22,8 +22,10 @@ from core.model.events import Event
 from core.model.refs import EngineRef
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
+from core.model.verification import VerifyRuns
 from core.ports import Call
 from runtimes.base.jobs import Job, Jobs
+from runtimes.base.run_verification import Describe, Witness, watch_runs
 
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Event)
 
@@ -64,6 +66,16 @@ class EventFollowers:
             return Outcome(status=Status.DONE)
 
         return self._jobs.start(action.verb, work, read_only=True, who=call.who)
+
+    def verify(self, describe: Describe, action: VerifyRuns, call: Call, witness: Witness) -> JobStarted:
+        """Starts a job that watches containers which were just started. Raises Refused if too many jobs are running."""
+        return self._jobs.start(
+            action.verb,
+            lambda job: watch_runs(describe, action, job, witness),
+            read_only=True,
+            light=True,
+            who=call.who,
+        )
 
     def owns(self, action: Action[Any]) -> bool:
         """Whether this reads or stops a job of this feed."""

@@ -29,6 +29,7 @@ from core.model.refs import EngineRef
 from core.model.resource_usage import ReadUsage
 from core.model.results import Document, LogPage
 from core.model.swarm_status import SwarmState
+from core.model.verification import VerifyRuns
 from core.ports import Call, Runtime
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
@@ -40,6 +41,7 @@ from runtimes.inventory import (
     gather_answers,
     log_runs,
     own_calls,
+    run_witnesses,
     state_updates,
     stored_events,
     usage_history,
@@ -69,6 +71,7 @@ class Mirror(ContainerCache):
         self.pulls = failed_pull_events.FailedPullEvents()
         self.ends = container_end_records.EndRecords()
         self.feed = event_followers.EventFollowers(lambda: self.ref)
+        self.runs = run_witnesses.RunWaiters()
 
     @property
     def ref(self) -> EngineRef:
@@ -105,6 +108,9 @@ class Mirror(ContainerCache):
             return cast(R, await self._list_events(action, call))
         if self.feed.owns(action):
             return cast(R, await self.feed.run(action))
+        if isinstance(action, VerifyRuns) and action.of_containers:
+            witness = run_witnesses.MirrorWitness(self)
+            return cast(R, self.feed.verify(self._runtime.describe, action, call, witness))
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))
         if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
@@ -154,6 +160,7 @@ class Mirror(ContainerCache):
     def add_to_history(self, events: Sequence[Event]) -> None:
         super().add_to_history(events)
         self.feed.publish(events)
+        self.runs.publish(events)
 
     def add_cause(self, died: Event, cause: Cause) -> None:
         """Adds the cause of an end to the history, and passes it on to those who follow the events."""

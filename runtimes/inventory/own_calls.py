@@ -69,11 +69,11 @@ def _ended(action: Action[Any]) -> Iterator[Ref]:
     """Yields the containers and other resources that an action ends, not those that it only freezes or executes in."""
     if action.risk is Risk.READ or action.verb in HARMLESS_VERBS:
         return
-    if effects.TABLE[action.verb].ends and not (isinstance(action, Kill) and not _is_ending(action.signal)):
+    if effects.TABLE[action.verb].ends and not (isinstance(action, Kill) and not is_ending_signal(action.signal)):
         yield from (*action.targets(), *action.members)
     yield from (effect.ref for effect in action.effects or () if effect.ends and effect.verb not in HARMLESS_VERBS)
 
 
-def _is_ending(name: str) -> bool:
+def is_ending_signal(name: str) -> bool:
     """Whether a signal asks a container to end. Others, such as HUP, often mean “reload”."""
     return name.strip().upper().removeprefix("SIG") in (*effects.ENDING_SIGNALS, "2", "3", "6", "9", "15")

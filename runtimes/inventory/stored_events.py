@@ -26,10 +26,11 @@ from core.model.event_actions import ListEvents
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from core.model.results import LogPage
+from core.model.verification import VerifyRuns
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
-from runtimes.inventory import event_history, event_rows, log_runs, own_calls
+from runtimes.inventory import event_history, event_rows, log_runs, own_calls, run_witnesses
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_calls import WINDOW_SECONDS
 
@@ -203,6 +204,9 @@ class EngineWithHistory:
         if isinstance(action, ReadLogs) and not action.follow:
             page = cast(LogPage, await self._engine.run(action, call))
             return cast(R, await log_runs.with_runs(self, page, action, call, await self._inspected(action)))
+        if isinstance(action, VerifyRuns) and action.of_containers:
+            witness = run_witnesses.StoredWitness(self._read)
+            return cast(R, self._feed.verify(self._engine.describe, action, call, witness))
         if not isinstance(action, ListEvents) or action.verb not in self.verbs:
             await self._stored.note_call(self._engine.engine_id, action, call)
             return await self._engine.run(action, call)
@@ -219,6 +223,10 @@ class EngineWithHistory:
         with contextlib.suppress(errors.QuarterdeckError):
             return (await self._engine.describe([action.target.id], INSPECT_SECONDS)).get(action.target.id)
         return None
+
+    async def _read(self, action: ListEvents) -> Sequence[Event]:
+        found, _ = await self._stored.read(self.engine_id, self.ref, action)
+        return found
 
     def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         return self._engine.events(since_ns)

@@ -228,6 +228,7 @@ class Decoder:
             oom_killed=row.state.oom_killed,
             stopped_by_client=ended and row.state.stopped_by_user,
             auto_remove=row.host.auto_remove if row.host else None,
+            health_seconds=shared.health_seconds(row.config.health),
         )
 
 

@@ -26,7 +26,7 @@ from core.model.results import Document, Outcome
 from core.model.swarm_status import SwarmState
 from core.text import redact_json
 from runtimes.base.base_adapter import does
-from runtimes.base.jobs import JOB_VERBS
+from runtimes.base.jobs import ALLOWED_VERBS
 from runtimes.formats import json_decoder
 from runtimes.swarm import (
     decode,
@@ -65,7 +65,7 @@ class Swarm(ServiceVerbs):
 
     def _allows(self, verb: str) -> bool:
         # Only the managers have lists of what is allowed.
-        return verb in JOB_VERBS or self.managers.permit(verb)
+        return verb in ALLOWED_VERBS or self.managers.permit(verb)
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         return dict.fromkeys(ids)

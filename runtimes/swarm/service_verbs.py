@@ -20,6 +20,7 @@ from core.model.refs import EngineRef, Ref
 from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
+from core.model.verification import VerifyRuns
 from core.text import redact_json
 from runtimes.base import base_adapter
 from runtimes.base.base_adapter import does
@@ -34,6 +35,7 @@ from runtimes.swarm import (
     service_summary,
     service_updates,
     service_volumes,
+    task_verification,
 )
 from runtimes.swarm import logs as swarm_logs
 from runtimes.swarm.manager_pool import Manager
@@ -104,6 +106,13 @@ class ServiceVerbs(SecretAndConfigVerbs):
         may_shrink = removable is None or action.target.id in removable
         return self.jobs.start(
             action.verb, lambda job: rollouts.scale(send, action.target, wanted, timeout, job, may_shrink=may_shrink)
+        )
+
+    @does(VerifyRuns)
+    async def verify_tasks(self, action: VerifyRuns, seconds: float) -> JobStarted:
+        send = functools.partial(self.managers.ask, actions.Scale.verb)
+        return self.jobs.start(
+            action.verb, lambda job: task_verification.watch_tasks(send, action, job), read_only=True, light=True
         )
 
     # ── what they are made of ────────────────────────────────────────────────────────────────────────────────────

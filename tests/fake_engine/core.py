@@ -27,6 +27,7 @@ from core.ports import Call
 from runtimes.base.base_adapter import R, does
 from runtimes.base.container_wait import WaitVerbs
 from runtimes.base.jobs import Job
+from runtimes.base.run_verification import VerifyVerbs
 from runtimes.inventory import state_updates
 
 RING = 256
@@ -48,7 +49,7 @@ WORDS = {
 _STEP_NS = 1_000
 
 
-class FakeEngine(WaitVerbs):
+class FakeEngine(WaitVerbs, VerifyVerbs):
     """`now` is its clock in seconds; two events never have the same time. `lacks`: patterns of verbs it has none of."""
 
     replays_events = True
