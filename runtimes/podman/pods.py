@@ -9,11 +9,13 @@ from __future__ import annotations
 import abc
 import asyncio
 import time
+from collections.abc import Mapping
 
 import msgspec
 
-from core import errors
+from core import action_steps, errors
 from core.model import pods
+from core.model.containers import LIVE_STATES
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
@@ -71,8 +73,12 @@ class PodVerbs(client.EngineClient, abc.ABC):
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
         query = "" if action.timeout is None else f"?t={action.timeout}"
-        allowed = await self._patience(action.target, action.timeout, seconds)
-        return await self._change_pod(action.target, f"stop{query}", allowed, already="was not running")
+        graces: dict[str, float] = {}
+        allowed = await self._patience(action.target, action.timeout, seconds, graces)
+        outcome = await self._change_pod(action.target, f"stop{query}", allowed, already="was not running")
+        if outcome.status != Status.DONE or outcome.took < min(graces.values(), default=float("inf")):
+            return outcome
+        return msgspec.structs.replace(outcome, detail=await self._killed(graces))
 
     @does(pods.RestartPod)
     async def restart_pod(self, action: pods.RestartPod, seconds: float) -> Outcome:
@@ -94,9 +100,12 @@ class PodVerbs(client.EngineClient, abc.ABC):
         allowed = await self._patience(action.target, None, seconds)
         return await self._change(action.target, path, allowed, method="DELETE", kind="pod")
 
-    async def _patience(self, target: Ref, given: int | None, seconds: float) -> float:
+    async def _patience(
+        self, target: Ref, given: int | None, seconds: float, graces: dict[str, float] | None = None
+    ) -> float:
         """Returns how long to wait for Podman to stop a pod, which may stop its containers one after the other.
-        `given`: the requester's grace for each; None: their own settings."""
+        `given`: the requester's grace for each; None: their own settings. `graces` receives the grace of each running
+        container by its id."""
         ends = time.monotonic() + seconds
         response = await self._request(
             "GET", f"/pods/{quoted_id(target)}/json", READ_SECONDS, name=target.name, kind="pod"
@@ -109,10 +118,31 @@ class PodVerbs(client.EngineClient, abc.ABC):
             except errors.NotFound:
                 return 0.0
             inspected = json_decoder.decode_json(json_models.Inspection, response.body)
-            return stop_grace.grace_seconds(given, inspected.config.stop_timeout)
+            seconds = stop_grace.grace_seconds(given, inspected.config.stop_timeout)
+            if graces is not None and inspected.state.status in LIVE_STATES:
+                graces[member.id] = seconds
+            return seconds
 
         total = sum(await map_concurrently(grace, members))
+        action_steps.begin("waiting for its containers to stop", total)
         return stop_grace.patience(total, max(0.05, ends - time.monotonic()))
+
+    async def _killed(self, graces: Mapping[str, float]) -> str:
+        """Returns which containers of a pod used up their grace and were killed, as their exit codes show."""
+
+        async def name(container_id: str) -> str:
+            try:
+                response = await self._request("GET", f"/containers/{container_id}/json", READ_SECONDS)
+            except errors.QuarterdeckError:
+                return ""
+            found = json_decoder.decode_json(json_models.Inspection, response.body)
+            killed = found.state.exit_code == stop_grace.SIGKILL_CODE and not found.state.oom_killed
+            return found.name if killed else ""
+
+        names = sorted(filter(None, await map_concurrently(name, list(graces))))
+        return (
+            f"{', '.join(names)} did not end in time and {'was' if len(names) == 1 else 'were'} killed" if names else ""
+        )
 
     async def _change_pod(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         return await self._change(target, f"/pods/{quoted_id(target)}/{path}", seconds, kind="pod", already=already)
