@@ -23,7 +23,7 @@ def main() -> None:
 def do_request(arguments: Sequence[str]) -> command_client.Request | None:
     """Returns the request of an ordinary `do`; None for what only typer understands. `arguments`: those after `do`."""
     words: list[str] = []
-    named, as_json, yes = "", False, False
+    named, as_json, yes, verify = "", False, False, False
     left = iter(arguments)
     for argument in left:
         if argument == "--":
@@ -32,6 +32,8 @@ def do_request(arguments: Sequence[str]) -> command_client.Request | None:
             as_json = True
         elif argument in ("--yes", "-y"):
             yes = True
+        elif argument == "--verify":
+            verify = True
         elif argument in ("--config", "-c"):
             named = next(left, "")
             if not named:
@@ -40,7 +42,9 @@ def do_request(arguments: Sequence[str]) -> command_client.Request | None:
             return None
         else:
             words.append(argument)
-    return command_client.Request(words, named=named, as_json=as_json, yes=yes) if words else None
+    if not words:
+        return None
+    return command_client.Request(words, named=named, as_json=as_json, yes=yes, verify=verify)
 
 
 def _run() -> int:

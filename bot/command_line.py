@@ -70,9 +70,17 @@ def do(
     config: ConfigPath = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm the command if it needs confirmation.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Wait until it is known whether what was started runs, and fail if it died or is unhealthy.",
+        ),
+    ] = False,
 ) -> None:
     """Run one command and print the reply. The exit code says how it ended."""
-    raise typer.Exit(process_start.do(command_client.Request(line, named=str(config or ""), as_json=json, yes=yes)))
+    request = command_client.Request(line, named=str(config or ""), as_json=json, yes=yes, verify=verify)
+    raise typer.Exit(process_start.do(request))
 
 
 @app.command()

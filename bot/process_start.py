@@ -74,4 +74,5 @@ def do(request: command_client.Request) -> int:
     settings = load_settings(Path(request.named) if request.named else None)
     from bot.console import oneshot  # noqa: PLC0415
 
-    return int(run_until_done(oneshot.do(settings, request.words, as_json=request.as_json, yes=request.yes)))
+    work = oneshot.do(settings, request.words, as_json=request.as_json, yes=request.yes, verify=request.verify)
+    return int(run_until_done(work))

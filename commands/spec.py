@@ -17,6 +17,7 @@ from core.errors import QuarterdeckError
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Place
 from core.model.replies import Block, Reply
+from core.model.verification import RunVerdict
 from core.ports import Finder, Query
 
 
@@ -86,11 +87,12 @@ class Context:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """Holds the result of one action of the plan: a value or an error. The rows of a list are already filtered by
-    permission."""
+    permission. `runs`: what became of the containers that the change started, if that was watched."""
 
     action: Action[Any]
     value: Any = None
     error: QuarterdeckError | None = None
+    runs: Sequence[RunVerdict] = ()
 
 
 SHARE = Arg(name="--share", type=ArgType.FLAG, help="show the reply to everybody in this channel")
@@ -107,7 +109,8 @@ class Command:
     that its plan may contain. `doing`: the present participle of a change (`restarting`), shown while it runs.
     `shows`: the types of the values that its replies show, where the results of its verbs do not say that;
     `json_version`: the version of its records in JSON, raised when a field is removed or changes its meaning.
-    `preview`: returns what the question before a change shows of it, instead of the names of its targets.
+    `preview`: returns what the question before a change shows of it, instead of the names of its targets. `starts`:
+    the change starts its targets, so what became of them is watched after it.
     `optional`: further verbs, whose actions are left out where they are refused, need a question or are late; the
     results of `render` then have an error for them. `examples`: whole lines; a test runs each of them. The reply of a
     command that only reads goes to the requester alone, so every such command also takes SHARE.
@@ -127,6 +130,7 @@ class Command:
     preview: Preview | None = None
     shows: Sequence[type] = ()
     json_version: int = 1
+    starts: bool = False
 
     def __post_init__(self) -> None:
         if self.risk is Risk.READ and SHARE not in self.args:

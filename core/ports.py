@@ -5,7 +5,7 @@ A Runtime has few members on purpose: a remote engine implements the same ones, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -103,13 +103,19 @@ class Responder(Protocol):
     """Sends replies to where one command came from: a terminal, or a Slack conversation.
 
     `started` is called before a change runs, `progress` while a long action runs; neither may wait or raise. `progress`
-    returns False once nobody can receive it any more, so that an action that only reads may stop. `finish` sends the
-    redacted reply, once; it raises only DeliveryError, when nobody could be reached.
+    returns False once nobody can receive it any more, so that an action that only reads may stop. `watching` is called
+    after a change, while what it started is watched, again after each news; it may not wait or raise either.
+    `is_private` returns whether nobody but the requester will see the reply to a change that was announced. `finish`
+    sends the redacted reply, once; it raises only DeliveryError, when nobody could be reached.
     """
 
     def started(self, action: ActionStarted) -> None: ...
 
     def progress(self, progress: Progress) -> bool: ...
+
+    def watching(self, watched: Watched) -> None: ...
+
+    def is_private(self) -> bool: ...
 
     async def finish(self, reply: Reply) -> None: ...
 
@@ -131,7 +137,7 @@ class Progress:
 
     `skipped`: number of lines that are left out; `several`: other actions of the same command still run; `read_only`:
     the action changes nothing; `stop`: the command that ends it; `everyone`: the requester wants all people in the
-    channel to see it.
+    channel to see it; `ticking`: the sentence only shows that time goes by, and comes again each second.
     """
 
     name: str
@@ -142,3 +148,14 @@ class Progress:
     progress: str = ""
     stop: str = ""
     everyone: bool = False
+    ticking: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A change that was made, and whose containers are watched. `reply`: the redacted reply so far; `stop`: the command
+    that ends the watching, wherever it is given; `end`: ends it from this process. Neither changes a container."""
+
+    reply: Reply
+    stop: str
+    end: Callable[[], None]

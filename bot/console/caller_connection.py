@@ -18,12 +18,12 @@ import structlog
 
 from bot import app as composition
 from bot import plain_text
-from bot.console import command_frames, screen, single_command, terminal
+from bot.console import command_frames, screen, single_command, terminal, terminal_responder
 from bot.console.command_frames import Decoder, FrameError, encode, encode_text
 from bot.console.screen import MAX_WIDTH, Screen
 from core import errors
 from core.model.replies import Download, Ending, Reply, Text, Tone
-from core.ports import ActionStarted, Progress, Responder
+from core.ports import ActionStarted, Progress, Watched
 
 log = structlog.get_logger(__name__)
 REQUEST_SECONDS = 5.0  # from the greeting to the whole request
@@ -34,11 +34,12 @@ PART_BYTES = 256 << 10  # of a file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
-    """What one caller asks for. `words`: the command, as its shell split it."""
+    """What one caller asks for. `words`: the command, as its shell split it; `verify`: to watch what it starts."""
 
     words: Sequence[str]
     as_json: bool
     yes: bool
+    verify: bool
     screen: Screen
 
 
@@ -137,10 +138,10 @@ class CallerConnection:
 
     async def _answer(self, request: CommandRequest) -> int:
         out = _Output(self, command_frames.STDOUT)
-        responder = single_command.responder_for(out, as_json=request.as_json)
+        responder = single_command.responder_for(out, request.screen, as_json=request.as_json)
         paced = responder if request.as_json else _PacedResponder(responder, self)
         try:
-            ask = functools.partial(self._ask, as_records=request.as_json)
+            ask = functools.partial(self._ask, as_records=request.as_json, verify=request.verify)
             reply = await single_command.run(ask, single_command.line_of(request.words), paced, yes=request.yes)
         except errors.Refused as error:  # the process is stopping
             self.write(command_frames.STDERR, f"{error.full_message()}\n")
@@ -155,11 +156,14 @@ class CallerConnection:
         except BrokenPipeError:
             return plain_text.EXIT[reply.ending]
 
-    async def _ask(self, line: str, responder: Responder, *, as_records: bool) -> Reply | None:
+    async def _ask(
+        self, line: str, responder: terminal_responder.ConsoleResponder, *, as_records: bool, verify: bool
+    ) -> Reply | None:
         app = self._app
         read_only = terminal.is_read_only(line, app.catalogue)
         self._writer.write(encode(command_frames.ACCEPTED, {"read_only": read_only}))
-        inv = terminal.invocation(line, terminal.identity(app.config.state, self._uid), as_records=as_records)
+        who = terminal.identity(app.config.state, self._uid)
+        inv = terminal.invocation(line, who, as_records=as_records, verify=verify)
         return await terminal.answer(
             app.dispatcher, inv, responder, catalogue=app.catalogue, supervisor=app.supervisor, interrupts=self
         )
@@ -219,7 +223,7 @@ class _Output:
 class _PacedResponder:
     """Leaves out the progress that a slow reader has no room for, and reports its lines with the next progress."""
 
-    def __init__(self, responder: terminal.TerminalResponder, connection: CallerConnection) -> None:
+    def __init__(self, responder: terminal_responder.TerminalResponder, connection: CallerConnection) -> None:
         self._responder, self._connection = responder, connection
         self._skipped = 0
 
@@ -233,6 +237,16 @@ class _PacedResponder:
         skipped, self._skipped = self._skipped, 0
         return self._responder.progress(replace(progress, skipped=progress.skipped + skipped))
 
+    def watching(self, watched: Watched) -> None:
+        self._responder.watching(watched)
+
+    def is_private(self) -> bool:
+        return self._responder.is_private()
+
+    @property
+    def end_watching(self) -> Callable[[], None] | None:
+        return self._responder.end_watching
+
     async def finish(self, reply: Reply) -> None:
         await self._responder.finish(reply)
 
@@ -244,7 +258,11 @@ def _request_of(content: Mapping[str, Any]) -> CommandRequest:
         raise FrameError("the request has no words")
     if not isinstance(width, int) or not 0 <= width <= MAX_WIDTH:
         raise FrameError("the request has no width")
-    screen = Screen(width, colour=content.get("colour") is True)
+    flags = {name for name in ("json", "yes", "verify", "colour", "live") if content.get(name) is True}
     return CommandRequest(
-        words=tuple(words), as_json=content.get("json") is True, yes=content.get("yes") is True, screen=screen
+        words=tuple(words),
+        as_json="json" in flags,
+        yes="yes" in flags,
+        verify="verify" in flags,
+        screen=Screen(width, colour="colour" in flags, live="live" in flags),
     )

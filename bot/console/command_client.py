@@ -46,13 +46,16 @@ GREETING_SECONDS = 2.0  # then the bot hangs, and this process runs the command 
 class Request:
     """One command of `quarterdeck do`: its `words`, and the options. `named`: the file given by `--config`."""
 
-    __slots__ = ("as_json", "named", "words", "yes")
+    __slots__ = ("as_json", "named", "verify", "words", "yes")
 
-    def __init__(self, words: list[str], *, named: str = "", as_json: bool = False, yes: bool = False) -> None:
+    def __init__(
+        self, words: list[str], *, named: str = "", as_json: bool = False, yes: bool = False, verify: bool = False
+    ) -> None:
         self.words = words
         self.named = named
         self.as_json = as_json
         self.yes = yes
+        self.verify = verify
 
 
 def send(request: Request, environ: Mapping[str, str]) -> int | None:
@@ -71,8 +74,10 @@ def send(request: Request, environ: Mapping[str, str]) -> int | None:
             "words": request.words,
             "json": request.as_json,
             "yes": request.yes,
+            "verify": request.verify,
             "width": shown.width,
             "colour": shown.colour,
+            "live": shown.live,
         }
         foreign = peer_uid(connection) not in (0, os.geteuid())
         return Conversation(connection, decoder, request.words, foreign=foreign).run(encode(REQUEST, content))

@@ -15,27 +15,26 @@ from collections.abc import Sequence
 
 from bot import app as composition
 from bot import heartbeat, plain_text
-from bot.console import save_download, single_command, terminal
+from bot.console import save_download, single_command, terminal, terminal_responder
 from bot.console.screen import screen_of
 from core import import_speed, logs, supervise
 from core.config import load
 from core.model.replies import Reply
-from core.ports import Responder
 
 RETRY = supervise.Backoff()
 
 
-async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: bool) -> int:
-    """Runs one line and returns the exit code. Ctrl-C ends a read at once; for a change, the process waits for the
-    outcome as long as stopping may take."""
+async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: bool, verify: bool = False) -> int:
+    """Runs one line and returns the exit code. `verify`: what a change starts is watched after it. Ctrl-C ends a read
+    at once; for a change, the process waits for the outcome as long as stopping may take."""
     _configure_logs(settings)
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         built = await composition.build(settings, watch=False, supervisor=supervisor)
         import_speed.done()
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
-        responder = single_command.responder_for(sys.stdout, as_json=as_json)
-        work = supervisor.start_oneshot("do", _run(built, words, responder, as_json=as_json, yes=yes))
+        responder = single_command.responder_for(sys.stdout, screen_of(sys.stdout), as_json=as_json)
+        work = supervisor.start_oneshot("do", _run(built, words, responder, as_json=as_json, yes=yes, verify=verify))
         stopped = asyncio.get_running_loop().create_task(supervisor.stopping.wait(), name="stopped")
         await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -59,12 +58,18 @@ def _configure_logs(settings: load.Config) -> None:
 
 
 async def _run(
-    built: composition.App, words: Sequence[str], responder: Responder, *, as_json: bool, yes: bool
+    built: composition.App,
+    words: Sequence[str],
+    responder: terminal_responder.ConsoleResponder,
+    *,
+    as_json: bool,
+    yes: bool,
+    verify: bool,
 ) -> Reply | None:
     await built.meet()
 
-    async def answer(line: str, responder: Responder) -> Reply | None:
-        inv = terminal.invocation(line, terminal.identity(built.config.state), as_records=as_json)
+    async def answer(line: str, responder: terminal_responder.ConsoleResponder) -> Reply | None:
+        inv = terminal.invocation(line, terminal.identity(built.config.state), as_records=as_json, verify=verify)
         return await terminal.answer(
             built.dispatcher, inv, responder, catalogue=built.catalogue, supervisor=built.supervisor
         )

@@ -19,20 +19,22 @@ STILL_RUNNING = "\nThe change is running and is waited for. Press Ctrl-C again t
 
 
 class Screen:
-    """`width`: terminal columns, 0 for no limit; `colour`: whether to use ANSI colours."""
+    """`width`: terminal columns, 0 for no limit; `colour`: whether to use ANSI colours; `live`: whether a line can be
+    replaced after it was written."""
 
-    __slots__ = ("colour", "width")
+    __slots__ = ("colour", "live", "width")
 
-    def __init__(self, width: int, *, colour: bool) -> None:
+    def __init__(self, width: int, *, colour: bool, live: bool = False) -> None:
         self.width = width
         self.colour = colour
+        self.live = live
 
 
 def screen_of(out: TextIO) -> Screen:
     """Returns the screen of an open text stream."""
     if not out.isatty():
         return Screen(PIPE_WIDTH, colour=False)
-    return Screen(_columns(), colour="NO_COLOR" not in os.environ)
+    return Screen(_columns(), colour="NO_COLOR" not in os.environ, live=os.environ.get("TERM", "") not in ("", "dumb"))
 
 
 def _columns() -> int:

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bot import plain_text
-from bot.console import save_download, terminal
+from bot.console import save_download, terminal_responder
 from bot.console.screen import Screen
 from bot.dispatch import reply_limits
 from core.model.replies import Ending, Reply
-from core.ports import Progress, Responder
+from core.ports import Progress, Watched
 from core.text.command_line import quote
 
 LARGE = 50_000  # characters, that take some milliseconds to render
 INTERRUPTED = 130  # what a shell reports for SIGINT
-Answer = Callable[[str, Responder], Awaitable[Reply | None]]
+Answer = Callable[[str, terminal_responder.ConsoleResponder], Awaitable[Reply | None]]
 """Answers one command line; None if Ctrl-C ended it."""
 
 
@@ -49,7 +49,7 @@ def line_of(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else quote(words)
 
 
-async def run(answer: Answer, line: str, responder: Responder, *, yes: bool) -> Reply | None:
+async def run(answer: Answer, line: str, responder: terminal_responder.ConsoleResponder, *, yes: bool) -> Reply | None:
     """Returns the reply to a command, and with `yes` to the confirmation of its question."""
     reply = await answer(line, responder)
     if reply is not None and reply.ending is Ending.ASKED and yes:
@@ -57,9 +57,9 @@ async def run(answer: Answer, line: str, responder: Responder, *, yes: bool) -> 
     return reply
 
 
-def responder_for(out: TextOutput, *, as_json: bool) -> terminal.TerminalResponder:
+def responder_for(out: TextOutput, screen: Screen, *, as_json: bool) -> terminal_responder.TerminalResponder:
     """Returns the responder of a single command, whose reply `print_reply` prints."""
-    return _Silent(out) if as_json else ProgressOnly(out)
+    return _Silent(out, screen) if as_json else ProgressOnly(out, screen)
 
 
 async def print_reply(reply: Reply, streams: Streams, *, as_json: bool) -> int:
@@ -81,16 +81,17 @@ async def _text(reply: Reply, screen: Screen, *, as_json: bool) -> str:
     """Renders a reply. A large one is rendered in a thread, so that the event loop of a running bot does not wait."""
 
     def render() -> str:
-        return plain_text.to_json(reply) if as_json else terminal.shown(reply, screen)
+        return plain_text.to_json(reply) if as_json else terminal_responder.shown(reply, screen)
 
     return render() if reply_limits.reply_size(reply) < LARGE else await asyncio.to_thread(render)
 
 
-class ProgressOnly(terminal.TerminalResponder):
+class ProgressOnly(terminal_responder.TerminalResponder):
     """Prints progress, and not the reply."""
 
     async def finish(self, reply: Reply) -> None:
-        """Prints nothing."""
+        """Prints nothing more."""
+        self.clear()
 
 
 class _Silent(ProgressOnly):
@@ -98,3 +99,6 @@ class _Silent(ProgressOnly):
 
     def progress(self, progress: Progress) -> bool:
         return True
+
+    def watching(self, watched: Watched) -> None:
+        self.end_watching = watched.end

@@ -16,10 +16,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from bot import plain_text
-from bot.console import save_download, screen
+from bot.console import screen, terminal_responder
 from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import completion, parser
 from commands.catalogue import Catalogue
@@ -27,9 +26,7 @@ from core import errors
 from core.model.actions import Risk
 from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Button, Reply
-from core.ports import ActionStarted, Progress, Responder
 from core.supervise import Supervisor
-from core.text import sanitize
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completion
@@ -64,7 +61,7 @@ async def run_prompt(
         if choices and command.isdigit() and 1 <= int(command) <= len(choices):
             command = choices[int(command) - 1].line
         try:
-            inv, responder = invocation(command, who), TerminalResponder(out)
+            inv, responder = invocation(command, who), terminal_responder.TerminalResponder(out)
             reply = await answer(dispatcher, inv, responder, catalogue=catalogue, supervisor=supervisor)
         except errors.Refused as error:  # the process is stopping
             out.write(f"{error.full_message()}\n")
@@ -72,7 +69,7 @@ async def run_prompt(
         if reply is None:
             out.write("\n")
         else:
-            choices = shown_buttons(reply, out)
+            choices = terminal_responder.shown_buttons(reply, out)
 
 
 def identity(state: Path, uid: int | None = None) -> Identity:
@@ -86,7 +83,8 @@ def identity(state: Path, uid: int | None = None) -> Identity:
     return Identity(id=f"console:{name}", name=name, admin=uid == 0 or _owns(state, uid))
 
 
-def invocation(line: str, who: Identity, *, as_records: bool = False) -> Invocation:
+def invocation(line: str, who: Identity, *, as_records: bool = False, verify: bool = True) -> Invocation:
+    """`verify`: what a change starts is watched after it."""
     now = datetime.now(UTC)
     return Invocation(
         id=f"console-{secrets.token_hex(12)}",
@@ -96,39 +94,8 @@ def invocation(line: str, who: Identity, *, as_records: bool = False) -> Invocat
         at=now,
         deadline=now + MAX_DURATION,
         as_records=as_records,
+        verify=verify,
     )
-
-
-class TerminalResponder:
-    """The core.ports.Responder of one command: prints progress as it arrives, then the reply."""
-
-    def __init__(self, out: Any) -> None:
-        self._out = out
-        self._progress: dict[str, str] = {}
-
-    def started(self, action: ActionStarted) -> None:
-        """Prints nothing: the terminal is blocked until the reply."""
-
-    def progress(self, progress: Progress) -> bool:
-        try:
-            self._print(progress)
-        except OSError:  # `| head` closed the pipe
-            return False
-        return True
-
-    def _print(self, progress: Progress) -> None:
-        prefix = sanitize.single_line(f"{progress.name} | ") if progress.several else ""
-        if progress.skipped:
-            self._out.write(f"{prefix}… {progress.skipped:,} lines were left out: they arrived too fast\n")
-        for line in progress.lines:
-            self._out.write(prefix + sanitize.single_line(line) + "\n")
-        if progress.progress and self._progress.get(progress.name) != progress.progress:
-            self._progress[progress.name] = progress.progress
-            self._out.write(sanitize.single_line(f"{progress.name}: {progress.progress}") + "\n")
-        self._out.flush()
-
-    async def finish(self, reply: Reply) -> None:
-        await print_reply(reply, self._out)
 
 
 class Interrupts(Protocol):
@@ -144,7 +111,7 @@ class Interrupts(Protocol):
 async def answer(
     dispatcher: Dispatcher,
     inv: Invocation,
-    responder: Responder,
+    responder: terminal_responder.ConsoleResponder,
     *,
     catalogue: Catalogue,
     supervisor: Supervisor,
@@ -154,13 +121,22 @@ async def answer(
     process.
 
     Ctrl-C cancels a command that only reads, and the requester is not sent its outcome later. A change that has started
-    goes on, also while the process stops, and this function waits for it. Raises Refused if the process is stopping.
+    goes on, also while the process stops, and this function waits for it. Once a change has ended, Ctrl-C only ends the
+    watching of what it started. Raises Refused if the process is stopping.
     """
+
+    def interrupt_change() -> None:
+        if responder.end_watching is not None:
+            responder.end_watching()
+        elif interrupts is not None:
+            interrupts.warn_still_running()
+        else:
+            _warn_still_running()
+
     task: asyncio.Task[Reply | None] = supervisor.start_oneshot("answer", dispatcher.answer(inv, responder))
     try:
         read_only = is_read_only(inv.line, catalogue)
-        on_change = _warn_still_running if interrupts is None else interrupts.warn_still_running
-        with (interrupts or supervisor).on_interrupt(task.cancel if read_only else on_change):
+        with (interrupts or supervisor).on_interrupt(task.cancel if read_only else interrupt_change):
             await asyncio.wait([task])
     finally:
         if not task.done():
@@ -183,37 +159,6 @@ def is_read_only(line: str, catalogue: Catalogue) -> bool:
         return parser.parse(line, catalogue).command.risk is Risk.READ
     except errors.UserError:
         return False
-
-
-async def print_reply(reply: Reply, out: TextIO) -> Reply:
-    """Prints a reply, and saves its file. If that file goes to the output, the reply goes to stderr. Returns the reply
-    with the result of that."""
-    to_stdout = reply.download is not None and reply.download.to == save_download.STDOUT
-    if reply.download is not None:
-        reply = await save_download.save(reply, _bytes_of(out))
-    show(reply, sys.stderr if to_stdout else out)
-    return reply
-
-
-def _bytes_of(out: Any) -> BinaryIO:
-    """Returns the stream below a text stream. While a prompt is shown, its library replaces stdout by an object
-    without such a stream. Then that of the process is returned."""
-    return cast(BinaryIO, (out if hasattr(out, "buffer") else cast(Any, sys.__stdout__)).buffer)
-
-
-def show(reply: Reply, out: TextIO) -> None:
-    out.write(shown(reply, screen.screen_of(out)) + "\n")
-    out.flush()
-
-
-def shown(reply: Reply, on: screen.Screen) -> str:
-    """Returns the text of a reply on a screen, without a final line break."""
-    return plain_text.render(reply, on.width, on.colour, offers=on.width > 0).rstrip("\n")
-
-
-def shown_buttons(reply: Reply, out: TextIO) -> Sequence[Button]:
-    """Returns the buttons that are printed: a program at the other end of a pipe gets no offers of what to do next."""
-    return reply.buttons if out.isatty() else tuple(button for button in reply.buttons if not button.offered)
 
 
 async def _read_prompt(catalogue: Catalogue, history: Path, names: Callable[[], Any]) -> AsyncIterator[str]:

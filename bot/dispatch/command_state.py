@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.dispatch import change_record, safe_responder
+from bot.dispatch import change_record, outcome_watch, safe_responder
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Context
 from core.model.actions import Action
@@ -19,7 +19,7 @@ class CommandState:
 
     `recorded`: the store has a record of it, which is deleted after the reply. `share`: the requester wants the channel
     to see the reply of a read. `frozen`: the record of the freeze, if all changes are frozen. `view` and `context`:
-    None until the command was parsed and registered.
+    None until the command was parsed and registered. `watch`: watches what a change has started.
     """
 
     responder: safe_responder.SafeResponder | None
@@ -33,3 +33,4 @@ class CommandState:
     change: change_record.ChangeRecord | None = None
     view: VisibleFleet | None = None
     context: Context | None = None
+    watch: outcome_watch.OutcomeWatch | None = None

@@ -2,8 +2,8 @@
 
     parse → register the invocation → plan → check permission → check the freeze → ask for confirmation
     → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
-    → leave out buttons that the requester may not use → hide secrets → write the end to the audit → reply
-    → forget the invocation
+    → leave out buttons that the requester may not use → hide secrets → write the end to the audit
+    → watch what was started → reply → forget the invocation
 
 These steps are plain code and cannot be configured, because the security of Quarterdeck depends on their order. Reads
 work while the store cannot be reached. A change does not run unless its intent was stored. A change is sent to an
@@ -29,6 +29,7 @@ from bot.dispatch import (
     announcement,
     audit,
     change_record,
+    command_registration,
     current_people,
     current_rights,
     decision,
@@ -36,6 +37,7 @@ from bot.dispatch import (
     freeze_check,
     name_choices,
     offered_buttons,
+    outcome_watch,
     partial_plan,
     pending_questions,
     question_answers,
@@ -45,8 +47,6 @@ from bot.dispatch import (
     rendering,
     reply_formatting,
     safe_responder,
-    unattended_policy,
-    unfinished_commands,
     write_retry,
 )
 from bot.dispatch.command_state import CommandState
@@ -102,6 +102,9 @@ class Dispatcher:
         self._bugs = fleet.bugs
         self.people = current_people.CurrentPeople()
         self._rights = current_rights.CurrentRights(policies, store, self.people)
+        self._watch_tools = outcome_watch.WatchTools(
+            fleet=fleet, store=store, policies=policies, rights=self._rights, audit=audit, stopping=self._stopping
+        )
 
     def parse(self, line: str) -> parser.Parsed | None:
         """Returns the command of a line without running it; None if the line is invalid."""
@@ -127,8 +130,7 @@ class Dispatcher:
             reply = await self._run(inv, state, readings)
             if reply is None:
                 return None
-            reply = await offered_buttons.keep_allowed(reply, state, self._catalogue, self._fleet)
-            reply = await redaction.redact_reply(reply, state.plan, self._bugs)
+            reply = await self._complete(reply, state)
             if state.change is not None:
                 with self._bugs.logged("end", command=state.command):
                     await state.change.end(reply)
@@ -137,6 +139,8 @@ class Dispatcher:
                 with self._bugs.logged("close", command=state.command):
                     await state.change.close()
         took = time.monotonic() - began
+        if state.watch is not None:
+            reply = await state.watch.run(reply)
         reply = replace(reply, took=timedelta(seconds=took))
         self._metrics.commands_total.labels(state.command, state.verdict, reply.ending).inc()
         self._metrics.command_duration_seconds.labels(state.command).observe(took)
@@ -145,6 +149,11 @@ class Dispatcher:
         if state.recorded and (state.responder is None or state.responder.finished):
             await self.forget(inv)
         return reply
+
+    async def _complete(self, reply: Reply, state: CommandState) -> Reply:
+        """Returns a reply without the buttons that its requester may not use, and with its secrets hidden."""
+        reply = await offered_buttons.keep_allowed(reply, state, self._catalogue, self._fleet)
+        return await redaction.redact_reply(reply, state.plan, self._bugs)
 
     async def _run(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         """Returns a reply in every case. An error becomes a sentence, and a bug becomes a reference to the log."""
@@ -228,6 +237,13 @@ class Dispatcher:
         announced.before(self._fleet)
         results = await self._execute(plan, view, state, change.record)
         announced.after(results)
+        if inv.verify and command.starts:
+            state.watch = outcome_watch.OutcomeWatch(
+                *(self._watch_tools, inv, command, context, results),
+                view=view,
+                responder=state.responder,
+                finish=lambda reply: self._complete(announced.addressed(reply), state),
+            )
         return announced.addressed(rendering.render(command, context, results, self._bugs, inv))
 
     async def _read(
@@ -251,30 +267,11 @@ class Dispatcher:
         return await questions.ask_reading(self._audit, inv, readings)
 
     async def _enter(self, inv: Invocation, risk: Risk, state: CommandState) -> Policy | None:
-        """Registers the invocation and returns the policy in force, in one round trip. Returns None for a second
-        delivery. Raises RateLimited."""
-        try:
-            entered = await self._store.enter(
-                id=inv.id,
-                who=inv.who.id,
-                risk=risk,
-                rate=self._limits.rates[risk],
-                record=unfinished_commands.record(inv),
-                replica=self._replica,
-                name="" if inv.who.id.endswith(f":{inv.who.name}") else inv.who.name,
-            )
-            if not entered.first:
-                return None
-            wait, state.frozen = entered.retry_after, entered.frozen
-            state.recorded = wait <= 0
-            policy = await self._policies.refresh(entered.policy_version)
-        except errors.StoreError as error:
-            if risk is not Risk.READ:
-                raise reply_formatting.not_recorded(error) from error
-            wait, policy = self._limits.spend_locally(inv.who.id, risk), self._policies.configured
-        if wait > 0:
-            raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
-        return unattended_policy.policy_after_answers(policy, inv)
+        """Registers the invocation and returns the policy in force. Returns None for a second delivery. Raises
+        RateLimited."""
+        return await command_registration.register(
+            *(inv, risk, state), store=self._store, limits=self._limits, policies=self._policies, replica=self._replica
+        )
 
     async def _execute(
         self,

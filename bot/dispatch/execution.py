@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.dispatch import followed_events, job_follower
+from bot.dispatch import followed_events, job_follower, plan_progress
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Result
 from core import errors
@@ -103,7 +103,8 @@ async def run_plan(
     async def perform(action: Action[Any]) -> Any:
         if isinstance(action, job_follower.STOPS):
             return await job_follower.stop_job(fleet, store, action, call)
-        value = await fleet.run(action, call)
+        with shown.running(action):
+            value = await fleet.run(action, call)
         if not isinstance(value, background_jobs.JobStarted):
             return value
         return await job_follower.follow_job(
@@ -120,18 +121,19 @@ async def run_plan(
             texts=followed_events.make_event_formatter(action, view_now) if isinstance(action, ListEvents) else None,
         )
 
-    if all(map(gather_answers.is_list, plan)):
-        return await gather_answers.gather_answers(
-            [functools.partial(one, index, action) for index, action in enumerate(plan)],
-            complete=lambda result: gather_answers.is_complete(result.error or result.value),
-            late=lambda index: attempt(plan[index], last_known=True),
-        )
-    # A cancellation of the caller cancels all actions, and is raised after the last of them has ended.
-    ended = await asyncio.gather(*(one(index, action) for index, action in enumerate(plan)), return_exceptions=True)
-    return [
-        result if isinstance(result, Result) else Result(action=action, error=_stopped(action))
-        for action, result in zip(plan, ended, strict=True)
-    ]
+    with plan_progress.PlanProgress(plan, responder) as shown:
+        if all(map(gather_answers.is_list, plan)):
+            return await gather_answers.gather_answers(
+                [functools.partial(one, index, action) for index, action in enumerate(plan)],
+                complete=lambda result: gather_answers.is_complete(result.error or result.value),
+                late=lambda index: attempt(plan[index], last_known=True),
+            )
+        # A cancellation of the caller cancels all actions, and is raised after the last of them has ended.
+        ended = await asyncio.gather(*(one(index, action) for index, action in enumerate(plan)), return_exceptions=True)
+        return [
+            result if isinstance(result, Result) else Result(action=action, error=_stopped(action))
+            for action, result in zip(plan, ended, strict=True)
+        ]
 
 
 def _late(action: Action[Any]) -> errors.TimedOut:

@@ -8,7 +8,7 @@ import structlog
 
 from core import errors, unexpected_errors
 from core.model.replies import Reply
-from core.ports import ActionStarted, Progress, Responder
+from core.ports import ActionStarted, Progress, Responder, Watched
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +28,15 @@ class SafeResponder:
     def progress(self, progress: Progress) -> bool:
         with self._bugs.logged("reply", step="progress"):
             return self._responder.progress(progress)
+        return False  # type: ignore[unreachable]  # after a bug
+
+    def watching(self, watched: Watched) -> None:
+        with self._bugs.logged("reply", step="watching"):
+            self._responder.watching(watched)
+
+    def is_private(self) -> bool:
+        with self._bugs.logged("reply", step="is_private"):
+            return self._responder.is_private()
         return False  # type: ignore[unreachable]  # after a bug
 
     async def finish(self, reply: Reply) -> None:

@@ -30,7 +30,7 @@ from core.metrics import Metrics
 from core.model.actions import Risk
 from core.model.invocation import Invocation, Place
 from core.model.replies import Ending, Reply, Tone, text_reply
-from core.ports import ActionStarted, Progress
+from core.ports import ActionStarted, Progress, Watched
 from core.store.client import Store
 from core.supervise import Supervisor
 from core.text import command_line, redact
@@ -114,11 +114,14 @@ class SlackHandler:
                 if delay > MAX_DELAY_SECONDS:
                     await responder.finish(_too_late(delay))
                 else:
+                    deadline = now + MAX_DURATION
                     inv = Invocation(
-                        id=request.id, who=who, line=line, place=place, at=now, deadline=now + MAX_DURATION
+                        id=request.id, who=who, line=line, place=place, at=now, deadline=deadline, verify=True
                     )
                     await self._dispatcher.answer(inv, responder, readings=lines if doubtful else ())
-        self._metrics.slack_reply_seconds.labels(request.source).observe(time.monotonic() - started)
+        # The time for which containers are watched after a change is not the time of its reply.
+        replied = slack_responder.watching_since or time.monotonic()
+        self._metrics.slack_reply_seconds.labels(request.source).observe(replied - started)
 
     def _readings(self, request: SlackRequest) -> tuple[tuple[str, ...], bool]:
         """The command lines that the request may mean, with the identities of mentioned people; and whether the person
@@ -249,6 +252,12 @@ class _CountingResponder:
 
     def progress(self, progress: Progress) -> bool:
         return self.responder.progress(progress)
+
+    def watching(self, watched: Watched) -> None:
+        self.responder.watching(watched)
+
+    def is_private(self) -> bool:
+        return self.responder.is_private()
 
     async def finish(self, reply: Reply) -> None:
         try:

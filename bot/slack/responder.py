@@ -2,14 +2,17 @@
 the reply.
 
 Reads and refusals go to the requester alone. An accepted change is posted in the channel under the requester's name,
-and edited from “restarting web…” to its outcome. A command that takes longer than a moment gets one “Working on it…”
-note. A question's message is replaced by the outcome. `bot.slack.reply_delivery` decides how each message is sent. A
-failure to send progress never disturbs the command itself.
+and edited from “restarting web…” to its outcome, and again to what became of the containers that it started. If there
+is no message that can be edited, the one reply waits for that. A command that takes longer than a moment gets one
+“Working on it…” note. A question's message is replaced by the outcome. `bot.slack.reply_delivery` decides how each
+message is sent. A failure to send progress never disturbs the command itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from dataclasses import replace
 from typing import Protocol
 
@@ -23,12 +26,13 @@ from bot.slack.reply_delivery import PostedMessage
 from bot.slack.sending_order import Priority
 from core import errors
 from core.model.replies import Ending, Reply, text_reply
-from core.ports import ActionStarted, Progress
+from core.ports import ActionStarted, Progress, Watched
 
 log = structlog.get_logger(__name__)
 WORKING = "Working on it…"
 WORKING_AFTER_SECONDS = 1.5
 MAX_NAMES = 10
+TICK_SECONDS = 3.0  # between two edits that only show that time goes by
 
 
 class SlackResponder:
@@ -53,7 +57,9 @@ class SlackResponder:
         self._started_task: asyncio.Task[None] | None = None
         self._progress_task: asyncio.Task[None] | None = None
         self._progress = live_message.ProgressMessage()
+        self.watching_since: float | None = None  # when the outcome of the change was known, by the monotonic clock
         self._posted: PostedMessage | None = None
+        self._hurry = asyncio.Event()  # the outcome or the reply is there
         self._progress_closed = False  # progress can no longer be shown anywhere
 
     def set_requester_name(self, name: str) -> None:
@@ -84,21 +90,37 @@ class SlackResponder:
         names = list(action.names)
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         text = f"{action.doing} {', '.join(names[:MAX_NAMES])}{more}…"
+        self._progress.doing = text
         self._started_task = asyncio.create_task(self._show_started(text_reply(text)), name="slack started")
 
     def progress(self, progress: Progress) -> bool:
         """Shows the newest state as fast as Slack takes edits. Progress between two edits is in the next one."""
         if self._progress_closed:
             return False
+        if progress.ticking and progress.read_only:
+            return True  # the working note says it
         self._cancel_working_note()
         self._progress.add(progress)
         if self._progress_task is None or self._progress_task.done():
             self._progress_task = asyncio.create_task(self._show_progress(), name="slack progress")
         return True
 
+    def watching(self, watched: Watched) -> None:
+        """Shows the outcome of a change, with a button that ends the watching."""
+        if self.watching_since is None:
+            self.watching_since = time.monotonic()
+            self._hurry.set()
+        self._progress.set_outcome(watched)
+        if self._progress_task is None or self._progress_task.done():
+            self._progress_task = asyncio.create_task(self._show_progress(), name="slack progress")
+
+    def is_private(self) -> bool:
+        return self._request.dm or self._delivery.channel_closed
+
     async def finish(self, reply: Reply) -> None:
         await self._working_note_done()
         self._progress.changed = False
+        self._hurry.set()
         if self._progress_task is not None:
             if self._posted is None:  # if it is posted, the reply replaces an edit that still waits
                 await asyncio.wait([self._progress_task])
@@ -166,6 +188,8 @@ class SlackResponder:
                 outgoing = self._delivery.public(self._progress.reply())
                 if self._posted is not None:
                     await self._delivery.edit(self._posted, outgoing, Priority.INFO)
+                    if self._progress.ticking:
+                        await self._pause()
                 elif self._progress.read_only:
                     self._posted = await self._delivery.post_followed(outgoing, everyone=self._progress.everyone)
                     await self._store_posted(self._posted)
@@ -179,6 +203,13 @@ class SlackResponder:
         except Exception:  # a bug here must not lose the reply
             self._progress_closed = True
             log.exception("showing progress failed because of a bug", action="tell")
+
+    async def _pause(self) -> None:
+        """Waits before the next edit, unless it shows the outcome. Slack limits the number of all edits."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._hurry.wait()
+                self._hurry.clear()
 
     async def _store_posted(self, posted: PostedMessage) -> None:
         try:

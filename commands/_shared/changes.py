@@ -1,8 +1,8 @@
 """Plans and renders the commands that change something: one action for each target, then their outcomes.
 
 The reply is a sentence for one target, and a table for several. If the outcome of a change is unknown, the reply says
-so, and the change is not repeated. The result of the whole command (in a console, its exit code) is the worst of all
-outcomes.
+so, and the change is not repeated. If the started containers were watched after the change, the sentence ends with what
+became of them. The result of the whole command (in a console, its exit code) is the worst of all outcomes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commands._shared import formatting, next_steps, targets
+from commands._shared import formatting, next_steps, run_verdicts, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
 from core.model.actions import MAX_STOP_SECONDS, Action
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
 from core.model.results import Outcome
+from core.model.verification import RunVerdict
 from core.text import command_line
 
 MAX_TARGETS = 500
@@ -40,6 +41,7 @@ KINDS_WITH_LOGS = (Kind.CONTAINER, Kind.SERVICE)
 # From the best to the worst.
 _BY_SEVERITY = (Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.FAILED, Ending.UNKNOWN, Ending.ERROR)
 _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.WARN}
+UNKNOWN = "unknown"  # the category of a change whose outcome is unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class TargetResult:
     """Holds the outcome of the change of one target.
 
     `category`: one word, by which outcomes are counted. `phrase`: the sentence without the target's name, for a table
-    that has the name in another column.
+    that has the name in another column. `runs`: what became of the containers that the change started.
     """
 
     name: str
@@ -70,6 +72,8 @@ class TargetResult:
     category: str
     sentence: str
     phrase: str
+    tone: Tone
+    runs: Sequence[RunVerdict] = ()
 
 
 def make_plan(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
@@ -93,7 +97,8 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
     if not changed:
         return Reply(blocks=(Text(text="Nothing to do."),), ending=Ending.NOTHING)
     worst = max((target.ending for target in changed), key=_BY_SEVERITY.index)
-    tone = _TONES.get(worst, Tone.BAD)
+    tone = max((target.tone for target in changed), key=run_verdicts.TONES.index)
+    runs = [run for target in changed for run in target.runs]
     if len(changed) == 1:
         blocks: list[Block] = [Text(text=changed[0].sentence, tone=tone)]
     else:
@@ -102,12 +107,15 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
             Text(text=", ".join(f"{number} {category}" for category, number in counts.most_common()) + ".", tone=tone),
             Table(columns=("NAME", "RESULT"), rows=[(target.name, target.phrase) for target in changed]),
         ]
-        if worst is Ending.UNKNOWN:
+        if any(target.category == UNKNOWN for target in changed):
             blocks.append(
                 Text(text="Unknown changes are not repeated. Check them before you repeat them.", tone=Tone.WARN)
             )
+    if waiting := run_verdicts.waiting_sentence(runs):
+        blocks.append(Text(text=waiting))
+    blocks += run_verdicts.log_lines(runs)
     buttons = _buttons(changed)
-    if not buttons and worst is Ending.OK:
+    if not buttons and worst is Ending.OK and not waiting:
         buttons = next_steps.offer(context, [target.ref for target in changed])
     return Reply(blocks=blocks, buttons=buttons, ending=worst, everyone=True)
 
@@ -122,6 +130,7 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
         outcome: Outcome = result.value
         status, detail = Status(outcome.status), outcome.detail
         ending = Ending.UNKNOWN if status is Status.UNKNOWN else Ending.FAILED if status is Status.FAILED else Ending.OK
+    tone, runs = _TONES.get(ending, Tone.BAD), result.runs
     match status:
         case Status.DONE:
             took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
@@ -129,6 +138,9 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
             continues = detail.startswith(("from ", "to ", "as "))
             how, more = (f" {detail}", "") if continues else ("", f"; {detail}" if detail else "")
             category, phrase = wording.done, f"{wording.done}{how}{took}{more}"
+            if (seen := run_verdicts.summarize(runs, ref)) is not None:
+                category, phrase = seen.category or category, f"{phrase}{';' if more else ','} {seen.phrase}"
+                ending, tone = seen.ending, seen.tone
         case Status.NOOP:
             category, phrase = "unchanged", wording.unchanged or detail
         case Status.UNKNOWN:
@@ -138,7 +150,8 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
                 ref=ref,
                 name=name,
                 ending=ending,
-                category="unknown",
+                tone=tone,
+                category=UNKNOWN,
                 sentence=f"It is not known whether {name} was {wording.done}{reason} {hint}",
                 phrase=f"not known{reason}",
             )
@@ -147,9 +160,18 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
             advice = "".join(f" {hint}" for text, hint in wording.advice if text in detail.lower())
             phrase = f"{wording.not_done or f'not {wording.done}'}{_reason(detail)}{advice}"
             sentence = f"{name} was {phrase}"
-            return TargetResult(ref=ref, name=name, ending=ending, category=category, sentence=sentence, phrase=phrase)
+            return TargetResult(
+                ref=ref, name=name, ending=ending, tone=tone, category=category, sentence=sentence, phrase=phrase
+            )
     return TargetResult(
-        ref=ref, name=name, ending=ending, category=category, sentence=f"{name} {phrase}.", phrase=phrase
+        ref=ref,
+        name=name,
+        ending=ending,
+        tone=tone,
+        category=category,
+        sentence=f"{name} {phrase}.",
+        phrase=phrase,
+        runs=runs,
     )
 
 
@@ -161,8 +183,10 @@ def _reason(detail: str) -> str:
 
 
 def _buttons(changed: Sequence[TargetResult]) -> tuple[Button, ...]:
-    """Makes buttons that show the one target whose change failed or is unknown."""
-    bad = [target for target in changed if target.ending in (Ending.FAILED, Ending.UNKNOWN)]
+    """Makes buttons for the one target whose change failed or is unknown, or whose container did not do well."""
+    bad = [target for target in changed if target.ending in (Ending.FAILED, Ending.UNKNOWN) and not target.runs]
+    if not bad:
+        return run_verdicts.buttons_for([run for target in changed for run in target.runs])
     if len(bad) != 1:
         return ()
     ref = bad[0].ref

@@ -18,6 +18,7 @@ command = Command(
     render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="restarting",
+    starts=True,
     verbs=(Restart.verb,),
     args=(*changes.TARGET_ARGS, changes.TIMEOUT),
 )

@@ -27,6 +27,7 @@ command = Command(
     render=changes.make_render(changes.Wording(done="started", not_done="not started", advice=changes.PORT_ADVICE)),
     risk=Risk.CHANGE,
     doing="starting",
+    starts=True,
     verbs=(CreateContainer.verb,),
     args=(
         *new_container.ARGS,

@@ -16,6 +16,7 @@ command = Command(
     render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="starting",
+    starts=True,
     verbs=(Start.verb,),
     args=changes.TARGET_ARGS,
 )

@@ -16,6 +16,7 @@ command = Command(
     render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="unpausing",
+    starts=True,
     verbs=(Unpause.verb,),
     args=changes.TARGET_ARGS,
 )

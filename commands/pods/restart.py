@@ -17,6 +17,7 @@ command = Command(
     render=changes.make_render(changes.Wording(done="restarted")),
     risk=Risk.CHANGE,
     doing="restarting",
+    starts=True,
     verbs=(RestartPod.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),

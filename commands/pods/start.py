@@ -19,6 +19,7 @@ command = Command(
     ),
     risk=Risk.CHANGE,
     doing="starting",
+    starts=True,
     verbs=(StartPod.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),

@@ -17,6 +17,7 @@ command = Command(
     render=changes.make_render(changes.Wording(done="unpaused", unchanged="was not paused")),
     risk=Risk.CHANGE,
     doing="unpausing",
+    starts=True,
     verbs=(UnpausePod.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),

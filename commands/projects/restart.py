@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import formatting, run_verdicts
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
@@ -63,6 +63,7 @@ async def _restart(context: Context, typed: str) -> RestartProject:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     blocks: list[Block] = []
     endings = []
+    runs = [run for result in results for run in result.runs]
     for result in results:
         name = result.action.project  # type: ignore[attr-defined]
         if result.error is not None:
@@ -70,11 +71,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             blocks.append(Text(text=f"{name} was not restarted: {result.error.full_message()}", tone=Tone.BAD))
             continue
         text, tone, ending = _sentence(name, result.value)
+        if (seen := run_verdicts.summarize(result.runs, None)) is not None:
+            text, tone, ending = f"{text.removesuffix('.')}; {seen.phrase}.", seen.tone, seen.ending
         blocks.append(Text(text=text, tone=tone))
         endings.append(ending)
     worst = next((ending for ending in (Ending.UNKNOWN, Ending.FAILED) if ending in endings), None)
     others = [ending for ending in endings if ending is not Ending.OK]
-    return Reply(blocks=blocks, ending=worst or (others[0] if others else Ending.OK), everyone=True)
+    if waiting := run_verdicts.waiting_sentence(runs):
+        blocks.append(Text(text=waiting))
+    blocks += run_verdicts.log_lines(runs)
+    ending = worst or (others[0] if others else Ending.OK)
+    return Reply(blocks=blocks, buttons=run_verdicts.buttons_for(runs), ending=ending, everyone=True)
 
 
 def _sentence(name: str, outcome: Outcome) -> tuple[str, Tone, Ending]:
@@ -97,6 +104,7 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     doing="restarting",
+    starts=True,
     verbs=(RestartProject.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="the whole name of a project"),

@@ -84,6 +84,7 @@ command = Command(
     render=changes.make_render(WORDING),
     risk=Risk.CHANGE,
     doing="scaling",
+    starts=True,
     verbs=(Scale.verb,),
     args=(
         Arg(

@@ -17,6 +17,7 @@ command = Command(
     render=changes.make_render(changes.Wording(done="restarted")),
     risk=Risk.CHANGE,
     doing="restarting",
+    starts=True,
     verbs=(RestartUnit.verb,),
     args=TARGETS,
 )

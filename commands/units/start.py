@@ -17,6 +17,7 @@ command = Command(
     render=changes.make_render(changes.Wording(done="started", unchanged="was active already")),
     risk=Risk.CHANGE,
     doing="starting",
+    starts=True,
     verbs=(StartUnit.verb,),
     args=TARGETS,
 )

@@ -40,7 +40,8 @@ class Invocation:
     """One command as the dispatcher receives it. A command that is delivered twice has the same `id`, and runs once.
     `deadline`: when its actions must have started; each action then has a timeout of its own. `answered_guards`: None
     if a person gives the command, who can be asked; otherwise the digests of the guards whose question is answered.
-    `as_records`: a program reads the reply, so it also has the values as records."""
+    `as_records`: a program reads the reply, so it also has the values as records.
+    `verify`: what a change starts is watched after it, and the reply says what became of it."""
 
     id: str
     who: Identity
@@ -50,3 +51,4 @@ class Invocation:
     deadline: datetime
     answered_guards: frozenset[str] | None = None
     as_records: bool = False
+    verify: bool = False

@@ -6,6 +6,8 @@ for an engine as long as the container may take, and some seconds more.
 
 from __future__ import annotations
 
+from core import action_steps
+
 DEFAULT_SECONDS = 10  # Docker, Podman and nerdctl give this to a container without a setting of its own
 KUBERNETES_ANNOTATION = "io.kubernetes.pod.terminationGracePeriod"  # a pod's setting, from the kubelet
 KUBERNETES_SECONDS = 30  # the kubelet gives this to a pod without a setting of its own
@@ -23,6 +25,11 @@ def grace_seconds(given: int | None, own: int | None, default: int = DEFAULT_SEC
 def patience(grace: float, seconds: float) -> float:
     """Returns how many of the command's `seconds` to wait for an engine that stops a container."""
     return min(seconds, grace + ENGINE_SECONDS)
+
+
+def report(grace: float) -> None:
+    """Reports that the running action waits from now on for a container to stop, for at most its grace."""
+    action_steps.begin("waiting for it to stop", grace)
 
 
 def was_killed(grace: float) -> str:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from google.protobuf import any_pb2
 
-from core import errors
+from core import action_steps, errors
 from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
@@ -124,6 +124,7 @@ class ContainerChange:
         await self._set_stopped_label(container, stopped=True)
         if task is None or task.status == _Status.STOPPED:
             return self._steps.noop("was not running")
+        stop_grace.report(grace)
         await self._signal(signals.signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         await self._resume_if_paused(task)
         try:
@@ -141,6 +142,7 @@ class ContainerChange:
         await self._read_container()
         self._refuse_owned("start")
         stopped = await self.stop(given, seconds)
+        action_steps.begin("waiting for it to start")
         self._steps.extend(stop_grace.ENGINE_SECONDS)
         try:
             await self.start()

@@ -70,6 +70,7 @@ class LifecycleVerbs(EngineClient):
         steps.extend(stop_grace.patience(grace, max(MIN_SECONDS, seconds - steps.seconds_taken)))
         request = cri.StopContainerRequest(container_id=target.id, timeout=int(grace))
         began = time.monotonic()
+        stop_grace.report(grace)
         await steps.change(self._request("StopContainer", request, cri.Nothing, steps.seconds_left, target=target))
         if time.monotonic() - began < grace:
             return ""

@@ -101,6 +101,7 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
         grace = stop_grace.grace_seconds(given, own)
         path = verb + self._stop_query(verb, given, grace)
         allowed = stop_grace.patience(grace, max(MIN_SECONDS, ends - time.monotonic()))
+        stop_grace.report(grace)
         outcome = await self._change_container(target, path, allowed, already=already)
         if outcome.status != Status.DONE or outcome.took < grace or not await self._was_killed(target, outcome, grace):
             return outcome

@@ -104,6 +104,7 @@ class LifecycleVerbs(AddressAdapter, abc.ABC):
         if container.state == "paused":  # a paused process receives its signals only after it is resumed
             await self._change(container, "resume", deadline)
         detail, began = "", time.monotonic()
+        stop_grace.report(grace)
         if not await self._wait_for_end(container, min(grace, deadline - began)):
             if time.monotonic() >= deadline:
                 raise errors.TimedOut(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,7 @@ class Deck:
         self.store = Store.open(url)
         self.engines = tuple(engines)
         self.seconds = seconds
+        self.stopping = asyncio.Event()
         self.policies = policy_in_force.PolicyInForce(self.store, policy or Policy())
         self.desk = builtin_commands.BuiltinRuntime(
             policies=self.policies, store=self.store, catalogue=WORDS, clock=now
@@ -65,6 +67,7 @@ class Deck:
             metrics=Metrics(),
             clock=now,
             replica="one",
+            stopping=self.stopping,
         )
 
     async def __aenter__(self) -> Deck:
@@ -76,11 +79,25 @@ class Deck:
             await engine.aclose()
         await self.store.aclose()
 
-    def line(self, line: str, who: Identity = OWNER, place: Place = CONSOLE, *, as_records: bool = False) -> Invocation:
+    def line(
+        self,
+        line: str,
+        who: Identity = OWNER,
+        place: Place = CONSOLE,
+        *,
+        as_records: bool = False,
+        verify: bool = False,
+    ) -> Invocation:
         at = now()
-        deadline = at + timedelta(seconds=self.seconds)
         return Invocation(
-            id=next(self._ids), who=who, line=line, place=place, at=at, deadline=deadline, as_records=as_records
+            id=next(self._ids),
+            who=who,
+            line=line,
+            place=place,
+            at=at,
+            deadline=at + timedelta(seconds=self.seconds),
+            as_records=as_records,
+            verify=verify,
         )
 
     async def say(
@@ -91,8 +108,10 @@ class Deck:
         responder: Responder | None = None,
         *,
         as_records: bool = False,
+        verify: bool = False,
     ) -> Reply:
-        inv = self.line(line, who, place, as_records=as_records)
+        """`verify`: as Slack and the console ask for it."""
+        inv = self.line(line, who, place, as_records=as_records, verify=verify)
         reply = await self._dispatcher.answer(inv, responder)
         assert reply is not None
         return reply

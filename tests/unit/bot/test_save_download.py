@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bot.console import save_download, terminal
+from bot.console import save_download, terminal_responder
 from core.model.replies import Download, Ending, Reply, Text
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -94,14 +94,14 @@ async def test_a_full_disk_leaves_what_was_there_before(tmp_path):
 
 
 async def test_the_standard_output_gets_the_bytes_and_nothing_else(capsysbinary):
-    done = await terminal.print_reply(reply("-"), sys.stdout)
+    done = await terminal_responder.print_reply(reply("-"), sys.stdout)
     printed = capsysbinary.readouterr()
     assert printed.out == CONTENT
     assert b"web:/etc/hosts: 14 B" in printed.err and done.download is None
 
 
 async def test_a_reply_without_a_file_is_printed_as_ever(capsys):
-    await terminal.print_reply(Reply(blocks=(Text(text="two containers"),)), sys.stdout)
+    await terminal_responder.print_reply(Reply(blocks=(Text(text="two containers"),)), sys.stdout)
     assert capsys.readouterr().out == "two containers\n"
 
 
@@ -122,5 +122,5 @@ async def test_a_reply_is_shown_while_a_prompt_replaces_the_output(monkeypatch):
 
     prompt = Prompt()
     monkeypatch.setattr(sys, "stdout", prompt)
-    await terminal.print_reply(Reply(blocks=(Text(text="two containers"),)), prompt)
+    await terminal_responder.print_reply(Reply(blocks=(Text(text="two containers"),)), prompt)
     assert "two containers" in prompt.text

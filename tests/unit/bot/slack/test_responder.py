@@ -15,7 +15,7 @@ from bot.slack.reply_delivery import PostedMessage
 from bot.slack.responder import SlackResponder
 from core import errors
 from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
-from core.ports import ActionStarted, Progress
+from core.ports import ActionStarted, Progress, Watched
 from tests.unit.bot.slack.scripted import URL, FakeSlackApi, FakeStore, outbox, slack_request
 
 pytestmark = pytest.mark.looptime
@@ -352,6 +352,70 @@ async def test_progress_is_told_in_the_changes_own_message() -> None:
     assert len({one.ts for one in scene.calls.said}) == 1
     assert scene.said[-1][2].endswith("web restarted")
     assert 8 < len(scene.said) < 16
+
+
+async def test_that_time_goes_by_is_shown_calmly_and_the_outcome_is_not_held_up() -> None:
+    scene = Scene()
+    async with scene.talk(SLASH) as talk:
+        talk.started(BEGUN)
+        for second in range(1, 11):
+            await asyncio.sleep(1)
+            text = f"waiting for it to stop, {second} of 10 s"
+            assert talk.progress(Progress(name="web", progress=text, ticking=True))
+        await talk.finish(DONE)
+        ended = asyncio.get_running_loop().time()
+    texts = [one.text.rpartition("\n")[2] for one in scene.calls.said]
+    assert texts[1] == "restarting web… waiting for it to stop, 1 of 10 s"
+    assert 4 <= len(texts) <= 6
+    assert texts[-1].endswith("web restarted") and scene.calls.said[-1].at - ended < 1
+
+
+WATCHED = Watched(reply=text_reply("web restarted in 0.3 s. Watching web…"), stop="job stop 1@docker/h", end=print)
+HEALTHY = text_reply("web restarted in 0.3 s, healthy after 6 s.", Tone.GOOD)
+
+
+@pytest.mark.parametrize(("way", "where"), [(SLASH, "C1"), (MENTION, "C1"), (DM, "D1"), (PUBLIC, "C1")])
+async def test_an_outcome_is_shown_at_once_and_edited_in_place_into_what_became_of_it(
+    way: SlackRequest, where: str
+) -> None:
+    scene = Scene()
+    async with scene.talk(way) as talk:
+        talk.started(BEGUN)
+        await asyncio.sleep(1)
+        talk.watching(WATCHED)
+        await asyncio.sleep(6)
+        assert scene.said[-1][2].endswith("Watching web…")
+        assert scene.calls.said[-1].buttons == ("job stop 1@docker/h",)
+        await talk.finish(HEALTHY)
+    assert scene.said[-1][:2] == ("edit", where) and scene.said[-1][2].endswith("healthy after 6 s.")
+    assert not scene.calls.said[-1].buttons
+    assert len({one.ts for one in scene.calls.said}) == 1, "one message, no extra noise"
+    assert len(scene.calls.said) <= 3
+
+
+async def test_what_cannot_be_edited_waits_for_what_became_of_it() -> None:
+    scene = Scene()
+    scene.calls.refuse["post"] = ["not_in_channel"]
+    async with scene.talk(SLASH) as talk:
+        talk.started(BEGUN)
+        await asyncio.sleep(1)
+        assert talk.is_private()
+        talk.watching(WATCHED)
+        await asyncio.sleep(6)
+        assert not scene.said
+        await talk.finish(HEALTHY)
+    ((how, _, _),) = scene.said
+    assert how == "respond"
+    assert "healthy after 6 s." in scene.calls.said[0].text
+
+
+async def test_only_a_reply_that_nobody_else_sees_is_private() -> None:
+    for way, private in ((SLASH, False), (MENTION, False), (DM, True)):
+        async with Scene().talk(way) as talk:
+            talk.started(BEGUN)
+            await asyncio.sleep(1)
+            assert talk.is_private() is private
+            await talk.finish(DONE)
 
 
 async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running() -> None:

@@ -1,0 +1,42 @@
+"""Shows one line at the bottom of a terminal that says what is going on now, and removes it again.
+
+The line is as wide as the terminal at most, so that one movement of the cursor removes it. Where the output is no
+terminal, nothing is shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wcwidth
+
+from bot.console.screen import Screen
+from core.text import sanitize
+
+_TO_START, _ERASE = "\r", "\x1b[K"
+
+
+class LiveLine:
+    """The live line of one output. Whoever writes anything else to it calls `clear` first."""
+
+    def __init__(self, out: Any, screen: Screen) -> None:
+        self._out, self._screen = out, screen
+        self._shown = False
+        self.shown_in_place = screen.live
+
+    def show(self, text: str) -> None:
+        """Replaces the line. Raises OSError if the output is closed."""
+        width = self._screen.width - 1
+        line = sanitize.single_line(text)
+        while line and wcwidth.wcswidth(line) > width:
+            line = line[: max(0, min(len(line) - 1, width - 1))]
+        self._out.write(f"{_TO_START}{line}{_ERASE}")
+        self._out.flush()
+        self._shown = True
+
+    def clear(self) -> None:
+        """Removes the line, if there is one. Raises OSError if the output is closed."""
+        if self._shown:
+            self._shown = False
+            self._out.write(f"{_TO_START}{_ERASE}")
+            self._out.flush()
