@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from core import errors
-from core.model import container_reads, images
+from core.model import container_reads, images, verification
 from core.model.background_jobs import ReadJob
 from core.model.replies import Status
+from runtimes.base import run_verification
 from tests.contract.grounds import over
 
 
@@ -71,6 +72,26 @@ async def test_a_wait_ends_with_the_container_or_its_time(ground):
         while page.outcome is None:
             page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=page.cursor, wait=5.0))
     assert page.outcome.detail.startswith("has ended")
+
+
+@over(verification.VerifyRuns)
+async def test_what_became_of_new_runs_is_known_after_some_seconds(ground, monkeypatch):
+    monkeypatch.setattr(verification, "SETTLE_SECONDS", 0.5)
+    ground.daemon.run("up", "exec sleep 3600")
+    ground.daemon.run("dies", "exit 3")
+    ground.daemon.wait("dies")
+    runs = tuple([await ground.ref(name) for name in ("up", "dies")])
+    started = await ground.do(verification.VerifyRuns(engine=ground.runtime.ref, runs=runs))
+    found, cursor, ended = {}, "", None
+    async with asyncio.timeout(30):
+        while ended is None:
+            page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=cursor, wait=5.0))
+            found |= {verdict.ref.name: verdict for verdict in map(run_verification.decode, page.lines)}
+            cursor, ended = page.cursor, page.outcome
+    assert ended.status == Status.DONE
+    assert (found["up"].state, found["up"].failed) == (verification.RunState.RUNNING, False)
+    assert (found["dies"].state, found["dies"].failed) == (verification.RunState.ENDED, True)
+    assert found["dies"].exit_code == (None if "exit codes" in ground.lacks else 3)
 
 
 @over(images.ReadHistory, images.ListImages)
