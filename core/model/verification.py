@@ -69,7 +69,7 @@ class VerifyRuns(Action[Any]):
     is the verdict on one of them. `started`: a new run of each of them began with the change; False if they were only
     unpaused. For a Swarm, the one run is a service, whose tasks are watched."""
 
-    verb = "container.verify"
+    verb = "job.verify"
     runs: tuple[Ref, ...]
     started: bool = True
 

@@ -71,7 +71,7 @@ class NoWitness:
 
 
 class VerifyVerbs(JobAdapter):
-    """Serves the verb `container.verify` for every engine that can describe its containers."""
+    """Serves the verb `job.verify` for every engine that can describe its containers."""
 
     @does(VerifyRuns)
     async def verify_runs(self, action: VerifyRuns, seconds: float) -> JobStarted:

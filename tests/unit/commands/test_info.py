@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 
 from bot import plain_text
@@ -14,7 +13,7 @@ from core import errors
 from core.model.actions import DescribeEngine, ShowInfo
 from core.model.engines import Engine
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.replies import Ending, Fields, Lines, Table
+from core.model.replies import Ending, Fields, Lines
 from core.model.results import Document
 from core.ports import Query
 from tests.unit.commands.conftest import HOST7, HOST8, NOW
@@ -90,19 +89,6 @@ async def test_engines_with_a_name_says_the_same_and_what_it_can_do(two_hosts):
     (told, *_) = (await two_hosts.say("engines host7 --host host7", answers(UP))).blocks
     (short, *_) = (await two_hosts.say("info host7 --host host7", answers(UP))).blocks
     assert told.fields == short.fields | {"Verbs": "container.list"}
-
-
-async def test_the_list_of_all_has_runtime_and_events_where_any_engine_tells(two_hosts):
-    table = (await two_hosts.say("engines", answers(UP, ROOTLESS))).blocks[0]
-    assert isinstance(table, Table)
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    assert [(row["ENGINE"], row["RUNTIME"], row["EVENTS"]) for row in rows] == [
-        ("docker/host7", "runc 1.1.5", "ring of 256"),
-        ("podman/host8/1001", "-", "none"),
-    ]
-    quiet = msgspec.structs.replace(UP, runtime="", events="")
-    table = (await two_hosts.say("engines", answers(quiet, None))).blocks[0]
-    assert {"RUNTIME", "EVENTS"}.isdisjoint(table.columns)
 
 
 def document(engine: EngineRef, **data: Any) -> Document:

@@ -121,7 +121,7 @@ def test_several_are_counted_and_each_has_its_row() -> None:
 def test_as_long_as_something_is_watched_the_reply_says_so() -> None:
     waiting = [verdict(name, RunState.WATCHED) for name in ("web", "api")]
     assert plain_text.render(restarted(waiting[0])) == "web restarted in 0.3 s.\nWatching web…"
-    assert plain_text.render(restarted(*waiting, LOOP)).splitlines()[-3] == "Watching 2 containers…"
+    assert plain_text.render(restarted(*waiting, LOOP)).splitlines()[-2] == "Watching 2 containers…"
 
 
 def test_a_log_line_that_was_read_follows() -> None:
