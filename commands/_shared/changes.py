@@ -96,8 +96,8 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
     changed = [_target_result(wording, name, result) for name, result in zip(names, results, strict=True)]
     if not changed:
         return Reply(blocks=(Text(text="Nothing to do."),), ending=Ending.NOTHING)
-    worst = max((target.ending for target in changed), key=_BY_SEVERITY.index)
-    tone = max((target.tone for target in changed), key=run_verdicts.TONES.index)
+    last = max(changed, key=lambda one: (_BY_SEVERITY.index(one.ending), run_verdicts.TONES.index(one.tone)))
+    worst, tone = last.ending, last.tone
     runs = [run for target in changed for run in target.runs]
     if len(changed) == 1:
         blocks: list[Block] = [Text(text=changed[0].sentence, tone=tone)]

@@ -22,9 +22,11 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.secrets_and_configs import ListConfigs, ListSecrets
 from core.model.service_settings import ServiceSettings
+from core.model.verification import RunState, VerifyRuns
 from core.ports import Call
+from runtimes.base import run_verification
 from runtimes.inventory.mirror import Mirror
-from runtimes.swarm import membership_tracker
+from runtimes.swarm import membership_tracker, task_verification
 from tests.daemons.docker import IMAGE, private_dockerd
 from tests.daemons.registry import PASSWORD, USER
 from tests.daemons.swarm import Opened, private_swarm
@@ -128,11 +130,15 @@ async def test_it_is_there_beside_its_daemon_and_tells_about_itself(cluster, ope
         await do(swarm, actions.ListContainers(engine=swarm.ref))
 
 
-async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opened):
+async def test_services_belong_to_one_engine_compose_to_the_other(cluster, opened, monkeypatch):
     cluster.serve("shop_web", labels={"com.docker.stack.namespace": "shop"})
     wait_for("the task", lambda: cluster.states("shop_web") == ["running"])
     row = await service(opened.swarm, "shop_web")
     assert (row.ref.engine, row.running, row.desired, row.project) == (opened.swarm.ref, 1, 1, "shop")
+    monkeypatch.setattr(task_verification, "SETTLE_SECONDS", 0.1)
+    verify = VerifyRuns(engine=opened.swarm.ref, runs=(row.ref,))
+    page = await do(opened.swarm, ReadJob(engine=row.ref.engine, job=(await do(opened.swarm, verify)).job))
+    assert [run_verification.decode(line).state for line in page.lines] == [RunState.RUNNING]
     own = opened.daemons[0]
     assert (await do(own, actions.ListServices(engine=own.ref))).rows == ()
     with pytest.raises(errors.UserError, match="belongs to the Swarm"):
