@@ -1,4 +1,4 @@
-"""Registers an invocation, spends its rate limit and reads the version of the policy, in one round trip to the store."""
+"""Registers an invocation, spends its rate limit and reads the version of the policy, in one request to the store."""
 
 from __future__ import annotations
 

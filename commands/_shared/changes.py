@@ -114,7 +114,7 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
     if waiting := run_verdicts.waiting_sentence(runs):
         blocks.append(Text(text=waiting))
     blocks += run_verdicts.log_lines(runs)
-    buttons = _buttons(changed)
+    buttons = _buttons(changed, context)
     if not buttons and worst is Ending.OK and not waiting:
         buttons = next_steps.offer(context, [target.ref for target in changed])
     return Reply(blocks=blocks, buttons=buttons, ending=worst, everyone=True)
@@ -182,11 +182,11 @@ def _reason(detail: str) -> str:
     return f": {detail}" if detail.endswith((".", "!", "?")) else f": {detail}."
 
 
-def _buttons(changed: Sequence[TargetResult]) -> tuple[Button, ...]:
+def _buttons(changed: Sequence[TargetResult], context: Context) -> tuple[Button, ...]:
     """Makes buttons for the one target whose change failed or is unknown, or whose container did not do well."""
     bad = [target for target in changed if target.ending in (Ending.FAILED, Ending.UNKNOWN) and not target.runs]
     if not bad:
-        return run_verdicts.buttons_for([run for target in changed for run in target.runs])
+        return run_verdicts.buttons_for(context, [run for target in changed for run in target.runs])
     if len(bad) != 1:
         return ()
     ref = bad[0].ref

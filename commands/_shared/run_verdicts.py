@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from commands._shared import next_steps
+from commands.spec import Context
 from core.model.refs import Kind, Ref
 from core.model.replies import Button, Ending, Lines, Tone
 from core.model.verification import RunState, RunVerdict
@@ -67,15 +69,15 @@ def waiting_sentence(runs: Sequence[RunVerdict]) -> str:
     return f"Watching {waiting[0].ref.name if len(waiting) == 1 else f'{len(waiting)} containers'}…"
 
 
-def buttons_for(runs: Sequence[RunVerdict]) -> tuple[Button, ...]:
+def buttons_for(context: Context, runs: Sequence[RunVerdict]) -> tuple[Button, ...]:
     """Returns what somebody needs for the one container that did not do well; nothing if there are several."""
-    found = [shown for run in runs if (shown := buttons(run))]
+    found = [shown for run in runs if (shown := buttons(context, run))]
     return found[0] if len(found) == 1 else ()
 
 
-def buttons(run: RunVerdict) -> tuple[Button, ...]:
+def buttons(context: Context, run: RunVerdict) -> tuple[Button, ...]:
     """Returns what somebody needs for a container that did not do well."""
-    at = f"{run.ref.name}@{run.ref.engine}"
+    at = next_steps.word(context, run.ref)
     words = ["service", "logs"] if run.ref.kind is Kind.SERVICE else ["logs"]
     logs = _offer("Logs", *words, at)
     match run.state:

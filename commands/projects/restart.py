@@ -81,7 +81,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         blocks.append(Text(text=waiting))
     blocks += run_verdicts.log_lines(runs)
     ending = worst or (others[0] if others else Ending.OK)
-    return Reply(blocks=blocks, buttons=run_verdicts.buttons_for(runs), ending=ending, everyone=True)
+    return Reply(blocks=blocks, buttons=run_verdicts.buttons_for(context, runs), ending=ending, everyone=True)
 
 
 def _sentence(name: str, outcome: Outcome) -> tuple[str, Tone, Ending]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from core.model.results import Outcome
 from core.model.verification import RunState, RunVerdict
 from tests.unit.commands.conftest import HOST7
 
-DOCKER = "docker/host7"
+ONE_ENGINE: Any = SimpleNamespace(find=SimpleNamespace(engines=lambda query: [HOST7]))
+NEXT = ["logs", "logs -f", "restart", "events"]  # what is offered if all is well
 
 
 def ref(name: str, kind: Kind = Kind.CONTAINER, engine: EngineRef = HOST7) -> Ref:
@@ -40,7 +42,7 @@ def restarted(*runs: RunVerdict, took: float = 0.3, detail: str = "") -> Reply:
         )
         for run in runs
     ]
-    return restart.command.render(None, results)  # type: ignore[arg-type]
+    return restart.command.render(ONE_ENGINE, results)
 
 
 LOOP = verdict("worker", RunState.ENDED, seconds=1.2, exit_code=2, ends=8, restarting=True)
@@ -49,8 +51,8 @@ LOOP = verdict("worker", RunState.ENDED, seconds=1.2, exit_code=2, ends=8, resta
 @pytest.mark.parametrize(
     ("run", "text", "tone", "ending", "buttons"),
     [
-        (verdict("worker", RunState.HEALTHY), "healthy after 6 s", Tone.GOOD, Ending.OK, []),
-        (verdict("worker", RunState.RUNNING, seconds=10.0), "still running after 10 s", Tone.GOOD, Ending.OK, []),
+        (verdict("worker", RunState.HEALTHY), "healthy after 6 s", Tone.GOOD, Ending.OK, NEXT),
+        (verdict("worker", RunState.RUNNING, seconds=10.0), "still running after 10 s", Tone.GOOD, Ending.OK, NEXT),
         (LOOP, "died again after 1 s (exit 2, 8th time in 1 h)", Tone.WARN, Ending.FAILED, ["logs", "stop"]),
         (
             verdict("worker", RunState.ENDED, seconds=0.4, exit_code=137, out_of_memory=True, ends=1),
@@ -87,7 +89,7 @@ LOOP = verdict("worker", RunState.ENDED, seconds=1.2, exit_code=2, ends=8, resta
             "not watched any further: the watching was ended",
             Tone.PLAIN,
             Ending.OK,
-            [],
+            NEXT,
         ),
     ],
 )
@@ -95,7 +97,8 @@ def test_one_container(run: RunVerdict, text: str, tone: Tone, ending: Ending, b
     reply = restarted(run)
     assert reply.blocks == [Text(text=f"worker restarted in 0.3 s, {text}.", tone=tone)]
     assert reply.ending is ending
-    assert [button.line for button in reply.buttons] == [f"{word} worker@{DOCKER}" for word in buttons]
+    assert [button.line.replace(" worker", "") for button in reply.buttons] == buttons
+    assert all(button.offered for button in reply.buttons)
 
 
 def test_a_kill_is_told_before_what_became_of_it() -> None:
@@ -112,8 +115,7 @@ def test_several_are_counted_and_each_has_its_row() -> None:
         "NAME    RESULT\n"
         "api     restarted in 0.3 s, healthy after 6 s\n"
         "web     restarted in 0.3 s, healthy after 6 s\n"
-        "worker  restarted in 0.3 s, died again after 1 s (exit 2, 8th time in 1 h)\n"
-        "1) Logs  2) Stop"
+        "worker  restarted in 0.3 s, died again after 1 s (exit 2, 8th time in 1 h)"
     )
     assert reply.ending is Ending.FAILED
 
@@ -121,7 +123,7 @@ def test_several_are_counted_and_each_has_its_row() -> None:
 def test_as_long_as_something_is_watched_the_reply_says_so() -> None:
     waiting = [verdict(name, RunState.WATCHED) for name in ("web", "api")]
     assert plain_text.render(restarted(waiting[0])) == "web restarted in 0.3 s.\nWatching web…"
-    assert plain_text.render(restarted(*waiting, LOOP)).splitlines()[-2] == "Watching 2 containers…"
+    assert plain_text.render(restarted(*waiting, LOOP)).splitlines()[-1] == "Watching 2 containers…"
 
 
 def test_a_log_line_that_was_read_follows() -> None:
@@ -134,7 +136,7 @@ def scaled(*runs: RunVerdict, kind: str = "docker") -> str:
     service = ref("shop/web", Kind.SERVICE, engine)
     outcome = Outcome(status=Status.DONE, took=4.0, detail="from 1 to 3")
     result = Result(action=Scale(engine=engine, target=service, replicas=3), value=outcome, runs=runs)
-    return plain_text.render(scale.command.render(None, [result]))  # type: ignore[arg-type]
+    return plain_text.render(scale.command.render(ONE_ENGINE, [result]))
 
 
 def test_a_service_is_summed_up() -> None:
@@ -143,7 +145,6 @@ def test_a_service_is_summed_up() -> None:
     died = verdict("shop-web-3", RunState.ENDED, seconds=1.0, exit_code=2, ends=1)
     assert scaled(*well[:2], died).splitlines() == [
         "shop/web scaled from 1 to 3 in 4.0 s, shop-web-3 died after 1 s (exit 2); 2 others run.",
-        "1) Logs  2) Start",
     ]
     assert "Watching 2 containers…" in scaled(well[0], *[verdict(f"x{n}", RunState.WATCHED) for n in range(2)])
 
@@ -157,7 +158,6 @@ def test_a_service_of_a_swarm_has_tasks() -> None:
     )
     assert scaled(failed, kind="swarm").splitlines() == [
         "shop/web scaled from 1 to 3 in 4.0 s, but 2 tasks failed after 4 s (exit 2, no disk).",
-        "1) Logs  2) Tasks",
     ]
 
 
@@ -165,7 +165,7 @@ def test_a_project_is_summed_up() -> None:
     action = RestartProject(engine=HOST7, project="shop", containers=(ref("web"),))
     outcome = Outcome(status=Status.DONE, took=4.0, detail="in this order: db, web")
     runs = [verdict("db", RunState.RUNNING), verdict("web", RunState.ENDED, exit_code=1, ends=1)]
-    reply = project_restart.command.render(None, [Result(action=action, value=outcome, runs=runs)])  # type: ignore[arg-type]
+    reply = project_restart.command.render(ONE_ENGINE, [Result(action=action, value=outcome, runs=runs)])
     assert plain_text.render(reply).splitlines()[0] == (
         "shop restarted in 4.0 s, in this order: db, web; web died after 6 s (exit 1); 1 other runs."
     )
