@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bot.parsing import foreign_create_options
+
 _TERMINAL = "Chat has no terminal and no input: leave it out."
 _LIST = (
     *("ps", "images", "pods", "network ls", "volume ls", "services", "nodes", "stack ls", "secret ls", "config ls"),
@@ -28,10 +30,27 @@ _UPDATED_LISTS = (
 _INIT = (
     *("--force-new-cluster", "--autolock", "--external-ca", "--data-path-addr", "--data-path-port", "--availability"),
     *("--default-addr-pool", "--default-addr-pool-mask-length", "--cert-expiry", "--dispatcher-heartbeat"),
+    *("--max-snapshots", "--snapshot-interval", "--task-history-limit"),
 )
 _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*'."
 
 _PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system", "builder"))
+_NAMES = "A change takes names: write names, a pattern such as 'web-*', or --label."
+_CHANGES = ("start", "stop", "restart", "kill", "pause", "unpause", "rm", "wait")
+_SIGNAL = "Leave it out: the container's own stop signal is sent. kill NAME -s SIGNAL sends another one."
+_ATTACH = "Chat cannot attach: leave it out, then follow its output with: logs -f NAME."
+_LEAVE = "Leave it out."
+_NO_CHECKPOINT = "Quarterdeck starts containers from their beginning: leave it out."
+_PODS = "Leave it out. Show the containers of a pod with: pod inspect NAME."
+_POD_NAMES = "A change of pods takes names: pods lists them; write names or a pattern such as 'shop-*'."
+_POD_CHANGES = ("rm", "stop", "start", "restart", "pause", "unpause")
+_UNIT = "Leave it out, and change the file that is shown. A Quadlet file is shown by: generate quadlet NAME."
+_UNIT_OPTIONS = (
+    *("--after", "--container-prefix", "-e", "--env", "--format", "--no-header", "--pod-prefix", "--requires"),
+    *("--restart-sec", "--separator", "--start-timeout", "--stop-timeout", "--template", "--wants"),
+)
+_FORCE = ("-f", "--force", "-t", "--time")
+_ALL = ("-a", "--all")
 _ASKED = "What goes is always shown and confirmed first: leave it out."
 
 # By option: the explanation for every command that does not have the option itself.
@@ -42,15 +61,94 @@ EVERYWHERE: Mapping[str, str] = {
     "--no-trunc": _FULL,
     "--color": "Chat has no colours: leave it out.",
     "--context": "Choose the engine with --engine NAME or --host NAME.",
+    "--connection": "Choose the engine with --engine NAME or --host NAME.",
     "-H": "Choose the engine with --host NAME or --engine NAME.",
     "--latest": "Write the name of the container. ps -a lists them.",
     "--sort": "Leave it out.",
     "--size": "Leave it out. Disk usage is shown by: df.",
+    "-s": "Leave it out. Disk usage is shown by: df.",
+    "--dry-run": "Leave it out: what a change ends or removes is shown before you confirm it.",
+    "--cidfile": "Write the name or the id itself.",
+    "--pod-id-file": "Write the name or the id itself.",
     "--namespace": "Write --label containerd.namespace=NAME.",
 }
 
 # By command and option, before EVERYWHERE.
 COMMANDS: Mapping[tuple[str, str], str] = {
+    **foreign_create_options.OPTIONS,
+    **{(name, option): _LABEL for name in _CHANGES for option in ("-f", "--filter")},
+    **{(name, option): _NAMES for name in _CHANGES for option in ("-a", "--all", "--running", "--depend")},
+    **{(name, "--ignore"): _LEAVE for name in (*_CHANGES, "rmi")},
+    **{(name, option): _SIGNAL for name in ("stop", "restart") for option in ("-s", "--signal")},
+    **{("start", option): _NO_CHECKPOINT for option in ("--checkpoint", "--checkpoint-dir")},
+    **{("start", option): _ATTACH for option in ("-a", "--attach", "--detach-keys", "--sig-proxy")},
+    **{("wait", option): "wait waits for the end: leave it out." for option in ("--condition", "--interval")},
+    **{("rmi", option): _LEAVE for option in ("--no-prune", "--platform")},
+    **{("push", option): "Name one tag: push shop/web:1." for option in ("-a", "--all-tags")},
+    **{
+        ("push", option): "Leave it out: the engine chooses."
+        for option in (
+            *("--platform", "--compress", "--compression-format", "--compression-level", "--digestfile", "-f"),
+            *("--format", "--remove-signatures", "--sign-by", "--sign-by-sigstore", "--sign-by-sigstore-private-key"),
+            *("--sign-passphrase-file", "--encrypt-layer", "--encryption-key", "--force-compression", "--rm"),
+        )
+    },
+    **{("history", option): _LEAVE for option in ("--format", "-H", "--human", "--platform", "-q", "--quiet")},
+    **{(name, option): _FORMAT for name in ("version", "df", "diff") for option in ("-f", "--format")},
+    **{("network rm", option): "Disconnect its containers first; it is confirmed: leave it out." for option in _FORCE},
+    **{("volume rm", option): "Remove its containers first; it is confirmed: leave it out." for option in _FORCE},
+    **{("network disconnect", option): _LEAVE for option in _FORCE},
+    **{(name, option): "Remove all unused ones with: volume prune -a." for name in ("volume rm",) for option in _ALL},
+    **{("volume inspect", option): "List all of them with: volume ls." for option in _ALL},
+    **{("network inspect", option): "Leave it out. --raw shows everything." for option in ("-v", "--verbose")},
+    **{(name, "--no-resolve"): _LEAVE for name in ("service ps", "node ps", "stack ps", "service logs")},
+    **{("service logs", option): _LEAVE for option in ("--details", "--no-task-ids", "--raw")},
+    **{(name, option): "Leave it out: the names are shown." for name in ("services",) for option in ("-q", "--quiet")},
+    ("volume ls", "--cluster"): _LEAVE,
+    ("image inspect", "--platform"): "Show another platform with: image remote NAME --platform OS/ARCHITECTURE.",
+    ("service create", "--health-start-interval"): _LEFT_OUT,
+    **{
+        ("service update", option): _LEFT_OUT
+        for option in (
+            *("--credential-spec", "--generic-resource-rm", "--health-start-interval", "--host-add", "--host-rm"),
+            *("--isolation", "--max-concurrent", "--oom-score-adj"),
+        )
+    },
+    ("ps", "--external"): "Leave it out: only containers of the engine are listed.",
+    ("ps", "--sync"): "Leave it out, or write --fresh, which asks the engine.",
+    ("ps", "--ns"): "Show the namespaces of a container with: inspect NAME --raw.",
+    ("ps", "-p"): "List pods with: pods.",
+    ("ps", "-w"): "Give the command again, or see what happens with: events.",
+    ("images", "--history"): "Show the steps of an image with: history NAME.",
+    ("images", "-n"): _FORMAT,
+    ("logs", "--names"): "Leave it out: lines of several containers begin with their names.",
+    ("exec", "-l"): "Write the name of the container. ps -a lists them.",
+    **{("exec", option): _LEAVE for option in ("--preserve-fd", "--preserve-fds")},
+    ("ps", "--services"): "List services with: services.",
+    ("ps", "--status"): "Write --state: ps --state exited.",
+    ("ps", "--orphans"): _LEAVE,
+    ("logs", "--index"): "Name the container itself; ps PROJECT lists them.",
+    **{("logs", option): _LEAVE for option in ("--no-color", "--no-log-prefix")},
+    ("restart", "--no-deps"): "Leave it out: only what is named restarts. project restart NAME follows dependencies.",
+    ("events", "--stream"): "Leave it out, or follow them with: events -f.",
+    ("system prune", "--build"): _LEAVE,
+    ("image prune", "--build-cache"): "Remove the build cache with: builder prune.",
+    **{(name, "-n"): _FORMAT for name in ("network ls", "volume ls", "secret ls", "pods")},
+    **{("pods", option): _PODS for option in ("--ctr-ids", "--ctr-names", "--ctr-status", "--ns")},
+    **{("pod logs", option): "Name the container instead: logs NAME." for option in ("-c", "--container", "--names")},
+    ("pod logs", "--until"): "Write --since and --tail: pod logs shop --since 1h --tail 200.",
+    **{(f"pod {verb}", option): _POD_NAMES for verb in _POD_CHANGES for option in _ALL},
+    **{(f"pod {verb}", "--ignore"): _LEAVE for verb in _POD_CHANGES},
+    ("pod rm", "--time"): "Leave it out. Stop it with time first: pod stop NAME -t 30.",
+    **{("generate systemd", option): _UNIT for option in _UNIT_OPTIONS},
+    ("exec", "--cidfile"): "Write the name or the id itself.",
+    **{("commit", option): _LEAVE for option in ("--iidfile", "--include-volumes", "--squash", "--config")},
+    ("cp", "--overwrite"): "Quarterdeck copies files out of containers, not into them: leave it out.",
+    **{("stats", option): _LEAVE for option in ("-i", "--interval", "--no-reset")},
+    **{("port", option): "Write names or a pattern: port 'web-*'." for option in _ALL},
+    **{("top", option): "top shows the engine's own columns: leave it out." for option in ("-o", "-e", "-f", "-x")},
+    ("image search", "--compatible"): _LEAVE,
+    **{(name, "--external"): _LEAVE for name in ("image prune", "builder prune", "system prune")},
     **{(name, option): _FORMAT for name in _LIST for option in ("--format", "-o", "--output", "--noheading")},
     **{(name, option): _LABEL for name in _LIST for option in ("--filter", "-f")},
     **{(name, option): _ASKED for name in _PRUNES for option in ("-f", "--force")},
@@ -89,15 +187,17 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("rm", "--time"): "Leave it out: rm -f kills at once. Stop it with time first: stop NAME -t 30.",
     ("rm", "--ignore"): "Leave it out: a container that is gone already is no failure.",
     ("rm", "--link"): "Create the container again without --link.",
-    **dict.fromkeys(
-        (("pod rm", "-a"), ("pod rm", "--all"), ("pod stop", "-a"), ("pod start", "-a"), ("pod restart", "-a")),
-        "A change of pods takes names: pods lists them; write names or a pattern such as 'shop-*'.",
-    ),
     **{
         ("update", option): "Write --memory, --cpus, --pids-limit or --restart. Others are set when it is created."
         for option in (
             *("--memory-swap", "--memory-reservation", "--cpu-shares", "-c", "--cpu-quota", "--cpu-period"),
             *("--cpuset-cpus", "--cpuset-mems", "--blkio-weight", "--kernel-memory", "--cpu-rt-period"),
+            *("--cpu-rt-runtime", "--memory-swappiness", "--blkio-weight-device", "--device-read-bps"),
+            *("--device-read-iops", "--device-write-bps", "--device-write-iops", "--env", "--unsetenv"),
+            *("--health-cmd", "--health-interval", "--health-retries", "--health-timeout", "--no-healthcheck"),
+            *("--health-log-destination", "--health-max-log-count", "--health-max-log-size", "--health-on-failure"),
+            *("--health-start-period", "--health-startup-cmd", "--health-startup-interval"),
+            *("--health-startup-retries", "--health-startup-success", "--health-startup-timeout"),
         )
     },
     ("events", "--stats"): "Show what containers use with: stats NAME.",
