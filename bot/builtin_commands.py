@@ -55,7 +55,7 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
 
     @does(bot_actions.ShowHelp)
     async def help(self, action: bot_actions.ShowHelp, seconds: float) -> bot_actions.HelpPage:
-        commands = [self._catalogue.find(action.topic)] if action.topic else list(self._catalogue)
+        commands = self._catalogue.about(action.topic) if action.topic else list(self._catalogue)
         return bot_actions.HelpPage(
             commands=tuple(usage.command_help(command) for command in commands), topic=action.topic
         )

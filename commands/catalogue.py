@@ -45,6 +45,13 @@ class Catalogue:
         start = f"{noun.lower()} "
         return sorted(name.removeprefix(start) for name in self.names if name.startswith(start))
 
+    def about(self, topic: str) -> Sequence[Command]:
+        """Returns the command with this name or alias, or the commands of this noun. Raises UnknownCommand."""
+        start = f"{topic.lower()} "
+        if topic.lower() in self.names or not self.verbs_of(topic):
+            return [self.find(topic)]
+        return list(dict.fromkeys(command for name, command in sorted(self.names.items()) if name.startswith(start)))
+
     def find(self, name: str) -> Command:
         """Returns the command with this name or alias, in any case. Raises UnknownCommand with similar names."""
         command = self.names.get(name.lower())

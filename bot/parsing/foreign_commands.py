@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.parsing import unsupported_commands
+
 # What people type before a command out of habit. It is removed.
 PREFIXES = frozenset({"/deck", "/quarterdeck", "deck", "quarterdeck", "sudo", "$"})
 
@@ -168,21 +170,20 @@ _SYSTEMCTL = {
     "enable": "unit enable",
     "disable": "unit disable",
 }
+# Ours, and those that docker compose has and Quarterdeck refuses.
+_COMPOSE = {
+    name.removeprefix("compose "): ours
+    for name, ours in (*NOUN_VERBS.items(), *((name, name) for name in unsupported_commands.MISSING))
+    if name.startswith("compose ")
+}
 _NO_PAGER = frozenset({"--user", "--system", "--no-pager"})
 
 FOREIGN_PROGRAMS: Mapping[str, ForeignProgram] = {
     # People say docker for every engine, and a Swarm is an engine of its own here.
     "docker": ForeignProgram(globals=_DOCKER_GLOBALS),
-    "docker-compose": ForeignProgram(
-        commands={verb.removeprefix("compose "): ours for verb, ours in NOUN_VERBS.items() if verb[:8] == "compose "},
-        globals=_DOCKER_GLOBALS,
-    ),
+    "docker-compose": ForeignProgram(commands=_COMPOSE, globals=_DOCKER_GLOBALS),
     "podman": ForeignProgram(engine="podman", globals=_DOCKER_GLOBALS),
-    "podman-compose": ForeignProgram(
-        commands={verb.removeprefix("compose "): ours for verb, ours in NOUN_VERBS.items() if verb[:8] == "compose "},
-        engine="podman",
-        globals=_DOCKER_GLOBALS,
-    ),
+    "podman-compose": ForeignProgram(commands=_COMPOSE, engine="podman", globals=_DOCKER_GLOBALS),
     "nerdctl": ForeignProgram(
         commands={"namespace ls": "namespaces"},
         engine="containerd",
@@ -204,7 +205,11 @@ FOREIGN_PROGRAMS: Mapping[str, ForeignProgram] = {
     "runc": ForeignProgram(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
     "crun": ForeignProgram(commands=_OCI, engine="oci", globals={"--root": _ADDRESS}),
     "skopeo": ForeignProgram(
-        commands={"inspect": "image remote", "list-tags": "image remote", "copy": "skopeo copy"},
+        commands={
+            "inspect": "image remote",
+            "list-tags": "image remote",
+            **{verb: f"skopeo {verb}" for verb in ("copy", "delete", "sync", "login", "logout")},
+        },
         transports=("docker://", "containers-storage:", "docker-daemon:"),
     ),
     "systemctl": ForeignProgram(commands=_SYSTEMCTL, ignored=_NO_PAGER),

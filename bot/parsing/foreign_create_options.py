@@ -67,7 +67,7 @@ _OF_CONTAINERS: Mapping[str, tuple[str, ...]] = {
         *("--init", "--init-ctr", "--init-path", "--passwd", "--passwd-entry", "--passwd-file", "--personality"),
         *("--preserve-fd", "--preserve-fds", "--rdt-class", "--rmi", "--rootfs", "--runtime", "--runtime-flag"),
         *("--sdnotify", "--seccomp-policy", "--secret", "--subgidname", "--subuidname", "--sysctl", "--systemd"),
-        *("--timeout", "--tz", "--uidmap", "--umask", "--unsetenv", "--unsetenv-all", "--use-api-socket"),
+        *("--tz", "--uidmap", "--umask", "--unsetenv", "--unsetenv-all", "--use-api-socket"),
         *("--pod-infra", "--infra-name", "--module", "--image-volume", "--read-only", "--read-only-tmpfs"),
     ),
 }

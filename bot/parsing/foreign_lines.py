@@ -199,7 +199,7 @@ def _without_globals(name: str, program: ForeignProgram, words: list[str]) -> tu
 
 def _limited(words: list[str], program: ForeignProgram, namespace: str, catalogue: Catalogue) -> list[str]:
     """Limits a command to the engines of the program and to its namespace, as far as the command takes these."""
-    if not words or words[0].startswith("-"):
+    if not words or words[0].startswith("-") or (words[0] not in catalogue.names and words[1:2] == ["--help"]):
         return words
     command, count = catalogue.match(words)
     options = usage.options_by_name(command)

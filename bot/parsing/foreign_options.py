@@ -76,8 +76,10 @@ EVERYWHERE: Mapping[str, str] = {
 # By command and option, before EVERYWHERE.
 COMMANDS: Mapping[tuple[str, str], str] = {
     **foreign_create_options.OPTIONS,
-    **{(name, option): _LABEL for name in _CHANGES for option in ("-f", "--filter")},
-    **{(name, option): _NAMES for name in _CHANGES for option in ("-a", "--all", "--running", "--depend")},
+    **{(name, option): _LABEL for name in _CHANGES if name != "rm" for option in ("-f", "--filter")},
+    ("rm", "--filter"): _LABEL,
+    **{(name, option): _NAMES for name in _CHANGES if name != "rm" for option in ("-a", "--all", "--running")},
+    ("rm", "--depend"): _NAMES,
     **{(name, "--ignore"): _LEAVE for name in (*_CHANGES, "rmi")},
     **{(name, option): _SIGNAL for name in ("stop", "restart") for option in ("-s", "--signal")},
     **{("start", option): _NO_CHECKPOINT for option in ("--checkpoint", "--checkpoint-dir")},
@@ -136,7 +138,6 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{(name, "-n"): _FORMAT for name in ("network ls", "volume ls", "secret ls", "pods")},
     **{("pods", option): _PODS for option in ("--ctr-ids", "--ctr-names", "--ctr-status", "--ns")},
     **{("pod logs", option): "Name the container instead: logs NAME." for option in ("-c", "--container", "--names")},
-    ("pod logs", "--until"): "Write --since and --tail: pod logs shop --since 1h --tail 200.",
     **{(f"pod {verb}", option): _POD_NAMES for verb in _POD_CHANGES for option in _ALL},
     **{(f"pod {verb}", "--ignore"): _LEAVE for verb in _POD_CHANGES},
     ("pod rm", "--time"): "Leave it out. Stop it with time first: pod stop NAME -t 30.",

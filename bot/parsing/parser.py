@@ -26,7 +26,7 @@ MAX_NUMBER = 1_000_000
 MAX_OPTIONS_SHOWN = 700  # characters; the help of the command lists more
 MAX_TARGET_LENGTH = 512  # a longer pattern would be compared with every name for too long
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+")
+_DURATION = re.compile(r"(?:[0-9]{1,18}[smhdw])+")
 _NAME = re.compile(r"[A-Za-z0-9#][A-Za-z0-9_.:/@#-]*")
 _NEGATIVE = re.compile(r"-[0-9]")
 
@@ -39,6 +39,8 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
     words = foreign_lines.translate_foreign_line(words, catalogue) or ["menu"]
     if words[0] in HELP_WORDS:
         words = ["help", *words[1:]]
+    if len(words) == 2 and words[1] in HELP_WORDS and words[0].lower() not in catalogue.names:
+        words = ["help", words[0]]
     try:
         command, count = _find_command(words, catalogue)
     except errors.UnknownCommand as error:
@@ -158,7 +160,7 @@ class _ArgumentParser:
         left = list(self.positional_words)
         for arg in usage.positionals(self.command):
             count = len(left) if arg.many or arg.remainder else min(1, len(left))
-            if arg.type is ArgType.COMMAND and left:
+            if arg.type is ArgType.COMMAND and len(left) > 1:
                 count = self.catalogue.match(left)[1]
             taken, left = left[:count], left[count:]
             if arg.type is ArgType.COMMAND and taken:
@@ -209,7 +211,8 @@ class _ArgumentParser:
             case ArgType.DURATION:
                 return _duration(name, text)
             case ArgType.COMMAND:
-                return self.catalogue.find(text).name
+                found = self.catalogue.about(text) if self.command.name == "help" else [self.catalogue.find(text)]
+                return found[0].name if len(found) == 1 else text.lower()
             case _:
                 return text
 

@@ -57,7 +57,10 @@ MISSING: Mapping[str, tuple[str, str]] = {
         ("Quarterdeck shows this for containers, not for pods", "Name its containers: top NAME, stats 'shop-*'."),
     ),
     **dict.fromkeys(
-        ("compose up", "compose down", "compose create", "compose run", "compose build", "compose config"),
+        (
+            *("compose up", "compose down", "compose create", "compose run", "compose config", "compose watch"),
+            *("compose pull", "compose push", "compose attach", "compose wait", "compose convert", "compose version"),
+        ),
         (
             _COMPOSE,
             "Use docker compose there; see its containers with ps PROJECT; restart PROJECT restarts them.",
@@ -88,7 +91,9 @@ MISSING: Mapping[str, tuple[str, str]] = {
         ),
     ),
     "cat": (_FILES, "Show the files of a unit with: unit cat NAME."),
-    "skopeo copy": (_IMAGES, f"Use skopeo copy {_HOST} or in CI."),
+    **{f"skopeo {verb}": (_IMAGES, f"Use skopeo {verb} {_HOST} or in CI.") for verb in ("copy", "sync")},
+    "skopeo delete": ("Quarterdeck removes nothing from a registry", f"Use skopeo delete {_HOST} or in CI."),
+    **{f"skopeo {verb}": (_LOGIN, f"Use skopeo {verb} {_HOST}.") for verb in ("login", "logout")},
     "port-forward": (_NO_TERMINAL, "See the published ports of a container with: port NAME."),
     "spec": (_FILES, "See the specification of a container with: inspect NAME --raw."),
 }

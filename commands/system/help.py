@@ -28,7 +28,9 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     page: HelpPage = result.value
-    return Reply(blocks=_page(page.commands[0]) if page.topic and page.commands else _overview(page.commands))
+    if page.topic and len(page.commands) == 1:
+        return Reply(blocks=_page(page.commands[0]))
+    return Reply(blocks=_list(page.commands) if page.topic else _overview(page.commands))
 
 
 def _overview(commands: Sequence[HelpEntry]) -> list[Block]:
@@ -47,6 +49,15 @@ def _overview(commands: Sequence[HelpEntry]) -> list[Block]:
     return [
         Lines(lines=lines),
         Text(text="To see a command's options and examples, write help and its name: help logs"),
+    ]
+
+
+def _list(commands: Sequence[HelpEntry]) -> list[Block]:
+    """Shows the commands of one noun."""
+    widest = max((len(one.name) for one in commands), default=0)
+    return [
+        Lines(lines=[f"{one.name:<{widest}}  {one.summary}" for one in commands]),
+        Text(text=f"To see a command's options and examples: help {commands[0].name}"),
     ]
 
 
@@ -86,9 +97,15 @@ def _names(one: HelpEntry) -> str:
 command = Command(
     name="help",
     summary="list all commands, or explain one",
-    examples=("help", "help logs", "help service ls", "logs --help"),
+    examples=("help", "help logs", "help service ls", "help network", "logs --help"),
     plan=plan,
     render=render,
     verbs=(ShowHelp.verb,),
-    args=(Arg(name="topic", type=ArgType.COMMAND, help="the command to explain; without TOPIC: list all commands"),),
+    args=(
+        Arg(
+            name="topic",
+            type=ArgType.COMMAND,
+            help="a command to explain, or a noun such as network; without TOPIC: list all commands",
+        ),
+    ),
 )

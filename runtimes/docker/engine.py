@@ -38,7 +38,7 @@ from runtimes.docker_like.top_and_diff import TopDiffVerbs
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 _COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
-_SWARM = "Where it manages a Swarm, that Swarm is an engine of its own and has these; see engines."
+_SWARM = "The Swarm of a manager is an engine of its own, which engines lists. A new Swarm is made by: swarm init."
 
 
 class Docker(

@@ -123,7 +123,8 @@ class ManagerPool:
 
     def _retryable(self, error: errors.EngineError, manager: Manager, reads: bool) -> errors.EngineError:
         """Returns the error if the next manager may be tried after it. Otherwise raises it."""
-        text = error.text if isinstance(error, errors.Rejected) else ""
+        rejected = error if isinstance(error, errors.Rejected) else None
+        text = rejected.text if rejected is not None else ""
         if refusals.is_no_manager(text):
             self._on_refused(manager)
             return errors.Unreachable(
@@ -143,6 +144,8 @@ class ManagerPool:
         did_nothing = isinstance(error, errors.Unreachable | errors.TimedOut) and (reads or not error.sent)
         if did_nothing or (reads and isinstance(error, errors.InvalidResponse)):
             return error
+        if rejected is not None and (plain := refusals.own_words(text)) != text:
+            raise errors.Rejected(rejected.code, plain, hint=error.hint) from error
         raise error
 
     def _no_manager(self, verb: str) -> errors.QuarterdeckError:

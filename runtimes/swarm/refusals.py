@@ -36,6 +36,11 @@ def is_out_of_sequence(text: str) -> bool:
     return _own_words(text)[1].startswith("update out of sequence")
 
 
+def own_words(text: str) -> str:
+    """Returns a refusal without the codes of the manager's own protocol."""
+    return _own_words(text)[1]
+
+
 def _own_words(text: str) -> tuple[str, str]:
     """Returns the innermost code, empty if there is none, and the words after it."""
     code, words = "", text

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runtimes.formats import summary_text
 from runtimes.swarm import decode
 
 SECOND = 1_000_000_000
@@ -44,8 +45,8 @@ def summarise(raw: Mapping[str, Any]) -> dict[str, str]:
         "Rollbacks": _updates(spec.get("RollbackConfig")),
         "Networks": _names(template.get("Networks") or spec.get("Networks"), "Target"),
         "Ports": ", ".join(_port(one) for one in (raw.get("Endpoint") or {}).get("Ports") or ()),
-        "Created": raw.get("CreatedAt"),
-        "Updated": raw.get("UpdatedAt"),
+        "Created": summary_text.time(raw.get("CreatedAt")),
+        "Updated": summary_text.time(raw.get("UpdatedAt")),
     }
     return {name: str(text) for name, text in summary.items() if text not in (None, "")}
 

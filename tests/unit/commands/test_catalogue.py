@@ -67,7 +67,9 @@ def test_a_noun_without_its_verb_lists_the_verbs(words):
     assert words.find("Service LS") is words.find("services")
     assert words.match(["service", "ls", "web"]) == (words.find("services"), 2)
     assert words.match(["ps", "service"]) == (words.find("ps"), 1)
-    for line in ("service", "service frobnicate", "help service", "help service frobnicate"):
+    assert parser.parse("help service", words).line == "help service"
+    assert {command.name for command in words.about("service")} > {"service create", "services"}
+    for line in ("service", "service frobnicate", "help service frobnicate"):
         with pytest.raises(errors.UnknownCommand, match="Commands about a service: .*service ls"):
             parser.parse(line, words)
 
