@@ -23,7 +23,7 @@ import structlog
 
 from bot import app as bot_app
 from bot import heartbeat, listening_socket, metrics_server, read_audit_migration
-from bot.console import caller_settings, command_server, interactive, terminal
+from bot.console import caller_settings, command_server, interactive, prompt
 from bot.healing import healer
 from bot.notify import alert_runner
 from bot.outlets import outlet_setup
@@ -192,7 +192,7 @@ async def _console(app: bot_app.App, metrics: str) -> None:
                 await asyncio.sleep(0.02)
     for mirror in app.engines.mirrors:
         print(f"  {mirror.ref}: " + (_content(mirror) if mirror.live else "not reached yet"))  # noqa: T201
-    print(f"No chat is configured, so this is the console. {terminal.GREETING}")  # noqa: T201
+    print(f"No chat is configured, so this is the console. {prompt.GREETING}")  # noqa: T201
     print("What the alert rules find appears here, and in the list: incidents")  # noqa: T201
     await interactive.run_prompt(app)
     app.supervisor.stop("the console was left")

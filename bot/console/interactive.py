@@ -1,64 +1,131 @@
 """Runs `quarterdeck console`: an interactive console in its own process.
 
-The console does not watch the engines; each command asks them directly. If a bot runs on this host, the console uses
-the bot's store; otherwise it starts the embedded store. A running bot that has a terminal and no chat opens the same
+The prompt appears first; then the rest is imported and started, and a line that was typed meanwhile waits for it. The
+console does not watch the engines; each command asks them directly. If a bot runs on this host, the console uses the
+bot's store; otherwise it starts the embedded store. A running bot that has a terminal and no chat opens the same
 console with `run_prompt`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import importlib
 import sys
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
-from bot import app as composition
-from bot import heartbeat
-from bot.console import terminal
+from bot.console import prompt
 from core import errors, import_speed, supervise
-from core.config import load
+
+if TYPE_CHECKING:
+    from bot.app import App
+    from core.config.load import Config
 
 log = structlog.get_logger(__name__)
 RETRY = supervise.Backoff()
 
 
-async def run_console(settings: load.Config) -> None:
+async def run_console(settings: Config) -> None:
     """Opens the console and runs it until the person leaves."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
-        built = await composition.build(settings, watch=False, supervisor=supervisor)
-        import_speed.done()
-        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
-        built.engines.keep_current()
-        if built.embedded is not None:
-            supervisor.start_background("embedded_store", built.embedded.watch, RETRY)
-        await _recover(built)
-        await built.meet()
+        shown = prompt.Prompt(settings.state / "history")
         if sys.stdin.isatty():
-            print(terminal.GREETING)  # noqa: T201
-        supervisor.start_background("console", lambda: _run_until_exit(built))
-        await supervisor.serve_until_stopped()
+            print(prompt.GREETING)  # noqa: T201
+        typed = shown.lines()
+        first = asyncio.get_running_loop().create_task(_next(typed), name="first line")
+        try:
+            await _until_painted(shown, first)
+            app = importlib.import_module("bot.app")
+            built = await app.build(settings, watch=False, supervisor=supervisor)
+            import_speed.done()
+            await _start(built)
+            supervisor.start_background("console", lambda: _run_until_exit(built, shown, _resumed(first, typed)))
+            await supervisor.serve_until_stopped()
+        finally:
+            if not first.done():
+                first.cancel()
+                await asyncio.wait([first])
 
 
-async def run_prompt(built: composition.App) -> None:
+async def run_prompt(built: App) -> None:
     """Answers the lines that the person types, until they leave."""
-    await terminal.run_prompt(
-        built.dispatcher,
-        terminal.identity(built.config.state),
-        catalogue=built.catalogue,
-        history=built.config.state / "history",
-        names=built.names,
-        supervisor=built.supervisor,
-    )
+    shown = prompt.Prompt(built.config.state / "history")
+    await _answer_lines(built, shown, shown.lines())
 
 
-async def _run_until_exit(built: composition.App) -> None:
-    await run_prompt(built)
-    built.supervisor.stop("the console was closed")
+async def _until_painted(shown: prompt.Prompt, first: asyncio.Task[str | None]) -> None:
+    painted = asyncio.get_running_loop().create_task(shown.painted.wait(), name="painted")
+    await asyncio.wait([painted, first], return_when=asyncio.FIRST_COMPLETED)
+    painted.cancel()
 
 
-async def _recover(built: composition.App) -> None:
-    """Reports the commands that an earlier process left unfinished."""
+async def _start(built: App) -> None:
+    """Starts what a console needs besides its prompt."""
+    from bot import heartbeat  # noqa: PLC0415 (after the prompt)
+
+    supervisor = built.supervisor
+    supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
+    built.engines.keep_current()
+    if built.embedded is not None:
+        supervisor.start_background("embedded_store", built.embedded.watch, RETRY)
     try:
         await built.recover()
     except errors.StoreError as error:
         log.debug("the search for unfinished commands failed", reason=error.message)
+    await built.meet()
+
+
+async def _next(lines: AsyncIterator[str]) -> str | None:
+    return await anext(lines, None)
+
+
+async def _resumed(first: asyncio.Task[str | None], rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Yields the line that was typed first, and those after it. Ends if the first one was cancelled."""
+    await asyncio.wait([first])
+    if first.cancelled() or (line := first.result()) is None:
+        return
+    yield line
+    async for later in rest:
+        yield later
+
+
+async def _run_until_exit(built: App, shown: prompt.Prompt, lines: AsyncIterator[str]) -> None:
+    await _answer_lines(built, shown, lines)
+    built.supervisor.stop("the console was closed")
+
+
+async def _answer_lines(built: App, shown: prompt.Prompt, lines: AsyncIterator[str]) -> None:
+    from bot.console import terminal  # noqa: PLC0415 (after the prompt)
+    from bot.parsing import completion  # noqa: PLC0415
+
+    targets: Sequence[str] = ()
+
+    async def refresh() -> None:
+        nonlocal targets
+        with contextlib.suppress(errors.QuarterdeckError):
+            targets = await built.names()
+
+    async def refreshed() -> AsyncIterator[str]:
+        """The lines. While each is typed, the names that complete it are read."""
+        reading = asyncio.get_running_loop().create_task(refresh(), name="names")
+        try:
+            async for line in lines:
+                yield line
+                await asyncio.wait([reading])
+                reading = asyncio.get_running_loop().create_task(refresh(), name="names")
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+
+    shown.complete = lambda typed: completion.complete(typed, built.catalogue, targets)
+    await terminal.run_prompt(
+        built.dispatcher,
+        terminal.identity(built.config.state),
+        catalogue=built.catalogue,
+        lines=refreshed() if shown.on_terminal else lines,
+        supervisor=built.supervisor,
+    )

@@ -13,14 +13,14 @@ import os
 import pwd
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from bot.console import screen, terminal_responder
 from bot.dispatch.dispatcher import Dispatcher
-from bot.parsing import completion, parser
+from bot.parsing import parser
 from commands.catalogue import Catalogue
 from core import errors
 from core.model.actions import Risk
@@ -28,14 +28,9 @@ from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Button, Reply
 from core.supervise import Supervisor
 
-if TYPE_CHECKING:
-    from prompt_toolkit.completion import Completion
-    from prompt_toolkit.document import Document
-
 PLACE = Place(channel="console", kind="console")
 MAX_DURATION = timedelta(minutes=10)  # of one command until its actions start; each action has its own timeout
 EXIT_WORDS = frozenset({"exit", "quit", "logout", ":q"})
-GREETING = "Type help to list the commands. Tab completes, Ctrl-D exits."
 
 
 async def run_prompt(
@@ -43,15 +38,13 @@ async def run_prompt(
     who: Identity,
     *,
     catalogue: Catalogue,
-    history: Path,
-    names: Callable[[], Any],
+    lines: AsyncIterator[str],
     supervisor: Supervisor,
     out: TextIO | None = None,
 ) -> None:
-    """Reads lines and answers them until the person leaves. Without a terminal on stdin, it reads stdin's lines."""
+    """Answers lines until the person leaves."""
     out = out or sys.stdout
     choices: Sequence[Button] = ()
-    lines = _read_prompt(catalogue, history, names) if sys.stdin.isatty() and out.isatty() else _read_pipe()
     async for line in lines:
         command = line.strip()
         if command.lower() in EXIT_WORDS:
@@ -159,54 +152,6 @@ def is_read_only(line: str, catalogue: Catalogue) -> bool:
         return parser.parse(line, catalogue).command.risk is Risk.READ
     except errors.UserError:
         return False
-
-
-async def _read_prompt(catalogue: Catalogue, history: Path, names: Callable[[], Any]) -> AsyncIterator[str]:
-    # Imported here: a process without a terminal does not need it.
-    from prompt_toolkit import PromptSession  # noqa: PLC0415
-    from prompt_toolkit.completion import Completer, Completion  # noqa: PLC0415
-    from prompt_toolkit.history import FileHistory  # noqa: PLC0415
-    from prompt_toolkit.patch_stdout import patch_stdout  # noqa: PLC0415
-
-    targets: Sequence[str] = ()
-
-    class CommandCompleter(Completer):
-        def get_completions(self, document: Document, complete_event: object) -> Iterable[Completion]:
-            text = document.text_before_cursor
-            last = "" if not text or text[-1].isspace() else text.split()[-1]
-            for word in completion.complete(text, catalogue, targets):
-                yield Completion(word, start_position=-len(last))
-
-    history.touch(mode=0o600, exist_ok=True)  # noqa: ASYNC240 (once, before the first prompt)
-    session: PromptSession[str] = PromptSession(
-        "deck> ", history=FileHistory(str(history)), completer=CommandCompleter(), complete_while_typing=False
-    )
-    with patch_stdout(raw=True):
-        while True:
-            targets = await names()
-            try:
-                # The supervisor handles signals, also while a line is typed. Ctrl-C is a key here, not a signal.
-                yield await session.prompt_async(handle_sigint=False)
-            except KeyboardInterrupt:  # Ctrl-C clears the line, like a shell
-                continue
-            except EOFError:
-                return
-
-
-async def _read_pipe() -> AsyncIterator[str]:
-    reader = asyncio.StreamReader(limit=1 << 20)
-    loop = asyncio.get_running_loop()
-    try:
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except ValueError:  # stdin is a plain file: reading it does not block
-        for line in sys.stdin:
-            yield line
-        return
-    try:
-        while line := await reader.readline():
-            yield line.decode("utf-8", "replace")
-    finally:
-        transport.close()
 
 
 def _owns(state: Path, uid: int) -> bool:
