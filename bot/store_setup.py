@@ -10,11 +10,11 @@ from core.store import embedded_server, records
 from core.store.client import Store
 
 log = structlog.get_logger(__name__)
+Opened = tuple[Store, embedded_server.EmbeddedStore | None]
+"""The store, and the server of the embedded one."""
 
 
-async def open_store(
-    settings: load.Config, supervisor: supervise.Supervisor, *, visits: bool
-) -> tuple[Store, embedded_server.EmbeddedStore | None]:
+async def open_store(settings: load.Config, supervisor: supervise.Supervisor, *, visits: bool) -> Opened:
     """Opens the configured store, or starts the embedded one. `visits`: a single command of root may use the store of
     another user's bot. A bot of root may not: that user decides about the grants in it."""
     embedded_store: embedded_server.EmbeddedStore | None = None

@@ -154,7 +154,7 @@ class CallerConnection:
         try:
             return await single_command.print_reply(reply, streams, as_json=request.as_json)
         except BrokenPipeError:
-            return plain_text.EXIT[reply.ending]
+            return single_command.code_of(reply)
 
     async def _ask(
         self, line: str, responder: terminal_responder.ConsoleResponder, *, as_records: bool, verify: bool

@@ -3,7 +3,7 @@ shows how the command ended.
 
 The command asks the engines directly and does not watch them. If the store of a bot on this host runs, the command uses
 it; otherwise it starts the embedded store. Beside a running bot, `command_client` sends the command to that bot
-instead.
+instead. Most modules are imported while the store's server starts.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bot import app as composition
-from bot import heartbeat, plain_text
-from bot.console import save_download, single_command, terminal, terminal_responder
+from bot import store_setup
 from bot.console.screen import screen_of
 from core import import_speed, logs, supervise
-from core.config import load
-from core.model.replies import Reply
+
+if TYPE_CHECKING:
+    from bot.app import App
+    from bot.console.single_command import Streams
+    from bot.console.terminal_responder import ConsoleResponder
+    from core.config import load
+    from core.model.replies import Reply
 
 RETRY = supervise.Backoff()
 
@@ -30,7 +34,14 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
     _configure_logs(settings)
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
-        built = await composition.build(settings, watch=False, supervisor=supervisor)
+        opening = asyncio.get_running_loop().create_task(
+            store_setup.open_store(settings, supervisor, visits=True), name="open the store"
+        )
+        await asyncio.sleep(0)  # its server has been started
+        from bot import app, heartbeat  # noqa: PLC0415
+        from bot.console import single_command  # noqa: PLC0415
+
+        built = await app.build(settings, watch=False, supervisor=supervisor, opened=await opening)
         import_speed.done()
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         responder = single_command.responder_for(sys.stdout, screen_of(sys.stdout), as_json=as_json)
@@ -46,7 +57,7 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` closed the pipe; the rest of the buffer goes to /dev/null
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return plain_text.EXIT[reply.ending]
+        return single_command.code_of(reply)
     return code
 
 
@@ -58,17 +69,19 @@ def _configure_logs(settings: load.Config) -> None:
 
 
 async def _run(
-    built: composition.App,
+    built: App,
     words: Sequence[str],
-    responder: terminal_responder.ConsoleResponder,
+    responder: ConsoleResponder,
     *,
     as_json: bool,
     yes: bool,
     verify: bool,
 ) -> Reply | None:
+    from bot.console import single_command, terminal  # noqa: PLC0415
+
     await built.meet()
 
-    async def answer(line: str, responder: terminal_responder.ConsoleResponder) -> Reply | None:
+    async def answer(line: str, responder: ConsoleResponder) -> Reply | None:
         inv = terminal.invocation(line, terminal.identity(built.config.state), as_records=as_json, verify=verify)
         return await terminal.answer(
             built.dispatcher, inv, responder, catalogue=built.catalogue, supervisor=built.supervisor
@@ -77,7 +90,9 @@ async def _run(
     return await single_command.run(answer, single_command.line_of(words), responder, yes=yes)
 
 
-def _streams() -> single_command.Streams:
+def _streams() -> Streams:
+    from bot.console import save_download, single_command  # noqa: PLC0415
+
     async def save(reply: Reply) -> Reply:
         return await save_download.save(reply, sys.stdout.buffer)
 

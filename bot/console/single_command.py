@@ -74,6 +74,11 @@ async def print_reply(reply: Reply, streams: Streams, *, as_json: bool) -> int:
     if reply.ending is Ending.ASKED and not as_json:
         out.write(f'To confirm: quarterdeck do "{reply.buttons[0].line}"  (or pass --yes next time)\n')
     out.flush()
+    return code_of(reply)
+
+
+def code_of(reply: Reply) -> int:
+    """Returns the exit code of a reply."""
     return plain_text.EXIT[reply.ending]
 
 
