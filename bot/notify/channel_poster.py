@@ -51,7 +51,8 @@ class ChannelPoster:
         self._now_ns = now_ns
         self.cards = crash_card_poster.CrashCardPoster(poster, card)
         self._windows: dict[str, shared_messages.MessageSharing] = {}
-        self._summaries: dict[tuple[str, str], tuple[Place, float]] = {}  # with the time until which others join them
+        # With the time until which others join them, by destination:
+        self._summaries: dict[tuple[str, posting_decision.MissedHours], tuple[Place, float]] = {}
         self._open = OpenMessages(store)
         self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
 
@@ -119,21 +120,24 @@ class ChannelPoster:
         self, to: str, new: Sequence[Work], now: float, failures: Failures, shared: dict[Place, dict[str, Work]]
     ) -> Sequence[Work]:
         """Posts one message about what the quiet hours held back, or adds it in `shared` to the message that was posted
-        a moment ago. Returns the other incidents. A single open one gets its own message."""
-        missed: dict[str, list[Work]] = {}
+        a moment ago. Returns the other incidents. A single open one gets its own message, unless an earlier try of the
+        summary named it."""
+        missed: dict[posting_decision.MissedHours, list[Work]] = {}
         summarized: set[str] = set()
         for each in new:
-            if when := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
-                missed.setdefault(when, []).append(each)
+            if hours := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
+                missed.setdefault(hours, []).append(each)
         self._summaries = {key: found for key, found in self._summaries.items() if self._now() < found[1]}
-        for when, members in missed.items():
-            if (found := self._summaries.get((to, when))) is not None:
-                joining = {each[0].incident.key: (each[0], replace(each[1], group=when)) for each in members}
+        for hours, members in missed.items():
+            first = members[0][0].incident
+            alone = len(members) == 1 and first.state is not IncidentState.RESOLVED
+            if (found := self._summaries.get((to, hours))) is not None:
+                joining = {each[0].incident.key: (each[0], replace(each[1], group=hours.text)) for each in members}
                 shared.setdefault(found[0], {}).update(joining)
-            elif len(members) > 1 or members[0][0].incident.state is IncidentState.RESOLVED:
+            elif not alone or await self._shared.is_in_summary(to, hours, first):
                 with failures.collected():
-                    place = await self._shared.post(when, members)
-                    self._summaries[to, when] = (place, self._now() + SUMMARY_SECONDS)
+                    place = await self._shared.post_summary(to, hours, members)
+                    self._summaries[to, hours] = (place, self._now() + SUMMARY_SECONDS)
             else:
                 continue
             summarized |= {each[0].incident.key for each in members}

@@ -78,8 +78,8 @@ def group_entry(incidents: Sequence[Incident], number: int, mention: Sequence[st
         Text(text=f"{WORDS[incident.state]}: {_owner(incident.main)}: {incident.main.text}", tone=TONES[incident.state])
         for incident in incidents[:MAX_ENTRIES]
     ]
-    if number > MAX_ENTRIES:
-        shown.append(Text(text=f"{number - MAX_ENTRIES} more: incidents"))
+    if number > len(shown):
+        shown.append(Text(text=f"{number - len(shown)} more: incidents"))
     return Reply(blocks=tuple(shown), mention=tuple(mention))
 
 

@@ -8,7 +8,7 @@ holds the incident back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.posted_incidents import PendingIncident
@@ -17,6 +17,14 @@ from core.model.incidents import Incident, IncidentState, PostedIncident
 
 # An incident that was over for longer than this, and was never posted, is not posted any more.
 OLD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedHours:
+    """Quiet hours that are over. `text`: names them in words; `begin`: of this one time, in seconds since the epoch."""
+
+    text: str
+    begin: float
 
 
 def places_to_post(
@@ -47,14 +55,14 @@ def places_to_post(
     return found
 
 
-def missed_quiet_hours(incident: Incident, destination: Destination, now: float) -> str:
-    """Names the quiet hours in which an incident that was never posted began or ended; empty if there are none."""
+def missed_quiet_hours(incident: Incident, destination: Destination, now: float) -> MissedHours | None:
+    """Returns the quiet hours in which an incident that was never posted began or ended; None if there are none."""
     if destination.quiet is None:
-        return ""
+        return None
     hours = destination.quiet.ended(now)
     if hours is None or not (incident.began_ns / 1e9 in hours or incident.changed_ns / 1e9 in hours):
-        return ""
-    return f"in the quiet hours {destination.quiet.text()}"
+        return None
+    return MissedHours(text=f"in the quiet hours {destination.quiet.text()}", begin=hours.begin)
 
 
 def newly_mentioned(incident: Incident, post: PostedIncident, destination: Destination) -> tuple[str, ...]:
@@ -87,7 +95,7 @@ def _is_news(incident: Incident, destination: Destination, now: float) -> bool:
         return True
     if incident.posts:
         return False
-    return now - incident.changed_ns / 1e9 <= OLD_SECONDS or bool(missed_quiet_hours(incident, destination, now))
+    return now - incident.changed_ns / 1e9 <= OLD_SECONDS or missed_quiet_hours(incident, destination, now) is not None
 
 
 def _must_say(incident: Incident, post: PostedIncident, destination: Destination) -> bool:

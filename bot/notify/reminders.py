@@ -18,8 +18,9 @@ from bot.notify.alert_settings import AlertSettings
 from bot.notify.channel_tasks import ChannelTasks, all_at_once
 from bot.notify.hold_index import HoldIndex
 from bot.notify.incident_writer import decode_incident, each_incident, stored_incidents
-from bot.notify.message_sender import MessageSender
+from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import PendingIncident, save_post
+from bot.notify.shared_message_record import SharedMessageRecord
 from bot.notify.silences import KEEP_SECONDS
 from core import errors, metrics, supervise
 from core.model.alert_routes import Destination, Routing
@@ -51,6 +52,7 @@ class Reminders:
         self._poster = poster
         self._counts = counts
         self._tasks = tasks
+        self._record = SharedMessageRecord(store)
         self._next_look = 0.0
         self._try_again: dict[str, float] = {}  # when a snooze that is over is looked at again, by its id
 
@@ -145,15 +147,26 @@ class Reminders:
     async def _remind(self, due: Sequence[_Due], settings: AlertSettings, now: float) -> None:
         """Sends the reminders of one channel."""
         for one in due:
-            incidents = [pending.incident for pending in one.members]
             mention = tuple(who for who in one.destination.mention if not settings.muted_until(who, now))
-            since = f"after {_span(now - min(incident.began_ns for incident in incidents) / 1e9)}"
-            once = f"{one.post.channel}.{one.post.ts}.reminder {one.post.reminded_at}"
-            if await self._say(one.post, incident_message.reminder(incidents, since, mention), once=once):
-                for pending in one.members:
-                    post = pending.incident.post_at(one.destination.to)
-                    assert post is not None
-                    await save_post(self._store, pending, msgspec.structs.replace(post, reminded_at=now))
+            for once, members in (await self._entries(one)).items():
+                incidents = [pending.incident for pending, _ in members]
+                since = f"after {_span(now - min(incident.began_ns for incident in incidents) / 1e9)}"
+                if await self._say(one.post, incident_message.reminder(incidents, since, mention), once=once):
+                    for pending, post in members:
+                        await save_post(self._store, pending, msgspec.structs.replace(post, reminded_at=now))
+
+    async def _entries(self, due: _Due) -> dict[str, list[tuple[PendingIncident, PostedIncident]]]:
+        """Returns the incidents of one message by the name of the entry that reminds of them. What an earlier try
+        named stays in its entry, so that no other change makes it appear twice."""
+        named: dict[str, tuple[PendingIncident, PostedIncident]] = {}
+        for pending in due.members:
+            post = pending.incident.post_at(due.destination.to)
+            assert post is not None
+            named[message_name(pending.incident, post.ts, f"reminder {post.reminded_at}")] = (pending, post)
+        entries: dict[str, list[tuple[PendingIncident, PostedIncident]]] = {}
+        for name, entry in (await self._record.entries(sorted(named))).items():
+            entries.setdefault(entry, []).append(named[name])
+        return entries
 
     async def _say(self, post: PostedIncident, reply: Reply, *, once: str, broadcast: bool = True) -> bool:
         try:

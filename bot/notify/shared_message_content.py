@@ -6,7 +6,7 @@ It is given one incident after the other, so it is small for ten thousand incide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.notify import incident_message
@@ -14,6 +14,8 @@ from bot.notify.message_sender import message_name
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.model.replies import Reply
+
+MAX_SAID = 4 * incident_message.MAX_ENTRIES  # incidents that are kept for the entries of a thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +38,22 @@ class Shown:
 
 
 class SharedContent:
-    """The content of one message. `place`: the id of its channel, and its own."""
+    """The content of one message. `place`: the id of its channel, and its own. `group`: what its incidents have in
+    common, in words, if none of them may be recorded yet. `told`: the turns of incidents, by key, that an earlier try
+    of the message said without a record of each."""
 
-    def __init__(self, place: tuple[str, str]) -> None:
+    def __init__(self, place: tuple[str, str], group: str = "", told: Mapping[str, int] | None = None) -> None:
         self.place = place
+        self._told = told or {}
         self.table = incident_message.IncidentTable()
         self.unrecorded: dict[str, Shown] = {}
         """What the message shows of incidents that are not in memory, by key, if that is not recorded yet."""
         self._labelled: dict[tuple[str, str], list[str]] = {}
-        self._group = self._storm = ""
+        self._group, self._storm = group, ""
         self._joining: set[str] = set()
         self._mentioned: dict[str, None] = {}
-        self._entry: list[Incident] = []
-        self._entry_names: list[str] = []
-        self._entry_mentions: dict[str, None] = {}
+        self._said: dict[str, Incident] = {}  # by the name of its turn, as far as entries show them
+        self._turns: dict[str, tuple[str, ...]] = {}  # whom each turn calls
 
     @property
     def group(self) -> str:
@@ -79,8 +83,15 @@ class SharedContent:
             self._mentioned |= dict.fromkeys(post.mentioned)
         elif destination is not None:
             self._joining.add(destination.group)
-        if destination is not None and not destination.silent and (post is None or post.told < incident.turns):
-            self._add_to_entry(incident, destination)
+            self._mentioned |= dict.fromkeys(self.called_before(incident, destination))
+        told = self._told.get(incident.key, 0) if post is None else post.told
+        if destination is not None and not destination.silent and told < incident.turns:
+            self._add_turn(incident, destination)
+
+    def called_before(self, incident: Incident, destination: Destination) -> tuple[str, ...]:
+        """Returns whom an earlier try of the message called about an incident that is not recorded."""
+        is_over = incident.state is IncidentState.RESOLVED
+        return destination.mention if incident.key in self._told and not is_over else ()
 
     def add_other(self, incident: Incident, destination: Destination | None) -> None:
         """Adds an incident that is not in memory afterwards."""
@@ -103,17 +114,23 @@ class SharedContent:
     def reply(self, storm: str) -> Reply:
         return self.table.reply(self.group, self.mentioned, storm=storm)
 
-    def entry(self) -> tuple[Reply, str] | None:
-        """Returns the next entry of the thread and its name. A storm has none, and without news there is none."""
-        if not self.group or not self._entry:
-            return None
-        mentions = tuple(self._entry_mentions)
-        reply = incident_message.group_entry(self._entry, len(self._entry_names), mentions)
-        return reply, " ".join(sorted(self._entry_names))
+    def turns(self) -> Sequence[str]:
+        """Returns the names of the turns that the thread must say. A storm has no entries, and without news there are
+        none."""
+        return sorted(self._turns) if self.group else ()
 
-    def _add_to_entry(self, incident: Incident, destination: Destination) -> None:
-        if len(self._entry) < incident_message.MAX_ENTRIES:
-            self._entry.append(incident)
-        self._entry_names.append(message_name(incident, self.place[1], f"turn {incident.turns}"))
-        if incident.state is not IncidentState.RESOLVED:
-            self._entry_mentions |= dict.fromkeys(destination.mention)
+    def entries(self, names: Mapping[str, str]) -> Iterator[tuple[Reply, str]]:
+        """Yields the next entries of the thread, with their names. `names`: that of the entry of each turn."""
+        grouped: dict[str, list[str]] = {}
+        for turn in self.turns():
+            grouped.setdefault(names[turn], []).append(turn)
+        for name, turns in grouped.items():
+            shown = [self._said[turn] for turn in turns if turn in self._said][: incident_message.MAX_ENTRIES]
+            mentions = tuple(dict.fromkeys(who for turn in turns for who in self._turns[turn]))
+            yield incident_message.group_entry(shown, len(turns), mentions), name
+
+    def _add_turn(self, incident: Incident, destination: Destination) -> None:
+        name = message_name(incident, self.place[1], f"turn {incident.turns}")
+        if len(self._said) < MAX_SAID:
+            self._said[name] = incident
+        self._turns[name] = destination.mention if incident.state is not IncidentState.RESOLVED else ()

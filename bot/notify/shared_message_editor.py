@@ -10,18 +10,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from bot.notify import incident_message
 from bot.notify.channel_tasks import all_at_once
 from bot.notify.incident_writer import AT_ONCE, decode_incident
-from bot.notify.message_sender import MessageSender, message_name
+from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
+from bot.notify.posting_decision import MissedHours
 from bot.notify.shared_message_content import SharedContent, Shown
-from core import errors, metrics
+from bot.notify.shared_message_record import SharedMessageRecord
+from core import errors, metrics, supervise
 from core.model.alert_routes import Destination
-from core.model.incidents import IncidentState, PostedIncident
+from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.store.incidents import IncidentStore
 
 EDIT_SECONDS = 4.0  # between two edits of one message
@@ -50,6 +53,7 @@ class SharedMessageEditor:
         self._poster = poster
         self._counts = counts
         self._open = open_messages
+        self._said = SharedMessageRecord(store)
         self._now = now
         self._now_ns = now_ns
         self._next_edit: dict[str, float] = {}
@@ -105,51 +109,77 @@ class SharedMessageEditor:
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def post(self, name: str, members: Sequence[Work]) -> Place:
-        """Posts one message for these incidents. Returns where it is. `name`: what they have in common, in words."""
+    async def is_in_summary(self, to: str, hours: MissedHours, incident: Incident) -> bool:
+        """Whether an earlier try of the summary of these hours named the incident."""
+        return incident.key in await self._said.members(_summary_name(to, hours))
+
+    async def post_summary(self, to: str, hours: MissedHours, members: Sequence[Work]) -> Place:
+        """Posts one message about what these quiet hours held back. Returns where it is. If it was posted before, these
+        incidents join it: an earlier try may have ended before all of them were recorded, and others may come later."""
         mention = _called(members)
         table = incident_message.IncidentTable()
         for pending, _ in members:
             table.add(pending.incident)
-        reply = table.reply(name, mention)
-        to = members[0][1].to
-        first = min((pending.incident for pending, _ in members), key=lambda incident: incident.began_ns)
-        sent = await self._poster.post(to, reply, once=message_name(first, to, f"with others {name}"))
-        self._counts.incident_messages_total.labels("posted").inc()
-        if sent.tried_before:  # its text may be older than what is recorded now
+        reply, turns = table.reply(hours.text, mention), {each.incident.key: each.incident.turns for each, _ in members}
+        name = _summary_name(to, hours)
+        while True:
+            told = await self._said.begin(name, turns)
+            sent = await self._poster.post(to, reply, once=name)
+            place = (sent.channel, sent.ts)
+            if not sent.tried_before:
+                break
+            joining = {
+                pending.incident.key: (pending, replace(destination, group=hours.text))
+                for pending, destination in members
+            }
             with contextlib.suppress(errors.MessageGone):
-                await self._poster.edit(sent.channel, sent.ts, reply)
+                await self.edit(to, place, joining, group=hours.text, told=told)
+                return place
+            name = f"{name} after {sent.ts}"
+        self._counts.incident_messages_total.labels("posted").inc()
+        if told:
+            await self._said.replace(name, turns)
         await self._record(
             [
                 self._recorded(
                     pending,
-                    self._new_post((sent.channel, sent.ts), pending, to, mention if destination.mention else ()),
+                    self._new_post(place, pending, to, mention if destination.mention else ()),
                     Shown.of(pending.incident, destination),
-                    group=name,
+                    group=hours.text,
                 )
                 for pending, destination in members
             ]
         )
-        return sent.channel, sent.ts
+        return place
 
-    async def edit(self, to: str, place: Place, members: Mapping[str, Work], *, storm: str = "") -> None:
+    async def edit(
+        self,
+        to: str,
+        place: Place,
+        members: Mapping[str, Work],
+        *,
+        storm: str = "",
+        group: str = "",
+        told: Mapping[str, int] | None = None,
+    ) -> None:
         """Edits a message: `members`, by key, and what waits for this edit join it or have changed. All others that it
-        shows stay in it. `storm`: what the incidents of a storm have in common, in words, if that is decided now. If
-        the message was deleted, that is recorded for all of them, and MessageGone is raised."""
+        shows stay in it. `storm`: what the incidents of a storm have in common, in words, if that is decided now;
+        `group`: the same of a group whose incidents may not be recorded yet. `told`: which turns of incidents an
+        earlier try of the message said. If the message was deleted, that is recorded for all of them, and MessageGone
+        is raised."""
         waiting = self._waiting.get(to, {}).get(place, {})
-        content = await self._read(place, members, waiting)
+        content = await self._read(SharedContent(place, group, told or {}), members, waiting)
         if content.table.count:
             await self._edit(content, members, content.storm(storm))
         self._done(to, place)
 
     async def _read(
-        self, place: Place, members: Mapping[str, Work], waiting: Mapping[str, Destination]
+        self, content: SharedContent, members: Mapping[str, Work], waiting: Mapping[str, Destination]
     ) -> SharedContent:
-        content = SharedContent(place)
         for pending, destination in members.values():
             content.add(pending.incident, destination, pending.held)
-        ts = msgspec.json.encode(place[1])
-        async for key, raw in self._store.each_incident():
+        ts = msgspec.json.encode(content.place[1])
+        async for key, raw in supervise.in_turns(self._store.each_incident()):
             if key in members or (key not in waiting and ts not in raw):  # most need not be decoded
                 continue
             incident = decode_incident(raw)
@@ -173,12 +203,15 @@ class SharedMessageEditor:
         self._next_edit[ts] = self._now() + EDIT_SECONDS
         if not content.table.open_count:
             self._open.remove(channel, ts)
-        if (entry := content.entry()) is not None:  # an edit calls nobody, so the thread says what is new
-            with contextlib.suppress(errors.MessageGone):  # it has no thread
-                await self._poster.post(channel, entry[0], ts, once=entry[1])
+        # An edit calls nobody, so the thread says what is new. What an earlier try said in one entry stays in it.
+        if turns := content.turns():
+            for reply, name in content.entries(await self._said.entries(turns)):
+                with contextlib.suppress(errors.MessageGone):  # it has no thread
+                    await self._poster.post(channel, reply, ts, once=name)
         records = []
         for pending, destination in members.values():
-            post = content.post_of(pending.incident) or self._new_post(content.place, pending, destination.to)
+            called = content.called_before(pending.incident, destination)
+            post = content.post_of(pending.incident) or self._new_post(content.place, pending, destination.to, called)
             shown = Shown.of(pending.incident, destination)
             records.append(self._recorded(pending, post, shown, group=content.group, storm=storm))
         await self._record(records)
@@ -234,6 +267,10 @@ class SharedMessageEditor:
         new = [(pending, after) for pending, before, after in records if after != before or pending.known]
         for start in range(0, len(new), AT_ONCE):
             await all_at_once(save_post(self._store, *each) for each in new[start : start + AT_ONCE])
+
+
+def _summary_name(to: str, hours: MissedHours) -> str:
+    return f"{to}.summary {hours.begin:.0f} {hours.text}"
 
 
 def _called(members: Sequence[Work]) -> tuple[str, ...]:

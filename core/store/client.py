@@ -21,7 +21,6 @@ from core.store.healing import HealingStore
 from core.store.invocations import InvocationStore
 from core.store.last_good_settings import LastGoodSettingsStore
 from core.store.outlets import OutletStore
-from core.store.posts import PostStore
 from core.store.records import Claim, WatchRecord, WatchUpdate
 from core.store.recurring_jobs import RecurringJobStore
 
@@ -33,7 +32,6 @@ class Store(
     InvocationStore,
     AlertSettingsStore,
     OutletStore,
-    PostStore,
     LastGoodSettingsStore,
     HealingStore,
     RecurringJobStore,

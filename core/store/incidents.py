@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from core.store import keys
-from core.store.connection import StoreConnection, text
+from core.store.connection import text
+from core.store.posts import PostStore
 
 SCAN_COUNT = 200
 MAX_INCIDENT_BYTES = 64 << 10
 
 
-class IncidentStore(StoreConnection):
-    """Reads and changes incidents. Values are the caller's bytes. Methods raise errors.StoreDown or StoreError."""
+class IncidentStore(PostStore):
+    """Reads and changes incidents, and the records of the messages about them. Values are the caller's bytes. Methods
+    raise errors.StoreDown or StoreError."""
 
     async def incident(self, key: str) -> bytes | None:
         async with self._call():

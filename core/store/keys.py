@@ -52,7 +52,9 @@ wrote.
     incidents:last           string   never      the greatest time in incidents:log
     outlet:NAME              string   never      up to which time of incidents:log a system was told (webhook and such)
     outlet:NAME:queue        zset     trimmed    keys of the incidents that it must still be told about, by time in µs
-    post:NAME                string   2 days     a message that is being posted or is there: its token, time and place
+    post:NAME                string   2 days     a message that is being posted or is there: its token, time and place;
+                                                 also which incidents a summary named first (NAME ends in ` of`), and
+                                                 which entry of a thread says a turn of an incident (` in`)
     alerts:received          hash     trimmed    open alerts of an Alertmanager by fingerprint, as they first came
     watched                  string   30 days    when any process last watched, in ms
     engines:watched          zset     trimmed    when any process last watched each engine, in ms

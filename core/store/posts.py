@@ -7,6 +7,8 @@ place of the message afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core.store import keys
 from core.store.connection import StoreConnection, milliseconds
 
@@ -20,6 +22,20 @@ class PostStore(StoreConnection):
         async with self._call():
             if await self._client.set(self._key(keys.post(name)), value, nx=True, px=milliseconds(ttl)):
                 return None
+            stored: bytes | None = await self._client.get(self._key(keys.post(name)))
+        return stored
+
+    async def begin_posts(self, names: Sequence[str], value: bytes, ttl: float) -> dict[str, bytes]:
+        """Stores the same record for each of these names that has none. Returns the record of each."""
+        async with self._call(), self._client.pipeline(transaction=True) as pipe:
+            for name in names:
+                pipe.set(self._key(keys.post(name)), value, nx=True, px=milliseconds(ttl))
+                pipe.get(self._key(keys.post(name)))
+            stored = (await pipe.execute())[1::2]
+        return dict(zip(names, stored, strict=True))
+
+    async def post_record(self, name: str) -> bytes | None:
+        async with self._call():
             stored: bytes | None = await self._client.get(self._key(keys.post(name)))
         return stored
 

@@ -134,3 +134,60 @@ async def test_a_message_that_the_chat_refuses_does_not_stop_the_others(world):
     world.chat.post = post
     await world.wait(8)
     assert len(world.chat.messages) == 3 and await nothing_waits(world)
+
+
+async def test_an_entry_whose_answers_were_lost_is_not_repeated_when_another_member_changes(world):
+    route = Route(to=("C2",), group_by=("project",), mention=("S0ONCALL",))
+    world.reporter = world.process("", route)
+    await world.happen(of_project(world, "a", "shop"))
+    await world.wait(60)
+    await world.happen(of_project(world, "e", "shop"))
+    await world.wait(60)
+    post = world.chat.post
+
+    async def lossy(to, reply, thread="", **more) -> SentMessage:
+        sent = await post(to, reply, thread, **more)
+        if thread:
+            raise errors.Undeliverable("The answer was lost.", code="unreachable", maybe_sent=True)
+        return sent
+
+    world.chat.post = lossy
+    await world.happen(of_project(world, "b", "shop"), of_project(world, "c", "shop"))
+    await world.wait(6)
+    await world.happen(
+        of_project(world, "d", "shop"), of_project(world, "a", "shop", at=now(world), state=AlertState.RESOLVED)
+    )
+    world.chat.post = post
+    world.reporter = world.process("", route)  # which looks at all of them at once
+    await world.wait(12)
+    entries = world.chat.threads["C2", "1"]
+    for said in ("Firing: shop/b", "Firing: shop/c", "Firing: shop/d", "Resolved: shop/a"):
+        assert sum(said in entry for entry in entries) == 1
+    assert any("Firing: shop/b" in entry and "Firing: shop/c" in entry for entry in entries), "one call for both"
+    assert world.chat.mentions == [("C2", "S0ONCALL")] * 4
+    assert await nothing_waits(world)
+
+
+async def test_a_reminder_whose_answers_were_lost_is_not_repeated_when_a_member_is_over(world):
+    route = Route(to=("C2",), group_by=("project",), repeat=2 * HOUR, mention=("S0ONCALL",))
+    world.reporter = world.process("", route)
+    await world.happen(of_project(world, "a", "shop"))
+    await world.wait(10)
+    await world.happen(of_project(world, "b", "shop"))
+    await world.wait(10)
+    post, called = world.chat.post, len(world.chat.mentions)
+
+    async def lossy(to, reply, thread="", **more) -> SentMessage:
+        await post(to, reply, thread, **more)
+        raise errors.Undeliverable("The answer was lost.", code="unreachable", maybe_sent=True)
+
+    world.chat.post = lossy
+    world.seconds += 2 * HOUR
+    await world.wait(5)
+    assert len(world.chat.broadcasts) == 1
+    world.chat.post = post
+    await world.happen(of_project(world, "a", "shop", at=now(world), state=AlertState.RESOLVED))
+    await world.wait(70)
+    (reminder,) = world.chat.broadcasts
+    assert "2 incidents are still open" in reminder
+    assert len(world.chat.mentions) == called + 1
