@@ -189,8 +189,7 @@ async def build(
     settings: load.Config, *, watch: bool, supervisor: supervise.Supervisor, opened: store_setup.Opened | None = None
 ) -> App:
     """Creates every part and registers it for closing. `watch`: whether to mirror the engines; False for a single
-    command, which requests everything from them directly. `opened`: the store, if it is open already. Raises
-    ConfigError."""
+    command, which requests everything from them. `opened`: the store, if it is already open. Raises ConfigError."""
     store, embedded_store = opened or await store_setup.open_store(settings, supervisor, visits=not watch)
     counts = metrics.Metrics(version=quarterdeck_version())
     supervisor.on_restart = _count_restarts(counts)

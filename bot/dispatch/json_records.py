@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, ClassVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from commands.spec import Command, Result
+from core import errors
 from core.model.actions import Action
 from core.model.bot_actions import BOT, PermissionReport
 from core.model.container_reads import Processes
@@ -39,6 +40,8 @@ LEFT_OUT: Mapping[type, frozenset[str]] = {
     Incident: frozenset({"key", "posted", "also_posted", "noted", "version"}),
     Service: frozenset({"reaches", "earlier_reaches", "values"}),
 }
+# Properties that are fields of the record, too.
+ADDED: Mapping[type, Mapping[str, Any]] = {Container: {"project": str | None, "service": str | None}}
 # Fields with seconds since 1970, besides those whose names end with `_at`.
 TIMES = frozenset(
     {
@@ -84,7 +87,7 @@ def records_of(command: Command, values: Sequence[Any] | None, results: Sequence
     failed = tuple(
         {"engine": _engine(result.action.engine), "message": result.error.message, "hint": result.error.hint}
         for result in results
-        if result.error is not None
+        if result.error is not None and (not isinstance(result.error, errors.Unsupported) or _is_without(results))
     )
     schema = f"{command.name}/{command.json_version}"
     return Records(schema=schema, records=tuple(records), errors=failed, left_out=left_out)
@@ -149,7 +152,8 @@ def fields_of(kind: Any) -> Sequence[RecordField]:
         if name in LEFT_OUT.get(kind, ()) or hint is BinaryIO or get_origin(hint) is ClassVar:
             continue
         found.append(RecordField(name=_name(name), attribute=name, kind=hint, form=_form(name, hint)))
-    return tuple(found)
+    added = ADDED.get(kind, {}).items()
+    return (*found, *(RecordField(name=name, attribute=name, kind=hint, form=Form.VALUE) for name, hint in added))
 
 
 def plain(value: Any) -> Any:
@@ -195,6 +199,11 @@ def _shown(results: Sequence[Result]) -> Any:
         for part in parts_of(result.value):
             record = as_record(part)
             yield (_subject(result.action) | record) if "engine" not in record else record
+
+
+def _is_without(results: Sequence[Result]) -> bool:
+    """Whether no engine has the action. Otherwise those that do not have it are no failure."""
+    return all(isinstance(result.error, errors.Unsupported) for result in results)
 
 
 def _subject(action: Action[Any]) -> dict[str, Any]:
