@@ -46,9 +46,9 @@ def stack_file(stage, port):
         if "environment" in service:
             service["environment"] |= {"QUARTERDECK_SLACK": "off", "QUARTERDECK_METRICS__LISTEN": f"127.0.0.1:{port}"}
         service["healthcheck"] = service.get("healthcheck", {}) | {"interval": "1s"}
-    file = stage.folder / "stack-here.yml"
+    file = stage.folder / "deploy/swarm/stack-here.yml"  # beside the other one, because it names files
     file.write_text(yaml.safe_dump(document))
-    return file.name
+    return str(file.relative_to(stage.folder))
 
 
 def test_the_bot_of_the_stack_works_locked_up_and_does_not_end_itself(swarm):
