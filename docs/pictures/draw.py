@@ -28,7 +28,7 @@ PICTURES = {
     "ps": ("ps-5.data_table", 880, 282),
     "question": ("question.data_table", 880, 150),
     "restart": ("restart-several.data_table", 720, 276),
-    "logs": ("logs.data_table", 880, 240),
+    "logs": ("logs.data_table", 880, 284),
 }
 CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
