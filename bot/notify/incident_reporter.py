@@ -136,7 +136,7 @@ class IncidentReporter:
             if not pending.left and not pending.waits_until:
                 await self._store.incident_told(pending.incident.key, pending.raw, pending.raw)
             elif pending.waits_until and not pending.left:
-                self._waiting.wait(pending.incident.key, pending.waits_until, now)
+                self._waiting.wait(pending.incident.key, pending.waits_until)
         closed = {to for to in by_destination if to in self._tasks.busy or self._now() < self._retry_at.get(to, 0.0)}
         for to in sorted({*by_destination, *self.channels.lately_used} - closed - set(self._tasks.busy)):
             if not self._leads():
@@ -150,11 +150,11 @@ class IncidentReporter:
     def _let_wait(self, read: Sequence[PendingIncident], closed: Collection[str], now: float) -> int:
         """Lets the incidents wait that have to, because thousands of them must not be in the way of the others. Returns
         how many are left over for another reason. `closed`: the channels that cannot be reached or are busy."""
-        left_over = 0
+        left_over, retry_at = 0, now + RETRY_SECONDS
         for pending in read:
             if pending.left and pending.left <= {*closed, *pending.postponed}:
-                until = now + RETRY_SECONDS if pending.left.intersection(closed) else 0.0
-                self._waiting.wait(pending.incident.key, until, now)
+                until = retry_at if pending.left.intersection(closed) else 0.0
+                self._waiting.wait(pending.incident.key, until)
             else:
                 left_over += bool(pending.left)
         if left_over:
@@ -209,5 +209,5 @@ class IncidentReporter:
                 # It began and ended while nothing was posted about it.
                 await self._store.incident_told(incident.key, each.raw, each.raw)
             else:
-                self._waiting.wait(incident.key, until, now)  # its newest state is posted afterwards
+                self._waiting.wait(incident.key, until)  # its newest state is posted afterwards
         return free

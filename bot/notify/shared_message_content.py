@@ -48,6 +48,7 @@ class SharedContent:
         self.table = incident_message.IncidentTable()
         self.unrecorded: dict[str, Shown] = {}
         """What the message shows of incidents that are not in memory, by key, if that is not recorded yet."""
+        self._same: dict[Shown, Shown] = {}  # most of thousands are the same
         self._labelled: dict[tuple[str, str], list[str]] = {}
         self._group, self._storm = group, ""
         self._joining: set[str] = set()
@@ -98,7 +99,8 @@ class SharedContent:
         post = self.post_of(incident)
         self.add(incident, destination, post.held if post is not None else "")
         if post is None or destination is not None or post.version != incident.version or not post.shared:
-            self.unrecorded[incident.key] = Shown.of(incident, destination)
+            shown = Shown.of(incident, destination)
+            self.unrecorded[incident.key] = self._same.setdefault(shown, shown)
         if post is not None:
             self._labelled.setdefault((post.group, post.storm), []).append(incident.key)
 

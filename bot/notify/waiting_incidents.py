@@ -30,7 +30,7 @@ class WaitingIncidents:
         self._until: dict[str, tuple[float, float]] = {}  # by key: until when it waits, and its change when it was read
         self._read: dict[str, float] = {}  # the change of each incident that was returned last
         self._state: tuple[int, float, float] | None = None
-        self._next_list = 0.0
+        self._next_list = self._recheck = 0.0
         self._settings: object = None
 
     async def ready(self, settings: object, now: float, limit: int) -> tuple[Sequence[str], bool]:
@@ -49,7 +49,7 @@ class WaitingIncidents:
             found, more = dict(list(over.items())[:limit]), len(over) > limit
         for key in found:
             self._until.pop(key, None)
-        self._read = found
+        self._read, self._recheck = found, now + RECHECK_SECONDS
         return list(found), more
 
     async def _list(self, now: float, limit: int) -> tuple[dict[str, float], bool]:
@@ -73,6 +73,6 @@ class WaitingIncidents:
             if (waiting := self._until.get(key)) is not None:
                 self._until[key] = (0.0, waiting[1])
 
-    def wait(self, key: str, until: float, now: float) -> None:
+    def wait(self, key: str, until: float) -> None:
         """Leaves the incident alone until then; with 0, it waits for another incident, and is read again soon."""
-        self._until[key] = (until or now + RECHECK_SECONDS, self._read.get(key, 0.0))
+        self._until[key] = (until or self._recheck, self._read.get(key, 0.0))
