@@ -36,8 +36,18 @@ _LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose
 # What slirp4netns and pasta say to an engine without the right to a low port.
 PORT_ADVICE = (("privileged port", _LOW_PORT), ("failed to bind port", _LOW_PORT))
 # The command that shows a resource of a kind; `ps` for every other kind.
-SHOW_COMMANDS = {Kind.IMAGE: "images", Kind.NODE: "nodes", Kind.POD: "pods", Kind.UNIT: "units"}
+SHOW_COMMANDS = {
+    Kind.ENGINE: "engines",
+    Kind.IMAGE: "images",
+    Kind.NETWORK: "network ls",
+    Kind.NODE: "nodes",
+    Kind.POD: "pods",
+    Kind.PROJECT: "project ls",
+    Kind.UNIT: "units",
+    Kind.VOLUME: "volume ls",
+}
 KINDS_WITH_LOGS = (Kind.CONTAINER, Kind.SERVICE)
+TAKEN = ("already", "in use")  # in the words of an engine that has another resource of the name
 # From the best to the worst.
 _BY_SEVERITY = (Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.FAILED, Ending.UNKNOWN, Ending.ERROR)
 _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.WARN}
@@ -190,15 +200,33 @@ def _buttons(changed: Sequence[TargetResult], context: Context) -> tuple[Button,
     if len(bad) != 1:
         return ()
     ref = bad[0].ref
+    if _does_not_exist(bad[0]):
+        return ()
+    logs = "service logs" if _is_of_swarm(ref) else "logs"
     look = Button(label=f"Look at {ref.name}"[:70], line=_line(_show_command(ref), ref))
-    return (look, Button(label="Its logs", line=_line("logs", ref))) if ref.kind in KINDS_WITH_LOGS else (look,)
+    return (look, Button(label="Its logs", line=_line(logs, ref))) if ref.kind in KINDS_WITH_LOGS else (look,)
+
+
+def _does_not_exist(target: TargetResult) -> bool:
+    """Whether the target was to be created, and there is nothing with its name."""
+    return (
+        target.ref.id.startswith("new:")
+        and target.ending is Ending.FAILED
+        and not any(words in target.phrase for words in TAKEN)
+    )
 
 
 def _show_command(ref: Ref) -> str:
-    return SHOW_COMMANDS.get(ref.kind, "ps")
+    return "service ps" if _is_of_swarm(ref) else SHOW_COMMANDS.get(ref.kind, "ps")
+
+
+def _is_of_swarm(ref: Ref) -> bool:
+    """Whether it is a service of a Swarm. One of a Compose project is shown by its containers."""
+    return ref.kind is Kind.SERVICE and ref.engine.kind == "swarm"
 
 
 def _line(command: str, ref: Ref) -> str:
     """Returns a command line with the target's name and engine, not its id: the reader wants to see the resource that
     has the name now."""
-    return command_line.quote([command, f"{ref.name}@{ref.engine}"])
+    name = str(ref.engine) if ref.kind is Kind.ENGINE else f"{ref.name}@{ref.engine}"
+    return command_line.quote([*command.split(), name])

@@ -73,7 +73,8 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
         steps = json_decoder.decode_rows(dict[str, str], response.body, self.skipped)
         untagged = [step["Untagged"] for step in steps if "Untagged" in step]
         gone = any("Deleted" in step for step in steps)
-        detail = "the image is gone" if gone else f"{', '.join(untagged)} is gone, the image has other names"
+        stays = "the image itself stays, because it has other names or containers use it"
+        detail = "the image is gone" if gone else f"{', '.join(untagged)} is gone, {stays}"
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -117,6 +117,30 @@ async def test_unknown_is_said_and_nothing_is_repeated(world, answer):
         assert parser.parse(button.line, world.words).args["target"] == ("web@docker/host7",)
 
 
+@pytest.mark.parametrize(
+    ("line", "said", "lines"),
+    [
+        ("run nginx", "no space left", []),
+        ("run --name new nginx", "manifest unknown", []),
+        (
+            "run --name web nginx",
+            "the name web is already in use",
+            ["ps web@docker/host7", "logs web@docker/host7"],
+        ),
+        ("network create back", "no such driver", []),
+        ("network create back", "network back already exists", ["network ls back@docker/host7"]),
+        ("volume create data", "no space left", []),
+        ("linger enable", "no such user", ["engines docker/host7"]),
+    ],
+)
+async def test_the_buttons_of_a_failure_show_what_exists(world, line, said, lines):
+    reply = await world.say(line, lambda _: errors.Rejected(500, said))
+    assert reply.ending is Ending.FAILED
+    assert [button.line for button in reply.buttons] == lines
+    for typed in lines:
+        parser.parse(typed, world.words)
+
+
 async def test_a_timeout_before_sending_is_a_failure(world):
     assert (await world.say("restart web", lambda _: errors.TimedOut(sent=False))).ending is Ending.FAILED
 
