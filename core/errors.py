@@ -1,7 +1,7 @@
 """Defines the errors that Quarterdeck raises on purpose, in one tree.
 
     QuarterdeckError
-    ├─ UserError      BadUsage · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
+    ├─ UserError      BadUsage (SeveralEngines) · UnknownCommand · NotFound · Ambiguous · Unsupported · Expired
     ├─ Refused        NotPermitted · RateLimited · Busy · Frozen · Disallowed · Protected
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · DuplicateEngine · EventsUnsupported
     ├─ StoreError     StoreDown · StoreFull · LeaseLost
@@ -45,6 +45,21 @@ class UserError(QuarterdeckError):
 
 class BadUsage(UserError):
     """The command was not understood."""
+
+
+class SeveralEngines(BadUsage):
+    """Several engines can do this, and the command chose none of them.
+
+    `what`: the end of a sentence about such engines, `create networks`. `everywhere`: whether all can be chosen.
+    """
+
+    def __init__(self, what: str, engines: Sequence[str], *, everywhere: bool = False) -> None:
+        self.engines, self.everywhere = tuple(engines), everywhere
+        shown = ", ".join(self.engines[:8]) + (f" and {len(engines) - 8} more" if len(engines) > 8 else "")
+        more = "; or all with --engine '*'." if everywhere else ""
+        super().__init__(
+            f"{len(engines)} engines can {what}: {shown}.", hint=f"Choose one, such as: --engine {engines[0]}{more}"
+        )
 
 
 class UnknownCommand(UserError):

@@ -1,8 +1,9 @@
-"""Makes the reply to an error, with a button for each resource that an ambiguous name may mean.
+"""Makes the reply to an error, with a button for each resource that an ambiguous name may mean, or for each engine
+that may be meant.
 
-The button's line is the typed line with the resource's own name in place of the ambiguous one. If the command takes
-several names, a last button names all the resources. A line that cannot be changed so, without changing anything else
-of its meaning, gets no button.
+The button's line is the typed line with the resource's own name in place of the ambiguous one, or with the engine. If
+the command takes several names or engines, a last button names them all. A line that cannot be changed so, without
+changing anything else of its meaning, gets no button.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from bot.dispatch import reply_formatting
 from bot.parsing import parser
-from commands.spec import Arg
+from commands.spec import ENGINE, Arg
 from core import errors
 from core.model.replies import Button, Reply
 from core.text import command_line
@@ -25,10 +26,12 @@ MAX_LABEL = 75  # characters
 def error_reply(error: errors.QuarterdeckError, line: str, catalogue: Any) -> Reply:
     """Returns the reply to an error of this line."""
     reply = reply_formatting.error_reply(error)
-    if not isinstance(error, errors.Ambiguous):
-        return reply
     try:
-        return replace(reply, buttons=_buttons(error, parser.parse(line, catalogue), catalogue))
+        if isinstance(error, errors.SeveralEngines):
+            return replace(reply, buttons=_engine_buttons(error, parser.parse(line, catalogue), catalogue))
+        if isinstance(error, errors.Ambiguous):
+            return replace(reply, buttons=_buttons(error, parser.parse(line, catalogue), catalogue))
+        return reply
     except errors.UserError:  # the line was not the one that was parsed
         return reply
 
@@ -47,6 +50,33 @@ def _buttons(error: errors.Ambiguous, parsed: parser.Parsed, catalogue: Any) -> 
         for label, names in choices
         if (line := _with_names(parsed, arg, error.name, names, catalogue))
     )
+
+
+def _engine_buttons(error: errors.SeveralEngines, parsed: parser.Parsed, catalogue: Any) -> tuple[Button, ...]:
+    if len(error.engines) > MAX_CHOICES:
+        return ()
+    choices = [(name, name) for name in error.engines]
+    if error.everywhere:
+        choices.append(("both" if len(choices) == 2 else f"all {len(choices)}", "*"))
+    return tuple(
+        Button(label=label[:MAX_LABEL], line=line, offered=True)
+        for label, engine in choices
+        if (line := _with_engine(parsed, engine, catalogue))
+    )
+
+
+def _with_engine(parsed: parser.Parsed, engine: str, catalogue: Any) -> str:
+    """Returns the line for this engine; empty if no such line means the same otherwise."""
+    words, length = command_line.split(parsed.line), len(parsed.command.name.split())
+    given = next((at for at in range(length, len(words)) if words[at] == ENGINE.name), None)
+    if parsed.args[ENGINE.key] and given is not None:
+        words = [*words[:given], *words[given + 2 :]]
+    try:
+        found = parser.parse(command_line.quote([*words[:length], ENGINE.name, engine, *words[length:]]), catalogue)
+    except errors.UserError:
+        return ""
+    same = found.command is parsed.command and found.args == {**parsed.args, ENGINE.key: engine}
+    return found.line if same else ""
 
 
 def _holds(value: Any, name: str) -> bool:

@@ -13,14 +13,11 @@ from core.text import command_line
 
 def one_engine(context: Context, verb: str, what: str) -> EngineRef:
     """Returns the engine that --engine and --host choose among those with the verb. `what`: the end of a sentence about
-    such engines, `create networks`. Raises BadUsage if there are several, and NotFound."""
+    such engines, `create networks`. Raises SeveralEngines and NotFound."""
     args = context.args
     found = context.find.engines(Query(engine=args["engine"] or "", host=args["host"] or "", verb=verb))
     if len(found) > 1:
-        shown = ", ".join(map(str, found[:8])) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-        raise errors.BadUsage(
-            f"{len(found)} engines can {what}: {shown}.", hint=f"Choose one, such as: --engine {found[0]}"
-        )
+        raise errors.SeveralEngines(what, [str(engine) for engine in found])
     return found[0]
 
 

@@ -91,15 +91,12 @@ async def _plan(
 
 
 def _engines(context: Context, name: str, verb: str) -> Sequence[EngineRef]:
-    """Returns the engines that the options choose. Raises BadUsage if there are several and none was chosen."""
+    """Returns the engines that the options choose. Raises SeveralEngines if none was chosen."""
     args = context.args
     wanted = Query(engine=args["engine"] or "", host=args["host"] or "", verb=verb)
     found = context.find.engines(wanted)
     if len(found) > 1 and not (wanted.engine or wanted.host):
-        raise errors.BadUsage(
-            f"{len(found)} engines can run {name}: {_listed(found)}.",
-            hint=f"Choose one, such as: {name} --engine {found[0]}; or all with --engine '*'.",
-        )
+        raise errors.SeveralEngines(f"run {name}", [str(engine) for engine in found], everywhere=True)
     return found
 
 

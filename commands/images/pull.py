@@ -35,11 +35,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = Query(engine=engine_pattern or args["engine"] or "", host=args["host"] or "", verb=PullImage.verb)
     engines = context.find.engines(wanted)
     if len(engines) > 1 and not (wanted.engine or wanted.host):
-        shown = ", ".join(map(str, engines[:8])) + (f" and {len(engines) - 8} more" if len(engines) > 8 else "")
-        raise errors.BadUsage(
-            f"{len(engines)} engines can pull {name}: {shown}.",
-            hint=f"Choose one, such as: pull {name} --engine {engines[0]}; or all with --engine '*'.",
-        )
+        raise errors.SeveralEngines(f"pull {name}", [str(engine) for engine in engines], everywhere=True)
     return [PullImage(engine=engine, image=name, timeout=args["timeout"]) for engine in engines]
 
 

@@ -61,7 +61,7 @@ async def test_of_several_engines_one_says_which(two_hosts):
         await two_hosts.plan("pull busybox")
     assert caught.value.full_message() == (
         "2 engines can pull busybox:latest: docker/host7, docker/host8. Choose one, such as: "
-        "pull busybox:latest --engine docker/host7; or all with --engine '*'."
+        "--engine docker/host7; or all with --engine '*'."
     )
     two_hosts.find.asked.clear()
     plan = await two_hosts.plan("pull busybox --host 'host*'")

@@ -60,6 +60,30 @@ async def test_what_no_engine_can_do_and_what_is_frozen_is_not_offered(valkey):
         assert offers(await deck.say("ps web")) == ["Logs", "Follow", "Events"]
 
 
+@pytest.mark.parametrize(
+    ("line", "labels", "chosen"),
+    [
+        ("docker run --name new nginx sh -c 'sleep 1'", [], 'run --engine podman/h1 --name new nginx sh -c "sleep 1"'),
+        ("run --name new nginx --engine '*'", [], "run --engine podman/h1 --name new nginx"),
+        ("docker network create back", [], "network create --engine podman/h1 back"),
+        ("volume create data", [], "volume create --engine podman/h1 data"),
+        ("docker pull nginx", ["both"], "pull --engine podman/h1 nginx"),
+        ("container prune", ["both"], "container prune --engine podman/h1"),
+    ],
+)
+async def test_several_engines_become_buttons(valkey, line, labels, chosen):
+    engines = [FakeRuntime("h1", kind=kind) for kind in ("docker", "podman")]
+    for one in engines:
+        one.add("ended", start=False)
+    async with Deck(valkey.url, engines) as deck:
+        reply = await deck.say(line)
+        assert reply.ending is Ending.USAGE
+        assert offers(reply) == ["docker/h1", "podman/h1", *labels]
+        assert reply.buttons[1].line == chosen
+        done = await deck.say(chosen)
+        assert done.ending is (Ending.ASKED if "prune" in line else Ending.OK)
+
+
 async def test_a_removed_container_is_offered_only_its_events(valkey):
     async with Deck(valkey.url, [engine()]) as deck:
         asked = await deck.say("rm -f web")
