@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from core import trusted_files
-from core.config import environment, locations, yaml_file
+from core.config import environment, locations
 from core.config.raw_settings import MAX_BYTES, RawSettings, section_of, sections_in, types_in
 
 LOOKS_SECRET = re.compile(r"xox\w*[.-]|xapp-|\w+://|[0-9a-f]{32}$")  # a secret where the path of its file is expected
@@ -31,6 +31,8 @@ def read_all(path: Path | None, environ: Mapping[str, str], model: type[BaseMode
     found.merge(environment.read_slack_variables(written, f"{dotenv}: "))
     found.merge(environment.read_slack_variables(environ))
     if (file := locate(path, environ)) is not None:
+        from core.config import yaml_file  # noqa: PLC0415 (without a file, nothing needs a YAML parser)
+
         found.merge(yaml_file.read_yaml(file))
     found.merge(environment.read_environment(written, model, f"{dotenv}: "))
     found.merge(environment.read_environment(environ, model))
