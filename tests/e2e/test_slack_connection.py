@@ -113,7 +113,8 @@ def test_stopping_lets_a_change_end_and_tells_it(deck, dockerd, slack):
     assert process.poll() is None
     assert process.wait(20) == 0
     done = deck.last("bob", "web restarted", seconds=0.1)
-    assert done["buttons"] == []
+    assert "Quarterdeck is stopping" in done["text"]
+    assert "Stop watching" not in done["buttons"]
     assert len(deck.said("bob")) == 1
     assert dockerd.state(web)["Running"]
     assert dockerd.state(web)["StartedAt"] != before

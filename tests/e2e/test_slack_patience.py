@@ -32,8 +32,12 @@ def test_a_change_is_shown_from_its_beginning(deck, dockerd, slack):
     deck.last("bob", "restarting web…")
     slack.say("ada", "dm:ada", "stop web")
     deck.last("ada", "started container.restart on web", "dm:ada")
-    done = deck.last("bob", "web restarted")
-    assert done["edits"] == 1
+    shown = deck.last("bob", "restarting web… waiting for it to stop, ")
+    assert " of 3 s" in shown["text"]
+    done = deck.last("bob", "did not end within 3 s and was killed")
+    assert done["ts"] == shown["ts"]
+    # The same message says at once what was done, and later what became of it.
+    assert deck.last("bob", "was killed; still running after 10 s", seconds=30)["ts"] == shown["ts"]
     # A message of its own in the channel says it; nothing private remains beside it.
     assert len(deck.said("ada")) == 1
     assert happened(dockerd, web, "restart") == 1

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from bot import plain_text
+from bot import cli, plain_text
 from bot.console import (
     caller_settings,
     command_client,
@@ -38,7 +38,7 @@ from commands.catalogue import load_catalogue
 from core import supervise
 from core.model.invocation import Invocation
 from core.model.replies import Button, Download, Ending, Lines, Reply, Text, Tone, text_reply
-from core.ports import Progress, Responder
+from core.ports import Progress, Responder, Watched
 from tests.helpers.paths import ROOT
 
 Answer = Callable[[Invocation, Responder], Coroutine[Any, Any, Reply]]
@@ -129,6 +129,34 @@ def test_a_reply_is_printed_as_the_direct_way_prints_it(bot: RunningBot, capfd: 
     (first, _) = bot.asked
     assert first.who.id.startswith("console:") and first.who.admin and first.place.kind == "console"
     assert first.deadline - first.at == timedelta(minutes=10)
+
+
+def test_a_change_is_watched_on_request_and_ctrl_c_ends_the_watching(
+    bot: RunningBot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watching = threading.Event()
+
+    async def answers(inv: Invocation, responder: Responder) -> Reply:
+        ended = asyncio.Event()
+        watched = text_reply("web restarted in 0.3 s. Watching web…")
+        responder.watching(Watched(reply=watched, stop="job stop 1@docker/h", end=ended.set))
+        assert responder.is_private()
+        watching.set()
+        await ended.wait()
+        return text_reply("web restarted in 0.3 s, not watched any further.")
+
+    bot.answers = answers
+    press_ctrl_c(watching)
+    assert do(bot, "restart web", verify=True) == 0
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-1] == "web restarted in 0.3 s, not watched any further."
+    assert not err, "the change itself has ended"
+    bot.answers = _hello
+    assert do(bot, "restart web") == 0
+    assert [inv.verify for inv in bot.asked] == [True, False]
+    for words in (["--verify", "restart web"], ["restart", "--verify", "web"]):
+        request = cli.do_request(words)
+        assert request is not None and request.verify
 
 
 @pytest.mark.parametrize("ending", list(Ending))
