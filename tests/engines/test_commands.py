@@ -80,7 +80,7 @@ LINES = {
     "service logs": ("service logs shop_front", r"cannot do service\.logs\. logs shows", "running"),
     "node ps": ("node ps worker-1", r"There is no node", "running"),
     "stack ps": ("stack ps shop", r"cannot do task\.list", "running"),
-    "stack services": ("stack services shop", r"No service matches", "running"),
+    "stack services": ("stack services shop", r"There is no stack “shop” with a service", "running"),
     "swarm info": ("swarm info", r"None of the watched engines manages a Swarm", "running"),
     "secret ls": ("secret ls", r"cannot do secret\.list", "running"),
     "config ls": ("config ls", r"cannot do config\.list", "running"),
@@ -173,7 +173,9 @@ LINES = {
 # Where there is something to ask first, or one Docker daemon without a network has not got it.
 ENDINGS = {
     **dict.fromkeys(("generate systemd", "rules", "alerts", "export"), Ending.USAGE),
-    **dict.fromkeys(("run", "create", "ack", "network create", "volume create", "unsilence"), Ending.NOTHING),
+    **dict.fromkeys(
+        ("stack services", "run", "create", "ack", "network create", "volume create", "unsilence"), Ending.NOTHING
+    ),
     **dict.fromkeys(("snooze", "incident"), Ending.NOTHING),
     **dict.fromkeys(("tag", "push", "rmi", "network connect", "network disconnect"), Ending.NOTHING),
     **dict.fromkeys(("network rm", "volume rm"), Ending.NOTHING),

@@ -221,3 +221,11 @@ async def test_the_audit_counts_the_rows_that_were_read(valkey, engines):
         await one.say("images --engine docker")
         rows = await one.store.read_audit(count=5, audit=keys.READS)
     assert [row.fields["detail"] for row in rows if row.fields["verb"] == "image.list"] == ["1 rows"]
+
+
+async def test_a_stack_that_is_not_there_is_named(valkey, engines):
+    async with deck(valkey, engines) as one:
+        for line, what in (("stack ps shop", "task"), ("stack services 'shop*'", "service")):
+            reply = await one.say(line)
+            assert reply.ending is Ending.NOTHING
+            assert f"There is no stack “{line.split()[-1].strip(chr(39))}” with a {what}." in text(reply)
