@@ -16,7 +16,7 @@ from core.store.incidents import IncidentStore
 
 RECHECK_SECONDS = 15.0
 MAX_CHANGED = 20_000
-PAGE = 1_000  # changed incidents that are listed at once
+PAGE = 500  # changed incidents that are listed at once
 
 
 class WaitingIncidents:

@@ -64,10 +64,11 @@ class _Alert(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Request(msgspec.Struct, frozen=True):
     version: str
-    alerts: list[_Alert]
+    alerts: list[msgspec.Raw]  # thousands are not decoded at once
 
 
 _decode = msgspec.json.Decoder(_Request).decode
+_decode_alert = msgspec.json.Decoder(_Alert).decode
 _encode = msgspec.json.Encoder().encode
 _decode_stored = msgspec.json.Decoder(Alert).decode
 
@@ -115,7 +116,7 @@ class AlertReceiver:
             return self._refuse(400, error.full_message())
         try:
             for start in range(0, len(alerts), MAX_ALERTS):
-                await self._take(alerts[start : start + MAX_ALERTS])
+                await self._take([_decode_alert(each) for each in alerts[start : start + MAX_ALERTS]])
         except errors.StoreError as error:
             self._counts.alerts_received_total.labels("not_stored").inc(len(alerts))
             log.warning("Alerts of an Alertmanager could not be stored.", alerts=len(alerts), reason=error.message)
@@ -145,10 +146,11 @@ class AlertReceiver:
         return plain_response(status, f"{text}\n".encode("utf-8", "replace"))
 
     @staticmethod
-    def _read(body: bytes) -> Sequence[_Alert]:
-        """Decodes a request. Raises BadUsage with what is wrong."""
+    def _read(body: bytes) -> Sequence[msgspec.Raw]:
+        """Checks a request and all of its alerts. Raises BadUsage with what is wrong."""
         try:
             request = _decode(body)
+            faults = [(number, _fault(_decode_alert(each))) for number, each in enumerate(request.alerts, 1)]
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             where = sanitize.single_line(str(error), 200)
             raise errors.BadUsage(
@@ -160,8 +162,8 @@ class AlertReceiver:
                 f"Version “{sanitize.single_line(request.version, 20)}” of the request is not supported.",
                 hint="Use Alertmanager 0.8 or later, which sends version 4.",
             )
-        for number, alert in enumerate(request.alerts, 1):
-            if fault := _fault(alert):
+        for number, fault in faults:
+            if fault:
                 raise errors.BadUsage(
                     f"Alert {number} of the request is not valid: {fault}.",
                     hint="Check which program sends these requests: it must be Alertmanager.",
