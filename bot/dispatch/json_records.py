@@ -28,7 +28,7 @@ from core.model.events import Event
 from core.model.incidents import Incident
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Records
-from core.model.results import Document
+from core.model.results import Document, Outcome
 from core.model.services import Service
 
 MAX_RECORDS = 20_000
@@ -198,6 +198,8 @@ def _shown(results: Sequence[Result]) -> Any:
     for result in results:
         for part in parts_of(result.value):
             record = as_record(part)
+            if result.runs and isinstance(part, Outcome):
+                record["runs"] = [as_record(run) for run in result.runs]
             yield (_subject(result.action) | record) if "engine" not in record else record
 
 

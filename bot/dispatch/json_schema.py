@@ -25,6 +25,7 @@ from core.model.policy import Decision
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending
 from core.model.results import Outcome
+from core.model.verification import RunVerdict
 
 TIME: Mapping[str, Any] = {"type": ["string", "null"], "format": "date-time"}
 _PLAIN: Mapping[Any, Mapping[str, Any]] = {
@@ -96,6 +97,8 @@ class SchemaMaker:
         more = {} if has_engine else self._subject()
         if isinstance(getattr(kind, "kind", None), Kind):  # it has a name and no ref of its own, such as a stack
             more = {"id": _PLAIN[str], "name": _PLAIN[str], "engine": _PLAIN[EngineRef]}
+        if kind is Outcome:  # `do --verify` adds what became of the containers
+            more |= {"runs": {"type": "array", "items": self._value(RunVerdict)}}
         return self._define(kind.__name__, kind, more)
 
     def _subject(self) -> dict[str, Any]:

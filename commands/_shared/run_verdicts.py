@@ -48,11 +48,10 @@ def summarize(runs: Sequence[RunVerdict], target: Ref | None) -> VerdictText | N
             return None
         longest = max(run.seconds for run in runs)
         healthy = all(run.state is RunState.HEALTHY for run in runs)
-        which = "its container" if len(runs) == 1 else f"all {len(runs)} of its containers"
-        what = "healthy" if healthy else "running"
-        return VerdictText(
-            phrase=f"{which} {_are(len(runs))} {what} after {_span(longest)}", tone=Tone.GOOD, ending=Ending.OK
-        )
+        after = "" if healthy and longest < AT_ONCE else f" after {_span(longest)}"
+        count = f"{len(runs)} container{'s' if len(runs) > 1 else ''}"
+        phrase = f"{count} {'healthy' if healthy else 'still running'}{after}"
+        return VerdictText(phrase=phrase, tone=Tone.GOOD, ending=Ending.OK)
     bad = [run for run in known if run.state not in _GOOD]
     others = sum(run.state in _GOOD for run in known)
     more = f", {len(bad) - MAX_NAMES} more did not do well" if len(bad) > MAX_NAMES else ""
@@ -158,10 +157,6 @@ def _ended(run: RunVerdict, after: str) -> VerdictText:
 def _severity(run: RunVerdict) -> tuple[int, bool]:
     text = _one(run)
     return TONES.index(text.tone), text.ending is Ending.FAILED
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _span(seconds: float) -> str:

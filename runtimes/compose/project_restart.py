@@ -53,6 +53,7 @@ class _ProjectRestart:
         self._restarted: list[Ref] = []
         self._restarts: dict[str, int] = {}  # how often a policy had restarted each, right after its own restart
         self._graph: Dependencies = {}
+        self._notes: list[str] = []  # about single containers, such as one that was killed
 
     async def run(self) -> Outcome:
         try:
@@ -83,7 +84,9 @@ class _ProjectRestart:
             await self._restart_all(mine)
             names += sorted({_service(row) for row in mine})
         await self._wait_until_up([row.ref for row in living])
-        return self._outcome(Status.DONE, f"in this order: {', '.join(names)}{self._left_alone()}")
+        return self._outcome(
+            Status.DONE, f"in this order: {', '.join(names)}{''.join(self._notes[:MAX_NAMES])}{self._left_alone()}"
+        )
 
     async def _read(self) -> None:
         refs = self._action.containers
@@ -133,6 +136,7 @@ class _ProjectRestart:
         """Restarts containers, a few at once, and waits for those that have begun. After a failure and after the time
         limit, none is begun. If several failed, one whose outcome is not known is reported first."""
         queue, failed = list(rows), list[errors.QuarterdeckError]()
+        self._job.progress(f"restarting {_names([row.ref for row in rows])}")
 
         async def worker() -> None:
             while queue and not failed:
@@ -151,8 +155,10 @@ class _ProjectRestart:
     async def _restart(self, row: Container) -> None:
         # A restart that has begun is given the container's own time to stop, also over the time limit of the whole.
         seconds = max(self._left(), actions.MAX_STOP_SECONDS) + STEP_SECONDS
-        await self._operations.restart(actions.Restart(engine=row.ref.engine, target=row.ref), seconds)
+        outcome = await self._operations.restart(actions.Restart(engine=row.ref.engine, target=row.ref), seconds)
         self._restarted.append(row.ref)
+        if outcome.detail:
+            self._notes.append(f"; {row.ref.name} {outcome.detail}")
         self._job.progress(f"{len(self._restarted)} restarted, the last of them {row.ref.name}")
         # Engines count from 0 again after a restart that somebody asked for.
         found = (await self._operations.describe([row.ref.id], STEP_SECONDS)).get(row.ref.id)

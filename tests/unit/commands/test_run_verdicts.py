@@ -141,7 +141,7 @@ def scaled(*runs: RunVerdict, kind: str = "docker") -> str:
 
 def test_a_service_is_summed_up() -> None:
     well = [verdict(f"shop-web-{number}", RunState.HEALTHY) for number in (1, 2, 3)]
-    assert scaled(*well) == "shop/web scaled from 1 to 3 in 4.0 s, all 3 of its containers are healthy after 6 s."
+    assert scaled(*well) == "shop/web scaled from 1 to 3 in 4.0 s, 3 containers healthy after 6 s."
     died = verdict("shop-web-3", RunState.ENDED, seconds=1.0, exit_code=2, ends=1)
     assert scaled(*well[:2], died).splitlines() == [
         "shop/web scaled from 1 to 3 in 4.0 s, shop-web-3 died after 1 s (exit 2); 2 others run.",

@@ -109,6 +109,16 @@ async def test_each_verdict_is_shown_and_a_death_decides_how_the_command_ended(v
         assert [button.line for button in reply.buttons] == ["logs web", "start web"]
 
 
+async def test_a_program_reads_the_verdict_as_a_record(valkey, engine):
+    async with Deck(valkey.url, [engine]) as deck:
+        talk = Talk(dies(engine, "web"))
+        reply = await deck.say("restart web", responder=talk, verify=True, as_records=True)
+        ((run,),) = [record["runs"] for record in reply.records.records]
+        assert (run["name"], run["engine"], run["state"], run["exit_code"]) == ("web", "docker/h1", "ended", 2)
+        unwatched = await deck.say("restart api", as_records=True)
+        assert "runs" not in unwatched.records.records[0]
+
+
 async def test_whoever_needs_the_container_is_not_held_up(valkey, engine):
     """The leases are released before the watching, and the change is recorded."""
     async with Deck(valkey.url, [engine]) as deck:

@@ -27,7 +27,7 @@ class Engine:
     now, given = 0.0, 0.0
 
     def __init__(self, **services_and_dependencies):
-        self.rows, self.done, self.later, self.fail = {}, [], {}, {}
+        self.rows, self.done, self.later, self.fail, self.killed = {}, [], {}, {}, {}
         for service, needed in services_and_dependencies.items():
             self.add(service, needed)
 
@@ -59,7 +59,7 @@ class Engine:
         if error := self.fail.get(name):
             raise error
         self.done.append(name)
-        return Outcome(status=Status.DONE)
+        return Outcome(status=Status.DONE, detail=self.killed.get(name, ""))
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +91,22 @@ async def test_each_is_restarted_after_what_it_depends_on():
     assert (outcome.status, outcome.detail) == (Status.DONE, "in this order: cache, db, api, web, proxy")
     assert set(engine.done[:2]) == {"shop-cache-1", "shop-db-1"} and engine.done[2] == "shop-api-1"
     assert set(engine.done[3:5]) == {"shop-web-1", "shop-web-2"} and engine.done[5] == "shop-proxy-1"
+
+
+async def test_what_is_restarted_now_and_what_had_to_be_killed_is_told():
+    engine = Engine(web="db:service_started:false", db="")
+    engine.killed["shop-db-1"] = "did not end within 10 s and was killed"
+    job, told = a_job(), []
+    restart = engine.restart
+
+    async def look(action, seconds):
+        told.append((await job.page("", 0)).progress)
+        return await restart(action, seconds)
+
+    engine.restart = look
+    outcome = await restarted(engine, job)
+    assert outcome.detail == "in this order: db, web; shop-db-1 did not end within 10 s and was killed"
+    assert told == ["restarting shop-db-1", "restarting shop-web-1"]
 
 
 async def test_a_dependency_that_must_be_healthy_is_waited_for():
