@@ -6,9 +6,11 @@ list.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import fnmatch
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -40,14 +42,16 @@ from core.model.bot_actions import BOT
 from core.model.incidents import Incident, IncidentState, acknowledge
 from core.model.invocation import Identity, Place
 from core.model.policy import Verdict
-from core.model.refs import Kind, Ref
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.rule_tests import ReplayRule, RuleTest
 from core.model.silences import Silence
-from core.ports import Call, Query
+from core.ports import Call, Query, Runtime
 from core.store.client import Store
 from runtimes.base.base_adapter import BaseAdapter, does
 from runtimes.inventory.fleet import Fleet
+from runtimes.inventory.mirror import Mirror
+from runtimes.inventory.stored_coverage import FRESH_NS
 
 TEST_INCIDENT = Incident(
     id="",
@@ -70,6 +74,8 @@ TEST_INCIDENT = Incident(
     changed_ns=0,
 )
 """An incident such as a test alert makes."""
+IDENTIFY_SECONDS = 3.0
+NAMED_SECONDS = 120.0  # since a process recorded that it watches an engine, which it does every 30 s
 NO_RULES = "This process evaluates no alert rules."
 
 
@@ -135,7 +141,12 @@ class AlertCommands(BaseAdapter):
                 and self._may_see(each, action.who, action.place, now)
             ),
         )
-        return IncidentPage(incidents=shown, hidden=found - len(shown), channel=await self._some_channel())
+        return IncidentPage(
+            incidents=shown,
+            hidden=found - len(shown),
+            channel=await self._some_channel(),
+            unwatched=await self._unwatched_engines(action.who, action.place),
+        )
 
     @does(AcknowledgeIncident)
     async def acknowledge(self, action: AcknowledgeIncident, seconds: float) -> Incident:
@@ -208,6 +219,31 @@ class AlertCommands(BaseAdapter):
         routed = (to for route in self.routing.routes for to in route.to)
         return self.routing.default or next(routed, "") or await named_channel(self._store)
 
+    async def _unwatched_engines(self, who: Identity, place: Place) -> tuple[str, ...]:
+        """Returns the engines that the requester may list and that no process watches now."""
+        now = self._clock()
+        engines = [each for each in (self.fleet.runtimes if self.fleet is not None else ()) if not _is_live(each)]
+        await self._identify(engines, now)
+        spans = await self._store.watch_spans([_engine_id(each) for each in engines])
+        # An engine that does not answer has no id here, but whoever watches it has recorded its name.
+        named = await self._store.watched_engines(now.timestamp() - NAMED_SECONDS)
+        return tuple(
+            str(each.ref)
+            for each, span in zip(engines, spans, strict=True)
+            if not (span.running and now.timestamp() * 1e9 - span.until_ns < FRESH_NS)
+            and (_engine_id(each) or str(each.ref) not in named)
+            and self._may_list(engine_target(each.ref), None, who, place, now)
+        )
+
+    async def _identify(self, engines: Sequence[Runtime], now: datetime) -> None:
+        """Contacts engines whose id is not known yet, because the store knows engines by their ids."""
+        call = Call(id="identify", who="", deadline=now + timedelta(seconds=IDENTIFY_SECONDS), invocation="")
+        unknown = [each for each in engines if not _engine_id(each)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(IDENTIFY_SECONDS):
+                described = (each.run(DescribeEngine(engine=each.ref), call) for each in unknown)
+                await asyncio.gather(*described, return_exceptions=True)
+
     def _may_see(self, incident: Incident, who: Identity, place: Place, now: datetime) -> bool:
         """Whether the requester may list the subjects of all its alerts."""
         return all(self._may_list(each.subject, _facts(each, now), who, place, now) for each in incident.alerts)
@@ -216,6 +252,21 @@ class AlertCommands(BaseAdapter):
         listing = list_action_by_kind.LISTS.get(subject.kind, DescribeEngine)
         resolved = policy.resolve(self._policies.policy, who, place, listing.verb, Risk.READ)
         return policy.evaluate(resolved, subject, facts, now).verdict is Verdict.ALLOW
+
+
+def _is_live(runtime: Runtime) -> bool:
+    """Whether this process watches the engine now."""
+    return isinstance(runtime, Mirror) and runtime.live
+
+
+def _engine_id(runtime: Runtime) -> str:
+    """Returns the id under which the store knows an engine; empty before its first contact."""
+    return str(getattr(runtime, "engine_id", ""))
+
+
+def engine_target(engine: EngineRef) -> Ref:
+    """Returns the engine as the target of an action."""
+    return Ref(engine=engine, kind=Kind.ENGINE, id=str(engine), name=str(engine))
 
 
 def _facts(alert: Alert, now: datetime) -> ResourceFacts | None:

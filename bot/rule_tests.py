@@ -17,12 +17,13 @@ from bot.access.remembered_facts import remembered_facts
 from bot.notify import configured_rules
 from collectors.rule import Rule
 from collectors.rule_replay import RuleReplay, is_stored
+from commands._shared import event_coverage_text
 from core import errors
 from core.config import rule_lines
 from core.model.containers import Container
 from core.model.event_actions import ListEvents
 from core.model.events import Event
-from core.model.refs import EngineRef, Ref
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.rule_tests import ReplayRule, RuleTest
 from core.ports import Runtime
@@ -88,6 +89,7 @@ class RuleTests:
                         break
                     found = await self._read(runtimes, start, end, notes)
                     await asyncio.to_thread(_replay, replay, found, may_list, known, now)
+                notes += await self._unknown_times(runtimes, may_list, since_ns, until_ns, now)
             await asyncio.to_thread(replay.finish, until_ns)
             if number := replay.removed:
                 notes.append(f"{number:,} of the containers were removed since then; their labels are not known.")
@@ -108,6 +110,17 @@ class RuleTests:
             took=time.monotonic() - began,
             notes=tuple(dict.fromkeys(notes)),
         )
+
+    async def _unknown_times(
+        self, runtimes: Sequence[Runtime], may_list: MayList, since_ns: int, until_ns: int, now: datetime
+    ) -> Sequence[str]:
+        """Returns sentences about what nobody knows of the time, where the rule could have found something."""
+        coverages = [
+            (runtime.ref, await self._stored.coverage(str(getattr(runtime, "engine_id", "")), runtime.ref))
+            for runtime in runtimes
+            if may_list(Ref(engine=runtime.ref, kind=Kind.ENGINE, id=str(runtime.ref), name=str(runtime.ref)), None)
+        ]
+        return event_coverage_text.find_unknown_times(coverages, since_ns, until_ns, now, asked=False).notes
 
     def _rule(self, action: ReplayRule) -> tuple[Rule, str]:
         """Returns the rule to test, and a sentence about what of it is not as configured."""

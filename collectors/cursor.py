@@ -58,7 +58,7 @@ class Cursor:
         self._loaded_at = now_ns()
         self._started: int | None = None
         self._saved: int | None = None
-        self._watched_until = 0
+        self._watched_since = self._watched_until = 0
         self._saved_watched = 0
         self._store_down = False
         self.engine = ""
@@ -154,6 +154,7 @@ class Cursor:
     def watched(self) -> None:
         """Records that every event until now has arrived, or was reported as a gap."""
         self._watched_until = self.now_ns()
+        self._watched_since = self._watched_since or self._watched_until
 
     async def save(
         self, containers: Mapping[str, Container] | None, recent: Callable[[], bytes], *, ended: bool = False
@@ -175,6 +176,7 @@ class Cursor:
             forgotten=self._stale() if watched is not None and not self._saved_watched else (),
             changed=changes.changed,
             removed=changes.removed,
+            began=self._watched_since,
         )
         complete = True
         try:

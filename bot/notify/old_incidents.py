@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 
 from bot.notify.incident_writer import decode_incident
-from core.model.incidents import IncidentState
+from core.model.incidents import RESOLVED_DAYS, IncidentState
 from core.store.incidents import IncidentStore
 
-KEEP_NS = 7 * 86_400 * 1_000_000_000
+KEEP_NS = RESOLVED_DAYS * 86_400 * 1_000_000_000
 MAX_INCIDENTS = 10_000
 
 

@@ -158,7 +158,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return Reply(blocks=notes, ending=formatting.failed_ending(results))
     buttons = next_steps.offer(context, refs, *_more_steps(pages, context))
     if not lines:
-        text = _no_lines(context, [label_of[id(result)] for result in pages])
+        text = _no_lines(context, pages, [label_of[id(each)] for each in pages])
         return Reply(blocks=(Text(text=text), *notes), buttons=buttons, values=())
     shown = [line for _, _, line in lines if line is not None]
     block = Lines(lines=[text for _, text, _ in lines])
@@ -240,11 +240,20 @@ def _dropped(label: str, result: Result) -> str:
     return f"{left_out}; --tail 1000 shows more."
 
 
-def _no_lines(context: Context, labels: Sequence[str]) -> str:
-    names = ", ".join(labels)
-    what = "nothing to stderr" if context.args["stderr"] else "nothing"
-    if context.args["errors"]:
-        what = f"nothing that looks like an error in the newest {MAX_LINES:,} lines"
+def _no_lines(context: Context, pages: Sequence[Result], labels: Sequence[str]) -> str:
+    """Says what was read: a log may have been rotated, and a container may have been created a minute ago."""
+    names, read = ", ".join(labels), sum(len(result.value.lines) for result in pages)
     since = context.args["since"]
-    when = f" in the last {formatting.span(since.total_seconds())}" if since else ""
-    return f"{names} wrote {what}{when}."
+    when = f" of the last {formatting.span(since.total_seconds())}" if since else ""
+    if context.args["errors"]:
+        return f"None of the newest {MAX_LINES:,} lines{when} of {names} looks like an error."
+    if read:
+        more = "; --tail reads more" if any(len(each.value.lines) >= _tail(each) for each in pages) else ""
+        newest = "The only line" if read == 1 else f"None of the newest {read:,} lines"
+        return f"{newest}{when} of {names} {'is not' if read == 1 else 'is'} from stderr{more}."
+    return f"The log{'s' if len(labels) > 1 else ''} of {names} {'have' if len(labels) > 1 else 'has'} no lines{when}."
+
+
+def _tail(result: Result) -> int:
+    assert isinstance(result.action, ReadLogs)
+    return result.action.tail

@@ -10,10 +10,11 @@ from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action
 from core.model.alert_actions import IncidentPage, ListIncidents
-from core.model.incidents import Incident, IncidentState
+from core.model.incidents import RESOLVED_DAYS, Incident, IncidentState
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 
 LIMIT = 50
+MAX_ENGINES = 5  # that are named
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -36,9 +37,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     table = Table(
         columns=("ID", "STATE", "SEVERITY", "WHAT", "SINCE", "TIMES", "WHY", "WHO"),
         rows=[_row(incident, context.now) for incident in page.incidents],
-        empty="There is no open incident." if not context.args["all"] else "There is no incident.",
+        empty=_nothing(context, page),
     )
     blocks: list[Block] = [table]
+    if page.unwatched:
+        blocks.append(Text(text=_unwatched(page.unwatched), tone=Tone.WARN))
     if page.hidden:
         blocks.append(Text(text=f"{page.hidden:,} older incidents are left out; --limit shows more."))
     if not page.channel:
@@ -51,6 +54,22 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         )
     ending = Ending.NOTHING if context.args["name"] and not page.incidents else Ending.OK
     return Reply(blocks=blocks, ending=ending)
+
+
+def _nothing(context: Context, page: IncidentPage) -> str:
+    what = "incident" if context.args["all"] else "open incident"
+    of = f" about {context.args['name']}" if context.args["name"] else ""
+    kept = f" Incidents that are over are stored for {RESOLVED_DAYS} days." if context.args["all"] else ""
+    return f"No {what}{of} is known.{kept}" if page.unwatched or kept else f"There is no {what}{of}."
+
+
+def _unwatched(engines: Sequence[str]) -> str:
+    shown = ", ".join(engines[:MAX_ENGINES])
+    more = f" and {len(engines) - MAX_ENGINES} more engines" if len(engines) > MAX_ENGINES else ""
+    return (
+        f"Nobody watches {shown}{more} now, so new trouble there is not noticed. Start the bot with: quarterdeck run,"
+        " or read why it does not watch with: engines"
+    )
 
 
 def _row(incident: Incident, now: datetime) -> Sequence[str | int]:

@@ -37,6 +37,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if any(isinstance(result.value, FollowResult) for result in results):
         return replace(follow_end_reply.render_follow_ends(results), buttons=_buttons(context, results))
     blocks: list[Block] = []
+    since = context.args["since"]
+    when = f" of the last {formatting.span(since.total_seconds())}" if since else ""
     for label, result in zip(
         targets.display_names([targets.target_of_result(one) for one in results]), results, strict=True
     ):
@@ -45,7 +47,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             continue
         page: LogPage = result.value
         lines = [f"{line.at} {line.text}" if context.args["timestamps"] else line.text for line in page.lines]
-        blocks.append(Lines(lines=lines) if lines else Text(text=f"{label} wrote nothing."))
+        blocks.append(Lines(lines=lines) if lines else Text(text=f"The logs of {label} have no lines{when}."))
         if page.dropped:
             left_out = formatting.count(page.dropped, "older line")
             blocks.append(Text(text=f"{label}: {left_out} left out; --tail {MAX_LINES} shows more."))

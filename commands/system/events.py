@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import event_selection, event_text, formatting
+from commands._shared import event_coverage_text, event_selection, event_text, formatting
+from commands._shared.event_coverage_text import UnknownTimes
 from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import events
@@ -57,6 +58,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             actions=args["action"],
             names=names,
             follow=args["follow"],
+            coverage=not args["follow"],
         )
         for engine in engines
     ]
@@ -102,6 +104,15 @@ def _without_history(results: Sequence[Result]) -> list[Text]:
     return [Text(text=f"{engines} stores no past events. A running bot shows those that it received itself.")]
 
 
+def _unknown_times(context: Context, answered: Sequence[Result]) -> UnknownTimes:
+    until = context.args["until"]
+    coverages = [
+        (result.action.engine, coverage) for result in answered if (coverage := result.value.coverage) is not None
+    ]
+    until_ns = _ns(context.now if until is None else until.before(context.now))
+    return event_coverage_text.find_unknown_times(coverages, _ns(_since(context)), until_ns, context.now)
+
+
 def render(context: Context, results: Sequence[Result]) -> Reply:
     args = context.args
     if args["follow"]:
@@ -114,7 +125,13 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ordered = sorted(listed, key=lambda event: event.at_ns)
     folded = [event_text.ShownEvent(event=event) for event in ordered] if args["all"] else event_text.fold(ordered)
     shown = folded[-args["limit"] :]
+    unknown = _unknown_times(context, answered)
+    empty = _nothing(context, known=not unknown and len(answered) == len(results))
     notes = _notes(results) + formatting.engine_error_notes(results) + _without_history(results)
+    if not shown and unknown.only:
+        empty = unknown.only
+    else:
+        notes += [Text(text=note, tone=Tone.WARN) for note in unknown.notes]
     if len(folded) > len(shown):
         notes.insert(
             0, Text(text=f"{len(folded) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")
@@ -134,7 +151,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
     columns = ("TIME", "WHAT", "NAME", *where, "DETAIL")
-    table = Table(columns=columns, rows=rows, empty=_nothing(context), wrap=True)
+    table = Table(columns=columns, rows=rows, empty=empty, wrap=True)
     return Reply(blocks=(*([table] if answered else []), *notes), ending=ending, values=shown)
 
 
@@ -163,10 +180,15 @@ def _notes(results: Sequence[Result]) -> list[Text]:
     return [Text(text=note, tone=Tone.WARN) for note in notes]
 
 
-def _nothing(context: Context) -> str:
+def _nothing(context: Context, *, known: bool) -> str:
+    """`known`: every event of the time would be known."""
     args, now = context.args, context.now
-    what = "No such event happened" if args["type"] or args["action"] else "Nothing happened"
+    chosen = args["type"] or args["action"]
+    what = "No such event happened" if chosen else "Nothing happened"
     subjects = f" to {', '.join(args['target'])}" if args["target"] else ""
+    if not known:
+        of = f" of {', '.join(args['target'])}" if args["target"] else ""
+        what, subjects = f"No {'such ' if chosen else ''}event{of} is known", ""
     if args["until"]:
         since, until = _time(_since(context), now), _time(args["until"].before(now), now)
         return f"{what}{subjects} between {since} and {until}."

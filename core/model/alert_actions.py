@@ -42,11 +42,12 @@ class RuleState(msgspec.Struct, frozen=True):
 
 class IncidentPage(msgspec.Struct, frozen=True):
     """Incidents, the newest change first. `hidden`: how many more match. `channel`: where alerts are posted; empty if
-    nowhere."""
+    nowhere. `unwatched`: the engines that nobody watches now, so that no incident about them is noticed."""
 
     incidents: tuple[Incident, ...]
     hidden: int = 0
     channel: str = ""
+    unwatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.model.actions import Action
+from core.model.event_coverage import Coverage
 from core.model.events import Event, EventList, is_lifecycle, is_probe
 from core.model.refs import Ref
 
@@ -20,7 +21,8 @@ class ListEvents(Action[Any]):
     `lifecycle`: only those that `events.is_lifecycle` selects; `probes`: also those that health probes cause. `types`:
     only of these types, if any; `actions`: only those that one of these globs names, in the engine's word (`die`) or in
     ours (`died`, `image pull`). `names`: each typed name with the containers that it selects now. The engine ignores
-    them; the stored history and the command use them to choose among the events.
+    them; the stored history and the command use them to choose among the events. `coverage`: asks also which part of
+    the time the answer covers.
 
     The result is an EventList. With `follow` it is a job (core.model.background_jobs.JobStarted) that passes on
     new events, after those since `since_ns`, until somebody stops it."""
@@ -36,6 +38,7 @@ class ListEvents(Action[Any]):
     actions: tuple[str, ...] = ()
     names: tuple[tuple[str, tuple[Ref, ...]], ...] = ()
     follow: bool = False
+    coverage: bool = False
 
     def selects(self, event: Event) -> bool:
         """Returns whether this asks for the event; names are not compared."""
@@ -60,13 +63,23 @@ class ListEvents(Action[Any]):
         """Returns what this asks of its engine. Lists of one command that ask the same of several are equal here."""
         return (
             *(self.since_ns, self.until_ns, self.limit, self.lifecycle, self.probes),
-            *(self.types, self.actions, self.names),
+            *(self.types, self.actions, self.names, self.coverage),
         )
 
-    def select(self, events: Iterable[Event], notes: Sequence[str] = ()) -> EventList:
+    def select(
+        self, events: Iterable[Event], notes: Sequence[str] = (), *, coverage: Coverage | None = None
+    ) -> EventList:
         """Returns the newest of the events that this asks for, sorted by time."""
         found = sorted(filter(self.selects, events), key=_at)
-        return EventList(rows=tuple(found[-self.limit :]), notes=tuple(notes))
+        return EventList(rows=tuple(found[-self.limit :]), notes=tuple(notes), coverage=coverage)
+
+    def select_remembered(self, events: Sequence[Event], oldest_ns: int | None = None) -> EventList:
+        """Returns the same of events that an engine remembers, with the time that it remembers. `events`: all that it
+        remembers, or all since the time that is asked for; then `oldest_ns` is the time of its oldest one, if it has
+        one from before."""
+        times = [event.at_ns for event in events]
+        oldest = min([*times, *([oldest_ns] if oldest_ns else [])], default=0)
+        return self.select(events, coverage=Coverage(remembered_ns=oldest) if self.coverage else None)
 
 
 def _at(event: Event) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from core.model.event_coverage import Coverage
 from core.model.refs import Ref
 
 
@@ -97,10 +98,12 @@ def is_execution(event: Event) -> bool:
 
 
 class EventList(msgspec.Struct, frozen=True):
-    """Events, the oldest first. `notes`: sentences about events that may be missing."""
+    """Events, the oldest first. `notes`: sentences about events that may be missing. `coverage`: which time they cover;
+    None if that was not asked for."""
 
     rows: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
 
 def is_probe(event: Event) -> bool:

@@ -9,7 +9,7 @@ than a day, and, after a crash of the server, the writes that were not on disk y
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 from core import errors
 from core.store import keys
@@ -20,8 +20,9 @@ from core.store.freezes import FreezeStore
 from core.store.healing import HealingStore
 from core.store.invocations import InvocationStore
 from core.store.last_good_settings import LastGoodSettingsStore
+from core.store.names import NameStore
 from core.store.outlets import OutletStore
-from core.store.records import Claim, WatchRecord, WatchUpdate
+from core.store.records import Claim, WatchRecord, WatchSpan, WatchUpdate
 from core.store.recurring_jobs import RecurringJobStore
 
 MAX_QUESTION_BYTES = 256 << 10
@@ -37,6 +38,7 @@ class Store(
     RecurringJobStore,
     EventHistoryStore,
     FreezeStore,
+    NameStore,
 ):
     """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
     errors.StoreError.
@@ -45,7 +47,8 @@ class Store(
     audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
     of incidents, core.store.alert_settings those of what people decide about alerts,
     core.store.last_good_settings those of good runs, core.store.healing those of self-healing,
-    core.store.recurring_jobs those of the recurring jobs; core.store.keys has the keys.
+    core.store.recurring_jobs those of the recurring jobs, core.store.names those of names; core.store.keys has the
+    keys.
     """
 
     # Questions: plans that wait for a confirmation or an approval.
@@ -136,13 +139,6 @@ class Store(
         result = await self._run("claim", names=(keys.CLAIM,), args=("try", digest))
         return {1: Claim.RIGHT, 0: Claim.WRONG}.get(result, Claim.NONE)
 
-    async def people(self) -> Mapping[str, str]:
-        """Returns the name under which each person last gave a command, by the person's id. At most
-        `invocations.MAX_PEOPLE` are stored; of later people only the id is known."""
-        async with self._call():
-            found = await self._client.hgetall(self._key(keys.PEOPLE))
-        return {text(who): text(name) for who, name in found.items()}
-
     # Which message layout a Slack workspace accepts: found out by trying, stored so that it is tried once.
 
     async def shape(self, team: str) -> int | None:
@@ -182,6 +178,18 @@ class Store(
             containers={text(each): value for each, value in containers.items()},
         )
 
+    async def watch_spans(self, engines: Sequence[str]) -> Sequence[WatchSpan]:
+        """Returns for each engine when it was watched."""
+        async with self._call(), self._client.pipeline(transaction=False) as pipe:
+            for engine in engines:
+                pipe.get(self._key(keys.watch_began(engine))).hvals(self._key(keys.watched(engine)))
+            found = await pipe.execute()
+        return [
+            WatchSpan(began_ns=int(began or 0), until_ns=abs(newest), running=newest > 0)
+            for began, watched in zip(found[::2], found[1::2], strict=True)
+            for newest in [max(map(int, watched), key=abs, default=0)]
+        ]
+
     async def update_watch(self, engine: str, update: WatchUpdate) -> None:
         """Raises StoreFull for containers that have changed, if the rest of the server's memory is reserved."""
         if update.changed:
@@ -195,7 +203,11 @@ class Store(
                 pipe.hdel(watched, *update.forgotten)
             if update.watched is not None:
                 pipe.hset(watched, update.watcher, update.watched)
-                for key in (watched, known, self._key(keys.cursor(engine)), self._key(keys.recent_events(engine))):
+                began = self._key(keys.watch_began(engine))
+                if update.began:
+                    pipe.set(began, update.began, nx=True)
+                cursor, recent = self._key(keys.cursor(engine)), self._key(keys.recent_events(engine))
+                for key in (watched, known, cursor, recent, began):
                     pipe.expire(key, WATCH_TTL_SECONDS)
             if update.removed:
                 pipe.hdel(known, *update.removed)

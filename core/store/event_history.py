@@ -73,6 +73,7 @@ class EventHistoryStore(AuditTrail):
             lost=int(state.get(b"lost", 0)),
             lost_until_us=int(state.get(b"lost_until", 0)),
             complete=complete,
+            kept_seconds=self._event_limits.seconds,
         )
 
     async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float) -> None:

@@ -36,9 +36,11 @@ wrote.
     hold:disk-use:ENGINE     hash     minutes    the lease of the process that measures an engine's disk use
     disk-use:ENGINE          string   minutes    an engine's disk use, as last measured; gone: it may be measured again
     people                   hash     never      the name under which each person last gave a command, by id
+    names                    hash     never      what Slack last called other people, groups and channels, by id
     cursor:ENGINE            string   30 days    time in ns up to which an engine's events were read
     recent:ENGINE            string   30 days    which events near the cursor were processed, as digests
     watched:ENGINE           hash     30 days    when each watcher last watched, in ns; negative: it stopped then
+    watch:began:ENGINE       string   30 days    since when an engine is watched, except for its gaps, in ns
     known:ENGINE             hash     30 days    one record for each container that the engine had, by its id
     incidents                hash     trimmed    incidents by key
     silences                 hash     trimmed    silences of incidents, by id
@@ -81,6 +83,7 @@ GRANTS = "grants"
 POLICY_VERSION = "policy:version"
 CLAIM = "claim"
 PEOPLE = "people"
+NAMES = "names"
 EVENTS = "events"
 EVENT_TIMES = "events:times"
 EVENT_NAMES = "events:names"
@@ -174,6 +177,10 @@ def cursor(engine: str) -> str:
 
 def recent_events(engine: str) -> str:
     return f"recent:{engine}"
+
+
+def watch_began(engine: str) -> str:
+    return f"watch:began:{engine}"
 
 
 def watched(engine: str) -> str:

@@ -189,7 +189,8 @@ class EventsWanted:
 class EventsFound:
     """Events, the oldest first. `oldest_us`: the oldest event that is stored, 0 without any. `cut_until_us`: events up
     to this time were removed, because there were too many. `lost`, `lost_until_us`: how many events were not stored,
-    and the newest of them. `complete`: False if too many events match a name to compare all of them."""
+    and the newest of them. `complete`: False if too many events match a name to compare all of them. `kept_seconds`:
+    the age from which events are removed; 0: no limit."""
 
     events: tuple[StoredEvent, ...] = ()
     oldest_us: int = 0
@@ -197,6 +198,7 @@ class EventsFound:
     lost: int = 0
     lost_until_us: int = 0
     complete: bool = True
+    kept_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +252,8 @@ class WatchRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchUpdate:
     """A change of a WatchRecord. `cursor` None: it stays, and so does `recent`. `watched`: of this watcher; None: it
-    stays. `forgotten`: watchers to remove. `changed`, `removed`: containers."""
+    stays. `forgotten`: watchers to remove. `changed`, `removed`: containers. `began`: since when this watcher watches,
+    in nanoseconds; it is only saved if no earlier time is."""
 
     watcher: str
     cursor: int | None = None
@@ -259,6 +262,17 @@ class WatchUpdate:
     forgotten: Collection[str] = ()
     changed: Mapping[str, bytes] = field(default_factory=dict)
     removed: Collection[str] = ()
+    began: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSpan:
+    """From when until when an engine was watched, by any process, in nanoseconds; gaps are events of the history. 0:
+    not at all. `running`: the newest watcher has not said that it stopped."""
+
+    began_ns: int = 0
+    until_ns: int = 0
+    running: bool = False
 
 
 class Claim(enum.Enum):

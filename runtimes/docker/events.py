@@ -19,6 +19,7 @@ from runtimes.formats import json_decoder, timestamps
 from runtimes.transport.line_splitter import LineReader
 
 OPEN_SECONDS = 10.0
+OLDEST_NS = 1_000_000_000  # before any event
 LOCAL_SCOPE = urllib.parse.quote('{"scope":["local"]}')
 """Events of a whole Swarm are left out: the Swarm's own engine reports them, once for all managers."""
 
@@ -30,13 +31,14 @@ class EventVerbs(EngineClient, abc.ABC):
 
     @does(event_actions.ListEvents)
     async def list_events(self, action: event_actions.ListEvents, seconds: float) -> EventList:
-        # With `until` in the past, the daemon sends the events that it remembers and ends the response.
-        until = timestamps.format_since(time.time_ns())
-        target = f"/events?since={timestamps.format_since(action.since_ns)}&until={until}&filters={LOCAL_SCOPE}"
+        # With `until` in the past, the daemon sends the events that it remembers and ends the response. To learn how
+        # far its memory reaches, all of them are requested: there are 256 at most.
+        since = timestamps.format_since(OLDEST_NS if action.coverage else action.since_ns)
+        target = f"/events?since={since}&until={timestamps.format_since(time.time_ns())}&filters={LOCAL_SCOPE}"
         response = await self._request("GET", target, seconds)
         now, parts = time.time_ns(), json_decoder.line_slices(response.body)
         found = [event async for part in parts for event in self._decoder.events(part, replay_before=now)]
-        return action.select(found)
+        return action.select_remembered(found)
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(OPEN_SECONDS, again=True)

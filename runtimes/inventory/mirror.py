@@ -200,7 +200,11 @@ class Mirror(ContainerCache):
         complete = self.live and not action.probes and self.history.is_complete_since(action.since_ns)
         # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.
         asks = not complete and self.silence is None
-        return await stored_events.list_events(self._runtime, self._stored, action, events, call if asks else None)
+        complete_ns = (self.history.complete_since or 0) if self.live else 0
+        asked = call if asks else None
+        return await stored_events.list_events(
+            self._runtime, self._stored, action, events, asked, complete_ns=complete_ns
+        )
 
 
 class WatchedEngine(Runtime, Protocol):

@@ -23,6 +23,7 @@ from core.model.actions import Action, DescribeEngine, ReadLogs
 from core.model.background_jobs import JobStarted
 from core.model.containers import Container
 from core.model.event_actions import ListEvents
+from core.model.event_coverage import Coverage
 from core.model.events import Event, EventList
 from core.model.refs import EngineRef
 from core.model.results import LogPage
@@ -33,6 +34,7 @@ from core.store.records import EventName, EventsFound, EventsWanted, engine_key
 from runtimes.inventory import event_history, event_rows, log_runs, own_calls, run_witnesses
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_calls import WINDOW_SECONDS
+from runtimes.inventory.stored_coverage import CoverageStore, gaps_among, read_coverage
 
 R = TypeVar("R")
 NOW_NS = 1_000_000_000  # what is asked for from this long ago on is all new
@@ -40,10 +42,8 @@ INSPECT_SECONDS = 1.0
 NOTE_SECONDS = 3_700.0  # a stop waits an hour at most
 
 
-class EventStore(Protocol):
+class EventStore(CoverageStore, Protocol):
     """What reads the stored history."""
-
-    async def find_events(self, wanted: EventsWanted, selects: Callable[[str, str, str], bool], /) -> EventsFound: ...
 
     async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None: ...
 
@@ -73,6 +73,10 @@ class StoredEvents:
             return [], [f"Events that this process did not see itself may be missing: {error.message}"]
         rows = [event_rows.to_event(row, engine) for row in found.events if row.engine == key]
         return rows, _notes(found, action)
+
+    async def coverage(self, engine_id: str, engine: EngineRef) -> Coverage:
+        """Returns which time the history of one engine covers."""
+        return await read_coverage(self._store, engine_id, engine)
 
     async def note_call(self, engine_id: str, action: Action[Any], call: Call) -> None:
         """Notes who is about to end containers, for the process that watches their engine. Without the store, the cause
@@ -115,9 +119,12 @@ async def list_events(
     action: ListEvents,
     remembered: Sequence[Event],
     call: Call | None,
+    *,
+    complete_ns: int = 0,
 ) -> EventList:
     """Returns what the store, the engine and this process know, each event once. `remembered`: by this process. `call`:
-    None if the engine is not asked. The error of the engine is only raised if nothing is known without it."""
+    None if the engine is not asked. `complete_ns`: since when this process has received every event; 0: not now. The
+    error of the engine is only raised if nothing is known without it."""
 
     async def read() -> tuple[list[Event], list[str]]:
         return ([], []) if stored is None else await stored.read(runtime.engine_id, runtime.ref, action)
@@ -143,7 +150,14 @@ async def list_events(
     events = event_history.merge(asked.rows, found, remembered)
     if not action.actions:
         events = event_history.without_found_again(events)
-    return action.select(events, [*asked.notes, *notes])
+    if not action.coverage:
+        return action.select(events, [*asked.notes, *notes])
+    covered = await stored.coverage(runtime.engine_id, runtime.ref) if stored is not None else Coverage()
+    if complete_ns:
+        covered = covered.live_since(complete_ns, time.time_ns(), gaps_among(remembered))
+    remembered_ns = asked.coverage.remembered_ns if asked.coverage is not None else 0
+    coverage = msgspec.structs.replace(covered, remembered_ns=remembered_ns)
+    return action.select(events, [*asked.notes, *notes], coverage=coverage)
 
 
 async def follow(feed: EventFollowers, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
@@ -212,11 +226,7 @@ class EngineWithHistory:
             return await self._engine.run(action, call)
         if action.follow:
             return cast(R, await follow(self._feed, self, action, call))
-        listed = await list_events(self._engine, self._stored, action, (), call)
-        if not listed.rows and action.verb not in self._engine.verbs:
-            note = f"{self.ref} stores no past events. A running bot stores those that it receives."
-            listed = msgspec.structs.replace(listed, notes=(*listed.notes, note))
-        return cast(R, listed)
+        return cast(R, await list_events(self._engine, self._stored, action, (), call))
 
     async def _inspected(self, action: ReadLogs) -> Container | None:
         """Returns the container of a log; None if it is not known now."""

@@ -40,6 +40,7 @@ NONE = "none"
 OPEN_SECONDS = 10.0
 # Some versions include the time `since`, others exclude it, and they compute with floating point: ask for a bit more.
 EARLIER_NS = 1_000_000_000
+OLDEST_SECONDS = 2.0  # to find out how far the stored events reach back
 PAUSE_SECONDS = 0.5  # before a heartbeat stream that ended is opened again
 MAX_LAST_LINE = 65_536  # bytes at the end of the file in which its last line is searched
 RARE_EVENTS = urllib.parse.quote('{"type":["system"]}')
@@ -65,7 +66,22 @@ class EventVerbs(client.EngineClient, abc.ABC):
         response = await self._request("GET", target, seconds)
         parts, since = json_decoder.line_slices(response.body), action.since_ns
         found = [event async for part in parts for event in self._decoder.events(part, replay_before=now, since=since)]
-        return action.select(found)
+        oldest = await self._oldest_event(action.since_ns, min(seconds, OLDEST_SECONDS)) if action.coverage else None
+        return action.select_remembered(found, oldest)
+
+    async def _oldest_event(self, until_ns: int, seconds: float) -> int | None:
+        """Returns the time of the oldest stored event, if that is before `until_ns`. Only the first line of the answer
+        is read, because a journal may have very many. None if it does not arrive in time."""
+        until = f"{until_ns // 1_000_000_000}.{until_ns % 1_000_000_000:09d}"
+        target = f"/events?stream=false&since=1&until={until}"
+        try:
+            async with asyncio.timeout(seconds), self._stream("GET", target, seconds, pause=False) as chunks:
+                async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
+                    if batch := self._decoder.events(lines, replay_before=until_ns, since=0):
+                        return batch[0].at_ns
+        except (errors.EngineError, TimeoutError):
+            return None
+        return None
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         info = await self._engine_info(OPEN_SECONDS, again=True)

@@ -25,6 +25,7 @@ import structlog
 
 from core import errors
 from core.model.event_actions import ListEvents
+from core.model.event_coverage import Coverage
 from core.model.events import Event, EventList, Origin
 from core.model.refs import EngineRef
 from core.model.swarm_status import SwarmState
@@ -44,6 +45,7 @@ RECONNECT_SECONDS = 1.0
 MAX_UNFOLLOWED_SECONDS = 3.0  # without the events of any manager, until the stream ends: they may be lost
 REPLAY_SECONDS = 0.3  # from the opening of a manager's stream until it has sent the events that it stores
 MAX_HISTORY = 2048
+OLDEST_NS = 1_000_000_000  # before any event
 MAX_RECENT = 512
 SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 
@@ -132,19 +134,17 @@ class SwarmWatcher:
     async def list_events(self, action: ListEvents, seconds: float) -> EventList:
         """Lists past events from the history, from the current snapshot and from a manager's own last 256 events."""
         until, since_ns = time.time_ns(), action.since_ns
-        window = f"since={timestamps.format_since(since_ns)}&until={timestamps.format_since(until)}"
+        oldest = OLDEST_NS if action.coverage else since_ns  # all that it remembers are 256 at most
+        window = f"since={timestamps.format_since(oldest)}&until={timestamps.format_since(until)}"
         snapshot, answer = await asyncio.gather(
             self.poll(seconds), self._managers.ask(ANY_VERB, "GET", f"/events?{window}&filters={SCOPE}", seconds)
         )
-        found = {
-            event.identity(): event
-            for event in (
-                *decode.events(self._engine, answer.body, self._skipped, replay_before=until),
-                *snapshot_diff.replays(self._engine, snapshot, since_ns),
-                *self._history,
-            )
-        }
-        return action.select(found.values())
+        remembered = decode.events(self._engine, answer.body, self._skipped, replay_before=until)
+        replayed = snapshot_diff.replays(self._engine, snapshot, since_ns)
+        found = {event.identity(): event for event in (*remembered, *replayed, *self._history)}
+        times = [event.at_ns for event in remembered]
+        coverage = Coverage(remembered_ns=min(times, default=0)) if action.coverage else None
+        return action.select(found.values(), coverage=coverage)
 
     async def _wait_until_followed(self) -> None:
         try:

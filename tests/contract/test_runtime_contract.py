@@ -259,6 +259,12 @@ async def test_events_are_replayed_inclusively(ground):
     assert all(event.at_ns >= died.at_ns for event in again.rows)
     later = await ground.do(event_actions.ListEvents(engine=ground.runtime.ref, since_ns=died.at_ns + 1))
     assert died.identity() not in [event.identity() for event in later.rows]
+    # Where the engine itself remembers events, it says since when; an older time is found in a longer memory.
+    asked = event_actions.ListEvents(engine=ground.runtime.ref, since_ns=died.at_ns + 1, coverage=True)
+    covered = await ground.do(asked)
+    assert died.identity() not in [event.identity() for event in covered.rows]
+    if ground.runtime.ref.kind in ("docker", "podman"):
+        assert 0 < covered.coverage.remembered_ns <= died.at_ns
 
 
 @over(actions.Stop)

@@ -34,7 +34,7 @@ def test_slack_fails_for_a_moment(deck, slack, web):
         deck.deck("ada", "restart web -t 1")
         wait_for("its end", lambda: sum("web restarted" in one["text"] for one in deck.said("bob")) == number)  # noqa: B023
         deck.deck("ada", "logs web")
-        wait_for("its answer", lambda: sum("web wrote nothing" in one["text"] for one in deck.said("ada")) == number)  # noqa: B023
+        wait_for("its answer", lambda: sum("web has no lines" in one["text"] for one in deck.said("ada")) == number)  # noqa: B023
     assert len(deck.said("bob")) == 2
     changed, read = [(ADA, "restart web -t 1", "done")], [(ADA, "logs web", "done")]
     assert sorted(deck.audit("--reads", "--who", ADA)) == sorted(changed * 2 + read), "equal reads are one row"
@@ -52,7 +52,7 @@ def test_a_response_url_that_does_not_work_is_not_the_only_way(deck, slack, web)
     slack.configure(response_seconds=1800, response_uses=0)
     deck.forgiven.append("response_url used_url")
     deck.deck("ada", "logs web")
-    assert deck.last("ada", "web wrote nothing")["ephemeral"]
+    assert deck.last("ada", "The log of web has no lines")["ephemeral"]
     assert deck.series("slack_calls_total", method="response_url", outcome="failed") == 3
     assert deck.series("slack_undelivered_total") == 0
 

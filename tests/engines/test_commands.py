@@ -80,7 +80,7 @@ LINES = {
     "service logs": ("service logs shop_front", r"cannot do service\.logs\. logs shows", "running"),
     "node ps": ("node ps worker-1", r"There is no node", "running"),
     "stack ps": ("stack ps shop", r"cannot do task\.list", "running"),
-    "stack services": ("stack services shop", r"There is no stack “shop” with a service", "running"),
+    "stack services": ("stack services shop", r"No service matches", "running"),
     "swarm info": ("swarm info", r"None of the watched engines manages a Swarm", "running"),
     "secret ls": ("secret ls", r"cannot do secret\.list", "running"),
     "config ls": ("config ls", r"cannot do config\.list", "running"),
@@ -147,7 +147,7 @@ LINES = {
     "unmute": ("unmute me", r"Incidents mention you again", "running"),
     "silences": ("silences", r"Nothing is silenced", "running"),
     "unsilence": ("unsilence s-3fa92c", r"There is no silence", "running"),
-    "incidents": ("incidents", r"There is no open incident", "running"),
+    "incidents": ("incidents", r"No open incident is known", "running"),
     "ack": ("ack 3fa92c", r"There is no incident", "running"),
     "rules": ("rules", r"evaluates no alert rules", "running"),
     "alerts": ("alerts test", r"evaluates no alert rules", "running"),
@@ -173,9 +173,7 @@ LINES = {
 # Where there is something to ask first, or one Docker daemon without a network has not got it.
 ENDINGS = {
     **dict.fromkeys(("generate systemd", "rules", "alerts", "export"), Ending.USAGE),
-    **dict.fromkeys(
-        ("stack services", "run", "create", "ack", "network create", "volume create", "unsilence"), Ending.NOTHING
-    ),
+    **dict.fromkeys(("run", "create", "ack", "network create", "volume create", "unsilence"), Ending.NOTHING),
     **dict.fromkeys(("snooze", "incident"), Ending.NOTHING),
     **dict.fromkeys(("tag", "push", "rmi", "network connect", "network disconnect"), Ending.NOTHING),
     **dict.fromkeys(("network rm", "volume rm"), Ending.NOTHING),

@@ -188,7 +188,7 @@ class FakeEngine(WaitVerbs, VerifyVerbs):
         await self._answer("events", seconds)
         if action.follow:  # a mirror follows; this one ends at once
             return self.jobs.start(action.verb, _nothing_more, read_only=True)
-        return action.select(self.ring)
+        return action.select_remembered(tuple(self.ring))
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._answer("subscribe", 10.0)

@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from bot import plain_text
+from commands._shared import event_coverage_text
 from core import errors
 from core.model.event_actions import ListEvents
+from core.model.event_coverage import Coverage, Missed
 from core.model.events import Event, EventKind, EventList, Origin
 from core.model.gaps import Gap, GapReason, Recovery
-from core.model.refs import Kind, Ref
+from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending
 from tests.unit.commands.conftest import BATCH, HOST7, NOW, WEB, WEB2
 
@@ -187,3 +189,54 @@ async def test_80_columns_show_the_whole_cause(world):
         "                       SIGKILL (exit code 137)",
     ]
     assert max(map(len, plain_text.render(await say(world, "events", died), width=80).split("\n"))) <= 80
+
+
+def covered(*happened, **coverage):
+    """An answer that covers what `coverage` says; times are seconds ago."""
+    times = {name: NOW_NS - int(value * SECOND) for name, value in coverage.items()}
+    return lambda action: action.select(happened, coverage=Coverage(**times))
+
+
+async def test_an_engine_that_remembers_only_seconds_never_says_that_nothing_happened(world):
+    reply = await world.say("events --host host7", covered(remembered_ns=31))
+    assert plain_text.render(reply) == (
+        "docker/host7 itself remembers only the last 31 s; nothing in those. What happened before is not known: no bot"
+        " watched it."
+    )
+    text = plain_text.render(await world.say("events --host host7", covered(*stop(20), remembered_ns=31)))
+    assert "died" in text and "remembers only the last 31 s. What happened before is not known" in text
+
+
+async def test_an_engine_without_memory_says_so(world):
+    text = plain_text.render(await world.say("events web --host host7 --since 2h", covered()))
+    assert text.startswith("No event of web is known in the last 2 h.")
+    assert "docker/host7 remembers no events of this time, and no bot watched it." in text
+
+
+async def test_the_history_of_a_bot_covers_what_it_watched(world):
+    known = covered(watched_ns=7_200, watched_until_ns=0)
+    assert plain_text.render(await world.say("events --host host7", known)) == "Nothing happened in the last 1 h."
+    late = covered(watched_ns=600, watched_until_ns=0, remembered_ns=31)
+    text = plain_text.render(await world.say("events --host host7 --action died", late))
+    assert text.startswith("No such event is known in the last 1 h.")
+    assert "What happened on docker/host7 is not known before 02:50:00 (it was not watched yet)." in text
+    stopped = covered(watched_ns=7_200, watched_until_ns=600, remembered_ns=31)
+    text = plain_text.render(await world.say("events --host host7", stopped))
+    assert "is not known from 02:50:00 to 02:59:29 (no bot watches it). docker/host7 itself remembers only" in text
+
+
+async def test_gaps_are_named_even_where_they_are_not_listed(world):
+    lost = Missed(NOW_NS - 1_800 * SECOND, NOW_NS - 1_200 * SECOND, "its event stream was lost")
+    coverage = Coverage(watched_ns=1, watched_until_ns=NOW_NS, missed=(lost,))
+    reply = await world.say("events --host host7 --action died", lambda action: action.select((), coverage=coverage))
+    text = plain_text.render(reply)
+    assert "No such event is known" in text
+    assert "What happened on docker/host7 is not known from 02:30:00 to 02:40:00 (its event stream was lost)." in text
+
+
+def test_many_engines_are_not_a_page_of_notes():
+    engines = [EngineRef(host=f"h{number}", kind="docker") for number in range(100)]
+    unknown = event_coverage_text.find_unknown_times(
+        [(engine, Coverage()) for engine in engines], NOW_NS - 60 * SECOND, NOW_NS, NOW
+    )
+    assert len(unknown.notes) == 6 and "Of 95 more engines" in unknown.notes[-1] and not unknown.only

@@ -190,9 +190,9 @@ async def test_logs_of_one_name_on_two_hosts_say_which(two_hosts):
 
 async def test_logs_keeps_stderr_only_and_says_when_there_is_none(world):
     reply = await world.say("logs web --stderr", lambda _: page(("2026-11-24T02:00:00Z", "x")))
-    assert shown(reply) == "web wrote nothing to stderr."
+    assert shown(reply) == "The only line of web is not from stderr."
     reply = await world.say("logs web --since 10m", lambda _: page())
-    assert shown(reply) == "web wrote nothing in the last 10 min."
+    assert shown(reply) == "The log of web has no lines of the last 10 min."
 
 
 async def test_logs_of_a_failing_engine(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -12,9 +13,10 @@ from core import errors
 from core.model import actions
 from core.model.end_causes import Cause, CauseKind
 from core.model.event_actions import ListEvents
+from core.model.event_coverage import Coverage
 from core.model.events import Event, EventKind, EventList, Origin
 from core.ports import Call
-from core.store.records import EventName, EventsFound, engine_key
+from core.store.records import EventName, EventsFound, WatchSpan, engine_key
 from runtimes.base.base_adapter import does
 from runtimes.inventory import event_history, event_rows, stored_events
 from runtimes.inventory.event_rows import to_stored
@@ -38,6 +40,7 @@ class Shelf:
         self.found = EventsFound(**found)
         self.asked = []
         self.gone = False
+        self.span = WatchSpan()
 
     def put(self, engine: FakeRuntime, *events: Event) -> None:
         rows = tuple(to_stored(event, engine.engine_id, NOW_NS) for event in events)
@@ -48,6 +51,11 @@ class Shelf:
         if self.gone:
             raise errors.StoreDown("The store does not answer.")
         return self.found
+
+    async def watch_spans(self, engines, /):
+        if self.gone:
+            raise errors.StoreDown("The store does not answer.")
+        return [self.span for _ in engines]
 
 
 async def listed(runtime, **options) -> EventList:
@@ -167,7 +175,7 @@ async def test_an_engine_without_events_of_its_own_shows_those_that_were_stored(
     shelf = Shelf()
     engine = FakeRuntime("h1", lacks=("event.list",))
     front = EngineWithHistory(engine, StoredEvents(shelf))
-    assert "A running bot stores those that it receives." in (await listed(front)).notes[0]
+    assert (await listed(front, coverage=True)).coverage == Coverage()
     engine.add("web")
     shelf.put(engine, *engine.ring)
     answer = await listed(front)
@@ -175,6 +183,28 @@ async def test_an_engine_without_events_of_its_own_shows_those_that_were_stored(
     closed = EngineWithHistory(FakeRuntime("h1", allow=["container.*"]), StoredEvents(shelf))
     with pytest.raises(errors.Disallowed):
         await listed(closed)
+
+
+async def test_a_list_says_which_time_the_engine_the_history_and_this_process_cover() -> None:
+    shelf = Shelf()
+    engine, mirror = watched(shelf)
+    engine.add("web")
+    oldest = engine.ring[0].at_ns
+    assert (await listed(mirror)).coverage is None  # unless it is asked for
+    front = EngineWithHistory(engine, StoredEvents(shelf))
+    assert (await listed(front, coverage=True)).coverage == Coverage(remembered_ns=oldest)
+    # Beside a running bot, its history counts: `do` and the console read the same store.
+    shelf.span = WatchSpan(began_ns=oldest - 10**12, until_ns=time.time_ns(), running=True)
+    covered = (await listed(front, coverage=True)).coverage
+    assert covered.watched_ns == oldest - 10**12 and not covered.unknown(oldest - 10**11, time.time_ns())
+    shelf.gone = True
+    assert (await listed(front, coverage=True)).coverage == Coverage(remembered_ns=oldest)
+    # A process that watches knows what it received itself, also without the store.
+    mirror.replace([], NOW_NS)
+    assert mirror.live and mirror.history.complete_since is not None
+    mirror.history.complete_since = oldest
+    known = (await listed(mirror, coverage=True, since_ns=oldest)).coverage
+    assert known.watched_ns == oldest and not known.unknown(oldest, time.time_ns() - 10**9)
 
 
 async def test_what_the_history_lost_or_removed_is_said_where_it_matters() -> None:
