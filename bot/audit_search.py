@@ -58,7 +58,8 @@ async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actio
         removed=usage.audit_trimmed,
         reads_reach_back_to=usage.read_oldest_ms / 1000 if reads_gone and action.reads else 0.0,
         complete=complete and reads_complete,
-        names={entry.who: names[entry.who] for entry in newest if entry.who in names},
+        begins=usage.audit_oldest_ms / 1000,
+        reads_begin=usage.read_oldest_ms / 1000,
     )
 
 

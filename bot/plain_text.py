@@ -15,7 +15,7 @@ from typing import Any
 import wcwidth
 
 from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Records, Reply, Table, Text, Tone
-from core.text import sanitize
+from core.text import person_names, sanitize
 from core.text.sparkline import sparkline
 
 # For scripts. 1 means “not found”, like grep; 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
@@ -41,6 +41,7 @@ def render(reply: Reply, width: int = 0, colour: bool = False, *, offers: bool =
     """Returns the reply as lines of text, without a final line break. `width`: terminal columns for tables, 0 for no
     limit (pipes and files). `colour`: whether to use ANSI colours. `offers`: whether to show the buttons that offer
     what to do next, too."""
+    reply = person_names.with_names(reply)
     parts = [_block(block, width, colour) for block in reply.blocks]
     if buttons := [button for button in reply.buttons if offers or not button.offered]:
         parts.append(_choices(buttons, colour))
@@ -51,7 +52,8 @@ def to_json(reply: Reply) -> str:
     """Returns the reply as one JSON object on one line, in ASCII. docs/json.md describes it.
 
     `records` are the values for programs; `schema` names their form and its version. `blocks` are what a person is
-    shown, and may change at any time. JSON escapes control characters.
+    shown, and may change at any time. They contain the ids of people, groups and channels; `names` has their names.
+    JSON escapes control characters.
     """
     records = reply.records or Records(schema="")
     document = {
@@ -64,6 +66,7 @@ def to_json(reply: Reply) -> str:
         "left_out": records.left_out,
         "blocks": [_as_data(block) for block in reply.blocks],
         "buttons": [{"label": button.label, "line": button.line, "danger": button.danger} for button in reply.buttons],
+        "names": dict(reply.names),
     }
     return json.dumps(document, ensure_ascii=True, allow_nan=False)
 

@@ -1,26 +1,67 @@
-"""Finds out which groups a person is in now, for decisions that come later than the person's command.
+"""Finds out who people are now: which groups a person is in, for decisions that come later than the person's command,
+and what the people, groups and channels of a reply are called.
 
 A question may be answered minutes after it was asked, and a log is followed for minutes. Each surface that knows groups
 registers a source under the first part of its identities, such as `slack`. Without a source, the groups of the time of
-the command count.
+the command count. Names come from the store, which has those that any process has learned, and from the surfaces.
+Without a name, people read the id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
+import structlog
+
+from core import errors
 from core.model.invocation import Identity
+from core.model.replies import Reply
+from core.text import person_names
 
+log = structlog.get_logger(__name__)
 Source = Callable[[Identity], Awaitable[Identity]]
+NameSource = Callable[[Sequence[str], Mapping[str, str]], Awaitable[Mapping[str, str]]]
+MAX_IDS = 500  # of one reply
+NAME_SECONDS = 2.0  # for all sources, so that a slow one does not hold a reply back
+
+
+class NameStore(Protocol):
+    """Stores what people, groups and channels are called, by id."""
+
+    async def names(self, ids: Sequence[str], /) -> Mapping[str, str]: ...
 
 
 class CurrentPeople:
     """Holds the sources of this process. A source returns the person with the groups of now, and raises NotPermitted
-    for a person who may not give commands any more. If it cannot find out, it returns the person unchanged."""
+    for a person who may not give commands any more. If it cannot find out, it returns the person unchanged. A source of
+    names takes ids and what is known of them, and returns what it knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: NameStore) -> None:
         self.sources: dict[str, Source] = {}
+        self.name_sources: dict[str, NameSource] = {}
+        self._store = store
 
     async def current(self, who: Identity) -> Identity:
         source = self.sources.get(who.via)
         return who if source is None else await source(who)
+
+    async def named(self, reply: Reply) -> Reply:
+        """Returns the reply with the names of the ids that it contains."""
+        ids = person_names.find_ids(reply)[:MAX_IDS]
+        if not ids:
+            return reply
+        names: dict[str, str] = {}
+        try:
+            names |= await self._store.names(ids)
+        except errors.StoreError as error:
+            log.debug("the names of people were not read", reason=error.message)
+        try:
+            async with asyncio.timeout(NAME_SECONDS):
+                for source in tuple(self.name_sources.values()):
+                    names |= await source(ids, names)
+        except TimeoutError:
+            log.debug("the names of people were not found out in time", number=len(ids))
+        return replace(reply, names={id_: names[id_] for id_ in ids if id_ in names})

@@ -70,6 +70,11 @@ class SchemaMaker:
             "left_out": {"type": "integer", "description": "records that found no room"},
             "blocks": {"type": "array", "items": {"type": "object"}, "description": "what people see; may change"},
             "buttons": {"type": "array", "items": _object({**button, "danger": {"type": "boolean"}}, strict=True)},
+            "names": {
+                "type": "object",
+                "additionalProperties": text,
+                "description": "what the people, groups and channels of Slack in `blocks` are called, by id",
+            },
         }
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",

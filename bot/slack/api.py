@@ -40,6 +40,7 @@ METHODS = frozenset(
         "conversations.replies",
         "files.getUploadURLExternal",
         "files.completeUploadExternal",
+        "conversations.info",
         "users.info",
         "usergroups.list",
     }
@@ -223,6 +224,14 @@ class SlackApi:
             found = (await self.web.users_info(user=user))["user"]
             if not isinstance(found, dict):
                 raise TypeError("not a user")
+            return found
+
+    async def channel(self, channel: str) -> Mapping[str, Any]:
+        """A channel's own description. Slack refuses it without `channels:read`, or `groups:read` for a private one."""
+        async with self._call("conversations.info"):
+            found = (await self.web.conversations_info(channel=channel))["channel"]
+            if not isinstance(found, dict):
+                raise TypeError("not a channel")
             return found
 
     async def user_groups(self, workspace: str) -> list[Mapping[str, Any]]:

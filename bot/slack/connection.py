@@ -24,7 +24,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot import app as composition
 from bot.access import first_admin
-from bot.slack import http_requests, incident_poster, library_logger, listeners, users
+from bot.slack import http_requests, incident_poster, library_logger, listeners, names, users
 from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
@@ -105,6 +105,13 @@ class SlackConnection:
         await self._outbox.load_table_format(installed.team)
         self._start_incidents()
         people = users.SlackUsers(self._api, installed=installed, guests=self._settings.guests)
+        called = names.SlackNames(
+            self._api,
+            self._app.store,
+            team=installed.team,
+            group_names=people.group_names,
+            channel_names=people.channel_names,
+        )
         handler = SlackHandler(
             dispatcher=self._app.dispatcher,
             outbox=self._outbox,
@@ -125,6 +132,7 @@ class SlackConnection:
                     client = await stack.enter_async_context(self._socket(bolt))
                 self._app.notifiers["slack"] = handler.report_unfinished
                 self._app.dispatcher.people.sources["slack"] = people.current
+                self._app.dispatcher.people.name_sources["slack"] = called.find
                 await self._show_claim_code(str(identity.get("team") or installed.team))
                 if self._settings.mode == "http":
                     self._set_connected(f"requests at {self._settings.listen}/slack/events")
@@ -138,6 +146,7 @@ class SlackConnection:
             # Without a connection, this replica does not take over the unfinished commands of others.
             self._app.notifiers.pop("slack", None)
             self._app.dispatcher.people.sources.pop("slack", None)
+            self._app.dispatcher.people.name_sources.pop("slack", None)
             self.connected = False
             self._app.metrics.slack_connected.set(0)
             for task in tasks:

@@ -27,7 +27,8 @@ class SlackRequest:
     `teams`: the workspaces that Slack names for the person; in an Enterprise organization they are some of several.
     `workspace` and `enterprise`: where it happened. `message`: the ts of the person's message, or of the message with
     the clicked button. `private`: that message is ephemeral, so only the clicker sees it. `thread`: the ts
-    of its thread. `sent_at`: when a message was sent, in seconds since the epoch.
+    of its thread. `sent_at`: when a message was sent, in seconds since the epoch. `channel_name`: what Slack calls the
+    channel, if it says so.
     """
 
     id: str
@@ -45,6 +46,7 @@ class SlackRequest:
     message: str = ""
     sent_at: float | None = None
     private: bool = False
+    channel_name: str = ""
 
 
 class Source(enum.StrEnum):
@@ -69,6 +71,9 @@ class Ignored(enum.StrEnum):
     MALFORMED = "malformed"
 
 
+# What Slack says in place of the name of a channel.
+NOT_NAMES = frozenset({"directmessage", "privategroup"})
+MAX_CHANNEL_NAME = 80
 # The subtypes of messages that no person typed as such. All others are a person's message: `file_share`,
 # `thread_broadcast` and `me_message`, and those that Slack may add.
 _BOT_SUBTYPES = frozenset({"bot_message", "bot_add", "bot_remove", "bot_enable", "bot_disable", "slackbot_response"})
@@ -92,6 +97,7 @@ def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
     text = str(body.get("text") or "")
     name = str(body["command"]).lstrip("/")
     channel = str(body.get("channel_id") or "")
+    named = str(body.get("channel_name") or "")
     return SlackRequest(
         id=f"slack-{body['trigger_id']}",
         source=Source.SLASH,
@@ -101,6 +107,7 @@ def from_command(body: Mapping[str, Any], direct: bool) -> SlackRequest:
         enterprise=_id(body.get("enterprise_id")),
         text=(f"{name} {text}" if direct else text)[:MAX_TEXT],
         channel=channel,
+        channel_name="" if named in NOT_NAMES else named[:MAX_CHANNEL_NAME],
         dm=channel.startswith("D"),
         response_url=str(body.get("response_url") or ""),
     )

@@ -17,10 +17,11 @@ from core.config import load
 NAME = "Quarterdeck"
 BOT_NAME = "quarterdeck"
 DESCRIPTION = "Operate containers from Slack, with permissions, limits and an audit trail."
-# For mentions; replies; slash commands; long replies as files; direct messages from and to people; the people's names;
-# the user groups they are in.
+# For mentions; the names of public channels; replies; slash commands; long replies as files; direct messages from and
+# to people; the user groups they are in; the people's names.
 SCOPES = (
     "app_mentions:read",
+    "channels:read",
     "chat:write",
     "commands",
     "files:write",

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from bot.slack import user_profile
 from bot.slack.decode_requests import SlackRequest
 from core import errors
 from core.model.invocation import Identity
@@ -46,7 +47,6 @@ PASSING_ERRORS = frozenset(
         "request_timeout",
     }
 )
-SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark it as a bot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +83,19 @@ class SlackUsers:
         self._api = api
         self._guests = guests
         self._clock = clock
-        self._users: OrderedDict[str, tuple[float, SlackUser]] = OrderedDict()
+        self._users: OrderedDict[str, tuple[float, user_profile.UserProfile]] = OrderedDict()
         self._user_locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._groups: OrderedDict[str, WorkspaceGroups] = OrderedDict()
+        self.group_handles: dict[str, str] = {}
+        self.channel_names: OrderedDict[str, str] = OrderedDict()
+        """What Slack called channels in requests, by id; of the newest ones."""
 
     async def identify(self, request: SlackRequest) -> Identity:
         """Returns the person's identity. Raises NotPermitted for a person who may not give commands at all, and
         DeliveryError if Slack does not answer."""
         if self._is_foreign(request):
             raise self._not_a_member()
+        self._note_channel(request)
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS):
                 user = await self._user(request.user)
@@ -121,6 +125,19 @@ class SlackUsers:
             return who
         return replace(who, groups=frozenset().union(*map(_names, groups)))
 
+    def _note_channel(self, request: SlackRequest) -> None:
+        if request.channel_name:
+            self.channel_names[request.channel] = request.channel_name
+            self.channel_names.move_to_end(request.channel)
+        if len(self.channel_names) > MAX_CACHED_USERS:
+            self.channel_names.popitem(last=False)
+
+    async def group_names(self) -> Mapping[str, str]:
+        """Returns the handles of the user groups by id, as far as Slack lists them."""
+        if not self._installed.org_wide:
+            await self._groups_in("", "")
+        return self.group_handles
+
     def id_of(self, user: str) -> str:
         return f"slack:{self.team}/{user}"
 
@@ -139,7 +156,7 @@ class SlackUsers:
             return bool({*request.teams, request.workspace} - {self.team, ""})
         return request.enterprise not in ("", enterprise)
 
-    def _check_may_speak(self, user: SlackUser, workspace: str) -> None:
+    def _check_may_speak(self, user: user_profile.UserProfile, workspace: str) -> None:
         """Raises NotPermitted for a person who may not give commands at all."""
         if not self._is_member(user, workspace):
             raise self._not_a_member()
@@ -156,7 +173,7 @@ class SlackUsers:
                 hint="To allow guests, set `slack.guests: true` in quarterdeck.yaml.",
             )
 
-    def _is_member(self, user: SlackUser, workspace: str) -> bool:
+    def _is_member(self, user: user_profile.UserProfile, workspace: str) -> bool:
         enterprise = self._installed.enterprise
         if user.stranger or (enterprise and user.enterprise not in ("", enterprise)):
             return False
@@ -174,7 +191,7 @@ class SlackUsers:
 
     # ── Slack's answers ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _user(self, user: str) -> SlackUser:
+    async def _user(self, user: str) -> user_profile.UserProfile:
         # The lock lives as long as a task waits for it.
         lock = self._user_locks.setdefault(user, asyncio.Lock())
         async with lock:
@@ -182,7 +199,7 @@ class SlackUsers:
             if cached is not None and self._clock() - cached[0] < CACHE_SECONDS:
                 return cached[1]
             asked_at = self._clock()
-            found = _decode_user(await self._api.user(user))
+            found = user_profile.decode_user(await self._api.user(user))
             self._users[user] = asked_at, found
             self._users.move_to_end(user)
             if len(self._users) > MAX_CACHED_USERS:
@@ -193,7 +210,7 @@ class SlackUsers:
         """The person's groups in each workspace; None where Slack does not list them."""
         return await asyncio.gather(*(self._groups_in(workspace, user) for workspace in workspaces))
 
-    def _group_workspaces(self, workspace: str, user: SlackUser) -> Sequence[str]:
+    def _group_workspaces(self, workspace: str, user: user_profile.UserProfile) -> Sequence[str]:
         """The workspaces whose user groups the person can be in. An app that is installed in one workspace need not
         name it."""
         if not self._installed.org_wide:
@@ -228,7 +245,8 @@ class SlackUsers:
                     if groups.refused:
                         log.info("Slack lists its user groups again")
                     groups.refused = ""
-                    groups.names = _groups_by_user(listed, handles=not self._installed.org_wide)
+                    groups.names = user_profile.groups_by_user(listed, handles=not self._installed.org_wide)
+                    self.group_handles |= user_profile.group_handles(listed)
                     groups.until = asked_at + CACHE_SECONDS
             return None if groups.names is None else groups.names.get(user, frozenset())
 
@@ -253,64 +271,6 @@ class WorkspaceGroups:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlackUser:
-    """`team`: the workspace or organization that Slack names for the person. In an organization, `teams` has all
-    workspaces of the person, and `enterprise` is the organization. `stranger`: Slack's own flag for a person of another
-    workspace in a shared channel."""
-
-    name: str
-    team: str
-    teams: frozenset[str]
-    enterprise: str
-    bot: bool
-    guest: bool
-    stranger: bool
-    deactivated: bool
-
-
-def _decode_user(data: Mapping[str, Any]) -> SlackUser:
-    """Raises nothing: a field of another type than Slack documents counts as absent."""
-    profile, enterprise = _object(data.get("profile")), _object(data.get("enterprise_user"))
-    team = _id(data.get("team_id"))
-    teams = enterprise.get("teams")
-    return SlackUser(
-        name=str(profile.get("display_name") or data.get("real_name") or data.get("name") or data.get("id") or ""),
-        team=team,
-        teams=frozenset({team, *map(_id, teams if isinstance(teams, list) else ())} - {""}),
-        enterprise=_id(enterprise.get("enterprise_id")),
-        bot=bool(data.get("is_bot") or data.get("is_workflow_bot") or data.get("is_connector_bot"))
-        or data.get("id") == SLACKBOT,
-        guest=bool(data.get("is_restricted") or data.get("is_ultra_restricted")),
-        stranger=bool(data.get("is_stranger")),
-        deactivated=bool(data.get("deleted")),
-    )
-
-
 def _names(groups: frozenset[str] | None) -> frozenset[str]:
     """Nobody is in a group that Slack does not list."""
     return groups or frozenset()
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _id(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _groups_by_user(groups: list[Mapping[str, Any]], *, handles: bool) -> dict[str, frozenset[str]]:
-    """For each user, the ids and handles of their groups. Disabled groups are left out.
-
-    Without `handles`, only a group of the whole organization counts by its handle: in every workspace an administrator
-    can make a group with the handle of another workspace's group."""
-    found: dict[str, set[str]] = {}
-    for group in groups:
-        if group.get("date_delete"):
-            continue
-        of_organization = group.get("enterprise_subteam_id") or _id(group.get("team_id")).startswith("E")
-        names = {group.get("id"), group.get("handle") if handles or of_organization else ""}
-        for user in group.get("users") or ():
-            found.setdefault(str(user), set()).update(str(name) for name in names if name)
-    return {user: frozenset(names) for user, names in found.items()}

@@ -1,8 +1,9 @@
-"""Renders grants as rows of a table, for the commands `grants` and `whoami`."""
+"""Renders grants as rows of a table and as sentences."""
 
 from __future__ import annotations
 
 from core.model.policy import Grant
+from core.model.policy_selectors import EVERYTHING
 
 COLUMNS = ("ID", "WHO", "MAY", "ON", "IN", "FROM")
 
@@ -11,3 +12,16 @@ def grant_row(grant: Grant) -> tuple[str, ...]:
     """Returns the cells of one grant in the tables of `grants` and `whoami`."""
     source = f"{grant.by} ({grant.source})" if grant.by else grant.source
     return (grant.id, grant.who, ", ".join(grant.can), str(grant.on), ", ".join(grant.places) or "everywhere", source)
+
+
+def sentence(grant: Grant, *, now: bool = False, before: bool = False) -> str:
+    """Returns what somebody may do: `Bob is now operator, everywhere.` `now`, `before`: since this moment, or until
+    it."""
+    # A pattern of verbs has a dot, a risk class a colon; all other words are roles.
+    roles = all(not set(word) & set(".:*") for word in grant.can)
+    subject = "Everyone" if grant.who == "everyone" else grant.who
+    when = " now" if now else ""
+    verb = ("was" if before else f"is{when}") if roles else "could" if before else f"may{when}"
+    on = "" if grant.on == EVERYTHING else f" on {grant.on}"
+    where = f", in {', '.join(grant.places)}" if grant.places else "" if on else ", everywhere"
+    return f"{subject} {verb} {', '.join(grant.can)}{on}{where}."

@@ -37,22 +37,36 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return formatting.error_reply(result.error)
     page = result.value
     entries = _without_finished_intents(page.entries)
-    # People on Slack choose their names themselves, so a name is only shown beside the id.
-    named = ("NAME",) if page.names else ()
     rows = [
         (
             _time(entry, context.now),
             entry.who,
-            *(page.names.get(entry.who, "") for _ in named),
             entry.line,
             _result(entry),
             _reason(entry),
         )
         for entry in entries
     ]
-    columns = ("TIME", "WHO", *named, "LINE", "RESULT", "REASON")
-    table = Table(columns=columns, rows=rows, empty="No audit row matches.")
+    columns = ("TIME", "WHO", "LINE", "RESULT", "REASON")
+    table = Table(columns=columns, rows=rows, empty=_nothing(context, page))
     return Reply(blocks=(table, *(Text(text=note) for note in _notes(page, context.now))))
+
+
+def _nothing(context: Context, page: AuditPage) -> str:
+    """Says what was searched, because the audit may not reach back to what is looked for."""
+    searched = []
+    for begins, what in ((page.begins, "changes and refusals"), (page.reads_begin, "commands that only read")):
+        if what.endswith("read") and not context.args["reads"]:
+            searched.append(f"{what} are searched only with --reads")
+        elif begins:
+            searched.append(f"{what} are recorded since {_clock(begins, context.now)}")
+        else:
+            searched.append(f"no {what} are recorded yet")
+    return f"No audit row matches: {', and '.join(searched)}."
+
+
+def _clock(at: float, now: datetime) -> str:
+    return formatting.clock(datetime.fromtimestamp(at, now.tzinfo), now)
 
 
 def _notes(page: AuditPage, now: datetime) -> list[str]:

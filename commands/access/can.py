@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, targets
+from commands._shared import formatting
 from commands.spec import Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model import list_action_by_kind
@@ -16,7 +16,6 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 from core.ports import Query
 
-MAX_TARGETS = 50  # each is looked up on its engine
 ANSWERS = {
     Verdict.ALLOW: "yes",
     Verdict.CONFIRM: "yes, after you confirm",
@@ -46,7 +45,6 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if len(typed) == 1:
         return (CheckPermission(who=context.who, place=context.place, word=typed[0]),)
     refs, word = await _target_and_word(context, typed[0], typed[1])
-    targets.check_count("can", refs, MAX_TARGETS, refs[0].kind)
     return [CheckPermission(who=context.who, place=context.place, word=word, target=ref) for ref in refs]
 
 

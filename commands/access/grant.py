@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import formatting, grant_table
 from commands.spec import Arg, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
@@ -54,8 +54,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     grant = granted.grant
     undo = Button(label=f"Revoke {grant.id}", line=command_line.quote(["revoke", grant.id]), danger=True)
     if not granted.new:
-        return Reply(blocks=(Text(text=f"This grant exists already: {grant} ({grant.id})."),))
-    text = f"{grant}. Revoke it with: revoke {grant.id}"
+        return Reply(blocks=(Text(text=f"This grant exists already: {grant_table.sentence(grant)} ({grant.id})"),))
+    text = f"{grant_table.sentence(grant, now=True)} Revoke it with: revoke {grant.id}"
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(undo,), everyone=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import formatting, grant_table
 from commands.spec import Arg, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.bot_actions import GrantRemoved, RemoveGrant
@@ -21,7 +21,8 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     revoked: GrantRemoved = result.value
-    return Reply(blocks=(Text(text=f"Revoked {revoked.grant.id}: {revoked.grant}.", tone=Tone.GOOD),), everyone=True)
+    text = f"Revoked {revoked.grant.id}: {grant_table.sentence(revoked.grant, before=True)}"
+    return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), everyone=True)
 
 
 command = Command(

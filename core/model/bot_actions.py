@@ -94,14 +94,16 @@ class AuditPage(msgspec.Struct, frozen=True):
     """Matching rows of the audit, oldest first. `reaches_back_to`: when the oldest stored row was written, in seconds
     since the epoch, if older rows that could have matched were removed; else 0. `removed`: how many rows were ever
     removed. `reads_reach_back_to`: as `reaches_back_to`, of the commands that only read. `complete`: False if too many
-    rows match to find all of them. `names`: what the people of the rows are called, by id, if that is known."""
+    rows match to find all of them. `begins`,
+    `reads_begin`: when the oldest stored row was written, as above; 0 without any row."""
 
     entries: tuple[AuditEntry, ...] = ()
     reaches_back_to: float = 0.0
     removed: int = 0
     reads_reach_back_to: float = 0.0
     complete: bool = True
-    names: dict[str, str] = {}
+    begins: float = 0.0
+    reads_begin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, BinaryIO
 
@@ -134,7 +134,8 @@ class Reply:
     groups and people whom a message about an incident notifies, as the configuration names them; no command mentions
     anybody. `download`: what the requester's own console saves, and no chat shows.
     `values`: the values of core.model that the blocks show; None: all that the actions returned. `records`: these
-    values for a program, with secrets hidden; None if the requester reads the blocks."""
+    values for a program, with secrets hidden; None if the requester reads the blocks. `names`: what the people, groups
+    and channels whose ids it contains are called, as far as known; see core.text.person_names."""
 
     blocks: Sequence[Block]
     buttons: Sequence[Button] = ()
@@ -146,6 +147,7 @@ class Reply:
     download: Download | None = None
     values: Sequence[Any] | None = None
     records: Records | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def secret(self) -> bool:

@@ -31,7 +31,7 @@ def test_envelopes_are_spread_and_each_is_answered_once(deck, dockerd, slack, pa
     assert all(counts)
     # A grant that one of them was told of holds on the other from its next command on.
     deck.deck("ada", "grant @bob viewer")
-    deck.last("bob", "may viewer")
+    deck.last("bob", "bob is now viewer, everywhere.")
     for _ in range(8):
         deck.deck("bob", "ps")
     wait_for("bob's answers", lambda: sum("localhost/busybox" in one["text"] for one in deck.said("bob")) == 8)

@@ -40,6 +40,7 @@ $ quarterdeck do --json "events --since 1h" | jq -c '.records[] | select(.kind =
 | `left_out` | integer | records that found no room, or that could not be searched for secrets in time |
 | `blocks` | array | what a person sees, as text; it may change at any time |
 | `buttons` | array | the choices of a question: `label`, the command `line`, and `danger` |
+| `names` | object | what the people, groups and channels of Slack in `blocks` are called, by id |
 
 - Sizes are bytes, durations are seconds, percentages are of one CPU or of the limit. Ids are complete.
 - Times are RFC 3339 in UTC. A time that is not known is `null`. So is a number that the engine does not report.

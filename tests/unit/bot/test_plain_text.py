@@ -130,6 +130,7 @@ def test_json_is_keyed_by_column_and_raw():
             {"type": "fields", "title": "", "fields": {"a": "b"}},
         ],
         "buttons": [{"label": "Look", "line": "ps web", "danger": False}],
+        "names": {},
     }
 
 

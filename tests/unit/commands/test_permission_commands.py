@@ -87,7 +87,7 @@ async def test_grant_refuses_what_is_nobody(world, line):
 
 async def test_grant_offers_to_take_it_back(world):
     reply = await world.say("grant group:sre operator", lambda _: bot_actions.GrantAdded(grant=GRANT))
-    assert "group:sre may operator on name web-*" in plain_text.render(reply)
+    assert "group:sre is now operator on name web-*" in plain_text.render(reply)
     parsed = parser.parse(reply.buttons[0].line, world.words)
     assert (parsed.command.name, parsed.args["id"]) == ("revoke", "g-1")
     again = await world.say("grant group:sre operator", lambda _: bot_actions.GrantAdded(grant=GRANT, new=False))
@@ -133,18 +133,24 @@ async def test_audit(world):
     ]
 
 
-async def test_audit_shows_names_beside_ids_if_there_are_any(world):
-    rows = (entry(who="slack:T1/U1", phase="outcome", status="done"), entry(phase="outcome", status="done"))
-    page = bot_actions.AuditPage(entries=rows, names={"slack:T1/U1": "Ann"})
-    table = (await world.say("audit --who ann", lambda _: page)).blocks[0]
-    assert table.columns == ("TIME", "WHO", "NAME", "LINE", "RESULT", "REASON")
-    assert [row[1:3] for row in table.rows] == [("slack:T1/U1", "Ann"), ("console:bob", "")]
+async def test_an_audit_without_a_match_says_what_was_searched(world):
+    began = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
+    reply = await world.say("audit --who ann", lambda _: bot_actions.AuditPage(begins=began))
+    assert plain_text.render(reply) == (
+        "No audit row matches: changes and refusals are recorded since 2026-11-23 12:00:00, and commands that only read"
+        " are searched only with --reads."
+    )
+    reply = await world.say("audit --reads", lambda _: bot_actions.AuditPage(reads_begin=began))
+    assert (
+        "no changes and refusals are recorded yet, and commands that only read are recorded since"
+        in plain_text.render(reply)
+    )
 
 
 async def test_audit_says_what_it_does_not_reach(world):
     oldest = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     page = bot_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)
     shown = plain_text.render(await world.say("audit --target web", lambda _: page))
-    assert "No audit row matches." in shown
+    assert "No audit row matches:" in shown
     assert "The audit reaches back to 2026-11-23 12:00:00. Removed so far: 2,000 older rows" in shown
     assert "Name the person or the target more exactly." in shown

@@ -211,7 +211,8 @@ def refusal() -> Reply:
 
 def question() -> Reply:
     """As the road asks it."""
-    text = "rm shop-db? Please confirm within 5 min: rm shop-db cannot be undone."
+    what = "Remove shop-db on prod-1 (exited 2 hours ago, 3 volumes stay)?"
+    text = f"{what} This cannot be undone. Please confirm within 5 min."
     return Reply(
         blocks=(Text(text=text, tone=Tone.WARN),),
         buttons=(

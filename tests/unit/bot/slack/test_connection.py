@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,15 @@ from tests.unit.bot.slack.scripted import FakeStore
 Walk = Callable[[Invocation, Responder], Awaitable[None]]
 
 
+class _NoNames:
+    async def names(self, ids: Sequence[str], /) -> Mapping[str, str]:
+        return {}
+
+
 class Dispatcher:
     def __init__(self) -> None:
         self.walk: Walk | None = None
-        self.people = CurrentPeople()
+        self.people = CurrentPeople(_NoNames())
 
     def parse(self, line: str) -> None:
         pass
