@@ -24,7 +24,7 @@ from core.model.refs import Ref
 WILDCARDS = frozenset("*?/")
 
 
-def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_unconfirmed: int) -> Decision:
+def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, max_unconfirmed: int) -> Decision:
     """Returns the strictest decision of all. Built-in brakes ask for a confirmation of what cannot be undone and of
     more than `max_unconfirmed` changes at once. Raises EngineError if it is not known whether a protected container
     would end."""
@@ -35,7 +35,7 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, line: str, max_un
     decisions += [view.decide_effect(action, effect) for action in plan for effect in action.effects or ()]
     changes = [action for action in plan if action.risk is not Risk.READ and action.engine != bot_actions.BOT]
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
-        decisions.append(_brake("brake:destroy", f"{line.strip()} {reason}"))
+        decisions.append(_brake("brake:destroy", f"this {reason}"))
     elif len(changes) > max_unconfirmed:
         decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
     elif changes and (reason := _width(changes, view.lookups)):

@@ -1,6 +1,7 @@
 """Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all use it.
 
-    parse → register the invocation → plan → check permission → check the freeze → ask for confirmation
+    parse → register the invocation → plan → check permission → check the freeze → leave out what needs no change
+    → ask for confirmation
     → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
     → leave out buttons that the requester may not use → hide secrets → write the end to the audit
     → watch what was started → reply → forget the invocation
@@ -29,18 +30,20 @@ from bot.dispatch import (
     announcement,
     audit,
     change_record,
+    change_targets,
     command_registration,
     current_people,
     current_rights,
     decision,
     execution,
-    freeze_check,
     name_choices,
     offered_buttons,
     outcome_watch,
     partial_plan,
     pending_questions,
+    plan_decision,
     question_answers,
+    question_text,
     questions,
     rate_limits,
     redaction,
@@ -92,7 +95,7 @@ class Dispatcher:
         self._store = store
         self._policies = policies
         self._limits = limits
-        self._pending_questions = pending_questions
+        self._pending = pending_questions
         self._audit = audit
         self._metrics = metrics
         self._clock = clock
@@ -100,7 +103,7 @@ class Dispatcher:
         self._max_unconfirmed = max_unconfirmed
         self._stopping = stopping or asyncio.Event()
         self._bugs = fleet.bugs
-        self.people = current_people.CurrentPeople()
+        self.people = current_people.CurrentPeople(store)
         self._rights = current_rights.CurrentRights(policies, store, self.people)
         self._watch_tools = outcome_watch.WatchTools(
             fleet=fleet, store=store, policies=policies, rights=self._rights, audit=audit, stopping=self._stopping
@@ -151,9 +154,10 @@ class Dispatcher:
         return reply
 
     async def _complete(self, reply: Reply, state: CommandState) -> Reply:
-        """Returns a reply without the buttons that its requester may not use, and with its secrets hidden."""
+        """Returns a reply without the buttons that its requester may not use, with its secrets hidden, and with the
+        names of the people in it."""
         reply = await offered_buttons.keep_allowed(reply, state, self._catalogue, self._fleet)
-        return await redaction.redact_reply(reply, state.plan, self._bugs)
+        return await self.people.named(await redaction.redact_reply(reply, state.plan, self._bugs))
 
     async def _run(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         """Returns a reply in every case. An error becomes a sentence, and a bug becomes a reference to the log."""
@@ -186,14 +190,14 @@ class Dispatcher:
 
         if command.risk is not Risk.READ:
             decision.refuse_bare_wildcard(parsed.args)
-        plan = await view.with_effects(await command.plan(context))
+        plan = await view.with_effects(change_targets.sort_by_name(await command.plan(context)))
         answered, question = Verdict.ALLOW, None
         if plan and isinstance(plan[0], bot_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
-            question = await self._pending_questions.peek(plan[0].token)
+            question = await self._pending.peek(plan[0].token)
             state.command = question.command
             if not plan[0].yes:
-                return await questions.cancel_question(self._pending_questions, self._audit, inv, question)
+                return await questions.cancel_question(self._pending, self._audit, inv, question)
             questions.check_may_answer(question, inv.who)
             plan, answered = await view.with_effects(await view.refresh(question.actions())), question.verdict
             parsed = parser.parse(question.line, self._catalogue)
@@ -201,32 +205,29 @@ class Dispatcher:
             inv = replace(inv, line=question.shown_line(inv.who))
         if not plan:
             return command.render(context, ())
-
-        plan, left_out = partial_plan.split(command, plan, view, inv.line)
-        state.plan = plan
-        # If an answer is refused, its question stays open: it is removed when its plan begins.
-        people = await question_answers.people_of_question(question, self.people)
-        decided = question_answers.decide_command_or_answer(
-            question, people, plan, view, inv, max_unconfirmed=self._max_unconfirmed
+        plan, left_out = partial_plan.split(command, plan, view)
+        hit = await plan_decision.decide_plan(
+            *(plan, question, view, inv, state, self._audit),
+            people=self.people,
+            every=bool(parsed.args.get("all")),
+            max_unconfirmed=self._max_unconfirmed,
         )
-        state.decision, state.verdict = decided, decided.verdict.name.lower()
-        if decided.verdict is Verdict.DENY:
-            await self._audit.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decided)
-            raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
-        await freeze_check.check(self._audit, inv, plan, state.frozen)
+        if not hit.plan or state.decision is None:
+            return hit.reply()
+        plan, decided = hit.plan, state.decision
         if decided.verdict > answered:
-            preview = command.preview(context, plan) if command.preview is not None else ()
+            text = await question_text.describe_question(
+                command, context, plan, decided, hit.notes, view=view, fleet=self._fleet
+            )
             return await questions.ask_question(
-                self._pending_questions, self._audit, inv, command, plan, decided, answered=question, preview=preview
+                self._pending, self._audit, inv, command, plan, decided, text, answered=question
             )
         if question is not None and decided.approvers:
-            return await question_answers.add_approval(
-                self._pending_questions, self._audit, inv, question, plan, decided
-            )
+            return await question_answers.add_approval(self._pending, self._audit, inv, question, plan, decided)
 
         if all(action.risk is Risk.READ for action in plan):
             if question is not None:
-                await self._pending_questions.claim(question.token)
+                await self._pending.claim(question.token)
             return await self._read(inv, command, context, left_out, state)
 
         change = state.change = change_record.ChangeRecord(
@@ -242,9 +243,9 @@ class Dispatcher:
                 *(self._watch_tools, inv, command, context, results),
                 view=view,
                 responder=state.responder,
-                finish=lambda reply: self._complete(announced.addressed(reply), state),
+                finish=lambda reply: self._complete(announced.addressed(hit.noted(reply)), state),
             )
-        return announced.addressed(rendering.render(command, context, results, self._bugs, inv))
+        return announced.addressed(hit.noted(rendering.render(command, context, results, self._bugs, inv)))
 
     async def _read(
         self, inv: Invocation, command: Command, context: Context, left_out: Sequence[Result], state: CommandState

@@ -57,10 +57,10 @@ async def _is_possible(line: str, state: CommandState, catalogue: Any, fleet: Fl
         plan = partial_plan.needed(command, await state.view.with_effects(planned))
         able = any(action.verb in fleet.runtime(action.engine).verbs for action in plan)
         # The brakes only ask for a confirmation, so their limit does not matter here.
-        return able and _verdict(plan, state.view, line) is not Verdict.DENY
+        return able and _verdict(plan, state.view) is not Verdict.DENY
     except errors.QuarterdeckError:
         return False
 
 
-def _verdict(plan: Sequence[Action[Any]], view: VisibleFleet, line: str) -> Verdict:
-    return decision.decide(plan, view, line=line, max_unconfirmed=len(plan)).verdict
+def _verdict(plan: Sequence[Action[Any]], view: VisibleFleet) -> Verdict:
+    return decision.decide(plan, view, max_unconfirmed=len(plan)).verdict

@@ -18,14 +18,14 @@ from core.model.policy import Decision, Verdict
 
 
 def split(
-    command: Command, plan: Sequence[Action[Any]], view: VisibleFleet, line: str
+    command: Command, plan: Sequence[Action[Any]], view: VisibleFleet
 ) -> tuple[Sequence[Action[Any]], Sequence[Result]]:
     """Returns the actions that run, and a result with an error for each that is left out. If nothing would be left,
     returns the whole plan, so that the command is refused. Raises EngineError as `decision.decide` does."""
     kept: list[Action[Any]] = []
     left_out: list[Result] = []
     for action in plan:
-        decided = _decision_on_part(command, action, view, line)
+        decided = _decision_on_part(command, action, view)
         if decided.verdict is Verdict.ALLOW:
             kept.append(action)
         else:
@@ -40,7 +40,7 @@ def needed(command: Command, plan: Sequence[Action[Any]]) -> Sequence[Action[Any
     return [action for action in plan if action.verb not in command.optional] or plan
 
 
-def _decision_on_part(command: Command, action: Action[Any], view: VisibleFleet, line: str) -> Decision:
+def _decision_on_part(command: Command, action: Action[Any], view: VisibleFleet) -> Decision:
     if action.verb not in command.optional:
         return Decision(verdict=Verdict.ALLOW, rule="", reason="")  # it is decided with the whole plan
-    return decision.decide([action], view, line=line, max_unconfirmed=1)
+    return decision.decide([action], view, max_unconfirmed=1)

@@ -40,7 +40,7 @@ def decide_command_or_answer(
     """
 
     def decide_for(seen_by: VisibleFleet) -> Decision:
-        return decision.decide(plan, seen_by, line=inv.line, max_unconfirmed=max_unconfirmed)
+        return decision.decide(plan, seen_by, max_unconfirmed=max_unconfirmed)
 
     decided = decide_for(view)
     if question is None:

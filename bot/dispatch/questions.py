@@ -11,15 +11,14 @@ from typing import Any
 from bot.access import policy
 from bot.dispatch import audit, reply_formatting
 from bot.dispatch.pending_questions import PendingQuestions, Question
+from bot.dispatch.question_text import QuestionText
 from commands.spec import Command
 from core import errors
 from core.model import effects
 from core.model.actions import Action
 from core.model.invocation import Identity, Invocation
 from core.model.policy import Decision, Verdict
-from core.model.replies import Block, Button, Ending, Lines, Reply, Text, Tone, text_reply
-
-MAX_NAMES = 10  # targets listed in a question
+from core.model.replies import Button, Ending, Lines, Reply, Text, Tone, text_reply
 
 
 async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorded)
@@ -29,12 +28,12 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     command: Command,
     plan: Sequence[Action[Any]],
     decision: Decision,
+    described: QuestionText,
     *,
     answered: Question | None = None,
-    preview: Sequence[Block] = (),
 ) -> Reply:
     """Stores the plan under a new code, and returns the question with its two buttons. `answered`: the question that it
-    replaces; `preview`: what it shows of the plan, instead of the names of its targets."""
+    replaces."""
     if answered is not None:
         await pending.claim(answered.token)
     question = await pending.put(
@@ -48,19 +47,16 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
         approvers=decision.approvers,
     )
     approval = decision.verdict is Verdict.APPROVE
-    names = reply_formatting.names(plan)
-    listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
-    what = command.name if preview else f"{command.name} {listed}"
     minutes = max(1, round(pending.ttl.total_seconds() / 60))
     if approval:
-        text = f"{what}: {decision.reason}. Somebody else has to approve it within {minutes} min."
+        text = f"{described.text} Somebody else has to approve it within {minutes} min."
         text += f" {reply_formatting.approvers(decision.approvers)}"
     else:
-        text = f"{what}? Please confirm within {minutes} min: {decision.reason}."
-    yes = "Approve" if approval else f"Yes, {command.name} {reply_formatting.short(names)}"
+        text = f"{described.text} Please confirm within {minutes} min."
+    yes = "Approve" if approval else f"Yes, {command.name} {reply_formatting.short(reply_formatting.names(plan))}"
     await rows.question(inv, "asked", plan, question.token, decision)
     asked = question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
-    return replace(asked, blocks=(*preview, *asked.blocks))
+    return replace(asked, blocks=(*described.preview, *asked.blocks))
 
 
 async def ask_reading(rows: audit.Audit, inv: Invocation, readings: Sequence[str]) -> Reply:

@@ -10,7 +10,7 @@ permission depends on. A resource that contains a protected container is protect
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,7 +49,7 @@ class VisibleFleet:
         self._fleet, self._policy, self._place, self._now = engines, in_force, place, now
         self._resolved: dict[tuple[str, Risk, bool | None], policy.ResolvedPolicy] = {}
         self._visible_rows: dict[tuple[Kind, str, str], Sequence[Any]] = {}
-        self._ages: dict[EngineRef, float] = {}
+        self._ages: dict[EngineRef, float] = {}  # of the rows of engines that do not answer: old labels are not trusted
         self._rows: dict[Key, Any] = {}
         self._listings: dict[tuple[Kind, str, str], fleet.FleetRows] = {}
         self._protected = protected_resources.ProtectedSet(in_force)
@@ -75,6 +75,10 @@ class VisibleFleet:
             return [row.ref for row in rows]
         containers = await self._select(Query(host=query.host, engine=query.engine))
         return [one.ref for one in containers if any(row.contains(one) for row in rows)]
+
+    def row(self, ref: Ref) -> Any:
+        """Returns the row of a target as it was listed last; None if it was not listed."""
+        return self._rows.get(ref.key)
 
     async def _select(self, query: Query) -> Sequence[Any]:
         self.engines(query)
@@ -177,7 +181,7 @@ class VisibleFleet:
         if resolved.allows_all:
             return value
         if getattr(value, "missing", ""):
-            self._note_ages({action.engine: getattr(value, "age", 0.0)})
+            self._ages[action.engine] = getattr(value, "age", 0.0)
         if isinstance(action, visible_rows.ABOUT_RESOURCES):
             return await self._filter_by_subject(action, value, resolved)
         allowed = await visible_rows.select_rows(
@@ -254,12 +258,8 @@ class VisibleFleet:
         listing = await self._fleet.list_rows(query, self.call, fresh=fresh)
         if query.kind is Kind.CONTAINER:
             self._protected.add_listing(listing)
-        self._note_ages(listing.ages)
+        self._ages.update(listing.ages)
         return listing
-
-    def _note_ages(self, ages: Mapping[EngineRef, float]) -> None:
-        """Stores the age of the rows of engines that do not answer: the policy does not trust old labels."""
-        self._ages.update(ages)
 
     def _reported_at(self, engine: EngineRef) -> datetime:
         return self._now - timedelta(seconds=self._ages.get(engine, 0.0))

@@ -32,6 +32,10 @@ TIMEOUT = Arg(
     maximum=MAX_STOP_SECONDS,
     help="time a container has to stop before it is killed (default: its own setting)",
 )
+# Of the commands that restart: what bot.dispatch.change_targets leaves out of a group.
+NOT_RUNNING_TOO = Arg(
+    name="--all", short="a", type=ArgType.FLAG, help="of a project or a pattern, also start what is not running"
+)
 _LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose one, such as -p 8080:80."
 # What slirp4netns and pasta say to an engine without the right to a low port.
 PORT_ADVICE = (("privileged port", _LOW_PORT), ("failed to bind port", _LOW_PORT))

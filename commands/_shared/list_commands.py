@@ -19,7 +19,6 @@ from core.model.actions import Action
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 from core.name_matching import selection
-from core.text import command_line
 
 Cell = str | int | float
 QUIET = Arg(
@@ -34,8 +33,7 @@ class ListDefinition:
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
     one for each of `columns`; a column of `optional` is left out where it is empty in every line. `filter`: whether a
     row is wanted, by the command's own options. `names`: the typed names of rows, by default those of
-    TARGET. `none`: the sentence shown where nothing exists. `absent`: the one shown where TARGET is a name that
-    `filter` compares, and no row has it, with `{name}` for it.
+    TARGET. `none`: the sentence shown where nothing exists.
     """
 
     kind: Kind
@@ -48,7 +46,6 @@ class ListDefinition:
     lines: Callable[[Any], Sequence[Any]] = lambda row: (row,)
     filter: Callable[[Mapping[str, Any], Any], bool] = lambda args, row: True
     names: Callable[[Mapping[str, Any]], Sequence[str]] = lambda args: args["target"]
-    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +104,6 @@ def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -
     ]
     names = spec.names(args)
     selected, unmatched = select(spec.kind, names, labelled)
-    if spec.absent and args["target"] and not labelled:
-        typed = command_line.abbreviate(", ".join(args["target"]))
-        unmatched = [errors.NotFound(spec.absent.format(name=typed))]
     lines = {line.ref: line for row in selected for line in spec.lines(row)}
     rows = sorted(lines.values(), key=lambda row: (spec.order(row), str(row.ref.engine)))
     blocks: list[Block] = []

@@ -20,11 +20,6 @@ ARGUMENTS = (
 )
 
 
-_JOINED = "Create it again in a network that others can join: run --network NAME."
-# What Docker and Podman say of a container with the network of its host, or with none.
-ADVICE = tuple((text, _JOINED) for text in ("private (none) mode", "invalid network mode", "host network"))
-
-
 def make_plan(
     action: type[ConnectNetwork] | type[DisconnectNetwork],
 ) -> Callable[[Context], Awaitable[Sequence[Action[Any]]]]:

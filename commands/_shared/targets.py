@@ -22,17 +22,12 @@ async def select(
         hint = example if kind is Kind.CONTAINER else f"See its examples with: help {command}"
         raise errors.BadUsage(f"{command} needs a target.", hint=hint)
     refs = await context.find.find(wanted)
-    check_count(command, refs, maximum, kind)
-    return refs
-
-
-def check_count(command: str, refs: Sequence[Ref], maximum: int, kind: Kind) -> None:
-    """Raises BadUsage for more targets than the command takes at once."""
     if len(refs) > maximum:
-        most = f"one {kind}" if maximum == 1 else f"at most {maximum} {kind}s"
         raise errors.BadUsage(
-            f"{command} takes {most} at once, but {len(refs):,} are selected.", hint=f"Select fewer {kind}s."
+            f"{command} takes at most {maximum} {kind}s at once, but {len(refs)} are selected.",
+            hint=f"Select fewer {kind}s.",
         )
+    return refs
 
 
 def target_of_result(result: Result) -> Ref:

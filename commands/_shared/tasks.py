@@ -53,11 +53,8 @@ def every(context: Context, *, ended: bool) -> Sequence[Action[Any]]:
     return [ListTasks(engine=engine, ended=ended) for engine in context.find.engines(scope)]
 
 
-def make_render(
-    wanted: Callable[[Mapping[str, Any], Task], bool] = lambda args, row: True, *, absent: str = ""
-) -> Render:
-    """Returns the rendering of a list of tasks. `wanted`: whether a row is shown, by the command's own arguments;
-    `absent`: the sentence if no row is wanted, see ListDefinition."""
+def make_render(wanted: Callable[[Mapping[str, Any], Task], bool] = lambda args, row: True) -> Render:
+    """Returns the rendering of a list of tasks. `wanted`: whether a row is shown, by the command's own arguments."""
     return list_commands.make_render(
         list_commands.ListDefinition(
             kind=Kind.TASK,
@@ -66,7 +63,6 @@ def make_render(
             cells=task_cells,
             none="There are no tasks.",
             filter=wanted,
-            absent=absent,
             names=lambda args: (),
             order=lambda row: (row.service, row.ref.name, -row.at),
         )

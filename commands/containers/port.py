@@ -14,7 +14,6 @@ from core.model.containers import Container, Containers, Port
 from core.model.refs import Kind
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 
-MAX_NAMES = 10  # in the sentence about containers without a port
 _PORT = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
 
 
@@ -46,9 +45,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     blocks: list[Block] = [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     if rows:
         what = f"port {context.args['port']}" if number else "ports"
-        names = ", ".join(row.ref.name for row in rows[:MAX_NAMES])
-        more = f" and {len(rows) - MAX_NAMES:,} more" if len(rows) > MAX_NAMES else ""
-        blocks.append(Text(text=f"{names}{more}: no {what} published or exposed."))
+        blocks.append(Text(text=f"{', '.join(row.ref.name for row in rows)}: no {what} published or exposed."))
     ending = Ending.NOTHING if answered else formatting.failed_ending(results)
     if rows and not number:
         ending = Ending.OK

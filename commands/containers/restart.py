@@ -1,4 +1,5 @@
-"""`restart`: stops containers and starts them again."""
+"""`restart`: stops containers and starts them again. Of a project or a pattern, only those that run, unless `--all` is
+given."""
 
 from __future__ import annotations
 
@@ -11,7 +12,12 @@ WORDING = changes.Wording(done="restarted", unchanged="was left as it is")
 command = Command(
     name="restart",
     summary="restart containers",
-    examples=("restart web", "restart web api --timeout 30", "restart --label app=shop --host 'prod-*'"),
+    examples=(
+        "restart web",
+        "restart web api --timeout 30",
+        "restart --label app=shop --host 'prod-*'",
+        "restart shop --all",
+    ),
     plan=changes.make_plan(
         "restart", lambda context, ref: Restart(engine=ref.engine, target=ref, timeout=context.args["timeout"])
     ),
@@ -20,5 +26,5 @@ command = Command(
     doing="restarting",
     starts=True,
     verbs=(Restart.verb,),
-    args=(*changes.TARGET_ARGS, changes.TIMEOUT),
+    args=(*changes.TARGET_ARGS, changes.TIMEOUT, changes.NOT_RUNNING_TOO),
 )

@@ -12,7 +12,7 @@ command = Command(
     summary="connect a container to a network",
     examples=("network connect shop_default web", "network connect shop_default web --engine docker/prod-1"),
     plan=network_members.make_plan(ConnectNetwork),
-    render=changes.make_render(changes.Wording(done="connected", advice=network_members.ADVICE)),
+    render=changes.make_render(changes.Wording(done="connected")),
     risk=Risk.CHANGE,
     doing="connecting",
     verbs=(ConnectNetwork.verb,),

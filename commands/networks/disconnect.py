@@ -12,7 +12,7 @@ command = Command(
     summary="disconnect a container from a network",
     examples=("network disconnect shop_default web", "network disconnect shop_default web --engine docker/prod-1"),
     plan=network_members.make_plan(DisconnectNetwork),
-    render=changes.make_render(changes.Wording(done="disconnected", advice=network_members.ADVICE)),
+    render=changes.make_render(changes.Wording(done="disconnected")),
     risk=Risk.CHANGE,
     doing="disconnecting",
     verbs=(DisconnectNetwork.verb,),

@@ -20,10 +20,7 @@ command = Command(
     summary="list the tasks of Swarm stacks",
     examples=("stack ps shop", "stack ps 'shop*' -a"),
     plan=plan,
-    render=tasks.make_render(
-        lambda args, row: tasks.is_named(row.project, args["target"]),
-        absent="There is no stack “{name}” with a task. List the stacks with stack ls; -a includes ended tasks.",
-    ),
+    render=tasks.make_render(lambda args, row: tasks.is_named(row.project, args["target"])),
     verbs=(ListTasks.verb,),
     args=tasks.arguments("stack, or a glob like 'shop*'"),
 )

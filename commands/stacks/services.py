@@ -35,7 +35,6 @@ command = Command(
             optional=("PORTS", "HEALTH"),
             cells=service_cells,
             none="There are no services of stacks.",
-            absent="There is no stack “{name}” with a service. List the stacks with: stack ls",
             filter=lambda args, row: row.in_stack and tasks.is_named(row.project, args["target"]),
             names=lambda args: (),
         )

@@ -19,5 +19,5 @@ command = Command(
     doing="restarting",
     starts=True,
     verbs=(RestartUnit.verb,),
-    args=TARGETS,
+    args=(*TARGETS, changes.NOT_RUNNING_TOO),
 )

@@ -34,4 +34,4 @@ class RestartProject(Action[Any]):
 
     def confirm_reason(self) -> str:
         count = len(self.containers)
-        return f"restarts the {count} containers of {self.project}, one after the other" if count > 1 else ""
+        return "restarts its running containers, one after the other" if count > 1 else ""

@@ -57,7 +57,7 @@ async def deck(valkey, dockerd):
 
 async def restarted(deck, ending=Ending.OK):
     asked = await deck.say("project restart shop")
-    assert asked.ending is Ending.ASKED and "restarts the 4 containers of shop" in plain_text.render(asked)
+    assert asked.ending is Ending.ASKED and "Restart the project shop on" in plain_text.render(asked)
     reply = await deck.say(asked.buttons[0].line)
     assert reply.ending is ending, plain_text.render(reply)
     return plain_text.render(reply, width=300)

@@ -7,14 +7,10 @@ import pytest
 from bot import plain_text
 from bot.parsing import parser
 from commands.containers import kill
-from commands.networks import connect, disconnect
-from commands.spec import Result
 from core import errors
 from core.model import actions
-from core.model.networks_and_volumes import ConnectNetwork
 from core.model.replies import Ending, Status
 from core.model.results import Outcome
-from tests.unit.commands.conftest import World, container
 
 CHANGES = ("start", "stop", "restart", "pause", "unpause", "kill", "rm")
 
@@ -180,35 +176,3 @@ async def test_a_port_below_1024_of_an_ordinary_users_engine_has_its_cure(world,
     text = plain_text.render(await world.say("run --name test_container -p 80:8080 nginx", lambda _: failed))
     assert "test_container was not started" in text
     assert text.count("choose one, such as -p 8080:80.") == 1
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "container cannot be connected to multiple networks with one of the networks in private (none) mode",
-        '"" is not supported: invalid network mode',
-        "container cannot be disconnected from host network or connected to host network",
-    ],
-)
-async def test_a_container_that_can_join_no_network_has_its_cure(world, said):
-    wording = disconnect.command.render, connect.command.render
-    ref = world.rows[0].ref
-    action = ConnectNetwork(engine=ref.engine, target=ref, network=ref)
-    _, context = world.context("network connect back web")
-    for render in wording:
-        reply = render(context, [Result(action=action, error=errors.Rejected(403, said))])
-        assert f"{said}. Create it again in a network that others can join" in plain_text.render(reply)
-
-
-async def test_more_targets_than_a_command_takes_are_a_sentence(words):
-    many = World(words, [container(f"web-{number}", number % 256) for number in range(1_200)])
-    for line, sentence in (
-        ("exec 'web-*' ls", "exec takes one container at once, but 1,200 are selected. Select fewer containers."),
-        ("restart 'web-*'", "restart takes at most 500 containers at once, but 1,200 are selected."),
-        ("can 'web-*' restart", "can takes at most 50 containers at once, but 1,200 are selected."),
-    ):
-        with pytest.raises(errors.BadUsage) as caught:
-            await many.plan(line)
-        assert sentence in caught.value.full_message()
-    text = plain_text.render(await many.say("port 'web-*'"), width=300)
-    assert "web-9 and 1,190 more: no ports published or exposed." in text and len(text) < 200

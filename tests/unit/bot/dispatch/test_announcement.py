@@ -103,5 +103,5 @@ async def test_a_change_on_a_silent_and_a_healthy_engine_is_announced_at_once(wo
     world.engine.fails = errors.Unreachable("docker@h1 does not answer.")
     listener = Listener()
     await dispatcher.answer(world.line("restart web front"), listener)
-    assert listener.told[0] == ("started", "restart web front", ("web", "front"))
+    assert listener.told[0] == ("started", "restart web front", ("front", "web"))
     assert other.done == [("container.restart", "front")]

@@ -374,7 +374,7 @@ async def test_a_bug_in_one_action_leaves_it_unknown_and_the_others_recorded(wor
     monkeypatch.setattr(world.engine, "change", broken)
     reply = await dispatcher.answer(world.line("restart web db"))
     assert reply.ending is Ending.UNKNOWN
-    assert "1 restarted, 1 unknown." in words(reply)
+    assert "1 unknown, 1 restarted." in words(reply)
     assert sorted(await outcomes(world)) == [("db", "unknown"), ("web", "done")]
     assert not await leases(world)
 

@@ -112,7 +112,7 @@ async def test_a_guard_on_another_container_does_not_mind(valkey, docker):
 async def test_scaling_down_asks_and_then_removes_exactly_what_was_named(valkey, docker):
     async with Deck(valkey.url, [docker], policy=Policy(grants=(may(),))) as deck:
         asked = await deck.say("scale shop/web=1", BOB)
-        assert "scale shop/web=1 removes shop-web-3, shop-web-2" in plain_text.render(asked)
+        assert "This removes shop-web-3, shop-web-2." in plain_text.render(asked)
         replica(docker, 4)
         reply = await deck.say(asked.buttons[0].line, BOB)
         assert "would now also remove shop-web-4. Nothing was done" in plain_text.render(reply)
@@ -180,7 +180,7 @@ async def test_stopping_a_container_that_has_rm_asks_because_it_removes_it(valke
     ref = next(row.ref for row in podman.containers.values())
     podman.containers[ref.id] = msgspec.structs.replace(podman.containers[ref.id], auto_remove=True)
     ending, text = await say(valkey, podman, "stop web")
-    assert ending is Ending.ASKED and "stop web removes web, because it was created with --rm" in text
+    assert ending is Ending.ASKED and "This removes web, because it was created with --rm." in text
     for can in ("risk:destroy", "container.remove", "volume.remove"):
         assert (await say(valkey, podman, "stop web", guard(can)))[0] is Ending.REFUSED
         assert (await say(valkey, podman, "restart web", guard(can)))[0] is Ending.REFUSED

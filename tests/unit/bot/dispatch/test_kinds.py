@@ -130,11 +130,11 @@ async def test_a_node_is_drained_after_a_question_and_activated_without(valkey, 
     swarm.add_task("web", nodes[1])
     async with deck(valkey, engines, may("operator")) as one:
         reply = await one.say("drain two", BOB)
-        assert "drain two moves every task of two elsewhere" in text(reply)
+        assert "Drain the node two on c1 (ready, active, 1 task running)? This moves every task of two" in text(reply)
         assert swarm.nodes[nodes[1].id].availability == "active"
         assert "two drained" in text(await one.say(reply.buttons[0].line, BOB))
         assert "drain" in text(await one.say("nodes two", BOB))
-        assert (await one.say("drain two", BOB)).ending is Ending.ASKED
+        assert text(await one.say("drain two", BOB)) == "Nothing to do: two is drained already."
         assert "two activated" in text(await one.say("activate tw", BOB))
         bare = await one.say("drain '*'", BOB)
         assert "would change everything" in text(bare)
@@ -221,11 +221,3 @@ async def test_the_audit_counts_the_rows_that_were_read(valkey, engines):
         await one.say("images --engine docker")
         rows = await one.store.read_audit(count=5, audit=keys.READS)
     assert [row.fields["detail"] for row in rows if row.fields["verb"] == "image.list"] == ["1 rows"]
-
-
-async def test_a_stack_that_is_not_there_is_named(valkey, engines):
-    async with deck(valkey, engines) as one:
-        for line, what in (("stack ps shop", "task"), ("stack services 'shop*'", "service")):
-            reply = await one.say(line)
-            assert reply.ending is Ending.NOTHING
-            assert f"There is no stack “{line.split()[-1].strip(chr(39))}” with a {what}." in text(reply)

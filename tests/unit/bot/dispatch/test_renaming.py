@@ -85,7 +85,7 @@ async def test_rm_a_asks_with_what_is_stopped_and_takes_nothing_else(valkey, eng
         asked = await deck.say("rm -a")
         text = plain_text.render(asked)
         assert asked.ending is Ending.ASKED
-        assert "batch-1, batch-2" in text and "db" not in text
+        assert "batch-1 (never started) and batch-2 (never started)?" in text and "db" not in text
         # One that starts before the answer is not removed: the engine refuses without force.
         row = next(row for row in engine.containers.values() if row.ref.name == "batch-2")
         engine.happen(EventKind.STARTED, row.ref)

@@ -93,12 +93,12 @@ async def test_a_read_costs_three_whatever_it_shows(world, sent, rows):
     assert (reply.ending, trips) == (Ending.OK, 3)  # enter; audit; forget
 
 
-async def test_a_refusal_costs_three_and_a_second_delivery_one(world, sent):
+async def test_a_refusal_costs_four_and_a_second_delivery_one(world, sent):
     dispatcher = await world.replica()
     await warm(world, dispatcher)
     await dispatcher.answer(world.line("restart web-2", BOB), Responder())  # loads the script that folds refusals
     reply, trips = await measured(dispatcher, world, sent, "restart web", BOB)
-    assert (reply.ending, trips) == (Ending.REFUSED, 3)  # enter; audit; forget
+    assert (reply.ending, trips) == (Ending.REFUSED, 4)  # enter; audit; the names of who may grant; forget
     inv = world.line("restart web")
     assert await dispatcher.answer(inv) is not None
     sent.clear()

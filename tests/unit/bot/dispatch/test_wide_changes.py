@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from bot import plain_text
+from core.model.events import EventKind
 from core.model.invocation import Identity
 from core.model.policy import Grant, Policy
 from core.model.policy_selectors import Selector
@@ -53,7 +54,7 @@ def changes(*engines):
 )
 async def test_a_pattern_or_a_group_that_is_everything_of_an_engine_asks(valkey, engine, line):
     ending, text = await say(valkey, [engine], line)
-    assert ending is Ending.ASKED and "this changes every container of docker/h1" in text
+    assert ending is Ending.ASKED and "his changes every container of docker/h1" in text
     assert not changes(engine)
 
 
@@ -69,15 +70,17 @@ async def test_a_pattern_or_a_group_that_is_everything_of_an_engine_asks(valkey,
         "stop --label 'env=*'",
         "stop --label com.docker.compose.service=web",
         "start --host 'h*'",
-        "unpause --engine docker/h1",
+        "unpause --host h1",
     ],
 )
 async def test_a_change_without_a_name_asks(valkey, engine, line):
     engine.containers = {
         key: msgspec.structs.replace(row, labels=row.labels | {"*": "x"}) for key, row in engine.containers.items()
     }
+    engine.add("old", start=False)
+    engine.happen(EventKind.PAUSED, next(row.ref for row in engine.containers.values() if row.ref.name == "shop-db-1"))
     ending, text = await say(valkey, [engine], line)
-    assert ending is Ending.ASKED and "no name was given" in text
+    assert ending is Ending.ASKED and "No name was given" in text
     assert not changes(engine)
 
 
@@ -132,7 +135,7 @@ async def test_everything_that_a_person_sees_is_everything(valkey, engine):
 @pytest.mark.parametrize("line", ["scale 'shop/*=2'", "scale 'shop/w*=2' 'shop/[!w]*=2'", "scale '[!_]*=2'"])
 async def test_every_service_at_once_asks(valkey, engine, line):
     ending, text = await say(valkey, [engine], line)
-    assert ending is Ending.ASKED and "this changes every service of docker/h1" in text
+    assert ending is Ending.ASKED and "his changes every service of docker/h1" in text
     assert (await say(valkey, [engine], "scale shop/web=2 shop/db=2 shop/api=2"))[0] is Ending.OK
 
 
@@ -142,7 +145,7 @@ async def test_every_unit_at_once_asks(valkey):
         podman.add_unit(podman.add(name, start=False))
     ending, text = await say(valkey, [podman], "unit start '[!_]*'")
     assert ending is Ending.ASKED
-    assert "this changes every unit of podman/h1" in text or "removes" in text
+    assert "his changes every unit of podman/h1" in text or "removes" in text
 
 
 async def test_the_question_is_answered_once_and_does_it(valkey, engine):

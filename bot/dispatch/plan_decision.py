@@ -1,0 +1,58 @@
+"""Decides on the plan of a command: checks permission, then the freeze, and leaves out what needs no change.
+
+A refusal is recorded in the audit before it is raised. If something is left out, the rest is decided again, so that a
+question is asked about it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.dispatch import change_targets, freeze_check, question_answers, reply_formatting
+from bot.dispatch.audit import Audit
+from bot.dispatch.change_targets import ChangeTargets
+from bot.dispatch.command_state import CommandState
+from bot.dispatch.current_people import CurrentPeople
+from bot.dispatch.pending_questions import Question
+from bot.dispatch.visible_fleet import VisibleFleet
+from core import errors
+from core.model.actions import Action
+from core.model.invocation import Invocation
+from core.model.policy import Verdict
+
+
+async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
+    plan: Sequence[Action[Any]],
+    question: Question | None,
+    view: VisibleFleet,
+    inv: Invocation,
+    state: CommandState,
+    audit: Audit,
+    *,
+    people: CurrentPeople,
+    every: bool,
+    max_unconfirmed: int,
+) -> ChangeTargets:
+    """Returns what is left of the plan, and stores the plan and the decision in `state`. `question`: whose answer it
+    is; then nothing is left out. `every`: what does not run is meant too. Raises NotPermitted and Frozen."""
+    state.plan = plan
+    # If an answer is refused, its question stays open: it is removed when its plan begins.
+    asked = await question_answers.people_of_question(question, people)
+    decided = question_answers.decide_command_or_answer(
+        question, asked, plan, view, inv, max_unconfirmed=max_unconfirmed
+    )
+    state.decision, state.verdict = decided, decided.verdict.name.lower()
+    if decided.verdict is Verdict.DENY:
+        await audit.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decided)
+        raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
+    await freeze_check.check(audit, inv, plan, state.frozen)
+    if question is not None:
+        return ChangeTargets(plan)
+    hit = await change_targets.find_targets(plan, view, every=every, asks=decided.verdict is not Verdict.ALLOW)
+    if hit.plan and hit.notes:
+        decided = question_answers.decide_command_or_answer(
+            None, (), hit.plan, view, inv, max_unconfirmed=max_unconfirmed
+        )
+        state.plan, state.decision, state.verdict = hit.plan, decided, decided.verdict.name.lower()
+    return hit

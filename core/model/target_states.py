@@ -1,0 +1,237 @@
+"""Says what the state of a resource means for a change: whether the change has something to do, and how people call the
+state.
+
+The rows come from the lists of engines. A state that this module does not know never keeps a change from its engine,
+which then answers for itself. Times are unix seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.model.actions import Action
+from core.model.containers import Container
+from core.model.images import Image
+from core.model.pods import Pod
+from core.model.services import Service
+from core.model.swarm import Node
+from core.model.units import Unit
+
+ENDED = frozenset({"created", "exited", "dead", "stopped", "configured", "initialized"})
+"""States in which a container or pod has no processes, of all engines."""
+NOT_REMOVABLE = frozenset({"running", "paused", "restarting"})
+_COMPLETE = re.compile(r"(?:Exited|Restarting) \((-?\d+)\) (.+)")
+_HEALTH = re.compile(r"(.+) \((?:health: )?(\w+)\)")
+
+
+class Fit(enum.Enum):
+    """What a change can do with a resource in its present state.
+
+    ACTS: the engine is asked. DONE: there is nothing to do. IDLE: the change would start what does not run, or would
+    fail; whoever names a group does not mean it. REFUSED: the engine would refuse.
+    """
+
+    ACTS = "acts"
+    DONE = "done"
+    IDLE = "idle"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`phrase`: continues a name, such as `is not running`. `hint`: what would help, with NAME for the name."""
+
+    fit: Fit
+    phrase: str = ""
+    hint: str = ""
+
+
+ACTS = Finding(Fit.ACTS)
+_IDLE = Finding(Fit.IDLE, "is not running")
+_STOPPED = Finding(Fit.DONE, "is not running")
+_RUNNING = Finding(Fit.DONE, "is running already")
+
+
+def find(action: Action[Any], row: Any) -> Finding:
+    """Returns what the action can do with its target, whose row of a list is `row`."""
+    rule = _RULES.get(action.verb)
+    return ACTS if rule is None or row is None else rule(action, row)
+
+
+def _start(_: Any, row: Container | Pod) -> Finding:
+    if row.state == "paused":
+        return Finding(Fit.REFUSED, "is paused", f"Resume it with: {_prefix(row)}unpause NAME")
+    return _RUNNING if row.state == "running" else ACTS
+
+
+def _stop(_: Any, row: Container | Pod) -> Finding:
+    return _STOPPED if row.state in ENDED else ACTS
+
+
+def _restart(_: Any, row: Container | Pod) -> Finding:
+    return _IDLE if row.state in ENDED else ACTS
+
+
+def _pause(_: Any, row: Container | Pod) -> Finding:
+    if row.state == "paused":
+        return Finding(Fit.DONE, "is paused already")
+    return _IDLE if row.state in ENDED else ACTS
+
+
+def _unpause(_: Any, row: Container | Pod) -> Finding:
+    return Finding(Fit.DONE, "is not paused") if row.state == "running" or row.state in ENDED else ACTS
+
+
+def _remove(action: Any, row: Container) -> Finding:
+    if action.force or row.state not in NOT_REMOVABLE:
+        return ACTS
+    return Finding(Fit.REFUSED, f"is {row.state}", "Stop it first, or kill and remove it with: rm -f NAME")
+
+
+def _remove_pod(action: Any, row: Pod) -> Finding:
+    if action.force or not row.running:
+        return ACTS
+    number = f"{row.running} of its containers run" if row.running > 1 else "one of its containers runs"
+    return Finding(Fit.REFUSED, f"is in use: {number}", "Stop it first, or remove it with: pod rm -f NAME")
+
+
+def _start_unit(_: Any, row: Unit) -> Finding:
+    return _RUNNING if (row.active, row.sub) == ("active", "running") else ACTS
+
+
+def _stop_unit(_: Any, row: Unit) -> Finding:
+    return _STOPPED if row.active == "inactive" else ACTS
+
+
+def _restart_unit(_: Any, row: Unit) -> Finding:
+    return _IDLE if row.active in ("inactive", "failed") else ACTS
+
+
+def _enable_unit(action: Any, row: Unit) -> Finding:
+    done = row.enabled == "enabled" and (not action.now or row.active == "active")
+    return Finding(Fit.DONE, "is enabled already") if done else ACTS
+
+
+def _disable_unit(action: Any, row: Unit) -> Finding:
+    done = row.enabled == "disabled" and (not action.now or row.active == "inactive")
+    return Finding(Fit.DONE, "is disabled already") if done else ACTS
+
+
+def _drain(_: Any, row: Node) -> Finding:
+    # Its last tasks may still move.
+    return Finding(Fit.DONE, "is drained already") if row.availability == "drain" and row.tasks == 0 else ACTS
+
+
+def _activate(_: Any, row: Node) -> Finding:
+    return Finding(Fit.DONE, "is active already") if row.availability == "active" else ACTS
+
+
+def _scale(action: Any, row: Service) -> Finding:
+    if action.replicas != row.running or row.desired not in (None, row.running):
+        return ACTS
+    number = "1 replica" if row.running == 1 else f"{row.running} replicas"
+    # A worker knows only its own tasks, and containers that do not run may be left of a Compose service.
+    known = row.mode == "replicated" or (row.mode == "compose" and len(row.members) == row.running)
+    return Finding(Fit.DONE, f"has {number} already") if known else ACTS
+
+
+def _remove_image(action: Any, row: Image) -> Finding:
+    # With another tag left, only the tag is removed, which containers do not need.
+    if action.force or not row.containers or len(row.tags) > 1:
+        return ACTS
+    users = "a container" if row.containers == 1 else f"{row.containers} containers"
+    return Finding(Fit.REFUSED, f"is used by {users}", "Remove what uses it first. See it with: ps -a")
+
+
+_RULES: Mapping[str, Callable[[Any, Any], Finding]] = {
+    "container.start": _start,
+    "container.stop": _stop,
+    "container.kill": _stop,
+    "container.restart": _restart,
+    "container.pause": _pause,
+    "container.unpause": _unpause,
+    "container.remove": _remove,
+    "pod.start": _start,
+    "pod.stop": _stop,
+    "pod.restart": _restart,
+    "pod.pause": _pause,
+    "pod.unpause": _unpause,
+    "pod.remove": _remove_pod,
+    "unit.start": _start_unit,
+    "unit.stop": _stop_unit,
+    "unit.restart": _restart_unit,
+    "unit.enable": _enable_unit,
+    "unit.disable": _disable_unit,
+    "node.drain": _drain,
+    "node.activate": _activate,
+    "service.scale": _scale,
+    "image.remove": _remove_image,
+}
+
+
+def _prefix(row: Any) -> str:
+    return "pod " if isinstance(row, Pod) else ""
+
+
+def state_word(row: Any) -> str:
+    """Returns the state in one or two words, by which resources are counted: `running`, `not running`; empty if the
+    kind has none."""
+    match row:
+        case Container() | Pod():
+            return "not running" if row.state in ENDED else row.state
+        case Unit():
+            return row.active
+        case Node():
+            return row.availability if row.state == "ready" else row.state
+        case Service():
+            return "running" if row.running else "not running"
+    return ""
+
+
+def describe(row: Any, now: float) -> str:
+    """Returns the state in words, with its age where it is known: `exited 2 hours ago, exit code 137`; empty if nothing
+    is known."""
+    match row:
+        case Container():
+            return _describe_container(row, now)
+        case Pod():
+            return f"{row.state}, {row.running} of {_count(len(row.members), 'container')} running"
+        case Service():
+            of = "" if row.desired is None else f" of {row.desired}"
+            return f"{row.running}{of} {'replica' if row.desired == 1 else 'replicas'} running"
+        case Unit():
+            return f"{row.active}, {row.enabled}" if row.enabled else row.active
+        case Node():
+            tasks = "" if row.tasks is None else f", {_count(row.tasks, 'task')} running"
+            return f"{row.state}, {row.availability}{tasks}"
+        case Image():
+            return "" if row.containers is None else f"used by {_count(row.containers, 'container')}"
+    return ""
+
+
+def _describe_container(row: Container, now: float) -> str:
+    if row.state == "created":
+        return "never started"
+    if found := _COMPLETE.fullmatch(row.status):
+        code = f", exit code {found[1]}" if found[1] != "0" else ""
+        return f"{row.state} {found[2].lower()}{code}"
+    if row.state in ENDED and row.finished_at:
+        return f"{row.state} {_age(now - row.finished_at)} ago"
+    if found := _HEALTH.fullmatch(row.status):
+        return f"{found[1]}, {found[2]}".lower()
+    return row.status.lower() or row.state
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            return _count(int(seconds // size), unit)
+    return _count(max(0, int(seconds)), "second")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
