@@ -207,8 +207,12 @@ def _buttons(changed: Sequence[TargetResult], context: Context) -> tuple[Button,
     if _does_not_exist(bad[0]):
         return ()
     logs = "service logs" if _is_of_swarm(ref) else "logs"
-    look = Button(label=f"Look at {ref.name}"[:70], line=_line(_show_command(ref), ref))
-    return (look, Button(label="Its logs", line=_line(logs, ref))) if ref.kind in KINDS_WITH_LOGS else (look,)
+    look = Button(label=f"Look at {ref.name}"[:70], line=_line(_show_command(ref), ref), offered=True)
+    return (
+        (look, Button(label="Its logs", line=_line(logs, ref), offered=True))
+        if ref.kind in KINDS_WITH_LOGS
+        else (look,)
+    )
 
 
 def _does_not_exist(target: TargetResult) -> bool:

@@ -101,7 +101,8 @@ def _without_history(results: Sequence[Result]) -> list[Text]:
     if not named or len(named) == len(results):
         return []
     engines = ", ".join(named)
-    return [Text(text=f"{engines} stores no past events. A running bot shows those that it received itself.")]
+    store = "stores" if len(named) == 1 else "store"
+    return [Text(text=f"{engines} {store} no past events. A running bot shows those that it received itself.")]
 
 
 def _unknown_times(context: Context, answered: Sequence[Result]) -> UnknownTimes:

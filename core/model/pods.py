@@ -34,8 +34,11 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def full_names(self) -> tuple[str, ...]:
-        """Every full name that selects it: its name; in Kubernetes also `namespace/name`."""
-        return (self.ref.name, *([f"{self.namespace}/{self.ref.name}"] if self.namespace else []))
+        """Every full name that selects it: its name; in Kubernetes the name in its namespace, then `namespace/name`."""
+        if not self.namespace:
+            return (self.ref.name,)
+        name = self.ref.name.removeprefix(f"{self.namespace}/")
+        return (name, f"{self.namespace}/{name}")
 
     def contains(self, container: Container) -> bool:
         return container.ref.engine == self.ref.engine and container.ref.id in self.members

@@ -128,7 +128,14 @@ def test_a_pod_goes_by_its_namespace_too():
     assert pods("shop/*", *rows) == ["1", "3"]
     with pytest.raises(errors.Ambiguous) as caught:
         pods("web", *rows)
-    assert caught.value.candidates == ("shop/web", "blog/web")
+    assert caught.value.candidates == ("blog/web", "shop/web")
+    # As CRI engines name their pods.
+    rows = (pod("shop/web-0", "shop", 4), pod("blog/web-0", "blog", 5), pod("shop/db-0", "shop", 6))
+    for word, number in (("db-0", "6"), ("shop/db-0", "6"), ("shop/web-0", "4")):
+        assert pods(word, *rows) == [number]
+    with pytest.raises(errors.Ambiguous) as caught:
+        pods("web-0", *rows)
+    assert caught.value.candidates == ("blog/web-0", "shop/web-0")
 
 
 def test_a_name_in_full_comes_before_a_beginning_and_an_id():
