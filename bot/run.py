@@ -165,8 +165,8 @@ def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket 
         app.supervisor.start_background("console", lambda: _console(app, page))
     else:
         log.info(
-            "watching; no chat is configured and there is no terminal, so this process receives no commands and posts"
-            " no incidents",
+            "watching; no chat is configured and there is no terminal, so this process receives commands from"
+            " `quarterdeck do` only, and posts no incidents",
             engines=engines,
             metrics=page,
         )
