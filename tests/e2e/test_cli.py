@@ -313,6 +313,22 @@ def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
     bot.command = lambda *words: [sys.executable, "-c", TELLS_WHAT_IT_LOADED, *words]
     process = bot.start("run", port=port, cwd=ROOT)
     wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
+    # Beside it, a command is given to the bot by a process that loads next to nothing.
+    beside = TELLS_WHAT_IT_LOADED.replace(repr(HEAVY), repr(("typer", "pydantic", "aiohttp", "redis", "asyncio")))
+    for words in (("ps",), ("restart", "web"), ("logs", "web")):
+        done = subprocess.run(
+            [sys.executable, "-c", beside, "do", *words],
+            env=bot.env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "") and "web" in done.stdout, done.stdout + done.stderr
+        assert "LOADED []" in done.stdout, done.stdout
+    assert "console:root" in bot.do("audit --limit 5")
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     assert "LOADED []" in process.log.read_text()
+    assert not (bot.state / "commands.sock").exists()
