@@ -50,10 +50,15 @@ class CommandServer:
                         self._failures.ended()
                         await self._listen(opened)
             except OSError as error:
-                reason = f"{self._state} cannot be used: {error.strerror or error}."
-                if self._failures.due(reason):
-                    log.warning("No command socket is open.", reason=reason, hint=HINT)
+                self._report(error)
             await asyncio.sleep(RETRY_SECONDS)
+
+    def _report(self, error: OSError) -> None:
+        """Logs why there is no socket. A directory of another user is usual where the store runs elsewhere."""
+        reason = f"{self._state} cannot be used: {error.strerror or error}."
+        if self._failures.due(reason):
+            usual = isinstance(error, PermissionError)
+            (log.info if usual else log.warning)("No command socket is open.", reason=reason, hint=HINT)
 
     async def _listen(self, opened: command_socket.CommandSocket) -> None:
         """Accepts callers as long as the socket has its name in the state directory."""
