@@ -83,12 +83,14 @@ def code_of(reply: Reply) -> int:
 
 
 async def _text(reply: Reply, screen: Screen, *, as_json: bool) -> str:
-    """Renders a reply. A large one is rendered in a thread, so that the event loop of a running bot does not wait."""
+    """Renders a reply. A large one is rendered in a thread, so that the event loop of a running bot does not wait. So
+    are records, whatever their number."""
 
     def render() -> str:
         return plain_text.to_json(reply) if as_json else terminal_responder.shown(reply, screen)
 
-    return render() if reply_limits.reply_size(reply) < LARGE else await asyncio.to_thread(render)
+    is_small = reply.records is None and reply_limits.reply_size(reply) < LARGE
+    return render() if is_small else await asyncio.to_thread(render)
 
 
 class ProgressOnly(terminal_responder.TerminalResponder):

@@ -16,7 +16,7 @@ from bot.dispatch import redact_records, reply_formatting, reply_limits
 from commands.spec import Result
 from core import errors, secret_search_threads, unexpected_errors
 from core.model.actions import Action
-from core.model.replies import Fields, Lines, Reply, Table, Text
+from core.model.replies import Fields, Lines, Records, Reply, Table, Text
 from core.model.results import Document
 from core.text import redact, redact_json
 
@@ -32,16 +32,24 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
     """
     refs = [ref for action in plan for ref in action.targets()]
     names = {name for ref in refs for name in (ref.name, f"{ref.name}@{ref.engine}")}
+    reply = replace(reply, records=await _make_records(reply, bugs), make_records=None)
     try:
-        if reply.records is not None:
-            records = reply.records
-            reply = replace(reply, records=await secret_search_threads.run(lambda: redact_records.redact(records)))
         reply = reply_limits.limit_reply(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)
         return await secret_search_threads.run(lambda: redact.redact_reply(reply, names))
     except Exception as error:
         return reply_formatting.internal_error(bugs.report(error, "redact"))
+
+
+async def _make_records(reply: Reply, bugs: unexpected_errors.BugReporter) -> Records | None:
+    """Returns the records of a reply that a program reads. A bug costs only the records."""
+    make = reply.make_records
+    if make is None:
+        return None
+    with bugs.logged("records"):
+        return await secret_search_threads.run(lambda: redact_records.redact(make()))
+    return None  # type: ignore[unreachable]  # after a bug
 
 
 async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.BugReporter) -> Sequence[Result]:

@@ -5,6 +5,7 @@ reported.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,14 +25,13 @@ def render(
     bugs: unexpected_errors.BugReporter,
     inv: Invocation | None = None,
 ) -> Reply:
-    """Returns the command's reply, also as records if a program reads it. Does not raise if the command cannot render
-    some or all results. A reply with a secret has no records."""
+    """Returns the command's reply, and how to make its records if a program reads it. Does not raise if the command
+    cannot render some or all results. A reply with a secret has no records."""
     reply = _render(command, context, results, bugs)
-    records = None
+    make = None
     if inv is not None and inv.as_records and not reply.secret:
-        with bugs.logged("records", command=command.name):
-            records = json_records.records_of(command, reply.values, results)
-    return replace(reply, values=None, records=records)
+        make = functools.partial(json_records.records_of, command, reply.values, results)
+    return replace(reply, values=None, make_records=make)
 
 
 def _render(

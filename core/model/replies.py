@@ -7,7 +7,7 @@ secrets, removes escape sequences and escapes markup.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, BinaryIO
@@ -133,9 +133,10 @@ class Reply:
     announced change, the channel sees the first block. `took`: how long the command ran. `mention`: ids of the user
     groups and people whom a message about an incident notifies, as the configuration names them; no command mentions
     anybody. `download`: what the requester's own console saves, and no chat shows.
-    `values`: the values of core.model that the blocks show; None: all that the actions returned. `records`: these
-    values for a program, with secrets hidden; None if the requester reads the blocks. `names`: what the people, groups
-    and channels whose ids it contains are called, as far as known; see core.text.person_names."""
+    `values`: the values of core.model that the blocks show; None: all that the actions returned. `make_records`: makes
+    them for a program, in a thread; `records`: the result, with secrets hidden. Both are None if a person reads the
+    blocks. `names`: what the people, groups and channels whose ids it contains are called, as far as known; see
+    core.text.person_names."""
 
     blocks: Sequence[Block]
     buttons: Sequence[Button] = ()
@@ -146,6 +147,7 @@ class Reply:
     mention: Sequence[str] = ()
     download: Download | None = None
     values: Sequence[Any] | None = None
+    make_records: Callable[[], Records] | None = None
     records: Records | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
