@@ -1,17 +1,22 @@
 """Finds which silences and maintenance windows hold an incident back, without comparing it with every one of them.
 
 There may be 500 silences, 200 windows and thousands of incidents, and all of them are compared in one go. So silences
-of one name are found by that name, the open windows are computed once for each time, and people are found by their id.
+of one name are found by that name, one pattern says whether any other one can match, the open windows are computed once
+for each time, and people are found by their id.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from core.model import globs
+from core.model.alert_routes import MAX_VALUE, Matcher, values_of
 from core.model.daily_hours import Interval
 from core.model.incidents import Incident
 from core.model.maintenance import Maintenance
+from core.model.maintenance import names_of as maintenance_names
 from core.model.silences import Mute, Silence, names_of
 
 OpenWindow = tuple[Maintenance, Interval]
@@ -23,13 +28,26 @@ class HoldIndex:
     def __init__(self, silences: Sequence[Silence], windows: Sequence[Maintenance], mutes: Mapping[str, Mute]) -> None:
         self._named: dict[str, list[Silence]] = {}
         self._globs: list[Silence] = []
+        self._everywhere: list[Silence] = []
+        self._fields: dict[str, list[tuple[Matcher, Silence]]] = {}  # those of everything with a field that equals this
         for silence in silences:
-            if globs.is_name(silence.owner):
+            if silence.owner == "*":
+                equal = next((each for each in silence.matchers if each.operator == "="), None)
+                if equal is None:
+                    self._everywhere.append(silence)
+                else:
+                    self._fields.setdefault(equal.field, []).append((equal, silence))
+            elif globs.is_name(silence.owner):
                 self._named.setdefault(silence.owner, []).append(silence)
             else:
                 self._globs.append(silence)
+        self._any_glob = globs.any_of([silence.owner for silence in self._globs]) if self._globs else None
+        self._any_value = {
+            field: globs.any_of([pattern for matcher, _ in found for pattern in matcher.patterns])
+            for field, found in self._fields.items()
+        }
         self._windows = windows
-        self._open: tuple[float, Sequence[OpenWindow]] | None = None
+        self._open: _OpenWindows | None = None
         self._muted: dict[str, float] = {}
         for who, mute in mutes.items():
             user = who.rpartition("/")[2]
@@ -37,27 +55,61 @@ class HoldIndex:
 
     def silences_of(self, incident: Incident, now: float) -> Iterator[Silence]:
         """Yields the silences that match the incident, each once."""
-        if not self._named and not self._globs:
+        if not (self._named or self._globs or self._everywhere or self._fields):
             return
-        named = [silence for name in names_of(incident) for silence in self._named.get(name, ())]
-        for silence in (*named, *self._globs):
-            if silence.matches(incident, now):
+        names, values = names_of(incident), _Values(incident)
+        found = [silence for name in names for silence in self._named.get(name, ())]
+        if self._any_glob is not None and any(map(self._any_glob.match, names)):
+            found += [each for each in self._globs if any(globs.matches(name, each.owner) for name in names)]
+        for field, any_value in self._any_value.items():
+            if any(any_value.match(value[:MAX_VALUE]) for value in values[field] or ("",)):
+                found += [silence for matcher, silence in self._fields[field] if matcher.fits(values[field])]
+        for silence in (*found, *self._everywhere):
+            if all(each.fits(values[each.field]) for each in silence.matchers) and silence.matches(incident, now):
                 yield silence
 
     def windows_of(self, incident: Incident, now: float) -> Iterator[OpenWindow]:
         """Yields the open windows that cover the incident, each with its interval."""
-        for window, interval in self.open_windows(now):
-            if window.covers(incident):
+        if not (opened := self._opened(now)).windows:
+            return
+        named = opened.any_target is not None and any(map(opened.any_target.match, maintenance_names(incident)))
+        for window, interval in opened.windows:
+            if (named or not window.target) and window.covers(incident):
                 yield window, interval
 
     def open_windows(self, now: float) -> Sequence[OpenWindow]:
         """Returns the windows that are open, each with its interval."""
-        if self._open is None or self._open[0] != now:
+        return self._opened(now).windows
+
+    def _opened(self, now: float) -> _OpenWindows:
+        if self._open is None or self._open.at != now:
             found = [(window, interval) for window in self._windows if (interval := window.open_at(now)) is not None]
-            self._open = now, found
-        return self._open[1]
+            targets = [window.target for window, _ in found if window.target]
+            self._open = _OpenWindows(at=now, windows=found, any_target=globs.any_of(targets) if targets else None)
+        return self._open
 
     def muted_until(self, user: str, now: float) -> float:
         """Returns until when the person with this Slack id is muted; 0 if they are not."""
         until = self._muted.get(user, 0.0)
         return until if until > now else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OpenWindows:
+    """The windows that are open at one time. `any_target`: matches the names that any of their targets matches."""
+
+    at: float
+    windows: Sequence[OpenWindow]
+    any_target: re.Pattern[str] | None
+
+
+class _Values(dict[str, Sequence[str]]):
+    """The values of an incident's fields, each computed once."""
+
+    def __init__(self, incident: Incident) -> None:
+        super().__init__()
+        self._incident = incident
+
+    def __missing__(self, name: str) -> Sequence[str]:
+        self[name] = values_of(self._incident, name)
+        return self[name]

@@ -37,7 +37,11 @@ class Matcher:
     patterns: tuple[str, ...]
 
     def matches(self, incident: Incident) -> bool:
-        values = [value[:MAX_VALUE] for value in values_of(incident, self.field)] or [""]
+        return self.fits(values_of(incident, self.field))
+
+    def fits(self, found_values: Sequence[str]) -> bool:
+        """Whether these values of the field match."""
+        values = [value[:MAX_VALUE] for value in found_values] or [""]
         found = any(self._fits(pattern, value) for pattern in self.patterns for value in values)
         return found is not self.operator.startswith("!")
 

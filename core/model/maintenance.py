@@ -63,8 +63,7 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if not self.target:
             return bool(self.host or self.engine)
-        names = {incident.id, main.owner, project_of(main.labels), *(alert.subject.name for alert in incident.alerts)}
-        return any(globs.matches(name, self.target) for name in names - {""})
+        return any(globs.matches(name, self.target) for name in names_of(incident))
 
     def what(self) -> str:
         """Says what its targets are."""
@@ -73,3 +72,10 @@ class Maintenance(msgspec.Struct, frozen=True, kw_only=True):
         if not self.target:
             return f"everything on {named}"
         return f"{self.target} ({named})" if named else self.target
+
+
+def names_of(incident: Incident) -> frozenset[str]:
+    """Returns the names with which the target of a window is compared."""
+    main = incident.main
+    names = (incident.id, main.owner, project_of(main.labels), *(alert.subject.name for alert in incident.alerts))
+    return frozenset(names) - {""}

@@ -24,6 +24,14 @@ from tests.unit.bot.notify.route_scene import EVENING, HOUR
 from tests.unit.bot.notify.test_incident_reporter import crash
 
 ALWAYS = DailyHours(begin=0, end=24 * 60)
+MATCHERS = [
+    (),
+    (Matcher(field="host", operator="=", patterns=("h*",)),),
+    (Matcher(field="host", operator="=", patterns=("x", "h1")), Matcher(field="name", operator="!=", patterns=("w*",))),
+    (Matcher(field="team", operator="=", patterns=("",)),),
+    (Matcher(field="name", operator="!=", patterns=("db",)),),
+    (Matcher(field="severity", operator="=", patterns=("high",)),),
+]
 OWNERS = ["web", "db", "web-*", "*", "[ab]*", "w?b"]
 
 
@@ -53,9 +61,9 @@ def test_the_index_finds_what_a_comparison_with_everything_finds():
             chance.choice(OWNERS),
             until=EVENING + chance.choice([-1, 60, 3600]),
             rule=chance.choice(["", "crash*", "other"]),
-            matchers=chance.choice([(), (Matcher(field="host", operator="=", patterns=("h*",)),)]),
+            matchers=chance.choice(MATCHERS),
         )
-        for number in range(60)
+        for number in range(300)
     ]
     windows = [window(0), window(1, target="w*"), window(2, hours=None, begin=0.0, end=1.0), window(3, host="h1")]
     windows.append(window(4, target="", host="h?", ended_at=EVENING - 5))
