@@ -10,7 +10,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from bot import recorded_events
 from bot.access.remembered_facts import remembered_facts
@@ -27,6 +27,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.rule_tests import ReplayRule, RuleTest
 from core.ports import Runtime
+from core.text import moments
 from runtimes.inventory.stored_events import StoredEvents
 
 WINDOW = timedelta(hours=1)
@@ -206,4 +207,4 @@ def _told(value: object) -> str:
 
 
 def _clock(at_ns: int) -> str:
-    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%H:%M} UTC"
+    return moments.write(at_ns / 1e9)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import commands
 from commands.spec import Arg, ArgType, Command
 from core import errors
+from core.model.actions import Risk
 from core.text import command_line
 
 NOT_COMMANDS = frozenset({"commands.catalogue", "commands.spec"})
@@ -53,19 +54,28 @@ class Catalogue:
         return list(dict.fromkeys(command for name, command in sorted(self.names.items()) if name.startswith(start)))
 
     def find(self, name: str) -> Command:
-        """Returns the command with this name or alias, in any case. Raises UnknownCommand with similar names."""
+        """Returns the command with this name or alias, in any case. Raises UnknownCommand with similar names, but only
+        those of commands that read: a mistyped word is never answered with a change."""
         command = self.names.get(name.lower())
         if command is None:
             noun = name.partition(" ")[0].lower()
-            if verbs := self.verbs_of(noun):
+            reads = self._reading()
+            if self.verbs_of(noun):
+                reading = [each for each in reads if each.startswith(f"{noun} ")]
+                hint = f"Commands about a {noun}: {', '.join(sorted(reading))}. " if reading else ""
                 raise errors.UnknownCommand(
-                    f"There is no command “{command_line.abbreviate(name)}”.",
-                    hint=f"Commands about a {noun}: {', '.join(f'{noun} {verb}' for verb in verbs)}.",
+                    f"There is no command “{command_line.abbreviate(name)}”.", hint=f"{hint}More with: help"
                 )
             close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
+            # If the likeliest word is a change, nothing is suggested: another word was hardly meant.
+            close = [each for each in close if each in reads] if close and close[0] in reads else []
             hint = f"Did you mean {' or '.join(close)}?" if close else "List all commands with: help"
             raise errors.UnknownCommand(f"There is no command “{command_line.abbreviate(name)}”.", hint=hint)
         return command
+
+    def _reading(self) -> Sequence[str]:
+        """The names and aliases of the commands that change nothing."""
+        return [name for name, command in self.names.items() if command.risk is Risk.READ]
 
 
 def load_catalogue() -> Catalogue:

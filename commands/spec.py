@@ -25,8 +25,8 @@ class ArgType(enum.StrEnum):
     """Lists the types of an argument's value.
 
     COUNT: a whole number from 1, or `all` (its maximum). SECONDS: a whole number from 0. DURATION: `90s`, `10m`,
-    `1h30m` or `1d`, as a timedelta. MOMENT: a DURATION ago, `14:05` or `2026-11-29T14:05` in UTC, as a TypedTime.
-    TARGET: the name of a resource. COMMAND: a command's name or alias, as its name.
+    `1h30m` or `1d`, as a timedelta. MOMENT: a DURATION ago, `14:05` or `2026-11-29T14:05` in the time zone of whoever
+    types it, as a TypedTime. TARGET: the name of a resource. COMMAND: a command's name or alias, as its name.
     """
 
     FLAG = "flag"

@@ -6,13 +6,14 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 from bot import plain_text
 from bot.console import live_line, save_download, screen
 from core.model.replies import Button, Reply, Text
 from core.ports import ActionStarted, Progress, Responder, Watched
-from core.text import sanitize
+from core.text import moments, sanitize
 
 TICK_SECONDS = 10.0  # between two lines that only show that time goes by
 
@@ -123,7 +124,10 @@ def show(reply: Reply, out: TextIO) -> None:
 
 def shown(reply: Reply, on: screen.Screen) -> str:
     """Returns the text of a reply on a screen, without a final line break."""
-    return plain_text.render(reply, on.width, on.colour, offers=on.width > 0).rstrip("\n")
+    now = datetime.now(UTC) if on.width else None
+    return plain_text.render(
+        reply, on.width, on.colour, offers=on.width > 0, clock=lambda at: moments.local(at, now)
+    ).rstrip("\n")
 
 
 def shown_buttons(reply: Reply, out: TextIO) -> Sequence[Button]:

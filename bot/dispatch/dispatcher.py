@@ -58,7 +58,7 @@ from bot.parsing import parser
 from commands.spec import Command, Context, Result
 from core import errors, unexpected_errors
 from core.metrics import Metrics
-from core.model import bot_actions
+from core.model import bot_actions, typed_times
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Invocation, Place
 from core.model.policy import Policy, Verdict
@@ -182,7 +182,7 @@ class Dispatcher:
         if policy is None:
             return None
         state.share = bool(parsed.args.get("share"))
-        now = self._clock()
+        now = self._clock().astimezone(typed_times.find_zone(inv.who.zone))
         call = Call(id=secrets.token_hex(8), who=inv.who.id, deadline=inv.deadline, invocation=inv.id)
         view = VisibleFleet(engines=self._fleet, in_force=policy, who=inv.who, place=inv.place, call=call, now=now)
         context = Context(who=inv.who, place=inv.place, args=parsed.args, find=view, now=now)

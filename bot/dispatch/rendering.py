@@ -74,6 +74,6 @@ def _plain(results: Sequence[Result], reference: str) -> Reply:
         rows.append((reply_formatting.targets([result.action]), status, detail))
     note = f"Quarterdeck cannot format this reply because of a bug, reference {reference}. {unexpected_errors.HINT}"
     return Reply(
-        blocks=(Text(text=note, tone=Tone.BAD), Table(columns=("TARGET", "RESULT", "DETAIL"), rows=rows)),
+        blocks=(Text(text=note, tone=Tone.BAD), Table(columns=("TARGET", "RESULT", "DETAIL"), rows=rows, wrap=True)),
         ending=Ending.ERROR,
     )

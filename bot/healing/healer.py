@@ -41,7 +41,7 @@ from core.model.refs import EngineRef, Kind
 from core.model.resource_facts import ResourceFacts
 from core.repeated_log import RepeatedLog
 from core.store.client import Store
-from core.text import redact
+from core.text import moments, redact
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -255,7 +255,7 @@ class Healer:
         if found is None:
             return ""
         window, interval = found
-        return f"maintenance {window.id} lasts until {datetime.fromtimestamp(interval.end, UTC):%H:%M} UTC"
+        return f"maintenance {window.id} lasts until {moments.write(interval.end)}"
 
     def _rollout(self, case: DecisionInput) -> str:
         """Returns a reason while the Swarm updates the service."""

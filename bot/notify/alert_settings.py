@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +17,7 @@ from core.model.incidents import Incident
 from core.model.maintenance import Maintenance
 from core.model.silences import Mute, Silence
 from core.store.alert_settings import AlertSettingsStore
-from core.text import sanitize
+from core.text import moments, sanitize
 
 T = TypeVar("T")
 
@@ -26,7 +25,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """What holds an incident back. `until`: seconds since the epoch; 0 if nothing does. `text`: for its message, such
-    as `snoozed by Ada until 2026-11-30 08:00 UTC`."""
+    as `snoozed by Ada until 2026-11-30T08:00:00Z`."""
 
     until: float = 0.0
     text: str = ""
@@ -112,4 +111,4 @@ def _words(silence: Silence) -> str:
 
 
 def _time(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    return moments.write(at)

@@ -12,6 +12,7 @@ from core.model.past_run_settings import PastRunSettings, differences
 from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text
 from core.model.resource_usage import Point
 from core.model.signal_names import SIGNALS
+from core.text import moments
 
 MAX_CHANGES = 8
 POINTS = 20  # of a chart
@@ -124,7 +125,7 @@ def _changes(evidence: Evidence) -> str:
         return ""
     if evidence.good is None:
         return "No good run of it is known yet, so there is nothing to compare with."
-    when = f"{datetime.fromtimestamp(evidence.good.at, UTC):%Y-%m-%d %H:%M} UTC"
+    when = moments.write(evidence.good.at)
     found = list(differences(evidence.good, evidence.now))
     if not found:
         return f"Nothing of its image, command, limits and environment changed since the last good run ({when})."
@@ -145,10 +146,12 @@ def _charts(evidence: Evidence) -> list[Block]:
         series = {"memory": memory}
         if evidence.memory_limit:
             series["limit"] = [evidence.memory_limit / MEBIBYTE] * len(points)
-        charts.append(Chart(title="Memory before the end (MiB)", labels=labels, series=series, unit="MiB"))
+        charts.append(Chart(title="Memory before the end (MiB)", labels=labels, series=series, unit="MiB", axis="UTC"))
     processor = [point.cpu_percent for point in points]
     if any(value is not None for value in processor):
-        charts.append(Chart(title="CPU before the end (%)", labels=labels, series={"cpu": processor}, unit="%"))
+        charts.append(
+            Chart(title="CPU before the end (%)", labels=labels, series={"cpu": processor}, unit="%", axis="UTC")
+        )
     return charts
 
 
@@ -165,4 +168,4 @@ def _size(number: float | None) -> str:
 
 
 def _time(at_ns: int) -> str:
-    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return moments.write(at_ns / 1e9)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from core.model.alerts import Alert
 from core.model.incidents import Incident, IncidentNote, IncidentState
 from core.model.refs import Kind
 from core.model.replies import Block, Button, Reply, Table, Text, Tone
-from core.text import command_line, sanitize
+from core.text import command_line, moments, sanitize
 
 TONES = {
     IncidentState.FIRING: Tone.BAD,
@@ -193,7 +192,7 @@ def _place(alert: Alert) -> str:
 
 
 def _time(at_ns: int) -> str:
-    return f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return moments.write(at_ns / 1e9)
 
 
 def _span(nanoseconds: int) -> str:

@@ -8,7 +8,6 @@ that one that does not answer delays no other one.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -22,7 +21,7 @@ from core.model.incidents import IncidentState
 from core.model.maintenance import Maintenance
 from core.model.replies import Button, Reply, Text, Tone
 from core.store.alert_settings import AlertSettingsStore
-from core.text import command_line, sanitize
+from core.text import command_line, moments, sanitize
 
 log = structlog.get_logger(__name__)
 
@@ -101,4 +100,4 @@ def end_text(window: Maintenance, still_open: int) -> Reply:
 
 
 def _time(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    return moments.write(at)

@@ -1,5 +1,6 @@
-"""Translates the option `--filter KEY=VALUE` of other programs into our options: `ps --filter status=exited` becomes
-`ps --state exited`. An unknown key is left unchanged; the parser then reports it and names our options."""
+"""Translates the option `--filter KEY=VALUE` of other programs into our options: `network ls --filter driver=bridge`
+becomes `network ls --driver bridge`. An unknown key is left unchanged; the parser then reports it and names our
+options. `ps` has an option `--filter` of its own."""
 
 from __future__ import annotations
 
@@ -10,13 +11,9 @@ OPTIONS = ("--filter", "-f")
 # By command and key: our option, or NAME for a name, or `=VALUE OPTION` for a switch.
 NAME = "name"
 FILTERS: Mapping[tuple[str, str], str] = {
-    ("ps", "status"): "--state",
-    ("ps", "health"): "--health",
-    ("ps", "name"): NAME,
-    ("ps", "id"): NAME,
     **{
         (command, "label"): "--label"
-        for command in ("ps", "images", "network ls", "volume ls", "nodes", "pods", "secret ls", "config ls")
+        for command in ("images", "network ls", "volume ls", "nodes", "pods", "secret ls", "config ls")
     },
     **{(command, "driver"): "--driver" for command in ("network ls", "volume ls")},
     ("network ls", "scope"): "--scope",
@@ -32,7 +29,7 @@ FILTERS: Mapping[tuple[str, str], str] = {
     ("events", "container"): NAME,
 }
 # Docker matches a part of these names; a glob does that here.
-PARTS = frozenset({("ps", "name"), ("network ls", "name"), ("volume ls", "name"), ("secret ls", "name")})
+PARTS = frozenset({("network ls", "name"), ("volume ls", "name"), ("secret ls", "name")})
 
 
 def filters_to_options(command: str, words: Sequence[str], having: Mapping[str, object]) -> list[str]:

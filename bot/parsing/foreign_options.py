@@ -15,7 +15,8 @@ _EXEC_TERMINAL = (
     "Chat has no terminal: write what the program shall do, such as exec NAME sh -c 'ls /', and leave it out."
 )
 _EXEC_WAITS = ("-d", "--detach", "-s", "--sync")
-_FORMAT = "A list is a table in chat: leave it out, or use -q for ids alone. `quarterdeck do --json` prints JSON."
+_FORMAT = "Leave it out. `quarterdeck do --json` prints JSON."
+_OUTPUT = "Write --format with fields, such as --format '{{.Name}}', or --format json, or -q for ids alone."
 _FULL = "A table shows short ids: leave it out. inspect NAME shows the whole id."
 _SERVICE = ("service create", "service update", "service rollback")
 _WAITS = "Leave it out: progress is shown in one message, and with --detach nothing is waited for."
@@ -151,8 +152,8 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{("top", option): "top shows the engine's own columns: leave it out." for option in ("-o", "-e", "-f", "-x")},
     ("image search", "--compatible"): _LEAVE,
     **{(name, "--external"): _LEAVE for name in ("image prune", "builder prune", "system prune")},
-    **{(name, option): _FORMAT for name in _LIST for option in ("--format", "-o", "--output", "--noheading")},
-    **{(name, option): _LABEL for name in _LIST for option in ("--filter", "-f")},
+    **{(name, option): _OUTPUT for name in _LIST for option in ("-o", "--output", "--noheading")},
+    **{(name, option): _LABEL for name in _LIST if name != "ps" for option in ("--filter", "-f")},
     **{(name, option): _ASKED for name in _PRUNES for option in ("-f", "--force")},
     **{(name, "--filter"): "Write --until 24h instead; to choose by label, use rm or rmi." for name in _PRUNES},
     ("image search", "--filter"): "Leave it out. The reply says which images are official.",
@@ -165,20 +166,17 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("image remote", "--creds"): "Quarterdeck uses the login of its own host: leave it out.",
     ("image remote", "--tls-verify"): "Name a registry without TLS with http:// in `registries`: leave it out.",
     ("image remote", "--format"): "Leave it out. `quarterdeck do --json` prints JSON.",
-    ("ps", "--filter"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
-    ("ps", "-f"): "Write --state, --health, --label, or a name or pattern instead: ps --state exited 'web-*'.",
     ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("images", "-f"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("volume ls", "--filter"): "Write --label, --driver or a name. What nothing uses is shown by: volume prune.",
     ("volume ls", "-f"): "Write --label, --driver or a name. What nothing uses is shown by: volume prune.",
     ("builder prune", "--keep-storage"): "Write --until 24h, or -a for all of it.",
     ("builder prune", "--reserved-space"): "Write --until 24h, or -a for all of it.",
-    ("ps", "-n"): "Write names or a pattern instead: ps 'web-*'.",
-    ("ps", "--last"): "Write names or a pattern instead: ps 'web-*'.",
     ("ps", "--pod"): "List pods with: pods.",
     ("ps", "--watch"): "Give the command again, or see what happens with: events.",
     ("images", "--digests"): "Show the digests of an image with: image inspect NAME.",
     ("images", "--tree"): "Show the platforms of an image with: image inspect NAME.",
+    ("service logs", "--until"): "Write --since and --tail: service logs shop_web --since 14:05 --tail 200.",
     ("logs", "--details"): "Leave it out. Labels are shown by: inspect NAME.",
     ("stats", "--no-stream"): "stats shows one reading and ends: leave it out.",
     ("stats", "--all"): "Only running containers use something: leave it out.",

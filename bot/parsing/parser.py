@@ -266,9 +266,7 @@ def _moment(name: str, text: str) -> typed_times.TypedTime:
     if found is not None:
         return found
     if ":" in text or "-" in text:
-        raise _invalid(
-            name, text, "It takes a time of day such as 14:05, a date such as 2026-11-29T14:05 (UTC), or 2h."
-        )
+        raise _invalid(name, text, "It takes a time of day such as 14:05, a date such as 2026-11-29T14:05, or 2h.")
     return typed_times.TypedTime(ago=_duration(name, text))
 
 

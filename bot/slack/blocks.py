@@ -9,13 +9,13 @@ contains the complete text. If no part of the block fits, only the note is rende
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import slackblocks
 
-from bot.slack import markup
+from bot.slack import dates, markup
 from core.model import replies
 from core.text import sanitize
 
@@ -125,13 +125,20 @@ def weight(blocks: Sequence[slackblocks.Block], *, cells: bool = True) -> int:
         rows = block.pop("rows", ())
         total += text_size(json.dumps(block, ensure_ascii=False))
         if cells:
-            total += sum(text_size(cell["text"]) for row in rows for cell in row)
+            total += sum(_cell_weight(cell) for row in rows for cell in row)
     return total
 
 
 def text_size(text: str) -> int:
     """The number of bytes of the text in UTF-8."""
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _cell_weight(cell: Mapping[str, Any]) -> int:
+    if "text" in cell:
+        return text_size(cell["text"])
+    parts = [part for section in cell["elements"] for part in section["elements"]]
+    return sum(dates.WEIGHT if part["type"] == "date" else text_size(part["text"]) for part in parts)
 
 
 def plural(number: int, noun: str) -> str:

@@ -43,7 +43,8 @@ def _chart(block: replies.Chart, labels: Mapping[str, int]) -> slackblocks.DataV
         )
         for name, values in named.items()
     ]
-    axes = slackblocks.AxisConfig(categories=list(labels), y_label=_short(block.unit, MAX_UNIT) if block.unit else None)
+    unit = _short(block.unit, MAX_UNIT) if block.unit else None
+    axes = slackblocks.AxisConfig(categories=list(labels), x_label=block.axis or None, y_label=unit)
     title = _short(block.title, MAX_TITLE)
     return slackblocks.DataVisualizationBlock(title=title, chart=slackblocks.LineChart(series=series, axis_config=axes))
 

@@ -82,20 +82,20 @@ def _finish(text: str, bot: BotName) -> str:
 
 
 def _without_bot_mentions(text: str, bot: BotName) -> str:
-    """Removes the mentions of the bot that stand alone, wherever they are."""
+    """Removes the mentions of the bot that stand alone, wherever they are, and one that the line begins with."""
     if not bot.user:
         return text
     mention = rf"<@{re.escape(bot.user)}(?:\|[^<>\n]*)?>"
+    text = re.sub(rf"\A(?:{mention}[\s:,]*)+", "", text)
     return re.sub(rf"(?<!\S)(?:{mention}(?:[\s:,]+|(?=<@)|\Z|[.!?]+\s*\Z))+", "", text).strip()
 
 
 def _without_bot_name(text: str, bot: BotName) -> str:
-    """Removes a typed `@name` of the bot at the beginning and at the end."""
+    """Removes each typed `@name` of the bot that stands alone, wherever it is."""
     if not bot.name:
         return text
     name = rf"@{re.escape(bot.name)}"
-    text = re.sub(rf"\A(?:{name}(?:[\s:,]+|\Z))+", "", text, flags=re.IGNORECASE)
-    return re.sub(rf"(?<!\S){name}[.!?]*\Z", "", text, flags=re.IGNORECASE).strip()
+    return re.sub(rf"(?<!\S){name}(?:[\s:,]+|[.!?]*\s*\Z)", "", text, flags=re.IGNORECASE).strip()
 
 
 def _unformatted(text: str) -> str:

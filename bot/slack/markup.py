@@ -3,7 +3,8 @@
 Slack reads `<…>` as mentions and links, `* _ ~` and backticks as formatting, `:word:` as an emoji and a leading `>` as
 a quote. Its only escapes are `&amp; &lt; &gt;`. A word with any other character that Slack would interpret is shown as
 inline code, where Slack interprets nothing. No invisible characters are added, so that people copy the exact text. A
-backtick would end inline code, so ˋ replaces it.
+backtick would end inline code, so ˋ replaces it. A point in time (`core.text.moments`) becomes a date element, which
+Slack shows in the time zone of whoever reads it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
-from core.text import sanitize
+from core.text import moments, sanitize
 
 MAX_TEXT = 3_000  # bytes of one text object; Block Kit names characters, and some people have seen bytes counted
+DATE_FORMAT = "{date_short_pretty} {time_secs}"
 NOTHING = "–"  # replaces an empty text, which Slack refuses
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INTERPRETED = re.compile(
@@ -26,6 +29,7 @@ _INTERPRETED = re.compile(
 )
 _MENTIONABLE = re.compile(r"[SUW][A-Z0-9]{2,30}")
 _LONGEST_WORD = 2_500  # bytes
+_LONGEST_WITH_DATE = 200  # characters
 _SLICE = 400  # characters of such a word; escaped, they are at most five times as many bytes
 
 
@@ -103,7 +107,17 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
             yield gap, ""
 
 
+def date(at: datetime) -> str:
+    """Mrkdwn of a point in time in the reader's time zone. Clients that cannot show it show it in UTC."""
+    return f"<!date^{int(at.timestamp())}^{DATE_FORMAT}|{moments.utc(at)}>"
+
+
 def _marked(gap: str, word: str) -> Iterator[tuple[str, str]]:
+    if len(word) <= _LONGEST_WITH_DATE and moments.is_in(word):
+        parts = list(moments.parts(word))
+        if not any(isinstance(part, str) and _INTERPRETED.search(part) for part in parts):
+            yield gap, "".join(_entities(part) if isinstance(part, str) else date(part) for part in parts)
+            return
     mark = _code if _INTERPRETED.search(word) else _entities
     marked = mark(word)
     if _bytes(marked) <= _LONGEST_WORD:

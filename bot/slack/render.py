@@ -5,9 +5,9 @@ less than 12,000 bytes of them in all, and less than 4,000 bytes of text for not
 have. Small blocks get all the space they need; the others share the rest. A note marks what is cut or left out, and one
 text file holds the complete blocks. The message shows first who gave which command, then the blocks, then the buttons.
 
-A message has at most one emoji. It shows the worst tone of all sentences, and it stands in front of the first sentence
-with that tone: :white_check_mark: for good, :warning: for a warning, :x: for bad. A message with only plain sentences
-has no emoji.
+The sentences of a message have at most one emoji. It shows the worst tone of all sentences, and it stands in front of
+the first sentence with that tone: :white_check_mark: for good, :warning: for a warning, :x: for bad. Plain sentences
+have no emoji. `bot.slack.tables` marks the rows of a table.
 """
 
 from __future__ import annotations
@@ -259,15 +259,18 @@ def _one_line(text: str, longest: int) -> str:
 
 
 def _summary(reply: Reply, head: str) -> tuple[str, bool]:
-    """The text of a notification: complete sentences; of other blocks only their size. And whether all of it fits."""
+    """The text of a notification: complete sentences; of other blocks only their size. And whether all of it fits. A
+    sentence in front of a table sums it up, so that its rows are not counted again."""
     parts = []
-    for block in reply.blocks:
+    for before, block in zip((None, *reply.blocks), reply.blocks, strict=False):
         title = f"{blocks.titled(block.title)}: ".removeprefix(": ") if not isinstance(block, Text) else ""
         match block:
             case Text():
                 parts.append(block.text)
             case Table() if not block.rows:
                 parts.append(f"{title}{block.empty}")
+            case Table() if isinstance(before, Text) and not block.title:
+                pass
             case Table():
                 parts.append(f"{title}{blocks.plural(len(block.rows), 'row')}.")
             case Lines():

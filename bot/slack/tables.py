@@ -2,22 +2,23 @@
 
 The formats are, from the richest to the simplest: a `data_table` block with up to 200 rows, which people can sort; one
 with up to 99 rows; a `table` block; and aligned monospace text. A message has one table that Slack draws. At most 20
-columns are shown. If a table is too large, long cells are cut first, and rows are left out last. A note says what is
-cut or left out, and names the file with the whole table.
+columns are shown. If a table is too large, the least important columns are left out first, then long cells are cut, and
+rows are left out last. A name in the most important column is never cut. A note says what is cut or left out, and names
+the file with the whole table. A red, yellow or green circle in front of a cell shows how good the state of its row is.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import slackblocks
 
-from bot import plain_text
-from bot.slack import blocks, markup
+from bot import plain_text, text_tables
+from bot.slack import blocks, dates, markup
 from core.model import replies
-from core.text import sanitize
+from core.text import moments, sanitize
 
 MAX_ROWS, MAX_LONG_ROWS = 99, 200  # below the header; the second where the workspace takes long tables
 MAX_FURTHER_ROWS = 10  # of a second table; a longer one is only in the file
@@ -34,6 +35,9 @@ MAX_FIELD = 600  # characters; longer fields are easier to read in a table
 TABLE_WEIGHT = 180  # of a table block without its texts
 # Bytes of all cells of a table. Slack documents 10,000 characters, and since 2026-09 20,000 for a data table.
 MAX_TABLE_TEXT, MAX_LONG_TABLE_TEXT = 9_900, 19_800
+MAX_NAMED_COLUMNS = 6  # in a note
+MIN_COLUMNS = 2  # that are kept where others are left out
+CIRCLES = {replies.Tone.BAD: "🔴", replies.Tone.WARN: "🟡", replies.Tone.GOOD: "🟢"}
 MAX_EXACT_INTEGER = 2**53  # larger numbers are sent as text, because JSON readers round them
 
 
@@ -45,6 +49,9 @@ def render_table(
         title = blocks.titled(block.title)
         text = f"{title}: {block.empty}" if title else block.empty
         return blocks.text(replies.Text(text=text), budget=budget, file_name=file_name)
+    block = _with_circles(block)
+    if table_format < TableFormat.DATA_TABLE:
+        block = _in_utc(block)
     if table_format is TableFormat.PLAIN:
         return _monospace(block, budget, file_name)
     return _table_block(block, budget, table_format, file_name)
@@ -55,12 +62,10 @@ def render_further_table(block: replies.Table, *, budget: int, file_name: str) -
     the file."""
     if len(block.rows) <= MAX_FURTHER_ROWS:
         return render_table(block, budget=budget, table_format=TableFormat.PLAIN, file_name=file_name)
-    title = markup.literal(blocks.titled(block.title))
+    title = blocks.titled(block.title)
     rows = blocks.plural(len(block.rows), "row")
-    return blocks.RenderedBlock(
-        blocks=[blocks.note(f"{f'{title}: ' if title else 'A table of '}{rows} in the file {file_name}.")],
-        complete=False,
-    )
+    note = markup.literal(f"{f'{title}: ' if title else 'A table of '}{rows} in the file {file_name}.")
+    return blocks.RenderedBlock(blocks=[blocks.note(note)], complete=False)
 
 
 def render_fields(
@@ -101,36 +106,53 @@ class TableFormat(enum.IntEnum):
     LONG_TABLE = 4
 
 
+def _with_circles(block: replies.Table) -> replies.Table:
+    """The table with a circle in each cell of the column `toned` whose row has a tone."""
+    if block.toned not in block.columns:
+        return block
+    at = block.columns.index(block.toned)
+    rows = [list(row) for row in block.rows]
+    for row, tone in zip(rows, block.tones, strict=False):
+        if tone in CIRCLES:
+            row[at] = f"{CIRCLES[tone]} {row[at]}"
+    return replace(block, rows=rows)
+
+
+def _in_utc(block: replies.Table) -> replies.Table:
+    """The table with its times in UTC, where a cell can hold only text."""
+    rows = [
+        [moments.replace(cell, moments.utc) if isinstance(cell, str) else cell for cell in row] for row in block.rows
+    ]
+    return replace(block, rows=rows)
+
+
 def _table_block(block: replies.Table, budget: int, table_format: TableFormat, file_name: str) -> blocks.RenderedBlock:
-    columns = [_cell(column, MAX_COLUMN_NAME) for column in block.columns[:MAX_COLUMNS]]
-    numeric = [all(_is_number(row[at]) for row in block.rows) for at in range(len(columns))]
-    header = sum(map(blocks.text_size, columns))
     budget -= TABLE_WEIGHT + CAPTION_WEIGHT + (blocks.SECTION_WEIGHT if table_format is TableFormat.TABLE else 0)
-    fit = _fit_long_rows if table_format is TableFormat.LONG_TABLE else _fit_rows
-    rows, cut = fit(block, len(columns), budget, header)
-    left_out = _left_out(block, len(rows), cut)
-    if left_out:
-        rows, cut = fit(block, len(columns), budget - blocks.NOTE_WEIGHT, header)
-        left_out = _left_out(block, len(rows), cut)
-    if not rows:
+    fitted = _fitted(block, budget, table_format)
+    if fitted.left_out(block):
+        fitted = _fitted(block, budget - blocks.NOTE_WEIGHT, table_format)
+    if not fitted.rows:
         return blocks.RenderedBlock(
             blocks=[_notice(f"A table of {blocks.plural(len(block.rows), 'row')} does not fit", file_name)],
             complete=False,
         )
+    left_out = fitted.left_out(block)
     notes = [_notice(left_out, file_name)] if left_out else []
+    shown, header, rows = fitted.table, fitted.header, fitted.rows
+    numeric = [all(_is_number(row[at]) for row in shown.rows) for at in range(len(header))]
     if table_format >= TableFormat.DATA_TABLE:
         cells = [
-            [_data_cell(*cell) for cell in zip(raw, row, numeric, strict=False)]
-            for raw, row in zip(block.rows, rows, strict=False)
+            [_data_cell(*cell) for cell in zip(raw, row, numeric, strict=True)]
+            for raw, row in zip(shown.rows, rows, strict=False)
         ]
         found: slackblocks.Block = slackblocks.DataTableBlock(
-            rows=[[slackblocks.RawText(column) for column in columns], *cells],
+            rows=[[slackblocks.RawText(column) for column in header], *cells],
             caption=_caption(block, len(rows)),
             page_size=max(MIN_PAGE_SIZE, len(rows)) if len(rows) <= MAX_SINGLE_PAGE else PAGE_SIZE,
         )
         return blocks.RenderedBlock(blocks=[found, *notes], complete=not left_out, has_table=True)
     found = slackblocks.TableBlock(
-        rows=[[slackblocks.RawText(text) for text in row] for row in (columns, *rows)],
+        rows=[[slackblocks.RawText(text) for text in row] for row in (header, *rows)],
         column_settings=[slackblocks.ColumnSettings(align="right" if number else "left") for number in numeric],
     )
     return blocks.RenderedBlock(
@@ -138,52 +160,77 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
     )
 
 
-def _fit_rows(block: replies.Table, columns: int, budget: int, header: int) -> tuple[list[list[str]], bool]:
-    """The rows that fit beside a header of so many bytes, as texts, and whether one of their cells is cut."""
-    return _fitting(block, columns, min(budget, MAX_TABLE_TEXT) - header, MAX_ROWS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FittedTable:
+    """The part of a table that fits. `table`: its columns that are shown, at `places`; `rows`: their texts, as many as
+    are shown; `cut`: whether one of them has lost its end."""
+
+    table: replies.Table
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    places: Sequence[int]
+    cut: bool
+
+    def left_out(self, block: replies.Table) -> str:
+        """What is cut or left out of the whole table, empty for nothing."""
+        return _left_out(block, self.places, len(self.rows), cut=self.cut)
 
 
-def _fit_long_rows(block: replies.Table, columns: int, budget: int, header: int) -> tuple[list[list[str]], bool]:
-    """The same of a table whose cells do not count for the whole message. It needs only room for the rest of it."""
-    return _fitting(block, columns, MAX_LONG_TABLE_TEXT - header if budget >= 0 else -1, MAX_LONG_ROWS)
-
-
-def _fitting(block: replies.Table, columns: int, budget: int, most: int) -> tuple[list[list[str]], bool]:
-    rows: list[list[str]] = []
+def _fitted(block: replies.Table, budget: int, table_format: TableFormat) -> _FittedTable:
+    """As many columns as fit with all rows and without a cut, the most important first. Where two do not fit, their
+    cells are cut."""
+    room, rows = min(budget, MAX_TABLE_TEXT), MAX_ROWS
+    if table_format is TableFormat.LONG_TABLE:
+        # Its cells do not count for the whole message. It needs only room for the rest of it.
+        room, rows = (MAX_LONG_TABLE_TEXT if budget >= 0 else -1), MAX_LONG_ROWS
+    block = replace(block, rows=block.rows[:rows])
+    order = block.by_importance()[:MAX_COLUMNS]
+    lead = order[0]
+    header = {at: _cell(block.columns[at], MAX_COLUMN_NAME) for at in order}
+    texts = {at: [_cell(row[at]) for row in block.rows] for at in order}
+    weights = {
+        at: blocks.text_size(header[at]) + sum(_weight(_shortened(text, CELL_WIDTHS[0])) for text in texts[at])
+        for at in order
+    }
+    count = len(order)
+    while count > MIN_COLUMNS and sum(weights[at] for at in order[:count]) > room:
+        count -= 1
+    places = sorted(order[:count])
+    room -= sum(blocks.text_size(header[at]) for at in places)
+    shown: list[list[str]] = []
     cut = False
-    texts = [[_cell(cell) for cell in row[:columns]] for row in block.rows[:most]]
     for longest in CELL_WIDTHS:
-        rows, cut, left = [], False, budget
-        for row in texts:
-            cells = [_shortened(cell, longest) for cell in row]
-            left -= sum(map(blocks.text_size, cells))
+        shown, cut, left = [], False, room
+        for row in zip(*(texts[at] for at in places), strict=True):
+            limits = [CELL_WIDTHS[0] if at == lead else longest for at in places]
+            cells = [_shortened(text, limit) for text, limit in zip(row, limits, strict=True)]
+            left -= sum(map(_weight, cells))
             if left < 0:
                 break
-            rows.append(cells)
-            cut = cut or any(len(cell) > longest for cell in row)
-        if len(rows) == min(len(block.rows), most):
+            shown.append(cells)
+            cut = cut or cells != list(row)
+        if len(shown) == len(block.rows):
             break
-    return rows, cut
+    return _FittedTable(
+        table=block.only(places), header=[header[at] for at in places], rows=shown, places=places, cut=cut
+    )
 
 
 def _monospace(block: replies.Table, budget: int, file_name: str) -> blocks.RenderedBlock:
-    few = replace(
-        block,
-        title="",
-        rows=tuple(row[:MAX_COLUMNS] for row in block.rows[:MAX_ROWS]),
-        columns=block.columns[:MAX_COLUMNS],
-    )
+    few = replace(block, title="", rows=block.rows[:MAX_ROWS])
+    places = text_tables.fitting_columns(few, MONOSPACE_WIDTH)[:MAX_COLUMNS]
+    few = few.only(places)
     aligned = plain_text.render(replies.Reply(blocks=(few,)), width=MONOSPACE_WIDTH).split("\n")
-    cut = aligned != plain_text.render(replies.Reply(blocks=(few,))).split("\n")
+    cut = text_tables.has_cut_cells(few, MONOSPACE_WIDTH)
     title = blocks.titled(block.title)
     budget = min(
         budget - blocks.PREFORMATTED_WEIGHT - blocks.SECTION_WEIGHT - markup.size(title), blocks.MAX_VERBATIM_WEIGHT
     )
     shown = _fit_lines(aligned, budget)
-    left_out = _left_out(block, len(shown) - 1, cut)
+    left_out = _left_out(block, places, len(shown) - 1, cut=cut)
     if left_out:
         shown = _fit_lines(aligned, budget - blocks.NOTE_WEIGHT)
-        left_out = _left_out(block, len(shown) - 1, cut)
+        left_out = _left_out(block, places, len(shown) - 1, cut=cut)
     if len(shown) < 2:
         return blocks.RenderedBlock(
             blocks=[_notice(f"A table of {blocks.plural(len(block.rows), 'row')} does not fit", file_name)],
@@ -205,13 +252,15 @@ def _fit_lines(lines: Sequence[str], budget: int) -> list[str]:
     return fitting
 
 
-def _left_out(block: replies.Table, rows: int, cut: bool) -> str:
-    """A description of what is cut or left out; empty if nothing is."""
+def _left_out(block: replies.Table, places: Sequence[int], rows: int, *, cut: bool) -> str:
+    """A description of what is cut or left out; empty if nothing is. `places`: of the columns that are shown."""
+    names = [_cell(block.columns[at], MAX_COLUMN_NAME) for at in text_tables.left_out(block, places)]
     parts = []
     if rows < len(block.rows):
         parts.append(f"{blocks.plural(len(block.rows) - rows, 'more row')}")
-    if len(block.columns) > MAX_COLUMNS:
-        parts.append(f"{blocks.plural(len(block.columns) - MAX_COLUMNS, 'more column')}")
+    if names:
+        counted = blocks.plural(len(names), "more column")
+        parts.append(f"{counted}: {', '.join(names)}" if len(names) <= MAX_NAMED_COLUMNS else counted)
     if not parts:
         return "Some long cells are cut" if cut else ""
     text = f"And {' and '.join(parts)}"
@@ -220,7 +269,8 @@ def _left_out(block: replies.Table, rows: int, cut: bool) -> str:
 
 def _notice(left_out: str, file_name: str) -> slackblocks.ContextBlock:
     narrow = " Narrow it with an option such as --label." if "row" in left_out else ""
-    return blocks.note(f"{left_out}. The whole table is in the file {file_name}.{narrow}")
+    # Some names of columns come from an engine.
+    return blocks.note(markup.literal(f"{left_out}. The whole table is in the file {file_name}.{narrow}"))
 
 
 def _caption(block: replies.Table, shown: int) -> str:
@@ -236,7 +286,9 @@ def _is_number(cell: str | float) -> bool:
 def _data_cell(
     value: str | float, text: str, numeric: bool
 ) -> slackblocks.RawText | slackblocks.RawNumber | slackblocks.RichTextBlock:
-    """A number if the whole column has numbers, so that Slack sorts it by value."""
+    """A number if the whole column has numbers, so that Slack sorts it by value. A cell with a time is rich text."""
+    if moments.is_in(text):
+        return dates.cell(text)
     return slackblocks.RawNumber(value, text) if numeric and not isinstance(value, str) else slackblocks.RawText(text)
 
 
@@ -244,6 +296,11 @@ def _cell(cell: str | float, longest: int = sanitize.MAX_LENGTH) -> str:
     """A cell's text. A cut cell ends in “…”; an empty one gets a dash, because Slack refuses an empty text."""
     text = cell if isinstance(cell, str) else f"{cell:.10g}" if isinstance(cell, float) else str(cell)
     return _shortened(sanitize.single_line(text).replace("\t", " ").strip() or markup.NOTHING, longest)
+
+
+def _weight(text: str) -> int:
+    """The bytes that a cell counts for. A date element has more than its text."""
+    return blocks.text_size(moments.replace(text, lambda _: "x" * dates.WEIGHT))
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -18,7 +18,7 @@ SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark
 class UserProfile:
     """`team`: the workspace or organization that Slack names for the person. In an organization, `teams` has all
     workspaces of the person, and `enterprise` is the organization. `stranger`: Slack's own flag for a person of another
-    workspace in a shared channel."""
+    workspace in a shared channel. `zone`: the person's time zone, such as `Europe/Berlin`."""
 
     name: str
     team: str
@@ -28,6 +28,7 @@ class UserProfile:
     guest: bool
     stranger: bool
     deactivated: bool
+    zone: str = ""
 
 
 def decode_user(data: Mapping[str, Any]) -> UserProfile:
@@ -45,6 +46,7 @@ def decode_user(data: Mapping[str, Any]) -> UserProfile:
         guest=bool(data.get("is_restricted") or data.get("is_ultra_restricted")),
         stranger=bool(data.get("is_stranger")),
         deactivated=bool(data.get("deleted")),
+        zone=_id(data.get("tz")),
     )
 
 

@@ -105,7 +105,8 @@ class SlackUsers:
             ) from None
         self._check_may_speak(user, request.workspace)
         groups = await self._groups_of(request.user, self._group_workspaces(request.workspace, user))
-        return Identity(id=self.id_of(request.user), name=user.name, groups=frozenset().union(*map(_names, groups)))
+        in_groups = frozenset[str]().union(*map(_names, groups))
+        return Identity(id=self.id_of(request.user), name=user.name, groups=in_groups, zone=user.zone)
 
     async def current(self, who: Identity) -> Identity:
         """Returns a person whom this class has identified, with the groups of now: Slack's answers are at most

@@ -7,12 +7,13 @@ all engines.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from collectors.rule import Rule, Seen
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 from core.model.gaps import GapReason, Recovery, from_event
+from core.text import moments
 
 MIN_SECONDS = 60
 
@@ -23,8 +24,8 @@ def check(seen: Seen) -> Finding | None:
         return None
     if gap.recovery is Recovery.REPLAYED or (gap.recovery is Recovery.RESYNCED and gap.seconds < MIN_SECONDS):
         return None
-    began, ended = (f"{datetime.fromtimestamp(at / 1e9, UTC):%H:%M:%S}" for at in (gap.from_ns, gap.until_ns))
-    return Firing(f"its events from {began} to {ended} UTC were missed: {gap.text}")
+    began, ended = (moments.write(at / 1e9) for at in (gap.from_ns, gap.until_ns))
+    return Firing(f"its events from {began} to {ended} were missed: {gap.text}")
 
 
 rule = Rule(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from collectors.rule import Rule, Seen
 from collectors.unwatched_time import ACTION, FROM, UNTIL
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
+from core.text import moments
 
 
 def check(seen: Seen) -> Finding | None:
-    began, ended = (datetime.fromtimestamp(int(seen.last.attrs[name]) / 1e9, UTC) for name in (FROM, UNTIL))
-    minutes = int((ended - began).total_seconds() // 60)
-    return Firing(f"nobody watched from {began:%Y-%m-%d %H:%M:%S} to {ended:%Y-%m-%d %H:%M:%S} UTC ({minutes} minutes)")
+    began, ended = (int(seen.last.attrs[name]) / 1e9 for name in (FROM, UNTIL))
+    minutes = int((ended - began) // 60)
+    return Firing(f"nobody watched from {moments.write(began)} to {moments.write(ended)} ({minutes} minutes)")
 
 
 rule = Rule(

@@ -119,7 +119,7 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
         counts = Counter(target.category for target in changed)
         blocks = [
             Text(text=", ".join(f"{number} {category}" for category, number in counts.most_common()) + ".", tone=tone),
-            Table(columns=("NAME", "RESULT"), rows=[(target.name, target.phrase) for target in changed]),
+            Table(columns=("NAME", "RESULT"), rows=[(target.name, target.phrase) for target in changed], wrap=True),
         ]
         if any(target.category == UNKNOWN for target in changed):
             blocks.append(

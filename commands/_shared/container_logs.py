@@ -44,13 +44,13 @@ OPTIONS = (
     Arg(
         name="--since",
         short="S",
-        type=ArgType.DURATION,
-        help="only lines of the last TIME, for example 90s, 10m, 2h or 1d",
+        type=ArgType.MOMENT,
+        help="only lines since TIME: 90s, 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05",
     ),
     Arg(
         name="--until",
         type=ArgType.MOMENT,
-        help="only lines until TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 in UTC",
+        help="only lines until TIME, written like --since",
     ),
     Arg(name="--previous", short="p", type=ArgType.FLAG, help="only lines of the newest run that has ended"),
     Arg(
@@ -82,9 +82,8 @@ _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
 def plan(context: Context, command: str, refs: Sequence[Ref]) -> Sequence[Action[Any]]:
     """Returns the reads of these containers, of which there are at most MAX_TARGETS. Raises BadUsage."""
     args = context.args
-    since = args["since"]
-    since_ns = int((context.now - since).timestamp()) * 1_000_000_000 if since else 0
-    tail = args["tail"] or (SINCE_TAIL if since else TAIL)
+    since_ns, until_ns = _limits(context)
+    tail = args["tail"] or (SINCE_TAIL if since_ns else TAIL)
     follow = args["follow"]
     _check_together(command, context)
     if follow and len(refs) > MAX_FOLLOWED:
@@ -96,7 +95,6 @@ def plan(context: Context, command: str, refs: Sequence[Ref]) -> Sequence[Action
         tail = args["tail"] or FOLLOW_TAIL
     if args["errors"]:
         tail = MAX_LINES
-    until_ns = 0 if args["until"] is None else int(args["until"].before(context.now).timestamp() * 1_000_000) * 1_000
     share = MAX_CHARACTERS // max(1, len(refs))
     return [
         ReadLogs(
@@ -112,6 +110,20 @@ def plan(context: Context, command: str, refs: Sequence[Ref]) -> Sequence[Action
         )
         for ref in refs
     ]
+
+
+def _limits(context: Context) -> tuple[int, int]:
+    """Returns since when and until when lines are wanted, in nanoseconds; 0 for no limit. Raises BadUsage."""
+    args, now = context.args, context.now
+    since = args["since"].before(now) if args["since"] else None
+    until = args["until"].before(now) if args["until"] else None
+    if since is not None and until is not None and until <= since:
+        raise errors.BadUsage(
+            f"--until {formatting.moment(until)} is not later than --since {formatting.moment(since)}.",
+            hint="Give an earlier --since, for example --since 2h --until 1h.",
+        )
+    since_ns = 0 if since is None else int(since.timestamp()) * 1_000_000_000
+    return since_ns, 0 if until is None else int(until.timestamp() * 1_000_000) * 1_000
 
 
 def _check_together(command: str, context: Context) -> None:
@@ -243,8 +255,7 @@ def _dropped(label: str, result: Result) -> str:
 def _no_lines(context: Context, pages: Sequence[Result], labels: Sequence[str]) -> str:
     """Says what was read: a log may have been rotated, and a container may have been created a minute ago."""
     names, read = ", ".join(labels), sum(len(result.value.lines) for result in pages)
-    since = context.args["since"]
-    when = f" of the last {formatting.span(since.total_seconds())}" if since else ""
+    when = _when_asked(context)
     if context.args["errors"]:
         return f"None of the newest {MAX_LINES:,} lines{when} of {names} looks like an error."
     if read:
@@ -252,6 +263,18 @@ def _no_lines(context: Context, pages: Sequence[Result], labels: Sequence[str]) 
         newest = "The only line" if read == 1 else f"None of the newest {read:,} lines"
         return f"{newest}{when} of {names} {'is not' if read == 1 else 'is'} from stderr{more}."
     return f"The log{'s' if len(labels) > 1 else ''} of {names} {'have' if len(labels) > 1 else 'has'} no lines{when}."
+
+
+def _when_asked(context: Context) -> str:
+    """The time that was asked for, such as ` of the last 10 min`; empty for any time."""
+    since, until, now = context.args["since"], context.args["until"], context.now
+    shown = formatting.moment(since.before(now)) if since else ""
+    if until:
+        end = formatting.moment(until.before(now))
+        return f" from {shown} to {end}" if since else f" until {end}"
+    if since and since.ago is not None:
+        return f" of the last {formatting.span(since.ago.total_seconds())}"
+    return f" since {shown}" if since else ""
 
 
 def _tail(result: Result) -> int:

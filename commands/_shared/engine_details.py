@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from commands._shared import formatting
 from core.model.engines import Engine
@@ -58,7 +58,7 @@ def detail_texts(engine: Engine, now: datetime) -> Mapping[str, str]:
 def _stream(engine: Engine, now: datetime) -> str:
     if not engine.stream:
         return ""
-    since = f"{engine.stream} since {formatting.clock(datetime.fromtimestamp(engine.stream_since, UTC), now)} UTC"
+    since = f"{engine.stream} since {formatting.moment(engine.stream_since)}"
     return f"{since}: {engine.stream_fault}" if engine.stream_fault else since
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from commands._shared import formatting
 from core.model.event_coverage import NEVER, NOT_NOW, NOT_YET, Coverage, Missed
@@ -78,11 +78,11 @@ def _describe(  # noqa: PLR0917 (one engine and one time)
         if begins and ends:
             text = "in this time"
         elif begins:
-            text = f"before {_clock(span.until_ns, now)}"
+            text = f"before {formatting.moment(span.until_ns / 1e9)}"
         elif ends:
-            text = f"since {_clock(span.from_ns, now)}"
+            text = f"since {formatting.moment(span.from_ns / 1e9)}"
         else:
-            text = f"from {_clock(span.from_ns, now)} to {_clock(span.until_ns, now)}"
+            text = f"from {formatting.moment(span.from_ns / 1e9)} to {formatting.moment(span.until_ns / 1e9)}"
         when.append(f"{text} ({span.why})")
     more = f" and {len(spans) - MAX_SPANS} times before" if len(spans) > MAX_SPANS else ""
     memory = ""
@@ -98,7 +98,3 @@ def _remembers(engine: EngineRef, coverage: Coverage, now: datetime) -> str:
 
 def _before(why: str) -> str:
     return f"What happened before is not known: {why}."
-
-
-def _clock(at_ns: int, now: datetime) -> str:
-    return formatting.clock(datetime.fromtimestamp(at_ns / 1e9, UTC), now)

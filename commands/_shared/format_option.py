@@ -2,8 +2,8 @@
 syntax.
 
 `{{.A.B}}` is a field; a number in its path is an index of a list. `{{json .A}}` is a field as JSON. `{{index .A
-"key.with.dots" 0}}` is a field whose keys are given one by one. Any other expression is refused before a request is
-sent to an engine.
+"key.with.dots" 0}}` is a field whose keys are given one by one, `{{.Label "key"}}` one of the `Labels`. Any other
+expression is refused before a request is sent to an engine.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def fill_format(parsed: ParsedFormat, document: dict[str, Any]) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatField:
     """Describes one field of a format. `keys` lead from the document to its value. With `as_json` a string is written
-    with quotes."""
+    with quotes. An `optional` field that is missing is empty."""
 
     source: str
     keys: tuple[str, ...]
     as_json: bool = False
+    optional: bool = False
 
 
 ParsedFormat = Sequence[str | FormatField]
@@ -70,6 +71,8 @@ def _field(source: str) -> FormatField:
             return FormatField(
                 source=source, keys=(*_keys(path), *(match[1] or match[2] or "" for match in _KEY.finditer(keys)))
             )
+    if word == ".Label" and (key := _KEY.fullmatch(rest.strip())):
+        return FormatField(source=source, keys=("Labels", key[1] or key[2] or ""), optional=True)
     if _PATH.fullmatch(source):
         return FormatField(source=source, keys=_keys(source))
     raise errors.BadUsage(
@@ -85,6 +88,8 @@ def _keys(path: str) -> tuple[str, ...]:
 def _shown(field: FormatField, document: dict[str, Any]) -> str:
     value: Any = document
     for depth, key in enumerate(field.keys):
+        if field.optional and isinstance(value, dict) and key not in value:
+            return ""
         value = _step(value, key, "." + ".".join(field.keys[:depth]))
     if field.as_json or isinstance(value, dict | list | bool) or value is None:
         return json.dumps(value, ensure_ascii=False, default=str)

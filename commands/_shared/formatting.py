@@ -5,15 +5,18 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from commands.spec import Result
 from core import errors
 from core.model.containers import Port
 from core.model.refs import EngineRef
 from core.model.replies import Ending, Reply, Text, Tone
+from core.text import durations, moments
 
-_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
+_IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+# In this order: the second is a folder of the first.
+_DOCKER_REGISTRY = ("index.docker.io/", "docker.io/", "library/")
 
 
 def engine_error_notes(results: Sequence[Result]) -> list[Text]:
@@ -67,11 +70,18 @@ def failed_ending(results: Sequence[Result]) -> Ending:
     return reply_ending_for(failed[0]) if failed else Ending.NOTHING
 
 
-def engine_columns(engines: Iterable[EngineRef]) -> list[str]:
-    """Returns the columns HOST, if there are several hosts, and ENGINE, if a host has several engines."""
-    distinct = set(engines)
-    hosts = {engine.host for engine in distinct}
-    return [*(["HOST"] if len(hosts) > 1 else []), *(["ENGINE"] if len(distinct) > len(hosts) else [])]
+def asked(results: Iterable[Result]) -> list[EngineRef]:
+    """Returns the engines of all results."""
+    return [result.action.engine for result in results]
+
+
+def engine_columns(engines: Iterable[EngineRef], shown: Iterable[EngineRef]) -> list[str]:
+    """Returns the columns HOST, if several hosts were asked, and ENGINE, if the rows differ in their engine. `engines`:
+    those that were asked; `shown`: those of the rows."""
+    rows = set(shown)
+    hosts = {engine.host for engine in rows}
+    several = len({engine.host for engine in (*engines, *rows)}) > 1
+    return [*(["HOST"] if several else []), *(["ENGINE"] if len(rows) > len(hosts) else [])]
 
 
 def engine_cells(columns: Sequence[str], engine: EngineRef) -> list[str]:
@@ -88,10 +98,9 @@ def has_labels(labels: Sequence[str], having: Mapping[str, str]) -> bool:
     return True
 
 
-def clock(at: datetime, now: datetime) -> str:
-    """Formats a time of day in UTC, with its date unless that is today."""
-    at, now = at.astimezone(UTC), now.astimezone(UTC)
-    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
+def moment(at: datetime | float) -> str:
+    """Formats a point in time, which each surface shows on the reader's clock (`core.text.moments`)."""
+    return moments.write(at)
 
 
 def span(seconds: float) -> str:
@@ -116,17 +125,67 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def age(since: float, now: datetime) -> str:
+    """Formats the time since `since`, in unix seconds, as docker does: `2 hours`, `5 weeks`; empty for 0."""
+    return durations.in_words(max(0.0, now.timestamp() - since)) if since else ""
+
+
+def ago(since: float, now: datetime) -> str:
+    """Formats the time since `since` as docker does: `2 hours ago`; empty for 0."""
+    return f"{age(since, now)} ago" if since else ""
+
+
 def ports(published: Sequence[Port]) -> str:
-    """Formats ports as `docker ps` does. A port that is published on both IPv4 and IPv6 is shown once."""
-    shown: list[str] = []
+    """Formats ports, sorted, with ranges joined: `8080->80, 127.0.0.1:9000-9001->9000-9001, 4317-4318`.
+
+    An address is shown where a port is not published on all of them. A port that is published on both IPv4 and IPv6 is
+    shown once. The protocol is shown unless it is TCP. Published ports come first."""
     everywhere = {(port.public, port.private, port.proto) for port in published if port.ip == "0.0.0.0"}  # noqa: S104
-    for port in published:
-        twin = port.ip == "::" and (port.public, port.private, port.proto) in everywhere
-        if not twin and str(port) not in shown:
-            shown.append(str(port))
-    return ", ".join(shown)
+    wanted = {
+        ("" if port.ip in ("", "0.0.0.0") else port.ip, port.public or 0, port.private, port.proto)  # noqa: S104
+        for port in published
+        if not (port.ip == "::" and (port.public, port.private, port.proto) in everywhere)
+    }
+    ordered = sorted(wanted, key=lambda port: (not port[1], port[3] != "tcp", port[3], port[0], port[1:3]))
+    ranges: list[list[tuple[str, int, int, str]]] = []
+    for port in ordered:
+        if ranges and _follows(ranges[-1][-1], port):
+            ranges[-1].append(port)
+        else:
+            ranges.append([port])
+    return ", ".join(_port_range(each[0], each[-1]) for each in ranges)
+
+
+def _follows(before: tuple[str, int, int, str], port: tuple[str, int, int, str]) -> bool:
+    """Whether a port is the next of a range: of the same address and protocol, and one more on both sides."""
+    public = before[1] + 1 if before[1] else 0
+    return port == (before[0], public, before[2] + 1, before[3])
+
+
+def _port_range(first: tuple[str, int, int, str], last: tuple[str, int, int, str]) -> str:
+    def numbers(at: int) -> str:
+        return f"{first[at]}" if first[at] == last[at] else f"{first[at]}-{last[at]}"
+
+    ip, public, _, proto = first
+    inside = numbers(2) if proto == "tcp" else f"{numbers(2)}/{proto}"
+    if not public:
+        return inside
+    address = f"[{ip}]:" if ":" in ip else f"{ip}:" if ip else ""
+    return f"{address}{numbers(1)}->{inside}"
+
+
+def every_port(published: Sequence[Port]) -> str:
+    """Formats ports one by one, as `docker ps` does."""
+    return ", ".join(dict.fromkeys(map(str, published)))
 
 
 def image(name: str) -> str:
-    """Formats the image of a container: its name; an id with its first twelve digits, as the engines' own lists do."""
-    return name[7:19] if _IMAGE_ID.fullmatch(name) else name
+    """Formats the image of a container: its name without Docker's registry and without its digest; an id with its first
+    twelve digits, as the engines' own lists do."""
+    if found := _IMAGE_ID.fullmatch(name):
+        return found[1][:12]
+    tagged, at, _ = name.partition("@")
+    shown = tagged if at and tagged else name
+    for registry in _DOCKER_REGISTRY:
+        shown = shown.removeprefix(registry)
+    return shown

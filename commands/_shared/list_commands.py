@@ -7,11 +7,11 @@ names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from commands._shared import formatting, next_steps
+from commands._shared import formatting, list_format, next_steps
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
 from core.model import list_action_by_kind
@@ -24,6 +24,7 @@ Cell = str | int | float
 QUIET = Arg(
     name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids, or the names where there are no ids"
 )
+FORMAT = list_format.argument("Name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,9 @@ class ListDefinition:
     `rows`: the rows of an engine's answer. `lines`: the table lines of one selected row. `cells`: the cells of a line,
     one for each of `columns`; a column of `optional` is left out where it is empty in every line. `filter`: whether a
     row is wanted, by the command's own options. `names`: the typed names of rows, by default those of
-    TARGET. `none`: the sentence shown where nothing exists.
+    TARGET. `none`: the sentence shown where nothing exists. `priority`: the columns that matter most, by default the
+    first; HOST and ENGINE come after them. `tone`: how good the state of a row is, shown at the column `toned`.
+    `fields`: the fields of `--format` as other programs call them, and the column that has each.
     """
 
     kind: Kind
@@ -46,6 +49,17 @@ class ListDefinition:
     lines: Callable[[Any], Sequence[Any]] = lambda row: (row,)
     filter: Callable[[Mapping[str, Any], Any], bool] = lambda args, row: True
     names: Callable[[Mapping[str, Any]], Sequence[str]] = lambda args: args["target"]
+    priority: Sequence[str] = ()
+    tone: Callable[[Any], Tone] | None = None
+    toned: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def format_fields(self) -> Mapping[str, str]:
+        """The fields of `--format`, with the column of each: those of other programs, and one for each column."""
+        columns = (*self.columns, "HOST", "ENGINE")
+        own = {column if column == "ID" else column.title().replace(" ", ""): column for column in columns}
+        return {"Name": self.columns[0], **self.fields, **own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +105,7 @@ def select(
 def arguments(target_help: str) -> Sequence[Arg]:
     """Returns the arguments of a list command. `target_help`: the help of its names."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{target_help}; without TARGET: all")
-    return (which, QUIET, *SELECTION)
+    return (which, QUIET, FORMAT, *SELECTION)
 
 
 def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -> Reply:
@@ -109,6 +123,11 @@ def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -
     blocks: list[Block] = []
     if rows and args["quiet"]:
         blocks.append(Lines(lines=list(dict.fromkeys(row.ref.short_id for row in rows))))
+    elif args["format"]:
+        try:
+            blocks += _formatted(spec, args["format"], rows, context.now)
+        except errors.BadUsage as error:
+            return formatting.error_reply(error)
     elif rows:
         blocks.append(_table(spec, rows, results, context.now))
     elif answered and not unmatched:
@@ -117,7 +136,7 @@ def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     return Reply(
         blocks=(*blocks, *_notes(results)),
-        buttons=next_steps.offer(context, [row.ref for row in rows]),
+        buttons=() if args["format"] else next_steps.offer(context, [row.ref for row in rows]),
         ending=_ending(results, rows, answered, unmatched),
         values=rows,
     )
@@ -135,11 +154,37 @@ def _has_labels(labels: Sequence[str], having: Mapping[str, str] | Sequence[Mapp
 
 
 def _table(spec: ListDefinition, rows: Sequence[Any], results: Sequence[Result], now: datetime) -> Table:
-    where = formatting.engine_columns(result.action.engine for result in results)
-    cells = [[*spec.cells(row, now), *formatting.engine_cells(where, row.ref.engine)] for row in rows]
-    columns = [*spec.columns, *where]
+    where = formatting.engine_columns(formatting.asked(results), (row.ref.engine for row in rows))
+    # An id comes last.
+    at = len(spec.columns) - (spec.columns[-1] == "ID")
+    cells = [_inserted(spec.cells(row, now), at, formatting.engine_cells(where, row.ref.engine)) for row in rows]
+    columns = _inserted(spec.columns, at, where)
     shown = [at for at, name in enumerate(columns) if name not in spec.optional or any(row[at] for row in cells)]
-    return Table(columns=[columns[at] for at in shown], rows=[[row[at] for at in shown] for row in cells])
+    return Table(
+        columns=[columns[at] for at in shown],
+        rows=[[row[at] for at in shown] for row in cells],
+        priority=(*(spec.priority or spec.columns[:1]), *where),
+        tones=[spec.tone(row) for row in rows] if spec.tone else (),
+        toned=spec.toned,
+    )
+
+
+def _inserted(texts: Sequence[Any], at: int, more: Sequence[Any]) -> list[Any]:
+    return [*texts[:at], *more, *texts[at:]]
+
+
+def _formatted(spec: ListDefinition, text: str, rows: Sequence[Any], now: datetime) -> Sequence[Block]:
+    """The rows as `--format` asks. Raises BadUsage."""
+    form = list_format.parse(text, spec.format_fields)
+    where = ("HOST", "ENGINE")
+    documents = []
+    for row in rows:
+        cells = (*spec.cells(row, now), *formatting.engine_cells(where, row.ref.engine))
+        by_column = dict(zip((*spec.columns, *where), cells, strict=True))
+        labels = getattr(row, "labels", {})
+        fields = {name: by_column[column] for name, column in spec.format_fields.items()}
+        documents.append({**fields, list_format.LABELS: labels if isinstance(labels, Mapping) else {}})
+    return list_format.blocks(form, documents)
 
 
 def _notes(results: Sequence[Result]) -> list[Text]:

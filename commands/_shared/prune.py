@@ -139,13 +139,13 @@ def preview(context: Context, plan: Sequence[Action[Any]]) -> Sequence[Block]:
     blocks: list[Block] = [Text(text=_sentence(action), tone=Tone.WARN) for action in actions]
     rows = [(one, action.engine) for action in actions for one in action.pinned]
     rows.sort(key=lambda row: (-(row[0].size or 0), row[0].ref.name))
-    where = formatting.engine_columns(action.engine for action in actions)
+    where = formatting.engine_columns((), (engine for _, engine in rows))
     cells = [
         (
             str(one.ref.kind),
             one.ref.name,
             "" if one.size is None else formatting.size(one.size),
-            formatting.span(max(0.0, context.now.timestamp() - one.created_at)) if one.created_at else "",
+            formatting.age(one.created_at, context.now),
             one.detail,
             *formatting.engine_cells(where, engine),
         )
@@ -154,7 +154,15 @@ def preview(context: Context, plan: Sequence[Action[Any]]) -> Sequence[Block]:
     more = f"The {MAX_ROWS} largest of {len(rows):,}:" if len(rows) > MAX_ROWS else ""
     if not rows:
         return blocks
-    return [*blocks, Table(title=more, columns=("KIND", "NAME", "SIZE", "AGE", "STATE", *where), rows=cells)]
+    return [
+        *blocks,
+        Table(
+            title=more,
+            columns=("KIND", "NAME", "SIZE", "AGE", "STATE", *where),
+            rows=cells,
+            priority=("NAME", "KIND", "SIZE", *where),
+        ),
+    ]
 
 
 def _sentence(action: Prune) -> str:

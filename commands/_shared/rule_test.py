@@ -4,7 +4,7 @@ the past."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from commands._shared import formatting
@@ -70,7 +70,14 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if test.messages:
         shown = test.messages[-context.args["limit"] :]
         rows = [_row(message, context.now) for message in reversed(shown)]
-        blocks.append(Table(columns=("WHEN", "LASTED", "SEVERITY", "WHAT", "TIMES", "WHY"), rows=rows))
+        blocks.append(
+            Table(
+                columns=("WHEN", "LASTED", "SEVERITY", "WHAT", "TIMES", "WHY"),
+                rows=rows,
+                wrap=True,
+                priority=("WHAT", "WHEN", "SEVERITY"),
+            )
+        )
         if number > len(shown):
             blocks.append(Text(text=f"{number - len(shown):,} older messages are left out; --limit shows more."))
     if why := _suppressed(test):
@@ -94,7 +101,7 @@ def _suppressed(test: RuleTest) -> str:
 
 
 def _row(message: ReplayedMessage, now: datetime) -> Sequence[str | int]:
-    at = formatting.clock(datetime.fromtimestamp(message.at_ns / 1e9, UTC), now)
+    at = formatting.moment(message.at_ns / 1e9)
     lasted = formatting.span((message.until_ns - message.at_ns) / 1e9) if message.until_ns else "-"
     where = f"{message.owner}@{message.subject.engine}"
     return (at, lasted, str(message.severity), where, message.times, message.text)

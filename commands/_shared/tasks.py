@@ -11,6 +11,7 @@ from commands._shared import formatting, list_commands, targets
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, query
 from core.model.actions import Action
 from core.model.refs import Kind, Ref
+from core.model.replies import Tone
 from core.model.swarm import ListTasks, Task
 from core.ports import Query
 
@@ -20,16 +21,27 @@ ALL = Arg(name="--all", short="a", type=ArgType.FLAG, help="include tasks that h
 
 def task_cells(row: Task, now: datetime) -> Sequence[str]:
     """Returns the cells of one task in the table."""
-    since = f"{formatting.span(max(0.0, now.timestamp() - row.at))} ago" if row.at else ""
+    since = formatting.ago(row.at, now)
     state = row.state if row.exit_code is None else f"{row.state} (code {row.exit_code})"
     wanted = "" if row.desired in ("", row.state) else row.desired
-    return (row.ref.name, row.ref.short_id, row.node, state, wanted, since, row.why, formatting.image(row.image))
+    return (row.ref.name, state, row.node, wanted, since, row.why, formatting.image(row.image), row.ref.short_id)
+
+
+_TONES = {
+    "running": Tone.GOOD,
+    **dict.fromkeys(("failed", "rejected", "orphaned"), Tone.BAD),
+    **dict.fromkeys(("complete", "shutdown", "remove"), Tone.PLAIN),
+}
+
+
+def _tone(row: Task) -> Tone:
+    return _TONES.get(row.state, Tone.WARN)
 
 
 def arguments(target_help: str) -> Sequence[Arg]:
     """Returns the arguments of a list of tasks. `target_help`: the help of the names that it takes."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{target_help}; without TARGET: all")
-    return (which, ALL, list_commands.QUIET, *SELECTION)
+    return (which, ALL, list_commands.QUIET, list_commands.FORMAT, *SELECTION)
 
 
 def make_plan(command: str, kind: Kind, action: Callable[[Ref, bool], ListTasks]) -> Plan:
@@ -58,8 +70,11 @@ def make_render(wanted: Callable[[Mapping[str, Any], Task], bool] = lambda args,
     return list_commands.make_render(
         list_commands.ListDefinition(
             kind=Kind.TASK,
-            columns=("TASK", "ID", "NODE", "STATE", "WANTED", "SINCE", "WHY", "IMAGE"),
+            columns=("TASK", "STATE", "NODE", "WANTED", "SINCE", "WHY", "IMAGE", "ID"),
             optional=("WANTED", "WHY"),
+            priority=("TASK", "STATE", "WHY", "NODE"),
+            tone=_tone,
+            toned="STATE",
             cells=task_cells,
             none="There are no tasks.",
             filter=wanted,

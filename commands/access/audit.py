@@ -23,7 +23,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         ReadAudit(
             who=args["who"] or "",
             target=args["target"] or "",
-            since_ns=int((context.now - since).timestamp()) * 1_000_000_000 if since else 0,
+            since_ns=int(since.before(context.now).timestamp()) * 1_000_000_000 if since else 0,
             refused=args["refused"],
             reads=args["reads"],
             limit=args["limit"],
@@ -48,7 +48,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         for entry in entries
     ]
     columns = ("TIME", "WHO", "LINE", "RESULT", "REASON")
-    table = Table(columns=columns, rows=rows, empty=_nothing(context, page))
+    table = Table(
+        columns=columns, rows=rows, empty=_nothing(context, page), wrapped=("LINE", "REASON"), priority=columns
+    )
     return Reply(blocks=(table, *(Text(text=note) for note in _notes(page, context.now))))
 
 
@@ -59,24 +61,20 @@ def _nothing(context: Context, page: AuditPage) -> str:
         if what.endswith("read") and not context.args["reads"]:
             searched.append(f"{what} are searched only with --reads")
         elif begins:
-            searched.append(f"{what} are recorded since {_clock(begins, context.now)}")
+            searched.append(f"{what} are recorded since {formatting.moment(begins)}")
         else:
             searched.append(f"no {what} are recorded yet")
     return f"No audit row matches: {', and '.join(searched)}."
 
 
-def _clock(at: float, now: datetime) -> str:
-    return formatting.clock(datetime.fromtimestamp(at, now.tzinfo), now)
-
-
 def _notes(page: AuditPage, now: datetime) -> list[str]:
     notes = []
     if page.reaches_back_to:
-        oldest = formatting.clock(datetime.fromtimestamp(page.reaches_back_to, now.tzinfo), now)
+        oldest = formatting.moment(page.reaches_back_to)
         removed = formatting.count(page.removed, "older row")
         notes.append(f"The audit reaches back to {oldest}. Removed so far: {removed} (`audit` in quarterdeck.yaml).")
     if page.reads_reach_back_to:
-        oldest = formatting.clock(datetime.fromtimestamp(page.reads_reach_back_to, now.tzinfo), now)
+        oldest = formatting.moment(page.reads_reach_back_to)
         notes.append(f"Commands that only read are stored back to {oldest} (`audit.keep_reads` in quarterdeck.yaml).")
     if not page.complete:
         notes.append("Too many rows match to search all of them. Name the person or the target more exactly.")
@@ -100,7 +98,7 @@ def _without_finished_intents(entries: Sequence[AuditEntry]) -> list[AuditEntry]
 
 def _time(entry: AuditEntry, now: datetime) -> str:
     try:
-        return formatting.clock(datetime.fromisoformat(entry.at), now)
+        return formatting.moment(datetime.fromisoformat(entry.at))
     except ValueError:
         return entry.at
 
@@ -135,8 +133,8 @@ command = Command(
         Arg(
             name="--since",
             short="S",
-            type=ArgType.DURATION,
-            help="only actions of the last TIME, for example 90s, 10m, 2h or 1d",
+            type=ArgType.MOMENT,
+            help="only actions since TIME: 90s, 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05",
         ),
         Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
         Arg(name="--reads", type=ArgType.FLAG, help="also show commands that only read, such as logs and ps"),

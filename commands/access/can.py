@@ -80,7 +80,9 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         )
         for subject, decision in decided
     ]
-    table = Table(columns=("WHAT", "MAY YOU", "BECAUSE", "RULE", "APPROVERS"), rows=rows)
+    table = Table(
+        columns=("WHAT", "MAY YOU", "BECAUSE", "RULE", "APPROVERS"), rows=rows, wrapped=("BECAUSE", "APPROVERS")
+    )
     return Reply(blocks=(table, *blocks), ending=ending)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from commands._shared import formatting
@@ -38,7 +37,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         "State": str(incident.state),
         "Severity": str(incident.severity),
         "Subject": f"{main.subject.kind} {main.subject}",
-        "Since": f"{_clock(incident.began_ns / 1e9, context.now)} UTC",
+        "Since": formatting.moment(incident.began_ns / 1e9),
         "Found": "once" if incident.count == 1 else f"{incident.count} times",
         "Rules": ", ".join(alert.rule for alert in incident.firing or (main,)),
     }
@@ -47,7 +46,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if incident.acknowledged_by:
         fields["Taken by"] = incident.acknowledged_name
     for silence in shown.silences:
-        fields["Silenced"] = f"until {_clock(silence.until, context.now)} UTC by {silence.by_name} ({silence.id})"
+        fields["Silenced"] = f"until {formatting.moment(silence.until)} by {silence.by_name} ({silence.id})"
     for window in shown.maintenance:
         fields["Maintenance"] = f"{window.what()} ({window.id}), asked for by {window.by_name}"
     for cause in shown.causes:
@@ -62,7 +61,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         Fields(fields=fields),
     ]
     if incident.notes:
-        notes = [(_clock(note.at_ns / 1e9, context.now), note.text) for note in incident.notes]
+        notes = [(formatting.moment(note.at_ns / 1e9), note.text) for note in incident.notes]
         blocks.append(Table(columns=("AT", "WHAT HAPPENED"), rows=notes, wrap=True))
     return Reply(blocks=blocks, buttons=_buttons(shown) if incident.state is not IncidentState.RESOLVED else ())
 
@@ -92,10 +91,6 @@ def _looks(incident: Incident) -> Sequence[tuple[str, list[str]]]:
         return ()
     name = f"{subject.name}@{subject.engine}"
     return (("Inspect", ["inspect", name]), ("Events", ["events", name, "--since", "1h"]))
-
-
-def _clock(at: float, now: datetime) -> str:
-    return formatting.clock(datetime.fromtimestamp(at, UTC), now)
 
 
 command = Command(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting
@@ -35,7 +35,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return formatting.error_reply(result.error)
     page: IncidentPage = result.value
     table = Table(
-        columns=("ID", "STATE", "SEVERITY", "WHAT", "SINCE", "TIMES", "WHY", "WHO"),
+        columns=("ID", "WHAT", "STATE", "SEVERITY", "SINCE", "TIMES", "WHO", "WHY"),
+        priority=("WHAT", "STATE", "WHY", "ID", "SINCE"),
+        wrap=True,
         rows=[_row(incident, context.now) for incident in page.incidents],
         empty=_nothing(context, page),
     )
@@ -74,11 +76,11 @@ def _unwatched(engines: Sequence[str]) -> str:
 
 def _row(incident: Incident, now: datetime) -> Sequence[str | int]:
     main = incident.main
-    since = formatting.clock(datetime.fromtimestamp(incident.began_ns / 1e9, UTC), now)
+    since = formatting.moment(incident.began_ns / 1e9)
     state = str(incident.state) + (", found late" if main.late and incident.state is not IncidentState.RESOLVED else "")
     where = f"{main.owner}@{main.subject.engine}"
     who = incident.acknowledged_name or "-"
-    return (incident.id, state, str(incident.severity), where, since, incident.count, main.text, who)
+    return (incident.id, where, state, str(incident.severity), since, incident.count, who, main.text)
 
 
 command = Command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from commands._shared import formatting
@@ -62,7 +62,7 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
             raise errors.BadUsage(
                 f"The {what} has {len(text):,} characters; the maximum is {MAX_LENGTH}.", hint="Write a shorter one."
             )
-    zone = args["zone"]
+    zone = args["zone"] or (context.who.zone if daily_hours.is_zone(context.who.zone) else "UTC")
     if not daily_hours.is_zone(zone):
         raise errors.BadUsage(f"“{zone}” is not a known time zone.", hint="Write a name such as Europe/Berlin or UTC.")
     begin, hours = 0.0, None
@@ -124,8 +124,7 @@ def _begin(text: str, zone: str, now: datetime) -> float:
             f"--at cannot be “{command_line.abbreviate(text)}”.",
             hint="It takes a time of day such as 22:00, or a date such as 2026-11-29T22:00.",
         )
-    has_offset = text.endswith("Z") or "+" in text or "-" in text[10:]
-    at = typed.at if has_offset else typed.at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    at = typed.at if typed.at.tzinfo else typed.at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     if not now - timedelta(minutes=1) <= at <= now + MAX_AHEAD:
         raise errors.BadUsage(
             f"A maintenance window cannot begin at {command_line.abbreviate(text)}.",
@@ -141,7 +140,17 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if isinstance(result.action, ListMaintenance):
         rows = [_row(window, context.now) for window in result.value]
         columns = ("ID", "ABOUT", "WHEN", "STATE", "BY", "REASON")
-        return Reply(blocks=(Table(columns=columns, rows=rows, empty="There is no maintenance window."),))
+        return Reply(
+            blocks=(
+                Table(
+                    columns=columns,
+                    rows=rows,
+                    wrapped=("ABOUT", "WHEN"),
+                    priority=("ABOUT", "STATE", "WHEN", "ID"),
+                    empty="There is no maintenance window.",
+                ),
+            )
+        )
     window: Maintenance = result.value
     if isinstance(result.action, EndMaintenance):
         text = f"Maintenance of {window.what()} is over ({window.id}). Incidents about it are posted again."
@@ -162,8 +171,8 @@ def _row(window: Maintenance, now: datetime) -> Sequence[str | int]:
 def _when(window: Maintenance, now: datetime, *, begun: bool = False) -> str:
     if window.hours is not None:
         return window.hours.text()
-    begin, end = (formatting.clock(datetime.fromtimestamp(at, UTC), now) for at in (window.begin, window.end))
-    return f"until {end} UTC" if begun or window.begin <= now.timestamp() else f"from {begin} to {end} UTC"
+    begin, end = (formatting.moment(at) for at in (window.begin, window.end))
+    return f"until {end}" if begun or window.begin <= now.timestamp() else f"from {begin} to {end}"
 
 
 command = Command(
@@ -193,7 +202,7 @@ command = Command(
         ),
         Arg(name="--at", help="when it begins: 22:00, or 2026-11-29T22:00; without it: now"),
         Arg(name="--every", help="repeat it: “day” for every day, or days such as sat,sun"),
-        Arg(name="--zone", default="UTC", help="time zone of --at, for example Europe/Berlin"),
+        Arg(name="--zone", help="time zone of --at, for example Europe/Berlin (default: yours, else UTC)"),
         Arg(name="--reason", help="the reason; others can read it"),
         HOST,
         ENGINE,

@@ -5,7 +5,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from commands._shared import formatting
@@ -34,9 +34,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     mute: Mute = result.value
-    until = formatting.clock(datetime.fromtimestamp(mute.until, UTC), context.now)
+    until = formatting.moment(mute.until)
     text = (
-        f"Until {until} UTC, no incident mentions you, and none is sent to you as a direct message. A mention of a user"
+        f"Until {until}, no incident mentions you, and none is sent to you as a direct message. A mention of a user"
         " group still reaches you, because Slack cannot leave out one of its members."
     )
     end = Button(label="Unmute me", line="unmute me")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting, rule_test
@@ -38,13 +38,24 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     rows = [_row(rule, context.now) for rule in result.value]
     columns = ("RULE", "SEVERITY", "FOR", "FIRING", "FIRED", "HELD BACK", "LAST", "SAW", "WHAT IT REPORTS")
     notes = [Text(text=NOTES)]
-    return Reply(blocks=(Table(columns=columns, rows=rows, empty="All alert rules are switched off."), *notes))
+    return Reply(
+        blocks=(
+            Table(
+                columns=columns,
+                rows=rows,
+                wrap=True,
+                priority=("RULE", "SEVERITY"),
+                empty="All alert rules are switched off.",
+            ),
+            *notes,
+        )
+    )
 
 
 def _row(rule: RuleState, now: datetime) -> Sequence[str | int]:
     firing = f"{rule.firing} (+{rule.waiting} soon)" if rule.waiting else str(rule.firing)
     hold = formatting.span(rule.hold.total_seconds()) if rule.hold else "-"
-    last = formatting.clock(datetime.fromtimestamp(rule.last_ns / 1e9, UTC), now) if rule.last_ns else "-"
+    last = formatting.moment(rule.last_ns / 1e9) if rule.last_ns else "-"
     summary = f"{rule.summary} From {rule.threshold} on." if rule.threshold else rule.summary
     return (rule.name, str(rule.severity), hold, firing, rule.fired, rule.held_back, last, rule.asked, summary)
 

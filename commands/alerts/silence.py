@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from commands._shared import formatting
@@ -64,9 +64,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     silence: Silence = result.value
-    until = formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now)
+    until = formatting.moment(silence.until)
     what = silence.what()
-    end = f"they are resolved, or until {until} UTC" if silence.until_resolved else f"{until} UTC"
+    end = f"they are resolved, or until {until}" if silence.until_resolved else f"{until}"
     text = f"Incidents about {what} are not posted until {end} ({silence.id})."
     undo = Button(label="End the silence", line=command_line.quote(["unsilence", silence.id]))
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(undo,), everyone=True)

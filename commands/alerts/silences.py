@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from commands._shared import formatting
@@ -25,15 +24,24 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         (
             silence.id,
             silence.what(),
-            formatting.clock(datetime.fromtimestamp(silence.until, UTC), context.now)
-            + (", or resolved" if silence.until_resolved else ""),
+            formatting.moment(silence.until) + (", or resolved" if silence.until_resolved else ""),
             silence.by_name,
             silence.reason or "-",
         )
         for silence in result.value
     ]
     columns = ("ID", "ABOUT", "UNTIL", "BY", "REASON")
-    return Reply(blocks=(Table(columns=columns, rows=rows, empty="Nothing is silenced."),))
+    return Reply(
+        blocks=(
+            Table(
+                columns=columns,
+                rows=rows,
+                wrapped=("ABOUT",),
+                priority=("ID", "ABOUT", "UNTIL"),
+                empty="Nothing is silenced.",
+            ),
+        )
+    )
 
 
 command = Command(

@@ -5,7 +5,7 @@ thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from commands._shared import formatting
@@ -36,8 +36,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     snooze: Silence = result.value
-    until = formatting.clock(datetime.fromtimestamp(snooze.until, UTC), context.now)
-    text = f"{snooze.by_name} snoozed {snooze.owner} until {until} UTC. If it is still open then, its thread says so."
+    until = formatting.moment(snooze.until)
+    text = f"{snooze.by_name} snoozed {snooze.owner} until {until}. If it is still open then, its thread says so."
     end = Button(label="End the snooze", line=command_line.quote(["unsilence", snooze.id]))
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(end,), everyone=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from commands._shared import downloads, formatting, targets
@@ -49,7 +48,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     to = downloads.destination(context, context.args["destination"], context.args["output"])
     about = f"{targets.target_of_result(result).name}:{copied.path}: {formatting.size(copied.size)}"
     if copied.modified_at:
-        about += f", changed {formatting.clock(datetime.fromtimestamp(copied.modified_at, UTC), context.now)}"
+        about += f", changed {formatting.moment(copied.modified_at)}"
     about = f"{about}, SHA-256 {copied.sha256}."
     if to:
         name = posixpath.basename(copied.path)

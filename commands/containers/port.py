@@ -32,7 +32,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ]
     rows, unmatched = list_commands.select(Kind.CONTAINER, (context.args["target"],), known)
     number, protocol = _wanted(context.args["port"])
-    where = formatting.engine_columns(row.ref.engine for row in rows)
+    where = formatting.engine_columns(formatting.asked(results), (row.ref.engine for row in rows))
     table = [
         (row.ref.name, f"{port.private}/{port.proto}", _host(port), *formatting.engine_cells(where, row.ref.engine))
         for row in rows
@@ -41,7 +41,12 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ]
     notes = [*formatting.engine_error_notes(results)]
     if table:
-        return Reply(blocks=(Table(columns=("NAME", "PORT", "ON THE HOST", *where), rows=table), *notes))
+        return Reply(
+            blocks=(
+                Table(columns=("NAME", "PORT", "ON THE HOST", *where), rows=table, priority=("NAME", *where)),
+                *notes,
+            )
+        )
     blocks: list[Block] = [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     if rows:
         what = f"port {context.args['port']}" if number else "ports"

@@ -59,9 +59,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if context.args["since"]:
         return _render_history(context, results, rows)
     if shown:
-        where = formatting.engine_columns(result.action.engine for result in results)
+        where = formatting.engine_columns(formatting.asked(results), (row.ref.engine for row in shown))
         cells = [[*_cells(row), *formatting.engine_cells(where, row.ref.engine)] for row in shown]
-        blocks.append(Table(columns=(*COLUMNS, *where), rows=cells))
+        blocks.append(Table(columns=(*COLUMNS, *where), rows=cells, priority=("NAME", *where)))
     elif answered:
         blocks.append(Text(text="None of these containers is running." if _named(answered) else "Nothing is running."))
     if len(rows) > len(shown):
@@ -89,9 +89,9 @@ def _render_history(context: Context, results: Sequence[Result], rows: Sequence[
     span = formatting.span(context.args["since"].total_seconds())
     blocks: list[Block] = []
     if shown:
-        where = formatting.engine_columns(result.action.engine for result in results)
+        where = formatting.engine_columns(formatting.asked(results), (row.ref.engine for row in shown))
         cells = [[*_history_cells(row, context), *formatting.engine_cells(where, row.ref.engine)] for row in shown]
-        blocks.append(Table(columns=(*HISTORY_COLUMNS, *where), rows=cells))
+        blocks.append(Table(columns=(*HISTORY_COLUMNS, *where), rows=cells, priority=("NAME", *where)))
     else:
         text = f"There are no readings of the last {span}. Only a running bot stores them, for one hour."
         blocks.append(Text(text=text))

@@ -23,7 +23,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def render(_: Context, results: Sequence[Result]) -> Reply:
     def blocks(label: str, found: Processes) -> Iterator[Block]:
         title = label if len(results) > 1 else ""
-        yield Table(title=title, columns=found.titles, rows=found.rows, empty="It has no processes.")
+        yield Table(title=title, columns=found.titles, rows=found.rows, wrap=True, empty="It has no processes.")
         if found.missing:
             yield Text(text=f"{found.missing:,} more processes are left out.", tone=Tone.WARN)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from commands._shared import formatting, targets
@@ -26,14 +25,14 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     def blocks(label: str, found: ImageHistory) -> Iterator[Block]:
         rows = [
             (
-                formatting.clock(datetime.fromtimestamp(step.created_at, UTC), context.now) if step.created_at else "",
+                formatting.moment(step.created_at) if step.created_at else "",
                 formatting.size(step.size) if step.size else "",
                 step.command or step.comment,
             )
             for step in found.rows
         ]
         title = label if len(results) > 1 else ""
-        yield Table(title=title, columns=("CREATED", "SIZE", "STEP"), rows=rows, empty="It has no steps.")
+        yield Table(title=title, columns=("CREATED", "SIZE", "STEP"), rows=rows, wrap=True, empty="It has no steps.")
 
     return reply_by_target(results, blocks)
 

@@ -30,9 +30,9 @@ def line_per_tag(image: Image) -> Sequence[Image]:
 
 def image_cells(row: Image, now: datetime) -> Sequence[str]:
     repository, tag = image_names.split_tag(row.tags[0]) if row.tags else (DANGLING, "")
-    age = formatting.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
+    age = formatting.age(row.created_at, now)
     size = formatting.size(row.size) if row.size else ""
-    return (repository, tag or DANGLING, row.ref.short_id, size, age)
+    return (repository, tag or DANGLING, size, age, row.ref.short_id)
 
 
 command = Command(
@@ -49,7 +49,9 @@ command = Command(
     render=list_commands.make_render(
         list_commands.ListDefinition(
             kind=Kind.IMAGE,
-            columns=("REPOSITORY", "TAG", "ID", "SIZE", "AGE"),
+            columns=("REPOSITORY", "TAG", "SIZE", "AGE", "ID"),
+            priority=("REPOSITORY", "TAG"),
+            fields={"CreatedSince": "AGE"},
             cells=image_cells,
             none="There are no images.",
             rows=lambda value: [images.under_id(image) for image in value.rows],

@@ -16,7 +16,8 @@ from core.ports import Query
 
 DIGITS = 12  # of a digest
 WORDS = {BEHIND: "behind its tag", UNKNOWN: "not known", CURRENT: "up to date"}
-COLUMNS = ("NAME", "IMAGE", "STATE", "HAS", "REGISTRY HAS", "WHY")
+COLUMNS = ("NAME", "IMAGE", "STATE", "HAS", "REGISTRY HAS")
+PRIORITY = ("NAME", "STATE", "WHY", "IMAGE", "HOST", "ENGINE")
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -42,7 +43,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     shown.sort(key=lambda row: (order.index(row.state), row.ref.name, str(row.ref.engine)))
     blocks: list[Block] = [_summary(len(rows), counts)]
     if shown:
-        where = formatting.engine_columns(result.action.engine for result in results)
+        where = formatting.engine_columns(formatting.asked(results), (row.ref.engine for row in shown))
         cells = [
             [
                 row.ref.name,
@@ -50,12 +51,12 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
                 WORDS[row.state],
                 _digits(row.local),
                 _digits(row.remote) if row.state != CURRENT else "",
-                row.reason,
                 *formatting.engine_cells(where, row.ref.engine),
+                row.reason,
             ]
             for row in shown
         ]
-        blocks.append(Table(columns=(*COLUMNS, *where), rows=cells, wrap=not where))
+        blocks.append(Table(columns=(*COLUMNS, *where, "WHY"), rows=cells, wrap=True, priority=PRIORITY))
     return Reply(blocks=(*blocks, *notes))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from commands._shared import formatting
@@ -38,9 +37,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         "Digest": image.digest,
         "Platforms": ", ".join(image.platforms),
         "Shown platform": f"{image.platform}, {image.platform_digest}" if len(image.platforms) > 1 else "",
-        "Created": formatting.clock(datetime.fromtimestamp(image.created_at, UTC), context.now)
-        if image.created_at
-        else "",
+        "Created": formatting.moment(image.created_at) if image.created_at else "",
         "Size": f"{formatting.size(total)} compressed, {formatting.count(len(image.layers), 'layer')}",
         "Entrypoint": " ".join(image.entrypoint),
         "Command": " ".join(image.command),

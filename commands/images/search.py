@@ -37,7 +37,12 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         for row in found.rows
     ]
     columns = ("NAME", "DESCRIPTION", *(("STARS",) if stars else ()), "OFFICIAL")
-    table = Table(columns=columns, rows=rows, empty=f"The catalogue has no image that matches {context.args['term']}.")
+    table = Table(
+        columns=columns,
+        rows=rows,
+        wrapped=("DESCRIPTION",),
+        empty=f"The catalogue has no image that matches {context.args['term']}.",
+    )
     return Reply(blocks=(table, *_limited(found, context)))
 
 

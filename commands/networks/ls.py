@@ -16,7 +16,7 @@ SCOPES = ("local", "global", "swarm")
 def network_cells(row: Network, _: datetime) -> Sequence[str]:
     """Returns the cells of one network in the table."""
     internal = "yes" if row.internal else ""
-    return (row.ref.name, row.ref.short_id, row.driver, row.scope, ", ".join(row.subnets), internal)
+    return (row.ref.name, row.driver, row.scope, ", ".join(row.subnets), internal, row.ref.short_id)
 
 
 command = Command(
@@ -32,7 +32,8 @@ command = Command(
     render=list_commands.make_render(
         list_commands.ListDefinition(
             kind=Kind.NETWORK,
-            columns=("NETWORK", "ID", "DRIVER", "SCOPE", "SUBNETS", "INTERNAL"),
+            columns=("NETWORK", "DRIVER", "SCOPE", "SUBNETS", "INTERNAL", "ID"),
+            priority=("NETWORK", "DRIVER", "SUBNETS"),
             optional=("SUBNETS", "INTERNAL"),
             cells=network_cells,
             none="There are no networks.",

@@ -8,6 +8,7 @@ from datetime import datetime
 from commands._shared import list_commands
 from commands.spec import Command
 from core.model.refs import Kind
+from core.model.replies import Tone
 from core.model.swarm import ListNodes, Node
 
 
@@ -17,6 +18,12 @@ def node_cells(row: Node, _: datetime) -> Sequence[str | int]:
     role = f"{row.role} (leader)" if row.leader else row.role
     tasks = "-" if row.tasks is None else row.tasks
     return (row.ref.name, status, row.availability, role, row.address, tasks, row.version)
+
+
+def _tone(row: Node) -> Tone:
+    if row.state != "ready":
+        return Tone.BAD
+    return Tone.GOOD if row.availability == "active" else Tone.WARN
 
 
 command = Command(
@@ -29,6 +36,9 @@ command = Command(
             kind=Kind.NODE,
             columns=("NODE", "STATUS", "AVAILABILITY", "ROLE", "ADDRESS", "TASKS", "VERSION"),
             optional=("VERSION",),
+            tone=_tone,
+            toned="STATUS",
+            fields={"Hostname": "NODE"},
             cells=node_cells,
             none="There are no nodes: none of the watched engines manages a Swarm.",
             order=lambda row: (row.role != "manager", row.ref.name),

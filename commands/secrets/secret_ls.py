@@ -13,11 +13,8 @@ from core.model.secrets_and_configs import ListSecrets, StoredValue
 
 def secret_cells(row: StoredValue, now: datetime) -> Sequence[str]:
     """Returns the cells of one secret in the table."""
-    times = (
-        formatting.span(max(0.0, now.timestamp() - at)) + " ago" if at else ""
-        for at in (row.created_at, row.updated_at)
-    )
-    return (row.ref.name, row.ref.short_id, row.driver, *times)
+    times = (formatting.ago(at or 0.0, now) for at in (row.created_at, row.updated_at))
+    return (row.ref.name, row.driver, *times, row.ref.short_id)
 
 
 command = Command(
@@ -28,7 +25,7 @@ command = Command(
     render=list_commands.make_render(
         list_commands.ListDefinition(
             kind=Kind.SECRET,
-            columns=("SECRET", "ID", "DRIVER", "CREATED", "UPDATED"),
+            columns=("SECRET", "DRIVER", "CREATED", "UPDATED", "ID"),
             optional=("DRIVER",),
             cells=secret_cells,
             none="There are no secrets.",

@@ -26,7 +26,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     refs = await targets.select(context, "service logs", MAX_TARGETS, Kind.SERVICE)
     if args["follow"] and len(refs) > 1:
         raise errors.BadUsage("The command `service logs -f` can follow only one service.", hint="Name one service.")
-    since = int((context.now - args["since"]).timestamp()) * 1_000_000_000 if args["since"] else 0
+    since = int(args["since"].before(context.now).timestamp()) * 1_000_000_000 if args["since"] else 0
     tail = args["tail"] or (FOLLOW_TAIL if args["follow"] else TAIL)
     return [
         ReadServiceLogs(engine=ref.engine, target=ref, tail=tail, since_ns=since, follow=args["follow"]) for ref in refs
@@ -85,7 +85,12 @@ command = Command(
             help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL})",
         ),
         Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
-        Arg(name="--since", short="S", type=ArgType.DURATION, help="only lines of the last TIME, such as 10m or 2h"),
+        Arg(
+            name="--since",
+            short="S",
+            type=ArgType.MOMENT,
+            help="only lines since TIME: 10m or 2h ago, or 14:05 or 2026-11-29T14:05",
+        ),
         Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
         *SELECTION,
     ),

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commands._shared import formatting, list_commands, next_steps
+from commands._shared import formatting, list_commands, list_format, next_steps
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, query
 from core.model import services
 from core.model.actions import Action, ListServices
 from core.model.refs import Kind
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 
+FIELDS = {
+    name: name.upper()
+    for name in ("Name", "ID", "Mode", "Replicas", "Image", "Ports", "Health", "Update", "Host", "Engine")
+}
+
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
+    if context.args["format"]:
+        list_format.parse(context.args["format"], FIELDS)
     return [ListServices(engine=engine) for engine in context.find.engines(query(context))]
 
 
@@ -30,8 +37,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         if result.value.missing
     ]
     blocks: list[Block] = []
-    if rows:
-        where = formatting.engine_columns(row.ref.engine for row in known)
+    if context.args["format"]:
+        form = list_format.parse(context.args["format"], FIELDS)
+        blocks += list_format.blocks(form, [_document(row) for row in rows])
+    elif rows:
+        where = formatting.engine_columns((row.ref.engine for row in known), (row.ref.engine for row in rows))
         update = ["UPDATE"] if any(row.update for row in rows) else []
         table = [
             [
@@ -42,7 +52,15 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
             for row in rows
         ]
         columns = ("SERVICE", "MODE", "RUNNING", "IMAGE", "HEALTH", "PORTS", *update, *where)
-        blocks.append(Table(columns=columns, rows=table))
+        blocks.append(
+            Table(
+                columns=columns,
+                rows=table,
+                priority=("SERVICE", "RUNNING", "HEALTH", *update, *where, "IMAGE"),
+                tones=[_tone(row) for row in rows],
+                toned="RUNNING",
+            )
+        )
     elif not wanted and answered:
         blocks.append(Text(text="There are no compose or Swarm services."))
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
@@ -50,6 +68,32 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if unmatched else Ending.OK
     return Reply(blocks=(*blocks, *notes), buttons=next_steps.offer(context, [row.ref for row in rows]), ending=ending)
+
+
+def _document(row: services.Service) -> Mapping[str, Any]:
+    """The fields of `--format` for one service."""
+    return {
+        "Name": row.ref.name,
+        "ID": row.ref.short_id,
+        "Mode": row.mode,
+        "Replicas": _running(row),
+        "Image": row.image,
+        "Ports": formatting.every_port(row.ports),
+        "Health": row.health,
+        "Update": row.update,
+        "Host": row.ref.engine.host,
+        "Engine": str(row.ref.engine),
+        list_format.LABELS: row.labels,
+    }
+
+
+def _tone(row: services.Service) -> Tone:
+    """How good the state of a service is, as far as this engine sees all of it."""
+    if row.desired is None:
+        return Tone.WARN if "unhealthy" in row.health else Tone.PLAIN
+    if row.running < row.desired or "unhealthy" in row.health:
+        return Tone.BAD
+    return Tone.GOOD if row.desired else Tone.PLAIN
 
 
 def _running(row: services.Service) -> str:
@@ -76,6 +120,7 @@ command = Command(
             many=True,
             help="service (shop/web, web), project, start of a name, or a glob like 'shop/*'; without SERVICE: all",
         ),
+        list_format.argument("Name"),
         HOST,
         ENGINE,
     ),

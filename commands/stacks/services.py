@@ -20,7 +20,15 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def service_cells(row: Service, _: datetime) -> Sequence[str]:
     """Returns the cells of one service in the table."""
     running = f"{row.running}/{row.desired}" if row.desired is not None else f"{row.running} here"
-    return (row.ref.name, row.ref.short_id, row.mode, running, row.image, formatting.ports(row.ports), row.health)
+    return (
+        row.ref.name,
+        row.mode,
+        running,
+        formatting.image(row.image),
+        formatting.ports(row.ports),
+        row.health,
+        row.ref.short_id,
+    )
 
 
 command = Command(
@@ -31,8 +39,9 @@ command = Command(
     render=list_commands.make_render(
         list_commands.ListDefinition(
             kind=Kind.SERVICE,
-            columns=("SERVICE", "ID", "MODE", "RUNNING", "IMAGE", "PORTS", "HEALTH"),
+            columns=("SERVICE", "MODE", "RUNNING", "IMAGE", "PORTS", "HEALTH", "ID"),
             optional=("PORTS", "HEALTH"),
+            priority=("SERVICE", "RUNNING", "HEALTH"),
             cells=service_cells,
             none="There are no services of stacks.",
             filter=lambda args, row: row.in_stack and tasks.is_named(row.project, args["target"]),

@@ -37,7 +37,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return Reply(blocks=blocks, ending=formatting.failed_ending(results))
     if context.args["name"]:
         return Reply(blocks=[*(_details(engine, context.now) for engine in known), *notes])
-    table = Table(columns=COLUMNS, rows=[_row(engine, context.now) for engine in known])
+    table = Table(columns=COLUMNS, rows=[_row(engine, context.now) for engine in known], wrapped=("STATE",))
     faults = [
         Text(text=f"{engine.ref}: {reason}", tone=Tone.BAD)
         for engine in known

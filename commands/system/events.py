@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from commands._shared import event_coverage_text, event_selection, event_text, formatting
@@ -22,6 +22,7 @@ from core.ports import Query
 
 SINCE = timedelta(hours=1)
 LIMIT = 50
+PRIORITY = ("NAME", "TIME", "WHAT", "DETAIL", "HOST", "ENGINE")
 MAX_EVENTS = 1_000
 MAX_FOLLOWED = 20  # engines
 MAX_SEARCHED = 5_000  # events of one engine among which those of a name, type or action are chosen
@@ -73,7 +74,7 @@ def _check_times(context: Context) -> None:
     since, until = _since(context), args["until"].before(context.now)
     if until <= since:
         raise errors.BadUsage(
-            f"--until {_time(until, context.now)} is not later than --since {_time(since, context.now)}.",
+            f"--until {formatting.moment(until)} is not later than --since {formatting.moment(since)}.",
             hint="Give an earlier --since, for example --since 2h --until 1h.",
         )
 
@@ -137,10 +138,10 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         notes.insert(
             0, Text(text=f"{len(folded) - len(shown):,} older events are left out; --limit {MAX_EVENTS} shows more.")
         )
-    where = formatting.engine_columns(result.action.engine for result in results)
+    where = formatting.engine_columns(formatting.asked(results), (one.event.subject.engine for one in shown))
     rows = [
         [
-            _clock(one.event.at_ns, context.now),
+            formatting.moment(one.event.at_ns / 1e9),
             _what(one),
             event_text.name(one.event),
             *formatting.engine_cells(where, one.event.subject.engine),
@@ -152,7 +153,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if args["target"] else Ending.OK
     columns = ("TIME", "WHAT", "NAME", *where, "DETAIL")
-    table = Table(columns=columns, rows=rows, empty=empty, wrap=True)
+    table = Table(columns=columns, rows=rows, empty=empty, wrap=True, priority=PRIORITY)
     return Reply(blocks=(*([table] if answered else []), *notes), ending=ending, values=shown)
 
 
@@ -191,15 +192,11 @@ def _nothing(context: Context, *, known: bool) -> str:
         of = f" of {', '.join(args['target'])}" if args["target"] else ""
         what, subjects = f"No {'such ' if chosen else ''}event{of} is known", ""
     if args["until"]:
-        since, until = _time(_since(context), now), _time(args["until"].before(now), now)
+        since, until = formatting.moment(_since(context)), formatting.moment(args["until"].before(now))
         return f"{what}{subjects} between {since} and {until}."
     if args["since"] is not None and args["since"].ago is None:
-        return f"{what}{subjects} since {_time(_since(context), now)}."
+        return f"{what}{subjects} since {formatting.moment(_since(context))}."
     return f"{what}{subjects} in the last {formatting.span((now - _since(context)).total_seconds())}."
-
-
-def _time(at: datetime, now: datetime) -> str:
-    return formatting.clock(at, now)
 
 
 def _what(one: event_text.ShownEvent) -> str:
@@ -212,11 +209,7 @@ def _detail(one: event_text.ShownEvent, now: datetime) -> str:
     if one.times == 1:
         return text
     ago = formatting.span(max(0.0, now.timestamp() - one.event.at_ns / 1e9))
-    return ", ".join(filter(None, (text, f"last {ago} ago, first at {_clock(one.first_ns, now)}")))
-
-
-def _clock(at_ns: int, now: datetime) -> str:
-    return formatting.clock(datetime.fromtimestamp(at_ns / 1e9, UTC), now)
+    return ", ".join(filter(None, (text, f"last {ago} ago, first at {formatting.moment(one.first_ns / 1e9)}")))
 
 
 command = Command(
@@ -241,7 +234,7 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.MOMENT,
-            help="only events since TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 in UTC (default 1h)",
+            help="only events since TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 (default 1h)",
         ),
         Arg(name="--until", type=ArgType.MOMENT, help="only events until TIME, written like --since"),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),

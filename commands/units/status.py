@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from commands._shared import formatting, list_commands
 from commands.spec import ENGINE, HOST, Command, Context, Result
@@ -31,7 +31,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 def _fields(row: Unit, now: datetime) -> dict[str, str]:
     state = row.active if row.sub in ("", row.active) else f"{row.active} ({row.sub})"
-    since = f" since {formatting.clock(datetime.fromtimestamp(row.since, UTC), now)} UTC" if row.since else ""
+    since = f" since {formatting.moment(row.since)}" if row.since else ""
     fields = {
         "State": f"{state}{since}",
         "Why": row.why,

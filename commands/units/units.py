@@ -38,14 +38,24 @@ TARGETS = (
 
 def _cells(row: Unit, now: datetime) -> Sequence[str]:
     state = row.active if row.sub in ("", row.active) else f"{row.active} ({row.sub})"
-    changed = f"{formatting.span(max(0.0, now.timestamp() - row.since))} ago" if row.since else ""
+    changed = formatting.ago(row.since or 0.0, now)
     return (row.ref.name, row.container, state, row.enabled, changed, row.why, row.file)
+
+
+_TONES = {"active": Tone.GOOD, "failed": Tone.BAD, "inactive": Tone.PLAIN}
+
+
+def _tone(row: Unit) -> Tone:
+    return _TONES.get(row.active, Tone.WARN)
 
 
 LIST = list_commands.ListDefinition(
     kind=Kind.UNIT,
     columns=("UNIT", "CONTAINER", "STATE", "ENABLED", "CHANGED", "WHY", "FILE"),
     optional=("CONTAINER", "CHANGED", "WHY"),
+    priority=("UNIT", "STATE", "WHY"),
+    tone=_tone,
+    toned="STATE",
     cells=_cells,
     none="There are no units that run containers.",
 )

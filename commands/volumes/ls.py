@@ -13,7 +13,7 @@ from core.model.refs import Kind
 
 def volume_cells(row: Volume, now: datetime) -> Sequence[str]:
     """Returns the cells of one volume in the table."""
-    age = formatting.span(max(0.0, now.timestamp() - row.created_at)) if row.created_at else ""
+    age = formatting.age(row.created_at, now)
     return (row.ref.name, row.driver, age, row.place)
 
 
@@ -27,6 +27,7 @@ command = Command(
             kind=Kind.VOLUME,
             columns=("VOLUME", "DRIVER", "AGE", "PATH"),
             optional=("AGE", "PATH"),
+            fields={"Mountpoint": "PATH"},
             cells=volume_cells,
             none="There are no volumes.",
             filter=lambda args, row: args["driver"] in (None, row.driver),

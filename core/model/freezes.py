@@ -37,8 +37,8 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """Returns who froze everything, since when, until when and why."""
-        since = f" since {_clock(self.since)} UTC" if self.since else ""
-        until = f", until {_clock(self.until)} UTC" if self.until else ", until somebody lifts it"
+        since = f" since {_moment(self.since)}" if self.since else ""
+        until = f", until {_moment(self.until)}" if self.until else ", until somebody lifts it"
         return f"{self.by_name or self.by or 'Somebody'} froze all changes{since}{until}" + (
             f": {self.reason.rstrip('.')}." if self.reason else "."
         )
@@ -96,5 +96,6 @@ def decode_freeze(record: bytes) -> Freeze:
         return Freeze(by="")
 
 
-def _clock(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
+def _moment(at: float) -> str:
+    """A point in time as `core.text.moments` finds it."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -9,12 +9,14 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """One person, or one job. `id` is unique and begins with its source: `slack:T1/U1`, `console:root`, `job:nightly`.
-    `admin` is set by the source itself (the console of the state directory's owner), never by chat."""
+    `admin` is set by the source itself (the console of the state directory's owner), never by chat. `zone`: the
+    person's time zone, such as `Europe/Berlin` or `+01:00`; empty if it is not known."""
 
     id: str
     name: str
     groups: frozenset[str] = frozenset()
     admin: bool = False
+    zone: str = ""
 
     @property
     def via(self) -> str:

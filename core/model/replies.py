@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, BinaryIO
 
@@ -40,13 +40,46 @@ class Text:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows under named columns; each row has one cell per column. `empty` is the text for no rows. `wrap`: where a line
-    is too narrow, the last column is continued on further lines, because its end matters."""
+    is too narrow, the last column is continued on further lines, because its end matters; so are those in `wrapped`.
+
+    `priority`: the columns that matter most, the most important first; the others follow from left to right. Where
+    there is too little room, the least important columns are left out before a cell is cut, and the most important one
+    is never cut. With `whole`, a terminal shows all columns, however wide. `tones`: how good the state of each row is;
+    shown at the column `toned`.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str | int | float]]
     title: str = ""
     empty: str = "Nothing."
     wrap: bool = False
+    wrapped: Sequence[str] = ()
+    priority: Sequence[str] = ()
+    tones: Sequence[Tone] = ()
+    toned: str = ""
+    whole: bool = False
+
+    def by_importance(self) -> Sequence[int]:
+        """Returns the places of the columns, the most important first. A column that is wrapped comes after the named
+        ones, or after the first column: it says what the row is about."""
+        order = [self.columns.index(name) for name in self.priority if name in self.columns]
+        if self.wrap:
+            order = [*(order or [0]), len(self.columns) - 1]
+        return list(dict.fromkeys((*order, *range(len(self.columns)))))
+
+    def wrapped_places(self) -> Sequence[int]:
+        """Returns the places of the columns that are continued on further lines."""
+        last = len(self.columns) - 1
+        return [at for at, name in enumerate(self.columns) if name in self.wrapped or (self.wrap and at == last)]
+
+    def only(self, places: Sequence[int]) -> Table:
+        """Returns the table with only these columns, in this order."""
+        return replace(
+            self,
+            columns=[self.columns[at] for at in places],
+            rows=[[row[at] for at in places] for row in self.rows],
+            wrap=self.wrap and bool(places) and places[-1] == len(self.columns) - 1,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +103,13 @@ class Fields:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """Values over time. `labels`: the moments, 2 to 20, each different; `series`: for each name one value for each
-    label, None where it is unknown; `unit`: of all values, such as `MiB`."""
+    label, None where it is unknown; `unit`: of all values, such as `MiB`; `axis`: of the labels, such as `UTC`."""
 
     title: str
     labels: Sequence[str]
     series: Mapping[str, Sequence[float | None]]
     unit: str = ""
+    axis: str = ""
 
 
 Block = Text | Table | Lines | Fields | Chart

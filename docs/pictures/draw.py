@@ -1,8 +1,8 @@
-"""Draws pictures of Slack messages for the documentation from the golden messages, into PNG files beside this one.
+"""Draws pictures of Slack messages and of a terminal for the documentation, into PNG files beside this one.
 
-What is drawn are the blocks of `tests/golden/slack/*.json`, so a picture shows what Quarterdeck really sends. The frame
-around them imitates Slack's looks; Slack's own rendering may differ. Needs Chromium. Run by `make pictures`.
-`charts/pictures` draws the dashboards.
+What is drawn are the blocks of `tests/golden/slack/*.json` and the lines of `tests/golden/terminal/*.txt`, so a picture
+shows what Quarterdeck really sends. The frame around them imitates Slack's looks; Slack's own rendering may differ.
+Needs Chromium. Run by `make pictures`. `charts/pictures` draws the dashboards.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from charts.pictures.browser import find_chromium, shoot
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
+TERMINAL = HERE.parents[1] / "tests" / "golden" / "terminal"
 THREAD = "incident-firing.data_table incident-thread.chart incident-note.data_table"
 # Picture → golden messages (a message, and the entries of its thread), width and height in CSS pixels, and where it is
 # given, how many pixels are left out above.
@@ -25,11 +26,14 @@ PICTURES = {
     "incident": (THREAD, 390, 858),
     "incident-thread": (THREAD, 390, 858, 858),
     "storm": ("incident-storm.data_table", 390, 560),
-    "ps": ("ps-5.data_table", 880, 282),
+    "ps": ("ps-12.data_table", 880, 440),
+    "ps-phone": ("ps-12.data_table", 390, 440),
     "question": ("question.data_table", 880, 150),
     "restart": ("restart-several.data_table", 720, 276),
     "logs": ("logs.data_table", 880, 284),
 }
+# Picture → the lines of a terminal, width and height in CSS pixels.
+SCREENS = {"ps-terminal": ("ps-12.80.txt", 640, 236)}
 CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
 STYLE = """
@@ -61,6 +65,10 @@ tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { tex
 .chart { border: 1px solid #ddd; border-radius: 8px; padding: 8px 10px; margin: 6px 0; font-size: 13px; }
 .chart svg { display: block; margin: 6px 0 2px; border-bottom: 1px solid #ddd; }
 .chart .caption { display: flex; justify-content: space-between; }
+.scroll { overflow-x: auto; }
+.screen { background: #1b1d21; color: #d8dadf; font: 13px/19px "DejaVu Sans Mono", monospace; margin: 0; padding: 14px;
+  white-space: pre; } .a1 { font-weight: bold; color: #fff; } .a2 { color: #8b9099; } .a31 { color: #ff6b6b; }
+.a32 { color: #51cf66; } .a33 { color: #fcc419; }
 .good { background: #2b8a3e; } .warn { background: #e8a317; } .bad { background: #cc2936; }
 """
 
@@ -71,6 +79,15 @@ def main() -> None:
         messages = [json.loads((GOLDEN / f"{each}.json").read_text())["blocks"] for each in golden.split()]
         shoot(chromium, page(messages, sum(above)), HERE / f"{name}.png", width, height, scale=1.5)
         sys.stdout.write(f"docs/pictures/{name}.png\n")
+    for name, (golden, width, height) in SCREENS.items():
+        shoot(chromium, screen((TERMINAL / golden).read_text()), HERE / f"{name}.png", width, height, scale=1.5)
+        sys.stdout.write(f"docs/pictures/{name}.png\n")
+
+
+def screen(text: str) -> str:
+    """The lines of a terminal with their ANSI colours."""
+    lines = re.sub(r"\x1b\[([1-9][0-9]?)m(.*?)\x1b\[0m", r'<span class="a\1">\2</span>', html.escape(text))
+    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><pre class="screen">{lines}</pre>'
 
 
 def page(messages: list[list[dict[str, Any]]], above: int = 0) -> str:
@@ -104,8 +121,7 @@ def rich_text(block: dict[str, Any]) -> str:
     drawn = []
     for element in block["elements"]:
         tag = "pre" if element["type"] == "rich_text_preformatted" else "b"
-        text = "".join(html.escape(inner["text"]) for inner in element["elements"])
-        drawn.append(f"<{tag}>{text}</{tag}>")
+        drawn.append(f"<{tag}>{_inline(element)}</{tag}>")
     return "".join(drawn)
 
 
@@ -114,7 +130,12 @@ def table(block: dict[str, Any]) -> str:
     size = block.get("page_size", len(rows))
     lines = [_row(head, "th"), *(_row(row, "td") for row in rows[:size])]
     caption = f'<div class="caption">{html.escape(block["caption"])}</div>' if "caption" in block else ""
-    return f"<table>{''.join(lines)}</table>{caption}"
+    return f'<div class="scroll"><table>{"".join(lines)}</table></div>{caption}'
+
+
+def _inline(part: dict[str, Any]) -> str:
+    """The texts of a part of rich text. A date is shown as Slack shows it to somebody in UTC on another day."""
+    return "".join(html.escape(inner.get("text") or inner["fallback"]) for inner in part["elements"])
 
 
 def chart(block: dict[str, Any]) -> str:
@@ -148,6 +169,7 @@ def actions(block: dict[str, Any]) -> str:
 
 def mrkdwn(text: str) -> str:
     """Mrkdwn as HTML. Its entities are HTML's too."""
+    text = re.sub(r"<!date\^[^|<>]*\|([^<>]*)>", r"\1", text)
     text = re.sub(r"(?<!\w)\*([^*`\n]+)\*(?!\w)", r"<b>\1</b>", text)
     text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", text)
     text = re.sub(r"(?m)^\*([^*\n]+)\*$", r"<b>\1</b>", text)
@@ -160,11 +182,14 @@ def _row(cells: list[dict[str, Any]], tag: str) -> str:
     return (
         "<tr>"
         + "".join(
-            f'<{tag} class="{"number" if cell["type"] == "raw_number" else ""}">{html.escape(cell["text"])}</{tag}>'
-            for cell in cells
+            f'<{tag} class="{"number" if cell["type"] == "raw_number" else ""}">{_cell(cell)}</{tag}>' for cell in cells
         )
         + "</tr>"
     )
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    return "".join(map(_inline, cell["elements"])) if cell["type"] == "rich_text" else html.escape(cell["text"])
 
 
 DRAW = {

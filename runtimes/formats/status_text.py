@@ -9,13 +9,14 @@ from __future__ import annotations
 import msgspec
 
 from core.model.containers import LIVE_STATES, Container
+from core.text import durations
 
 
 def format_status(container: Container, now: float) -> str:
     """Returns the status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
     state = container.state
     if state in LIVE_STATES and container.started_at is not None:
-        up = f"Up {format_duration(now - container.started_at)}"
+        up = f"Up {durations.in_words(now - container.started_at)}"
         if state == "paused":
             return f"{up} (Paused)"
         if container.health:
@@ -24,7 +25,7 @@ def format_status(container: Container, now: float) -> str:
     if state in ("exited", "restarting") and container.finished_at is not None:
         verb = "Exited" if state == "exited" else "Restarting"
         code = "" if container.exit_code is None else f" ({container.exit_code})"
-        return f"{verb}{code} {format_duration(now - container.finished_at)} ago"
+        return f"{verb}{code} {durations.in_words(now - container.finished_at)} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
 
 
@@ -33,26 +34,3 @@ def refresh_status(row: Container, now: float) -> Container:
     unchanged."""
     status = format_status(row, now)
     return row if status == row.status else msgspec.structs.replace(row, status=status)
-
-
-def format_duration(seconds: float) -> str:
-    """Returns a duration in Docker's format: minutes are truncated, hours rounded; units change at 48 hours, 2 weeks,
-    2 months, 2 years."""
-    whole = int(seconds)
-    if whole < 1:
-        return "Less than a second"
-    if whole < 60:
-        return "1 second" if whole == 1 else f"{whole} seconds"
-    minutes = whole // 60
-    if minutes < 60:
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    hours = int(seconds / 3600 + 0.5)
-    if hours < 48:
-        return "About an hour" if hours == 1 else f"{hours} hours"
-    if hours < 24 * 7 * 2:
-        return f"{hours // 24} days"
-    if hours < 24 * 30 * 2:
-        return f"{hours // 24 // 7} weeks"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{int(seconds / 3600) // 24 // 365} years"

@@ -7,10 +7,10 @@ hide the others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from core.model.containers import Port
+from core.text import moments
 from runtimes.formats import timestamps
 
 MAX_LINES = 200  # of one text
@@ -63,7 +63,7 @@ def time(value: Any) -> str:
         seconds = number(value) / NANOSECONDS
     if not seconds or not 0 < seconds < timestamps.MAX_NANOSECONDS / NANOSECONDS:
         return ""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return moments.write(seconds)
 
 
 def size(value: Any, *, binary: bool = False) -> str:

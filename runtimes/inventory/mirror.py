@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Protocol, TypeVar, cast
 
 import msgspec
@@ -31,6 +30,7 @@ from core.model.results import Document, LogPage
 from core.model.swarm_status import SwarmState
 from core.model.verification import VerifyRuns
 from core.ports import Call, Runtime
+from core.text import moments
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
     container_end_records,
@@ -179,9 +179,8 @@ class Mirror(ContainerCache):
             return document
         cause = died.attrs.get("cause_text", "the cause is not known")
         by = f" ({died.attrs['cause_by']})" if "cause_by" in died.attrs else ""
-        at = datetime.fromtimestamp(died.at_ns / 1e9, UTC)
         texts = list(document.summary.items())
-        texts.insert(2, ("Last end", f"{at:%Y-%m-%d %H:%M:%S} UTC: {cause}{by}"))
+        texts.insert(2, ("Last end", f"{moments.write(died.at_ns / 1e9)}: {cause}{by}"))
         return msgspec.structs.replace(document, summary=dict(texts))
 
     def _with_stream(self, engine: Engine) -> Engine:

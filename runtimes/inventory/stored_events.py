@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
@@ -31,6 +30,7 @@ from core.model.verification import VerifyRuns
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
+from core.text import moments
 from runtimes.inventory import event_history, event_rows, log_runs, own_calls, run_witnesses
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_calls import WINDOW_SECONDS
@@ -285,4 +285,4 @@ def _notes(found: EventsFound, action: ListEvents) -> list[str]:
 
 
 def _time(at_us: int) -> str:
-    return f"{datetime.fromtimestamp(at_us / 1e6, UTC):%Y-%m-%d %H:%M:%S}"
+    return moments.write(at_us / 1e6)

@@ -19,7 +19,7 @@ async def test_a_container_in_short(ground):
     told = found.summary
     assert told["State"].startswith("running")
     assert "sleep" in told["Command"]
-    assert told["Started"].endswith(" UTC") or "times of an end" in ground.lacks
+    assert told["Started"].endswith("Z") or "times of an end" in ground.lacks
     assert "DB_PASSWORD" in told["Environment"]
     assert "hunter" not in repr(told)
     # A kubelet labels the pod.

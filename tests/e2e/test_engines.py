@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 
 def rows(bot, line):
     reply = json.loads(bot.do(line, "--json"))
-    return reply["blocks"][0].get("rows", [])
+    return next((block["rows"] for block in reply["blocks"] if block["type"] == "table"), [])
 
 
 @pytest.fixture

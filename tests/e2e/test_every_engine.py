@@ -40,7 +40,7 @@ def told(bot, line, code=0):
 
 
 def rows(bot, line, code=0):
-    return told(bot, line, code)["blocks"][0].get("rows", [])
+    return next((block["rows"] for block in told(bot, line, code)["blocks"] if block["type"] == "table"), [])
 
 
 def lines(port, name):

@@ -17,7 +17,7 @@ from tests.helpers.waiting import wait_for
 # Line, what its reply holds, and the state of `web` afterwards (None: gone). Of each command one of its own examples,
 # but for tokens and ids, which are filled in.
 LINES = {
-    "ps": ("ps web", r"web +[0-9a-f]{12} +shop/front", "running"),
+    "ps": ("ps web", r"web +(?:up|healthy) · \w+ +shop/front", "running"),
     "card": ("card web", r"Status +Up .*\n(.*\n)*hello", "running"),
     "menu": ("menu", r"Choose what to show", "running"),
     "services": ("services shop", r"shop/front +compose +1/1", "running"),
@@ -31,7 +31,7 @@ LINES = {
     ),
     "events": ("events web --since 10m", r"started +web", "running"),
     "engines": ("engines docker", r"Storage driver +(overlay2|overlayfs|vfs)", "running"),
-    "images": ("images busybox", r"localhost/busybox +1 +[0-9a-f]{12}", "running"),
+    "images": ("images busybox", r"localhost/busybox +1 .* [0-9a-f]{12}", "running"),
     "stats": ("stats", r"web +[\d.]+ +\d", "running"),
     "pull": (
         "pull registry.example/shop/web:2 --engine 'docker/*'",
@@ -54,7 +54,7 @@ LINES = {
     "history": ("history nginx:1.27", r"There is no image", "running"),
     "df": ("df docker", r"docker/\S+ +\d", "running"),
     "version": ("version", r"docker/\S+ +\d+\.\d+", "running"),
-    "network ls": ("network ls", r"host +[0-9a-f]{12} +host +local", "running"),
+    "network ls": ("network ls", r"host +host +local .*[0-9a-f]{12}", "running"),
     "network inspect": ("network inspect bridge --raw", r"There is no network", "running"),
     "volume ls": ("volume ls", r"There are no volumes", "running"),
     "volume inspect": ("volume inspect shop_data -f '{{.Mountpoint}}'", r"There is no volume", "running"),

@@ -123,6 +123,14 @@ def _rows(found: Findings, rows: Any, where: str, most: int, least: int, most_te
     return checked
 
 
+def _texts(value: Any) -> int:
+    """The bytes of the texts in rich text; of a date, those of its format."""
+    if isinstance(value, dict):
+        shown = value.get("format", "") if value.get("type") == "date" else value.get("text", "")
+        return size(str(shown)) + _texts(value.get("elements"))
+    return sum(map(_texts, value)) if isinstance(value, list) else 0
+
+
 def _cell(found: Findings, cell: Any, where: str) -> int:
     """Checks one cell and tells how many bytes it holds."""
     kind = cell.get("type") if isinstance(cell, dict) else None
@@ -138,7 +146,7 @@ def _cell(found: Findings, cell: Any, where: str) -> int:
             return size(str(cell.get("text", value)))
     elif kind == "rich_text":
         rich_text(found, cell, where)
-        return size(repr(cell.get("elements")))
+        return _texts(cell.get("elements"))
     else:
         found.say(where, f"unsupported type: {kind}")
     return 0

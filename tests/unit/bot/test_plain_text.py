@@ -31,19 +31,6 @@ def test_wide_characters_take_two_columns():
     assert plain_text.render(Reply(blocks=(table,))).split("\n") == ["A     B", "容器  x", "ab    y"]
 
 
-def test_the_widest_column_is_cut_first():
-    table = Table(columns=("NAME", "IMAGE"), rows=(("web", "registry.example.com/team/app:1.2.3"),))
-    assert plain_text.render(Reply(blocks=(table,)), width=20).split("\n") == ["NAME  IMAGE", "web   registry.exam…"]
-
-
-@settings(max_examples=100)
-@given(st.lists(st.lists(st.text(max_size=30), min_size=3, max_size=3), min_size=1, max_size=4), st.integers(30, 120))
-def test_no_row_is_wider_than_asked(rows, width):
-    table = Table(columns=("A", "B", "C"), rows=rows)
-    for line in plain_text.render(Reply(blocks=(table,)), width=width).split("\n"):
-        assert plain_text._width(line) <= width
-
-
 def test_an_empty_table_says_so():
     assert (
         plain_text.render(Reply(blocks=(Table(columns=("A",), rows=(), empty="No containers."),))) == "No containers."
@@ -69,6 +56,21 @@ def test_colour_only_when_asked():
     reply = Reply(blocks=(Text(text="gone", tone=Tone.BAD), TABLE))
     assert "\x1b" not in plain_text.render(reply)
     assert "\x1b[31mgone\x1b[0m" in plain_text.render(reply, colour=True)
+
+
+def test_times_are_on_the_readers_clock_except_in_verbatim_lines_and_json():
+    at = "2026-11-30T14:05:07Z"
+    reply = Reply(
+        blocks=(
+            Text(text=f"until {at}"),
+            Fields(fields={"since": at}),
+            Table(columns=("TIME",), rows=((at,),)),
+            Lines(lines=(f"{at} out",)),
+        )
+    )
+    shown = plain_text.render(reply, clock=lambda at: f"{at:%H.%M}").split("\n")
+    assert shown == ["until 14.05", "since  14.05", "TIME", "14.05", f"{at} out"]
+    assert plain_text.to_json(reply).count(at) == 4
 
 
 HOSTILE = st.text(st.sampled_from("\x1b\x9b\x9d\x07\x00\r\n\t\b[]0;m2J\u202e\u2066\u200b\ud800a"), max_size=40)

@@ -74,7 +74,7 @@ def test_missed_events_are_told_once_after_each_gap() -> None:
     assert watch.scene.said == []  # the rule nobody-watched reports it
     watch.gap(3600, Recovery.RESYNCED, GapReason.STREAM_LOST)
     (said,) = watch.scene.said
-    assert "its events from 00:13:20 to 01:13:20 UTC were missed: the event stream was lost" in said
+    assert "its events from 2023-11-15T00:13:20Z to 2023-11-15T01:13:20Z were missed: the event stream was lost" in said
     watch.scene.wait(61)
     watch.gap(1, Recovery.LOST, GapReason.EVENTS_DROPPED)
     assert len([alert for alert in watch.scene.alerts if alert.state == "firing"]) == 2

@@ -35,7 +35,7 @@ def test_the_next_start_says_from_when_to_when_nobody_watched():
     clock = Clock()
     clock.run(5, watching=False)
     clock.run(6)
-    assert clock.text(1811) == "nobody watched from 2025-11-30 11:30:00 to 2025-11-30 12:00:06 UTC (30 minutes)"
+    assert clock.text(1811) == "nobody watched from 2025-11-30T11:30:00Z to 2025-11-30T12:00:06Z (30 minutes)"
 
 
 def test_a_restart_is_too_short_to_be_reported():

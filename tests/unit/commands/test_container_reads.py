@@ -90,7 +90,10 @@ async def test_history_is_the_newest_step_first(world):
         )
     )
     reply = await world.say("history web", lambda _: steps)
-    assert shown(reply).split("\n")[1:] == ["02:59:00          CMD sh", "          4.2 MB  imported"]
+    assert shown(reply).split("\n")[1:] == [
+        "2026-11-24T02:59:00Z          CMD sh",
+        "                      4.2 MB  imported",
+    ]
 
 
 async def test_df_shows_what_each_engine_reports(two_hosts):

@@ -91,8 +91,8 @@ async def test_a_crash_loop_is_two_lines_with_their_number(world):
     other = event(205, EventKind.DIED, "die", BATCH.ref, exit_code="0", cause="finished", cause_text="finished")
     assert lines(await say(world, "events", *loop, other)) == [
         ("died", "batch", "finished"),
-        ("died 20×", "web", "crashed: it failed, last 1 min ago, first at 02:55:00"),
-        ("started 20×", "web", "nginx, last 1 min ago, first at 02:55:01"),
+        ("died 20×", "web", "crashed: it failed, last 1 min ago, first at 2026-11-24T02:55:00Z"),
+        ("started 20×", "web", "nginx, last 1 min ago, first at 2026-11-24T02:55:01Z"),
     ]
     assert len(lines(await say(world, "events --all", *loop, other))) == 41
 
@@ -123,8 +123,10 @@ async def test_until_ends_the_window_and_must_lie_in_it(world):
     assert isinstance(action, ListEvents)
     assert (action.since_ns, action.until_ns) == (NOW_NS - 7200 * SECOND, NOW_NS - 1800 * SECOND)
     reply = await say(world, "events --since 2h --until 30m")
-    assert reply.blocks[0].empty == "Nothing happened between 01:00:00 and 02:30:00."
-    with pytest.raises(errors.BadUsage, match="--until 01:00:00 is not later than --since 02:00:00") as raised:
+    assert reply.blocks[0].empty == "Nothing happened between 2026-11-24T01:00:00Z and 2026-11-24T02:30:00Z."
+    with pytest.raises(
+        errors.BadUsage, match="--until 2026-11-24T01:00:00Z is not later than --since 2026-11-24T02:00:00Z"
+    ) as raised:
         await world.plan("events --until 2h")
     assert "--since 2h --until 1h" in raised.value.hint
 
@@ -182,13 +184,13 @@ async def test_an_answer_says_what_is_missing(world):
 async def test_80_columns_show_the_whole_cause(world):
     text = "killed from outside the engine by SIGKILL (exit code 137)"
     died = event(60, EventKind.DIED, "die", WEB2.ref, exit_code="137", cause="killed", cause_text=text)
-    shown = plain_text.render(await say(world, "events", died), width=60)
-    assert shown.split("\n") == [
-        "TIME      WHAT  NAME   DETAIL",
-        "02:59:00  died  web-2  killed from outside the engine by",
-        "                       SIGKILL (exit code 137)",
+    reply = await say(world, "events", died)
+    assert plain_text.render(reply, 60, clock=lambda at: f"{at:%H:%M:%S %Z}").split("\n") == [
+        "TIME          WHAT  NAME   DETAIL",
+        "02:59:00 UTC  died  web-2  killed from outside the engine by",
+        "                           SIGKILL (exit code 137)",
     ]
-    assert max(map(len, plain_text.render(await say(world, "events", died), width=80).split("\n"))) <= 80
+    assert max(map(len, plain_text.render(reply, width=80).split("\n"))) <= 80
 
 
 def covered(*happened, **coverage):
@@ -219,10 +221,10 @@ async def test_the_history_of_a_bot_covers_what_it_watched(world):
     late = covered(watched_ns=600, watched_until_ns=0, remembered_ns=31)
     text = plain_text.render(await world.say("events --host host7 --action died", late))
     assert text.startswith("No such event is known in the last 1 h.")
-    assert "What happened on docker/host7 is not known before 02:50:00 (it was not watched yet)." in text
+    assert "What happened on docker/host7 is not known before 2026-11-24T02:50:00Z (it was not watched yet)." in text
     stopped = covered(watched_ns=7_200, watched_until_ns=600, remembered_ns=31)
     text = plain_text.render(await world.say("events --host host7", stopped))
-    assert "is not known from 02:50:00 to 02:59:29 (no bot watches it). docker/host7 itself remembers only" in text
+    assert "is not known from 2026-11-24T02:50:00Z to 2026-11-24T02:59:29Z (no bot watches it)." in text
 
 
 async def test_gaps_are_named_even_where_they_are_not_listed(world):
@@ -231,7 +233,7 @@ async def test_gaps_are_named_even_where_they_are_not_listed(world):
     reply = await world.say("events --host host7 --action died", lambda action: action.select((), coverage=coverage))
     text = plain_text.render(reply)
     assert "No such event is known" in text
-    assert "What happened on docker/host7 is not known from 02:30:00 to 02:40:00 (its event stream was lost)." in text
+    assert "is not known from 2026-11-24T02:30:00Z to 2026-11-24T02:40:00Z (its event stream was lost)." in text
 
 
 def test_many_engines_are_not_a_page_of_notes():

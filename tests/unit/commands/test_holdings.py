@@ -64,7 +64,7 @@ async def test_an_image_is_a_line_for_each_of_its_tags(world):
         ("registry.example:5000/tools/busybox", "1"),
         ("<none>", "<none>"),
     ]
-    assert shown[2] == {"REPOSITORY": "nginx", "TAG": "1.27", "ID": "aa0000000000", "SIZE": "4.3 MB", "AGE": "3 d"}
+    assert shown[2] == {"REPOSITORY": "nginx", "TAG": "1.27", "ID": "aa0000000000", "SIZE": "4.3 MB", "AGE": "3 days"}
     assert (shown[4]["ID"], shown[4]["SIZE"], shown[4]["AGE"]) == ("bb0000000000", "", "")
 
 
@@ -157,7 +157,7 @@ async def test_a_pod_says_how_many_of_its_containers_run(world):
     shown = rows(await world.say("pods", answers(PODS)))
     assert shown == [
         {"POD": "cart", "STATUS": "running", "CONTAINERS": "0/0", "CREATED": "", "ID": "01" * 6},
-        {"POD": "web", "STATUS": "degraded", "CONTAINERS": "1/2", "CREATED": "2 h ago", "ID": "02" * 6},
+        {"POD": "web", "STATUS": "degraded", "CONTAINERS": "1/2", "CREATED": "2 hours ago", "ID": "02" * 6},
     ]
     assert [row["POD"] for row in rows(await world.say("pods --label app", answers(PODS)))] == ["web"]
     assert "No pod matches" in plain_text.render(await world.say("pods --label app=x", answers(PODS)))

@@ -75,13 +75,13 @@ async def test_in_short_it_is_all_that_is_known_but_the_verbs(two_hosts):
         "Storage driver": "overlay2",
         "Cgroup version": "2",
         "Events": "ring of 256",
-        "Event stream": "up since 02:56:40 UTC",
+        "Event stream": "up since 2026-11-24T02:56:40Z",
         "Containers": "12 (9 running)",
         "Counted elsewhere": "3 by podman, 1 by cri",
     }
     assert second.fields["User"] == "alice (1001)"
     assert second.fields["Events"] == "none"
-    assert second.fields["Event stream"] == "down since 02:59:20 UTC: Its events are off."
+    assert second.fields["Event stream"] == "down since 2026-11-24T02:59:20Z: Its events are off."
     assert second.fields["Notes"].startswith("It tells no events: lists are all there is. cgroup v1")
 
 

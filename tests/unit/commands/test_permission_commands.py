@@ -126,9 +126,9 @@ async def test_audit(world):
     reply = await world.say("audit", lambda _: bot_actions.AuditPage(entries=rows))
     assert len(reply.blocks) == 1
     assert reply.blocks[0].rows == [
-        ("02:00:00", "console:bob", "restart web", "done", ""),
-        ("02:00:00", "console:bob", "restart web", "refused", "No grant covers it. (3 times)"),
-        ("02:00:00", "console:bob", "restart web", "started, outcome unknown", ""),
+        ("2026-11-24T02:00:00Z", "console:bob", "restart web", "done", ""),
+        ("2026-11-24T02:00:00Z", "console:bob", "restart web", "refused", "No grant covers it. (3 times)"),
+        ("2026-11-24T02:00:00Z", "console:bob", "restart web", "started, outcome unknown", ""),
         ("never", "console:bob", "restart web", "done", ""),
     ]
 
@@ -137,8 +137,8 @@ async def test_an_audit_without_a_match_says_what_was_searched(world):
     began = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     reply = await world.say("audit --who ann", lambda _: bot_actions.AuditPage(begins=began))
     assert plain_text.render(reply) == (
-        "No audit row matches: changes and refusals are recorded since 2026-11-23 12:00:00, and commands that only read"
-        " are searched only with --reads."
+        "No audit row matches: changes and refusals are recorded since 2026-11-23T12:00:00Z, and commands that only"
+        " read are searched only with --reads."
     )
     reply = await world.say("audit --reads", lambda _: bot_actions.AuditPage(reads_begin=began))
     assert (
@@ -152,5 +152,5 @@ async def test_audit_says_what_it_does_not_reach(world):
     page = bot_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)
     shown = plain_text.render(await world.say("audit --target web", lambda _: page))
     assert "No audit row matches:" in shown
-    assert "The audit reaches back to 2026-11-23 12:00:00. Removed so far: 2,000 older rows" in shown
+    assert "The audit reaches back to 2026-11-23T12:00:00Z. Removed so far: 2,000 older rows" in shown
     assert "Name the person or the target more exactly." in shown

@@ -16,15 +16,15 @@ from core.model.containers import Containers
 from core.model.event_actions import ListEvents
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.replies import Ending, Lines, Table
+from core.model.replies import Ending, Lines, Table, Text, Tone
 from core.model.results import Document, LogLine, LogPage
+from tests.unit.commands.conftest import container
 
 NOW_NS = 1_795_489_200 * 1_000_000_000  # 2026-11-24T03:00:00Z
 
 
 def names(reply: Any) -> list[Any]:
-    table = reply.blocks[0]
-    assert isinstance(table, Table)
+    table = next((block for block in reply.blocks if isinstance(block, Table)), Table(columns=("NAME",), rows=()))
     assert all(len(row) == len(table.columns) for row in table.rows)
     return [row[0] for row in table.rows]
 
@@ -36,22 +36,25 @@ def shown(reply: Any) -> str:
 # ── ps ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_ps_shows_what_runs_and_sorts_by_project(world):
+async def test_ps_says_what_is_wrong_and_shows_it_first(world):
     reply = await world.say("ps")
-    assert names(reply) == ["web-2", "web"]  # no project sorts before project shop
-    assert reply.blocks[0].columns == ("NAME", "ID", "SERVICE", "IMAGE", "STATUS", "PORTS")
-    assert reply.blocks[0].rows[1][1] == "4f4f4f4f4f4f"
-    assert reply.blocks[0].rows[1][2] == "shop/front"
-    assert reply.blocks[0].rows[1][5] == "0.0.0.0:8080->80/tcp, 443/tcp"
+    assert reply.blocks[0] == Text(text="2 up: 1 unhealthy; 1 not running (1 failed), see ps -a", tone=Tone.WARN)
+    table = reply.blocks[1]
+    assert table.columns == ["NAME", "STATUS", "SERVICE", "IMAGE", "PORTS", "ID"]
+    assert table.rows[0] == ["web-2", "unhealthy · 1h", "", "nginx:1.27", "", "5a5a5a5a5a5a"]
+    assert table.rows[1] == ["web", "healthy · 3h", "shop/front", "nginx:1.27", "8080->80, 443", "4f4f4f4f4f4f"]
+    assert table.tones == [Tone.BAD, Tone.GOOD]
     assert reply.ending is Ending.OK
-    assert len(reply.blocks) == 1, "a list from a live mirror says nothing about where it came from"
+    assert len(reply.blocks) == 2, "a list from a live mirror says nothing about where it came from"
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("ps -a", ["batch", "web-2", "web"]),
-        ("ls --all", ["batch", "web-2", "web"]),
+        ("ps -a", ["web-2", "batch", "web"]),
+        ("ls --all", ["web-2", "batch", "web"]),
+        ("status", ["web-2", "web"]),
+        ("status web", ["web"]),
         ("ps batch", ["batch"]),
         ("ps 'web*'", ["web-2", "web"]),
         ("ps we", ["web-2", "web"]),
@@ -59,7 +62,22 @@ async def test_ps_shows_what_runs_and_sorts_by_project(world):
         ("ps 5a5a5a", ["web-2"]),
         ("ps web@host7#4f4f", ["web"]),
         ("ps --state exited", ["batch"]),
-        ("ps -s exited -s running", ["batch", "web-2", "web"]),
+        ("ps -s exited -s running", ["web-2", "batch", "web"]),
+        ("ps --filter status=exited", ["batch"]),
+        ("ps -f status=exited -f status=running", ["web-2", "batch", "web"]),
+        ("ps -f exited=137", ["batch"]),
+        ("ps -f name=b", ["web-2", "batch", "web"]),
+        ("ps -f name=^web$", ["web"]),
+        ("ps -f id=5a5a", ["web-2"]),
+        ("ps -f ancestor=nginx", ["web-2", "web"]),
+        ("ps -f ancestor=docker.io/library/nginx:1.27 -f publish=8000-9000", ["web"]),
+        ("ps -f expose=443", ["web"]),
+        ("ps -f label=app -f label=com.docker.compose.project=shop", ["web"]),
+        ("ps -f health=none -a", ["batch"]),
+        ("ps -f since=web", []),
+        ("ps -n 5", ["web-2", "batch", "web"]),
+        ("ps --last 1", ["web-2"]),
+        ("ps --latest", ["web-2"]),
         ("ps --health unhealthy", ["web-2"]),
         ("ps --label app=sh*", ["web-2", "web"]),
         ("ps -l app -l com.docker.compose.project=shop", ["web"]),
@@ -79,9 +97,11 @@ async def test_ps_asks_each_engine_and_passes_fresh_and_host_on(two_hosts):
 
 
 async def test_ps_shows_the_host_only_where_there_are_several(two_hosts):
-    table = (await two_hosts.say("ps web")).blocks[0]
-    assert table.columns[-1] == "HOST"
-    assert {row[-1] for row in table.rows} == {"host7", "host8"}
+    table = (await two_hosts.say("ps web")).blocks[1]
+    assert table.columns[-2:] == ["HOST", "ID"]
+    assert {row[-2] for row in table.rows} == {"host7", "host8"}
+    assert "HOST" in (await two_hosts.say("ps web-2")).blocks[1].columns
+    assert "HOST" not in (await two_hosts.say("ps web --host host7")).blocks[1].columns
 
 
 async def test_ps_tells_engines_of_one_host_apart(words, world):
@@ -90,7 +110,7 @@ async def test_ps_tells_engines_of_one_host_apart(words, world):
     ref = Ref(engine=podman, kind=Kind.CONTAINER, id="77" * 32, name="pod")
     rows = (*world.rows, type(other)(**{**{n: getattr(other, n) for n in other.__struct_fields__}, "ref": ref}))
     reply = await type(world)(words, rows).say("ps")
-    assert reply.blocks[0].columns[-1] == "ENGINE"
+    assert reply.blocks[1].columns[-2:] == ["ENGINE", "ID"]
 
 
 async def test_ps_quiet_is_ids_alone(world):
@@ -112,7 +132,7 @@ async def test_ps_says_what_is_down_when_nothing_runs(words, world):
     reply = await type(world)(words, (world.rows[2],)).say("ps")
     assert (reply.ending, shown(reply)) == (
         Ending.OK,
-        "No container is running. Show stopped containers (1) with: ps -a",
+        "No container is running. Show stopped containers (1, 1 of them failed) with: ps -a",
     )
 
 
@@ -133,6 +153,58 @@ async def test_ps_tells_the_age_of_an_old_list(world):
     assert "docker/host7: This list is 5 min old." in shown(reply)
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("ps --format '{{.Names}}: {{.Status}}'", "web-2: Up 1 hour (unhealthy)\nweb: Up 3 hours (healthy)"),
+        ("ps --format 'table {{.Names}}\\t{{.ID}}' web", "NAMES  CONTAINER ID\nweb    4f4f4f4f4f4f"),
+        (
+            "ps web --no-trunc --format '{{.ID}} {{.Ports}}'",
+            f"{'4f' * 32} 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 443/tcp",
+        ),
+        ('ps web --format \'{{.Label "app"}}/{{.Label "none"}}\'', "shop/"),
+        ("ps web --format json", '"Service": "front"'),
+        ("ps web --format '{{json .}}'", '"Names": "web"'),
+        ("ps --no-trunc web", "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 443/tcp"),
+        ("ps --no-trunc -q web", "4f" * 32),
+    ],
+)
+async def test_ps_takes_the_options_of_docker(world, line, text):
+    assert text in shown(await world.say(line))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("ps --filter status=gone", "--filter status cannot be “gone”. It can be created, running"),
+        ("ps --filter web", "--filter “web” is not KEY=VALUE."),
+        (
+            "ps --filter network=shop",
+            "ps cannot filter by network. List the containers of a network with: network inspect",
+        ),
+        ("ps --filter frob=1", "ps cannot filter by frob. Its keys: status, health, name"),
+        ("ps --filter exited=bad", "--filter exited takes an exit code, not “bad”."),
+        ("ps --filter publish=http", "--filter publish takes a port, not “http”."),
+        ("ps --format '{{.Command}}'", "The list has no field “.Command”. Show it with: inspect NAME."),
+        ("ps --format '{{.names}}'", "The list has no field “.names”. Did you mean .Names?"),
+        ("ps --format '{{upper .Names}}'", "is not supported in a format"),
+        ("ps --format names", "The format has no field. Write --format '{{.Names}}', or --format json."),
+    ],
+)
+async def test_what_a_list_cannot_do_is_refused_before_an_engine_is_asked(world, line, sentence):
+    with pytest.raises(errors.BadUsage) as caught:
+        await world.plan(line)
+    assert sentence in caught.value.full_message()
+
+
+async def test_a_format_shows_no_secret_of_a_label(words, world):
+    row = container("db", 0x31, labels={"db.password": "hunter2hunter2"})
+    for form in ('{{.Label "db.password"}}', "json", "{{.Labels}}"):
+        reply = await type(world)(words, (row,)).say(f"ps --format '{form}'")
+        assert "hunter2" not in shown(reply)
+        assert "••••" in shown(reply)
+
+
 # ── logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -145,6 +217,11 @@ async def test_logs_asks_for_what_was_wanted(world):
     assert (type(action), action.tail, action.since_ns) == (ReadLogs, 100, 0)
     (action,) = await world.plan("logs web -n 7 --since 10m")
     assert (action.tail, action.since_ns) == (7, NOW_NS - 600 * 1_000_000_000)
+    (action,) = await world.plan("logs web --since 2026-11-24T02:00 --until 02:30")
+    assert (action.since_ns, action.until_ns) == (NOW_NS - 3_600 * 1_000_000_000, NOW_NS - 1_800 * 1_000_000_000)
+    for line in ("logs web -f --until 1h", "logs web --since 1h --until 2h"):
+        with pytest.raises(errors.BadUsage):
+            await world.plan(line)
     (action,) = await world.plan("logs web -S 1h")
     assert action.tail == 1_000
     (action,) = await world.plan("logs web --tail all")
@@ -295,10 +372,10 @@ def history(world) -> tuple[Event, ...]:
 async def test_events_newest_last_with_what_tells_why(world):
     reply = await world.say("events --since 2d", lambda action: action.select(history(world)))
     assert [tuple(row) for row in reply.blocks[0].rows] == [
-        ("2026-11-23 02:00:00", "started", "web-2", "nginx"),
-        ("02:59:30", "killed", "web", "signal KILL"),
-        ("02:59:40", "died", "web", "exit code 137"),
-        ("02:59:50", "health", "web-2", "unhealthy"),
+        ("2026-11-23T02:00:00Z", "started", "web-2", "nginx"),
+        ("2026-11-24T02:59:30Z", "killed", "web", "signal KILL"),
+        ("2026-11-24T02:59:40Z", "died", "web", "exit code 137"),
+        ("2026-11-24T02:59:50Z", "health", "web-2", "unhealthy"),
     ]
 
 
@@ -323,7 +400,7 @@ async def test_events_selects(world, line, count):
 
 async def test_events_keeps_the_newest_and_counts_the_rest(world):
     reply = await world.say("events --limit 2 --since 2d", lambda action: action.select(history(world)))
-    assert [row[0] for row in reply.blocks[0].rows] == ["02:59:40", "02:59:50"]
+    assert [row[0] for row in reply.blocks[0].rows] == ["2026-11-24T02:59:40Z", "2026-11-24T02:59:50Z"]
     assert "2 older events are left out" in shown(reply)
 
 

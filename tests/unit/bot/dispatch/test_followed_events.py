@@ -39,7 +39,7 @@ class Talk:
         raise AssertionError("nothing changes")
 
     def progress(self, progress: Progress) -> bool:
-        self.lines += [f"{progress.name} | {line[9:]}" if progress.several else line[9:] for line in progress.lines]
+        self.lines += [f"{progress.name} | {line[10:]}" if progress.several else line[10:] for line in progress.lines]
         self.stop = progress.stop
         self.news.set()
         return self.open

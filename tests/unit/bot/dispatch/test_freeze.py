@@ -221,7 +221,7 @@ async def test_without_a_store_nothing_changes_and_nobody_says_that_nothing_is_f
 
 def test_the_sentence_names_what_is_known():
     whole = Freeze(by="slack:T1/ANN", by_name="ann", since=1_700_000_000, until=1_700_007_200, reason="a move.")
-    assert whole.sentence() == ("ann froze all changes since 2023-11-14 22:13 UTC, until 2023-11-15 00:13 UTC: a move.")
+    assert whole.sentence() == ("ann froze all changes since 2023-11-14T22:13:20Z, until 2023-11-15T00:13:20Z: a move.")
     assert Freeze(by="").sentence() == "Somebody froze all changes, until somebody lifts it."
     assert freezes.decode_freeze(msgspec.json.encode(whole)) == whole
     assert issubclass(errors.Frozen, errors.Refused)

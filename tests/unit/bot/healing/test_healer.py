@@ -238,7 +238,7 @@ async def test_it_does_nothing_in_maintenance_and_says_so_once(scene) -> None:
     await it.crash()
     await it.wait(110)
     assert it.done == []
-    assert await it.notes() == ["not done: maintenance m-1 lasts until 22:15 UTC"]
+    assert await it.notes() == ["not done: maintenance m-1 lasts until 2023-11-14T22:15:20Z"]
     await it.wait(20)
     assert it.done == [("container.restart", "web")]
 

@@ -34,7 +34,7 @@ async def test_a_message_says_that_its_incident_is_snoozed_until_the_snooze_is_o
     await snoozed(world, "web")
     await world.wait(2)
     text = world.chat.messages["C1", "1"]
-    assert "Firing: web" in text and "Snoozed by Ada until 2026-06-02 13:00 UTC." in text
+    assert "Firing: web" in text and "Snoozed by Ada until 2026-06-02T13:00:00Z." in text
     calls = len(world.chat.calls)
     world.reporter = world.process()
     await world.wait(20)

@@ -183,6 +183,7 @@ def test_a_word_that_is_no_command_may_be_a_name(line):
     [
         ("lgos web", "There is no command “lgos”. Did you mean logs"),
         ("frobnicate web", "List all commands with: help"),
+        ("rsetart web", "There is no command “rsetart”. List all commands with: help"),
         ("web logs", "Write the command first: logs web"),
         ("help lgos", "Did you mean logs"),
     ],

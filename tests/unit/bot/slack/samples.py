@@ -47,12 +47,50 @@ def container(name: str, **more: Any) -> Container:
     return Container(ref=ref(name), **given)
 
 
+def shop(service: str, **more: Any) -> Container:
+    """A container of the Compose project `shop`."""
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": service}
+    return container(f"shop-{service}-1", labels=labels, **more)
+
+
 FIVE = (
-    container("shop-web", ports=(Port(private=80, public=8080, ip="0.0.0.0"),), status="Up 3 hours (healthy)"),
-    container("shop-api", image="registry.example.com/shop/api:2.14.1", status="Up 3 hours (unhealthy)"),
-    container("shop-db", image="postgres:17", ports=(Port(private=5432),), status="Up 12 days"),
-    container("cache", image="valkey/valkey:9", ports=(Port(private=6379),), status="Up 12 days"),
+    shop("web", ports=(Port(private=80, public=8080, ip="0.0.0.0"),), status="Up 3 hours (healthy)", health="healthy"),
+    shop(
+        "api",
+        image="registry.example.com/shop/api:2.14.1@sha256:" + "5c" * 32,
+        status="Up 3 hours (unhealthy)",
+        health="unhealthy",
+    ),
+    shop("db", image="docker.io/library/postgres:17", ports=(Port(private=5432),), status="Up 12 days"),
+    container(
+        "cache", image="valkey/valkey:9", ports=(Port(private=6379),), status="Up 12 days (Paused)", state="paused"
+    ),
     container("mailer", image="shop/mailer:1.3", status="Restarting (1) 4 seconds ago", state="restarting"),
+)
+OTEL = tuple(Port(private=private) for private in (8888, 4318, 4317, 55679))
+TWELVE = (
+    *FIVE,
+    container(
+        "otel-collector", image="docker.io/otel/opentelemetry-collector:0.141.0", ports=OTEL, status="Up 5 weeks"
+    ),
+    shop(
+        "worker",
+        image="registry.example.com/shop/worker:5.0.3",
+        status="Up 2 minutes (health: starting)",
+        health="starting",
+    ),
+    container(
+        "registry", image="registry:3", ports=(Port(private=5000, public=5000, ip="127.0.0.1"),), status="Up 7 months"
+    ),
+    container(
+        "grafana",
+        image="grafana/grafana:12.3",
+        ports=(Port(private=3000, public=3000, ip="0.0.0.0"),),
+        status="Up 2 years",
+    ),
+    shop("migrate", image="registry.example.com/shop/api:2.14.1", status="Exited (0) 3 hours ago", state="exited"),
+    shop("report", image="registry.example.com/shop/report:9", status="Exited (137) 2 minutes ago", state="exited"),
+    container("old-cache", image="redis:6", status="Created", state="created"),
 )
 MANY = tuple(
     container(f"worker-{at:03}", image="registry.example.com/shop/worker:5.0.3", status=f"Up {at} minutes")
@@ -239,6 +277,7 @@ LATE = Outcome(status="unknown", detail="The engine did not answer in time.")
 
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
     "ps-5": ("ps", ps(FIVE)),
+    "ps-12": ("ps", ps(TWELVE)),
     "events": ("events", events()),
     "ps-250": ("ps", ps(MANY)),
     "services": ("services", served()),

@@ -72,7 +72,7 @@ WINDOW = Maintenance(
     end=START / SECOND,
 )
 
-SNOOZED = "snoozed by alice <!here> until 2026-11-23 05:00 UTC"
+SNOOZED = "snoozed by alice <!here> until 2026-11-23T05:00:00Z"
 MEBIBYTE = 1 << 20
 GOOD = {"Image": "shop/web:41", "Image ID": "sha256:41", "Limits": "memory 512 MiB", "Environment": "PATH, DB_URL"}
 EVIDENCE = crash_card.Evidence(

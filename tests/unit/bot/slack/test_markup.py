@@ -26,6 +26,19 @@ from tests.unit.bot.slack import limits
         ("use web-* or `ps`", "use `web-*` or `ˋpsˋ`"),
         ("@here look", "`@here` look"),
         ("one\ntwo\u202e\x07", "one\ntwo␇"),
+        (
+            "*until* 2026-11-30T14:05:07Z.",
+            "`*until*` <!date^1796047507^{date_short_pretty} {time_secs}|2026-11-30 14:05:07 UTC>.",
+        ),
+        (
+            "(2026-11-30T14:05:07+02:00)",
+            "(<!date^1796040307^{date_short_pretty} {time_secs}|2026-11-30 12:05:07 UTC>)",
+        ),
+        (
+            "_x_,2026-11-30T14:05:07Z",
+            "`_x_,2026-11-30T14:05:07Z`",
+        ),
+        ("--since=2026-11-30T14:05:07Z", "--since=2026-11-30T14:05:07Z"),
     ],
 )
 def test_literal(text: str, shown: str) -> None:

@@ -60,7 +60,19 @@ def test_every_golden_message_is_still_made() -> None:
 
 NASTY = ["<!channel>", "<@U1>", "<!subteam^S1|@sre>", "<#C1|ops>", "<http://e.example|x>", "```", "`", "*", "_", "~"]
 NASTY += [">", "&lt;", "&", ":x:", ":100:", "@here", "\u202e", "\u200b", "\x1b[31m", "\x00", "\n", " ", "\t", '"', "\\"]
-NASTY += ["\ud800", "https://e.example/", "web", "容器", "a_b", "\r", "x" * 3_000, "<" * 700, "`" * 900, "w " * 1_500]
+NASTY += [
+    "2026-11-30T14:05:07Z",
+    "\ud800",
+    "https://e.example/",
+    "web",
+    "容器",
+    "a_b",
+    "\r",
+    "x" * 3_000,
+    "<" * 700,
+    "`" * 900,
+    "w " * 1_500,
+]
 TEXT = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=8)), max_size=8).map("".join)
 CELL = st.one_of(TEXT, st.integers(), st.floats(), st.just(10**400), st.booleans())
 LINES = st.builds(lambda some, times: [*some] * times, st.lists(TEXT, max_size=5), st.sampled_from([1, 1, 40, 200]))
@@ -327,3 +339,46 @@ def test_nothing_is_said_as_such() -> None:
     told = render.render_message(Reply(blocks=()), table_format=TableFormat.PLAIN)
     assert told.text == "There is nothing to show."
     assert len(told.blocks) == 1
+
+
+STATES = Table(
+    columns=("NAME", "STATUS", "SINCE", "IMAGE", "ID"),
+    rows=(("web", "unhealthy · 2m", "2026-11-30T14:05:07Z", "i" * 300, "4f" * 32), ("api", "up · 3d", "", "", "")),
+    priority=("NAME", "STATUS"),
+    tones=(Tone.BAD, Tone.GOOD),
+    toned="STATUS",
+)
+
+
+def test_a_time_in_a_cell_is_a_date_element_and_text_where_a_cell_can_be_only_text() -> None:
+    reply = Reply(blocks=(STATES,))
+    row = _only(reply)["rows"][1]
+    date = {
+        "type": "date",
+        "timestamp": 1796047507,
+        "format": "{date_short_pretty} {time_secs}",
+        "fallback": "2026-11-30 14:05:07 UTC",
+    }
+    assert row[2] == {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [date]}]}
+    assert _only(reply, TableFormat.TABLE)["rows"][1][2] == {"type": "raw_text", "text": "2026-11-30 14:05:07 UTC"}
+
+
+def test_a_circle_shows_how_good_the_state_of_a_row_is() -> None:
+    rows = _only(Reply(blocks=(STATES,)))["rows"]
+    assert [row[1]["text"] for row in rows] == ["STATUS", "🔴 unhealthy · 2m", "🟢 up · 3d"]
+
+
+def test_columns_are_left_out_before_a_cell_is_cut_and_the_note_names_them() -> None:
+    many = Table(columns=STATES.columns, rows=STATES.rows * 40, priority=STATES.priority)
+    told = render.render_message(Reply(blocks=(many,)), table_format=TableFormat.DATA_TABLE)
+    assert [cell["text"] for cell in told.blocks[0]["rows"][0]] == ["NAME", "STATUS", "SINCE"]
+    assert len(told.blocks[0]["rows"]) == 81 and "…" not in json.dumps(told.blocks[0])
+    assert told.blocks[1]["elements"][0]["text"].startswith("And 2 more columns: IMAGE, ID. The whole table is in")
+    assert told.file is not None and "4f4f4f4f" in told.file.text
+
+
+def test_a_sentence_before_a_table_is_the_notification() -> None:
+    told = render.render_message(
+        Reply(blocks=(Text(text="9 up: 1 restarting"), STATES)), table_format=TableFormat.DATA_TABLE
+    )
+    assert told.text == "9 up: 1 restarting"

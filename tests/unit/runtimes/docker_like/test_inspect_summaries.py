@@ -26,7 +26,7 @@ def captured(name: str) -> dict[str, Any]:
 def test_a_container_of_docker_in_short():
     told = docker_like_inspect_summaries.summarise_container(captured("compose-web-1.json"))
     assert told["State"] == "running"
-    assert told["Started"] == "2026-11-24 14:53:38 UTC"
+    assert told["Started"] == "2026-11-24T14:53:38Z"
     assert "Ended" not in told
     assert told["Health"] == "starting"
     assert told["Image"] == "localhost/busybox:1"
@@ -81,7 +81,7 @@ def test_an_end_with_its_code_and_reason_and_what_limits_and_reaches_the_host():
         }
     )
     assert told["State"] == "exited with code 137, killed because its memory was exhausted"
-    assert told["Ended"] == "2026-11-24 14:53:38 UTC"
+    assert told["Ended"] == "2026-11-24T14:53:38Z"
     assert told["Health"] == "unhealthy, 3 failed in a row; last check: connection refused"
     assert told["Restarts"] == "4; policy on-failure, at most 5"
     assert told["Limits"] == "memory 64 MiB, CPUs 1.5, processes 100"

@@ -371,9 +371,9 @@ async def test_an_inspection_says_when_and_why_the_container_ended_last() -> Non
     died = engine.happen(EventKind.DIED, refs["web"], exit_code="137")
     other = engine.happen(EventKind.DIED, refs["api"], exit_code="0")
     mirror.add_to_history([older, died, other])
-    assert (await mirror.run(inspect, CALL)).summary["Last end"].endswith("UTC: the cause is not known")
+    assert (await mirror.run(inspect, CALL)).summary["Last end"].endswith("Z: the cause is not known")
     mirror.history.set_cause(older, Cause(kind=CauseKind.CRASHED, text="crashed with code 1"))
     mirror.history.set_cause(died, Cause(kind=CauseKind.REQUESTED, text="stopped by request", by="slack:T1/ANN"))
     told = (await mirror.run(inspect, CALL)).summary
-    assert told["Last end"] == "2027-01-15 08:00:00 UTC: stopped by request (slack:T1/ANN)"
+    assert told["Last end"] == "2027-01-15T08:00:00Z: stopped by request (slack:T1/ANN)"
     assert list(told).index("Last end") == 2

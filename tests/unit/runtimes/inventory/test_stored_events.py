@@ -212,7 +212,7 @@ async def test_what_the_history_lost_or_removed_is_said_where_it_matters() -> No
     engine = FakeRuntime("h1")
     front = EngineWithHistory(engine, StoredEvents(Shelf(**found)))
     notes = (await listed(front)).notes
-    assert "the history is full" in notes[0] and notes[1].startswith("12 events until 1970-01-01 00:00:00 could not")
+    assert "the history is full" in notes[0] and notes[1].startswith("12 events until 1970-01-01T00:00:00Z could not")
     assert "Give a longer name." in notes[2]
     assert (await listed(front, since_ns=201_000)).notes == notes[2:]
 

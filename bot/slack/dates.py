@@ -1,0 +1,40 @@
+"""Renders a text with points in time as rich text: Slack shows them in the time zone of whoever reads the message."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import slackblocks
+
+from bot.slack import markup
+from core.text import moments
+
+WEIGHT = 60  # characters that a date counts for in a table
+
+
+def cell(text: str) -> slackblocks.RichTextBlock:
+    """Returns a cell of a table with this text, which has a point in time."""
+    elements: list[Any] = [
+        RichTextDate(part) if isinstance(part, datetime) else slackblocks.RichText(part) for part in moments.parts(text)
+    ]
+    return RichTextCell([slackblocks.RichTextSection(elements)])
+
+
+class RichTextCell(slackblocks.RichTextBlock):
+    """Rich text as a cell, without a block's id."""
+
+    def _resolve(self) -> dict[str, Any]:
+        resolved: dict[str, Any] = super()._resolve()
+        return {name: value for name, value in resolved.items() if name != "block_id"}
+
+
+class RichTextDate(slackblocks.RichText):
+    """A date element, which the library does not have. Clients that cannot show it show its text, in UTC."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(moments.utc(at))
+        self._at = int(at.timestamp())
+
+    def _resolve(self) -> dict[str, Any]:
+        return {"type": "date", "timestamp": self._at, "format": markup.DATE_FORMAT, "fallback": self.text}

@@ -1,0 +1,108 @@
+"""Says in two words how a container is and for how long, how bad that is, and how many containers have which trouble.
+
+The time is that since the container started, or since it ended; of a container that never ran, since it was created.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from core.model.containers import Container
+from core.model.replies import Tone
+from core.text import durations
+
+# The states that `docker ps` shows without -a.
+UP = frozenset({"running", "paused", "restarting", "removing"})
+ON_REQUEST = frozenset({130, 143})  # the exit codes of a process that SIGINT or SIGTERM has ended
+_CODE = re.compile(r"\((-?[0-9]{1,10})\)")
+
+
+class Trouble(enum.IntEnum):
+    """What is wrong with a container, the worst first."""
+
+    RESTARTING = 0
+    UNHEALTHY = 1
+    DEAD = 2
+    FAILED = 3
+    REMOVING = 4
+    PAUSED = 5
+    STARTING = 6
+    NONE = 7
+    NOT_RUNNING = 8
+
+
+_TONES = {
+    Trouble.RESTARTING: Tone.BAD,
+    Trouble.UNHEALTHY: Tone.BAD,
+    Trouble.DEAD: Tone.BAD,
+    Trouble.FAILED: Tone.BAD,
+    Trouble.NONE: Tone.GOOD,
+    Trouble.NOT_RUNNING: Tone.PLAIN,
+}
+_STATES = {
+    "restarting": Trouble.RESTARTING,
+    "dead": Trouble.DEAD,
+    "removing": Trouble.REMOVING,
+    "paused": Trouble.PAUSED,
+}
+_HEALTH = {"unhealthy": Trouble.UNHEALTHY, "starting": Trouble.STARTING}
+
+
+def trouble(row: Container) -> Trouble:
+    """Returns what is wrong with a container."""
+    if row.state == "running":
+        return _HEALTH.get(row.health, Trouble.NONE)
+    if row.state == "exited":
+        failed = exit_code(row) not in (0, None) and exit_code(row) not in ON_REQUEST and not row.stopped_by_client
+        return Trouble.FAILED if failed or row.oom_killed else Trouble.NOT_RUNNING
+    return _STATES.get(row.state, Trouble.NOT_RUNNING)
+
+
+def tone(row: Container) -> Tone:
+    """Returns how good the state of a container is."""
+    return _TONES.get(trouble(row), Tone.WARN)
+
+
+def phrase(row: Container, now: datetime) -> str:
+    """Returns a container's state and its age, such as `unhealthy · 2m` or `exited (137) · 3w`."""
+    state = row.state
+    if state == "running":
+        state = row.health or "up"
+    elif state in ("exited", "restarting"):
+        code = exit_code(row)
+        why = ", ".join(filter(None, ("" if code is None else str(code), "out of memory" if row.oom_killed else "")))
+        state = f"{state} ({why})" if why else state
+    age = durations.shorten(row.status)
+    if not age and row.state == "created" and row.created_at:
+        age = durations.in_short(now.timestamp() - row.created_at)
+    return f"{state} · {age}" if age else state
+
+
+def exit_code(row: Container) -> int | None:
+    """Returns the code of the container's last end; None if the engine does not say it."""
+    if row.exit_code is not None or row.state not in ("exited", "restarting"):
+        return row.exit_code
+    found = _CODE.search(row.status)
+    return int(found[1]) if found else None
+
+
+def summary(shown: Sequence[Container], hidden: Sequence[Container] = ()) -> str:
+    """Returns how many of these containers are up, and what is wrong with how many: `9 up: 1 restarting, 1 unhealthy; 3
+    not running (1 failed)`. `hidden`: those that the list leaves out because they do not run."""
+    up = [row for row in shown if row.state in UP]
+    down = [row for row in (*shown, *hidden) if row.state not in UP]
+    parts = [_counted(f"{len(up):,} up", up, ": {}")] if up or not down else []
+    if down:
+        see = ", see ps -a" if hidden else ""
+        parts.append(_counted(f"{len(down):,} not running", down, " ({})") + see)
+    return "; ".join(parts)
+
+
+def _counted(text: str, rows: Sequence[Container], frame: str) -> str:
+    found = Counter(map(trouble, rows))
+    named = [f"{found[each]:,} {each.name.lower()}" for each in Trouble if each in found and each < Trouble.NONE]
+    return text + frame.format(", ".join(named)) if named else text
