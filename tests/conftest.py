@@ -51,6 +51,9 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 def pytest_configure(config: Any) -> None:
     if path := os.environ.get(exercised_verbs.VARIABLE):
         exercised_verbs.begin(path)
+        if hasattr(config, "workerinput"):
+            # It is no setting of a Quarterdeck that a test starts. The process that starts the workers keeps it.
+            del os.environ[exercised_verbs.VARIABLE]
 
 
 def pytest_runtest_setup(item: Any) -> None:
