@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 REQUEST_SECONDS = 5.0  # from the greeting to the whole request
 STALL_SECONDS = 60.0  # how long a caller may take nothing of what it is sent
 MAX_WAITING = 8 << 20  # bytes of progress for one caller
+MAX_ZONE = 64  # characters
 PART_BYTES = 256 << 10  # of a file
 
 
@@ -141,7 +142,7 @@ class CallerConnection:
         responder = single_command.responder_for(out, request.screen, as_json=request.as_json)
         paced = responder if request.as_json else _PacedResponder(responder, self)
         try:
-            ask = functools.partial(self._ask, as_records=request.as_json, verify=request.verify)
+            ask = functools.partial(self._ask, request)
             reply = await single_command.run(ask, single_command.line_of(request.words), paced, yes=request.yes)
         except errors.Refused as error:  # the process is stopping
             self.write(command_frames.STDERR, f"{error.full_message()}\n")
@@ -157,13 +158,13 @@ class CallerConnection:
             return single_command.code_of(reply)
 
     async def _ask(
-        self, line: str, responder: terminal_responder.ConsoleResponder, *, as_records: bool, verify: bool
+        self, request: CommandRequest, line: str, responder: terminal_responder.ConsoleResponder
     ) -> Reply | None:
         app = self._app
         read_only = terminal.is_read_only(line, app.catalogue)
         self._writer.write(encode(command_frames.ACCEPTED, {"read_only": read_only}))
-        who = terminal.identity(app.config.state, self._uid)
-        inv = terminal.invocation(line, who, as_records=as_records, verify=verify)
+        who = terminal.identity(app.config.state, self._uid, request.screen.zone)
+        inv = terminal.invocation(line, who, as_records=request.as_json, verify=request.verify)
         return await terminal.answer(
             app.dispatcher, inv, responder, catalogue=app.catalogue, supervisor=app.supervisor, interrupts=self
         )
@@ -258,11 +259,14 @@ def _request_of(content: Mapping[str, Any]) -> CommandRequest:
         raise FrameError("the request has no words")
     if not isinstance(width, int) or not 0 <= width <= MAX_WIDTH:
         raise FrameError("the request has no width")
+    zone = content.get("zone")
+    if not isinstance(zone, str) or len(zone) > MAX_ZONE:
+        raise FrameError("the request has no time zone")
     flags = {name for name in ("json", "yes", "verify", "colour", "live") if content.get(name) is True}
     return CommandRequest(
         words=tuple(words),
         as_json="json" in flags,
         yes="yes" in flags,
         verify="verify" in flags,
-        screen=Screen(width, colour="colour" in flags, live="live" in flags),
+        screen=Screen(width, colour="colour" in flags, live="live" in flags, zone=zone),
     )

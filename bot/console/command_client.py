@@ -76,6 +76,7 @@ def send(request: Request, environ: Mapping[str, str]) -> int | None:
             "yes": request.yes,
             "verify": request.verify,
             "width": shown.width,
+            "zone": shown.zone,
             "colour": shown.colour,
             "live": shown.live,
         }

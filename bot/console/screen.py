@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 TYPE_CHECKING = False  # the import of `typing` takes longer than this module
 if TYPE_CHECKING:
@@ -15,26 +16,39 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 0  # no limit: a program reads whole cells
 DEFAULT_WIDTH = 100  # columns of a terminal that does not report them
 MAX_WIDTH = 10_000
+ZONES = "/usr/share/zoneinfo"
 STILL_RUNNING = "\nThe change is running and is waited for. Press Ctrl-C again to exit without its outcome.\n"
 
 
 class Screen:
     """`width`: terminal columns, 0 for no limit; `colour`: whether to use ANSI colours; `live`: whether a line can be
-    replaced after it was written."""
+    replaced after it was written; `zone`: the reader's time zone, such as `Europe/Berlin` or `+01:00`."""
 
-    __slots__ = ("colour", "live", "width")
+    __slots__ = ("colour", "live", "width", "zone")
 
-    def __init__(self, width: int, *, colour: bool, live: bool = False) -> None:
+    def __init__(self, width: int, *, colour: bool, live: bool = False, zone: str = "") -> None:
         self.width = width
         self.colour = colour
         self.live = live
+        self.zone = zone
 
 
 def screen_of(out: TextIO) -> Screen:
     """Returns the screen of an open text stream."""
     if not out.isatty():
-        return Screen(PIPE_WIDTH, colour=False)
-    return Screen(_columns(), colour="NO_COLOR" not in os.environ, live=os.environ.get("TERM", "") not in ("", "dumb"))
+        return Screen(PIPE_WIDTH, colour=False, zone=local_zone())
+    live = os.environ.get("TERM", "") not in ("", "dumb")
+    return Screen(_columns(), colour="NO_COLOR" not in os.environ, live=live, zone=local_zone())
+
+
+def local_zone() -> str:
+    """Returns the name of this process's time zone, such as `Europe/Berlin`, or its offset if it has no known name."""
+    given = os.environ.get("TZ", "").removeprefix(":")
+    name = given or os.path.realpath("/etc/localtime").rpartition("/zoneinfo/")[2]
+    if name and name[0] != "/" and os.path.isfile(os.path.join(ZONES, name)):
+        return name
+    offset = time.strftime("%z")
+    return f"{offset[:3]}:{offset[3:5]}"
 
 
 def _columns() -> int:

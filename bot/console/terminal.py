@@ -23,7 +23,6 @@ from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import parser
 from commands.catalogue import Catalogue
 from core import errors
-from core.model import daily_hours
 from core.model.actions import Risk
 from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Button, Reply
@@ -66,24 +65,17 @@ async def run_prompt(
             choices = terminal_responder.shown_buttons(reply, out)
 
 
-def identity(state: Path, uid: int | None = None) -> Identity:
+def identity(state: Path, uid: int | None = None, zone: str = "") -> Identity:
     """Returns the identity of a user of this machine, by default of this process's. Root and the owner of the state
-    directory are admins."""
+    directory are admins. `zone`: the time zone of that user's terminal, by default this process's."""
     uid = os.getuid() if uid is None else uid
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:  # a container may run under an id without a name
         name = str(uid)
-    return Identity(id=f"console:{name}", name=name, admin=uid == 0 or _owns(state, uid), zone=local_zone())
-
-
-def local_zone() -> str:
-    """Returns the name of this machine's time zone, such as `Europe/Berlin`, or its offset if it has no known name."""
-    name = os.environ.get("TZ", "").removeprefix(":") or os.path.realpath("/etc/localtime").rpartition("/zoneinfo/")[2]
-    if daily_hours.is_zone(name):
-        return name
-    offset = f"{datetime.now(UTC).astimezone():%z}"
-    return f"{offset[:3]}:{offset[3:5]}"
+    return Identity(
+        id=f"console:{name}", name=name, admin=uid == 0 or _owns(state, uid), zone=zone or screen.local_zone()
+    )
 
 
 def invocation(line: str, who: Identity, *, as_records: bool = False, verify: bool = True) -> Invocation:

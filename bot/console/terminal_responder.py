@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 from bot import plain_text
 from bot.console import live_line, save_download, screen
+from core.model import typed_times
 from core.model.replies import Button, Reply, Text
 from core.ports import ActionStarted, Progress, Responder, Watched
 from core.text import moments, sanitize
@@ -125,8 +126,9 @@ def show(reply: Reply, out: TextIO) -> None:
 def shown(reply: Reply, on: screen.Screen) -> str:
     """Returns the text of a reply on a screen, without a final line break."""
     now = datetime.now(UTC) if on.width else None
+    zone = typed_times.find_zone(on.zone) if on.zone else None
     return plain_text.render(
-        reply, on.width, on.colour, offers=on.width > 0, clock=lambda at: moments.local(at, now)
+        reply, on.width, on.colour, offers=on.width > 0, clock=lambda at: moments.local(at, now, zone)
     ).rstrip("\n")
 
 

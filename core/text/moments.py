@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 _MOMENT = re.compile(
     r"(?<![\w.:/=@+-])[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -54,11 +54,11 @@ def utc(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def local(at: datetime, now: datetime | None = None) -> str:
-    """Returns a time on this machine's clock, with its zone: `2026-11-30 15:05:07 CET`, without its date if that is the
-    date of `now`."""
-    here = at.astimezone()
-    today = now is not None and here.date() == now.astimezone().date()
+def local(at: datetime, now: datetime | None = None, zone: tzinfo | None = None) -> str:
+    """Returns a time on the clock of a zone, by default this machine's: `2026-11-30 15:05:07 CET`, without its date if
+    that is the date of `now`."""
+    here = at.astimezone(zone)
+    today = now is not None and here.date() == now.astimezone(zone).date()
     return f"{here:%H:%M:%S %Z}" if today else f"{here:%Y-%m-%d %H:%M:%S %Z}"
 
 

@@ -186,6 +186,20 @@ def test_a_question_is_shown_or_answered_with_yes(bot: RunningBot, capfd: pytest
     assert [inv.line for inv in bot.asked] == ["rm web", "rm web", "confirm k7"]
 
 
+def test_times_are_those_of_the_callers_clock(
+    bot: RunningBot, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answers(inv: Invocation, responder: Responder) -> Reply:
+        return text_reply(f"{inv.who.zone}: started at 2026-11-30T14:05:07Z")
+
+    bot.answers = answers
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    assert do(bot, "ps") == 0
+    assert capfd.readouterr().out == "Asia/Tokyo: started at 2026-11-30 23:05:07 JST\n"
+    assert do(bot, "ps", as_json=True) == 0
+    assert "2026-11-30T14:05:07Z" in capfd.readouterr().out
+
+
 def test_progress_is_streamed_before_the_reply(bot: RunningBot, capfd: pytest.CaptureFixture[str]) -> None:
     long = Reply(blocks=(Lines(lines=("é" * 999, "三") * 400),))  # more than one frame
 
