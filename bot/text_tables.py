@@ -12,8 +12,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import wcwidth
-
 from core.model.replies import Table, Tone
 from core.text import sanitize
 
@@ -200,7 +198,11 @@ def _is_number(cell: object) -> bool:
 
 def text_width(text: str) -> int:
     """Returns the terminal columns of the text."""
-    return len(text) if text.isascii() else max(0, wcwidth.wcswidth(text))
+    if text.isascii():
+        return len(text)
+    import wcwidth  # noqa: PLC0415 (its tables take part of the start, and most texts are ASCII)
+
+    return max(0, wcwidth.wcswidth(text))
 
 
 def clip(text: str, width: int) -> str:
@@ -210,7 +212,7 @@ def clip(text: str, width: int) -> str:
     clipped: list[str] = []
     room = width - 1
     for character in text:
-        room -= max(0, wcwidth.wcwidth(character))
+        room -= text_width(character)
         if room < 0:
             break
         clipped.append(character)

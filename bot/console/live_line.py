@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import wcwidth
-
+from bot import text_tables
 from bot.console.screen import Screen
 from core.text import sanitize
 
@@ -28,7 +27,7 @@ class LiveLine:
         """Replaces the line. Raises OSError if the output is closed."""
         width = self._screen.width - 1
         line = sanitize.single_line(text)
-        while line and wcwidth.wcswidth(line) > width:
+        while line and text_tables.text_width(line) > width:
             line = line[: max(0, min(len(line) - 1, width - 1))]
         self._out.write(f"{_TO_START}{line}{_ERASE}")
         self._out.flush()
