@@ -20,7 +20,7 @@ COLLECT_SECONDS = 1.0  # after a message
 STORM_EDIT_SECONDS = 4.0  # between two edits of a shared message
 SETTLE_SECONDS, MAX_SETTLE_SECONDS = 2.0, 6.0  # without another incident, and in all, until the table is written
 SETTLE_AGAIN_SECONDS = 5.0  # without another incident, until it is written again
-GROWING_EDIT_SECONDS = 20.0  # between two edits while more and more incidents join
+GROWING_EDIT_SECONDS = 20.0  # at least, between two edits while incidents join; more, the longer the storm lasts
 GROWING_SECONDS = 10.0  # for which a storm goes on after the last one joined or its last edit
 MAX_STORM_SECONDS = 300.0  # and in all
 UNRELATED = 3  # so many times more incidents share a message although they have nothing in common
@@ -53,7 +53,8 @@ class SharedMessage:
         """Returns when it may be edited, if no other incident joins until then."""
         if not self.next_edit:
             return min(self.joined + SETTLE_SECONDS, self.began + MAX_SETTLE_SECONDS)
-        latest = self.next_edit - STORM_EDIT_SECONDS + GROWING_EDIT_SECONDS
+        last = self.next_edit - STORM_EDIT_SECONDS
+        latest = last + max(GROWING_EDIT_SECONDS, last - self.began)
         return max(self.next_edit, min(self.joined + SETTLE_AGAIN_SECONDS, latest))
 
     def is_within(self, scope: str) -> bool:
