@@ -172,7 +172,7 @@ class _Watch:
             return self._new(run, RunState.PAUSED)
         if row.state in LIVE_STATES and row.health == "healthy":
             return self._new(run, RunState.HEALTHY)
-        if row.state in LIVE_STATES and row.health == "unhealthy":
+        if row.state in LIVE_STATES and row.health == "unhealthy" and (over or self._is_new_result(run)):
             return self._new(run, RunState.UNHEALTHY)
         if not over:
             return None
@@ -181,6 +181,11 @@ class _Watch:
         if row.state not in LIVE_STATES:
             return self._new(run, RunState.UNKNOWN, why=f"it is {row.state}")
         return self._new(run, RunState.UNCHECKED if row.health else RunState.RUNNING)
+
+    def _is_new_result(self, run: _Run) -> bool:
+        """Whether a failed health check is a result of now. Docker sets it when a container is paused, and it stays
+        until the first check after the unpause."""
+        return self._started or run.first is None or run.first.health != "unhealthy"
 
     def _ran_again(self, first: Container, row: Container) -> bool:
         """Whether the container ended and was started again since the change."""

@@ -86,12 +86,13 @@ async def test_what_became_of_new_runs_is_known_after_some_seconds(ground, monke
     async with asyncio.timeout(30):
         while ended is None:
             page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=cursor, wait=5.0))
-            found |= {verdict.ref.name: verdict for verdict in map(run_verification.decode, page.lines)}
+            found |= {verdict.ref: verdict for verdict in map(run_verification.decode, page.lines)}
             cursor, ended = page.cursor, page.outcome
     assert ended.status == Status.DONE
-    assert (found["up"].state, found["up"].failed) == (verification.RunState.RUNNING, False)
-    assert (found["dies"].state, found["dies"].failed) == (verification.RunState.ENDED, True)
-    assert found["dies"].exit_code == (None if "exit codes" in ground.lacks else 3)
+    up, dies = (found[ref] for ref in runs)
+    assert (up.state, up.failed) == (verification.RunState.RUNNING, False)
+    assert (dies.state, dies.failed) == (verification.RunState.ENDED, True)
+    assert dies.exit_code == (None if "exit codes" in ground.lacks else 3)
 
 
 @over(images.ReadHistory, images.ListImages)

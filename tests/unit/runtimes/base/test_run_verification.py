@@ -112,6 +112,19 @@ async def test_a_health_check_decides_and_has_its_own_time() -> None:
     assert round(found["endless"].seconds) == MAX_SECONDS
 
 
+async def test_an_unpaused_container_is_as_healthy_as_its_next_check() -> None:
+    """Docker calls a paused container unhealthy until then."""
+    engine = FakeRuntime()
+    web = engine.add("web")
+    change(engine, web, health="unhealthy", health_seconds=20.0)
+    better = await one(engine, web, started=False, then=lambda: change(engine, web, health="healthy"), after=4.5)
+    assert (better.state, round(better.seconds)) == (RunState.HEALTHY, 5)
+    change(engine, web, health="unhealthy")
+    assert (await one(engine, web)).seconds < 1, "after a restart it is a result of now"
+    still = await one(engine, web, started=False)
+    assert (still.state, round(still.seconds)) == (RunState.UNHEALTHY, 25)
+
+
 async def test_what_others_do_meanwhile_is_no_death() -> None:
     engine = FakeRuntime()
     refs = {name: engine.add(name) for name in ("stopped", "paused", "removed")}
