@@ -125,7 +125,7 @@ def weight(blocks: Sequence[slackblocks.Block], *, cells: bool = True) -> int:
         rows = block.pop("rows", ())
         total += text_size(json.dumps(block, ensure_ascii=False))
         if cells:
-            total += sum(_cell_weight(cell) for row in rows for cell in row)
+            total += sum(cell_weight(cell) for row in rows for cell in row)
     return total
 
 
@@ -134,9 +134,12 @@ def text_size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _cell_weight(cell: Mapping[str, Any]) -> int:
+def cell_weight(cell: Mapping[str, Any]) -> int:
+    """The number of bytes that the texts of a table's cell count for."""
     if "text" in cell:
         return text_size(cell["text"])
+    if "element" in cell:
+        return text_size(cell["element"]["text"]["text"]) + cell_weight(cell["fallback"])
     parts = [part for section in cell["elements"] for part in section["elements"]]
     return sum(dates.WEIGHT if part["type"] == "date" else text_size(part["text"]) for part in parts)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bot.slack import blocks
+from bot.slack import blocks, row_buttons
 from bot.slack.render import Message, TableFormat
 from bot.slack.tables import MAX_ROWS, MAX_TABLE_TEXT
 from core import errors
@@ -63,7 +63,10 @@ class Sending:
         blamed = [at for at in _blamed(error.reasons) if at < len(shown)]
         faulty = [shown[at] for at in blamed] or shown
         kinds = {block["type"] for block in faulty}
-        if self.table_format is TableFormat.LONG_TABLE and any(map(_is_long, faulty)):
+        if self.table_format is TableFormat.ROW_BUTTONS and any(map(row_buttons.has_buttons, faulty)):
+            self._use(TableFormat.LONG_TABLE)
+            return
+        if self.table_format >= TableFormat.LONG_TABLE and any(map(_is_long, faulty)):
             self._use(TableFormat.CHART)
             return
         self._unsupported = self._unsupported and error.code != TOO_LONG_BLOCKS
@@ -99,9 +102,7 @@ def _is_long(block: Mapping[str, Any]) -> bool:
     rows = block.get("rows", ())
     if block["type"] != "data_table":
         return False
-    return (
-        len(rows) > MAX_ROWS + 1 or sum(blocks.text_size(cell["text"]) for row in rows for cell in row) > MAX_TABLE_TEXT
-    )
+    return len(rows) > MAX_ROWS + 1 or sum(blocks.cell_weight(cell) for row in rows for cell in row) > MAX_TABLE_TEXT
 
 
 def _heaviest(shown: Sequence[Mapping[str, Any]]) -> int:

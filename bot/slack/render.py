@@ -110,7 +110,7 @@ def _body(
                 form = replace(form, table_format=min(table_format, TableFormat.DATA_TABLE))
         forms.append(form)
         made.append(_rendered(block, budget, form, file_name))
-    cells = table_format is not TableFormat.LONG_TABLE
+    cells = table_format < TableFormat.LONG_TABLE
     wants = [blocks.weight(part.blocks, cells=cells) for part in made]
     shown: list[slackblocks.Block] = []
     missing: list[Block] = []

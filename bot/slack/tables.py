@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import slackblocks
 
 from bot import plain_text, text_tables
-from bot.slack import blocks, dates, markup
+from bot.slack import blocks, dates, markup, row_buttons
 from core.model import replies
 from core.text import moments, sanitize
 
@@ -38,6 +38,7 @@ MAX_TABLE_TEXT, MAX_LONG_TABLE_TEXT = 9_900, 19_800
 MAX_NAMED_COLUMNS = 6  # in a note
 MIN_COLUMNS = 2  # that are kept where others are left out
 CIRCLES = {replies.Tone.BAD: "🔴", replies.Tone.WARN: "🟡", replies.Tone.GOOD: "🟢"}
+_DataCell = slackblocks.RawText | slackblocks.RawNumber | slackblocks.RichTextBlock
 MAX_EXACT_INTEGER = 2**53  # larger numbers are sent as text, because JSON readers round them
 
 
@@ -97,13 +98,14 @@ def render_fields(
 class TableFormat(enum.IntEnum):
     """How a workspace can show tables and charts, from the simplest format. If Slack refuses one, the next simpler is
     tried. CHART: data tables, and charts. With the simpler formats, a chart is a line of bars. LONG_TABLE: charts, and
-    data tables of twice the length."""
+    data tables of twice the length. ROW_BUTTONS: these, with a button in each row."""
 
     PLAIN = 0
     TABLE = 1
     DATA_TABLE = 2
     CHART = 3
     LONG_TABLE = 4
+    ROW_BUTTONS = 5
 
 
 def _with_circles(block: replies.Table) -> replies.Table:
@@ -145,8 +147,13 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
             [_data_cell(*cell) for cell in zip(raw, row, numeric, strict=True)]
             for raw, row in zip(shown.rows, rows, strict=False)
         ]
+        header_cells: list[_DataCell] = [slackblocks.RawText(column) for column in header]
+        if table_format >= TableFormat.ROW_BUTTONS and _has_row_buttons(block, len(header)):
+            header_cells.append(slackblocks.RawText(row_buttons.COLUMN))
+            for number, row in enumerate(cells):
+                row.append(row_buttons.ButtonCell(block.row_buttons[number], number))
         found: slackblocks.Block = slackblocks.DataTableBlock(
-            rows=[[slackblocks.RawText(column) for column in header], *cells],
+            rows=[header_cells, *cells],
             caption=_caption(block, len(rows)),
             page_size=max(MIN_PAGE_SIZE, len(rows)) if len(rows) <= MAX_SINGLE_PAGE else PAGE_SIZE,
         )
@@ -158,6 +165,12 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
     return blocks.RenderedBlock(
         blocks=[*blocks.heading(block.title), found, *notes], complete=not left_out, has_table=True
     )
+
+
+def _has_row_buttons(block: replies.Table, columns: int) -> bool:
+    """Whether each row has a button that Slack takes, and the table has room for their column."""
+    buttons = block.row_buttons
+    return len(buttons) == len(block.rows) > 0 and columns < MAX_COLUMNS and all(map(row_buttons.fits, buttons))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +193,7 @@ def _fitted(block: replies.Table, budget: int, table_format: TableFormat) -> _Fi
     """As many columns as fit with all rows and without a cut, the most important first. Where two do not fit, their
     cells are cut."""
     room, rows = min(budget, MAX_TABLE_TEXT), MAX_ROWS
-    if table_format is TableFormat.LONG_TABLE:
+    if table_format >= TableFormat.LONG_TABLE:
         # Its cells do not count for the whole message. It needs only room for the rest of it.
         room, rows = (MAX_LONG_TABLE_TEXT if budget >= 0 else -1), MAX_LONG_ROWS
     block = replace(block, rows=block.rows[:rows])
@@ -283,9 +296,7 @@ def _is_number(cell: str | float) -> bool:
     return isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) <= MAX_EXACT_INTEGER
 
 
-def _data_cell(
-    value: str | float, text: str, numeric: bool
-) -> slackblocks.RawText | slackblocks.RawNumber | slackblocks.RichTextBlock:
+def _data_cell(value: str | float, text: str, numeric: bool) -> _DataCell:
     """A number if the whole column has numbers, so that Slack sorts it by value. A cell with a time is rich text."""
     if moments.is_in(text):
         return dates.cell(text)

@@ -39,6 +39,13 @@ def offer(context: Context, refs: Sequence[Ref], *more: tuple[str, str]) -> tupl
     return tuple(_button(label, line, name) for label, line in (*STEPS[refs[0].kind], *more))
 
 
+def row_buttons(context: Context, containers: Sequence[Ref]) -> tuple[Button, ...]:
+    """Returns a button for each row of a list of containers, which shows its card. Who sees the row may see a card."""
+    if len(containers) < 2:
+        return ()
+    return tuple(Button(label="Open", line=command_line.quote(["card", word(context, ref)])) for ref in containers)
+
+
 def word(context: Context, ref: Ref) -> str:
     """Returns what to type for a resource: its name, with its engine if there are several engines."""
     several = len(context.find.engines(Query())) > 1

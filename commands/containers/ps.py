@@ -137,6 +137,7 @@ def _table(context: Context, rows: Sequence[Container], asked: Sequence[EngineRe
         tones=[container_status.tone(row) for row in rows],
         toned="STATUS",
         whole=whole,
+        row_buttons=next_steps.row_buttons(context, [row.ref for row in rows]),
     )
 
 

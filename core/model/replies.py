@@ -45,7 +45,8 @@ class Table:
     `priority`: the columns that matter most, the most important first; the others follow from left to right. Where
     there is too little room, the least important columns are left out before a cell is cut, and the most important one
     is never cut. With `whole`, a terminal shows all columns, however wide. `tones`: how good the state of each row is;
-    shown at the column `toned`.
+    shown at the column `toned`. `row_buttons`: one for each row, or none; a surface that cannot show them leaves them
+    out.
     """
 
     columns: Sequence[str]
@@ -58,6 +59,7 @@ class Table:
     tones: Sequence[Tone] = ()
     toned: str = ""
     whole: bool = False
+    row_buttons: Sequence[Button] = ()
 
     def by_importance(self) -> Sequence[int]:
         """Returns the places of the columns, the most important first. A column that is wrapped comes after the named

@@ -34,7 +34,7 @@ MOST_TEXT, MOST_MARKDOWN = 13_000, 12_000
 # blocks pass, 11,341 in 45 do not).
 PER_BLOCK = 40
 READ = frozenset({"text", "caption", "alt_text", "title"})
-PHASED = frozenset({"table", "data_table", "markdown", "data_visualization"})
+PHASED = frozenset({"table", "data_table", "markdown", "data_visualization", "action_cell"})
 
 
 def refuse(workspace: state.Workspace, blocks: Any, surface: str = "message") -> None:
@@ -96,6 +96,9 @@ def fill_ids(workspace: state.Workspace, blocks: list[Json]) -> list[Json]:
 
 def interactive(block: Json) -> list[Json]:
     """The elements of a block that a person can press, choose from or type into."""
+    if block.get("type") == "data_table":
+        cells = [cell for row in block.get("rows") or () for cell in row if cell.get("type") == "action_cell"]
+        return [cell["element"] for cell in cells]
     parts = [*(block.get("elements") or ()), block.get("accessory"), block.get("element")]
     if block.get("type") not in ("actions", "section", "input"):
         return []

@@ -22,6 +22,7 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     not_yet: list[str] = field(default_factory=list)
     block_ids: set[str] = field(default_factory=set)
+    row_actions: set[str] = field(default_factory=set)
     tables: int = 0
     charts: int = 0
     markdown: int = 0

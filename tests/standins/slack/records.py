@@ -66,8 +66,9 @@ class Settings:
     """Calls a minute by method. A method that is not named has no limit."""
     retry_grace: float = 0.3
     """A call may cross a 429 on the wire; only later ones break the rule of Retry-After."""
-    rollout: set[str] = field(default_factory=lambda: {"table", "data_table", "markdown"})
-    """Block types this workspace has already got. Others are refused and that is nobody's fault."""
+    rollout: set[str] = field(default_factory=lambda: {"table", "data_table", "markdown", "action_cell"})
+    """Block types, and the type of table cells with a button, that this workspace has already got. Others are
+    refused and that is nobody's fault."""
     long_tables: bool = True
     """Whether data tables have 201 rows and 20,000 characters, as since 2026-09; before, they had half of that."""
     retry_delays: tuple[float, ...] = (0.0, 60.0, 300.0)

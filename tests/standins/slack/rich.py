@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.standins.slack.elements import Findings, keys, listing, size, string
+from tests.standins.slack.elements import Findings, element, keys, listing, size, string
 
 STYLE = frozenset({"bold", "italic", "strike", "code", "underline", "highlight", "client_highlight", "unlink"})
 INLINE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -144,6 +144,13 @@ def _cell(found: Findings, cell: Any, where: str) -> int:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 found.say(f"{where}/value", "must be a number")
             return size(str(cell.get("text", value)))
+    elif kind == "action_cell":
+        if kind not in found.rollout:
+            found.not_yet.append(f"unsupported type: {kind} [json-pointer:{where}/type]")
+        elif keys(found, cell, where, ("type", "element"), ("fallback",)):
+            element(found, cell["element"], f"{where}/element", frozenset({"button"}), found.row_actions)
+            if cell.get("fallback") is not None:
+                return _cell(found, cell["fallback"], f"{where}/fallback")
     elif kind == "rich_text":
         rich_text(found, cell, where)
         return _texts(cell.get("elements"))

@@ -114,4 +114,4 @@ async def test_what_slack_says_about_its_refusal_is_logged() -> None:
     with capture_logs() as lines:
         await outbox(calls).post("C1", lambda shape: render.render_message(reply, table_format=shape))
     (line,) = (each for each in lines if each["log_level"] == "warning")
-    assert line["reasons"] == [reason] and line["code"] == "invalid_blocks" and line["table_format"] == "LONG_TABLE"
+    assert line["reasons"] == [reason] and line["code"] == "invalid_blocks" and line["table_format"] == "ROW_BUTTONS"

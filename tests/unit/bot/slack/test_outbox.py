@@ -35,6 +35,7 @@ def table(*, plain: bool = True) -> OutgoingMessage:
     """A outgoing whose blocks tell the shape they are in."""
     kinds = {
         TableFormat.LONG_TABLE: "data_table",
+        TableFormat.ROW_BUTTONS: "data_table",
         TableFormat.CHART: "data_table",
         TableFormat.DATA_TABLE: "data_table",
         TableFormat.TABLE: "table",
@@ -176,10 +177,10 @@ async def test_what_is_remembered_of_a_workspace_is_doubted_when_the_store_has_f
     assert box.table_format is TableFormat.PLAIN
     memory.down, memory.shapes = False, {}
     await box.load_table_format("T1")
-    assert box.table_format is TableFormat.LONG_TABLE
+    assert box.table_format >= TableFormat.LONG_TABLE
     memory.shapes = {"T1": 99}  # by another version
     await box.load_table_format("T1")
-    assert box.table_format is TableFormat.LONG_TABLE
+    assert box.table_format >= TableFormat.LONG_TABLE
 
 
 async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
@@ -188,7 +189,7 @@ async def test_blocks_that_are_too_long_are_this_messages_fault_alone() -> None:
     box = outbox(calls, memory)
     await box.post("C1", table())
     assert calls.said[0].text == "as TABLE"
-    assert box.table_format is TableFormat.LONG_TABLE
+    assert box.table_format >= TableFormat.LONG_TABLE
     assert memory.shapes == {}
 
 
@@ -221,7 +222,7 @@ async def test_a_workspace_without_charts_keeps_its_data_tables() -> None:
     calls.refuse["post"] = ["invalid_blocks"]
     box = outbox(calls, memory)
     await box.load_table_format("T1")
-    kinds = {TableFormat.LONG_TABLE: "data_visualization", TableFormat.CHART: "data_visualization"}
+    kinds = dict.fromkeys((TableFormat.ROW_BUTTONS, TableFormat.LONG_TABLE, TableFormat.CHART), "data_visualization")
     await box.post(
         "C1", lambda shape: Message(text=f"as {shape.name}", blocks=({"type": kinds.get(shape, "rich_text")},))
     )
@@ -246,14 +247,14 @@ async def test_a_workspace_with_the_older_limits_is_found_out_by_one_long_table(
     long, short = ({"type": "data_table", "rows": [[{"text": "x"}]] * rows} for rows in (201, 100))
 
     def listed(shape: TableFormat) -> Message:
-        return Message(text=f"as {shape.name}", blocks=(long if shape is TableFormat.LONG_TABLE else short,))
+        return Message(text=f"as {shape.name}", blocks=(long if shape >= TableFormat.LONG_TABLE else short,))
 
     await box.post("C1", listed)
     assert memory.shapes == {}
     calls.refuse["post"] = ["msg_blocks_too_long"]
     await box.post("C1", listed)
     await box.post("C1", listed)
-    assert [one.text for one in calls.said] == ["as LONG_TABLE", "as CHART", "as CHART"]
+    assert [one.text for one in calls.said] == ["as ROW_BUTTONS", "as CHART", "as CHART"]
     assert memory.shapes == {"T1": TableFormat.CHART}
 
 

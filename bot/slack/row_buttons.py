@@ -1,0 +1,54 @@
+"""Makes the cell with a button at the end of a row of a data table.
+
+Slack's own reference does not list such cells yet; other clients of its API have them (`action_cell`). A workspace that
+refuses them gets tables without buttons, see `bot.slack.format_fallback`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slackblocks
+
+from bot.slack import markup
+from core.model.replies import Button
+from core.text import sanitize
+
+CELL = "action_cell"
+COLUMN = " "  # the name of the column; Slack refuses an empty one
+MAX_LABEL, MAX_VALUE = 75, 2_000  # characters
+ACTION_PREFIX = "deck:row"
+
+
+class ButtonCell(slackblocks.RawText):
+    """A cell with a button that gives a command line. A client that cannot show it shows the line."""
+
+    def __init__(self, button: Button, number: int) -> None:
+        super().__init__(_one_line(button.line) or markup.NOTHING)
+        self._button = button
+        self._number = number
+
+    def _resolve(self) -> dict[str, Any]:
+        element = {
+            "type": "button",
+            "text": {"type": "plain_text", "text": _one_line(self._button.label) or markup.NOTHING},
+            "action_id": f"{ACTION_PREFIX}-{self._number}",
+            "value": self._button.line,
+        }
+        return {"type": CELL, "element": element, "fallback": {"type": "raw_text", "text": self.text}}
+
+
+def fits(button: Button) -> bool:
+    """Returns whether the command line is valid as the value of a Slack button."""
+    line = button.line
+    return 0 < len(line) <= MAX_VALUE and not any("\ud800" <= sign <= "\udfff" for sign in line)
+
+
+def has_buttons(block: Any) -> bool:
+    """Returns whether a block's JSON has such a cell."""
+    return any(cell.get("type") == CELL for row in block.get("rows", ()) for cell in row)
+
+
+def _one_line(text: str) -> str:
+    shown = sanitize.single_line(text).replace("\t", " ").strip()
+    return shown if len(shown) <= MAX_LABEL else f"{shown[: MAX_LABEL - 1]}…"

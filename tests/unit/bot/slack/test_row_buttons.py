@@ -1,0 +1,65 @@
+"""Buttons in the rows of a table: in a workspace that takes them, and how one that does not is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.slack import format_fallback, render
+from bot.slack.render import TableFormat
+from core import errors
+from core.model.replies import Button, Reply, Table
+from tests.standins.slack import blocks as standin
+
+ROWS = [("web", 1), ("db", 2)]
+REPLY = Reply(
+    blocks=(
+        Table(
+            columns=("NAME", "CPU"),
+            rows=ROWS,
+            row_buttons=[Button(label="Open", line=f"card {name}") for name, _ in ROWS],
+        ),
+    )
+)
+
+
+def table(table_format, reply=REPLY):
+    (block,) = render.render_message(reply, table_format=table_format).blocks
+    return block
+
+
+def test_each_row_has_its_button_where_the_workspace_takes_them():
+    block = table(TableFormat.ROW_BUTTONS)
+    assert standin.check([block]).wrong == []
+    assert [[cell["type"] for cell in row] for row in block["rows"]] == [
+        ["raw_text", "raw_text", "raw_text"],
+        *[["raw_text", "raw_number", "action_cell"]] * 2,
+    ]
+    assert [part["value"] for part in standin.interactive(block)] == ["card web", "card db"]
+    assert block["rows"][1][2]["fallback"]["text"] == "card web"
+
+
+@pytest.mark.parametrize("table_format", [each for each in TableFormat if each < TableFormat.ROW_BUTTONS])
+def test_simpler_formats_have_none(table_format):
+    assert "card web" not in str(table(table_format))
+
+
+def test_a_table_of_which_a_row_has_no_button_shows_none():
+    unequal = Reply(
+        blocks=(Table(columns=("NAME",), rows=[("a",), ("b",)], row_buttons=[Button(label="x", line="ps")]),)
+    )
+    assert "action_cell" not in str(table(TableFormat.ROW_BUTTONS, unequal))
+    long = [Button(label="x", line="card " + "w" * 3_000)] * 2
+    too_long = Reply(blocks=(Table(columns=("NAME",), rows=[("a",), ("b",)], row_buttons=long),))
+    assert "action_cell" not in str(table(TableFormat.ROW_BUTTONS, too_long))
+
+
+def test_a_refusal_costs_only_the_buttons_and_is_learned():
+    def outgoing(table_format):
+        return render.render_message(REPLY, table_format=table_format)
+
+    sending = format_fallback.Sending(outgoing, TableFormat.ROW_BUTTONS)
+    found = standin.check(sending.message.blocks, rollout=standin.PHASED - {"action_cell"})
+    assert found.not_yet
+    assert sending.simplify(errors.Undeliverable("no", code="invalid_blocks", reasons=tuple(found.not_yet)))
+    assert sending.supported is TableFormat.LONG_TABLE
+    assert standin.check(sending.message.blocks, rollout=standin.PHASED - {"action_cell"}).not_yet == []
