@@ -118,7 +118,10 @@ def _body(
     for at, share in enumerate(_shares(wants, budget)):
         block, part, cost = reply.blocks[at], made[at], wants[at]
         if cost > share:
-            part = _rendered(block, share, forms[at], file_name)
+            # With less room, fields may become a table, and another block may have one.
+            others = any(other.has_table for number, other in enumerate(made) if number != at)
+            form = replace(forms[at], further=forms[at].further or others)
+            part = made[at] = _rendered(block, share, form, file_name)
             cost = blocks.weight(part.blocks, cells=cells)
         if cost > budget or len(part.blocks) > max_blocks:
             left_out += 1
