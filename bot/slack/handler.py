@@ -203,7 +203,9 @@ class SlackHandler:
                     await self._outbox.edit(
                         posted.channel,
                         posted.ts,
-                        lambda table_format: render.render_message(reply, table_format=table_format, head=head),
+                        lambda table_format: render.render_message(
+                            reply, table_format=table_format, head=head, line=unfinished.line
+                        ),
                         thread=posted.thread,
                     )
                 except (errors.DeliveryError, msgspec.MsgspecError) as error:

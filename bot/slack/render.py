@@ -25,7 +25,7 @@ from bot import plain_text
 from bot.slack import blocks, charts, markup, tables
 from bot.slack.tables import TableFormat
 from core.model.replies import Block, Button, Chart, Fields, Lines, Reply, Table, Text, Tone
-from core.text import sanitize
+from core.text import person_names, sanitize
 
 MAX_WEIGHT = 11_800  # of all blocks (see blocks.weight)
 MAX_BLOCKS = 50
@@ -48,14 +48,18 @@ SIGNS = {Tone.GOOD: ":white_check_mark:", Tone.WARN: ":warning:", Tone.BAD: ":x:
 __all__ = ["Message", "TableFormat", "TextFile", "render_message"]
 
 
-def render_message(reply: Reply, *, table_format: TableFormat, head: str = "") -> Message:
-    """`head`: one line of mrkdwn, shown first and small. The caller must have escaped it (`markup.literal`)."""
-    head = _cut_head(head)
-    file_name = _file_name(reply, head)
+def render_message(
+    reply: Reply, *, table_format: TableFormat, head: str = "", line: str = "", file_place: str = ""
+) -> Message:
+    """`head`: one line of mrkdwn, shown first and small. The caller must have escaped it (`markup.literal`). `line`:
+    the command line, by which a file is named. `file_place`: where the file will be, such as `in this channel`."""
+    reply, head = person_names.with_names(reply), _cut_head(head)
+    file_name = _file_name(reply, line, head)
+    named = f"{file_name} ({file_place})" if file_place else file_name
     first: list[slackblocks.Block] = [blocks.note(head)] if head else []
     last = [*_mentions(reply.mention), *_buttons(reply.buttons)]
     budget = MAX_WEIGHT - blocks.weight(first) - blocks.weight(last) - blocks.NOTE_WEIGHT
-    body, missing = _body(reply, budget, MAX_BLOCKS - len(first) - len(last) - 1, table_format, file_name)
+    body, missing = _body(reply, budget, MAX_BLOCKS - len(first) - len(last) - 1, table_format, named)
     all_blocks = [*first, *body, *last]
     if not body:
         all_blocks = [*first, blocks.note("There is nothing to show."), *last]
@@ -306,10 +310,12 @@ def _whole_words(text: str, most: int) -> str:
     return cut.rpartition(" ")[0] or cut
 
 
-def _file_name(reply: Reply, head: str) -> str:
-    """The file's name, from the head's words (`<@U1> · logs web` → logs-web.txt), else the first title."""
+def _file_name(reply: Reply, line: str, head: str) -> str:
+    """The file's name, from the words of the command before its options (`logs web --tail 500` → logs-web.txt), else
+    from the head, else from the first title."""
     titles = [block.title for block in reply.blocks if not isinstance(block, Text)]
-    for words in (html.unescape(re.sub(r"<[^>]*>", " ", head)), *titles):
+    before_options = line.partition(" -")[0]
+    for words in (before_options, html.unescape(re.sub(r"<[^>]*>", " ", head)), *titles):
         slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:50].strip("-")
         if slug:
             return f"{slug}.txt"

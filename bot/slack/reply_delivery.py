@@ -22,6 +22,8 @@ from core.model.replies import Reply, Text, text_reply
 
 log = structlog.get_logger(__name__)
 SHOWN_IN_DM = "The output appears in our direct messages. The button there stops it."
+# Where the file of a message is: everybody in a channel sees the channel's files.
+IN_CHANNEL, IN_DIRECT_MESSAGES = "in this channel", "in our direct messages"
 INVITE_HINT = (
     "Only you can see this, because I am not in this channel. Invite me with /invite and everybody here sees the "
     "changes."
@@ -52,7 +54,10 @@ class ReplyDelivery:
     def public(self, reply: Reply) -> OutgoingMessage:
         """The reply under the requester's name and command line."""
         head = f"{markup.bold(self.requester_name or self._request.user)} · {markup.code(self.line)}"
-        return lambda table_format: render.render_message(reply, table_format=table_format, head=head)
+        line = self.line
+        return lambda table_format: render.render_message(
+            reply, table_format=table_format, head=head, line=line, file_place=IN_CHANNEL
+        )
 
     async def show_started(self, reply: Reply) -> PostedMessage:
         """Posts that a change has started, or edits the question or the working note to say so."""
@@ -99,7 +104,7 @@ class ReplyDelivery:
         if request.response_url and not request.dm:
             try:
                 await self._outbox.respond(
-                    request.response_url, request.user, _private_message(text_reply(SHOWN_IN_DM)), replace=False
+                    request.response_url, request.user, self._private(text_reply(SHOWN_IN_DM)), replace=False
                 )
             except errors.DeliveryError as error:
                 log.info("the note about the direct message was not delivered", reason=error.full_message())
@@ -120,7 +125,7 @@ class ReplyDelivery:
     # ── to the requester alone ───────────────────────────────────────────────────────────────────────────────────
 
     async def to_requester(self, reply: Reply) -> None:
-        request, outgoing = self._request, _private_message(reply)
+        request, outgoing = self._request, self._private(reply)
         ways: list[Callable[[], Awaitable[object]]] = []
         if (note := self.working_note) is not None:
             ways.append(lambda: self.edit(note, outgoing))
@@ -135,8 +140,14 @@ class ReplyDelivery:
         ways.append(lambda: self._outbox.post_direct(request.user, outgoing))
         await first_open_way(ways)
 
+    def _private(self, reply: Reply) -> OutgoingMessage:
+        line = self.line
+        return lambda table_format: render.render_message(
+            reply, table_format=table_format, line=line, file_place=IN_DIRECT_MESSAGES
+        )
+
     async def send_working_note(self, reply: Reply) -> None:
-        request, outgoing = self._request, _private_message(reply)
+        request, outgoing = self._request, self._private(reply)
         if request.response_url:
             # This note stays: a slash command's response URL cannot change an earlier message.
             await self._outbox.respond(request.response_url, request.user, outgoing, replace=False)
@@ -152,7 +163,7 @@ class ReplyDelivery:
         request = self._request
         if request.private:
             self._outbox.mark_changed(request.channel, request.message)
-            await self._outbox.respond(request.response_url, request.user, _private_message(reply), replace=True)
+            await self._outbox.respond(request.response_url, request.user, self._private(reply), replace=True)
         else:
             await self.edit(PostedMessage(request.channel, request.message, request.thread), self.public(reply))
 
@@ -190,7 +201,3 @@ async def first_open_way(ways: list[Callable[[], Awaitable[object]]]) -> None:
             log.info("one way to deliver a message is closed; the next one is tried", reason=error.full_message())
         else:
             return
-
-
-def _private_message(reply: Reply) -> OutgoingMessage:
-    return lambda table_format: render.render_message(reply, table_format=table_format)
