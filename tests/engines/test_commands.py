@@ -2,7 +2,6 @@
 end, and what really became of the container."""
 
 import asyncio
-import json
 import re
 
 import pytest
@@ -11,6 +10,7 @@ from bot import plain_text
 from bot.access import first_admin
 from core.model.replies import Ending
 from runtimes import engine_registry
+from tests.helpers import json_replies
 from tests.helpers.deck import WORDS, Deck
 from tests.helpers.waiting import wait_for
 
@@ -256,13 +256,13 @@ async def test_a_command_on_a_real_daemon(deck, dockerd, name):
             await asyncio.sleep(0.01)
     for key, value in filled.items():
         line = line.replace(key, value)
-    reply = await deck.say(line)
+    reply = await deck.say(line, as_records=True)
     text = plain_text.render(reply)
     if following is not None:
         assert "1 line; was stopped" in plain_text.render(await following)
     assert reply.ending is ENDINGS.get(name, Ending.OK), text
     assert re.search(shown, text, re.MULTILINE), text
-    assert json.loads(plain_text.to_json(reply))["ending"] == reply.ending
+    assert json_replies.read(reply)["ending"] == reply.ending
 
     def left():
         return {row["Names"][0]: row["State"] for row in dockerd.api.containers(all=True)}
