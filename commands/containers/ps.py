@@ -175,7 +175,9 @@ def _age(listed: containers.Containers) -> str:
 def _ending(results: Sequence[Result], unmatched: Sequence[Any], shown: Sequence[Ref]) -> Ending:
     if shown:
         return Ending.OK
-    if any(result.error is not None for result in results):
+    failed = [result.error for result in results if result.error is not None]
+    # An engine without containers, such as a Swarm, is no failure beside one that has them.
+    if failed and (len(failed) == len(results) or not all(isinstance(each, errors.Unsupported) for each in failed)):
         return formatting.failed_ending(results)
     return Ending.NOTHING if unmatched else Ending.OK
 
