@@ -135,7 +135,7 @@ def text_size(text: str) -> int:
 
 
 def cell_weight(cell: Mapping[str, Any]) -> int:
-    """The number of bytes that the texts of a table's cell count for."""
+    """What a cell of a table counts for: the bytes of its texts, and a fixed number for each date."""
     if "text" in cell:
         return text_size(cell["text"])
     if "element" in cell:

@@ -131,8 +131,11 @@ def _text_only(message: Message) -> Message:
 
 
 def _cut(text: str) -> str:
-    """The beginning of a text: whole words of mrkdwn, so that no mention and no entity is cut."""
+    """The beginning of a text: whole words of mrkdwn, so that no mention, no date and no entity is cut."""
     if blocks.text_size(text) <= SHORT_TEXT:
         return text
-    cut = text.encode()[:SHORT_TEXT].decode(errors="ignore")
-    return f"{cut[: max(cut.rfind(' '), cut.rfind(chr(10)), 0)] or 'The text is too long for Slack.'} …"
+    cut = text.encode("utf-8", "surrogatepass")[:SHORT_TEXT].decode("utf-8", "ignore")
+    if cut.rfind("<") > cut.rfind(">"):
+        cut = cut[: cut.rfind("<")]
+    words = cut[: max(cut.rfind(" "), cut.rfind("\n"), 0)]
+    return f"{words or 'The text is too long for Slack.'} …"

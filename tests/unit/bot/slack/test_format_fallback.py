@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -10,6 +12,7 @@ from bot.slack.format_fallback import Sending
 from bot.slack.render import Message, TableFormat
 from core import errors
 from core.model.replies import Button, Lines, Reply, Table, Text, text_reply
+from core.text import moments
 from tests.unit.bot.slack import limits
 from tests.unit.bot.slack.scripted import FakeSlackApi, outbox
 
@@ -82,6 +85,15 @@ def test_a_text_that_is_too_long_is_cut_once_between_words() -> None:
     assert len(long.message.text.encode()) <= format_fallback.SHORT_TEXT + 4
     assert long.message.text.endswith(" …") and long.message.blocks
     assert not long.simplify(refused("msg_too_long"))
+
+
+def test_a_date_is_not_cut_and_counts_in_a_long_table() -> None:
+    at = moments.write(datetime(2026, 11, 30, 3, 0, tzinfo=UTC))
+    long = sending(Text(text=f"Since {at}. " * 60), richest=TableFormat.PLAIN)
+    assert long.simplify(refused("msg_too_long"))
+    assert long.message.text.count("<") == long.message.text.count(">") > 5
+    dated = sending(Table(columns=("NAME", "SINCE"), rows=tuple((f"web-{number}", at) for number in range(150))))
+    assert dated.simplify(refused("invalid_blocks")) and dated.table_format is TableFormat.CHART
 
 
 def test_other_refusals_are_not_answered_with_a_simpler_message() -> None:
