@@ -37,6 +37,8 @@ TABLE_WEIGHT = 180  # of a table block without its texts
 MAX_TABLE_TEXT, MAX_LONG_TABLE_TEXT = 9_900, 19_800
 MAX_NAMED_COLUMNS = 6  # in a note
 MIN_COLUMNS = 2  # that are kept where others are left out
+MAX_UNBROKEN = 24  # characters of a state
+NO_BREAK_SPACE = "\u00a0"
 CIRCLES = {replies.Tone.BAD: "🔴", replies.Tone.WARN: "🟡", replies.Tone.GOOD: "🟢"}
 _DataCell = slackblocks.RawText | slackblocks.RawNumber | slackblocks.RichTextBlock
 MAX_EXACT_INTEGER = 2**53  # larger numbers are sent as text, because JSON readers round them
@@ -116,7 +118,9 @@ def _with_circles(block: replies.Table) -> replies.Table:
     rows = [list(row) for row in block.rows]
     for row, tone in zip(rows, block.tones, strict=False):
         if tone in CIRCLES:
-            row[at] = f"{CIRCLES[tone]} {row[at]}"
+            text = f"{CIRCLES[tone]} {row[at]}"
+            # A short state stays on one line on a phone.
+            row[at] = text.replace(" ", NO_BREAK_SPACE) if len(text) <= MAX_UNBROKEN else text
     return replace(block, rows=rows)
 
 

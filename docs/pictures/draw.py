@@ -33,8 +33,9 @@ PICTURES = {
     "logs": ("logs.data_table", 880, 284),
 }
 # Picture → the lines of a terminal, width and height in CSS pixels.
-SCREENS = {"ps-terminal": ("ps-12.80.txt", 640, 236)}
+SCREENS = {"ps-terminal": ("ps-12.80.txt", 668, 275)}
 CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
+CIRCLES = {"🔴": "#cc2936", "🟡": "#e8a317", "🟢": "#2b8a3e"}
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
 STYLE = """
 body { margin: 0; background: #fff; color: #1d1c1d; font: 15px/22px "Liberation Sans", "Helvetica Neue", sans-serif; }
@@ -65,9 +66,10 @@ tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { tex
 .chart { border: 1px solid #ddd; border-radius: 8px; padding: 8px 10px; margin: 6px 0; font-size: 13px; }
 .chart svg { display: block; margin: 6px 0 2px; border-bottom: 1px solid #ddd; }
 .chart .caption { display: flex; justify-content: space-between; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .circle { display: inline-block; width: 11px; height: 11px; border-radius: 6px; }
 .screen { background: #1b1d21; color: #d8dadf; font: 13px/19px "DejaVu Sans Mono", monospace; margin: 0; padding: 14px;
-  white-space: pre; } .a1 { font-weight: bold; color: #fff; } .a2 { color: #8b9099; } .a31 { color: #ff6b6b; }
+  white-space: pre-wrap; width: 80ch; }
+.a1 { font-weight: bold; color: #fff; } .a2 { color: #8b9099; } .a31 { color: #ff6b6b; }
 .a32 { color: #51cf66; } .a33 { color: #fcc419; }
 .good { background: #2b8a3e; } .warn { background: #e8a317; } .bad { background: #cc2936; }
 """
@@ -189,7 +191,12 @@ def _row(cells: list[dict[str, Any]], tag: str) -> str:
 
 
 def _cell(cell: dict[str, Any]) -> str:
-    return "".join(map(_inline, cell["elements"])) if cell["type"] == "rich_text" else html.escape(cell["text"])
+    if cell["type"] == "rich_text":
+        return "".join(map(_inline, cell["elements"]))
+    text = html.escape(cell["text"])
+    for circle, colour in CIRCLES.items():  # an emoji, for which a machine without chat has no font
+        text = text.replace(circle, f'<span class="circle" style="background:{colour}"></span>')
+    return f"<nobr>{text}</nobr>" if "\u00a0" in text else text
 
 
 DRAW = {

@@ -365,7 +365,7 @@ def test_a_time_in_a_cell_is_a_date_element_and_text_where_a_cell_can_be_only_te
 
 def test_a_circle_shows_how_good_the_state_of_a_row_is() -> None:
     rows = _only(Reply(blocks=(STATES,)))["rows"]
-    assert [row[1]["text"] for row in rows] == ["STATUS", "🔴 unhealthy · 2m", "🟢 up · 3d"]
+    assert [row[1]["text"].replace("\u00a0", " ") for row in rows] == ["STATUS", "🔴 unhealthy · 2m", "🟢 up · 3d"]
 
 
 def test_columns_are_left_out_before_a_cell_is_cut_and_the_note_names_them() -> None:
