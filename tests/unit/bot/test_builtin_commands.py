@@ -406,7 +406,7 @@ async def test_can_knows_commands_aliases_verbs_and_words_that_need_nothing(coun
     assert await here.may(BOB, "confirm") == {"confirm": Verdict.ALLOW}
     with pytest.raises(errors.UnknownCommand, match="restrat") as caught:
         await here.may(BOB, "restrat")
-    assert "restart" in caught.value.hint
+    assert caught.value.hint == "List all commands with: help"
 
 
 async def test_help_is_the_catalogue(counter):
