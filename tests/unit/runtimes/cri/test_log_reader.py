@@ -335,3 +335,13 @@ def test_of_a_line_without_an_end_only_the_beginning_is_stored(log):
         endless.text
         == "y" * log_lines.MAX_LINE_BYTES + f"… ({64 * len(block) - log_lines.MAX_LINE_BYTES:,} more bytes)"
     )
+
+
+def test_the_last_lines_until_a_time_are_found_behind_many_newer_ones(log):
+    log.write_bytes(b"".join(entry(number, f"line {number}") for number in range(20_000)))
+    until = log_lines.nanoseconds(stamp(100).encode())
+    page = log_reader.read_page(str(log), "it", owners=US, tail=2, until_ns=until)
+    assert texts(page) == ["line 99", "line 100"]
+    log.write_bytes(b"".join(entry(number, f"line {number}") for number in range(20)))
+    page = log_reader.read_page(str(log), "it", owners=US, tail=2, until_ns=log_lines.nanoseconds(stamp(9).encode()))
+    assert texts(page) == ["line 8", "line 9"]
