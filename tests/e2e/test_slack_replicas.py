@@ -57,7 +57,7 @@ def test_a_double_click_does_it_once(deck, dockerd, slack, pair):
     for name in ("w1", "w2", "w3"):
         container = dockerd.run(name)
         deck.deck("ada", f"rm -f {name}")
-        press(deck, "ada", deck.last("ada", f"rm {name}?"), f"Yes, rm {name}", 3)
+        press(deck, "ada", deck.last("ada", f"Remove {name} on"), f"Yes, rm {name}", 3)
         assert happened(dockerd, container, "destroy") == 1
         assert sum(f"{name} removed" in one["text"] for one in deck.said("bob")) == 1
     done = [row for row in deck.audit() if row[2] == "done"]
