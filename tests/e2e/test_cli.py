@@ -43,7 +43,7 @@ def test_do_speaks_json_and_exit_codes(bot, dockerd):
     dockerd.run("web")
     reply = json.loads(bot.do("ps", "--json"))
     assert reply["ending"] == "ok"
-    assert reply["blocks"][0]["rows"][0]["NAME"] == "web"
+    assert reply["blocks"][1]["rows"][0]["NAME"] == "web"
     bot.do("logs nothing", code=1)
     bot.do("ps --nope", code=2)
     bot.do("restart '*'", code=2)

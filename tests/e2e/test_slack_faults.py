@@ -151,7 +151,7 @@ def tables(deck, kind, number):
     deck.deck("ada", "ps -a")
     wait_for(
         f"{number} times {kind}",
-        lambda: sum(one["blocks"][0]["type"] == kind for one in deck.said("ada")) == number,
+        lambda: sum(any(block["type"] == kind for block in one["blocks"]) for one in deck.said("ada")) == number,
     )
 
 
