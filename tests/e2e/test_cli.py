@@ -14,7 +14,7 @@ import tarfile
 import termios
 import time
 
-from tests.helpers.bot_process import Bot, free_port, get, series
+from tests.helpers.bot_process import Bot, free_port, get, series, table_of
 from tests.helpers.paths import ROOT
 from tests.helpers.waiting import wait_for
 
@@ -168,7 +168,7 @@ def test_killed_between_intent_and_outcome_is_said_and_audited_unknown(bot, dock
     port = free_port()
     bot.start("run", port=port)
     wait_for("the truth", lambda: "not known" in bot.running[-1].log.read_text(), 60)
-    audit = json.loads(bot.do("audit --limit 5 --target web", "--json"))["blocks"][0]["rows"]
+    audit = table_of(bot.do("audit --limit 5 --target web", "--json"))["rows"]
     assert [(row["LINE"], row["RESULT"]) for row in audit] == [("restart web -t 20", "unknown")]
 
 

@@ -1,12 +1,11 @@
 """What happened, as people ask for it: with its cause, after a restart of the bot, from another process, and live."""
 
-import json
 import re
 import subprocess
 
 import pytest
 
-from tests.helpers.bot_process import BOB, free_port, get
+from tests.helpers.bot_process import BOB, free_port, get, table_of
 from tests.helpers.waiting import wait_for
 
 HUNGRY = "x=a; while :; do x=$x$x; done"
@@ -14,7 +13,7 @@ HUNGRY = "x=a; while :; do x=$x$x; done"
 
 def rows(bot, line, *flags):
     """(what, name, detail) of each event, oldest first."""
-    table = json.loads(bot.do(line, "--json", *flags))["blocks"][0]
+    table = table_of(bot.do(line, "--json", *flags))
     return [(row["WHAT"], row["NAME"], row["DETAIL"]) for row in table.get("rows", ())]
 
 

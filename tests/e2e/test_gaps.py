@@ -1,7 +1,6 @@
 """Quarterdeck is killed and started again: what happened meanwhile on each kind of engine is in `events` once, and so
 is everything from before."""
 
-import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.helpers import missed_events
-from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.bot_process import free_port, get, series, table_of
 from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(200)]
@@ -58,7 +57,7 @@ def test_what_happened_while_the_process_was_killed_is_found_once_on_every_engin
     assert {daemon.kind: reported(daemon) for daemon in daemons} == {
         daemon.kind: [1, 0, 0] if daemon.kind == "podman" else [0, 1, 0] for daemon in daemons
     }
-    found = json.loads(bot.do("events --since 1h --all --limit 1000 --type container", "--json"))["blocks"][0]["rows"]
+    found = table_of(bot.do("events --since 1h --all --limit 1000 --type container", "--json"))["rows"]
     for daemon in daemons:
         called = getattr(daemon, "called", lambda name: name)
         names = {called(name): name for name in ("stays", "goes", "crashes", "comes")}
@@ -70,6 +69,6 @@ def test_what_happened_while_the_process_was_killed_is_found_once_on_every_engin
             and row["WHAT"] in ("created", "started", "died", "removed")
         )
         assert life == EVER, (daemon.kind, life - EVER, EVER - life)
-    shown = json.loads(bot.do("events --since 1h --type engine", "--json"))["blocks"][0]["rows"]
+    shown = table_of(bot.do("events --since 1h --type engine", "--json"))["rows"]
     assert Counter(row["WHAT"] for row in shown) == {"gap": len(daemons)}
     assert all("without events: Quarterdeck did not watch this engine; " in row["DETAIL"] for row in shown)

@@ -224,6 +224,11 @@ class Deck(Bot):
             assert word not in self.log(), self.log()
 
 
+def table_of(reply):
+    """The first table of a reply as JSON, given as text."""
+    return next(block for block in json.loads(reply)["blocks"] if "rows" in block)
+
+
 def happened(daemon, container, action):
     """How often the engine says that this happened to that container."""
     events = daemon.api.events(since=0, until=time.time() + 0.1, decode=True)
