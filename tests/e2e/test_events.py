@@ -90,7 +90,7 @@ def test_followed_events_are_one_message_with_a_stop_button(deck, slack, dockerd
         deck.last("bob", "You may not stop this job: somebody else started it")
     slack.click("ada", shown, "Stop")
     ended = deck.last("ada", "was stopped", *where)
-    assert ended["ts"] == shown["ts"] and ended["buttons"] == []
+    assert ended["ts"] == shown["ts"] and "Stop" not in ended["buttons"]
     assert "Followed the events of docker/" in ended["text"]
 
 
@@ -102,4 +102,4 @@ def test_followed_events_end_with_the_right_to_see_them(deck, slack, dockerd):
     deck.last("bob", "Following docker/", "dm:bob")
     deck.do(f"revoke {given}")
     ended = deck.last("bob", "the permission for it was taken away", "dm:bob", seconds=20)
-    assert ended["buttons"] == []
+    assert "Stop" not in ended["buttons"]

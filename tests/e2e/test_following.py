@@ -203,7 +203,7 @@ def test_a_mention_in_a_thread_is_followed_there_until_the_container_ends(deck, 
     dockerd.api.stop("web", timeout=5)
     ended = deck.last("bob", "web has ended with code 0", thread_ts=topic)
     assert ended["ts"] == shown["ts"]
-    assert ended["buttons"] == []
+    assert "Stop" not in ended["buttons"]
     assert len([one for one in deck.said("bob", thread_ts=topic) if one["author"] == "quarterdeck"]) == 1
     assert len(slack.calls("chat.postMessage")) == 1
     # About one edit a second, however fast lines come; the first may follow its message at once.
@@ -218,7 +218,7 @@ def test_a_log_that_is_silent_can_be_stopped_too(deck, dockerd, slack):
     shown = deck.last("ada", "Following web. No lines yet", "dm:ada")
     slack.click("ada", shown, "Stop")
     ended = deck.last("ada", "0 lines; was stopped", "dm:ada")
-    assert (ended["ts"], ended["buttons"]) == (shown["ts"], [])
+    assert ended["ts"] == shown["ts"] and "Stop" not in ended["buttons"]
     assert "No lines yet" not in ended["text"]
 
 
@@ -242,5 +242,5 @@ def test_another_process_with_the_same_store_stops_it(deck, dockerd, slack, valk
     assert "You may not stop this job: somebody else started it" in deck.do(f"job stop {job}@{engine}", code=3)
     assert "Stopped" in deck.do(f"job stop {job}@{engine} --force")
     ended = deck.last("ada", "was stopped")
-    assert (ended["ts"], ended["buttons"]) == (shown["ts"], [])
+    assert ended["ts"] == shown["ts"] and "Stop" not in ended["buttons"]
     assert "no job" in deck.do(f"job stop {'0' * 12}@{engine}", code=1)
