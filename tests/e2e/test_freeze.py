@@ -21,7 +21,7 @@ def test_a_freeze_holds_in_slack_and_at_the_console_until_it_is_lifted(deck, doc
     deck.deck("ada", "rm -f web")
     asked = deck.last("ada", "cannot be undone")
     deck.deck("ada", "freeze --for 2h --reason 'data centre move'")
-    wait_for("the announcement", lambda: posted(slack, "ada froze all changes"))
+    wait_for("the announcement", lambda: posted(slack, "Show the freeze"))
     slack.click("ada", asked, asked["buttons"][0])
     deck.last("ada", "Nothing was changed: ada froze all changes")
     deck.deck("bob", "restart web -t 1")

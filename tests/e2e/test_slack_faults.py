@@ -6,6 +6,8 @@ from tests.helpers.bot_process import ADA
 from tests.helpers.waiting import wait_for
 from tests.standins.slack.records import SCOPES
 
+VERDICT = 30  # seconds: a message that cannot be edited waits until it is known whether the container stays up
+
 
 @pytest.fixture
 def web(deck, dockerd):
@@ -62,7 +64,7 @@ def test_not_in_the_channel(deck, dockerd, slack, web):
     deck.deck("ada", "ps", "dev")
     deck.last("ada", "localhost/busybox", "dev")
     deck.deck("ada", "restart web -t 1", "dev")
-    told = deck.last("ada", "web restarted", "dev")
+    told = deck.last("ada", "web restarted", "dev", seconds=VERDICT)
     assert told["ephemeral"]
     assert "Invite me with /invite" in told["text"]
     assert deck.said("bob", "dev") == []
@@ -71,13 +73,13 @@ def test_not_in_the_channel(deck, dockerd, slack, web):
     assert slack.say("ada", "dev", "@quarterdeck ps")["envelope_id"] == ""
     slack.invite("ada", "dev")
     deck.deck("ada", "restart web -t 1", "dev")
-    deck.last("bob", "web restarted", "dev")
+    deck.last("bob", "web restarted", "dev", seconds=VERDICT)
 
 
 def test_not_in_the_channel_and_the_response_url_closed(deck, slack, web):
     slack.fault("response_url", "500", count=50)
     deck.deck("ada", "restart web -t 1", "hidden")
-    deck.last("ada", "web restarted", "dm:ada")
+    deck.last("ada", "web restarted", "dm:ada", seconds=VERDICT)
 
 
 def test_a_scope_that_was_taken_away(deck, dockerd, slack):
@@ -113,7 +115,7 @@ def test_a_message_that_an_administrator_deleted(deck, dockerd, slack):
     deck.up()
     deck.deck("ada", "restart web -t 2")
     slack.delete(deck.last("bob", "restarting web…")["ts"])
-    told = deck.last("ada", "web restarted")
+    told = deck.last("ada", "web restarted", seconds=VERDICT)
     assert told["ephemeral"]
     assert dockerd.state(web)["Running"]
     assert deck.series("slack_calls_total", method="chat.update", outcome="failed") == 1
