@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import slackblocks
 
 from bot.slack import markup
+from core.model import replies
 from core.text import moments
 
 WEIGHT = 60  # characters that a date counts for in a table
@@ -19,6 +21,14 @@ def cell(text: str) -> slackblocks.RichTextBlock:
         RichTextDate(part) if isinstance(part, datetime) else slackblocks.RichText(part) for part in moments.parts(text)
     ]
     return RichTextCell([slackblocks.RichTextSection(elements)])
+
+
+def table_in_utc(block: replies.Table) -> replies.Table:
+    """The table with its times in UTC, where a cell can hold only text."""
+    rows = [
+        [moments.replace(cell, moments.utc) if isinstance(cell, str) else cell for cell in row] for row in block.rows
+    ]
+    return replace(block, rows=rows)
 
 
 class RichTextCell(slackblocks.RichTextBlock):

@@ -61,6 +61,7 @@ class SlackResponder:
         self._posted: PostedMessage | None = None
         self._hurry = asyncio.Event()  # the outcome or the reply is there
         self._progress_closed = False  # progress can no longer be shown anywhere
+        self._posted_gone = False  # somebody has deleted the message
 
     def set_requester_name(self, name: str) -> None:
         self._delivery.requester_name = name
@@ -111,7 +112,7 @@ class SlackResponder:
             self.watching_since = time.monotonic()
             self._hurry.set()
         self._progress.set_outcome(watched)
-        if self._progress_task is None or self._progress_task.done():
+        if not self._progress_closed and (self._progress_task is None or self._progress_task.done()):
             self._progress_task = asyncio.create_task(self._show_progress(), name="slack progress")
 
     def is_private(self) -> bool:
@@ -138,7 +139,9 @@ class SlackResponder:
 
     async def _deliver(self, reply: Reply) -> None:
         send = self._delivery
-        if (posted := self._posted) is not None:
+        if self._posted_gone:
+            await send.to_requester(reply)
+        elif (posted := self._posted) is not None:
             await reply_delivery.first_open_way(
                 [lambda: send.edit(posted, send.public(reply)), lambda: send.to_requester(reply)]
             )
@@ -198,7 +201,9 @@ class SlackResponder:
         except errors.DeliveryError as error:
             # No further attempts, once a second, if the message was deleted or the channel is closed.
             closed = {*reply_delivery.CHANNEL_CLOSED_ERRORS, *api_errors.MESSAGE_GONE_CODES}
-            self._progress_closed = self._posted is None or getattr(error, "code", "") in closed
+            code = getattr(error, "code", "")
+            self._progress_closed = self._posted is None or code in closed
+            self._posted_gone = self._posted is not None and code in api_errors.MESSAGE_GONE_CODES
             log.info("progress could not be shown", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
             self._progress_closed = True

@@ -38,6 +38,11 @@ class ButtonCell(slackblocks.RawText):
         return {"type": CELL, "element": element, "fallback": {"type": "raw_text", "text": self.text}}
 
 
+def weight(button: Button) -> int:
+    """What a cell with this button counts for in a table: the bytes of its label and of its line."""
+    return len((_one_line(button.label) + _one_line(button.line)).encode()) + 2
+
+
 def fits(button: Button) -> bool:
     """Returns whether the command line is valid as the value of a Slack button."""
     line = button.line

@@ -54,7 +54,7 @@ def render_table(
         return blocks.text(replies.Text(text=text), budget=budget, file_name=file_name)
     block = _with_circles(block)
     if table_format < TableFormat.DATA_TABLE:
-        block = _in_utc(block)
+        block = dates.table_in_utc(block)
     if table_format is TableFormat.PLAIN:
         return _monospace(block, budget, file_name)
     return _table_block(block, budget, table_format, file_name)
@@ -124,14 +124,6 @@ def _with_circles(block: replies.Table) -> replies.Table:
     return replace(block, rows=rows)
 
 
-def _in_utc(block: replies.Table) -> replies.Table:
-    """The table with its times in UTC, where a cell can hold only text."""
-    rows = [
-        [moments.replace(cell, moments.utc) if isinstance(cell, str) else cell for cell in row] for row in block.rows
-    ]
-    return replace(block, rows=rows)
-
-
 def _table_block(block: replies.Table, budget: int, table_format: TableFormat, file_name: str) -> blocks.RenderedBlock:
     budget -= TABLE_WEIGHT + CAPTION_WEIGHT + (blocks.SECTION_WEIGHT if table_format is TableFormat.TABLE else 0)
     fitted = _fitted(block, budget, table_format)
@@ -152,7 +144,7 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
             for raw, row in zip(shown.rows, rows, strict=False)
         ]
         header_cells: list[_DataCell] = [slackblocks.RawText(column) for column in header]
-        if table_format >= TableFormat.ROW_BUTTONS and _has_row_buttons(block, len(header)):
+        if table_format >= TableFormat.ROW_BUTTONS and _has_row_buttons(block, header, rows):
             header_cells.append(slackblocks.RawText(row_buttons.COLUMN))
             for number, row in enumerate(cells):
                 row.append(row_buttons.ButtonCell(block.row_buttons[number], number))
@@ -171,10 +163,13 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
     )
 
 
-def _has_row_buttons(block: replies.Table, columns: int) -> bool:
+def _has_row_buttons(block: replies.Table, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether each row has a button that Slack takes, and the table has room for their column."""
     buttons = block.row_buttons
-    return len(buttons) == len(block.rows) > 0 and columns < MAX_COLUMNS and all(map(row_buttons.fits, buttons))
+    if len(buttons) != len(block.rows) or len(header) >= MAX_COLUMNS or not all(map(row_buttons.fits, buttons)):
+        return False
+    used = sum(map(blocks.text_size, header)) + sum(_weight(cell) for row in rows for cell in row)
+    return used + sum(map(row_buttons.weight, buttons)) <= MAX_LONG_TABLE_TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

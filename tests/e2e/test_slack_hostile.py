@@ -55,7 +55,7 @@ def test_log_lines(deck, dockerd, slack):
     assert "red done" in shown["text"]
     assert "\x1b" not in shown["text"]
     assert shown["links"] == []
-    assert shown["buttons"] == []
+    assert shown["buttons"] == ["Logs", "Follow", "Restart", "Events", "Errors only"]
 
 
 def test_words_of_people_are_not_passed_on_as_markup(deck, dockerd, slack):

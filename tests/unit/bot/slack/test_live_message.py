@@ -128,7 +128,7 @@ async def test_when_its_message_is_deleted_nobody_listens_any_more_and_the_end_i
     assert heard[0] is True
     assert heard[-1] is False
     assert calls.texts("edit") == []
-    assert len(calls.refuse["edit"]) == 7  # one try, and one for the final word
+    assert len(calls.refuse["edit"]) == 8  # one try
     assert calls.texts("whisper")[0][1].endswith("Followed web.")
 
 

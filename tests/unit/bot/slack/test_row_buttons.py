@@ -53,6 +53,19 @@ def test_a_table_of_which_a_row_has_no_button_shows_none():
     assert "action_cell" not in str(table(TableFormat.ROW_BUTTONS, too_long))
 
 
+@pytest.mark.parametrize("rows", [30, 60, 90, 99, 120, 200])
+@pytest.mark.parametrize("name", ["web-{}", "web-{}-" + "x" * 60, "ウェブ-{}-" + "ウ" * 25])
+def test_a_table_without_room_for_the_buttons_shows_none(rows, name):
+    names = [name.format(number) for number in range(rows)]
+    buttons = [Button(label="Open", line=f"card {each}") for each in names]
+    wide = Table(columns=("NAME", "IMAGE"), rows=[(each, each) for each in names], row_buttons=buttons)
+    found = render.render_message(Reply(blocks=(wide,)), table_format=TableFormat.ROW_BUTTONS)
+    assert standin.check(found.blocks).wrong == []
+    assert names[0] in str(found.blocks)
+    if rows <= 30:
+        assert "action_cell" in str(found.blocks)
+
+
 def test_a_refusal_costs_only_the_buttons_and_is_learned():
     def outgoing(table_format):
         return render.render_message(REPLY, table_format=table_format)
