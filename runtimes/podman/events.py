@@ -72,13 +72,14 @@ class EventVerbs(client.EngineClient, abc.ABC):
     async def _oldest_event(self, until_ns: int, seconds: float) -> int | None:
         """Returns the time of the oldest stored event, if that is before `until_ns`. Only the first line of the answer
         is read, because a journal may have very many. None if it does not arrive in time."""
-        until = f"{until_ns // 1_000_000_000}.{until_ns % 1_000_000_000:09d}"
+        later_ns = until_ns + EARLIER_NS  # see above
+        until = f"{later_ns // 1_000_000_000}.{later_ns % 1_000_000_000:09d}"
         target = f"/events?stream=false&since=1&until={until}"
         try:
             async with asyncio.timeout(seconds), self._stream("GET", target, seconds, pause=False) as chunks:
                 async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
                     if batch := self._decoder.events(lines, replay_before=until_ns, since=0):
-                        return batch[0].at_ns
+                        return batch[0].at_ns if batch[0].at_ns < until_ns else None
         except (errors.EngineError, TimeoutError):
             return None
         return None
