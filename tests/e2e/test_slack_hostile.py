@@ -103,11 +103,11 @@ def test_a_file_that_cannot_be_uploaded_is_counted(deck, dockerd, slack):
 
 
 def test_a_crowd_of_containers(deck, dockerd, slack):
-    for number in range(120):
+    for number in range(220):
         dockerd.run(f"web-{number:03}-{'x' * 60}", start=False)
     deck.up()
     deck.deck("ada", "ps -a")
     shown = deck.last("ada", "more rows")
     assert "web-000" in shown["text"]
     (one,) = wait_for("the whole table", lambda: [one for one in deck.said("ada", "dm:ada") if one["files"]])
-    assert sum("web-" in line for line in one["files"][0]["content"].splitlines()) == 120
+    assert sum("web-" in line for line in one["files"][0]["content"].splitlines()) == 220

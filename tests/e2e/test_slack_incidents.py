@@ -144,7 +144,7 @@ def test_alerts_are_listed_without_a_channel(deck, dockerd, slack):
     web = dockerd.run("web", "exit 2", start=False)
     deck.up()
     crash(dockerd, web)
-    wait_for("the incident", lambda: "web" in deck.do("incidents"), SLOW_ENOUGH)
+    wait_for("the incident", lambda: "web" in deck.do("incidents"), SLOW_ENOUGH, pause=2.0)
     said = deck.do("incidents")
     assert "crashed: it failed (exit code 2)" in said and "Alerts are posted nowhere" in said
     assert messages(slack) == []

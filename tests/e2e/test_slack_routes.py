@@ -130,11 +130,14 @@ def test_maintenance_is_announced_and_what_is_wrong_afterwards_is_posted(deck, d
     crash(dockerd, web)
     crash(dockerd, short)
     wait_for(
-        "the incidents", lambda: {"web", "short"} <= set(deck.do("incidents").replace("@", " ").split()), SLOW_ENOUGH
+        "the incidents",
+        lambda: {"web", "short"} <= set(deck.do("incidents").replace("@", " ").split()),
+        SLOW_ENOUGH,
+        pause=2.0,
     )
     dockerd.api.start(short)
     dockerd.api.stop(short, timeout=5)  # somebody stops it, so its crash is no trouble any more
-    wait_for("its end", lambda: "short" not in deck.do("incidents"), SLOW_ENOUGH)
+    wait_for("its end", lambda: "short" not in deck.do("incidents"), SLOW_ENOUGH, pause=2.0)
     assert "web" not in slack.text("ada", "ops")
     slack.click("ada", deck.last("ada", "Maintenance of everything on host * began"), "End it now")
     deck.last("ada", "is over. 1 incident is still open", seconds=SLOW_ENOUGH)

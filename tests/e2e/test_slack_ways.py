@@ -76,7 +76,7 @@ def test_direct_messages_need_no_name_and_are_not_answered_to_ourselves(deck, do
     slack.say("ada", "dm:ada", "stop web -t 1")
     deck.last("ada", "web stopped", "dm:ada")
     slack.say("ada", "dm:ada", "/deck PS -a")
-    deck.last("ada", "Exited", "dm:ada")
+    deck.last("ada", "exited (143)", "dm:ada")
     deck.deck("ada", "whoami", "dm:ada")
     deck.last("ada", ADA, "dm:ada")
     # What the bot posts there comes back to it as events; answering them would never end.
@@ -99,7 +99,7 @@ def test_commands_with_a_slash_of_their_own(deck, dockerd, slack):
 def test_silence_is_never_the_answer_to_words(deck, dockerd, slack):
     deck.up()
     answers = {
-        "": "help",
+        "": "Choose what to show",
         "pss": "Did you mean ps",
         "restart": "restart needs a target. For example",
         "logs nope": "no container “nope”",

@@ -29,7 +29,7 @@ LINES = {
         r"^running since 2\d{3}-",
         "running",
     ),
-    "events": ("events web --since 10m", r"started +web", "running"),
+    "events": ("events web --since 10m", r"started( \d+×)? +web", "running"),
     "engines": ("engines docker", r"Storage driver +(overlay2|overlayfs|vfs)", "running"),
     "images": ("images busybox", r"localhost/busybox +1 .* [0-9a-f]{12}", "running"),
     "stats": ("stats", r"web +[\d.]+ +\d", "running"),

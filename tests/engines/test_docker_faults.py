@@ -30,7 +30,7 @@ async def test_a_container_out_of_memory_is_known_as_such(dockerd):
     async with watched(dockerd) as eye:
         script = "x=a; while :; do x=$x$x; done"
         await asyncio.to_thread(
-            dockerd.run, "hungry", script, host={"mem_limit": "8m", "memswap_limit": "8m", "init": False}
+            dockerd.run, "hungry", script, host={"mem_limit": "16m", "memswap_limit": "16m", "init": False}
         )
         await eye.until(lambda: (row := eye.row("hungry")) is not None and row.state == "exited" and row.oom_killed)
         assert eye.row("hungry").exit_code == 137

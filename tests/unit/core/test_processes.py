@@ -63,7 +63,7 @@ def test_no_module_passes_its_whole_environment_on() -> None:
     assert len(sources) > 200
     spread = re.compile(r"\*\*os\.environ|env=os\.environ|os\.environ\.copy|env=None|dict\(os\.environ")
     # The command line adds placeholders for a manifest, and starts no program.
-    assert [file.name for file in sources if spread.search(file.read_text())] == ["cli.py"]
+    assert [file.name for file in sources if spread.search(file.read_text())] == ["command_line.py"]
 
 
 async def test_a_program_gets_its_input_and_then_the_end_of_it() -> None:
