@@ -96,7 +96,8 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
                 f"“{command_line.abbreviate(word)}” belongs to a shell, and Quarterdeck runs no shell.",
-                hint=f"Write {command.name} without it. List commands accept names and patterns, such as 'web-*'.",
+                hint=f"Write {command.name} without it and without what follows it. To see only some rows of a list,"
+                " give a name or a pattern, such as 'web-*'.",
             )
         _check_word(word)
 
@@ -111,7 +112,7 @@ def _check_word(word: str, cure: str = "") -> None:
     if choice := _CHOICE.fullmatch(word):
         first = choice[1].partition("|")[0]
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(word)}” stands for one of several words.",
+            f"“{command_line.abbreviate(word)}” is a placeholder for one of several words.",
             hint=f"Write one of them, such as {command_line.abbreviate(first)}.",
         )
 

@@ -50,7 +50,12 @@ command = Command(
     verbs=(ExportContainer.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
-        Arg(name="--output", short="o", placeholder="FILE", help="save it there; - prints the archive as it is"),
+        Arg(
+            name="--output",
+            short="o",
+            placeholder="FILE",
+            help="the file to write, on the machine of the console; - writes to standard output",
+        ),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,

@@ -66,7 +66,11 @@ command = Command(
     doing="pulling",
     verbs=(PullImage.verb,),
     args=(
-        Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
+        Arg(
+            name="image",
+            required=True,
+            help="repository, repository:tag (default latest) or repository@digest; then @ENGINE to choose an engine",
+        ),
         Arg(
             name="--timeout",
             short="t",

@@ -10,7 +10,7 @@ from core.model.units import InstallUnit
 
 command = Command(
     name="unit install",
-    summary="run containers as systemd units",
+    summary="write a systemd unit for each container, and let systemd run it instead",
     examples=("unit install pod-front", "unit install pod-front --style generate --no-start"),
     plan=changes.make_plan(
         "unit install",

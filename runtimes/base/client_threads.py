@@ -138,7 +138,7 @@ class ClientCall:
             ended(
                 None,
                 errors.Unreachable(
-                    f"No thread could be started for {threads.address}: {error}.",
+                    f"The process of Quarterdeck could not start a thread for {threads.address}: {error}.",
                     hint="Give the command again. If it fails again, restart Quarterdeck.",
                 ),
             )

@@ -134,7 +134,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             raise errors.NotPermitted(
                 f"You may not mount the volume {name}: it is the path {source} of the host.",
                 rule=host_access.VERB,
-                hint=f"Mount the path itself. This needs the permission {host_access.VERB}: -v {source}:…",
+                hint=f"With the permission {host_access.VERB}, mount the path itself: -v {source}:…",
             )
 
     async def _provide_image(self, action: CreateContainer, job: Job) -> None:

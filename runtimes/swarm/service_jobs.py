@@ -153,8 +153,7 @@ def _check_kind(action: UpdateService, raw: Mapping[str, Any]) -> None:
     """Raises UserError for what this kind of service does not have."""
     if (raw["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") is None:
         raise errors.UserError(
-            f"{action.target.name} is not a service of containers: its tasks run a plugin, or connect a container to a"
-            " network.",
+            f"{action.target.name} runs no containers: it is a service of a plugin or of a network attachment.",
             hint="Choose a service that runs containers. List services with: services",
         )
     if action.replicas is not None:

@@ -30,9 +30,9 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
     if "Host key verification failed" in text:
         return errors.Unreachable(
             f"The host key of {host} is not known, and Quarterdeck accepts no unknown keys.",
-            hint=f"1. Run as this user: {command}. 2. Compare the fingerprint that it shows with the one that"
-            f" ssh-keygen -lf {_HOST_KEY} shows on the host. 3. If they are the same, answer yes: this adds the key to"
-            f" {files.known_hosts or '~/.ssh/known_hosts'}.",
+            hint=f"1. As the user that runs Quarterdeck, run: {command}. 2. Compare the fingerprint that it shows with"
+            f" the one that ssh-keygen -lf {_HOST_KEY} shows on the host. 3. If they are the same, answer yes: this"
+            f" adds the key to {files.known_hosts or '~/.ssh/known_hosts'}.",
         )
     if found := _key_error(files, text):
         return found

@@ -233,8 +233,8 @@ def _load_client_certificate(context: ssl.SSLContext, files: Tls) -> None:
     except _EncryptedKey:
         raise errors.Unreachable(
             f"The key {files.key} is encrypted, and Quarterdeck cannot ask for its password.",
-            hint="Make a decrypted copy that only this user can read:"
-            f" openssl pkey -in {files.key} -out KEY; chmod 600 KEY.",
+            hint="As the user that runs Quarterdeck, make a decrypted copy:"
+            f" openssl pkey -in {files.key} -out NEW_KEY; chmod 600 NEW_KEY. Then name it in quarterdeck.yaml.",
         ) from None
     except ssl.SSLError as error:
         if "MISMATCH" in (error.reason or ""):

@@ -158,7 +158,7 @@ async def test_no_thread_to_be_had_is_an_error_of_its_own(tmp_path, monkeypatch)
     made = threads(tmp_path / "s")
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", start)
-        with pytest.raises(errors.Unreachable, match="No thread could be started") as caught:
+        with pytest.raises(errors.Unreachable, match="could not start a thread") as caught:
             await made.call(max_bytes=10, change=True).run(ask, 5.0)
     assert not caught.value.sent
     assert made.slots._value == MAX_THREADS

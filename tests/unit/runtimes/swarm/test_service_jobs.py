@@ -407,7 +407,7 @@ async def test_a_version_that_reached_more_comes_back_only_if_that_is_declared()
 async def test_what_runs_no_container_has_nothing_to_change():
     swarm = Swarm(RUNS)
     del swarm.service["Spec"]["TaskTemplate"]["ContainerSpec"]
-    with pytest.raises(errors.UserError, match="is not a service of containers"):
+    with pytest.raises(errors.UserError, match="runs no containers"):
         await updated(swarm, image="nginx:1.28")
 
 
