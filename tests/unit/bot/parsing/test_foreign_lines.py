@@ -176,7 +176,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
         ("docker rm $(docker ps -aq)", "“$(docker” belongs to a shell"),
         ("docker ps 2>/dev/null", "“2>/dev/null” belongs to a shell"),
         ("docker rm <id>", "“<id>” is only a placeholder. Write the name"),
-        ("docker start|stop web", "“start|stop” is a placeholder for one of several words. Write one of them, such as start."),
+        ("docker start|stop web", "“start|stop” is a placeholder for one of several words. Write one of them, such as"),
         ("docker logs [web|api]", "“[web|api]” is a placeholder for one of several words."),
         ("docker ps | grep web", "“|” belongs to a shell"),
         ("ps && rm -f web", "“&&” belongs to a shell"),
