@@ -28,6 +28,9 @@ MAX_EVENTS = 400
 SECOND = 1_000_000_000
 # The times of one end, by its event and by an inspection, differ by less.
 SAME_NS = SECOND
+WHOLE_SECONDS = (
+    "This log has times in whole seconds, so lines of the runs before and after from the same second may be here, too."
+)
 
 
 async def with_runs(runtime: Runtime, page: LogPage, action: ReadLogs, call: Call, row: Container | None) -> LogPage:
@@ -119,8 +122,14 @@ def _only_last_ended(page: LogPage) -> LogPage:
     else:
         note = "It is not known where that run began, so these lines may be of runs before it, too."
         return msgspec.structs.replace(page, runs=page.runs[at : at + 1], notes=(*page.notes, note))
-    lines = tuple(line for line in page.lines if _ns(line) > begin)
-    return msgspec.structs.replace(page, lines=lines, runs=page.runs[at : at + 1])
+    lines = tuple(line for line in page.lines if _latest_ns(line) > begin)
+    notes = (WHOLE_SECONDS,) if any("." not in line.at for line in lines) else ()
+    return msgspec.structs.replace(page, lines=lines, runs=page.runs[at : at + 1], notes=(*page.notes, *notes))
+
+
+def _latest_ns(line: LogLine) -> int:
+    """The latest time at which the line may have been written. Podman tells only the second."""
+    return _ns(line) + (0 if "." in line.at else SECOND - 1)
 
 
 def _ns(line: LogLine) -> int:

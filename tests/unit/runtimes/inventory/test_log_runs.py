@@ -115,6 +115,15 @@ async def test_a_log_is_shown_whatever_the_events_are(error):
     assert len(found.lines) == 2
 
 
+async def test_of_a_log_in_whole_seconds_no_line_of_the_previous_run_is_left_out():
+    row = msgspec.structs.replace(ROW, finished_at=120.8, restarts=2)
+    ends = [happened(110.2, EventKind.STARTED), happened(120.3, EventKind.DIED), happened(120.4, EventKind.STARTED)]
+    engine = Engine(*ends, happened(120.8, EventKind.DIED), happened(120.9, EventKind.STARTED))
+    found = await with_runs(engine, page(111, 120), row, previous=True)
+    assert [line.text for line in found.lines] == ["120"]
+    assert "whole seconds" in found.notes[0]
+
+
 async def test_the_previous_run_is_cut_at_the_end_before_it():
     row = msgspec.structs.replace(ROW, finished_at=125.0, restarts=2)
     engine = Engine(*loop(110, 120), happened(130, EventKind.STARTED))
