@@ -22,26 +22,19 @@ from typing import Any
 import slackblocks
 
 from bot import plain_text
-from bot.slack import blocks, charts, markup, tables
+from bot.slack import blocks, buttons, charts, markup, tables
 from bot.slack.tables import TableFormat
-from core.model.replies import Block, Button, Chart, Fields, Lines, Reply, Table, Text, Tone
+from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text, Tone
 from core.text import person_names, sanitize
 
 MAX_WEIGHT = 11_800  # of all blocks (see blocks.weight)
 MAX_BLOCKS = 50
 MAX_PARTS = 40
-MAX_BUTTONS = 25
-MAX_BUTTON_WEIGHT = 4_500  # of all buttons
 # Bytes. All of the message's text together has less than the 4,000 that Slack takes in an edit.
 MAX_HEAD, MAX_TEXT, MAX_MENTIONS = 900, 2_000, 600
-# Characters:
-MAX_LABEL = 75
-MAX_VALUE = 2_000
-MAX_CONFIRM = 300
-MAX_FILE_LINE = 1_000_000
+MAX_FILE_LINE = 1_000_000  # characters
 # A message's own text, unlike a block's, cannot be marked as verbatim. There, another at sign replaces these.
 _BROADCAST_MENTION = re.compile(r"@(?=(?:channel|here|everyone|group)\b)")
-ACTION_PREFIX = "deck"  # action ids are deck:0, deck:1, …
 # From the best to the worst tone.
 SIGNS = {Tone.GOOD: ":white_check_mark:", Tone.WARN: ":warning:", Tone.BAD: ":x:"}
 
@@ -57,7 +50,7 @@ def render_message(
     file_name = _file_name(reply, line, head)
     named = f"{file_name} ({file_place})" if file_place else file_name
     first: list[slackblocks.Block] = [blocks.note(head)] if head else []
-    last = [*_mentions(reply.mention), *_buttons(reply.buttons)]
+    last = [*_mentions(reply.mention), *buttons.render_buttons(reply.buttons)]
     budget = MAX_WEIGHT - blocks.weight(first) - blocks.weight(last) - blocks.NOTE_WEIGHT
     body, missing = _body(reply, budget, MAX_BLOCKS - len(first) - len(last) - 1, table_format, named)
     all_blocks = [*first, *body, *last]
@@ -208,61 +201,6 @@ def _mentions(ids: Sequence[str]) -> list[slackblocks.Block]:
     """The only place where a message notifies somebody: ids that the configuration names, never text of an engine."""
     called = markup.mentions(ids)
     return [blocks.section(called)] if called else []
-
-
-def _buttons(buttons: Sequence[Button]) -> list[slackblocks.Block]:
-    """One row of buttons, and a note that counts the buttons that Slack cannot show."""
-    elements: list[slackblocks.Element] = []
-    left = MAX_BUTTON_WEIGHT
-    for button in buttons:
-        if len(elements) == MAX_BUTTONS or not _fits_slack(button):
-            continue
-        made = _button(button, len(elements))
-        left -= blocks.weight([slackblocks.ActionsBlock(elements=[made])])
-        if left < 0:
-            break
-        elements.append(made)
-    row: list[slackblocks.Block] = [slackblocks.ActionsBlock(elements=elements)] if elements else []
-    if len(elements) < len(buttons):
-        missing = blocks.plural(len(buttons) - len(elements), "button")
-        row.append(
-            blocks.note(
-                f"{missing} left out, because there are too many or the command is too long. Type the command instead."
-            )
-        )
-    return row
-
-
-def _fits_slack(button: Button) -> bool:
-    """Whether the command line is valid as the value of a Slack button."""
-    line = button.line
-    return (
-        bool(_one_line(line, 1)) and len(line) <= MAX_VALUE and not any("\ud800" <= sign <= "\udfff" for sign in line)
-    )
-
-
-def _button(button: Button, number: int) -> slackblocks.Button:
-    # A confirmation is not confirmed a second time.
-    ask = button.danger and not button.line.startswith("confirm ")
-    dialogue = slackblocks.ConfirmationDialogue(
-        title=slackblocks.PlainText("Are you sure?"),
-        text=slackblocks.PlainText(_one_line(f"This runs: {button.line}", MAX_CONFIRM)),
-        confirm=slackblocks.PlainText("Yes, do it"),
-        deny=slackblocks.PlainText("Cancel"),
-        style="danger",
-    )
-    return slackblocks.Button(
-        text=slackblocks.PlainText(_one_line(button.label, MAX_LABEL) or _one_line(button.line, MAX_LABEL)),
-        action_id=f"{ACTION_PREFIX}:{number}",
-        value=button.line,
-        style="danger" if button.danger else None,
-        confirm=dialogue if ask else None,
-    )
-
-
-def _one_line(text: str, longest: int) -> str:
-    shown = sanitize.single_line(text).replace("\t", " ").strip()
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 def _summary(reply: Reply, head: str) -> tuple[str, bool]:

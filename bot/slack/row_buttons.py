@@ -10,28 +10,26 @@ from typing import Any
 
 import slackblocks
 
-from bot.slack import markup
+from bot.slack import buttons, markup
 from core.model.replies import Button
-from core.text import sanitize
 
 CELL = "action_cell"
 COLUMN = " "  # the name of the column; Slack refuses an empty one
-MAX_LABEL, MAX_VALUE = 75, 2_000  # characters
-ACTION_PREFIX = "deck:row"
+ACTION_PREFIX = f"{buttons.ACTION_PREFIX}:row"
 
 
 class ButtonCell(slackblocks.RawText):
     """A cell with a button that gives a command line. A client that cannot show it shows the line."""
 
     def __init__(self, button: Button, number: int) -> None:
-        super().__init__(_one_line(button.line) or markup.NOTHING)
+        super().__init__(buttons.one_line(button.line) or markup.NOTHING)
         self._button = button
         self._number = number
 
     def _resolve(self) -> dict[str, Any]:
         element = {
             "type": "button",
-            "text": {"type": "plain_text", "text": _one_line(self._button.label) or markup.NOTHING},
+            "text": {"type": "plain_text", "text": buttons.one_line(self._button.label) or markup.NOTHING},
             "action_id": f"{ACTION_PREFIX}-{self._number}",
             "value": self._button.line,
         }
@@ -40,20 +38,9 @@ class ButtonCell(slackblocks.RawText):
 
 def weight(button: Button) -> int:
     """What a cell with this button counts for in a table: the bytes of its label and of its line."""
-    return len((_one_line(button.label) + _one_line(button.line)).encode()) + 2
-
-
-def fits(button: Button) -> bool:
-    """Returns whether the command line is valid as the value of a Slack button."""
-    line = button.line
-    return 0 < len(line) <= MAX_VALUE and not any("\ud800" <= sign <= "\udfff" for sign in line)
+    return len((buttons.one_line(button.label) + buttons.one_line(button.line)).encode()) + 2
 
 
 def has_buttons(block: Any) -> bool:
     """Returns whether a block's JSON has such a cell."""
     return any(cell.get("type") == CELL for row in block.get("rows", ()) for cell in row)
-
-
-def _one_line(text: str) -> str:
-    shown = sanitize.single_line(text).replace("\t", " ").strip()
-    return shown if len(shown) <= MAX_LABEL else f"{shown[: MAX_LABEL - 1]}…"

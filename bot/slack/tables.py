@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import slackblocks
 
 from bot import plain_text, text_tables
-from bot.slack import blocks, dates, markup, row_buttons
+from bot.slack import blocks, buttons, dates, markup, row_buttons
 from core.model import replies
 from core.text import moments, sanitize
 
@@ -165,11 +165,11 @@ def _table_block(block: replies.Table, budget: int, table_format: TableFormat, f
 
 def _has_row_buttons(block: replies.Table, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether each row has a button that Slack takes, and the table has room for their column."""
-    buttons = block.row_buttons
-    if len(buttons) != len(block.rows) or len(header) >= MAX_COLUMNS or not all(map(row_buttons.fits, buttons)):
+    row = block.row_buttons
+    if len(row) != len(block.rows) or len(header) >= MAX_COLUMNS or not all(map(buttons.fits, row)):
         return False
-    used = sum(map(blocks.text_size, header)) + sum(_weight(cell) for row in rows for cell in row)
-    return used + sum(map(row_buttons.weight, buttons)) <= MAX_LONG_TABLE_TEXT
+    used = sum(map(blocks.text_size, header)) + sum(_weight(cell) for texts in rows for cell in texts)
+    return used + sum(map(row_buttons.weight, row)) <= MAX_LONG_TABLE_TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
