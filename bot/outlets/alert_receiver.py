@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 PATH = "/api/alertmanager"
 MAX_BODY = 16 << 20  # bytes
-MAX_ALERTS = 200  # of a request that are stored at once
+ALERTS_AT_ONCE = 200  # of a request: so many are decoded and stored, then the next
 MAX_OPEN = 10_000  # alerts that fire at once
 MAX_NAME, MAX_TEXT = 100, 400  # characters
 SOURCE = "alertmanager"
@@ -115,8 +115,8 @@ class AlertReceiver:
         except errors.BadUsage as error:
             return self._refuse(400, error.full_message())
         try:
-            for start in range(0, len(alerts), MAX_ALERTS):
-                await self._take([_decode_alert(each) for each in alerts[start : start + MAX_ALERTS]])
+            for start in range(0, len(alerts), ALERTS_AT_ONCE):
+                await self._take([_decode_alert(each) for each in alerts[start : start + ALERTS_AT_ONCE]])
         except errors.StoreError as error:
             self._counts.alerts_received_total.labels("not_stored").inc(len(alerts))
             log.warning("Alerts of an Alertmanager could not be stored.", alerts=len(alerts), reason=error.message)

@@ -302,7 +302,7 @@ async def test_many_alerts_over_many_containers_are_taken_at_once(door):
 
 
 async def test_more_alerts_than_are_stored_at_once_are_taken_in_parts(door, monkeypatch):
-    monkeypatch.setattr(alert_receiver, "MAX_ALERTS", 3)
+    monkeypatch.setattr(alert_receiver, "ALERTS_AT_ONCE", 3)
     found = await door.tell(*(entry(fingerprint=f"f{number}", instance=f"i{number}") for number in range(10)))
     assert {each.main.owner for each in found} == {f"i{number}" for number in range(10)}
     assert door.count("stored") == 10
