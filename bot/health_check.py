@@ -40,8 +40,8 @@ def check_health(host: str, port: int) -> tuple[bool, str]:
 
 
 def _first_line_of_answer(host: str, port: int) -> bytes:
-    """Returns the first line of the response, without its end; empty if it has none. Raises OSError, also if the line
-    is not complete in time."""
+    """Returns the first line of the response without its line end. Empty if the response is empty. Raises
+    OSError, also if the line is not complete in time."""
     end = time.monotonic() + TIMEOUT_SECONDS
     # Not urllib: it would use a proxy of the environment. The name goes in as bytes, which is allowed: as text it
     # needs a codec that takes longer to load than the rest of the check takes.

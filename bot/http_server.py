@@ -119,8 +119,8 @@ class HttpServer:
         """Accepts no new connections, and waits up to `grace` seconds for the requests that began to arrive."""
         self._closing = True
         self._listening.close()
-        # Not by `pre_shutdown`: aiohttp would read no more of any connection, not even the rest of a body, and would
-        # keep idle ones until the grace ends.
+        # aiohttp's `pre_shutdown` is not used. It stops the reading of every connection, even within a body, and keeps
+        # idle ones open until the grace ends.
         for connection in set(self._peers) - self._asking:
             connection.force_close()
         if self._asking:

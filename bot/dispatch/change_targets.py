@@ -130,7 +130,7 @@ def _note(finding: Finding, actions: Sequence[Action[Any]], *, all_left_out: boo
     left = "" if all_left_out else f" and {'is' if one else 'are'} left out"
     if finding.fit is Fit.IDLE and actions[0].verb in RESTARTS:
         hint = (
-            ". Start what is not running with: --all"
+            f". To start {'it' if one else 'them'} too, add --all"
             if all_left_out
             else f" (--all includes {'it' if one else 'them'})"
         )

@@ -1,7 +1,7 @@
 """Leaves out the buttons of a reply that offer what its requester may not do, or what no engine can do.
 
 Each offered line is parsed and planned as if it was typed, and then decided by the policy. Nothing is run. A click is
-decided again. Deciding takes a limited time; what is not decided by then is not offered.
+decided again. This takes a limited time. A button that is not decided by then is left out.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ async def describe_change(
 
 
 def undo(plan: Sequence[Action[Any]], view: VisibleFleet) -> str:
-    """Returns a sentence with the command that undoes the plan; empty if there is none, or if the plan destroys."""
+    """Returns a sentence that names the command that undoes the plan. Empty if no command undoes it."""
     verbs = {action.verb for action in plan}
     if len(verbs) != 1 or any(action.destroys() for action in plan):
         return ""

@@ -69,7 +69,7 @@ async def test_few_targets_are_not_asked_about_and_the_reply_says_what_was_left_
     [
         ("stop 'fleet-*'", "Nothing to do: fleet-0, fleet-1, fleet-2, fleet-3, fleet-4, fleet-5, fleet-6, fleet-7,"),
         ("kill 'fleet-*'", "and 10 more are not running."),
-        ("restart 'fleet-*'", "are not running. Start what is not running with: --all."),
+        ("restart 'fleet-*'", "are not running. To start them too, add --all."),
         ("pause 'fleet-*'", "are not running."),
         ("start web db api cache", "Nothing to do: api, cache, db and web are running already."),
         ("unpause 'w*' db", "Nothing to do: db, web, worker-2 and worker-10 are not paused."),
