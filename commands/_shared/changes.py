@@ -64,12 +64,14 @@ class Wording:
 
     `done`: `restarted`. `unchanged`: `was already running`; empty where the engine's own sentence is shown. `advice`:
     pairs of a text and a hint, which is shown after a failure with that text. `not_done`: `not restarted` by default.
+    `renames`: the target has another name afterwards, so no next step by its old name is offered.
     """
 
     done: str
     unchanged: str = ""
     advice: tuple[tuple[str, str], ...] = ()
     not_done: str = ""
+    renames: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
         blocks.append(Text(text=waiting))
     blocks += run_verdicts.log_lines(runs)
     buttons = _buttons(changed, context)
-    if not buttons and worst is Ending.OK and not waiting:
+    if not buttons and worst is Ending.OK and not waiting and not wording.renames:
         buttons = next_steps.offer(context, [target.ref for target in changed])
     return Reply(blocks=blocks, buttons=buttons, ending=worst, everyone=True)
 

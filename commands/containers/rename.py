@@ -11,7 +11,7 @@ from core import errors
 from core.model.actions import Action, Risk
 from core.model.rename_and_update import RenameContainer
 
-WORDING = changes.Wording(done="renamed")
+WORDING = changes.Wording(done="renamed", renames=True)
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.model.actions import InspectContainer, ListContainers, ReadLogs, Restart
+from core.model.rename_and_update import RenameContainer
 from core.model.results import Document, LogLine, LogPage, Outcome
 from tests.unit.commands.conftest import World
 
@@ -18,7 +19,7 @@ def answer(world):
                 return LogPage(lines=(LogLine(at="2026-11-24T02:59:50Z", stream="stdout", text="ready"),))
             case InspectContainer():
                 return Document(ref=action.target, data={"State": {}}, summary={"State": "running"})
-            case Restart():
+            case Restart() | RenameContainer():
                 return Outcome(status="done")
             case ListContainers():
                 return world.rows_of(action)
@@ -37,6 +38,10 @@ async def test_a_reply_about_one_container_offers_the_next_step(world, line):
     assert offered(reply)[:4] == (STEPS if "--raw" not in line else [])
     if offered(reply):
         assert [button.label for button in reply.buttons][:4] == ["Logs", "Follow", "Restart", "Events"]
+
+
+async def test_nothing_is_offered_by_a_name_that_was_changed(world):
+    assert offered(await world.say("rename web front", answer(world))) == []
 
 
 @pytest.mark.parametrize("line", ["ps -a", "logs web web-2", "inspect web web-2", "restart web web-2"])
