@@ -94,8 +94,9 @@ def test_ctrl_c_ends_the_following_and_not_the_console(bot, dockerd, words):
 
 
 def _signalled(dockerd, since):
-    told = dockerd.api.events(since=since, until=time.time() + 0.1, decode=True)
-    return [event for event in told if event.get("Action") == "kill"]
+    """Whether the present `web` was signalled. In the same second, the one of the test before may have been killed."""
+    of = {"container": dockerd.api.inspect_container("web")["Id"], "event": "kill"}
+    return list(dockerd.api.events(since=since, until=time.time() + 0.1, decode=True, filters=of))
 
 
 @pytest.mark.parametrize("words", ["run", "console"])
