@@ -14,7 +14,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
-from bot.notify import crash_card_poster, incident_message, posting_decision, shared_messages
+from bot.notify import crash_card_poster, incident_message, incident_storms, posting_decision
 from bot.notify.delivery_failures import Failures
 from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
@@ -50,7 +50,7 @@ class ChannelPoster:
         self._now = now
         self._now_ns = now_ns
         self.cards = crash_card_poster.CrashCardPoster(poster, card)
-        self._windows: dict[str, shared_messages.MessageSharing] = {}
+        self._windows: dict[str, incident_storms.StormGrouping] = {}
         # With the time until which others join them, by destination:
         self._summaries: dict[tuple[str, posting_decision.MissedHours], tuple[Place, float]] = {}
         self._open = OpenMessages(store)
@@ -111,9 +111,9 @@ class ChannelPoster:
             self._windows.pop(to, None)
         failures.raise_first()
 
-    def _window(self, to: str, routing: Routing) -> shared_messages.MessageSharing:
+    def _window(self, to: str, routing: Routing) -> incident_storms.StormGrouping:
         if to not in self._windows:
-            self._windows[to] = shared_messages.MessageSharing(size=routing.storm_size, seconds=routing.storm_seconds)
+            self._windows[to] = incident_storms.StormGrouping(size=routing.storm_size, seconds=routing.storm_seconds)
         return self._windows[to]
 
     async def _summarize(
@@ -162,7 +162,7 @@ class ChannelPoster:
         return first
 
     async def _edit_shared(
-        self, to: str, window: shared_messages.MessageSharing, place: Place, members: Mapping[str, Work]
+        self, to: str, window: incident_storms.StormGrouping, place: Place, members: Mapping[str, Work]
     ) -> None:
         """Edits a shared message if its time has come. If it was deleted, those that have news have no message any
         more, so the next call posts them."""
@@ -180,7 +180,7 @@ class ChannelPoster:
             self._forget_message(channel, ts)
         finally:  # the edit of thousands takes a while
             if storm is not None:
-                storm.next_edit = self._now() + shared_messages.STORM_EDIT_SECONDS
+                storm.next_edit = self._now() + incident_storms.STORM_EDIT_SECONDS
 
     def _forget_message(self, channel: str, ts: str) -> None:
         log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)
@@ -191,7 +191,7 @@ class ChannelPoster:
             window.forget_message(ts)
 
     async def _post(
-        self, window: shared_messages.MessageSharing, pending: PendingIncident, destination: Destination
+        self, window: incident_storms.StormGrouping, pending: PendingIncident, destination: Destination
     ) -> None:
         incident = pending.incident
         resolved = incident.state is IncidentState.RESOLVED

@@ -8,15 +8,15 @@ import msgspec
 import pytest
 
 from bot.notify import incident_reporter
+from bot.notify.incident_storms import GROWING_EDIT_SECONDS, MAX_STORM_SECONDS, STORM_EDIT_SECONDS, StormGrouping
 from bot.notify.posted_incidents import OpenMessages
 from bot.notify.shared_message_editor import READ_AT_ONCE, SharedMessageEditor
-from bot.notify.shared_messages import GROWING_EDIT_SECONDS, MAX_STORM_SECONDS, STORM_EDIT_SECONDS, MessageSharing
 from core.metrics import Metrics
 from core.model.alert_routes import Route, parse_matcher
 from core.model.incidents import PostedIncident, with_post
 from tests.unit.bot.notify.route_scene import EVENING, HOUR, NIGHT, fresh, now, of_project, over
 from tests.unit.bot.notify.test_incident_reporter import World
-from tests.unit.bot.notify.test_shared_messages import about
+from tests.unit.bot.notify.test_incident_storms import about
 
 MANY = 41
 
@@ -101,7 +101,7 @@ async def test_after_a_restart_in_the_middle_all_of_a_storm_are_in_its_message(w
 
 def test_while_more_and_more_incidents_join_the_table_is_written_rarely() -> None:
     """A thousand a second for half a minute, and then one at a time for an hour."""
-    sharing, at, edits = MessageSharing(size=3, seconds=30.0), 1000.0, 0
+    sharing, at, edits = StormGrouping(size=3, seconds=30.0), 1000.0, 0
     for second in range(30):
         new = [about(f"web{second}-{number}") for number in range(10)]
         for each in sharing.due(new, at)[:1]:

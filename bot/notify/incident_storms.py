@@ -79,7 +79,7 @@ class _Own:
     scopes: Collection[str]
 
 
-class MessageSharing:
+class StormGrouping:
     """Holds the newest messages of one channel, and decides which incidents share one: those of one scope that begin
     within `seconds`, if there are more than `size`. Times are seconds of a monotonic clock."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.notify.shared_messages import COLLECT_SECONDS, MessageSharing
+from bot.notify.incident_storms import COLLECT_SECONDS, StormGrouping
 from core.model.incidents import Incident, PostedIncident, merge_alert
 from core.model.refs import EngineRef, Kind, Ref
 from tests.helpers.alerts import alert
@@ -23,7 +23,7 @@ class Channel:
     """Posts what is due, as the reporter does. `own`: what has a message of its own, in order."""
 
     def __init__(self) -> None:
-        self.sharing = MessageSharing(size=3, seconds=SECONDS)
+        self.sharing = StormGrouping(size=3, seconds=SECONDS)
         self.now = 1000.0
         self.own: list[str] = []
         self._left: list[Incident] = []
