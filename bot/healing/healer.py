@@ -23,7 +23,7 @@ import structlog
 from bot.healing import command_lines
 from bot.healing.command_runner import Answer, CommandRunner, TryResult
 from bot.healing.decision_input import DecisionInput
-from bot.healing.healing_records import HealingRecords
+from bot.healing.healing_state_store import HealingStateStore
 from bot.notify.alert_settings import read_settings
 from bot.notify.incident_writer import change_incident, decode_incident
 from collectors import quarterdeck_labels
@@ -68,7 +68,7 @@ class Healer:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._records = HealingRecords(store)
+        self._records = HealingStateStore(store)
         self._evaluator = evaluator
         self._mirrors = mirrors
         self._runner = CommandRunner(answer, now)

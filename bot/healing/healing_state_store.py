@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(HealingRecord).decode
 
 
-class HealingRecords:
+class HealingStateStore:
     """The records of all policies. Methods raise StoreError."""
 
     def __init__(self, store: HealingStore) -> None:
