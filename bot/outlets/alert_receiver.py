@@ -23,7 +23,7 @@ import structlog
 
 from bot.http_server import plain_response
 from bot.notify.incident_writer import IncidentWriter
-from bot.outlets.alert_subjects import AlertSubject, SubjectFinder
+from bot.outlets.alert_target_finder import AlertTarget, AlertTargetFinder
 from bot.outlets.alertmanager_sender import REPORTER
 from collectors import quarterdeck_labels
 from core import errors, metrics
@@ -178,7 +178,7 @@ class AlertReceiver:
         self._counts.alerts_received_total.labels("own").inc(len(received) - len(foreign))
         stored = await self._store.received_alerts([fingerprint_of(alert.fingerprint) for alert in foreign])
         room = MAX_OPEN - await self._store.received_alert_count() if foreign else 0
-        finder = SubjectFinder(self._mirrors())
+        finder = AlertTargetFinder(self._mirrors())
         opened: dict[str, Alert] = {}
         taken: list[Alert] = []
         for alert in foreign:
@@ -225,7 +225,7 @@ def fingerprint_of(foreign: str) -> str:
     return hashlib.blake2s(f"{SOURCE}\0{foreign}".encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
-def _opened(fingerprint: str, alert: _Alert, found: AlertSubject | None) -> Alert:
+def _opened(fingerprint: str, alert: _Alert, found: AlertTarget | None) -> Alert:
     labels, notes = alert.labels, alert.annotations
     name = sanitize.single_line(labels.get("alertname", ""), MAX_NAME) or "alert"
     at = _ns(alert.starts_at)

@@ -35,7 +35,7 @@ _GROUPS = ((COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL), (SWARM_SERVICE_NAME_L
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertSubject:
+class AlertTarget:
     """What an alert is about. `labels`: of the container."""
 
     ref: Ref
@@ -43,7 +43,7 @@ class AlertSubject:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class SubjectFinder:
+class AlertTargetFinder:
     """Finds the subjects of the alerts of one request. It reads the mirrors once."""
 
     def __init__(self, mirrors: Sequence[Mirror]) -> None:
@@ -64,7 +64,7 @@ class SubjectFinder:
                 if all(name in row.labels for name in group):
                     self._by_group[tuple(row.labels[name] for name in group)].append(row)
 
-    def find(self, labels: Mapping[str, str]) -> AlertSubject | None:
+    def find(self, labels: Mapping[str, str]) -> AlertTarget | None:
         """Returns what the labels name; None if they name nothing that Quarterdeck watches, or several things."""
         ways = (self._with_id, self._with_own_labels, self._with_pod, self._with_copied_labels, self._with_name)
         matching = next((found for way in ways if (found := way(labels))), ())
@@ -73,7 +73,7 @@ class SubjectFinder:
         if len(matching) > 1:
             return None
         row = matching[0]
-        return AlertSubject(ref=row.ref, owner=owner_of_container(row), labels=row.labels)
+        return AlertTarget(ref=row.ref, owner=owner_of_container(row), labels=row.labels)
 
     def _with_id(self, labels: Mapping[str, str]) -> Sequence[Container]:
         """An id of 64 digits anywhere in the label, such as in `/docker/ID` and `cri-containerd-ID.scope`; or a short
@@ -122,10 +122,10 @@ class SubjectFinder:
             return there
         return found
 
-    def _service(self, labels: Mapping[str, str]) -> AlertSubject | None:
+    def _service(self, labels: Mapping[str, str]) -> AlertTarget | None:
         """A service of a Swarm, by the labels of our own metrics or by its name in cAdvisor's."""
         name = labels.get("service") or labels.get(_COPIED + "com_docker_swarm_service_name", "")
-        found: dict[str, AlertSubject] = {}
+        found: dict[str, AlertTarget] = {}
         for mirror in self._mirrors if name else ():
             state = mirror.swarm_state
             host, engine = metrics.engine_labels(mirror.ref)
@@ -133,5 +133,5 @@ class SubjectFinder:
             for service in state.services if state is not None and here else ():
                 if service.name == name:
                     ref = Ref(engine=mirror.ref, kind=Kind.SERVICE, id=service.id, name=service.name)
-                    found[service.id] = AlertSubject(ref=ref, owner=service.name)
+                    found[service.id] = AlertTarget(ref=ref, owner=service.name)
         return next(iter(found.values())) if len(found) == 1 else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.outlets.alert_subjects import SubjectFinder
+from bot.outlets.alert_target_finder import AlertTargetFinder
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.swarm_status import ServiceState, SwarmState
@@ -53,7 +53,7 @@ SERVICES = tuple(
     ServiceState(id=f"s{name}", name=name, mode="replicated", stack="shop", desired=1, running=1)
     for name in ("shop_db", "job_api")
 )
-FINDER = SubjectFinder(
+FINDER = AlertTargetFinder(
     [
         *(mirror(each) for each in (DOCKER, OTHER, ALICE, CRI)),
         mirror(SWARM, SwarmState(services=SERVICES, nodes=(), read_at=1.0)),
@@ -114,6 +114,6 @@ def test_a_restarted_container_of_a_pod_is_the_newest_one() -> None:
 
 
 def test_an_address_of_no_known_host_counts_if_there_is_one_host() -> None:
-    alone = SubjectFinder([mirror(DOCKER), mirror(ALICE)])
+    alone = AlertTargetFinder([mirror(DOCKER), mirror(ALICE)])
     subject = alone.find({"name": "db", "instance": "10.0.0.7:8080"})
     assert subject is not None and subject.ref.engine == ALICE
