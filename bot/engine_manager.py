@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 import structlog
 
-from collectors import container_end_restorer, engine_watcher, event_processor, usage_sampler
+from collectors import engine_watcher, event_processor, stored_container_ends, usage_sampler
 from collectors.alert_evaluator import Evaluator
 from collectors.cursor import CursorStore
 from collectors.event_recorder import EventRecorder, EventWriter
@@ -201,7 +201,9 @@ class EngineManager:
 
     async def _keep_history(self, mirror: Mirror, recorder: EventRecorder) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(container_end_restorer.restore_ends(mirror, self._stored), name=f"restore {mirror.ref}")
+            group.create_task(
+                stored_container_ends.load_stored_ends(mirror, self._stored), name=f"restore {mirror.ref}"
+            )
             await recorder.run()
 
     @contextlib.asynccontextmanager

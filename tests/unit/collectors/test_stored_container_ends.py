@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collectors import container_end_restorer
+from collectors import stored_container_ends
 from core import errors
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind, Origin
@@ -46,7 +46,7 @@ async def test_the_newest_end_of_each_container_is_known_again_once_the_engine_h
     engine.engine_id = ""
     mirror = Mirror(engine)
     ends = [died(engine, 90, "1", CauseKind.CRASHED), died(engine, 60, "137", CauseKind.OUT_OF_MEMORY)]
-    task = asyncio.create_task(container_end_restorer.restore_ends(mirror, StoredEvents(Shelf(*ends))))
+    task = asyncio.create_task(stored_container_ends.load_stored_ends(mirror, StoredEvents(Shelf(*ends))))
     await asyncio.sleep(60)
     assert not mirror.ends.by_container
     engine.engine_id = "fake-h1"
@@ -61,11 +61,11 @@ async def test_an_end_that_was_received_since_stays_and_a_store_that_is_gone_res
     mirror = Mirror(engine)
     newer = died(engine, 5, "3", CauseKind.CRASHED)
     mirror.ends.observe(newer)
-    await container_end_restorer.restore_ends(mirror, StoredEvents(Shelf(died(engine, 60, "137", CauseKind.KILLED))))
+    await stored_container_ends.load_stored_ends(mirror, StoredEvents(Shelf(died(engine, 60, "137", CauseKind.KILLED))))
     (record,) = mirror.ends.by_container.values()
     assert (record.exit_code, record.cause) == (3, None)
     shelf = Shelf(newer)
     shelf.gone = True
     other = Mirror(engine)
-    await container_end_restorer.restore_ends(other, StoredEvents(shelf))
+    await stored_container_ends.load_stored_ends(other, StoredEvents(shelf))
     assert not other.ends.by_container

@@ -22,7 +22,7 @@ MAX_ENDS = 5_000
 CAUSES = frozenset(CauseKind)
 
 
-async def restore_ends(mirror: Mirror, stored: StoredEvents, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+async def load_stored_ends(mirror: Mirror, stored: StoredEvents, *, now_ns: Callable[[], int] = time.time_ns) -> None:
     """Restores the ends of one engine, once it has answered."""
     while not mirror.engine_id:  # noqa: ASYNC110 (an engine may answer at any time, or never)
         await asyncio.sleep(PAUSE_SECONDS)
