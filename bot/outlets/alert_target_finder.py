@@ -44,7 +44,7 @@ class AlertTarget:
 
 
 class AlertTargetFinder:
-    """Finds the subjects of the alerts of one request. It reads the mirrors once."""
+    """Finds the targets of the alerts of one request. It reads the mirrors once."""
 
     def __init__(self, mirrors: Sequence[Mirror]) -> None:
         self._mirrors = mirrors

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from commands._shared import downloads, formatting, targets
+from commands._shared import formatting, output_file, targets
 from commands.spec import ENGINE, HOST, Arg, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action
@@ -31,7 +31,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         )
     if not name:
         raise errors.BadUsage("There is no name of a container before the colon.", hint=USE)
-    to = downloads.destination(context, args["destination"], args["output"])
+    to = output_file.output_path(context, args["destination"], args["output"])
     found = await context.find.find(replace(query(context, "source"), names=(name,)))
     if len(found) != 1:
         raise errors.Ambiguous(name, [ref.name for ref in found])
@@ -45,7 +45,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     copied: CopiedFile = result.value
-    to = downloads.destination(context, context.args["destination"], context.args["output"])
+    to = output_file.output_path(context, context.args["destination"], context.args["output"])
     about = f"{targets.target_of_result(result).name}:{copied.path}: {formatting.size(copied.size)}"
     if copied.modified_at:
         about += f", changed {formatting.moment(copied.modified_at)}"
