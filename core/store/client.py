@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from core import errors
 from core.store import keys
 from core.store.alert_settings import AlertSettingsStore
+from core.store.command_progress import CommandProgressStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
 from core.store.freezes import FreezeStore
 from core.store.healing import HealingStore
-from core.store.invocations import InvocationStore
 from core.store.last_good_settings import LastGoodSettingsStore
 from core.store.names import NameStore
 from core.store.outlets import OutletStore
@@ -30,7 +30,7 @@ WATCH_TTL_SECONDS = 30 * 86_400  # after which an engine that nobody watches is 
 
 
 class Store(
-    InvocationStore,
+    CommandProgressStore,
     AlertSettingsStore,
     OutletStore,
     LastGoodSettingsStore,
@@ -43,7 +43,7 @@ class Store(
     """Stores data for all tasks of a process. Create it with `open`. Methods raise errors.StoreDown or
     errors.StoreError.
 
-    core.store.invocations has the methods that the life of one command needs, core.store.audit_trail those of the
+    core.store.command_progress has the methods that the life of one command needs, core.store.audit_trail those of the
     audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
     of incidents, core.store.alert_settings those of what people decide about alerts,
     core.store.last_good_settings those of good runs, core.store.healing those of self-healing,

@@ -7,9 +7,9 @@ stored for as long as no process needs to measure again.
 from __future__ import annotations
 
 from core.store import keys
+from core.store.command_progress import RECORD_TTL
 from core.store.connection import milliseconds
 from core.store.event_history import EventHistoryStore
-from core.store.invocations import RECORD_TTL
 from core.store.records import Lease, LeaseConflict, LeaseRequest
 
 MAX_PASSES = 1_000  # of one call of remove_expired; each pass removes a few dozen rows

@@ -16,7 +16,7 @@ import redis.asyncio
 import redis.exceptions
 
 from core import errors
-from core.store import audit_trail, client, connection, invocations, keys, redis_errors
+from core.store import audit_trail, client, command_progress, connection, keys, redis_errors
 from core.store.client import Store
 from core.store.records import (
     AuditLimits,
@@ -178,7 +178,7 @@ async def test_the_last_name_of_each_person_is_stored_up_to_a_limit(
     await named("slack:T1/B", "b" * 500)
     await named("slack:T1/C", "cy")
     assert (await named("slack:T1/A", "anna")).retry_after == 0
-    assert await store.people() == {"slack:T1/A": "anna", "slack:T1/B": "b" * invocations.MAX_NAME}
+    assert await store.people() == {"slack:T1/A": "anna", "slack:T1/B": "b" * command_progress.MAX_NAME}
     # A refused command stores no name.
     assert (await named("slack:T1/A", "other")).retry_after > 0
     assert (await store.people())["slack:T1/A"] == "anna"
@@ -328,7 +328,7 @@ async def test_the_index_forgets_what_expired(store: Store, raw: Any) -> None:
     assert await store.unfinished() == []
     await enter(store, "a")
     assert await raw.zrange("{qd}:inv", 0, -1) == [b"a"]
-    assert 0 < await raw.pttl("{qd}:inv:a") <= invocations.RECORD_TTL * 1000
+    assert 0 < await raw.pttl("{qd}:inv:a") <= command_progress.RECORD_TTL * 1000
 
 
 async def test_a_record_of_the_version_before_is_read(store: Store, raw: Any) -> None:

@@ -36,7 +36,7 @@ PHASES = frozenset(Phase)
 OUTCOME_FIELD = re.compile(r"outcome:(\d+)")
 
 
-class InvocationStore(AuditTrail):
+class CommandProgressStore(AuditTrail):
     """Stores the records of invocations. A change on one target makes four calls: `enter`, `begin_change`,
     `end_change`, `forget`. On N targets, `record_outcomes` adds one call for each outcome but the last."""
 
