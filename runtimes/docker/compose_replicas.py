@@ -16,7 +16,7 @@ from core.model.actions import MAX_STOP_SECONDS
 from core.model.containers import Container
 from core.model.refs import Kind, Ref
 from runtimes.base import stop_grace
-from runtimes.compose import emptied_services, services
+from runtimes.compose import scaled_to_zero, services
 from runtimes.docker import decode, replica_create_body
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
@@ -37,7 +37,7 @@ class ComposeReplicas:
         describe: Callable[[Sequence[str], float], Awaitable[dict[str, Container | None]]],
     ) -> None:
         self._request, self._decoder, self._describe = request, decoder, describe
-        self.emptied = emptied_services.EmptiedServices()
+        self.emptied = scaled_to_zero.ScaledToZeroServices()
 
     async def replicas(self, project: str, service: str, seconds: float) -> Sequence[Container]:
         labels = [f"{services.PROJECT}={project}", f"{services.SERVICE}={service}"]

@@ -2,7 +2,7 @@
 
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.compose import emptied_services, services
+from runtimes.compose import scaled_to_zero, services
 
 ENGINE = EngineRef(host="h1", kind="docker")
 
@@ -16,7 +16,7 @@ def row(service, number=1, **labels):
 
 
 def test_a_service_is_listed_until_it_has_a_container_again():
-    kept = emptied_services.EmptiedServices()
+    kept = scaled_to_zero.ScaledToZeroServices()
     kept.remember(row("web", env="prod"), {"Config": {"Env": ["PASSWORD=hunter2"]}})
     (shown,) = kept.missing_from(ENGINE, [row("db")])
     assert (shown.ref.name, shown.running, shown.desired, shown.members) == ("shop/web", 0, 0, ())
@@ -29,12 +29,12 @@ def test_a_service_is_listed_until_it_has_a_container_again():
 
 def test_what_is_remembered_is_bounded_in_number_and_age():
     now = [0.0]
-    kept = emptied_services.EmptiedServices(lambda: now[0])
-    for number in range(emptied_services.MAX_SERVICES + 3):
+    kept = scaled_to_zero.ScaledToZeroServices(lambda: now[0])
+    for number in range(scaled_to_zero.MAX_SERVICES + 3):
         kept.remember(row(f"s{number}"), {})
-    assert len(kept.missing_from(ENGINE, [])) == emptied_services.MAX_SERVICES
+    assert len(kept.missing_from(ENGINE, [])) == scaled_to_zero.MAX_SERVICES
     assert kept.find("shop", "s2") is None and kept.find("shop", "s3") is not None
-    now[0] = emptied_services.MAX_AGE_SECONDS + 1
+    now[0] = scaled_to_zero.MAX_AGE_SECONDS + 1
     assert kept.find("shop", "s3") is None and kept.missing_from(ENGINE, []) == []
     kept.remember(row("web"), {})
     kept.forget("shop", "web")

@@ -24,7 +24,7 @@ MAX_AGE_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmptiedService:
+class ScaledToZeroService:
     """`row`: the container that was removed; `inspection`: its inspection; `at`: when, by this process's clock."""
 
     row: Container
@@ -32,21 +32,21 @@ class EmptiedService:
     at: float
 
 
-class EmptiedServices:
+class ScaledToZeroServices:
     """Holds the entries of one engine, by project and service."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._entries: OrderedDict[tuple[str, str], EmptiedService] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], ScaledToZeroService] = OrderedDict()
 
     def remember(self, row: Container, inspection: dict[str, Any]) -> None:
         key = _key(row)
         self._entries.pop(key, None)
-        self._entries[key] = EmptiedService(row=row, inspection=inspection, at=self._now())
+        self._entries[key] = ScaledToZeroService(row=row, inspection=inspection, at=self._now())
         while len(self._entries) > MAX_SERVICES:
             self._entries.popitem(last=False)
 
-    def find(self, project: str, service: str) -> EmptiedService | None:
+    def find(self, project: str, service: str) -> ScaledToZeroService | None:
         entry = self._entries.get((project, service))
         return entry if entry is not None and self._now() - entry.at <= MAX_AGE_SECONDS else None
 
