@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from core import errors
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 
 
 class Manifest(msgspec.Struct):
@@ -36,8 +36,8 @@ class Spec(msgspec.Struct):
 class PublishedPort(msgspec.Struct, rename="pascal"):
     """Models one entry of nerdctl's label `nerdctl/ports`."""
 
-    host_port: json_types.Int64 = 0
-    container_port: json_types.Int64 = 0
+    host_port: json_field_types.Int64 = 0
+    container_port: json_field_types.Int64 = 0
     protocol: str = "tcp"
     host_ip: str = msgspec.field(name="HostIP", default="")
 
@@ -53,14 +53,14 @@ class Descriptor(msgspec.Struct, rename="camel"):
     """Models a pointer to a blob in the content store. `size`: bytes."""
 
     digest: str = ""
-    size: json_types.Int64 = 0
+    size: json_field_types.Int64 = 0
     platform: Platform | None = None
 
 
 class ContainerConfig(msgspec.Struct):
     """Models the defaults for containers in an image's configuration."""
 
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class ImageConfig(msgspec.Struct):

@@ -14,7 +14,7 @@ import msgspec
 from core.model.disk_use import DataRoot, DiskUse, ReadDiskUse
 from runtimes.base.base_adapter import does
 from runtimes.docker.client import EngineClient
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 
 
 class DiskUseVerbs(EngineClient, abc.ABC):
@@ -32,14 +32,14 @@ class DiskUseVerbs(EngineClient, abc.ABC):
 
 
 class _Container(msgspec.Struct):
-    written: json_types.Int64 = msgspec.field(name="SizeRw", default=0)
+    written: json_field_types.Int64 = msgspec.field(name="SizeRw", default=0)
 
 
 class _VolumeUsage(msgspec.Struct):
     """Both are -1 if the daemon does not know them, such as for a volume of a plug-in."""
 
-    size: json_types.Int64 = msgspec.field(name="Size", default=-1)
-    users: json_types.Int64 = msgspec.field(name="RefCount", default=-1)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=-1)
+    users: json_field_types.Int64 = msgspec.field(name="RefCount", default=-1)
 
 
 class _Volume(msgspec.Struct):
@@ -47,14 +47,14 @@ class _Volume(msgspec.Struct):
 
 
 class _BuildRecord(msgspec.Struct):
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
     shared: bool = msgspec.field(name="Shared", default=False)
 
 
 class Report(msgspec.Struct):
     """Models the answer to `/system/df`."""
 
-    layers: json_types.Int64 | None = msgspec.field(name="LayersSize", default=None)
+    layers: json_field_types.Int64 | None = msgspec.field(name="LayersSize", default=None)
     containers: list[_Container] | None = msgspec.field(name="Containers", default=None)
     volumes: list[_Volume] | None = msgspec.field(name="Volumes", default=None)
     build: list[_BuildRecord] | None = msgspec.field(name="BuildCache", default=None)

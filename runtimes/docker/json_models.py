@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from runtimes.docker_like import json_models as shared
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 from runtimes.swarm import json_models
 
 USUAL_ROOT = "/var/lib/docker"
@@ -27,9 +27,9 @@ class Info(msgspec.Struct):
     architecture: str = msgspec.field(name="Architecture", default="")
     storage: str = msgspec.field(name="Driver", default="")
     cgroup: str = msgspec.field(name="CgroupVersion", default="")
-    containers: json_types.Int64 = msgspec.field(name="Containers", default=0)
-    running: json_types.Int64 = msgspec.field(name="ContainersRunning", default=0)
-    memory: json_types.Int64 = msgspec.field(name="MemTotal", default=0)
+    containers: json_field_types.Int64 = msgspec.field(name="Containers", default=0)
+    running: json_field_types.Int64 = msgspec.field(name="ContainersRunning", default=0)
+    memory: json_field_types.Int64 = msgspec.field(name="MemTotal", default=0)
     swarm: json_models.LocalSwarmInfo = msgspec.field(name="Swarm", default_factory=json_models.LocalSwarmInfo)
 
     def identity(self) -> str:
@@ -49,8 +49,8 @@ class SwarmDetails(msgspec.Struct):
     state: str = msgspec.field(name="LocalNodeState", default="inactive")
     manager: bool = msgspec.field(name="ControlAvailable", default=False)
     error: str = msgspec.field(name="Error", default="")
-    nodes: json_types.Int64 | None = msgspec.field(name="Nodes", default=None)
-    managers: json_types.Int64 | None = msgspec.field(name="Managers", default=None)
+    nodes: json_field_types.Int64 | None = msgspec.field(name="Nodes", default=None)
+    managers: json_field_types.Int64 | None = msgspec.field(name="Managers", default=None)
 
 
 class Details(msgspec.Struct):
@@ -102,31 +102,31 @@ class Event(msgspec.Struct, gc=False):
     type: str = msgspec.field(name="Type", default="")
     action: str = msgspec.field(name="Action", default="")
     actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
-    at_ns: json_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
-    at: json_types.UnixSeconds = msgspec.field(name="time", default=0)
+    at_ns: json_field_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
+    at: json_field_types.UnixSeconds = msgspec.field(name="time", default=0)
 
 
 # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Port(msgspec.Struct, gc=False):
-    private: json_types.Int64 = msgspec.field(name="PrivatePort", default=0)
-    public: json_types.Int64 | None = msgspec.field(name="PublicPort", default=None)
+    private: json_field_types.Int64 = msgspec.field(name="PrivatePort", default=0)
+    public: json_field_types.Int64 | None = msgspec.field(name="PublicPort", default=None)
     ip: str = msgspec.field(name="IP", default="")
     protocol: str = msgspec.field(name="Type", default="tcp")
 
 
 class ListedContainer(msgspec.Struct):
     id: str = msgspec.field(name="Id")
-    names: json_types.EssentialNames = msgspec.field(name="Names", default=None)
-    image: json_types.EssentialText = msgspec.field(name="Image", default="")
+    names: json_field_types.EssentialNames = msgspec.field(name="Names", default=None)
+    image: json_field_types.EssentialText = msgspec.field(name="Image", default="")
     image_id: str = msgspec.field(name="ImageID", default="")
     command: str = msgspec.field(name="Command", default="")
-    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    created: json_field_types.UnixSeconds = msgspec.field(name="Created", default=0)
     state: str = msgspec.field(name="State", default="")
     status: str = msgspec.field(name="Status", default="")
     ports: list[Port] | None = msgspec.field(name="Ports", default=None)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 # ── networks and volumes ─────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +147,7 @@ class Network(msgspec.Struct):
     scope: str = msgspec.field(name="Scope", default="local")
     internal: bool = msgspec.field(name="Internal", default=False)
     ipam: Ipam | None = msgspec.field(name="IPAM", default=None)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class Volumes(msgspec.Struct):
@@ -158,7 +158,7 @@ class Volumes(msgspec.Struct):
 
 
 class CpuUsage(msgspec.Struct):
-    total: json_types.Int64 = msgspec.field(name="total_usage", default=0)
+    total: json_field_types.Int64 = msgspec.field(name="total_usage", default=0)
 
 
 class Cpu(msgspec.Struct):
@@ -166,25 +166,25 @@ class Cpu(msgspec.Struct):
 
 
 class MemoryDetails(msgspec.Struct):
-    inactive: json_types.Int64 | None = msgspec.field(name="inactive_file", default=None)
-    total_inactive: json_types.Int64 | None = msgspec.field(name="total_inactive_file", default=None)
-    limit: json_types.Int64 | None = msgspec.field(name="hierarchical_memory_limit", default=None)
+    inactive: json_field_types.Int64 | None = msgspec.field(name="inactive_file", default=None)
+    total_inactive: json_field_types.Int64 | None = msgspec.field(name="total_inactive_file", default=None)
+    limit: json_field_types.Int64 | None = msgspec.field(name="hierarchical_memory_limit", default=None)
 
 
 class Memory(msgspec.Struct):
-    usage: json_types.Int64 | None = None
-    limit: json_types.Int64 | None = None
+    usage: json_field_types.Int64 | None = None
+    limit: json_field_types.Int64 | None = None
     stats: MemoryDetails | None = None
 
 
 class NetworkTraffic(msgspec.Struct):
-    received: json_types.Int64 = msgspec.field(name="rx_bytes", default=0)
-    sent: json_types.Int64 = msgspec.field(name="tx_bytes", default=0)
+    received: json_field_types.Int64 = msgspec.field(name="rx_bytes", default=0)
+    sent: json_field_types.Int64 = msgspec.field(name="tx_bytes", default=0)
 
 
 class BlockBytes(msgspec.Struct):
     operation: str = msgspec.field(name="op", default="")
-    value: json_types.Int64 = 0
+    value: json_field_types.Int64 = 0
 
 
 class BlockStats(msgspec.Struct):
@@ -192,7 +192,7 @@ class BlockStats(msgspec.Struct):
 
 
 class Processes(msgspec.Struct):
-    current: json_types.Int64 | None = None
+    current: json_field_types.Int64 | None = None
 
 
 class Stats(msgspec.Struct):

@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from runtimes.formats import json_decoder, json_types, skipped_data
+from runtimes.formats import json_decoder, json_field_types, skipped_data
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.transport.line_splitter import LineSplitter
 
@@ -38,8 +38,8 @@ _UP_TO_DATE = "Status: Image is up to date"
 
 
 class _Detail(msgspec.Struct):
-    current: json_types.Int64 = 0
-    total: json_types.Int64 = 0
+    current: json_field_types.Int64 = 0
+    total: json_field_types.Int64 = 0
     hidden: bool = msgspec.field(name="hidecounts", default=False)
 
 

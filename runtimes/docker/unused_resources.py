@@ -25,7 +25,7 @@ from runtimes.docker_like.client import seconds_left
 from runtimes.docker_like.decode import NO_NAME
 from runtimes.docker_like.json_models import Image
 from runtimes.docker_like.unused_resources import ResourceUsers, Sizes
-from runtimes.formats import json_decoder, json_types, skipped_data, timestamps
+from runtimes.formats import json_decoder, json_field_types, skipped_data, timestamps
 
 OWN_NETWORKS = frozenset({"bridge", "host", "none", "nat", "docker_gwbridge", "ingress"})
 ANONYMOUS = "com.docker.volume.anonymous"
@@ -113,7 +113,7 @@ class _Container(msgspec.Struct):
     image_id: str = msgspec.field(name="ImageID", default="")
     state: str = msgspec.field(name="State", default="")
     status: str = msgspec.field(name="Status", default="")
-    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    created: json_field_types.UnixSeconds = msgspec.field(name="Created", default=0)
     mounts: list[_Mount] | None = msgspec.field(name="Mounts", default=None)
     networks: _Networks | None = msgspec.field(name="NetworkSettings", default=None)
     host: _HostConfig | None = msgspec.field(name="HostConfig", default=None)
@@ -133,7 +133,7 @@ class _Volume(msgspec.Struct):
     name: str = msgspec.field(name="Name")
     driver: str = msgspec.field(name="Driver", default="")
     created: str = msgspec.field(name="CreatedAt", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class _Volumes(msgspec.Struct):
@@ -142,17 +142,17 @@ class _Volumes(msgspec.Struct):
 
 class _ContainerSize(msgspec.Struct):
     id: str = msgspec.field(name="Id", default="")
-    written: json_types.Int64 = msgspec.field(name="SizeRw", default=0)
+    written: json_field_types.Int64 = msgspec.field(name="SizeRw", default=0)
 
 
 class _ImageSize(msgspec.Struct):
     id: str = msgspec.field(name="Id", default="")
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
-    shared: json_types.Int64 = msgspec.field(name="SharedSize", default=-1)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
+    shared: json_field_types.Int64 = msgspec.field(name="SharedSize", default=-1)
 
 
 class _VolumeUsage(msgspec.Struct):
-    size: json_types.Int64 = msgspec.field(name="Size", default=-1)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=-1)
 
 
 class _VolumeSize(msgspec.Struct):
@@ -161,7 +161,7 @@ class _VolumeSize(msgspec.Struct):
 
 
 class _BuildRecord(msgspec.Struct):
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
     in_use: bool = msgspec.field(name="InUse", default=False)
     shared: bool = msgspec.field(name="Shared", default=False)
     created: str = msgspec.field(name="CreatedAt", default="")
@@ -169,7 +169,7 @@ class _BuildRecord(msgspec.Struct):
 
 
 class _CachePruned(msgspec.Struct):
-    reclaimed: json_types.Int64 = msgspec.field(name="SpaceReclaimed", default=0)
+    reclaimed: json_field_types.Int64 = msgspec.field(name="SpaceReclaimed", default=0)
 
 
 class _DiskReport(msgspec.Struct):

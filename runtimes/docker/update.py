@@ -13,7 +13,7 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 
 READ_SECONDS = 10.0
 # Docker takes 0 for “unchanged”, refuses -1 for memory, and does not pass it on for swap. The kernel takes these for no
@@ -22,9 +22,9 @@ NO_MEMORY_LIMIT, NO_SWAP_LIMIT = 1 << 62, (1 << 63) - 4_096
 
 
 class _HostConfig(msgspec.Struct):
-    memory: json_types.Int64 = msgspec.field(name="Memory", default=0)
-    swap: json_types.Int64 = msgspec.field(name="MemorySwap", default=0)
-    quota: json_types.Int64 = msgspec.field(name="CpuQuota", default=0)
+    memory: json_field_types.Int64 = msgspec.field(name="Memory", default=0)
+    swap: json_field_types.Int64 = msgspec.field(name="MemorySwap", default=0)
+    quota: json_field_types.Int64 = msgspec.field(name="CpuQuota", default=0)
 
 
 class _Host(msgspec.Struct):

@@ -32,7 +32,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
 from runtimes.docker_like.package_client import PackageCalls, PackageClient
-from runtimes.formats import image_reference, json_decoder, json_types, tar_reader
+from runtimes.formats import image_reference, json_decoder, json_field_types, tar_reader
 
 STAT_HEADER = "x-docker-container-path-stat"
 # Bits of Go's os.FileMode, which both engines send.
@@ -48,8 +48,8 @@ _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 class _Stat(msgspec.Struct):
-    size: json_types.Int64 = msgspec.field(name="size", default=0)
-    mode: json_types.Int64 = msgspec.field(name="mode", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="size", default=0)
+    mode: json_field_types.Int64 = msgspec.field(name="mode", default=0)
     link: str = msgspec.field(name="linkTarget", default="")
 
 

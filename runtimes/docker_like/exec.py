@@ -17,7 +17,7 @@ from core.model import inside_containers
 from core.model.results import ExecResult
 from runtimes.base.base_adapter import does
 from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
-from runtimes.formats import exec_output_decoder, json_decoder, json_types
+from runtimes.formats import exec_output_decoder, json_decoder, json_field_types
 
 EXIT_SECONDS = 2.0  # for the engine to report the exit code, after the output has ended
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.01, 0.2
@@ -29,7 +29,7 @@ class _Created(msgspec.Struct):
 
 class _Session(msgspec.Struct):
     running: bool = msgspec.field(name="Running", default=False)
-    exit_code: json_types.ExitCode | None = msgspec.field(name="ExitCode", default=None)
+    exit_code: json_field_types.ExitCode | None = msgspec.field(name="ExitCode", default=None)
 
 
 class ExecVerbs(HttpEngineClient, abc.ABC):

@@ -22,7 +22,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.registry_auth import Login
 from runtimes.docker_like import decode, inspect_summaries, search_results
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
-from runtimes.formats import image_history, image_reference, json_decoder, json_types
+from runtimes.formats import image_history, image_reference, json_decoder, json_field_types
 
 SEARCH_SECONDS = 20.0  # an engine itself waits longer for a registry that does not answer
 
@@ -39,9 +39,9 @@ class ImageIdentity(msgspec.Struct):
 class HistoryRow(msgspec.Struct):
     """Holds one step of the build of an image."""
 
-    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    created: json_field_types.UnixSeconds = msgspec.field(name="Created", default=0)
     command: str = msgspec.field(name="CreatedBy", default="")
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
     comment: str = msgspec.field(name="Comment", default="")
 
 

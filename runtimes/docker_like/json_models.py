@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 
 
 class HealthState(msgspec.Struct, gc=False):
@@ -18,7 +18,7 @@ class HealthState(msgspec.Struct, gc=False):
 
 class State(msgspec.Struct, gc=False):
     status: str = msgspec.field(name="Status")
-    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
+    exit_code: json_field_types.ExitCode = msgspec.field(name="ExitCode", default=0)
     oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
     started: str = msgspec.field(name="StartedAt", default="")
     finished: str = msgspec.field(name="FinishedAt", default="")
@@ -30,13 +30,13 @@ class HealthCheck(msgspec.Struct, gc=False):
     """Models the settings of a container's health check; times are nanoseconds, and 0 is the engine's default."""
 
     test: list[str] | None = msgspec.field(name="Test", default=None)
-    interval: json_types.Int64 = msgspec.field(name="Interval", default=0)
-    start_period: json_types.Int64 = msgspec.field(name="StartPeriod", default=0)
+    interval: json_field_types.Int64 = msgspec.field(name="Interval", default=0)
+    start_period: json_field_types.Int64 = msgspec.field(name="StartPeriod", default=0)
 
 
 class Config(msgspec.Struct):
-    image: json_types.EssentialText = msgspec.field(name="Image", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    image: json_field_types.EssentialText = msgspec.field(name="Image", default="")
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     command: list[str] | None = msgspec.field(name="Cmd", default=None)
     stop_timeout: int | None = msgspec.field(name="StopTimeout", default=None)
     health: HealthCheck | None = msgspec.field(name="Healthcheck", default=None)
@@ -67,7 +67,7 @@ class Inspection(msgspec.Struct):
     args: list[str] | None = msgspec.field(name="Args", default=None)
     image_name: str = msgspec.field(name="ImageName", default="")
     image_id: str = msgspec.field(name="Image", default="")
-    restarts: json_types.Int64 = msgspec.field(name="RestartCount", default=0)
+    restarts: json_field_types.Int64 = msgspec.field(name="RestartCount", default=0)
     network: NetworkSettings = msgspec.field(name="NetworkSettings", default_factory=NetworkSettings)
     host: HostConfig | None = msgspec.field(name="HostConfig", default=None)
 
@@ -78,10 +78,10 @@ class Image(msgspec.Struct):
     id: str = msgspec.field(name="Id")
     tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
     digests: list[str] | None = msgspec.field(name="RepoDigests", default=None)
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
-    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
-    containers: json_types.Int64 | None = msgspec.field(name="Containers", default=None)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
+    created: json_field_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
+    containers: json_field_types.Int64 | None = msgspec.field(name="Containers", default=None)
 
 
 class Volume(msgspec.Struct):
@@ -89,4 +89,4 @@ class Volume(msgspec.Struct):
     driver: str = msgspec.field(name="Driver", default="")
     mountpoint: str = msgspec.field(name="Mountpoint", default="")
     created: str = msgspec.field(name="CreatedAt", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)

@@ -10,7 +10,7 @@ import msgspec
 from core import errors
 from core.model.registry_reads import MAX_FOUND, FoundImage
 from core.text import sanitize
-from runtimes.formats import json_decoder, json_types, pull_push_errors
+from runtimes.formats import json_decoder, json_field_types, pull_push_errors
 from runtimes.formats.skipped_data import SkippedData
 
 MAX_NAME, MAX_DESCRIPTION = 200, 120  # characters
@@ -22,11 +22,11 @@ class _Row(msgspec.Struct):
 
     name: str = ""
     description: str | None = None
-    stars: json_types.Int64 | None = msgspec.field(name="star_count", default=None)
+    stars: json_field_types.Int64 | None = msgspec.field(name="star_count", default=None)
     official: bool = msgspec.field(name="is_official", default=False)
     podman_name: str = msgspec.field(name="Name", default="")
     podman_description: str | None = msgspec.field(name="Description", default=None)
-    podman_stars: json_types.Int64 | None = msgspec.field(name="Stars", default=None)
+    podman_stars: json_field_types.Int64 | None = msgspec.field(name="Stars", default=None)
     podman_official: str = msgspec.field(name="Official", default="")
 
 

@@ -2,7 +2,7 @@
 
 A field of the wrong type gets its default. An element of a list with the wrong type is left out. A label keeps its key:
 a number becomes text, and anything else an empty text. The whole value is lost if a field without a default or an
-essential field (`json_types`) is unreadable, or if it is not JSON at all.
+essential field (`json_field_types`) is unreadable, or if it is not JSON at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 
 MAX_SALVAGED = 1 << 20  # bytes; reading field by field is slow
 _MAX_DIGITS = 40
@@ -108,7 +108,8 @@ def _accepts_null(kind: Any) -> bool:
 
 def _is_essential(kind: Any) -> bool:
     return any(
-        isinstance(one, msgspec.Meta) and (one.extra or {}).get(json_types.ESSENTIAL) for one in typing.get_args(kind)
+        isinstance(one, msgspec.Meta) and (one.extra or {}).get(json_field_types.ESSENTIAL)
+        for one in typing.get_args(kind)
     )
 
 

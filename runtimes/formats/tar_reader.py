@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from core import errors
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 
 OVERHEAD = 1 << 16  # bytes that an archive may have beside its one file
 # By the type in the header of a member, as POSIX defines it.
@@ -58,7 +58,7 @@ def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> ArchivedFil
 
 def _usable_time(seconds: float) -> float:
     # A program in the container chooses the time of its file. A comparison with NaN is False.
-    return seconds if 0 <= seconds <= json_types.MAX_UNIX_SECONDS else 0.0
+    return seconds if 0 <= seconds <= json_field_types.MAX_UNIX_SECONDS else 0.0
 
 
 def check_kind(path: str, kind: str, link: str = "") -> None:

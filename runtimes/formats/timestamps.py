@@ -6,10 +6,10 @@ import re
 from datetime import UTC, datetime
 
 from core import errors
-from runtimes.formats import json_types, skipped_data
+from runtimes.formats import json_field_types, skipped_data
 from runtimes.formats.skipped_data import SkippedData
 
-MAX_NANOSECONDS = json_types.MAX_INT64
+MAX_NANOSECONDS = json_field_types.MAX_INT64
 """In the year 2262. Later times cannot be stored."""
 _NO_TIME = "0001-01-01"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)")

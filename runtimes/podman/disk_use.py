@@ -9,7 +9,7 @@ import msgspec
 
 from core.model.disk_use import DataRoot, DiskUse, ReadDiskUse
 from runtimes.base.base_adapter import does
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman import client
 
 
@@ -31,23 +31,23 @@ class _Image(msgspec.Struct):
     """One row for each tag of an image."""
 
     id: str = msgspec.field(name="ImageID", default="")
-    unique: json_types.Int64 = msgspec.field(name="UniqueSize", default=0)
-    shared: json_types.Int64 = msgspec.field(name="SharedSize", default=0)
+    unique: json_field_types.Int64 = msgspec.field(name="UniqueSize", default=0)
+    shared: json_field_types.Int64 = msgspec.field(name="SharedSize", default=0)
 
 
 class _Container(msgspec.Struct):
-    written: json_types.Int64 = msgspec.field(name="RWSize", default=0)
+    written: json_field_types.Int64 = msgspec.field(name="RWSize", default=0)
 
 
 class _Volume(msgspec.Struct):
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
-    users: json_types.Int64 = msgspec.field(name="Links", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
+    users: json_field_types.Int64 = msgspec.field(name="Links", default=0)
 
 
 class Report(msgspec.Struct):
     """Models the answer to `/system/df`. Older services do not send `images_size`."""
 
-    images_size: json_types.Int64 | None = msgspec.field(name="ImagesSize", default=None)
+    images_size: json_field_types.Int64 | None = msgspec.field(name="ImagesSize", default=None)
     images: list[_Image] | None = msgspec.field(name="Images", default=None)
     containers: list[_Container] | None = msgspec.field(name="Containers", default=None)
     volumes: list[_Volume] | None = msgspec.field(name="Volumes", default=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from core.text import redact_json
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 
 INIT = ("/run/podman-init", "/dev/init", "/catatonit")
 DEFAULT_STOP_TIMEOUT = 10
@@ -22,10 +22,10 @@ class HealthCheck(msgspec.Struct, rename="pascal"):
     """Models the settings of a container's health check."""
 
     test: list[str] | None = None
-    interval: json_types.Int64 = 0
-    timeout: json_types.Int64 = 0
-    retries: json_types.Int64 = 0
-    start_period: json_types.Int64 = 0
+    interval: json_field_types.Int64 = 0
+    timeout: json_field_types.Int64 = 0
+    retries: json_field_types.Int64 = 0
+    start_period: json_field_types.Int64 = 0
 
 
 class Secret(msgspec.Struct, rename="pascal"):
@@ -39,15 +39,15 @@ class Config(msgspec.Struct, rename="pascal"):
     open_stdin: bool = False
     env: list[str] | None = None
     working_dir: str = ""
-    labels: json_types.Labels = None
+    labels: json_field_types.Labels = None
     annotations: dict[str, str] | None = None
-    stop_signal: json_types.Int64 | str = 15
+    stop_signal: json_field_types.Int64 | str = 15
     healthcheck: HealthCheck | None = None
     healthcheck_on_failure_action: str = ""
     create_command: list[str] | None = None
     timezone: str = ""
     secrets: list[Secret] | None = None
-    stop_timeout: json_types.Int64 = DEFAULT_STOP_TIMEOUT
+    stop_timeout: json_field_types.Int64 = DEFAULT_STOP_TIMEOUT
 
 
 class Mount(msgspec.Struct, rename="pascal"):
@@ -73,13 +73,13 @@ class Device(msgspec.Struct, rename="pascal"):
 
 class Ulimit(msgspec.Struct, rename="pascal"):
     name: str = ""
-    soft: json_types.Int64 = 0
-    hard: json_types.Int64 = 0
+    soft: json_field_types.Int64 = 0
+    hard: json_field_types.Int64 = 0
 
 
 class RestartPolicy(msgspec.Struct, rename="pascal"):
     name: str = ""
-    maximum_retry_count: json_types.Int64 = 0
+    maximum_retry_count: json_field_types.Int64 = 0
 
 
 class LogConfig(msgspec.Struct, rename="pascal"):
@@ -103,22 +103,22 @@ class HostConfig(msgspec.Struct, rename="pascal"):
     pid_mode: str = ""
     uts_mode: str = msgspec.field(name="UTSMode", default="")
     userns_mode: str = ""
-    oom_score_adj: json_types.Int64 = 0
+    oom_score_adj: json_field_types.Int64 = 0
     privileged: bool = False
     readonly_rootfs: bool = False
     security_opt: list[str] | None = None
     tmpfs: dict[str, str] | None = None
-    shm_size: json_types.Int64 = 0
+    shm_size: json_field_types.Int64 = 0
     init: bool = False
-    cpu_shares: json_types.Int64 = 0
-    cpu_period: json_types.Int64 = 0
-    cpu_quota: json_types.Int64 = 0
+    cpu_shares: json_field_types.Int64 = 0
+    cpu_period: json_field_types.Int64 = 0
+    cpu_quota: json_field_types.Int64 = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
-    memory: json_types.Int64 = 0
-    memory_reservation: json_types.Int64 = 0
-    memory_swap: json_types.Int64 = 0
-    pids_limit: json_types.Int64 = 0
+    memory: json_field_types.Int64 = 0
+    memory_reservation: json_field_types.Int64 = 0
+    memory_swap: json_field_types.Int64 = 0
+    pids_limit: json_field_types.Int64 = 0
     devices: list[Device] | None = None
     ulimits: list[Ulimit] | None = None
 
@@ -171,7 +171,7 @@ class ImageConfig(msgspec.Struct, rename="pascal"):
     entrypoint: list[str] | None = None
     cmd: list[str] | None = None
     working_dir: str = ""
-    labels: json_types.Labels = None
+    labels: json_field_types.Labels = None
 
 
 class InspectedImage(msgspec.Struct, rename="pascal"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -38,8 +38,8 @@ class Event(msgspec.Struct, gc=False):
     type: str = msgspec.field(name="Type", default="")
     action: str = msgspec.field(name="Action", default="")
     actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
-    at_ns: json_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
-    at: json_types.UnixSeconds = msgspec.field(name="time", default=0)
+    at_ns: json_field_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
+    at: json_field_types.UnixSeconds = msgspec.field(name="time", default=0)
     health: str = msgspec.field(name="HealthStatus", default="")
     cause: str = ""
     message: str = ""
@@ -55,7 +55,7 @@ class FileEvent(msgspec.Struct, gc=False):
     image: str = msgspec.field(name="Image", default="")
     network: str = msgspec.field(name="Network", default="")
     at: str = msgspec.field(name="Time", default="")
-    code: json_types.ExitCode | None = msgspec.field(name="ContainerExitCode", default=None)
+    code: json_field_types.ExitCode | None = msgspec.field(name="ContainerExitCode", default=None)
     health: str = msgspec.field(name="health_status", default="")
     labels: dict[str, str] | None = msgspec.field(name="Attributes", default=None)
 
@@ -78,36 +78,36 @@ class AnyEvent(msgspec.Struct, gc=False):
 
 
 class Port(msgspec.Struct, gc=False):
-    inside: json_types.Int64 = msgspec.field(name="container_port", default=0)
-    outside: json_types.Int64 = msgspec.field(name="host_port", default=0)
+    inside: json_field_types.Int64 = msgspec.field(name="container_port", default=0)
+    outside: json_field_types.Int64 = msgspec.field(name="host_port", default=0)
     ip: str = msgspec.field(name="host_ip", default="")
     protocol: str = msgspec.field(name="protocol", default="tcp")
-    count: json_types.Int64 = msgspec.field(name="range", default=1)
+    count: json_field_types.Int64 = msgspec.field(name="range", default=1)
 
 
 class ListedContainer(msgspec.Struct):
     id: str = msgspec.field(name="Id")
-    names: json_types.EssentialNames = msgspec.field(name="Names", default=None)
-    image: json_types.EssentialText = msgspec.field(name="Image", default="")
+    names: json_field_types.EssentialNames = msgspec.field(name="Names", default=None)
+    image: json_field_types.EssentialText = msgspec.field(name="Image", default="")
     image_id: str = msgspec.field(name="ImageID", default="")
     command: list[str] | None = msgspec.field(name="Command", default=None)
     created: str = msgspec.field(name="Created", default="")
     state: str = msgspec.field(name="State", default="")
     status: str = msgspec.field(name="Status", default="")
-    started: json_types.UnixSeconds = msgspec.field(name="StartedAt", default=0)
-    ended: json_types.UnixSeconds = msgspec.field(name="ExitedAt", default=0)
-    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
+    started: json_field_types.UnixSeconds = msgspec.field(name="StartedAt", default=0)
+    ended: json_field_types.UnixSeconds = msgspec.field(name="ExitedAt", default=0)
+    exit_code: json_field_types.ExitCode = msgspec.field(name="ExitCode", default=0)
     auto_remove: bool = msgspec.field(name="AutoRemove", default=False)
     ports: list[Port] | None = msgspec.field(name="Ports", default=None)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class IdMap(msgspec.Struct):
-    inside: json_types.Int64 = msgspec.field(name="container_id", default=0)
-    outside: json_types.Int64 = msgspec.field(name="host_id", default=0)
+    inside: json_field_types.Int64 = msgspec.field(name="container_id", default=0)
+    outside: json_field_types.Int64 = msgspec.field(name="host_id", default=0)
 
 
 class IdMaps(msgspec.Struct):
@@ -127,7 +127,7 @@ class Host(msgspec.Struct):
     hostname: str = ""
     os: str = ""
     arch: str = ""
-    memory: json_types.Int64 = msgspec.field(name="memTotal", default=0)
+    memory: json_field_types.Int64 = msgspec.field(name="memTotal", default=0)
     cgroup: str = msgspec.field(name="cgroupVersion", default="")
     events: str = msgspec.field(name="eventLogger", default="")
     runtime: OciRuntime = msgspec.field(name="ociRuntime", default_factory=OciRuntime)
@@ -136,8 +136,8 @@ class Host(msgspec.Struct):
 
 
 class Counts(msgspec.Struct):
-    number: json_types.Int64 = 0
-    running: json_types.Int64 = 0
+    number: json_field_types.Int64 = 0
+    running: json_field_types.Int64 = 0
 
 
 class Store(msgspec.Struct):

@@ -11,7 +11,7 @@ import msgspec
 
 from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, Volume
 from runtimes.docker_like import decode, json_models, networks_and_volumes
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman import client, create_body, inspect_summaries
 
 
@@ -55,4 +55,4 @@ class _Network(msgspec.Struct):
     driver: str = ""
     internal: bool = False
     subnets: list[_Subnet] | None = None
-    labels: json_types.Labels = None
+    labels: json_field_types.Labels = None

@@ -25,7 +25,7 @@ from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import json_decoder, json_types, timestamps
+from runtimes.formats import json_decoder, json_field_types, timestamps
 from runtimes.podman import client, create_body, inspect_summaries
 
 READ_SECONDS = 10.0  # of one inspection before a change
@@ -168,4 +168,4 @@ class _Pod(msgspec.Struct):
     created: str = msgspec.field(name="Created", default="")
     infra: str = msgspec.field(name="InfraId", default="")
     members: list[_Member] | None = msgspec.field(name="Containers", default=None)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)

@@ -9,7 +9,7 @@ import msgspec
 from core.model.refs import Kind, Ref
 from core.model.secrets_and_configs import ListSecrets, StoredValue, StoredValues
 from runtimes.base.base_adapter import does
-from runtimes.formats import json_decoder, json_types, timestamps
+from runtimes.formats import json_decoder, json_field_types, timestamps
 from runtimes.podman import client
 
 
@@ -39,7 +39,7 @@ class _Driver(msgspec.Struct):
 class _Spec(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
     driver: _Driver | None = msgspec.field(name="Driver", default=None)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class _Row(msgspec.Struct):

@@ -19,7 +19,7 @@ from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman.client import EngineClient
 from runtimes.podman.info import NO_CGROUPS
 
@@ -59,21 +59,21 @@ class StatsVerbs(EngineClient, abc.ABC):
 
 
 class _NetworkTraffic(msgspec.Struct, gc=False):
-    received: json_types.Int64 = msgspec.field(name="RxBytes", default=0)
-    sent: json_types.Int64 = msgspec.field(name="TxBytes", default=0)
+    received: json_field_types.Int64 = msgspec.field(name="RxBytes", default=0)
+    sent: json_field_types.Int64 = msgspec.field(name="TxBytes", default=0)
 
 
 class _Stats(msgspec.Struct, gc=False):
     id: str = msgspec.field(name="ContainerID", default="")
-    cpu: json_types.Int64 = msgspec.field(name="CPUNano", default=0)
-    at: json_types.Int64 = msgspec.field(name="SystemNano", default=0)
-    memory: json_types.Int64 = msgspec.field(name="MemUsage", default=0)
-    limit: json_types.Int64 = msgspec.field(name="MemLimit", default=0)
-    received: json_types.Int64 | None = msgspec.field(name="NetInput", default=None)
-    sent: json_types.Int64 | None = msgspec.field(name="NetOutput", default=None)
-    read: json_types.Int64 | None = msgspec.field(name="BlockInput", default=None)
-    written: json_types.Int64 | None = msgspec.field(name="BlockOutput", default=None)
-    processes: json_types.Int64 | None = msgspec.field(name="PIDs", default=None)
+    cpu: json_field_types.Int64 = msgspec.field(name="CPUNano", default=0)
+    at: json_field_types.Int64 = msgspec.field(name="SystemNano", default=0)
+    memory: json_field_types.Int64 = msgspec.field(name="MemUsage", default=0)
+    limit: json_field_types.Int64 = msgspec.field(name="MemLimit", default=0)
+    received: json_field_types.Int64 | None = msgspec.field(name="NetInput", default=None)
+    sent: json_field_types.Int64 | None = msgspec.field(name="NetOutput", default=None)
+    read: json_field_types.Int64 | None = msgspec.field(name="BlockInput", default=None)
+    written: json_field_types.Int64 | None = msgspec.field(name="BlockOutput", default=None)
+    processes: json_field_types.Int64 | None = msgspec.field(name="PIDs", default=None)
     networks: dict[str, _NetworkTraffic] | None = msgspec.field(name="Network", default=None)
 
     def traffic(self) -> tuple[int | None, int | None]:

@@ -29,7 +29,7 @@ from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import report_done
 from runtimes.docker_like.client import quoted_id
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman import client, inspect_models, quadlet_draft, unit_drafts
 from runtimes.podman.unit_drafts import UnitDraft
 from runtimes.podman.versions import parse_version
@@ -44,7 +44,7 @@ VERIFY_SECONDS = 20.0  # for both programs, which usually take one second togeth
 class _Row(msgspec.Struct):
     id: str = msgspec.field(name="Id", default="")
     names: list[str] | None = msgspec.field(name="Names", default=None)
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     pod: str = msgspec.field(name="PodName", default="")
 
 
@@ -300,7 +300,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             file=service.file,
             container=service.container,
             description=service.description,
-            since=round(changed, 1) if service.changed and changed < json_types.MAX_UNIX_SECONDS else None,
+            since=round(changed, 1) if service.changed and changed < json_field_types.MAX_UNIX_SECONDS else None,
             why=service.failure,
             pid=service.pid,
             members=tuple(row.id for row in members),

@@ -16,7 +16,7 @@ from core.model.prune import UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker_like import unused_resources
 from runtimes.docker_like.unused_resources import ResourceUsers, Sizes
-from runtimes.formats import json_decoder, json_types, timestamps
+from runtimes.formats import json_decoder, json_field_types, timestamps
 from runtimes.podman import client, decode
 
 DEFAULT_NETWORK = "podman"
@@ -67,7 +67,7 @@ class _Container(msgspec.Struct):
     created: str = msgspec.field(name="Created", default="")
     networks: list[str] | None = msgspec.field(name="Networks", default=None)
     pod: str = msgspec.field(name="Pod", default="")
-    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
+    exit_code: json_field_types.ExitCode = msgspec.field(name="ExitCode", default=0)
 
     @property
     def stopped(self) -> bool:
@@ -96,23 +96,23 @@ class _Image(msgspec.Struct):
     id: str = msgspec.field(name="Id")
     tags: list[str] | None = msgspec.field(name="RepoTags", default=None)
     names: list[str] | None = msgspec.field(name="Names", default=None)  # tags, and digests that it was pulled by
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
-    created: json_types.UnixSeconds = msgspec.field(name="Created", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
+    created: json_field_types.UnixSeconds = msgspec.field(name="Created", default=0)
 
 
 class _ContainerSize(msgspec.Struct):
     id: str = msgspec.field(name="ContainerID", default="")
-    written: json_types.Int64 = msgspec.field(name="RWSize", default=0)
+    written: json_field_types.Int64 = msgspec.field(name="RWSize", default=0)
 
 
 class _ImageSize(msgspec.Struct):
     id: str = msgspec.field(name="ImageID", default="")
-    unique: json_types.Int64 = msgspec.field(name="UniqueSize", default=0)
+    unique: json_field_types.Int64 = msgspec.field(name="UniqueSize", default=0)
 
 
 class _VolumeSize(msgspec.Struct):
     name: str = msgspec.field(name="VolumeName", default="")
-    size: json_types.Int64 = msgspec.field(name="Size", default=0)
+    size: json_field_types.Int64 = msgspec.field(name="Size", default=0)
 
 
 class _DiskReport(msgspec.Struct):

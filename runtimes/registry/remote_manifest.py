@@ -14,7 +14,7 @@ import msgspec
 
 from core import errors
 from core.model.registry_reads import MAX_PLATFORMS
-from runtimes.formats import json_decoder, json_types
+from runtimes.formats import json_decoder, json_field_types
 
 MAX_LAYERS, MAX_LABELS = 200, 100
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
@@ -36,7 +36,7 @@ class Platform(msgspec.Struct):
 
 class Part(msgspec.Struct):
     digest: str = ""
-    size: json_types.Int64 = 0
+    size: json_field_types.Int64 = 0
     platform: Platform | None = None
 
 
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct):
 
 
 class ContainerConfig(msgspec.Struct):
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     entrypoint: list[str] | None = msgspec.field(name="Entrypoint", default=None)
     command: list[str] | None = msgspec.field(name="Cmd", default=None)
     ports: dict[str, Any] | None = msgspec.field(name="ExposedPorts", default=None)

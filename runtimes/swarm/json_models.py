@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from core.model.refs import Kind
-from runtimes.formats import json_types
+from runtimes.formats import json_field_types
 
 # States that a task never leaves.
 FINAL = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
@@ -63,7 +63,7 @@ class Info(msgspec.Struct):
 
 class _ContainerStatus(msgspec.Struct):
     container: str = msgspec.field(name="ContainerID", default="")
-    exit_code: json_types.ExitCode = msgspec.field(name="ExitCode", default=0)
+    exit_code: json_field_types.ExitCode = msgspec.field(name="ExitCode", default=0)
 
 
 class Status(msgspec.Struct):
@@ -75,7 +75,7 @@ class Status(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    index: json_types.Int64 = msgspec.field(name="Index")
+    index: json_field_types.Int64 = msgspec.field(name="Index")
 
 
 class NodeDocument(msgspec.Struct):
@@ -86,8 +86,8 @@ class NodeDocument(msgspec.Struct):
 
 
 class _TaskContainer(msgspec.Struct):
-    image: json_types.EssentialText = msgspec.field(name="Image", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    image: json_field_types.EssentialText = msgspec.field(name="Image", default="")
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class _TaskSpec(msgspec.Struct):
@@ -98,7 +98,7 @@ class Task(msgspec.Struct):
     id: str = msgspec.field(name="ID")
     service: str = msgspec.field(name="ServiceID", default="")
     node: str = msgspec.field(name="NodeID", default="")
-    slot: json_types.Int64 = msgspec.field(name="Slot", default=0)
+    slot: json_field_types.Int64 = msgspec.field(name="Slot", default=0)
     desired: str = msgspec.field(name="DesiredState", default="")
     created: str = msgspec.field(name="CreatedAt", default="")
     status: Status = msgspec.field(name="Status", default_factory=Status)
@@ -139,7 +139,7 @@ class ServiceVersions(msgspec.Struct):
 
 
 class _NodeSpec(msgspec.Struct):
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     role: str = msgspec.field(name="Role", default="")
     availability: str = msgspec.field(name="Availability", default="")
 
@@ -186,7 +186,7 @@ class Node(msgspec.Struct):
 
 
 class _Replicas(msgspec.Struct):
-    replicas: json_types.Int64 = msgspec.field(name="Replicas", default=1)
+    replicas: json_field_types.Int64 = msgspec.field(name="Replicas", default=1)
 
 
 class _Mode(msgspec.Struct):
@@ -205,12 +205,12 @@ class _Mode(msgspec.Struct):
 
 
 class _UpdateConfig(msgspec.Struct):
-    parallelism: json_types.Int64 = msgspec.field(name="Parallelism", default=1)
+    parallelism: json_field_types.Int64 = msgspec.field(name="Parallelism", default=1)
 
 
 class _ServiceSpec(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     template: _TaskSpec = msgspec.field(name="TaskTemplate", default_factory=_TaskSpec)
     mode: _Mode = msgspec.field(name="Mode", default_factory=_Mode)
     update: _UpdateConfig | None = msgspec.field(name="UpdateConfig", default=None)
@@ -218,14 +218,14 @@ class _ServiceSpec(msgspec.Struct):
 
 class _ObjectSpec(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
 
 
 class StackPart(msgspec.Struct):
     """Models a network, or a secret or a config, whose name and labels are in its `Spec`."""
 
     name: str = msgspec.field(name="Name", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     spec: _ObjectSpec | None = msgspec.field(name="Spec", default=None)
 
 
@@ -237,8 +237,8 @@ class UpdateStatus(msgspec.Struct):
 
 
 class _Port(msgspec.Struct):
-    inside: json_types.Int64 | None = msgspec.field(name="TargetPort", default=None)
-    outside: json_types.Int64 | None = msgspec.field(name="PublishedPort", default=None)
+    inside: json_field_types.Int64 | None = msgspec.field(name="TargetPort", default=None)
+    outside: json_field_types.Int64 | None = msgspec.field(name="PublishedPort", default=None)
     protocol: str = msgspec.field(name="Protocol", default="")
 
 
@@ -302,5 +302,5 @@ class Event(msgspec.Struct):
     action: str = msgspec.field(name="Action", default="")
     actor: _Actor = msgspec.field(name="Actor", default_factory=_Actor)
     scope: str = ""
-    at_ns: json_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
-    at: json_types.UnixSeconds = msgspec.field(name="time", default=0)
+    at_ns: json_field_types.UnixNanoseconds = msgspec.field(name="timeNano", default=0)
+    at: json_field_types.UnixSeconds = msgspec.field(name="time", default=0)

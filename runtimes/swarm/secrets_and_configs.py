@@ -11,7 +11,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.secrets_and_configs import ListConfigs, ListSecrets, StoredValue, StoredValues
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JobAdapter
-from runtimes.formats import json_decoder, json_types, timestamps
+from runtimes.formats import json_decoder, json_field_types, timestamps
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm.manager_pool import ManagerPool
 
@@ -53,7 +53,7 @@ class _Driver(msgspec.Struct):
 
 class _Spec(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
-    labels: json_types.Labels = msgspec.field(name="Labels", default=None)
+    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
     driver: _Driver | None = msgspec.field(name="Driver", default=None)
 
 

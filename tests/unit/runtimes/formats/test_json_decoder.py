@@ -13,23 +13,23 @@ import pytest
 from structlog.testing import capture_logs
 
 from core import errors
-from runtimes.formats import json_decoder, json_types, skipped_data
+from runtimes.formats import json_decoder, json_field_types, skipped_data
 from runtimes.formats.skipped_data import SkippedData
 
 RUNTIMES = Path(json_decoder.__file__).parent.parent
 
 
 class Port(msgspec.Struct):
-    number: json_types.Int64 = 0
+    number: json_field_types.Int64 = 0
     name: str = ""
 
 
 class Row(msgspec.Struct):
     id: str
-    names: json_types.EssentialNames = None
-    labels: json_types.Labels = None
-    size: json_types.Int64 = 0
-    at: json_types.UnixSeconds = 0
+    names: json_field_types.EssentialNames = None
+    labels: json_field_types.Labels = None
+    size: json_field_types.Int64 = 0
+    at: json_field_types.UnixSeconds = 0
     note: str = ""
     ports: list[Port] | None = None
     port: Port = msgspec.field(default_factory=Port)
