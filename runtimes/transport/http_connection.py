@@ -16,7 +16,7 @@ from typing import cast
 from core import errors
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_parser import ResponseParser
-from runtimes.transport.read_coalescing import ReadPacing
+from runtimes.transport.read_batching import ReadBatching
 
 BLOCK = 96 << 10  # bytes of one read; above 128 KiB malloc maps and unmaps each block, at half the speed
 MAX_VALUES = 1_000_000  # in a body of JSON: each costs some 100 bytes of memory, however short it is
@@ -42,7 +42,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._parts: list[bytes] = []
         self._size = self._limit = 0
         self._on_full = OnFull.FAIL
-        self._pacing: ReadPacing | None = None
+        self._pacing: ReadBatching | None = None
         self._failure: errors.QuarterdeckError | None = None
         self.on_lost: Callable[[HttpConnection], None] | None = None
         self.closed = asyncio.Event()
@@ -75,7 +75,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.parser = ResponseParser(bodiless=method == "HEAD")
         self._limit, self._on_full = limit, on_full
         # Only a stream whose messages are dropped if nobody takes them can be busy all the time.
-        self._pacing = ReadPacing(self._loop, self._transport) if on_full is OnFull.DROP else None
+        self._pacing = ReadBatching(self._loop, self._transport) if on_full is OnFull.DROP else None
         self.ended = False
         self.sent = True
         self._transport.write(payload)

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from runtimes.transport import http_connection, read_coalescing
-from runtimes.transport.read_coalescing import MAX_SECONDS, ReadPacing
+from runtimes.transport import http_connection, read_batching
+from runtimes.transport.read_batching import MAX_SECONDS, ReadBatching
 from tests.unit.runtimes.transport.scripted import CHUNKED, PATIENCE, Engine, calling, serving, until
 
 
@@ -21,7 +21,7 @@ class Reads:
     def __init__(self) -> None:
         self.loop, self.transport = Mock(), Mock()
         self.loop.time.return_value = 100.0
-        self.pacing = ReadPacing(self.loop, self.transport)
+        self.pacing = ReadBatching(self.loop, self.transport)
 
     @property
     def pauses(self) -> list[float]:
@@ -71,7 +71,7 @@ async def test_a_busy_stream_is_read_whole_in_few_reads_and_its_end_is_noticed(
         feed(self, nbytes)
 
     monkeypatch.setattr(http_connection.HttpConnection, "buffer_updated", counted)
-    monkeypatch.setattr(read_coalescing, "QUIET_SECONDS", 10.0)  # whatever else the machine does
+    monkeypatch.setattr(read_batching, "QUIET_SECONDS", 10.0)  # whatever else the machine does
 
     async def answer(engine: Engine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await engine.hear(reader)
@@ -92,9 +92,9 @@ async def test_a_busy_stream_is_read_whole_in_few_reads_and_its_end_is_noticed(
 
 
 async def test_closing_in_a_pause_ends_the_connection_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_coalescing, "QUIET_SECONDS", 10.0)
-    monkeypatch.setattr(read_coalescing, "MAX_SECONDS", 60.0)
-    monkeypatch.setattr(read_coalescing, "TARGET_BYTES", 1 << 40)
+    monkeypatch.setattr(read_batching, "QUIET_SECONDS", 10.0)
+    monkeypatch.setattr(read_batching, "MAX_SECONDS", 60.0)
+    monkeypatch.setattr(read_batching, "TARGET_BYTES", 1 << 40)
 
     async def answer(engine: Engine, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await engine.hear(reader)

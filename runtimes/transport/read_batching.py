@@ -18,7 +18,7 @@ MUCH_BYTES = 32 << 10
 MIN_SECONDS, MAX_SECONDS = 0.001, 0.004  # of a pause; the timer's resolution is a millisecond
 
 
-class ReadPacing:
+class ReadBatching:
     """Paces the reads of one connection. `transport`: the transport to pause."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.ReadTransport) -> None:
