@@ -166,7 +166,7 @@ async def test_burst_may_be_smaller_than_the_count(store: Store) -> None:
 async def test_the_last_name_of_each_person_is_stored_up_to_a_limit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(invocations, "MAX_PEOPLE", 2)
+    monkeypatch.setattr(command_progress, "MAX_PEOPLE", 2)
 
     async def named(who: str, name: str, number: Iterator[int] = itertools.count()) -> Entered:
         return await store.enter(
