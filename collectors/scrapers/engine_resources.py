@@ -13,7 +13,7 @@ from collectors.exposition import Collect, Options, Scraper
 from collectors.shown_containers import Scrape, engine_text
 from core.metric_families import ENGINE_LABELS, Family, gauge
 from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
-from runtimes.inventory.engine_resources import EngineResources
+from runtimes.inventory.engine_readings import EngineReadings
 
 COUNTS_STALE_SECONDS = 1_200.0  # four readings
 STALE_INTERVALS = 3  # measurements of the disk use that may fail
@@ -83,11 +83,11 @@ def collect(scrape: Scrape) -> Sequence[bytes]:
     ]
 
 
-def _counts(resources: EngineResources, now: float) -> ResourceCounts | None:
+def _counts(resources: EngineReadings, now: float) -> ResourceCounts | None:
     return resources.counts if now - resources.counts_at <= COUNTS_STALE_SECONDS else None
 
 
-def _disk_use(resources: EngineResources, now: float) -> DiskUse | None:
+def _disk_use(resources: EngineReadings, now: float) -> DiskUse | None:
     use, interval = resources.disk_use, max(resources.disk_use_interval, MIN_INTERVAL_SECONDS)
     return use if use is not None and now - use.read_at <= STALE_INTERVALS * interval else None
 

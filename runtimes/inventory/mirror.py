@@ -34,7 +34,7 @@ from core.text import moments
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.inventory import (
     container_end_records,
-    engine_resources,
+    engine_readings,
     event_followers,
     event_history,
     failed_pull_events,
@@ -65,7 +65,7 @@ class Mirror(ContainerCache):
         self._stored = stored
         self._runtime = runtime
         self.usage = usage_history.UsageHistory(now)
-        self.resources = engine_resources.EngineResources(now)
+        self.resources = engine_readings.EngineReadings(now)
         self._described: Engine | None = None
         self.own_calls = own_calls.OwnCalls(now)
         self.pulls = failed_pull_events.FailedPullEvents()

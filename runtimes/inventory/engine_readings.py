@@ -18,7 +18,7 @@ from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
 from core.model.units import Unit
 
 
-class EngineResources:
+class EngineReadings:
     """Holds the newest values of one engine; None before the first. `now`: our clock, in seconds since the epoch.
     `counts_at` and `units_at`: when these were read. `disk_use_interval`: seconds between two measurements, 0 before
     the first."""
