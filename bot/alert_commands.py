@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
-from bot.access.remembered_facts import remembered_facts
+from bot.access.unlisted_resource_facts import unlisted_resource_facts
 from bot.notify.alert_settings import named_channel
 from bot.notify.incident_writer import change_incident, newest_incidents, stored_incidents
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
@@ -270,7 +270,7 @@ def engine_target(engine: EngineRef) -> Ref:
 
 
 def _facts(alert: Alert, now: datetime) -> ResourceFacts | None:
-    return remembered_facts(alert.subject, alert.labels if alert.labels_known else None, now)
+    return unlisted_resource_facts(alert.subject, alert.labels if alert.labels_known else None, now)
 
 
 def _may_match(action: AddSilence, incident: Incident) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from bot import recorded_events
-from bot.access.remembered_facts import remembered_facts
+from bot.access.unlisted_resource_facts import unlisted_resource_facts
 from bot.notify import configured_rules
 from collectors.rule import Rule
 from collectors.rule_replay import RuleReplay, is_stored
@@ -187,7 +187,7 @@ def _replay(
     @functools.cache
     def visible(subject: Ref) -> bool:
         row = known.get(subject.id)
-        return may_list(subject, row.facts(now) if row is not None else remembered_facts(subject, None, now))
+        return may_list(subject, row.facts(now) if row is not None else unlisted_resource_facts(subject, None, now))
 
     replay.feed([event for event in events if visible(event.subject)])
 
