@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bot.notify.hold_index import HoldIndex, OpenWindow
+from bot.notify.silence_index import OpenWindow, SilenceIndex
 from core.model.alert_setting_actions import AlertChannel
 from core.model.incidents import Incident
 from core.model.maintenance import Maintenance
@@ -41,11 +41,11 @@ class AlertSettings:
     windows: tuple[tuple[Maintenance, bytes], ...] = ()
     mutes: Mapping[str, Mute] = field(default_factory=dict)
     channel: str = ""
-    _index: HoldIndex = field(init=False, repr=False, compare=False)
+    _index: SilenceIndex = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         windows = [window for window, _ in self.windows]
-        object.__setattr__(self, "_index", HoldIndex(self.silences, windows, self.mutes))
+        object.__setattr__(self, "_index", SilenceIndex(self.silences, windows, self.mutes))
 
     def hold(self, incident: Incident, now: float) -> Hold:
         """Returns the silence or the maintenance window that holds an incident back for the longest time."""

@@ -16,11 +16,11 @@ import structlog
 from bot.notify import incident_message
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.channel_tasks import ChannelTasks, all_at_once
-from bot.notify.hold_index import HoldIndex
 from bot.notify.incident_writer import decode_incident, each_incident, stored_incidents
 from bot.notify.message_sender import MessageSender, message_name
 from bot.notify.posted_incidents import PendingIncident, save_post
 from bot.notify.shared_message_record import SharedMessageRecord
+from bot.notify.silence_index import SilenceIndex
 from bot.notify.silences import KEEP_SECONDS
 from core import errors, metrics, supervise
 from core.model.alert_routes import Destination, Routing
@@ -118,7 +118,7 @@ class Reminders:
         return all(await all_at_once(found))
 
     async def _end_resolved(self, silences: Sequence[Silence]) -> None:
-        index = HoldIndex([silence for silence in silences if silence.until_resolved], (), {})
+        index = SilenceIndex([silence for silence in silences if silence.until_resolved], (), {})
         matching = set[str]()
         async for incident in each_incident(self._store):
             if incident.state is not IncidentState.RESOLVED:

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from bot.notify.alert_settings import AlertSettings
-from bot.notify.hold_index import HoldIndex
 from bot.notify.reminders import Reminders
+from bot.notify.silence_index import SilenceIndex
 from core import supervise
 from core.model import daily_hours, globs
 from core.model.alert_routes import Matcher
@@ -67,7 +67,7 @@ def test_the_index_finds_what_a_comparison_with_everything_finds():
     ]
     windows = [window(0), window(1, target="w*"), window(2, hours=None, begin=0.0, end=1.0), window(3, host="h1")]
     windows.append(window(4, target="", host="h?", ended_at=EVENING - 5))
-    index = HoldIndex(silences, windows, {})
+    index = SilenceIndex(silences, windows, {})
     for name in ("web", "db", "web-1", "a", "wab", "other", "web0"):
         each = incident(name)
         assert set(index.silences_of(each, EVENING)) == {one for one in silences if one.matches(each, EVENING)}

@@ -22,7 +22,7 @@ from core.model.silences import Mute, Silence, names_of
 OpenWindow = tuple[Maintenance, Interval]
 
 
-class HoldIndex:
+class SilenceIndex:
     """An index of silences, windows and mutes, which do not change. Times are seconds since the epoch."""
 
     def __init__(self, silences: Sequence[Silence], windows: Sequence[Maintenance], mutes: Mapping[str, Mute]) -> None:
