@@ -23,13 +23,13 @@ from bot.notify import crash_card_poster, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
 from bot.notify.channel_poster import ChannelPoster
 from bot.notify.channel_tasks import ChannelTasks
-from bot.notify.held_messages import HeldMessages
 from bot.notify.incident_writer import decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident
 from bot.notify.reminders import Reminders
 from bot.notify.shared_message_editor import Work
+from bot.notify.silenced_message_finder import SilencedMessageFinder
 from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics, supervise
 from core.model.alert_routes import Routing
@@ -75,7 +75,7 @@ class IncidentReporter:
         self._tasks = ChannelTasks()
         self._waiting = WaitingIncidents(store)
         self.channels = ChannelPoster(store, poster, counts, card=card, now=now, now_ns=now_ns)
-        self._held = HeldMessages(store)
+        self._held = SilencedMessageFinder(store)
         self._maintenance = MaintenanceAnnouncer(store, poster, self._tasks)
         self._reminders = Reminders(store, poster, counts, self._tasks)
         self._store_down = RepeatedLog()

@@ -14,7 +14,7 @@ from core.model.incidents import IncidentState
 from core.store.incidents import IncidentStore
 
 
-class HeldMessages:
+class SilencedMessageFinder:
     """Remembers what was in force when the incidents were read last."""
 
     def __init__(self, store: IncidentStore) -> None:
