@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from bot.notify.last_good_settings import LastGoodSettingsRecorder
-from bot.notify.old_incidents import remove_old_incidents
+from bot.notify.old_incident_cleanup import remove_old_incidents
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.notify import old_incidents
+from bot.notify import old_incident_cleanup
 from bot.notify.incident_writer import (
     IncidentWriter,
     change_incident,
@@ -138,7 +138,7 @@ async def test_every_incident_is_read_once_in_parts_and_the_newest_are_counted(d
 
 
 async def test_old_incidents_are_removed_and_open_ones_stay(desk, monkeypatch):
-    week = old_incidents.KEEP_NS
+    week = old_incident_cleanup.KEEP_NS
     await desk.take(alert(), alert(fingerprint="b", owner="b", at=week), alert(fingerprint="c", owner="c", at=2 * week))
     await desk.take(
         *(
@@ -146,9 +146,9 @@ async def test_old_incidents_are_removed_and_open_ones_stay(desk, monkeypatch):
             for name, owner, at in (("crash", "shop/web", 1), ("c", "c", 2 * week))
         )
     )
-    assert await old_incidents.remove_old_incidents(desk.store, now_ns=2 * week + 10) == 1
+    assert await old_incident_cleanup.remove_old_incidents(desk.store, now_ns=2 * week + 10) == 1
     assert {each.main.owner for each in await stored_incidents(desk.store)} == {"b", "c"}
-    monkeypatch.setattr(old_incidents, "MAX_INCIDENTS", 1)
-    assert await old_incidents.remove_old_incidents(desk.store, now_ns=2 * week + 10) == 1
+    monkeypatch.setattr(old_incident_cleanup, "MAX_INCIDENTS", 1)
+    assert await old_incident_cleanup.remove_old_incidents(desk.store, now_ns=2 * week + 10) == 1
     assert {each.main.owner for each in await stored_incidents(desk.store)} == {"b"}
     assert await desk.store.changed_incidents(10) == [(await stored_incidents(desk.store))[0].key]
