@@ -12,7 +12,7 @@ from bot.notify import alert_runner, crash_evidence, freeze_announcer, incident_
 from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import BegunPost, PostRecord
 from bot.schedule import leadership
-from bot.slack import api_errors, post_progress, render
+from bot.slack import api_errors, post_delivery_state, render
 from bot.slack.outbox import Outbox, OutgoingMessage
 from bot.slack.sending_order import Priority
 from bot.slack.single_post import PostAttempt
@@ -49,7 +49,7 @@ class IncidentPoster:
             return PostAttempt(token=begun.token, tried_at=begun.at if begun.tried else 0.0, ts=begun.ts)
 
         channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
-        with post_progress.track() as progress:
+        with post_delivery_state.track() as progress:
             try:
                 ts = await self._outbox.post(
                     channel,

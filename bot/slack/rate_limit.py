@@ -19,7 +19,7 @@ from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
-from bot.slack import post_progress
+from bot.slack import post_delivery_state
 
 PARALLEL_AFTER_SECONDS = 60.0  # after a pause has ended, until calls run in parallel again
 
@@ -87,7 +87,7 @@ class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
         error: Exception | None = None,
     ) -> None:
         self._count(request.url or "")
-        post_progress.refused()
+        post_delivery_state.refused()
         pause = _retry_after_seconds(response) + random.random()  # noqa: S311 (jitter, not a secret)
         this_turn = _current_turn.get()
         if this_turn is None or this_turn.throttle is None:
@@ -95,7 +95,7 @@ class ThrottledRetry(AsyncRateLimitErrorRetryHandler):
         else:
             this_turn.throttle.opens_at = max(this_turn.throttle.opens_at, _now() + pause)
             await this_turn.wait()
-        post_progress.sending()
+        post_delivery_state.sending()
         state.next_attempt_requested = True
         state.increment_current_attempt()
 

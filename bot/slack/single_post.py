@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from bot.slack import blocks, post_progress
+from bot.slack import blocks, post_delivery_state
 from bot.slack.api import SlackApi
 from bot.slack.render import MAX_BLOCKS, Message
 from core import errors, supervise
@@ -66,10 +66,10 @@ async def post_once(
                     count("repeated")
             shown = _marked(message) if repeats else message
             more = {"broadcast": True} if broadcast else {}
-            post_progress.sending()
+            post_delivery_state.sending()
             return await api.post(channel, shown, thread=thread, token=token, **more)
         except errors.Undeliverable as error:
-            post_progress.failed(lost=error.maybe_sent)
+            post_delivery_state.failed(lost=error.maybe_sent)
             if not error.maybe_sent or attempt >= MAX_TRIES:
                 raise
             unsure = True

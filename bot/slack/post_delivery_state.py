@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class PostProgress:
+class PostDeliveryState:
     """One post. `in_flight`: a request was sent and not refused. `lost`: the answer to an earlier request was lost."""
 
     in_flight: bool = False
@@ -24,13 +24,13 @@ class PostProgress:
         return self.in_flight or self.lost
 
 
-_current: contextvars.ContextVar[PostProgress | None] = contextvars.ContextVar("post_progress", default=None)
+_current: contextvars.ContextVar[PostDeliveryState | None] = contextvars.ContextVar("post_delivery_state", default=None)
 
 
 @contextlib.contextmanager
-def track() -> Iterator[PostProgress]:
+def track() -> Iterator[PostDeliveryState]:
     """Tracks the post that is sent inside this context."""
-    progress = PostProgress()
+    progress = PostDeliveryState()
     token = _current.set(progress)
     try:
         yield progress
