@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-from collectors import engine_rounds
+from collectors import engine_polling
 from core.file_thread import FileThread
 from core.model.disk_use import Filesystem
 from runtimes.base import data_filesystem
@@ -25,11 +25,11 @@ class DataFilesystemReader:
         self._mirrors = mirrors
         self._threads: dict[str, FileThread] = {}
 
-    async def run(self) -> engine_rounds.Round:
+    async def run(self) -> engine_polling.Round:
         mirrors = [mirror for mirror in self._mirrors() if mirror.engine_id and mirror.data_root is not None]
         for gone in self._threads.keys() - {mirror.engine_id for mirror in mirrors}:
             self._threads.pop(gone).close()
-        return await engine_rounds.ask_each(mirrors, self._read, seconds=TIMEOUT_SECONDS + 1)
+        return await engine_polling.ask_each(mirrors, self._read, seconds=TIMEOUT_SECONDS + 1)
 
     def close(self) -> None:
         while self._threads:

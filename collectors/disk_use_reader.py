@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from collectors import engine_rounds
+from collectors import engine_polling
 from core import errors
 from core.model.disk_use import DiskUse, ReadDiskUse
 from core.store.records import Lease, LeaseConflict, LeaseRequest
@@ -69,9 +69,9 @@ class DiskUseReader:
         self._measured_at: dict[str, float] = {}  # by engine: when this process measured it last, even if that failed
         self._busy = asyncio.Lock()
 
-    async def run(self) -> engine_rounds.Round:
+    async def run(self) -> engine_polling.Round:
         async with self._busy:
-            known = engine_rounds.answering(self._mirrors(), ReadDiskUse.verb)
+            known = engine_polling.answering(self._mirrors(), ReadDiskUse.verb)
             now = self._clock()
             self._measured_at = {
                 mirror.engine_id: at for mirror in known if (at := self._measured_at.get(mirror.engine_id)) is not None
@@ -81,7 +81,7 @@ class DiskUseReader:
                 for mirror in known
                 if now - self._measured_at.get(mirror.engine_id, -self._interval) >= self._interval
             ]
-            return await engine_rounds.ask_each(due, self._update, seconds=self._deadline + STORE_SECONDS, at_once=1)
+            return await engine_polling.ask_each(due, self._update, seconds=self._deadline + STORE_SECONDS, at_once=1)
 
     async def _update(self, mirror: Mirror) -> None:
         engine = mirror.engine_id
@@ -135,7 +135,7 @@ class DiskUseReader:
 
     async def _measure(self, mirror: Mirror) -> DiskUse:
         self._measured_at[mirror.engine_id] = self._clock()
-        call = engine_rounds.call_within(self._deadline, "disk use")
+        call = engine_polling.call_within(self._deadline, "disk use")
         max_age = min(self._interval, INTERVAL_SECONDS)
         try:
             async with asyncio.timeout(self._deadline):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from collectors import engine_rounds
+from collectors import engine_polling
 from core.model.disk_use import ResourceCounts
 from core.model.images import ListImages
 from core.model.networks_and_volumes import ListNetworks, ListVolumes
@@ -23,14 +23,14 @@ class ResourceCounter:
         self._mirrors = mirrors
         self._now = now
 
-    async def run(self) -> engine_rounds.Round:
+    async def run(self) -> engine_polling.Round:
         now = self._now()
-        known = {id(mirror): mirror for verb in VERBS for mirror in engine_rounds.answering(self._mirrors(), verb)}
+        known = {id(mirror): mirror for verb in VERBS for mirror in engine_polling.answering(self._mirrors(), verb)}
         due = [each for each in known.values() if not 0 <= now - each.resources.counts_at < INTERVAL_SECONDS]
-        return await engine_rounds.ask_each(due, self._count, seconds=TIMEOUT_SECONDS)
+        return await engine_polling.ask_each(due, self._count, seconds=TIMEOUT_SECONDS)
 
     async def _count(self, mirror: Mirror) -> None:
-        call = engine_rounds.call_within(TIMEOUT_SECONDS, "counts")
+        call = engine_polling.call_within(TIMEOUT_SECONDS, "counts")
         images = dangling = volumes = networks = None
         if ListImages.verb in mirror.verbs:
             rows = (await mirror.run(ListImages(engine=mirror.ref), call)).rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from collectors import engine_rounds
+from collectors import engine_polling
 from core import errors
 from core.model.units import ListUnits
 from runtimes.inventory.mirror import Mirror
@@ -20,12 +20,12 @@ class SystemdUnitReader:
         self._mirrors = mirrors
         self._now = now
 
-    async def run(self) -> engine_rounds.Round:
-        known = engine_rounds.answering(self._mirrors(), ListUnits.verb)
-        return await engine_rounds.ask_each(known, self._read, seconds=TIMEOUT_SECONDS)
+    async def run(self) -> engine_polling.Round:
+        known = engine_polling.answering(self._mirrors(), ListUnits.verb)
+        return await engine_polling.ask_each(known, self._read, seconds=TIMEOUT_SECONDS)
 
     async def _read(self, mirror: Mirror) -> None:
-        call = engine_rounds.call_within(TIMEOUT_SECONDS, "units")
+        call = engine_polling.call_within(TIMEOUT_SECONDS, "units")
         try:
             rows = (await mirror.run(ListUnits(engine=mirror.ref), call)).rows
         except (errors.Unreachable, errors.NotPermitted):

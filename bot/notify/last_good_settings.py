@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from bot.notify.crash_evidence import run_settings
-from collectors import engine_rounds
+from collectors import engine_polling
 from core import errors
 from core.model.actions import InspectContainer
 from core.model.containers import Container
@@ -50,13 +50,13 @@ class LastGoodSettingsRecorder:
         self._recorded: dict[str, dict[str, float]] = {}  # by engine: the start of the recorded run of each container
         self._paused: dict[str, dict[str, float]] = {}  # by engine: until when a container is left out
 
-    async def run(self) -> engine_rounds.Round:
-        known = [each for each in engine_rounds.answering(self._mirrors(), InspectContainer.verb) if each.live]
+    async def run(self) -> engine_polling.Round:
+        known = [each for each in engine_polling.answering(self._mirrors(), InspectContainer.verb) if each.live]
         for gone in self._recorded.keys() - {each.engine_id for each in known}:
             del self._recorded[gone]
             self._paused.pop(gone, None)
         busy = [each for each in known if next(self._good(each), None) is not None]
-        return await engine_rounds.ask_each(busy, self._record, seconds=TIMEOUT_SECONDS)
+        return await engine_polling.ask_each(busy, self._record, seconds=TIMEOUT_SECONDS)
 
     async def _record(self, mirror: Mirror) -> None:
         recorded = self._recorded.setdefault(mirror.engine_id, {})
@@ -68,7 +68,7 @@ class LastGoodSettingsRecorder:
         done: dict[str, float] = {}
         failed: errors.QuarterdeckError | None = None
         for row in [row for row, _ in zip(self._good(mirror), range(INSPECTED), strict=False)]:
-            call = engine_rounds.call_within(INSPECTION_SECONDS, "good runs")
+            call = engine_polling.call_within(INSPECTION_SECONDS, "good runs")
             try:
                 document = await mirror.run(InspectContainer(engine=mirror.ref, target=row.ref), call)
             except errors.NotFound:  # it was removed meanwhile

@@ -14,7 +14,7 @@ from bot.notify.old_incident_cleanup import remove_old_incidents
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
-from collectors.engine_rounds import Round
+from collectors.engine_polling import Round
 from collectors.resource_counter import ResourceCounter
 from collectors.systemd_unit_reader import SystemdUnitReader
 from core.store.client import Store

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collectors.disk_use_reader import DiskUseReader
-from collectors.engine_rounds import call_within
+from collectors.engine_polling import call_within
 from core import errors
 from core.model.disk_use import DiskUse, ReadDiskUse
 from core.store.client import Store
