@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from collectors import diff
+from collectors import container_list_diff
 from collectors.cursor import Cursor
 from collectors.event_processor import EventProcessor
 from collectors.gap_tracker import GapTracker
@@ -167,7 +167,7 @@ class Relister:
         rows = await self._with_details((await self.list_engine()).rows)
 
         def missed_events() -> list[Event]:
-            return diff.diff(
+            return container_list_diff.diff(
                 self._mirror.reported(),
                 rows,
                 since_ns=since_ns,

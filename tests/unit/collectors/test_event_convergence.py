@@ -11,7 +11,7 @@ from collections import Counter
 import hypothesis
 from hypothesis import strategies as st
 
-from collectors import diff
+from collectors import container_list_diff
 from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from runtimes.inventory import state_updates
@@ -50,7 +50,7 @@ class Follower:
         while self.waiting < len(self.told):
             self.arrive(lost=False)
         rows = dict(self.engine.containers)
-        missed = diff.diff(
+        missed = container_list_diff.diff(
             self.mirror.reported(),
             rows,
             since_ns=0,

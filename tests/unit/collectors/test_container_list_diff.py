@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from collectors import diff as collectors_diff
+from collectors import container_list_diff as collectors_diff
 from core.model.containers import Container
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
