@@ -25,8 +25,8 @@ from collectors.gap_tracker import GapTracker
 from collectors.relister import NO_ANSWER, Relister
 from collectors.repeated_events import RepeatedEvents
 from collectors.stream_metrics import StreamMetrics
-from collectors.timing import Timing
 from collectors.watch_checkpoint import WatchCheckpoint
+from collectors.watch_timing import WatchTiming
 from core import errors, metrics
 from core.model.events import Event, Origin, number_of
 from core.model.gaps import Gap, GapReason
@@ -52,7 +52,7 @@ class EngineWatcher:
         cursors: CursorStore,
         counts: metrics.Metrics,
         *,
-        timing: Timing | None = None,
+        timing: WatchTiming | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         random_fraction: Callable[[], float] = random.random,
     ) -> None:
@@ -62,7 +62,7 @@ class EngineWatcher:
         self._cursor = Cursor(cursors, now_ns)
         self._counts = StreamMetrics(counts, lambda: runtime.ref)
         self._gaps = GapTracker(lambda: (runtime.ref, runtime.engine_id), self._report_gap, now_ns)
-        self._timing = timing or Timing()
+        self._timing = timing or WatchTiming()
         self._repeats = RepeatedEvents()
         self._saver = WatchCheckpoint(self._cursor, self._gaps, mirror, self._repeats, timing=self._timing)
         self._relister = Relister(

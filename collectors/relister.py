@@ -20,7 +20,7 @@ from collectors.cursor import Cursor
 from collectors.event_processor import EventProcessor
 from collectors.gap_tracker import GapTracker
 from collectors.stream_metrics import StreamMetrics
-from collectors.timing import Timing
+from collectors.watch_timing import WatchTiming
 from core import errors
 from core.model.actions import DescribeEngine, ListContainers
 from core.model.containers import Container, Containers
@@ -51,7 +51,7 @@ class Relister:
         *,
         gaps: GapTracker,
         counts: StreamMetrics,
-        timing: Timing,
+        timing: WatchTiming,
     ) -> None:
         self._runtime = runtime
         self._mirror = mirror
@@ -151,13 +151,13 @@ class Relister:
         loop, timing = asyncio.get_running_loop(), self._timing
         listed = loop.time()
         while not self._relist_now.is_set():
-            due = min(listed + timing.relist_every, max(self._last_batch_at, listed) + timing.max_silence)
+            due = min(listed + watch_timing.relist_every, max(self._last_batch_at, listed) + watch_timing.max_silence)
             if loop.time() >= due - CLOCK_RESOLUTION:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._relist_now.wait()
-        await asyncio.sleep(timing.forced_relist_wait)
+        await asyncio.sleep(watch_timing.forced_relist_wait)
         self._relist_now.clear()
 
     async def _relist(self) -> None:

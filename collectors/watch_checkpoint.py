@@ -14,7 +14,7 @@ import asyncio
 from collectors.cursor import Cursor
 from collectors.gap_tracker import GapTracker
 from collectors.repeated_events import RepeatedEvents
-from collectors.timing import Timing
+from collectors.watch_timing import WatchTiming
 from core.model.refs import EngineRef
 from runtimes.inventory.mirror import Mirror
 
@@ -23,7 +23,7 @@ class WatchCheckpoint:
     """Saves the watch of one engine. `repeats`: the events that were processed last."""
 
     def __init__(
-        self, cursor: Cursor, gaps: GapTracker, mirror: Mirror, repeats: RepeatedEvents, *, timing: Timing
+        self, cursor: Cursor, gaps: GapTracker, mirror: Mirror, repeats: RepeatedEvents, *, timing: WatchTiming
     ) -> None:
         self._cursor = cursor
         self._gaps = gaps

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from collectors import engine_watcher, event_processor
-from collectors.timing import Timing
+from collectors.watch_timing import WatchTiming
 from core import metrics
 from core.model import gaps
 from core.model.events import EventKind, Origin
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
 WITH_SOCKET = ("dockerd", "podmand", "containerdd", "crid", "crio")
 OWN = ("own_dockerd", "own_podmand", "own_containerd", "own_crid")
-QUICK = Timing(max_pause=0.3)
+QUICK = WatchTiming(max_pause=0.3)
 
 
 def door(daemon, url=None):

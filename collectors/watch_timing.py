@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class WatchTiming:
     """Holds the intervals and time limits, in seconds."""
 
     first_pause: float = 0.2
