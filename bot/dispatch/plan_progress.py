@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from core import action_steps
+from core import action_progress
 from core.model.actions import Action, Risk
 from core.ports import Progress, Responder
 from core.text import redact
@@ -24,7 +24,7 @@ class PlanProgress:
 
     def __init__(self, plan: Sequence[Action[Any]], responder: Responder | None) -> None:
         self._plan, self._responder = plan, responder
-        self._running: dict[int, tuple[Action[Any], action_steps.ActionStep]] = {}
+        self._running: dict[int, tuple[Action[Any], action_progress.ActionStep]] = {}
         self._ended = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -40,7 +40,7 @@ class PlanProgress:
     @contextlib.contextmanager
     def running(self, action: Action[Any]) -> Iterator[None]:
         """Shows this action until the context is left."""
-        with action_steps.listen() as step:
+        with action_progress.listen() as step:
             self._running[id(step)] = (action, step)
             try:
                 yield
@@ -74,5 +74,5 @@ class PlanProgress:
         return f"{self._ended} of {len(self._plan)} done; {'; '.join(parts)}{more}"
 
 
-def _step_text(action: Action[Any], step: action_steps.ActionStep) -> str:
+def _step_text(action: Action[Any], step: action_progress.ActionStep) -> str:
     return step.text(f"waiting for {action.engine}")

@@ -6,7 +6,7 @@ for an engine as long as the container may take, and some seconds more.
 
 from __future__ import annotations
 
-from core import action_steps
+from core import action_progress
 
 DEFAULT_SECONDS = 10  # Docker, Podman and nerdctl give this to a container without a setting of its own
 KUBERNETES_ANNOTATION = "io.kubernetes.pod.terminationGracePeriod"  # a pod's setting, from the kubelet
@@ -29,7 +29,7 @@ def patience(grace: float, seconds: float) -> float:
 
 def report(grace: float) -> None:
     """Reports that the running action waits from now on for a container to stop, for at most its grace."""
-    action_steps.begin("waiting for it to stop", grace)
+    action_progress.begin("waiting for it to stop", grace)
 
 
 def was_killed(grace: float) -> str:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from google.protobuf import any_pb2
 
-from core import action_steps, errors
+from core import action_progress, errors
 from core.model import actions
 from core.model.refs import Ref
 from core.model.replies import Status
@@ -142,7 +142,7 @@ class ContainerChange:
         await self._read_container()
         self._refuse_owned("start")
         stopped = await self.stop(given, seconds)
-        action_steps.begin("waiting for it to start")
+        action_progress.begin("waiting for it to start")
         self._steps.extend(stop_grace.ENGINE_SECONDS)
         try:
             await self.start()

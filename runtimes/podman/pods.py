@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from core import action_steps, errors
+from core import action_progress, errors
 from core.model import pods
 from core.model.containers import LIVE_STATES
 from core.model.refs import Ref
@@ -124,7 +124,7 @@ class PodVerbs(client.EngineClient, abc.ABC):
             return seconds
 
         total = sum(await map_concurrently(grace, members))
-        action_steps.begin("waiting for its containers to stop", total)
+        action_progress.begin("waiting for its containers to stop", total)
         return stop_grace.patience(total, max(0.05, ends - time.monotonic()))
 
     async def _killed(self, graces: Mapping[str, float]) -> str:
