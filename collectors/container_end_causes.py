@@ -26,7 +26,7 @@ from core.model.containers import SWARM_SERVICE_LABEL, Container
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 from core.model.signal_names import SIGNALS
-from runtimes.inventory.own_calls import OwnCall
+from runtimes.inventory.own_changes import OwnChange
 
 SECOND = 1_000_000_000
 # An out-of-memory notice precedes the end that it causes by less than this. containerd repeats the notice.
@@ -71,7 +71,7 @@ class EndEvidence:
     died: Event
     run: Sequence[Event]
     container: Container | None = None
-    call: OwnCall | None = None
+    call: OwnChange | None = None
     replaced_by: str = ""
     engine_lost: bool = False
 

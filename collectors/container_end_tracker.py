@@ -20,7 +20,7 @@ from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 from core.model.refs import Kind
 from runtimes.inventory.container_end_records import RECORDED, EndRecords
-from runtimes.inventory.own_calls import OwnCall, OwnCalls
+from runtimes.inventory.own_changes import OwnChange, OwnChanges
 
 SETTLE_NS = 2 * SECOND
 REQUEST_SETTLE_NS = 12 * SECOND
@@ -68,7 +68,7 @@ class _Pending:
     seen_ns: int
     row: Container | None
     run: list[Event]
-    call: OwnCall | None
+    call: OwnChange | None
     started_again: bool = False
     engine_stopped: bool = False
 
@@ -85,7 +85,7 @@ class _Gap:
 
 
 class EndTracker:
-    """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_calls`: the
+    """Tracks the ends on one engine. `containers`: the containers by id, as the mirror caches them. `own_changes`: the
     changes by Quarterdeck. `records` receives each container's events and causes. `report` receives each end with its
     cause, and the container as it was known last. `last_known` returns a container that the mirror has removed or not
     inspected. `report_early` receives an end at once whose cause is certain; `report` receives it later too. `now_ns`:
@@ -95,7 +95,7 @@ class EndTracker:
         self,
         containers: Callable[[], Mapping[str, Container]],
         report: Callable[[Event, Cause, Container | None], None],
-        own_calls: OwnCalls,
+        own_changes: OwnChanges,
         records: EndRecords,
         *,
         last_known: Callable[[str], Container | None] | None = None,
@@ -104,7 +104,7 @@ class EndTracker:
     ) -> None:
         self._containers = containers
         self._report = report
-        self._own_calls = own_calls
+        self._own_calls = own_changes
         self._records = records
         self._last_known = last_known or (lambda container_id: None)
         self._report_early = report_early

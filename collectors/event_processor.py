@@ -82,7 +82,7 @@ class EventProcessor:
         self._engine: EngineRef | None = None
         self._children: dict[tuple[str, str], Counter] = {}
         self._end_children: dict[CauseKind, Counter] = {}
-        parts = (self._report_cause, mirror.own_calls, mirror.ends)
+        parts = (self._report_cause, mirror.own_changes, mirror.ends)
         self._ends = EndTracker(
             lambda: mirror.containers,
             *parts,

@@ -29,7 +29,7 @@ from core.model.log_patterns import ACTION_PREFIX
 from core.model.refs import EngineRef, Kind
 from core.model.rule_tests import MAX_MESSAGES, ReplayedMessage
 from runtimes.inventory.container_end_records import EndRecords
-from runtimes.inventory.own_calls import OwnCalls
+from runtimes.inventory.own_changes import OwnChanges
 
 # Events that no history stores: this process makes them for the alert rules alone.
 NOT_STORED = frozenset({DOWN, DATA_ROOT, UNIT_STATE, HEALING_GAVE_UP, RESTARTS, unwatched_time.ACTION})
@@ -55,7 +55,7 @@ class RuleReplay:
         self._evaluator = Evaluator([replace(rule, check=self._counted)], self._take, now_ns=lambda: self._now)
         self._ends: EndTracker | None = None
         if raw:
-            calls = OwnCalls(lambda: self._now / 1e9)
+            calls = OwnChanges(lambda: self._now / 1e9)
             self._ends = EndTracker(
                 lambda: self._containers,
                 self._evaluator.observe_end,

@@ -40,7 +40,7 @@ from runtimes.inventory import (
     failed_pull_events,
     gather_answers,
     log_runs,
-    own_calls,
+    own_changes,
     run_witnesses,
     state_updates,
     stored_events,
@@ -67,7 +67,7 @@ class Mirror(ContainerCache):
         self.usage = usage_history.UsageHistory(now)
         self.resources = engine_readings.EngineReadings(now)
         self._described: Engine | None = None
-        self.own_calls = own_calls.OwnCalls(now)
+        self.own_changes = own_changes.OwnChanges(now)
         self.pulls = failed_pull_events.FailedPullEvents()
         self.ends = container_end_records.EndRecords()
         self.feed = event_followers.EventFollowers(lambda: self.ref)
@@ -126,7 +126,7 @@ class Mirror(ContainerCache):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described
             return cast(R, self._with_stream(described))
-        value = await self._runtime.run(self.own_calls.noted(action, call, self._has_ended), call)
+        value = await self._runtime.run(self.own_changes.noted(action, call, self._has_ended), call)
         self.pulls.observe(action, call, value)
         return value
 

@@ -16,7 +16,7 @@ from core.model.events import Event, EventKind
 from core.model.refs import Ref
 from runtimes.base.run_verification import KnownEnds
 from runtimes.inventory.event_history import EventHistory
-from runtimes.inventory.own_calls import is_ending_signal
+from runtimes.inventory.own_changes import is_ending_signal
 
 LATELY_NS = 3_600 * 1_000_000_000
 # A container that ends when Quarterdeck restarts it did not end by itself.

@@ -31,9 +31,9 @@ from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
 from core.text import moments
-from runtimes.inventory import event_history, event_rows, log_runs, own_calls, run_witnesses
+from runtimes.inventory import event_history, event_rows, log_runs, own_changes, run_witnesses
 from runtimes.inventory.event_followers import EventFollowers
-from runtimes.inventory.own_calls import WINDOW_SECONDS
+from runtimes.inventory.own_changes import WINDOW_SECONDS
 from runtimes.inventory.stored_coverage import CoverageStore, gaps_among, read_coverage
 
 R = TypeVar("R")
@@ -81,7 +81,7 @@ class StoredEvents:
     async def note_call(self, engine_id: str, action: Action[Any], call: Call) -> None:
         """Notes who is about to end containers, for the process that watches their engine. Without the store, the cause
         of the end does not name the requester."""
-        if not engine_id or not (ids := own_calls.ended_containers(action)):
+        if not engine_id or not (ids := own_changes.ended_containers(action)):
             return
         noted = event_rows.ChangeRecord(
             verb=action.verb, who=call.who, at=time.time(), until=call.deadline.timestamp() + WINDOW_SECONDS

@@ -91,7 +91,7 @@ async def host(valkey) -> AsyncIterator[Host]:
 
 async def test_two_replicas_tell_one_story_and_both_know_the_requester(host):
     one, two = host.replica(), host.replica()
-    one.mirror.own_calls.noted(Stop(engine=host.engine.ref, target=host.web), call())
+    one.mirror.own_changes.noted(Stop(engine=host.engine.ref, target=host.web), call())
     stopped = host.stop(host.web)
     for replica in (two, one):
         replica.receive(*host.born, *stopped)

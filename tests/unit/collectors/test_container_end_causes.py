@@ -29,7 +29,7 @@ from core.ports import Call
 from runtimes.inventory import state_updates
 from runtimes.inventory.container_end_records import EndRecords
 from runtimes.inventory.event_history import EventHistory
-from runtimes.inventory.own_calls import OwnCalls
+from runtimes.inventory.own_changes import OwnChanges
 
 TABLE = [json.loads(line) for line in Path("tests/captures/endings.jsonl").read_text().splitlines()]
 
@@ -41,11 +41,11 @@ class Replay:
         self.now_ns = 0
         self.rows: dict[str, Container] = {}
         self.reported: list[tuple[Event, Cause]] = []
-        self.own_calls = OwnCalls(lambda: self.now_ns / SECOND)
+        self.own_changes = OwnChanges(lambda: self.now_ns / SECOND)
         self.tracker = container_end_tracker.EndTracker(
             lambda: self.rows,
             lambda died, cause, row: self.reported.append((died, cause)),
-            self.own_calls,
+            self.own_changes,
             EndRecords(),
             now_ns=lambda: self.now_ns,
         )
@@ -140,7 +140,7 @@ def event(kind: EventKind, at: float, ref: Ref = WEB, **attrs: str) -> Event:
 
 def call(replay: Replay, action: actions.Action[Any], who: str = "slack:T1/ADA") -> None:
     deadline = datetime.fromtimestamp(replay.now_ns / SECOND, UTC) + timedelta(seconds=20)
-    assert replay.own_calls.noted(action, Call(id="1", who=who, deadline=deadline, invocation="1")) is action
+    assert replay.own_changes.noted(action, Call(id="1", who=who, deadline=deadline, invocation="1")) is action
 
 
 def test_a_crash_after_our_own_restart_of_an_ended_container_is_its_own() -> None:
@@ -148,7 +148,7 @@ def test_a_crash_after_our_own_restart_of_an_ended_container_is_its_own() -> Non
     restart = actions.Restart(engine=ENGINE, target=WEB)
     deadline = datetime.fromtimestamp(replay.now_ns / SECOND, UTC) + timedelta(seconds=20)
     asked = Call(id="1", who="rule:restart-web", deadline=deadline, invocation="1")
-    replay.own_calls.noted(restart, asked, lambda container_id: container_id == WEB.id)
+    replay.own_changes.noted(restart, asked, lambda container_id: container_id == WEB.id)
     replay.event(event(EventKind.STARTED, 1))
     replay.event(event(EventKind.DIED, 2, exit_code="2"))
     replay.settle()

@@ -23,7 +23,7 @@ WINDOW_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnCall:
+class OwnChange:
     """One change. `verb`: such as `container.stop`. `who`: the requester's id. `until`: our time, in seconds since the
     epoch, until which an end may be its effect."""
 
@@ -32,13 +32,13 @@ class OwnCall:
     until: float
 
 
-class OwnCalls:
+class OwnChanges:
     """Stores the last CAPACITY changes that can end containers of one engine. `now`: our clock, in seconds since the
     epoch."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._calls: deque[tuple[OwnCall, set[str]]] = deque(maxlen=CAPACITY)
+        self._calls: deque[tuple[OwnChange, set[str]]] = deque(maxlen=CAPACITY)
 
     def noted(self, action: Action[R], call: Call, is_over: Callable[[str], bool] | None = None) -> Action[R]:
         """Stores `action` if it can end containers, and returns it. `is_over`: whether a container has ended
@@ -46,10 +46,10 @@ class OwnCalls:
         ids = {each for each in ended_containers(action) if is_over is None or not is_over(each)}
         if ids:
             until = call.deadline.timestamp() + WINDOW_SECONDS
-            self._calls.append((OwnCall(verb=action.verb, who=call.who, until=until), ids))
+            self._calls.append((OwnChange(verb=action.verb, who=call.who, until=until), ids))
         return action
 
-    def take(self, container_id: str) -> OwnCall | None:
+    def take(self, container_id: str) -> OwnChange | None:
         """Returns the newest change that may have ended this container. A change ends each container only once, so it
         is not returned for this container again."""
         now = self._now()
