@@ -41,10 +41,10 @@ from runtimes.inventory import (
     gather_answers,
     log_runs,
     own_changes,
-    run_witnesses,
     state_updates,
     stored_events,
     usage_history,
+    verification_evidence,
 )
 from runtimes.inventory.container_cache import ContainerCache
 
@@ -71,7 +71,7 @@ class Mirror(ContainerCache):
         self.pulls = failed_pull_events.FailedPullEvents()
         self.ends = container_end_records.EndRecords()
         self.feed = event_followers.EventFollowers(lambda: self.ref)
-        self.runs = run_witnesses.RunWaiters()
+        self.runs = verification_evidence.RunWaiters()
 
     @property
     def ref(self) -> EngineRef:
@@ -109,7 +109,7 @@ class Mirror(ContainerCache):
         if self.feed.owns(action):
             return cast(R, await self.feed.run(action))
         if isinstance(action, VerifyRuns) and action.of_containers:
-            witness = run_witnesses.MirrorWitness(self)
+            witness = verification_evidence.MirrorWitness(self)
             return cast(R, self.feed.verify(self._runtime.describe, action, call, witness))
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))

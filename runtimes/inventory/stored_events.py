@@ -31,7 +31,7 @@ from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
 from core.text import moments
-from runtimes.inventory import event_history, event_rows, log_runs, own_changes, run_witnesses
+from runtimes.inventory import event_history, event_rows, log_runs, own_changes, verification_evidence
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_changes import WINDOW_SECONDS
 from runtimes.inventory.stored_coverage import CoverageStore, gaps_among, read_coverage
@@ -219,7 +219,7 @@ class EngineWithHistory:
             page = cast(LogPage, await self._engine.run(action, call))
             return cast(R, await log_runs.with_runs(self, page, action, call, await self._inspected(action)))
         if isinstance(action, VerifyRuns) and action.of_containers:
-            witness = run_witnesses.StoredWitness(self._read)
+            witness = verification_evidence.StoredWitness(self._read)
             return cast(R, self._feed.verify(self._engine.describe, action, call, witness))
         if not isinstance(action, ListEvents) or action.verb not in self.verbs:
             await self._stored.note_call(self._engine.engine_id, action, call)

@@ -17,7 +17,7 @@ from core.model.refs import Ref
 from core.model.verification import MAX_SECONDS, RunState, RunVerdict, VerifyRuns
 from core.ports import Call
 from runtimes.base import run_verification
-from runtimes.inventory import run_witnesses
+from runtimes.inventory import verification_evidence
 from runtimes.inventory.mirror import Mirror
 from tests.fake_engine.engine import FakeRuntime
 
@@ -217,7 +217,7 @@ async def test_the_stop_that_a_restart_sends_is_not_counted_but_somebodys_stop_i
     engine, mirror, (web,) = mirrored("web")
     asked_for = (EventKind.KILLED, EventKind.DIED, EventKind.STARTED)
     mirror.add_to_history([engine.happen(kind, web, exit_code="143") for kind in asked_for])
-    assert run_witnesses.count_ends(mirror.history.since(0), web.id, 0).number == 0
+    assert verification_evidence.count_ends(mirror.history.since(0), web.id, 0).number == 0
 
     def stop() -> None:
         mirror.add_to_history(
