@@ -16,7 +16,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import fold_exec_events, json_models, shadowing_labels
+from runtimes.docker import fold_exec_events, json_models, labels_like_attributes
 from runtimes.docker_like import decode as shared
 from runtimes.docker_like import event_labels
 from runtimes.docker_like import json_models as shared_models
@@ -56,7 +56,7 @@ class Decoder:
         self._engine = engine
         self._ref = shared.RefCache(engine, KINDS).ref
         self._skipped = skipped
-        self._misleading_labels = shadowing_labels.ShadowingLabels()
+        self._misleading_labels = labels_like_attributes.LabelsLikeAttributes()
         self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
 
     def containers(self, body: bytes) -> tuple[Container, ...]:
@@ -172,11 +172,11 @@ class Decoder:
         """Adds the attribute that the daemon sets for this action, unless a label of the container hides it."""
         names = self._misleading_labels
         names.learn_from_event(container_id, action, given)
-        if action in ("die", "exec_die") and not names.is_label(container_id, shadowing_labels.EXIT_CODE):
+        if action in ("die", "exec_die") and not names.is_label(container_id, labels_like_attributes.EXIT_CODE):
             attrs |= event_attributes.exit_code(given.exit_code)
-        elif action == "kill" and not names.is_label(container_id, shadowing_labels.SIGNAL):
+        elif action == "kill" and not names.is_label(container_id, labels_like_attributes.SIGNAL):
             attrs |= event_attributes.signal(given.signal)
-        elif action == "rename" and not names.is_label(container_id, shadowing_labels.OLD_NAME):
+        elif action == "rename" and not names.is_label(container_id, labels_like_attributes.OLD_NAME):
             attrs |= event_attributes.old_name(given.old_name)
 
 

@@ -3,7 +3,7 @@
 A health probe or `docker exec` causes three events. On hosts with health checks, nine of ten events are of this type,
 and Quarterdeck only counts them. So the events of one kind in a batch become one Event that says how many they are.
 Two types of events are not folded: replayed events, and events in which a label could be mistaken for an attribute
-(`shadowing_labels`).
+(`labels_like_attributes`).
 """
 
 from __future__ import annotations

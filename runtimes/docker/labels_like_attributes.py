@@ -19,7 +19,7 @@ _OWN_ACTIONS = {EXIT_CODE: frozenset({"die", "exec_die"}), SIGNAL: frozenset({"k
 MAX_CONTAINERS = 20_000
 
 
-class ShadowingLabels:
+class LabelsLikeAttributes:
     """Stores, for each container with such labels, their names. `is_label` says whether an attribute is a label."""
 
     def __init__(self) -> None:
