@@ -23,10 +23,10 @@ from runtimes.docker.container_files import ContainerFileVerbs
 from runtimes.docker.create import CreateVerbs
 from runtimes.docker.disk_use import DiskUseVerbs
 from runtimes.docker.events import EventVerbs
-from runtimes.docker.given_image_names import GivenImageNames
 from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
+from runtimes.docker.original_image_names import OriginalImageNames
 from runtimes.docker.service_verbs import ServiceVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker.unused_resources import UnusedVerbs
@@ -74,7 +74,7 @@ class Docker(
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._images = GivenImageNames(self.describe)
+        self._images = OriginalImageNames(self.describe)
 
     @does(actions.ListContainers)
     async def list_containers(self, action: actions.ListContainers, seconds: float) -> Containers:

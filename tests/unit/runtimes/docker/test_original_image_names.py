@@ -9,7 +9,7 @@ import msgspec
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.docker.given_image_names import GivenImageNames
+from runtimes.docker.original_image_names import OriginalImageNames
 
 ENGINE = EngineRef(host="h1", kind="docker")
 ID = "sha256:" + "a" * 64
@@ -43,7 +43,7 @@ class Daemon:
 
 async def test_each_container_is_inspected_once() -> None:
     daemon = Daemon(b="shop/web:1", c=ID)
-    names = GivenImageNames(daemon.describe)
+    names = OriginalImageNames(daemon.describe)
     listed = (row("a", "shop/db:1"), row("b", ID), row("c", ID), row("d", ID))
     for _ in range(3):
         found = await names.with_names(listed, 5)
@@ -57,7 +57,7 @@ async def test_each_container_is_inspected_once() -> None:
 async def test_a_daemon_that_does_not_answer_does_not_hide_the_list() -> None:
     daemon = Daemon(b="shop/web:1")
     daemon.fails = True
-    names = GivenImageNames(daemon.describe)
+    names = OriginalImageNames(daemon.describe)
     assert (await names.with_names((row("b", ID),), 5))[0].image == ID
     daemon.fails = False
     assert await names.with_names((row("b", ID),), 5) == (msgspec.structs.replace(row("b", ID), image="shop/web:1"),)

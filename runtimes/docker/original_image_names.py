@@ -18,7 +18,7 @@ MAX_AT_ONCE = 100  # inspections for one list; the next list continues
 _ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class GivenImageNames:
+class OriginalImageNames:
     """Caches the image names of the listed containers. `describe`: inspects containers within some seconds."""
 
     def __init__(self, describe: Callable[[Sequence[str], float], Awaitable[dict[str, Container | None]]]) -> None:
