@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 def exit_code(subcommand: Callable[[], int]) -> int:
     """Runs a subcommand, and prints an expected error as a sentence. Returns its exit code."""
-    import_speed.begin()
+    import_speed.turn_collector_off()
     try:
         return subcommand()
     except KeyboardInterrupt:
@@ -40,12 +40,12 @@ def exit_code(subcommand: Callable[[], int]) -> int:
         # A UserError here comes from an invalid address or name in the configuration.
         return INVALID_CONFIG if isinstance(error, errors.ConfigError | errors.UserError) else FAILED
     finally:
-        import_speed.end()
+        import_speed.skip_search_at_exit()
 
 
 def load_settings(path: Path | None) -> Config:
     """Loads the configuration, and configures the log as it says. Raises ConfigError."""
-    import_speed.import_much()
+    import_speed.prepare_large_imports()
     from core import logs  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
 
@@ -55,7 +55,7 @@ def load_settings(path: Path | None) -> Config:
 
 
 def run_until_done(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a coroutine in an event loop, and returns its result. It calls `import_speed.done` after its imports."""
+    """Runs a coroutine in an event loop, and returns its result. It calls `import_speed.turn_collector_on` after its imports."""
     import asyncio  # noqa: PLC0415
 
     try:

@@ -58,7 +58,7 @@ async def run_bot(
         app = await bot_app.build(settings, watch=True, supervisor=supervisor)
         for warning in app.warnings:
             log.warning(warning)
-        import_speed.done()
+        import_speed.turn_collector_on()
         load.check_slack_commands(settings, app.catalogue.names)
         app.metrics.config_last_reload_successful.set(1)
         app.metrics.config_last_reload_timestamp_seconds.set(time.time())

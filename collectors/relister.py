@@ -151,13 +151,13 @@ class Relister:
         loop, timing = asyncio.get_running_loop(), self._timing
         listed = loop.time()
         while not self._relist_now.is_set():
-            due = min(listed + watch_timing.relist_every, max(self._last_batch_at, listed) + watch_timing.max_silence)
+            due = min(listed + timing.relist_every, max(self._last_batch_at, listed) + timing.max_silence)
             if loop.time() >= due - CLOCK_RESOLUTION:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._relist_now.wait()
-        await asyncio.sleep(watch_timing.forced_relist_wait)
+        await asyncio.sleep(timing.forced_relist_wait)
         self._relist_now.clear()
 
     async def _relist(self) -> None:

@@ -10,25 +10,25 @@ from __future__ import annotations
 import gc
 
 
-def begin() -> None:
+def turn_collector_off() -> None:
     """Turns the garbage collector off, at the start of the process."""
     gc.disable()
 
 
-def import_much() -> None:
+def prepare_large_imports() -> None:
     """Prepares the import of Quarterdeck's large modules."""
     from core import lazy_dataclasses  # noqa: PLC0415 (`dataclasses` itself takes some milliseconds)
 
     lazy_dataclasses.install()
 
 
-def done() -> None:
+def turn_collector_on() -> None:
     """Turns the garbage collector on, once all that the process uses is imported."""
     gc.freeze()
     gc.enable()
 
 
-def end() -> None:
+def skip_search_at_exit() -> None:
     """Keeps the interpreter from searching through all modules when it ends. Nothing else may follow."""
     gc.disable()
     gc.freeze()

@@ -41,7 +41,7 @@ async def run_console(settings: Config) -> None:
             await _until_painted(shown, first)
             app = importlib.import_module("bot.app")
             built = await app.build(settings, watch=False, supervisor=supervisor)
-            import_speed.done()
+            import_speed.turn_collector_on()
             await _start(built)
             supervisor.start_background("console", lambda: _run_until_exit(built, shown, _resumed(first, typed)))
             await supervisor.serve_until_stopped()

@@ -42,7 +42,7 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
         from bot.console import single_command  # noqa: PLC0415
 
         built = await app.build(settings, watch=False, supervisor=supervisor, opened=await opening)
-        import_speed.done()
+        import_speed.turn_collector_on()
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         responder = single_command.responder_for(sys.stdout, screen_of(sys.stdout), as_json=as_json)
         work = supervisor.start_oneshot("do", _run(built, words, responder, as_json=as_json, yes=yes, verify=verify))

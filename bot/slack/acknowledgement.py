@@ -1,8 +1,8 @@
 """Lets requests start only after Slack has their acknowledgement, for which it waits three seconds.
 
 What a request starts may import modules, search a long text for secrets or otherwise keep the event loop busy. So each
-receiver of requests opens `first`, passes a payload to the Bolt library and sends the acknowledgement inside it. What
-the listeners pass to `then` meanwhile is called afterwards, also if the acknowledgement could not be sent.
+receiver of requests opens `acknowledge_first`, passes a payload to the Bolt library and sends the acknowledgement inside it. What
+the listeners pass to `run_afterwards` meanwhile is called afterwards, also if the acknowledgement could not be sent.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 
 @contextlib.contextmanager
-def first() -> Iterator[None]:
-    """Holds back what is passed to `then` until the end of this context and of what its task writes without a pause."""
+def acknowledge_first() -> Iterator[None]:
+    """Holds back what is passed to `run_afterwards` until the end of this context and of what its task writes without a pause."""
     held = _Held()
     token = _current.set(held)
     try:
@@ -29,7 +29,7 @@ def first() -> Iterator[None]:
             loop.call_soon(start)
 
 
-def then(start: Callable[[], object]) -> None:
+def run_afterwards(start: Callable[[], object]) -> None:
     """Calls this after the acknowledgement, or at once if that is sent."""
     held = _current.get()
     if held is None or not held.open:

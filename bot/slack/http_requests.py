@@ -65,7 +65,7 @@ class RequestHandler:
             received = AsyncBoltRequest(
                 body=body.decode(), query=request.query_string, headers=dict(request.headers.items())
             )
-            with acknowledgement.first():
+            with acknowledgement.acknowledge_first():
                 return await self._to_response(await self._bolt.async_dispatch(received))
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             log.warning("a signed request of Slack could not be decoded", reason=repr(error)[:200])

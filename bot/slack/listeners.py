@@ -42,7 +42,7 @@ def register_listeners(app: AsyncApp, accept: Accept, ignored: Ignore, *, comman
             ignored(request)
 
     def decode_later(decode: Callable[[Body], SlackRequest | Ignored], body: Body) -> None:
-        acknowledgement.then(functools.partial(decode_and_accept, decode, body))
+        acknowledgement.run_afterwards(functools.partial(decode_and_accept, decode, body))
 
     async def slash_command(ack: Ack, body: Body) -> None:
         await ack()

@@ -19,6 +19,6 @@ class SocketRequestHandler(AsyncSocketModeHandler):
     """The library's handler, which acknowledges each request first."""
 
     async def handle(self, client: SocketModeClient, req: SocketModeRequest) -> None:  # type: ignore[override]
-        with acknowledgement.first():
+        with acknowledgement.acknowledge_first():
             response = await run_async_bolt_app(self.app, req)
             await send_async_response(client, req, response, time())

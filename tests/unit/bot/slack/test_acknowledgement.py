@@ -123,10 +123,10 @@ async def test_what_comes_late_or_alone_begins_at_once() -> None:
 
     async def later() -> None:
         await asyncio.sleep(0)
-        acknowledgement.then(lambda: happened.append(2))
+        acknowledgement.run_afterwards(lambda: happened.append(2))
 
-    acknowledgement.then(lambda: happened.append(1))
-    with acknowledgement.first():
+    acknowledgement.run_afterwards(lambda: happened.append(1))
+    with acknowledgement.acknowledge_first():
         task = asyncio.create_task(later())
     await task
     assert happened == [1, 2]
