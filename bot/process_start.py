@@ -55,7 +55,9 @@ def load_settings(path: Path | None) -> Config:
 
 
 def run_until_done(work: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a coroutine in an event loop, and returns its result. It calls `import_speed.turn_collector_on` after its imports."""
+    """Runs a coroutine in an event loop, and returns its result. It calls `import_speed.turn_collector_on` after its
+    imports.
+    """
     import asyncio  # noqa: PLC0415
 
     try:

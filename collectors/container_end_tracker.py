@@ -104,7 +104,7 @@ class EndTracker:
     ) -> None:
         self._containers = containers
         self._report = report
-        self._own_calls = own_changes
+        self._own_changes = own_changes
         self._records = records
         self._last_known = last_known or (lambda container_id: None)
         self._report_early = report_early
@@ -203,7 +203,7 @@ class EndTracker:
         if self._gap is not None and self._in_gap(died):
             self._gap.ended.add(died.subject.id)
         row = self._containers().get(died.subject.id) or self._last_known(died.subject.id)
-        call = self._own_calls.take(died.subject.id)
+        call = self._own_changes.take(died.subject.id)
         end = _Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call)
         self._new.append(end)
         self._last[died.subject.id] = end

@@ -1,8 +1,9 @@
 """Lets requests start only after Slack has their acknowledgement, for which it waits three seconds.
 
 What a request starts may import modules, search a long text for secrets or otherwise keep the event loop busy. So each
-receiver of requests opens `acknowledge_first`, passes a payload to the Bolt library and sends the acknowledgement inside it. What
-the listeners pass to `run_afterwards` meanwhile is called afterwards, also if the acknowledgement could not be sent.
+receiver of requests opens `acknowledge_first`, passes a payload to the Bolt library and sends the acknowledgement
+inside it. What the listeners pass to `run_afterwards` meanwhile is called afterwards, also if the acknowledgement could
+not be sent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dataclasses import dataclass, field
 
 @contextlib.contextmanager
 def acknowledge_first() -> Iterator[None]:
-    """Holds back what is passed to `run_afterwards` until the end of this context and of what its task writes without a pause."""
+    """Holds back what is passed to `run_afterwards` until the end of this context and of what its task writes without a
+    pause.
+    """
     held = _Held()
     token = _current.set(held)
     try:
