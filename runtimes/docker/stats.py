@@ -13,6 +13,8 @@ import ipaddress
 import time
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from core import errors
 from core.model.refs import Ref
 from core.model.resource_usage import ReadUsage, Usage, Usages
@@ -24,7 +26,9 @@ from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder
 from runtimes.kernel import cgroup_reader
+from runtimes.transport import connect
 
+log = structlog.get_logger(__name__)
 MAX_CONCURRENT = 8  # requests; the client has sixteen connections, and other commands need some too
 RESERVED_SECONDS = 1.0  # of the deadline, to return what has arrived instead of failing with all of it
 
@@ -37,6 +41,7 @@ class StatsVerbs(EngineClient, abc.ABC):
         self._kernel = cgroup_reader.CgroupReader()
         self._cpu = cgroup_reader.CpuPercent()
         self._last_listed: Mapping[Ref, int] = {}
+        self._without_cgroups = 0
 
     @does(ReadUsage)
     async def read_usage(self, action: ReadUsage, seconds: float) -> Usages:
@@ -74,8 +79,20 @@ class StatsVerbs(EngineClient, abc.ABC):
         remote = [ref for ref in running if ref not in rows]
         if not remote:
             return Usages(rows=tuple(rows.values()), from_kernel=True)
+        self._note_hidden_cgroups(hidden=local is not None and not rows)
         usages, missing = await self._ask_stats(remote, ends - time.monotonic() - RESERVED_SECONDS)
         return Usages(rows=(*rows.values(), *usages), missing=missing)
+
+    def _note_hidden_cgroups(self, *, hidden: bool) -> None:
+        """Logs how a Quarterdeck in a container would see the control groups of the others, once it has seen none of
+        them twice: one reading may be too early for a new container."""
+        self._without_cgroups = self._without_cgroups + 1 if hidden else 0
+        if self._without_cgroups == 2 and connect.in_container():
+            log.info(
+                "The usage of containers is read from the engine, because their control groups are not visible in this "
+                "container. Mount /sys/fs/cgroup of the host read-only, and reading it costs the engine nothing.",
+                engine=str(self.ref),
+            )
 
     async def aclose(self) -> None:
         self._kernel.close()

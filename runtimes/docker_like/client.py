@@ -23,13 +23,14 @@ from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
-from runtimes.transport import dialer, http_client
+from runtimes.transport import connect, dialer, http_client
 from runtimes.transport.endpoint import Endpoint
 
 MAX_REFUSAL = 65_536  # bytes of an error's body
 MAX_DOCUMENT = 8 << 20  # bytes of an answer about one resource, or of past events
 LISTS = frozenset({"/containers/json", "/containers/stats", "/images/json", "/pods/json", "/system/df"})
 MIN_SECONDS = 0.05
+PROXY_STATUSES = frozenset({502, 503, 504})  # what a proxy answers that does not reach the engine
 
 
 class HttpEngineClient(AddressAdapter, abc.ABC):
@@ -157,6 +158,8 @@ class HttpEngineClient(AddressAdapter, abc.ABC):
 
     def _refusal(self, status: int, body: bytes, name: str, kind: str) -> errors.QuarterdeckError:
         text = self._error_text(body)
+        if status in PROXY_STATUSES and not body.lstrip().startswith(b"{"):
+            return self._proxy_failure(status)
         if status != 404:
             return errors.Rejected(status, text)
         if name:
@@ -164,6 +167,16 @@ class HttpEngineClient(AddressAdapter, abc.ABC):
                 f"{self.ref} has no {kind} {name}.", hint=f"List the {kind}s, and give the command again."
             )
         return errors.NotFound(text or f"{self.ref} has no such {kind}.")
+
+    def _proxy_failure(self, status: int) -> errors.Unreachable:
+        """The error for a status that a proxy sent because it does not reach the engine: an engine's own error is
+        JSON."""
+        lost = errors.Unreachable(
+            f"A proxy in front of {self.address} answered with status {status}: it does not reach the engine.",
+            sent=status != 503,
+            hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
+        )
+        return connect.lost_by_relay(self._http.endpoint, lost)
 
     @abc.abstractmethod
     def _path(self, target: str) -> str:

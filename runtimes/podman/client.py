@@ -19,7 +19,7 @@ from core.model.containers import Container
 from core.model.refs import EngineRef
 from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
-from runtimes.docker_like.client import HttpEngineClient
+from runtimes.docker_like.client import PROXY_STATUSES, HttpEngineClient
 from runtimes.formats import json_decoder
 from runtimes.podman import decode, json_models
 from runtimes.transport import connect
@@ -59,6 +59,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
     async def _ask_identity(self, seconds: float) -> None:
         response = await self._http.request("GET", self._path("/info"), deadline=seconds)
         api = response.headers.get("libpod-api-version", "")
+        if not api and response.status in PROXY_STATUSES:
+            raise self._refusal(response.status, response.body, "", "info")
         if not api:
             raise errors.InvalidResponse(
                 f"The engine at {self.address} is not Podman.",

@@ -21,6 +21,11 @@ from core import errors
 from runtimes.transport.endpoint import Endpoint
 
 BACKLOG_PAUSE = 0.01  # seconds between attempts while the socket's backlog is full
+RELAY_SOCKET = "/run/engine/docker.sock"  # in docker-compose.yml and deploy/swarm/stack.yml
+RELAY_HINT = (
+    "Start the relay again with `docker compose up -d --force-recreate relay`, or the relay of a stack with "
+    "`docker service update --force`."
+)
 # What starts an engine, by a part of its socket's path.
 _START_COMMANDS = {
     "podman": "systemctl start podman.socket",
@@ -90,7 +95,17 @@ def unreachable(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
     )
 
 
+def lost_by_relay(endpoint: Endpoint, lost: errors.Unreachable) -> errors.Unreachable:
+    """Adds the cure for the relay of our Compose file or stack, which closes connections if it does not reach the
+    engine."""
+    if endpoint.scheme != "unix" or endpoint.path != RELAY_SOCKET:
+        return lost
+    return errors.Unreachable(lost.message, sent=lost.sent, hint=f"{lost.hint} If it runs: {RELAY_HINT}")
+
+
 def _unix_error(path: str, error: OSError) -> errors.Unreachable:
+    if path == RELAY_SOCKET and isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return errors.Unreachable(f"No relay listens on {path}.", hint=RELAY_HINT)
     start = next((command for part, command in _START_COMMANDS.items() if part in path), "systemctl start docker")
     if path.startswith("/run/user/"):
         start = f"{start.replace('systemctl', 'systemctl --user')}, as the user of this socket"
@@ -129,21 +144,35 @@ def _permission_error(path: str) -> errors.Unreachable:
             hint="Run Quarterdeck as the engine's user, or as root.",
         )
     user, owner = _user_name(os.geteuid()), _user_name(found.st_uid)
-    if not (found.st_mode & stat.S_IWGRP) or found.st_gid == 0:
+    shared, contained = bool(found.st_mode & stat.S_IWGRP), in_container()
+    if not shared or (found.st_gid == 0 and not contained):
         share = ", or share it with a group: set SocketGroup= and SocketMode=0660 with systemctl edit podman.socket"
         shareable = "podman" in path and found.st_uid == 0
         return errors.Unreachable(
             f"Only {owner} may use the engine socket {path}; Quarterdeck runs as {user}.",
             hint=f"Run Quarterdeck as {owner}{share if shareable else ''}.",
         )
-    try:
-        group = grp.getgrgid(found.st_gid).gr_name
-    except KeyError:
-        group = str(found.st_gid)
+    # The names of groups in a container are not those of its host.
+    group = str(found.st_gid) if contained else _group_name(found.st_gid)
     return errors.Unreachable(
         f"Only {owner} and the group {group} may use the engine socket {path}; Quarterdeck runs as {user}.",
-        hint=f"Join the group (sudo usermod -aG {group} {user}, then log in again) or run Quarterdeck as root.",
+        hint=f"Start this container with that group: docker run --group-add {group}, `group_add` in Compose, "
+        "`supplementalGroups` in Kubernetes."
+        if contained
+        else f"Join the group (sudo usermod -aG {group} {user}, then log in again) or run Quarterdeck as root.",
     )
+
+
+def in_container() -> bool:
+    """Whether Docker or Podman has started this process in a container, or Kubernetes in a pod."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv")))
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def _user_name(uid: int) -> str:

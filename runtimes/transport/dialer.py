@@ -57,7 +57,7 @@ class DirectDialer:
         await connect.connect_protocol(self._endpoint, protocol)
 
     async def diagnose(self, lost: errors.Unreachable, cause: Exception | None) -> errors.Unreachable:
-        return lost
+        return connect.lost_by_relay(self._endpoint, lost)
 
     async def aclose(self) -> None:
         return None

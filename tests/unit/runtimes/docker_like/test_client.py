@@ -112,6 +112,23 @@ async def test_a_refusal_is_an_error(
     assert asked == [b"GET /v1/images/web/json HTTP/1.1"]
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_that_does_not_reach_the_engine_is_an_engine_that_cannot_be_reached(
+    made: Engine, tmp_path: Path, status: int
+) -> None:
+    """And not an engine that refuses something: its own errors are JSON, as “This node is not a swarm manager”."""
+    own = b'{"message": "This node is not a swarm manager."}'
+    serve, _ = answering(whole(status, b"<html>No server is available.</html>"), whole(status, own))
+    async with servers.serving(serve, tmp_path / "e.sock"):
+        with pytest.raises(errors.Unreachable, match=f"A proxy in front of .*status {status}") as caught:
+            await made._request("POST", "/containers/a/stop", SECONDS, name="web")
+        with pytest.raises(errors.Rejected, match="not a swarm manager"):
+            await made._request("POST", "/containers/a/stop", SECONDS, name="web")
+        await made.aclose()
+    assert caught.value.sent is (status != 503)  # nobody knows what an engine behind the other two has done
+    assert "check that the engine runs" in caught.value.hint
+
+
 async def test_a_change_that_changed_nothing_says_so(made: Engine, tmp_path: Path) -> None:
     serve, asked = answering(b"HTTP/1.1 304 X\r\n\r\n", whole(200))
     target = Ref(engine=made.ref, kind=Kind.CONTAINER, id="a", name="web")

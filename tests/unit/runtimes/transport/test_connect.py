@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from pathlib import Path
@@ -12,6 +13,8 @@ from core import errors
 from runtimes.transport import connect
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_client import HttpClient
+from tests.helpers.paths import ROOT
+from tests.helpers.requirements import need
 from tests.unit.runtimes.transport.scripted import PATIENCE
 
 
@@ -50,7 +53,8 @@ async def test_a_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
     assert "too long" in (await ask(tmp_path / ("x" * 120))).message
 
 
-def test_a_forbidden_socket_names_the_group_to_join(tmp_path: Path) -> None:
+def test_a_forbidden_socket_names_the_group_to_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "in_container", lambda: False)
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
@@ -66,6 +70,56 @@ def test_a_forbidden_socket_names_the_group_to_join(tmp_path: Path) -> None:
     told = connect.unreachable(endpoint, PermissionError(13, "Permission denied"))
     assert told.message.startswith("Only ")
     assert told.hint == f"Run Quarterdeck as {path.owner()}."
+
+
+@pytest.mark.parametrize("gid", [0, 65530])
+def test_in_a_container_the_number_of_the_group_is_for_the_one_who_starts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gid: int
+) -> None:
+    """The names of its groups are not those of the host, and there is no usermod."""
+    need("docker", root=True)
+    monkeypatch.setattr(connect, "in_container", lambda: True)
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+    os.chown(path, -1, gid)
+    path.chmod(0o660)
+    told = connect.unreachable(Endpoint.parse(f"unix://{path}"), PermissionError(13, "Permission denied"))
+    assert f"the group {gid} may use" in told.message
+    assert f"docker run --group-add {gid}," in told.hint
+    path.chmod(0o600)
+    told = connect.unreachable(Endpoint.parse(f"unix://{path}"), PermissionError(13, "Permission denied"))
+    assert told.hint == f"Run Quarterdeck as {path.owner()}."
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), ConnectionRefusedError(111, "Refused")])
+def test_a_relay_that_is_gone_is_started_with_compose_or_in_the_swarm(error: OSError) -> None:
+    told = connect.unreachable(Endpoint.parse(f"unix://{connect.RELAY_SOCKET}"), error)
+    assert told.message == f"No relay listens on {connect.RELAY_SOCKET}."
+    assert "docker compose up -d" in told.hint
+    assert "docker service update" in told.hint
+
+
+def test_the_relays_socket_is_that_of_the_deployment_files() -> None:
+    for file in ("docker-compose.yml", "deploy/swarm/stack.yml"):
+        assert f"DOCKER_HOST: unix://{connect.RELAY_SOCKET}" in (ROOT / file).read_text()
+
+
+async def test_a_relay_without_its_engine_says_that_it_is_the_relay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "docker.sock"
+    monkeypatch.setattr(connect, "RELAY_SOCKET", str(path))
+
+    def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_unix_server(close, path):
+        client = HttpClient(Endpoint.parse(f"unix://{path}"), connections=1)
+        with pytest.raises(errors.Unreachable, match="closed the connection") as caught:
+            await client.request("GET", "/info", deadline=PATIENCE)
+        await client.aclose()
+    assert "check that the engine runs. If it runs: Start the relay again" in caught.value.hint
 
 
 def test_a_forbidden_folder_says_so(tmp_path: Path) -> None:
