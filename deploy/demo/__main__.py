@@ -7,11 +7,14 @@ loopback, and changes no container but its own. Exit code 1: it could not start,
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import sys
 import time
 from types import FrameType
+from typing import TextIO
 
 from core import errors
 from deploy.demo import engine as demo_engine
@@ -24,6 +27,7 @@ from deploy.demo.summary import summary
 from deploy.demo.workloads import WORKLOADS
 
 PAUSE_SECONDS = 0.5
+HEALTH_EVERY = 4  # pauses
 
 
 def main() -> int:
@@ -36,7 +40,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     except Problem as problem:
-        print(problem, file=sys.stderr)
+        _say(str(problem), sys.stderr)
         return 1
     return 0
 
@@ -45,7 +49,7 @@ def _run(folder: Folder) -> None:
     _remove_what_is_left(folder)
     try:
         engine = demo_engine.find_engine()
-    except Problem:
+    except BaseException:  # also Ctrl-C
         folder.remove()
         raise
     demo_servers.without_own_settings()
@@ -53,10 +57,12 @@ def _run(folder: Folder) -> None:
     servers = Servers(folder=folder.path, ports=demo_servers.free_ports())
     try:
         _start(folder, engine, servers)
-        print(summary(engine, servers), flush=True)
-        while True:
+        _say(summary(engine, servers))
+        for pause in itertools.count():
             time.sleep(PAUSE_SECONDS)
             servers.check()
+            if pause % HEALTH_EVERY == 0:
+                engine.check_health(WORKLOADS)
     except demo_engine.Failed as error:
         raise Problem(f"{engine.kind} at {engine.url} refused or failed: {demo_engine.reason_of(error)}.") from error
     except errors.QuarterdeckError as error:
@@ -75,7 +81,7 @@ def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
             return
         pulled.append(name)
         folder.remember(Traces(engine=engine.url, pulled=pulled))
-        print(f"Pulling {name} …", flush=True)
+        _say(f"Pulling {name} …")
         engine.pull(name)
 
     folder.remember(Traces(engine=engine.url))
@@ -97,7 +103,7 @@ def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
 
 def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
     """Raises Problem, and keeps the folder, if something is left."""
-    print("\nCleaning up …", flush=True)
+    _say("\nCleaning up …")
     servers.stop()
     left = folder.traces
     try:
@@ -111,7 +117,7 @@ def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
     finally:
         engine.close()
     folder.remove()
-    print(f"Removed {removed} containers, and everything else of the demo.")
+    _say(f"Removed {removed} containers, and everything else of the demo.")
 
 
 def _remove_what_is_left(folder: Folder) -> None:
@@ -128,8 +134,14 @@ def _remove_what_is_left(folder: Folder) -> None:
                 f"An earlier demo has left containers on {left.engine}, which does not answer: "
                 f"{demo_engine.reason_of(error)}. Start that engine, or remove {folder.path} to forget them."
             ) from error
-        print(f"Removed {removed} containers that an earlier demo had left.")
+        _say(f"Removed {removed} containers that an earlier demo had left.")
     folder.empty()
+
+
+def _say(text: str, out: TextIO | None = None) -> None:
+    """Prints it, unless the terminal was closed: cleaning up goes on without it."""
+    with contextlib.suppress(OSError):
+        print(text, file=out, flush=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -40,6 +40,10 @@ DEMO_RULE = {
     "labels": {"severity": "warning"},
     "annotations": {"summary": "{{ $labels.name }} ended badly: {{ $labels.cause }}"},
 }
+OTHER_NETWORK = (
+    " It runs in a container. If the engine runs without root or in a virtual machine, this machine does not reach it: "
+    "install prometheus and alertmanager on this machine, and the demo uses those."
+)
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -140,7 +144,8 @@ class Servers:
             self.check(name)
             if time.monotonic() > ends:
                 last = self._last_lines(name) or engine.logs(name)
-                raise Problem(f"{name} did not start within {START_SECONDS} s. Its last lines:\n{last}")
+                cure = "" if name in self.running else OTHER_NETWORK
+                raise Problem(f"{name} did not start within {START_SECONDS} s.{cure} Its last lines:\n{last}")
             time.sleep(0.1)
 
     def check(self, *names: str) -> None:

@@ -14,6 +14,7 @@ import yaml
 from bot.parsing import parser
 from commands.catalogue import load_catalogue
 from core.config import load
+from deploy.demo import __main__ as demo
 from deploy.demo import engine as demo_engine
 from deploy.demo import servers as demo_servers
 from deploy.demo import summary, workloads
@@ -131,6 +132,61 @@ def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path):
     servers.running["prometheus"].wait()
     with pytest.raises(Problem, match=r"prometheus has ended with code 3(.|\n)*line 15(.|\n)*line 19"):
         servers.check()
+
+
+def test_a_server_in_a_container_that_is_not_reached_says_what_to_install(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr(demo_servers, "START_SECONDS", 0)
+    monkeypatch.setattr(demo_servers, "_answers", lambda _: False)
+    monkeypatch.setattr(engine, "logs", lambda _: "level=info listening")
+    with pytest.raises(Problem, match=r"install prometheus and alertmanager(.|\n)*level=info listening"):
+        Servers(folder=tmp_path, ports=PORTS).wait_until_ready(engine, "prometheus", "/-/ready")
+
+
+def test_a_closed_terminal_does_not_keep_it_from_cleaning_up(tmp_path, engine, monkeypatch):
+    class Closed:
+        def write(self, _):
+            raise OSError(5, "Input/output error")
+
+        flush = write
+
+    engine.api = Api({"Id": "own", "Labels": {demo_engine.LABEL: str(os.getuid())}})
+    engine.api.close = lambda: None
+    folder = Folder(tmp_path / "demo")
+    folder.path.mkdir()
+    monkeypatch.setattr(sys, "stdout", Closed())
+    demo._clean_up(folder, engine, Servers(folder=folder.path, ports=PORTS))
+    assert "own" in engine.api.removed
+    assert not folder.path.exists()
+
+
+def test_an_end_while_it_looks_for_an_engine_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_engine, "find_engine", interrupted)
+    assert demo.main() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_health_is_checked_by_the_demo_on_podman_alone_and_trouble_does_not_end_it(engine):
+    asked = []
+
+    class Session(Api):
+        base_url = "http+docker://localhost"
+
+        def get(self, url, **_):
+            asked.append(url)
+            raise requests.ConnectionError("it has just ended")
+
+    engine.api = Session()
+    engine.check_health(workloads.WORKLOADS)
+    assert asked == []
+    engine.kind = "podman"
+    engine.check_health(workloads.WORKLOADS)
+    assert asked == ["http+docker://localhost/v4.0.0/libpod/containers/quarterdeck-demo-worker-1/healthcheck"]
 
 
 def test_what_it_prints_names_every_container_address_and_query(tmp_path, engine):
