@@ -111,8 +111,9 @@ class App:
 
     async def probe(self) -> float:
         """Measures how long the store takes to answer, in seconds, and records it in the metrics. Raises StoreDown."""
-        began = time.monotonic()
         try:
+            await self.store.heartbeat(self.replica, LEASE_SECONDS)  # if its disk is full, it refuses only writes
+            began = time.monotonic()
             usage = await self.store.usage()
         except errors.StoreError:
             self.metrics.store_up.set(0)
@@ -266,9 +267,7 @@ async def build(
         await store.heartbeat(replica, LEASE_SECONDS)
         await share_containers(app)
     except errors.StoreError as error:
-        log.error(
-            "the store does not answer; reads work, changes are refused until it does", reason=error.full_message()
-        )
+        log.error("The store cannot be used; until it can, changes are refused.", reason=error.full_message())
     supervisor.on_close("replica", lambda: _remove_replica(app))
     return app
 

@@ -32,12 +32,17 @@ async def keep_alive(app: App) -> None:
             await share_containers(app)
             await app.dispatcher.flush_spool()
             if repeated.ended():
-                log.info("the store answers again", action="heartbeat")
+                log.info("The store answers and writes again.", action="heartbeat")
         except errors.StoreError as error:
             app.metrics.store_up.set(0)
             recorded = 0
             if times := repeated.due(error.message):
-                log.warning("the store does not answer", action="heartbeat", reason=error.message, times=times)
+                log.warning(
+                    "The store does not answer, or it refuses to write.",
+                    action="heartbeat",
+                    reason=error.full_message(),
+                    times=times,
+                )
         await asyncio.sleep(HEARTBEAT_SECONDS)
 
 

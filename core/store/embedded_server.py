@@ -136,11 +136,7 @@ class EmbeddedStore:
         if code is None:
             raise self._not_ready(answer)
         self._server = None
-        log_file = self._state / "store.log"
-        raise errors.StoreDown(
-            f"The embedded store did not start (exit status {code}): {server_process.last_line(log_file)}",
-            hint=f"See {log_file}, or set `store.url` to your own Redis or Valkey.",
-        )
+        raise server_process.start_failure(self._state, code)
 
     async def _first_answer(self, socket: Path) -> str:
         """Returns `+PONG`, another answer at the deadline, or an empty string if the server has ended or does not
@@ -166,7 +162,7 @@ class EmbeddedStore:
             finally:
                 os.close(data_lock)  # the server has its own copy now
         except OSError as error:
-            raise _unusable(folder, error) from error
+            raise server_process.unusable(folder, error) from error
 
     async def _await_predecessor(self, data_lock: int, socket: Path) -> None:
         """Waits until the previous server has ended, and takes the lock on the data."""
@@ -222,7 +218,7 @@ class EmbeddedStore:
                 os.close(lock)
                 return False
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise server_process.unusable(path, error) from error
         self._lock = lock
         return True
 
@@ -254,7 +250,7 @@ class EmbeddedStore:
                 direct if len(os.fsencode(direct)) <= MAX_SOCKET_PATH else self._short_dir(about.st_uid) / direct.name
             )
         except OSError as error:
-            raise _unusable(self._state, error) from error
+            raise server_process.unusable(self._state, error) from error
 
     def _short_dir(self, owner: int) -> Path:
         """Returns a private directory with a short path. All processes follow the link to it, whatever their
@@ -306,14 +302,6 @@ class Role(enum.StrEnum):
 
     OWNER = "owner"
     GUEST = "guest"
-
-
-def _unusable(path: Path, error: OSError) -> errors.StoreDown:
-    return errors.StoreDown(
-        f"{path} cannot be used for the embedded store: {error.strerror or error}.",
-        hint="Put the state directory on a writable disk, and give all its files to the user that runs Quarterdeck"
-        " (chown). On a mounted volume, use a directory inside the mount.",
-    )
 
 
 def _now() -> float:

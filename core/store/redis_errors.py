@@ -64,7 +64,7 @@ _MOVED = (
 _LOADING = ("is still loading its data", "Try again in a few seconds.")
 _REPLICA = ("is a replica and refuses writes", "Point `store.url` at the primary.")
 _FULL = ("has reached its maxmemory and refuses writes", "Raise `maxmemory` on the server.")
-_DISK = ("cannot write to its disk and refuses writes", "Look at the server's log and its free disk space.")
+_DISK = ("cannot write to its disk and refuses writes", "Free space on its disk. The server's log has the reason.")
 _ALONE = ("has too few replicas and refuses writes", "Start its replicas, or lower `min-replicas-to-write`.")
 _STUCK = ("is busy with a script that does not end", "Run `SCRIPT KILL` on that server.")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import importlib.util
 import os
@@ -175,3 +176,38 @@ def last_line(path: Path) -> str:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty.")
         return re.sub(r"^\d+:\w .{1,40}? [#*.-] ", "", last)[:300]
     return "it wrote no log."
+
+
+def unusable(path: Path, error: OSError) -> errors.StoreDown:
+    """Returns the error for a path in the state directory that cannot be created or opened."""
+    return errors.StoreDown(
+        f"{path} cannot be used for the embedded store: {error.strerror or error}.",
+        hint=_FREE_SPACE
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "Put the state directory on a writable disk, and give all its files to the user that runs Quarterdeck"
+        " (chown). On a mounted volume, use a directory inside the mount.",
+    )
+
+
+def start_failure(state: Path, code: int) -> errors.StoreDown:
+    """Returns the error for a server that ended with this exit code while it started."""
+    if _is_full(state):  # then the server could not write to its log either
+        return errors.StoreDown(
+            f"The embedded store did not start, because the disk of {state} is full.", hint=_FREE_SPACE
+        )
+    log_file = state / "store.log"
+    return errors.StoreDown(
+        f"The embedded store did not start (exit status {code}): {last_line(log_file)}",
+        hint=f"See {log_file}, or set `store.url` to your own Redis or Valkey.",
+    )
+
+
+_FREE_SPACE = "Free some space on that disk. Quarterdeck then goes on by itself."
+_FULL_BYTES = 65_536
+
+
+def _is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        about = os.statvfs(folder)
+        return about.f_bavail * about.f_frsize < _FULL_BYTES or (about.f_files > 0 and about.f_favail == 0)
+    return False

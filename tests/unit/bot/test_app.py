@@ -75,6 +75,23 @@ async def test_every_part_that_keeps_the_process_from_being_ready_is_named() -> 
     assert parts["slack"] == {"ready": False, "reason": "not connected yet"}
 
 
+async def test_a_store_that_only_refuses_to_write_is_not_ready() -> None:
+    """As one whose disk is full: it answers what only reads."""
+
+    class Full:
+        async def heartbeat(self, *_: object) -> None:
+            raise errors.StoreDown("The store refuses writes.", hint="Free space on its disk.")
+
+        async def usage(self) -> None:
+            raise AssertionError
+
+    process = SimpleNamespace(store=Full(), replica="r1", metrics=Metrics())
+    process.metrics.store_up.set(1)
+    with pytest.raises(errors.StoreDown, match="refuses writes"):
+        await bot_app.App.probe(process)  # type: ignore[arg-type]
+    assert process.metrics.registry.get_sample_value("quarterdeck_store_up") == 0
+
+
 @pytest.mark.looptime
 async def test_restarts_of_tasks_are_counted_and_all_watches_are_one_task() -> None:
     async def crash() -> None:

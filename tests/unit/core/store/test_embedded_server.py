@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import platform
 import shlex
@@ -404,6 +405,21 @@ async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, wh
         with pytest.raises(errors.StoreDown, match="cannot be used for the embedded store: ") as caught:
             await mine.ensure()
     assert "to the user that runs Quarterdeck" in caught.value.hint
+
+
+def test_a_full_disk_is_told_as_such_and_nobody_is_sent_to_chown(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = server_process.unusable(state, OSError(errno.ENOSPC, "No space left on device"))
+    assert told.full_message().endswith(
+        "No space left on device. Free some space on that disk. Quarterdeck then goes on by itself."
+    )
+    state.mkdir()
+    real = os.statvfs(state)
+    assert "exit status 1" in server_process.start_failure(state, 1).message
+    full = os.statvfs_result((*real[:3], 0, 0, *real[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    told = server_process.start_failure(state, 1)
+    assert told.message == f"The embedded store did not start, because the disk of {state} is full."
+    assert told.hint.startswith("Free some space")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
