@@ -148,8 +148,8 @@ class EngineManager:
         )
         if found:
             log.info(
-                "engines were found that this user may not use; they are left out",
-                engines=[str(each.address) for each in found],
+                "Engines were found that this user may not use. They are left out.",
+                engines=[f"{each.address}: {each.reason}" for each in found],
             )
 
     def keep_current(self) -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import grp
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtimes import engine_registry
 from runtimes.engine_registry import DefaultAddress, EngineAddress
+from runtimes.transport import connect
 from runtimes.transport.endpoint import Tls
 
 DEFAULT_DOCKER_URL = "unix:///var/run/docker.sock"
@@ -190,7 +192,13 @@ def _denial(address: EngineAddress) -> str:
     if _may(path, os.R_OK | os.W_OK):
         return ""
     try:
-        group = grp.getgrgid(path.stat().st_gid).gr_name
+        found = path.stat()
+        if found.st_mode & stat.S_IWGRP and connect.in_container():
+            return (
+                f"Quarterdeck's user may not use {path}. "
+                f"Start this container with the group of that socket: docker run --group-add {found.st_gid}."
+            )
+        group = grp.getgrgid(found.st_gid).gr_name
     except (OSError, KeyError):
         group = ""
     join = f" or add its user to the group {group}" if group not in ("", "root") else ""

@@ -14,6 +14,7 @@ import pytest
 from core import errors
 from runtimes import engine_discovery, engine_registry
 from runtimes.engine_registry import DefaultAddress, EngineAddress, EngineKind
+from runtimes.transport import connect
 
 KINDS = {
     "docker": EngineKind(
@@ -238,7 +239,17 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         yield Machine(Path(folder))
 
 
-def test_what_an_ordinary_user_may_not_use_is_left_out_with_the_reason(shared: Machine) -> None:
+@pytest.mark.parametrize(
+    ("contained", "cure"),
+    [
+        (False, "Run it as root."),
+        (True, "Start this container with the group of that socket: docker run --group-add 0."),
+    ],
+)
+def test_what_an_ordinary_user_may_not_use_is_left_out_with_the_reason(
+    shared: Machine, monkeypatch: pytest.MonkeyPatch, contained: bool, cure: str
+) -> None:
+    monkeypatch.setattr(connect, "in_container", lambda: contained)
     shared.has("/var/run/docker.sock", "/run/containerd/containerd.sock")
     (shared.root / "run/runc").mkdir(mode=0o711)
     (shared.root / "var/run/docker.sock").chmod(0o666)
@@ -250,7 +261,7 @@ def test_what_an_ordinary_user_may_not_use_is_left_out_with_the_reason(shared: M
         assert [address.kind for address in discovery.look()] == ["docker"]
     denied = {each.address.kind: each.reason for each in discovery.not_permitted}
     assert denied == {
-        "containerd": f"Quarterdeck's user may not use {shared.root}/run/containerd/containerd.sock. Run it as root.",
+        "containerd": f"Quarterdeck's user may not use {shared.root}/run/containerd/containerd.sock. {cure}",
         "oci": f"Quarterdeck's user may not read {shared.root}/run/runc. Run it as root.",
     }
 
