@@ -57,7 +57,7 @@ def _run(folder: Folder) -> None:
     servers = Servers(folder=folder.path, ports=demo_servers.free_ports())
     try:
         _start(folder, engine, servers)
-        _say(summary(engine, servers))
+        _say(summary(engine, servers, usage=engine.measures_usage()))
         for pause in itertools.count():
             time.sleep(PAUSE_SECONDS)
             servers.check()

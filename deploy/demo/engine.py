@@ -73,6 +73,12 @@ class DemoEngine:
         # An engine that ignored the filter must not cost somebody a container.
         return [row for row in found if (row.get("Labels") or {}).get(LABEL) == LABELS[LABEL]]
 
+    def measures_usage(self) -> bool:
+        """Whether its containers have limits and their usage is measured: not without root and with cgroup v1."""
+        about = self.api.info()
+        rootless = any("rootless" in option for option in about.get("SecurityOptions") or ())
+        return not rootless or str(about.get("CgroupVersion", "")).removeprefix("v") != "1"
+
     def has_image(self, name: str) -> bool:
         try:
             self.api.inspect_image(name)

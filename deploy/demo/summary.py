@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deploy.demo.engine import DemoEngine
 from deploy.demo.servers import DASHBOARDS, ROOT, Servers, console_command
 from deploy.demo.workloads import PROJECT, WORKLOADS
@@ -19,6 +21,7 @@ QUERIES = (
     ("alerts of Quarterdeck that fire", "quarterdeck_alerts_firing"),
     ("alerts of Prometheus that fire", 'ALERTS{alertstate="firing"}'),
 )
+NO_LIMITS = "Without root and with cgroup v1, no limit applies: the leak fails by itself, and no usage is measured."
 COMMANDS = (
     "ps -a",
     "incidents",
@@ -31,12 +34,19 @@ COMMANDS = (
 )
 
 
-def summary(engine: DemoEngine, servers: Servers) -> str:
-    """The whole text that a demo prints once it runs."""
+def queries(*, usage: bool) -> Sequence[tuple[str, str]]:
+    """What each shows, and the query; without those of usage where it is not measured."""
+    return [(shows, query) for shows, query in QUERIES if usage or "_memory_" not in query]
+
+
+def summary(engine: DemoEngine, servers: Servers, *, usage: bool) -> str:
+    """The whole text that a demo prints once it runs. `usage`: whether the engine measures that of its containers."""
     dashboards = sorted(DASHBOARDS.glob("*.json"))
+    asked = queries(usage=usage)
     lines = [
         f"Quarterdeck watches {engine.kind} at {engine.url}. Only these containers are the demo's own:",
         *(f"  {workload.name:25} {workload.does}" for workload in WORKLOADS),
+        *([] if usage else [NO_LIMITS]),
         "",
         "Look at",
         f"  metrics       {servers.url('quarterdeck')}/metrics",
@@ -47,14 +57,14 @@ def summary(engine: DemoEngine, servers: Servers) -> str:
         lines.append(
             f"  dashboards    {DASHBOARDS.relative_to(ROOT)}/*.json, to import into a Grafana with this Prometheus"
         )
-    width = max(len(query) for _, query in QUERIES)
-    lines += ["", "Ask Prometheus", *(f"  {query:{width}}  {shows}" for shows, query in QUERIES)]
+    width = max(len(query) for _, query in asked)
+    lines += ["", "Ask Prometheus", *(f"  {query:{width}}  {shows}" for shows, query in asked)]
     lines += [
         "",
         "Open the console in another terminal",
         f"  cd {servers.folder} && QUARTERDECK_SLACK=off {console_command()} console",
         "and try",
-        *(f"  {command}" for command in COMMANDS),
+        *(f"  {command}" for command in COMMANDS if usage or command != "stats"),
         "",
         "Ctrl-C ends the demo and removes everything.",
     ]

@@ -48,6 +48,13 @@ class Demo:
         wait_for("the demo", shown, 90, pause=0.1)
         return dict(re.findall(r"^  (metrics|Prometheus|Alertmanager) +(http\S+)$", self.text(), re.MULTILINE))
 
+    def interrupt(self):
+        """Ctrl-C, which a terminal sends to every process of it."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        assert self.process.wait(60) == 0, self.text()
+        assert "and everything else of the demo" in self.text()
+        assert "Traceback" not in self.text()
+
     def end(self):
         if self.process.poll() is None:
             self.process.kill()
@@ -83,35 +90,11 @@ def test_it_shows_what_it_says_and_removes_all_of_it_also_after_a_kill(demo, doc
     assert {one.name for one in workloads.WORKLOADS} < left
 
     running = demo()
-    addresses = running.until_shown()
+    running.until_shown()
     assert f"Removed {len(workloads.WORKLOADS)} containers that an earlier demo had left." in running.text()
     assert "A demo is running already" in _refused(demo)
-    prometheus = Prometheus(0)
-    prometheus.url = addresses["Prometheus"]
-    for shows, query in summary.QUERIES:
-        wait_for(f"an answer to: {shows}", lambda query=query: prometheus.query(query), SLOW_ENOUGH, pause=0.5)
-    causes = 'quarterdeck_container_last_end_cause{name=~"quarterdeck-demo-(api|cache|queue|job)-1"}'
-    wanted = {
-        ("quarterdeck-demo-api-1", "crashed"), ("quarterdeck-demo-cache-1", "out_of_memory"),
-        ("quarterdeck-demo-job-1", "finished"), ("quarterdeck-demo-queue-1", "killed"),
-    }  # fmt: skip
-
-    def seen():
-        return {(labels["name"], labels["cause"]) for labels, _ in prometheus.query(causes)}
-
-    wait_for("each way to end", lambda: wanted <= seen(), SLOW_ENOUGH, pause=0.5)
-    names = wait_for("alerts of both", lambda: _alerts(addresses["Alertmanager"]), SLOW_ENOUGH, pause=0.5)
-    assert {"DemoContainerEndsBadly", "crash"} & names
-    received = 'quarterdeck_alerts_received_total{outcome="stored"} > 0'
-    wait_for("the alert of Prometheus to be an incident", lambda: prometheus.query(received), SLOW_ENOUGH, pause=0.5)
-    said = _do(short_tmp / "cache/quarterdeck-demo", "logs quarterdeck-demo-api-1 -n 20")
-    assert "FATAL: too many clients" in said
-    assert "hunter2" not in said
-
-    os.killpg(running.process.pid, signal.SIGINT)
-    assert running.process.wait(60) == 0, running.text()
-    assert "and everything else of the demo" in running.text()
-    assert "Traceback" not in running.text()
+    shows_what_it_says(running, {"api": "crashed", "cache": "out_of_memory", "job": "finished", "queue": "killed"})
+    running.interrupt()
     assert [row["Names"] for row in dockerd.api.containers(all=True)] == [["/bystander"]]
     assert dockerd.state("bystander")["Running"] is True
     assert dockerd.names_of_images() == before
@@ -119,23 +102,62 @@ def test_it_shows_what_it_says_and_removes_all_of_it_also_after_a_kill(demo, doc
     wait_for("its servers to end", lambda: not processes_of(short_tmp / "cache"), 30)
 
 
-def test_on_podman_it_starts_and_its_queries_have_an_answer(podmand, short_tmp):
-    """But for health: Podman checks that by systemd alone, which is not here."""
+@pytest.mark.parametrize("name", ["podmand", "rootless_podmand"])
+def test_on_podman_it_shows_the_same_and_leaves_nothing(request, short_tmp, name):
+    """Health too, although there is no systemd here, whose timers Podman needs for that."""
     need("promtool", "prometheus", "busybox")
     need("alertmanager", "prometheus-alertmanager", "amtool")
-    running = Demo(short_tmp, podmand, os.environ["PATH"], "podman")
+    podman = request.getfixturevalue(name)
+    podman.run("bystander")
+    before = podman.cli("images", "-q", "--no-trunc")
+    running = Demo(short_tmp, podman, os.environ["PATH"], name)
     try:
-        addresses = running.until_shown()
-        assert f"Quarterdeck watches podman at {podmand.url}" in running.text()
-        prometheus = Prometheus(0)
-        prometheus.url = addresses["Prometheus"]
-        for shows, query in summary.QUERIES:
-            if "health_state" not in query:
-                wait_for(f"an answer to: {shows}", lambda query=query: prometheus.query(query), SLOW_ENOUGH, pause=0.5)
+        running.until_shown()
+        assert f"Quarterdeck watches podman at {podman.url}" in running.text()
+        shows_what_it_says(running, {"api": "crashed", "job": "finished", "queue": "killed"})
+        running.interrupt()
+        assert podman.cli("ps", "-a", "--format", "{{.Names}}") == "bystander"
+        assert podman.status("bystander") == "running"
+        assert podman.cli("images", "-q", "--no-trunc") == before
     finally:
         running.end()
-        podmand.clear()
-        podmand.cli("rmi", "-f", IMAGE, check=False)
+        podman.clear()
+        podman.cli("rmi", "-f", IMAGE, check=False)
+
+
+def shows_what_it_says(demo, causes):
+    """Each query that it prints has an answer, samples end for these causes, alerts of both fire, and each command that
+    it prints is answered at the console that it prints."""
+    text = demo.text()
+    addresses = demo.until_shown()
+    prometheus = Prometheus(0)
+    prometheus.url = addresses["Prometheus"]
+    queries = re.findall(
+        r"^  (\S.*\S)  +\S.*$", text.partition("Ask Prometheus\n")[2].partition("\n\n")[0], re.MULTILINE
+    )
+    assert len(queries) >= len(summary.QUERIES) - 1
+    for query in queries:
+        wait_for(f"an answer to: {query}", lambda query=query: prometheus.query(query), SLOW_ENOUGH, pause=0.5)
+    wanted = {(f"quarterdeck-demo-{service}-1", cause) for service, cause in causes.items()}
+
+    def seen():
+        found = prometheus.query('quarterdeck_container_last_end_cause{name=~"quarterdeck-demo-.*"}')
+        return wanted <= {(labels["name"], labels["cause"]) for labels, _ in found}
+
+    wait_for("each way to end", seen, SLOW_ENOUGH, pause=0.5)
+    alerts = lambda: {"DemoContainerEndsBadly", "crash"} <= _alerts(addresses["Alertmanager"])  # noqa: E731
+    wait_for("alerts of both", alerts, SLOW_ENOUGH, pause=0.5)
+    received = 'quarterdeck_alerts_received_total{outcome="stored"} > 0'
+    wait_for("the alert of Prometheus to be an incident", lambda: prometheus.query(received), SLOW_ENOUGH, pause=0.5)
+    (console,) = re.findall(r"^  (cd .* console)$", text, re.MULTILINE)
+    commands = text.partition("and try\n")[2].partition("\n\n")[0].split("\n  ")
+    done = subprocess.run(
+        ["/bin/sh", "-c", console], input="\n".join(commands), capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout
+    assert "FATAL: too many clients" in said
+    assert "hunter2" not in said
 
 
 def test_where_they_are_not_installed_prometheus_and_alertmanager_are_containers(demo, dockerd, short_tmp):
@@ -205,14 +227,3 @@ def _refused(demo):
 def _alerts(url):
     with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=10) as answer:
         return {alert["labels"]["alertname"] for alert in json.load(answer)}
-
-
-def _do(folder, line):
-    """One command at a console in the demo's folder, as its text says."""
-    command = [*servers.console_command().split()[-3:], "do", line]
-    if command[0] == "-m":
-        command = [sys.executable, *command]
-    env = {"PATH": os.environ["PATH"], "QUARTERDECK_SLACK": "off", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

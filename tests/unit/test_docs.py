@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,21 @@ def test_every_path_in_a_document_exists(document: str) -> None:
     base = (ROOT / document).parent
     missing = [path for path in sorted(paths) if not (ROOT / path).exists() and not (base / path).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_to_a_heading_leads_to_one(document: str) -> None:
+    file = ROOT / document
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", file.read_text())
+    missing = [(path, name) for path, name in links if name not in headings(file.parent / path if path else file)]
+    assert not missing
+
+
+def headings(file: Path) -> set[str]:
+    """The names that links use for the headings of a document, as Git servers make them."""
+    text = re.sub(r"^```.*?^```", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -190,10 +190,27 @@ def test_health_is_checked_by_the_demo_on_podman_alone_and_trouble_does_not_end_
 
 
 def test_what_it_prints_names_every_container_address_and_query(tmp_path, engine):
-    text = summary.summary(engine, Servers(folder=tmp_path, ports=PORTS))
+    text = summary.summary(engine, Servers(folder=tmp_path, ports=PORTS), usage=True)
     for word in (*(one.name for one in workloads.WORKLOADS), *(query for _, query in summary.QUERIES), ":9108/metrics"):
         assert word in text
     assert str(tmp_path) in text
+    text = summary.summary(engine, Servers(folder=tmp_path, ports=PORTS), usage=False)
+    assert "no limit applies" in text
+    assert "_memory_" not in text
+    assert "\n  stats\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "cgroup", "measured"),
+    [(["name=seccomp", "name=rootless"], "1", False), (["name=rootless"], "2", True), (None, "1", True)],
+)
+def test_usage_is_not_measured_without_root_and_with_cgroup_v1(engine, options, cgroup, measured):
+    class Informed(Api):
+        def info(self):
+            return {"SecurityOptions": options, "CgroupVersion": cgroup}
+
+    engine.api = Informed()
+    assert engine.measures_usage() is measured
 
 
 def test_each_sample_has_a_bound_and_a_name_of_the_demo():
