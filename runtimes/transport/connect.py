@@ -110,15 +110,23 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     if path.startswith("/run/user/"):
         start = f"{start.replace('systemctl', 'systemctl --user')}, as the user of this socket"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
+        mount = f" If it runs on the host of this container, mount its socket: docker run -v {path}:{path}."
         return errors.Unreachable(
             f"There is no engine socket at {path}.",
-            hint=f"Start the engine ({start}). If it listens elsewhere, write its url in quarterdeck.yaml.",
+            hint=f"Start the engine ({start}). If it listens elsewhere, write its url in quarterdeck.yaml."
+            f"{mount if in_container() else ''}",
         )
     if isinstance(error, PermissionError):
         return _permission_error(path)
     if isinstance(error, ConnectionRefusedError):
         with contextlib.suppress(OSError):
-            if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            mode = Path(path).stat().st_mode
+            if stat.S_ISDIR(mode) and in_container():
+                return errors.Unreachable(
+                    f"{path} is a directory. The host has no socket at the path that was mounted here.",
+                    hint="Start the engine there, or mount the path of its socket. Then start this container again.",
+                )
+            if not stat.S_ISSOCK(mode):
                 return errors.Unreachable(
                     f"{path} is not a socket.", hint="Write the path of the engine's socket in quarterdeck.yaml."
                 )

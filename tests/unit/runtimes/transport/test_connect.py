@@ -42,11 +42,24 @@ async def test_a_socket_nobody_listens_on_says_so(tmp_path: Path) -> None:
     assert "no engine listens" in (await ask(tmp_path / "s")).message
 
 
-async def test_a_file_or_folder_is_not_a_socket(tmp_path: Path) -> None:
+async def test_a_file_or_folder_is_not_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "in_container", lambda: False)
     (tmp_path / "file").touch()
     assert "is not a socket" in (await ask(tmp_path / "file")).message
     assert "is not a socket" in (await ask(tmp_path)).message
     assert "no engine socket" in (await ask(tmp_path / "file" / "below")).message
+
+
+async def test_a_container_without_the_socket_is_told_to_mount_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "in_container", lambda: True)
+    path = tmp_path / "docker.sock"
+    assert f"docker run -v {path}:{path}" in (await ask(path)).hint
+    path.mkdir()  # as the engine does for a mounted path that does not exist
+    told = await ask(path)
+    assert "is a directory. The host has no socket" in told.message
+    assert "mount the path of its socket" in told.hint
 
 
 async def test_a_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
