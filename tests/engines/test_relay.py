@@ -58,8 +58,22 @@ class Relay:
         text = text.replace("/run/engine/docker.sock", str(self.socket))
         self.config = folder / "relay.cfg"
         self.config.write_text(text.replace("/var/run/docker.sock", str(daemon.socket)))
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(["haproxy", "-db", "-f", self.config])
         wait_for("the relay", self.socket.exists)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+    def lose_engine(self):
+        """What it finds is a socket's path without a socket, as of an engine that is down."""
+        self.stop()
+        self.socket.unlink(missing_ok=True)
+        self.config.write_text(self.config.read_text().replace(str(self.daemon.socket), f"{self.socket}.gone"))
+        self.start()
 
     @property
     def url(self):
@@ -86,8 +100,7 @@ def relay(request, dockerd, short_tmp):
     need("haproxy", "haproxy")
     made = Relay(request.param, dockerd, short_tmp)
     yield made
-    made.process.terminate()
-    made.process.wait(10)
+    made.stop()
 
 
 @pytest.fixture
@@ -170,8 +183,13 @@ def test_quarterdeck_shows_what_it_may_and_says_who_refused_the_rest(relay, web,
     for line in ("stop relayed", "restart relayed", "exec relayed true"):
         assert "lets only reading through" in bot.do(line, "--yes", code=5), line
     assert relay.daemon.state("relayed")["Running"] is True
+    relay.lose_engine()
+    assert "A proxy in front of" in bot.do("ps", code=5)
+    assert "does not reach the engine" in bot.do("ps", code=5)
 
 
 @pytest.mark.parametrize("relay", ["everything"], indirect=True)
-def test_everything_includes_programs_in_containers(relay, web):
+def test_everything_includes_programs_in_containers(relay, web, short_tmp):
     assert relay.docker("exec", "relayed", "echo", "inside").stdout == "inside\n"
+    relay.lose_engine()
+    assert "closed the connection" in Bot(short_tmp, relay.url).do("ps", code=5)
