@@ -42,7 +42,9 @@ class Folder:
             except BlockingIOError:
                 lock.seek(0)
                 running = lock.read().strip()
-                raise Problem(f"A demo is running already (process {running}). End it with Ctrl-C first.") from None
+                raise Problem(
+                    f"A demo is running already (process {running}). End it first: Ctrl-C, or kill {running}."
+                ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
