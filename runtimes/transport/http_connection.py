@@ -42,7 +42,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._parts: list[bytes] = []
         self._size = self._limit = 0
         self._on_full = OnFull.FAIL
-        self._pacing: ReadBatching | None = None
+        self._batching: ReadBatching | None = None
         self._failure: errors.QuarterdeckError | None = None
         self.on_lost: Callable[[HttpConnection], None] | None = None
         self.closed = asyncio.Event()
@@ -75,7 +75,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.parser = ResponseParser(bodiless=method == "HEAD")
         self._limit, self._on_full = limit, on_full
         # Only a stream whose messages are dropped if nobody takes them can be busy all the time.
-        self._pacing = ReadBatching(self._loop, self._transport) if on_full is OnFull.DROP else None
+        busy = on_full is OnFull.DROP
+        self._batching = ReadBatching(self._loop, self._transport, self._feed) if busy else None
         self.ended = False
         self.sent = True
         self._transport.write(payload)
@@ -132,10 +133,19 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.abort()
             return
         self.received = True
+        data = bytes(self._block[:nbytes])
+        if self._batching is not None and self.parser.status:
+            self._batching.received(data)
+        else:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         parser = self.parser
         try:
-            body = parser.feed(bytes(self._block[:nbytes]))
+            body = parser.feed(data)
         except errors.InvalidResponse as error:
+            if parser.intact:
+                self._parts.append(parser.intact)
             self._fail(error)
             return
         if body:
@@ -145,8 +155,6 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self._overflow()
         if parser.done:
             self.ended = True
-        elif self._pacing is not None and not self.ended:
-            self._pacing.after_read(nbytes)
         self._wake_reader()
 
     def eof_received(self) -> None:
@@ -160,6 +168,8 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _end(self, cause: Exception | None) -> None:
         """Ends the running exchange, because the connection was closed (None) or lost."""
+        if self._batching is not None and not self.ended:
+            self._batching.flush()
         if self.ended:
             return
         self.ended = True
@@ -204,8 +214,8 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _release(self) -> None:
         self._stop_timer()
-        if self._pacing is not None:
-            self._pacing.stop()
+        if self._batching is not None:
+            self._batching.stop()
         if self.on_lost is not None:
             on_lost, self.on_lost = self.on_lost, None
             on_lost(self)

@@ -67,9 +67,10 @@ class ResponseParser:
     """Parses one response. `status` is 0 until the headers are complete; `done` is True once the body is complete.
 
     `keep_alive`: the server accepts another request on this connection. `rest`: bytes after the end of the response.
+    `intact`: the bytes of the body that came before the damage in the same block.
     """
 
-    __slots__ = ("_bodiless", "_carry", "_left", "_part", "done", "headers", "keep_alive", "rest", "status")
+    __slots__ = ("_bodiless", "_carry", "_left", "_part", "done", "headers", "intact", "keep_alive", "rest", "status")
 
     def __init__(self, *, bodiless: bool = False) -> None:
         """Prepares for one response. `bodiless`: the request was a HEAD, so no body follows, whatever the headers
@@ -78,7 +79,7 @@ class ResponseParser:
         self.headers: dict[str, str] = {}
         self.done = False
         self.keep_alive = False
-        self.rest = b""
+        self.rest = self.intact = b""
         self._bodiless = bodiless
         self._part = _Part.HEAD
         self._carry = b""
@@ -89,24 +90,32 @@ class ResponseParser:
         if self._carry:
             data, self._carry = self._carry + data, b""
         out: list[bytes] = []
-        while data and not self.done:
-            match self._part:
-                case _Part.CHUNKS:
-                    data = self._read_chunks(data, out)
-                case _Part.IN_CHUNK | _Part.LENGTH:
-                    data = self._read_counted(data, out)
-                case _Part.CHUNK_END:
-                    data = self._read_chunk_end(data)
-                case _Part.UNTIL_CLOSE:
-                    out.append(data)
-                    data = b""
-                case _Part.TRAILERS:
-                    data = self._read_trailers(data)
-                case _Part.HEAD:
-                    data = self._read_head(data)
+        try:
+            while data and not self.done:
+                data = self._read_part(data, out)
+        except errors.InvalidResponse:
+            self.intact = b"".join(out)
+            raise
         if data:
             self.rest += data
         return b"".join(out)
+
+    def _read_part(self, data: bytes, out: list[bytes]) -> bytes:
+        """Reads as much of the current part as there is, and returns the bytes after it."""
+        match self._part:
+            case _Part.CHUNKS:
+                return self._read_chunks(data, out)
+            case _Part.IN_CHUNK | _Part.LENGTH:
+                return self._read_counted(data, out)
+            case _Part.CHUNK_END:
+                return self._read_chunk_end(data)
+            case _Part.UNTIL_CLOSE:
+                out.append(data)
+                return b""
+            case _Part.TRAILERS:
+                return self._read_trailers(data)
+            case _Part.HEAD:
+                return self._read_head(data)
 
     def unfinished_line(self) -> bytes:
         """Returns the part of a line that was held back until its chunk is complete, after the end of the input."""
