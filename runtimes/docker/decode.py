@@ -54,7 +54,8 @@ class Decoder:
 
     def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
         self._engine = engine
-        self._ref = shared.RefCache(engine, KINDS).ref
+        self._refs = shared.RefCache(engine, KINDS)
+        self._attrs = event_attributes.AttributesByImage()
         self._skipped = skipped
         self._misleading_labels = labels_like_attributes.LabelsLikeAttributes()
         self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
@@ -75,7 +76,7 @@ class Decoder:
         status = row.status
         exited = _EXITED.match(status) if status[:1] in "ER" else None
         return Container(
-            ref=self._ref("container", row.id, _name(row.names, row.id)),
+            ref=self._refs.ref("container", row.id, _name(row.names, row.id)),
             image=row.image,
             image_id=row.image_id,
             command=row.command,
@@ -98,7 +99,7 @@ class Decoder:
         ended = state.status in ("exited", "dead", "restarting")
         health = state.health.status if state.health else ""
         return Container(
-            ref=self._ref("container", row.id, row.name.lstrip("/")),
+            ref=self._refs.ref("container", row.id, row.name.lstrip("/")),
             image=row.config.image or row.image_id,
             image_id=row.image_id,
             command=" ".join([row.path, *(row.args or [])]).strip(),
@@ -121,30 +122,40 @@ class Decoder:
         """Decodes whole lines of JSON; lines that cannot be decoded are left out. An event older than `replay_before`
         (ns) counts as replayed. `fold`: whether events that are only counted are folded, at the end of the list."""
         raw: Sequence[json_models.Event] = json_decoder.decode_lines(json_models.Event, lines, self._skipped)
-        folded: Sequence[Event] = ()
-        if fold:
-            raw, folded = fold_exec_events.fold(raw, self._engine, replay_before=replay_before)
-        events = self._events(raw, replay_before)
-        if self._labels.wanted:
-            events = event_labels.add(events, self._labels.take(lines))
-        return [*events, *folded]
+        events = self._events(raw, replay_before, fold=fold)
+        return event_labels.add(events, self._labels.take(lines)) if self._labels.wanted else events
 
-    def _events(self, batch: Sequence[json_models.Event], replay_before: int) -> list[Event]:
-        # The hot path, in one loop: usual actions are looked up whole, and fields are passed by position.
+    def _events(  # noqa: PLR0912 (one loop, because it runs for every event)
+        self, batch: Sequence[json_models.Event], replay_before: int, *, fold: bool
+    ) -> list[Event]:
+        # Usual actions are looked up whole, and fields are passed by position.
         found: list[Event] = []
-        labelled, kinds, ref = event_labels.LABELLED, ACTIONS.get, self._ref
+        labelled, kinds, refs, attrs_by_image = event_labels.LABELLED, ACTIONS.get, self._refs.by_id, self._attrs
+        exec_names, numbers = fold_exec_events.NAMES, fold_exec_events.no_numbers()
+        earliest = max(1, replay_before)
+        newest = earliest - 1
         for raw in batch:
-            kind, type_, action, actor, given = _OTHER, raw.type, raw.action, raw.actor, raw.actor.attributes
-            at_ns = raw.at_ns or int(raw.at * 1e9)
+            action, actor, at_ns = raw.action, raw.actor, raw.at_ns
+            given = actor.attributes
+            if (
+                fold
+                and (name := exec_names[action])
+                and at_ns >= earliest
+                and raw.type == "container"
+                and not (given.signal or given.old_name or (given.exit_code and name != "exec_die"))
+            ):
+                numbers[name] += 1
+                newest = at_ns if at_ns > newest else newest  # `max` would cost much more
+                continue
+            at_ns = at_ns or int(raw.at * 1e9)
             if not 0 < at_ns <= timestamps.MAX_NANOSECONDS:
                 if self._skipped is not None:
                     self._skipped.add(skipped_data.EVENT, "an event has no valid time")
                 continue
-            attrs: dict[str, str] = {}
+            type_, kind = raw.type, _OTHER
             if type_ == "container":
                 type_ = "container"  # one text for all events in memory
-                if given.image:
-                    attrs["image"] = given.image
+                attrs = attrs_by_image[given.image]
                 if (usual := kinds(action)) is not None:
                     kind = usual
                     if kind in labelled:
@@ -154,30 +165,33 @@ class Decoder:
                     action, _, detail = action.partition(": ")
                     kind = kinds(action, kind)
                     if kind is _HEALTH and detail in HEALTH_STATES:
-                        attrs["health"] = detail
+                        attrs = {**attrs, "health": detail}
                 if given.exit_code or given.signal or given.old_name:
-                    self._add_own_attributes(attrs, actor.id, action, given)
+                    attrs = {**attrs, **self._own_attributes(actor.id, action, given)}
             else:
-                action = action.partition(": ")[0]
+                attrs, action = attrs_by_image[""], action.partition(": ")[0]
                 if given.container and type_ == "network":
-                    attrs["container"] = given.container
-            subject = ref(type_, actor.id, given.name or actor.id[:12])
+                    attrs = {"container": given.container}
+            name, cached = given.name or actor.id[:12], refs.get(actor.id)
+            if cached is not None and cached[1].name == name and cached[0] == type_:
+                subject = cached[1]
+            else:
+                subject = self._refs.ref(type_, actor.id, name)
             origin = _REPLAY if at_ns < replay_before else _LIVE
             found.append(Event(at_ns, kind, subject, origin, type_, action, attrs))
-        return found
+        return [*found, *fold_exec_events.folded(numbers, newest, self._engine)] if any(numbers.values()) else found
 
-    def _add_own_attributes(
-        self, attrs: dict[str, str], container_id: str, action: str, given: json_models.Attributes
-    ) -> None:
-        """Adds the attribute that the daemon sets for this action, unless a label of the container hides it."""
+    def _own_attributes(self, container_id: str, action: str, given: json_models.Attributes) -> dict[str, str]:
+        """Returns the attribute that the daemon sets for this action, unless a label of the container hides it."""
         names = self._misleading_labels
         names.learn_from_event(container_id, action, given)
         if action in ("die", "exec_die") and not names.is_label(container_id, labels_like_attributes.EXIT_CODE):
-            attrs |= event_attributes.exit_code(given.exit_code)
-        elif action == "kill" and not names.is_label(container_id, labels_like_attributes.SIGNAL):
-            attrs |= event_attributes.signal(given.signal)
-        elif action == "rename" and not names.is_label(container_id, labels_like_attributes.OLD_NAME):
-            attrs |= event_attributes.old_name(given.old_name)
+            return event_attributes.exit_code(given.exit_code)
+        if action == "kill" and not names.is_label(container_id, labels_like_attributes.SIGNAL):
+            return event_attributes.signal(given.signal)
+        if action == "rename" and not names.is_label(container_id, labels_like_attributes.OLD_NAME):
+            return event_attributes.old_name(given.old_name)
+        return {}
 
 
 def networks(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Network, ...]:

@@ -1,18 +1,17 @@
 """Folds the live events of programs that run inside containers into one event for each kind (`exec_start`, …).
 
 A health probe or `docker exec` causes three events. On hosts with health checks, nine of ten events are of this type,
-and Quarterdeck only counts them. So the events of one kind in a batch become one Event that says how many they are.
-Two types of events are not folded: replayed events, and events in which a label could be mistaken for an attribute
-(`labels_like_attributes`).
+and Quarterdeck only counts them. So the decoder counts those of one kind in a batch, and they become one Event that
+says how many they are. Two types of events are not folded: replayed events, and events in which a label could be
+mistaken for an attribute (`labels_like_attributes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.docker import json_models
 
 ACTIONS = frozenset({"exec_create", "exec_start", "exec_detach", "exec_die"})
 MAX_CACHED, MAX_CACHED_LENGTH = 2_000, 256  # actions, and characters of each
@@ -33,27 +32,17 @@ class _FoldedActions(dict[str, str]):
         return name
 
 
-_NAMES = _FoldedActions()
+NAMES = _FoldedActions()
 
 
-def fold(
-    batch: Sequence[json_models.Event], engine: EngineRef, *, replay_before: int
-) -> tuple[Sequence[json_models.Event], Sequence[Event]]:
-    """Returns the events that stay by themselves, and the folded ones. An event older than `replay_before` (ns) is a
-    replay."""
-    rest, numbers, names = [], dict.fromkeys(ACTIONS, 0), _NAMES
-    earliest = max(1, replay_before)
-    newest = before = earliest - 1
-    for one in batch:
-        if (name := names[one.action]) and (at_ns := one.at_ns) >= earliest and one.type == "container":
-            given = one.actor.attributes
-            if not (given.signal or given.old_name or (given.exit_code and name != "exec_die")):
-                numbers[name] += 1
-                newest = at_ns if at_ns > newest else newest  # `max` would cost much more
-                continue
-        rest.append(one)
-    if newest == before:
-        return batch, ()
+def no_numbers() -> dict[str, int]:
+    """Returns the numbers of a batch before its first event."""
+    return dict.fromkeys(ACTIONS, 0)
+
+
+def folded(numbers: Mapping[str, int], newest_ns: int, engine: EngineRef) -> list[Event]:
+    """Returns the folded events of a batch. `numbers`: how many there are of each action; `newest_ns`: the newest
+    time of any of them."""
     subject = Ref(engine=engine, kind=Kind.ENGINE, id="", name="")
     found = [(action, number) for action, number in numbers.items() if number]
-    return rest, [Event(newest, _OTHER, subject, _LIVE, "container", action, {}, number) for action, number in found]
+    return [Event(newest_ns, _OTHER, subject, _LIVE, "container", action, {}, number) for action, number in found]

@@ -22,22 +22,23 @@ MAX_CACHED_LENGTH = 1_024  # characters of an id and a name
 
 class RefCache:
     """Caches the Refs of one engine, so that a resource that occurs often is one object. `kinds` maps the
-    engine's own names of kinds to Kind."""
+    engine's own names of kinds to Kind. `by_id`: the engine's own name of the kind, and the newest Ref; code that runs
+    for every event looks there first."""
 
     def __init__(self, engine: EngineRef, kinds: Mapping[str, Kind]) -> None:
         self._engine = engine
         self._kinds = kinds
-        self._refs: dict[str, tuple[str, Ref]] = {}  # by id: the engine's own name of the kind, and the newest Ref
+        self.by_id: dict[str, tuple[str, Ref]] = {}
 
     def ref(self, kind: str, id: str, name: str) -> Ref:  # noqa: A002
-        cached = self._refs.get(id)
+        cached = self.by_id.get(id)
         if cached is not None and cached[1].name == name and cached[0] == kind:
             return cached[1]
         found = Ref(engine=self._engine, kind=self._kinds.get(kind, Kind.ENGINE), id=id, name=name)
         if len(id) + len(name) <= MAX_CACHED_LENGTH:
-            if len(self._refs) >= MAX_REFS:
-                self._refs.clear()
-            self._refs[id] = (kind, found)
+            if len(self.by_id) >= MAX_REFS:
+                self.by_id.clear()
+            self.by_id[id] = (kind, found)
         return found
 
 

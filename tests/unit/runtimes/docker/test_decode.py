@@ -74,7 +74,7 @@ def test_one_thing_is_one_ref_object():
     assert refs.ref("container", "a", "web") is refs.ref("container", "a", "web")
     for number in range(shared.MAX_REFS + 1):
         refs.ref("container", str(number), "x")
-    assert len(refs._refs) <= shared.MAX_REFS
+    assert len(refs.by_id) <= shared.MAX_REFS
 
 
 @pytest.mark.parametrize(
