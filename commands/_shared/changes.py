@@ -79,7 +79,8 @@ class TargetResult:
     """Holds the outcome of the change of one target.
 
     `category`: one word, by which outcomes are counted. `phrase`: the sentence without the target's name, for a table
-    that has the name in another column. `runs`: what became of the containers that the change started.
+    that has the name in another column. `runs`: what became of the containers that the change started. `killed`: how
+    many containers did not end within their grace and were killed.
     """
 
     name: str
@@ -90,6 +91,7 @@ class TargetResult:
     phrase: str
     tone: Tone
     runs: Sequence[RunVerdict] = ()
+    killed: int = 0
 
 
 def make_plan(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
@@ -119,8 +121,11 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
         blocks: list[Block] = [Text(text=changed[0].sentence, tone=tone)]
     else:
         counts = Counter(target.category for target in changed)
+        summary = ", ".join(f"{number} {category}" for category, number in counts.most_common())
+        if killed := sum(target.killed for target in changed):
+            summary += f"; {killed} did not end in time and {'was' if killed == 1 else 'were'} killed"
         blocks = [
-            Text(text=", ".join(f"{number} {category}" for category, number in counts.most_common()) + ".", tone=tone),
+            Text(text=f"{summary}.", tone=tone),
             Table(columns=("NAME", "RESULT"), rows=[(target.name, target.phrase) for target in changed], wrap=True),
         ]
         if any(target.category == UNKNOWN for target in changed):
@@ -151,8 +156,8 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
         case Status.DONE:
             took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
             # `from 2 to 4` continues the sentence; any other detail follows it.
-            continues = detail.startswith(("from ", "to ", "as "))
-            how, more = (f" {detail}", "") if continues else ("", f"; {detail}" if detail else "")
+            how, semicolon, rest = detail.partition("; ") if detail.startswith(("from ", "to ", "as ")) else ("",) * 3
+            how, more = (f" {how}", semicolon + rest) if how else ("", f"; {detail}" if detail else "")
             category, phrase = wording.done, f"{wording.done}{how}{took}{more}"
             if (seen := run_verdicts.summarize(runs, ref)) is not None:
                 category, phrase = seen.category or category, f"{phrase}{';' if more else ','} {seen.phrase}"
@@ -188,6 +193,7 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
         sentence=f"{name} {phrase}.",
         phrase=phrase,
         runs=runs,
+        killed=len(result.value.killed),
     )
 
 

@@ -63,11 +63,13 @@ class LogPage(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a change ended. `status` is one of core.model.replies.Status; `took`: seconds."""
+    """How a change ended. `status` is one of core.model.replies.Status; `took`: seconds. `killed`: the names of the
+    containers and tasks that did not end within their grace after the stop signal, and were killed."""
 
     status: str
     detail: str = ""
     took: float = 0.0
+    killed: tuple[str, ...] = ()
 
 
 class ExecResult(msgspec.Struct, frozen=True):

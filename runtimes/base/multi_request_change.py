@@ -74,8 +74,8 @@ class MultiRequestChange:
         self.changed = True
         return result
 
-    def done(self, detail: str = "") -> Outcome:
-        return Outcome(status=Status.DONE, detail=detail, took=self.seconds_taken)
+    def done(self, detail: str = "", *, killed: tuple[str, ...] = ()) -> Outcome:
+        return Outcome(status=Status.DONE, detail=detail, took=self.seconds_taken, killed=killed)
 
     def noop(self, detail: str) -> Outcome:
         return Outcome(status=Status.NOOP, detail=detail, took=self.seconds_taken)

@@ -6,6 +6,8 @@ for an engine as long as the container may take, and some seconds more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core import action_progress
 
 DEFAULT_SECONDS = 10  # Docker, Podman and nerdctl give this to a container without a setting of its own
@@ -13,6 +15,7 @@ KUBERNETES_ANNOTATION = "io.kubernetes.pod.terminationGracePeriod"  # a pod's se
 KUBERNETES_SECONDS = 30  # the kubelet gives this to a pod without a setting of its own
 ENGINE_SECONDS = 15.0  # what an engine may need beyond the grace, to kill, to clean up and to answer
 SIGKILL_CODE = 137  # the exit code of a process that was killed
+MAX_NAMES = 10  # in a sentence
 
 
 def grace_seconds(given: int | None, own: int | None, default: int = DEFAULT_SECONDS) -> float:
@@ -35,6 +38,15 @@ def report(grace: float) -> None:
 def was_killed(grace: float) -> str:
     """Returns the detail of an outcome: the container used up its grace."""
     return f"did not end within {grace:.0f} s and was killed"
+
+
+def were_killed(names: Sequence[str]) -> str:
+    """Returns the detail of the outcome of a change that stopped several containers or tasks; `names`: those that used
+    up their grace. Returns an empty string without one."""
+    if len(names) < 2:
+        return f"{names[0]} did not end in time and was killed" if names else ""
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{len(names)} did not end in time and were killed: {', '.join(sorted(names)[:MAX_NAMES])}{more}"
 
 
 def parse_setting(text: str) -> int | None:

@@ -20,6 +20,7 @@ from core.model.project_actions import RestartProject
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from runtimes.base import stop_grace
 from runtimes.base.jobs import Job
 from runtimes.compose import dependencies, services
 from runtimes.compose.dependencies import COMPLETED, HEALTHY, Dependencies
@@ -53,7 +54,7 @@ class _ProjectRestart:
         self._restarted: list[Ref] = []
         self._restarts: dict[str, int] = {}  # how often a policy had restarted each, right after its own restart
         self._graph: Dependencies = {}
-        self._notes: list[str] = []  # about single containers, such as one that was killed
+        self._killed: list[str] = []
 
     async def run(self) -> Outcome:
         try:
@@ -84,9 +85,7 @@ class _ProjectRestart:
             await self._restart_all(mine)
             names += sorted({_service(row) for row in mine})
         await self._wait_until_up([row.ref for row in living])
-        return self._outcome(
-            Status.DONE, f"in this order: {', '.join(names)}{''.join(self._notes[:MAX_NAMES])}{self._left_alone()}"
-        )
+        return self._outcome(Status.DONE, f"in this order: {', '.join(names)}", self._left_alone())
 
     async def _read(self) -> None:
         refs = self._action.containers
@@ -157,8 +156,7 @@ class _ProjectRestart:
         seconds = max(self._left(), actions.MAX_STOP_SECONDS) + STEP_SECONDS
         outcome = await self._operations.restart(actions.Restart(engine=row.ref.engine, target=row.ref), seconds)
         self._restarted.append(row.ref)
-        if outcome.detail:
-            self._notes.append(f"; {row.ref.name} {outcome.detail}")
+        self._killed += outcome.killed
         self._job.progress(f"{len(self._restarted)} restarted, the last of them {row.ref.name}")
         # Engines count from 0 again after a restart that somebody asked for.
         found = (await self._operations.describe([row.ref.id], STEP_SECONDS)).get(row.ref.id)
@@ -254,8 +252,13 @@ class _ProjectRestart:
             parts.append(f"; {some} not waited for: you may not list its containers, or it has none")
         return "".join(parts)
 
-    def _outcome(self, status: Status, detail: str) -> Outcome:
-        return Outcome(status=status, detail=detail, took=time.monotonic() - self._began)
+    def _outcome(self, status: Status, detail: str, rest: str = "") -> Outcome:
+        """Returns the outcome. It names the containers that were killed, also if the job did not reach its end."""
+        killed = stop_grace.were_killed(self._killed)
+        if killed:
+            detail = f"{detail} {killed}." if detail.endswith(".") else f"{detail}; {killed}"
+        took = time.monotonic() - self._began
+        return Outcome(status=status, detail=f"{detail}{rest}", took=took, killed=tuple(sorted(self._killed)))
 
 
 def _service(row: Container) -> str:

@@ -19,6 +19,7 @@ from core.model.containers import Container, protected
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from runtimes.base import stop_grace
 from runtimes.base.jobs import Job
 from runtimes.compose import services
 
@@ -60,7 +61,8 @@ class ContainerOperations(Protocol):
 
     async def start(self, container: Ref, seconds: float, /) -> None: ...
 
-    async def stop(self, container: Ref, seconds: float, /) -> None: ...
+    async def stop(self, container: Ref, seconds: float, /) -> bool:
+        """Returns whether the container did not end within its grace and was killed."""
 
     async def remove(self, container: Ref, seconds: float, /) -> None: ...
 
@@ -96,6 +98,7 @@ class _Scaling:
         self._created: list[str] = []
         self._started: list[str] = []
         self._removed: list[str] = []
+        self._killed: list[str] = []
         self._remembered = False
 
     async def run(self) -> Outcome:
@@ -185,8 +188,8 @@ class _Scaling:
         self._started.append(ref.name)
 
     async def _remove(self, row: Container) -> None:
-        if row.state in services.ACTIVE:
-            await self._operations.stop(row.ref, self._left() + STEP_SECONDS)
+        if row.state in services.ACTIVE and await self._operations.stop(row.ref, self._left() + STEP_SECONDS):
+            self._killed.append(row.ref.name)
         await self._operations.remove(row.ref, self._left() + STEP_SECONDS)
         self._removed.append(row.ref.name)
         self._job.progress(f"{len(self._removed)} of {self._before - self._wanted} removed")
@@ -270,7 +273,12 @@ class _Scaling:
         return f"{text} (to start it again: {again}{', ' if again else ''}docker compose up)"
 
     def _outcome(self, status: Status, detail: str) -> Outcome:
-        return Outcome(status=status, detail=detail, took=time.monotonic() - self._began)
+        """Returns the outcome. It names the replicas that were killed, also if the job did not reach its end."""
+        killed = stop_grace.were_killed(self._killed)
+        if killed and detail:
+            detail = f"{detail} {killed}." if detail.endswith(".") else f"{detail}; {killed}"
+        took = time.monotonic() - self._began
+        return Outcome(status=status, detail=detail, took=took, killed=tuple(sorted(self._killed)))
 
 
 def _check_running(ref: Ref, row: Container | None) -> None:

@@ -135,7 +135,7 @@ class ContainerChange:
                 raise
         await self._signal(SIGKILL)
         await self._wait(self._steps.seconds_left)
-        return self._steps.done(stop_grace.was_killed(grace))
+        return self._steps.done(stop_grace.was_killed(grace), killed=(self._target.name,))
 
     async def restart(self, given: int | None, seconds: float) -> Outcome:
         """Stops the container as `stop` does, and starts it again."""
@@ -152,8 +152,9 @@ class ContainerChange:
             if stopped.status != Status.DONE:
                 raise
             detail = f"was stopped and could not be started again: {error.full_message()}"
-            return Outcome(status=Status.FAILED, detail=detail, took=self._steps.seconds_taken)
-        return self._steps.done(stopped.detail if stopped.status == Status.DONE else "")
+            took = self._steps.seconds_taken
+            return Outcome(status=Status.FAILED, detail=detail, took=took, killed=stopped.killed)
+        return self._steps.done(stopped.detail if stopped.status == Status.DONE else "", killed=stopped.killed)
 
     async def kill(self, signal_name: str) -> Outcome:
         number = signals.signal_number(signal_name)

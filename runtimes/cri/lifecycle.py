@@ -46,7 +46,8 @@ class LifecycleVerbs(EngineClient):
         if status.state in (decode.CREATED, decode.EXITED):
             return steps.noop("was not running")
         killed = await self._stop_running(target, status, action.timeout, seconds, steps)
-        return steps.done("; ".join(filter(None, (killed, client.recreation_note(status.labels)))))
+        detail = "; ".join(filter(None, (killed, client.recreation_note(status.labels))))
+        return steps.done(detail, killed=(target.name,) if killed else ())
 
     @does(actions.Remove)
     async def remove(self, action: actions.Remove, seconds: float) -> Outcome:

@@ -58,7 +58,8 @@ class PodVerbs(LifecycleVerbs):
         killed = await self._stop_members(snapshot, action, seconds, steps)
         steps.extend(stop_grace.ENGINE_SECONDS)
         await self._stop_sandbox(action.target, steps)
-        return steps.done("; ".join(filter(None, (*killed, client.recreation_note(status.labels)))))
+        note = client.recreation_note(status.labels)
+        return steps.done("; ".join(filter(None, (stop_grace.were_killed(killed), note))), killed=tuple(killed))
 
     async def _stop_members(
         self, snapshot: Snapshot, action: pods.StopPod, seconds: float, steps: MultiRequestChange
@@ -73,7 +74,7 @@ class PodVerbs(LifecycleVerbs):
                 return ""
             detail = await self._stop_running(target, found, action.timeout, seconds, own)
             steps.changed = True
-            return f"{target.name} {detail}" if detail else ""
+            return target.name if detail else ""
 
         members = snapshot.members().get(action.target.id, ())
         results = await asyncio.gather(*map(one, members), return_exceptions=True)
@@ -81,7 +82,7 @@ class PodVerbs(LifecycleVerbs):
         for error in failed:
             if not isinstance(error, errors.NotFound):  # a container that is gone does not have to be stopped
                 await steps.read(_raise(error))
-        return [detail for detail in results if isinstance(detail, str) and detail]
+        return sorted(name for name in results if isinstance(name, str) and name)
 
     @does(pods.RemovePod)
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:

@@ -5,6 +5,7 @@ The verb `compose.scale` uses these operations as its steps.
 
 from __future__ import annotations
 
+import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -90,15 +91,24 @@ class ComposeReplicas:
     async def start(self, container: Ref, seconds: float) -> None:
         await self._request("POST", f"/containers/{quoted_id(container)}/start", seconds, name=container.name)
 
-    async def stop(self, container: Ref, seconds: float) -> None:
+    async def stop(self, container: Ref, seconds: float) -> bool:
         """Stops a container with its own stop signal and grace, and waits as long as that grace, even if it is longer
-        than `seconds`."""
+        than `seconds`. Returns whether the container used up its grace and was killed, as its exit code shows."""
         path = f"/containers/{quoted_id(container)}"
         response = await self._request("GET", f"{path}/json", seconds, name=container.name)
         inspected = json_decoder.decode_json(json_models.Inspection, response.body)
         grace = stop_grace.grace_seconds(None, inspected.config.stop_timeout)
         allowed = max(seconds, stop_grace.patience(grace, MAX_STOP_SECONDS))
+        began = time.monotonic()
         await self._request("POST", f"{path}/stop", allowed, name=container.name)
+        if time.monotonic() - began < grace:
+            return False
+        try:
+            response = await self._request("GET", f"{path}/json", seconds, name=container.name)
+            ended = json_decoder.decode_json(json_models.Inspection, response.body).state
+        except errors.QuarterdeckError:
+            return False
+        return ended.exit_code == stop_grace.SIGKILL_CODE
 
     async def remove(self, container: Ref, seconds: float) -> None:
         await self._request("DELETE", f"/containers/{quoted_id(container)}", seconds, name=container.name)

@@ -105,7 +105,7 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
         outcome = await self._change_container(target, path, allowed, already=already)
         if outcome.status != Status.DONE or outcome.took < grace or not await self._was_killed(target, outcome, grace):
             return outcome
-        return msgspec.structs.replace(outcome, detail=stop_grace.was_killed(grace))
+        return msgspec.structs.replace(outcome, detail=stop_grace.was_killed(grace), killed=(target.name,))
 
     def _stop_query(self, verb: str, given: int | None, grace: float) -> str:
         """Returns the query of the request that stops or restarts a container. Without one, the engine uses the

@@ -96,7 +96,8 @@ class LifecycleVerbs(AddressAdapter, abc.ABC):
                 sent=True,
                 hint="Check with ps whether the container still runs.",
             ) from error
-        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+        killed = (action.target.name,) if detail else ()
+        return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began, killed=killed)
 
     async def _wait_or_kill(self, target: Ref, container: ContainerState, grace: float, deadline: float) -> str:
         """Waits for the end after the stop signal, and kills the container if necessary. Returns the detail of the

@@ -9,29 +9,23 @@ from __future__ import annotations
 import abc
 import asyncio
 import time
-from collections.abc import Mapping
 
 import msgspec
 
-from core import action_progress, errors
+from core import action_progress
 from core.model import pods
-from core.model.containers import LIVE_STATES
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
-from runtimes.base.concurrent_map import map_concurrently
-from runtimes.docker_like import json_models
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_field_types, timestamps
-from runtimes.podman import client, create_body, inspect_summaries
-
-READ_SECONDS = 10.0  # of one inspection before a change
+from runtimes.podman import create_body, inspect_summaries, killed_containers
 
 
-class PodVerbs(client.EngineClient, abc.ABC):
+class PodVerbs(killed_containers.KilledContainers, abc.ABC):
     """Serves the pod verbs for Podman."""
 
     @does(pods.ListPods)
@@ -73,17 +67,11 @@ class PodVerbs(client.EngineClient, abc.ABC):
     @does(pods.StopPod)
     async def stop_pod(self, action: pods.StopPod, seconds: float) -> Outcome:
         query = "" if action.timeout is None else f"?t={action.timeout}"
-        graces: dict[str, float] = {}
-        allowed = await self._patience(action.target, action.timeout, seconds, graces)
-        outcome = await self._change_pod(action.target, f"stop{query}", allowed, already="was not running")
-        if outcome.status != Status.DONE or outcome.took < min(graces.values(), default=float("inf")):
-            return outcome
-        return msgspec.structs.replace(outcome, detail=await self._killed(graces))
+        return await self._stop_pod(action.target, f"stop{query}", action.timeout, seconds, already="was not running")
 
     @does(pods.RestartPod)
     async def restart_pod(self, action: pods.RestartPod, seconds: float) -> Outcome:
-        allowed = await self._patience(action.target, None, seconds)
-        return await self._change_pod(action.target, "restart", allowed)
+        return await self._stop_pod(action.target, "restart", None, seconds)
 
     @does(pods.PausePod)
     async def pause_pod(self, action: pods.PausePod, seconds: float) -> Outcome:
@@ -97,52 +85,39 @@ class PodVerbs(client.EngineClient, abc.ABC):
     @does(pods.RemovePod)
     async def remove_pod(self, action: pods.RemovePod, seconds: float) -> Outcome:
         path = f"/pods/{quoted_id(action.target)}?force={str(action.force).lower()}"
-        allowed = await self._patience(action.target, None, seconds)
+        _, allowed = await self._stopping(action.target, None, seconds)
         return await self._change(action.target, path, allowed, method="DELETE", kind="pod")
 
-    async def _patience(
-        self, target: Ref, given: int | None, seconds: float, graces: dict[str, float] | None = None
-    ) -> float:
-        """Returns how long to wait for Podman to stop a pod, which may stop its containers one after the other.
-        `given`: the requester's grace for each; None: their own settings. `graces` receives the grace of each running
-        container by its id."""
+    async def _stop_pod(
+        self, target: Ref, path: str, given: int | None, seconds: float, *, already: str = ""
+    ) -> Outcome:
+        """Stops or restarts a pod, and reports which of its containers were killed. `given`: the requester's grace."""
+        stopping, allowed = await self._stopping(target, given, seconds)
+        began_ns = time.time_ns()
+        outcome = await self._change_pod(target, path, allowed, already=already)
+        if outcome.status != Status.DONE:
+            return outcome
+        killed = await self._killed(stopping, outcome.took, began_ns)
+        return msgspec.structs.replace(outcome, detail=stop_grace.were_killed(killed), killed=killed)
+
+    async def _stopping(
+        self, target: Ref, given: int | None, seconds: float
+    ) -> tuple[dict[str, killed_containers.Stopping], float]:
+        """Returns the running containers of a pod, and how long to wait for Podman to stop them, perhaps one after the
+        other."""
         ends = time.monotonic() + seconds
         response = await self._request(
-            "GET", f"/pods/{quoted_id(target)}/json", READ_SECONDS, name=target.name, kind="pod"
+            "GET",
+            f"/pods/{quoted_id(target)}/json",
+            killed_containers.READ_SECONDS,
+            name=target.name,
+            kind="pod",
         )
         members = json_decoder.decode_json(_InspectedPod, response.body).members or ()
-
-        async def grace(member: _Member) -> float:
-            try:
-                response = await self._request("GET", f"/containers/{member.id}/json", READ_SECONDS)
-            except errors.NotFound:
-                return 0.0
-            inspected = json_decoder.decode_json(json_models.Inspection, response.body)
-            seconds = stop_grace.grace_seconds(given, inspected.config.stop_timeout)
-            if graces is not None and inspected.state.status in LIVE_STATES:
-                graces[member.id] = seconds
-            return seconds
-
-        total = sum(await map_concurrently(grace, members))
+        running = await self._running([member.id for member in members], given)
+        total = sum(one.grace for one in running.values())
         action_progress.begin("waiting for its containers to stop", total)
-        return stop_grace.patience(total, max(0.05, ends - time.monotonic()))
-
-    async def _killed(self, graces: Mapping[str, float]) -> str:
-        """Returns which containers of a pod used up their grace and were killed, as their exit codes show."""
-
-        async def name(container_id: str) -> str:
-            try:
-                response = await self._request("GET", f"/containers/{container_id}/json", READ_SECONDS)
-            except errors.QuarterdeckError:
-                return ""
-            found = json_decoder.decode_json(json_models.Inspection, response.body)
-            killed = found.state.exit_code == stop_grace.SIGKILL_CODE and not found.state.oom_killed
-            return found.name if killed else ""
-
-        names = sorted(filter(None, await map_concurrently(name, list(graces))))
-        return (
-            f"{', '.join(names)} did not end in time and {'was' if len(names) == 1 else 'were'} killed" if names else ""
-        )
+        return running, stop_grace.patience(total, max(0.05, ends - time.monotonic()))
 
     async def _change_pod(self, target: Ref, path: str, seconds: float, *, already: str = "") -> Outcome:
         return await self._change(target, f"/pods/{quoted_id(target)}/{path}", seconds, kind="pod", already=already)

@@ -82,12 +82,12 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         if ends_it:
             ends = began + min(seconds, service.job_seconds("stop") + LOOK_SECONDS)
             with report_done(f"{service.name} is disabled", changed=enabled):
-                outcome = await self._run_job(service.name, "stop", systemd, ends, "it is stopped")
+                outcome = await self._stop_job(service, "stop", systemd, ends, "it is stopped")
             if outcome.status != Status.DONE:
                 detail = f"it is disabled, but {outcome.detail}" if enabled else outcome.detail
                 return msgspec.structs.replace(outcome, detail=detail)
             detail = outcome.detail if enabled else f"{outcome.detail}; it was not enabled"
-            return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began)
+            return msgspec.structs.replace(outcome, detail=detail, took=time.monotonic() - began)
         if not enabled:
             detail = "has no section [Install], so only other units start it"
             return Outcome(status=Status.NOOP, detail=detail if service.enabled == "static" else "was not enabled")

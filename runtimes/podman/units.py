@@ -25,12 +25,11 @@ from core.model import units
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import report_done
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_field_types
-from runtimes.podman import client, inspect_models, quadlet_draft, unit_drafts
+from runtimes.podman import inspect_models, quadlet_draft, unit_drafts, unit_members
 from runtimes.podman.unit_drafts import UnitDraft
 from runtimes.podman.versions import parse_version
 from runtimes.systemd import systemctl, systemctl_parse, unit_file_writer
@@ -41,18 +40,11 @@ LOOK_SECONDS = 15.0  # to read a unit, and what a change may take beyond the uni
 VERIFY_SECONDS = 20.0  # for both programs, which usually take one second together
 
 
-class _Row(msgspec.Struct):
-    id: str = msgspec.field(name="Id", default="")
-    names: list[str] | None = msgspec.field(name="Names", default=None)
-    labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)
-    pod: str = msgspec.field(name="PodName", default="")
-
-
 class _Pod(msgspec.Struct):
     name: str = msgspec.field(name="Name", default="")
 
 
-class UnitVerbs(client.EngineClient, abc.ABC):
+class UnitVerbs(unit_members.UnitMembers, abc.ABC):
     """Serves the unit verbs for Podman."""
 
     @does(units.ListUnits)
@@ -67,7 +59,7 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         services = systemctl_parse.parse_services(loaded)
         unloaded = systemctl_parse.unloaded_candidates(files, [service.name for service in services])
         services += systemctl_parse.parse_services(await systemd.show(unloaded, seconds / 2))
-        rows = await json_decoder.decode_all_rows(_Row, listed.body, self.skipped)
+        rows = await json_decoder.decode_all_rows(unit_members.ListedContainer, listed.body, self.skipped)
         found = {one.name: self._unit(one, rows) for one in services if one.runs_container and one.exists}
         left_out = len(unloaded) - systemctl.MAX_NAMES
         return units.Units(
@@ -260,7 +252,10 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         if service.active in done_states:
             return Outcome(status=Status.NOOP, detail=already)
         allowed = min(seconds, service.job_seconds(verb) + LOOK_SECONDS)
-        outcome = await self._run_job(service.name, verb, systemd, began + allowed, "")
+        if verb == "start":
+            outcome = await self._run_job(service.name, verb, systemd, began + allowed, "")
+        else:
+            outcome = await self._stop_job(service, verb, systemd, began + allowed)
         return msgspec.structs.replace(outcome, took=time.monotonic() - began)
 
     async def _own_service(self, target: Ref, systemd: systemctl.Systemd) -> systemctl_parse.Service:
@@ -272,6 +267,17 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             )
         return service
 
+    async def _stop_job(
+        self, service: systemctl_parse.Service, verb: str, systemd: systemctl.Systemd, ends: float, detail: str = ""
+    ) -> Outcome:
+        """Stops or restarts a unit, and reports what did not end in time."""
+        stop = await self._before_stop(service)
+        outcome = await self._run_job(service.name, verb, systemd, ends, detail)
+        if outcome.status != Status.DONE:
+            return outcome
+        ended = await self._show(service.name, systemd, LOOK_SECONDS) if verb == "stop" else None
+        return await self._with_killed(outcome, stop, ended)
+
     async def _run_job(self, name: str, verb: str, systemd: systemctl.Systemd, ends: float, detail: str) -> Outcome:
         try:
             await systemd.change_state(verb, name, _left(ends))
@@ -279,8 +285,6 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             service = await self._show(name, systemd, _left(ends))
             reason = service.failure if service is not None else ""
             return Outcome(status=Status.FAILED, detail=f"{name} did not {verb}: {reason or error.text}")
-        if verb == "stop" and (ended := await self._show(name, systemd, LOOK_SECONDS)) and ended.stopped_late:
-            detail = stop_grace.was_killed(ended.stop_seconds)
         return Outcome(status=Status.DONE, detail=detail)
 
     @staticmethod
@@ -288,8 +292,8 @@ class UnitVerbs(client.EngineClient, abc.ABC):
         """Shows one service alone, so that the first paragraph is its own, whatever its command line contains."""
         return next(iter(systemctl_parse.parse_services(await systemd.show([name], seconds))), None)
 
-    def _unit(self, service: systemctl_parse.Service, rows: Sequence[_Row]) -> units.Unit:
-        members = [row for row in rows if _belongs(row, service)]
+    def _unit(self, service: systemctl_parse.Service, rows: Sequence[unit_members.ListedContainer]) -> units.Unit:
+        members = [row for row in rows if unit_members.is_member(row, service)]
         labels = {tuple(sorted(labels.items())): labels for row in members if (labels := row.labels or {}) is not None}
         changed = time.time() - time.monotonic() + service.changed / 1e6
         return units.Unit(
@@ -306,14 +310,6 @@ class UnitVerbs(client.EngineClient, abc.ABC):
             members=tuple(row.id for row in members),
             labels=tuple(labels.values()),
         )
-
-
-def _belongs(row: _Row, service: systemctl_parse.Service) -> bool:
-    if service.pod and row.pod == service.pod:
-        return True
-    if (row.labels or {}).get(quadlet_draft.UNIT_LABEL) == service.name:
-        return True
-    return bool(service.container) and (service.container in (row.names or ()) or service.container == row.id)
 
 
 def _left(ends: float) -> float:

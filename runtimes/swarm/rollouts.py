@@ -21,6 +21,7 @@ from core.model.service_actions import RollBackService
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
 from runtimes.swarm import decode
+from runtimes.swarm.killed_tasks import KilledTasks
 from runtimes.swarm.service_updates import SendRequest, ServiceUpdater
 
 POLL_SECONDS = 0.5
@@ -32,7 +33,8 @@ CONTINUES = "continue"
 class Rollout:
     """A change that was sent. `tasks_before`: the ids of the tasks before it; `ends`: the end of the timeout, by this
     process's clock. `request` (the change itself) and `undo` (how to undo it) are parts of a sentence.
-    `replicas_before` and `replicas`: how many tasks there were, and how many must run."""
+    `replicas_before` and `replicas`: how many tasks there were, and how many must run. `killed`: collects the tasks
+    that did not end within their grace."""
 
     target: Ref
     tasks_before: Collection[str]
@@ -42,6 +44,7 @@ class Rollout:
     undo: str = ""
     replicas_before: int = 0
     replicas: int = 0
+    killed: KilledTasks | None = None
 
 
 async def scale(
@@ -50,7 +53,7 @@ async def scale(
     """Changes the number of replicas and waits until so many tasks run. `timeout`: in seconds. Raises UserError for a
     service that has no number of replicas, and Expired if the number would fall and not `may_shrink`."""
     began, service = time.monotonic(), ServiceUpdater(send, target)
-    tasks_before = {task.id for task in await service.tasks()}
+    before = await service.tasks()
     was, grace = 0, 0.0
 
     async def change(raw: dict[str, Any]) -> dict[str, Any] | None:
@@ -64,18 +67,20 @@ async def scale(
     if not await service.update(change):
         return ended(began, *await _unchanged(service, wanted))
     allowed = timeout + (grace if wanted < was else 0.0)
+    killed = KilledTasks(target, before, grace)
     rollout = Rollout(
         target=target,
-        tasks_before=tasks_before,
+        tasks_before={task.id for task in before},
         ends=began + allowed,
         seconds=allowed,
         request=f"{wanted} were asked for",
         undo=f"The Swarm goes on trying; to end that: scale {target.name}={was}",
         replicas_before=was,
         replicas=wanted,
+        killed=killed,
     )
     status, detail = await wait_for_number(service, rollout, job)
-    return ended(began, status, f"{detail}{service.note}")
+    return ended(began, status, f"{detail}{service.note}", killed)
 
 
 async def roll_back(
@@ -84,9 +89,11 @@ async def roll_back(
     """Rolls a service back to its specification before the last update, and waits for its tasks. `check` raises an
     error if it is not allowed to roll back to this specification."""
     began, service, target = time.monotonic(), ServiceUpdater(send, action.target), action.target
-    tasks_before = {task.id for task in await service.tasks()}
+    before, grace = await service.tasks(), 0.0
 
     async def change(raw: dict[str, Any]) -> dict[str, Any] | None:
+        nonlocal grace
+        grace = decode.stop_grace(raw)
         if not raw.get("PreviousSpec"):
             raise errors.UserError(
                 f"{target.name} cannot be rolled back: it was not updated since it was created.",
@@ -100,16 +107,18 @@ async def roll_back(
     await service.update(change, "&registryAuthFrom=previous-spec&rollback=previous", exclusive=True)
     if not action.wait:
         return ended(began, Status.DONE, "its tasks are not waited for")
+    killed = KilledTasks(target, before, grace)
     rollout = Rollout(
         target=target,
-        tasks_before=tasks_before,
+        tasks_before={task.id for task in before},
         ends=began + action.timeout,
         seconds=action.timeout,
         request="a roll back was asked for",
+        killed=killed,
     )
     status, detail = await wait_for_update(service, rollout, job, back=True)
     image = await service.image()
-    return ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail)
+    return ended(began, status, f"back to {image}; {detail}" if status is Status.DONE and image else detail, killed)
 
 
 async def wait_for_update(service: ServiceUpdater, rollout: Rollout, job: Job, *, back: bool) -> tuple[Status, str]:
@@ -123,9 +132,10 @@ async def wait_for_number(service: ServiceUpdater, rollout: Rollout, job: Job) -
     return await _wait(rollout, job, lambda late: _look_at_number(service, rollout, job, late))
 
 
-def ended(began: float, status: Status, detail: str) -> Outcome:
-    """Returns the outcome of a change that began at this time of this process's clock."""
-    return Outcome(status=status, detail=detail, took=time.monotonic() - began)
+def ended(began: float, status: Status, detail: str, killed: KilledTasks | None = None) -> Outcome:
+    """Returns the outcome of a change that began at this time of this process's clock. It names the `killed` tasks."""
+    note, names = (killed.note, killed.names) if killed is not None else ("", ())
+    return Outcome(status=status, detail=f"{detail}{note}", took=time.monotonic() - began, killed=names)
 
 
 async def _wait(
@@ -143,7 +153,7 @@ async def _wait(
                 # A Swarm that elects a new leader answers again after some seconds.
                 if late:
                     return Status.UNKNOWN, f"{rollout.request}, and then: {error.full_message()}"
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(rollout.killed.pause(POLL_SECONDS) if rollout.killed is not None else POLL_SECONDS)
     except asyncio.CancelledError:
         job.end(Outcome(status=Status.UNKNOWN, detail=f"{rollout.request}; the job was stopped before the tasks ran"))
         raise
@@ -160,6 +170,8 @@ async def _unchanged(service: ServiceUpdater, wanted: int) -> tuple[Status, str]
 
 async def _look_at_number(service: ServiceUpdater, rollout: Rollout, job: Job, late: bool) -> tuple[Status, str] | None:
     tasks, wanted = await service.tasks(), rollout.replicas
+    if rollout.killed is not None:
+        rollout.killed.read(tasks)
     running = [task for task in tasks if task.status.state == "running"]
     failing = decode.failing(
         rollout.target, [task for task in tasks if task.id not in rollout.tasks_before], must_run=True
@@ -187,6 +199,8 @@ async def _look_at_update(
     raw = await service.inspect()
     spec, update = raw["Spec"], raw.get("UpdateStatus") or {}
     tasks, of_now = await service.tasks_by_version(spec)
+    if rollout.killed is not None:
+        rollout.killed.read(tasks)
     state, mode = str(update.get("State") or ""), decode.mode_of(spec)
     alive = [task for task in tasks if task.desired in ("running", "complete")]
     # A task that was made after the change was made from it, whatever another version of Docker reports of it.

@@ -27,6 +27,7 @@ from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import NO_ANSWER
 from runtimes.formats import json_decoder
 from runtimes.swarm import decode, rollouts, secrets_and_configs, service_host_access, service_specs, spec_conflicts
+from runtimes.swarm.killed_tasks import KilledTasks
 from runtimes.swarm.rollouts import Rollout
 from runtimes.swarm.service_host_access import KnownNetworks
 from runtimes.swarm.service_updates import SendRequest, ServiceUpdater, pinned_image
@@ -87,11 +88,12 @@ async def update(send: SendRequest, action: UpdateService, networks: KnownNetwor
     image = await pinned_image(send, wanted) if wanted else None
     note = image.note if image is not None else ""
     await asyncio.to_thread(service_specs.load_docker_package)
-    tasks_before = {task.id for task in await service.tasks()}
+    before, grace = await service.tasks(), 0.0
     was = ""
 
     async def change(raw: dict[str, Any]) -> dict[str, Any] | None:
-        nonlocal was
+        nonlocal was, grace
+        grace = decode.stop_grace(raw)
         spec: dict[str, Any] = raw["Spec"]
         _check_kind(action, raw)
         _check_number(action, raw)
@@ -107,17 +109,19 @@ async def update(send: SendRequest, action: UpdateService, networks: KnownNetwor
         return rollouts.ended(began, Status.NOOP, f"is set to that already{note}")
     if not action.wait:
         return rollouts.ended(began, Status.DONE, f"{NOT_WAITED}{service.note}{note}")
+    killed = KilledTasks(target, before, grace)
     rollout = Rollout(
         target=target,
-        tasks_before=tasks_before,
+        tasks_before={task.id for task in before},
         ends=began + action.timeout,
         seconds=action.timeout,
         request=f"{action.settings.image or 'a change'} was asked for",
         undo=f"The Swarm goes on trying; to go back: service rollback {target.name}",
+        killed=killed,
     )
     status, detail = await rollouts.wait_for_update(service, rollout, job, back=False)
     head = f"from {was.partition('@')[0]} to {action.settings.image}; " if wanted and detail else ""
-    return rollouts.ended(began, status, f"{head}{detail}{service.note}{note}")
+    return rollouts.ended(began, status, f"{head}{detail}{service.note}{note}", killed)
 
 
 async def check_reach(

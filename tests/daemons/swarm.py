@@ -46,9 +46,22 @@ class Cluster:
     def nodes(self):
         return {node["Description"].get("Hostname"): node for node in self.api.nodes()}
 
-    def serve(self, name, command=SLEEP, *, replicas=1, labels=None, mode=None, constraints=(), update=None, **more):
+    def serve(
+        self,
+        name,
+        command=SLEEP,
+        *,
+        replicas=1,
+        labels=None,
+        mode=None,
+        constraints=(),
+        update=None,
+        grace=None,
+        **more,
+    ):
+        seconds = grace and grace * 1_000_000_000
         template = docker.types.TaskTemplate(
-            docker.types.ContainerSpec(IMAGE, command=command, labels={"in": "side"}),
+            docker.types.ContainerSpec(IMAGE, command=command, labels={"in": "side"}, stop_grace_period=seconds),
             placement=docker.types.Placement(constraints=list(constraints)),
             restart_policy=docker.types.RestartPolicy(condition="any", delay=200_000_000),
             networks=["host"],

@@ -220,7 +220,7 @@ async def test_pods_are_told_stopped_and_removed_with_all_that_is_in_them(crid, 
     stopped = await do(engine, pods.StopPod(engine=engine.ref, target=row.ref, timeout=1))
     # The first process of a container ignores the signal unless it asks for it.
     assert stopped.status == Status.DONE
-    assert stopped.detail.startswith("shop/web-0/app did not end within 1 s and was killed")
+    assert stopped.detail.startswith("shop/web-0/app did not end in time and was killed")
     assert (await do(engine, pods.StopPod(engine=engine.ref, target=row.ref))).status == Status.NOOP
     assert crid.kubelet.container_status(app).state == 2
     (row,) = (await do(engine, pods.ListPods(engine=engine.ref))).rows

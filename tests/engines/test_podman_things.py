@@ -270,6 +270,19 @@ async def test_a_container_is_run_in_a_pod(desk):
     assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
 
 
+async def test_a_pod_says_which_of_its_containers_had_to_be_killed(desk):
+    cli = desk.daemon.cli
+    await asyncio.to_thread(cli, "pod", "create", "--name", "mixed", "--infra=false")
+    for name, script in (("deaf", "trap '' TERM; while :; do sleep 0.1; done"), ("polite", "exec sleep 3600")):
+        await asyncio.to_thread(desk.daemon.run, name, script, more=("--pod", "mixed", "--stop-timeout", "1"),
+                                init=name == "polite")  # fmt: skip
+    (pod,) = [row for row in (await desk.do(pods.ListPods)).rows if row.ref.name == "mixed"]
+    for verb in (pods.RestartPod, pods.StopPod):
+        outcome = await desk.do(verb, target=pod.ref)
+        assert (outcome.status, outcome.killed) == (Status.DONE, ("deaf",)), outcome
+        assert outcome.detail == "deaf did not end in time and was killed"
+
+
 async def test_a_pod_lives_and_ends_as_one(desk):
     cli = desk.daemon.cli
     await asyncio.to_thread(cli, "pod", "create", "--name", "pair", "--infra=false", "--label", "env=prod")

@@ -40,6 +40,14 @@ services:
     init: true
     network_mode: none
 """
+DEAF = """
+services:
+  one:
+    image: localhost/busybox:1
+    command: ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+    stop_grace_period: 1s
+    network_mode: none
+"""
 
 pytestmark = pytest.mark.engine
 
@@ -105,6 +113,13 @@ async def test_up_and_down_as_compose_itself_would(deck, shop):
 def named_with_services(listed):
     """The name and the service of each row of `ps`, below the line that counts them and the header."""
     return [[line.split()[0], re.search(r"shop/\w+", line)[0]] for line in listed.splitlines()[2:]]
+
+
+async def test_replicas_that_had_to_be_killed_are_named(deck, shop):
+    shop.write(DEAF)
+    shop.say("up", "-d", "--scale", "one=3")
+    text = await told(deck, "scale shop/one=1")
+    assert re.search(r"from 3 to 1 in .*; 2 did not end in time and were killed: shop-one-2, shop-one-3", text), text
 
 
 async def test_what_is_listed_and_what_names_mean(deck, shop):

@@ -1,6 +1,8 @@
 """`scale` and `services` on a real Swarm: replicas that come and go, tasks that cannot run, and a node that is told to
 do what only a manager can."""
 
+import re
+
 import docker
 import pytest
 
@@ -67,6 +69,17 @@ async def test_one_two_three_and_back(deck, cluster):
     assert asked.ending is Ending.ASKED
     assert "from 1 to 0" in plain_text.render(await deck.say(asked.buttons[0].line))
     assert "scaled from 0 to 1" in await told(deck, "scale web=1")
+
+
+async def test_tasks_that_had_to_be_killed_are_named(deck, cluster):
+    deaf = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+    cluster.serve("deaf", deaf, replicas=3, grace=2)
+    wait_for("the tasks", lambda: cluster.states("deaf") == ["running"] * 3)
+    text = await told(deck, "scale deaf=1")
+    found = re.search(r"2 did not end in time and were killed: (deaf\.\d), (deaf\.\d)", text)
+    assert found and found[1] != found[2], text
+    text = await told(deck, "service update --force deaf")
+    assert re.search(r"; deaf\.\d did not end in time and was killed", text), text
 
 
 async def test_tasks_that_fail_are_told_with_their_error(deck, cluster):

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bot import plain_text
-from commands.containers import restart
+from commands.containers import restart, stop
 from commands.projects import restart as project_restart
 from commands.services import scale
 from commands.spec import Result
-from core.model.actions import Restart, Scale
+from core.model.actions import Restart, Scale, Stop
 from core.model.project_actions import RestartProject
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Ending, Reply, Status, Text, Tone
@@ -106,6 +106,31 @@ def test_a_kill_is_told_before_what_became_of_it() -> None:
     (text,) = killed.blocks
     assert isinstance(text, Text)
     assert text.text == "web restarted in 10.2 s; did not end within 10 s and was killed; healthy after 6 s."
+
+
+def test_of_several_those_that_were_killed_are_counted_and_named() -> None:
+    def stopped(name: str, grace: int) -> Result:
+        killed = (name,) if grace else ()
+        detail = f"did not end within {grace} s and was killed" if grace else ""
+        outcome = Outcome(status=Status.DONE, took=grace + 0.3, detail=detail, killed=killed)
+        return Result(action=Stop(engine=HOST7, target=ref(name)), value=outcome)
+
+    reply = stop.command.render(ONE_ENGINE, [stopped("api", 10), stopped("db", 3), stopped("web", 0)])
+    assert plain_text.render(reply).splitlines() == [
+        "3 stopped; 2 did not end in time and were killed.",
+        "NAME  RESULT",
+        "api   stopped in 10.3 s; did not end within 10 s and was killed",
+        "db    stopped in 3.3 s; did not end within 3 s and was killed",
+        "web   stopped in 0.3 s",
+    ]
+
+
+def test_a_group_that_shrank_says_how_long_it_took_and_then_what_was_killed() -> None:
+    text = "2 did not end in time and were killed: shop-web-2, shop-web-3"
+    outcome = Outcome(status=Status.DONE, took=10.4, detail=f"from 3 to 1; {text}", killed=("shop-web-2", "shop-web-3"))
+    result = Result(action=Scale(engine=HOST7, target=ref("shop/web", Kind.SERVICE), replicas=1), value=outcome)
+    shown = plain_text.render(scale.command.render(ONE_ENGINE, [result]))
+    assert shown == f"shop/web scaled from 3 to 1 in 10.4 s; {text}."
 
 
 def test_several_are_counted_and_each_has_its_row() -> None:

@@ -27,7 +27,7 @@ class Engine:
     now, given = 0.0, 0.0
 
     def __init__(self, **services_and_dependencies):
-        self.rows, self.done, self.later, self.fail, self.killed = {}, [], {}, {}, {}
+        self.rows, self.done, self.later, self.fail, self.killed = {}, [], {}, {}, set()
         for service, needed in services_and_dependencies.items():
             self.add(service, needed)
 
@@ -59,7 +59,10 @@ class Engine:
         if error := self.fail.get(name):
             raise error
         self.done.append(name)
-        return Outcome(status=Status.DONE, detail=self.killed.get(name, ""))
+        killed = (name,) if name in self.killed else ()
+        return Outcome(
+            status=Status.DONE, detail="did not end within 10 s and was killed" if killed else "", killed=killed
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +98,7 @@ async def test_each_is_restarted_after_what_it_depends_on():
 
 async def test_what_is_restarted_now_and_what_had_to_be_killed_is_told():
     engine = Engine(web="db:service_started:false", db="")
-    engine.killed["shop-db-1"] = "did not end within 10 s and was killed"
+    engine.killed.add("shop-db-1")
     job, told = a_job(), []
     restart = engine.restart
 
@@ -105,7 +108,8 @@ async def test_what_is_restarted_now_and_what_had_to_be_killed_is_told():
 
     engine.restart = look
     outcome = await restarted(engine, job)
-    assert outcome.detail == "in this order: db, web; shop-db-1 did not end within 10 s and was killed"
+    assert outcome.detail == "in this order: db, web; shop-db-1 did not end in time and was killed"
+    assert outcome.killed == ("shop-db-1",)
     assert told == ["restarting shop-db-1", "restarting shop-web-1"]
 
 

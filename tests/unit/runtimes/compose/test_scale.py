@@ -29,6 +29,7 @@ class Steps:
         self.labels = labels
         self.hang = asyncio.Event()
         self.remembers = False
+        self.deaf = []  # the replicas that do not end within their grace
         for number in numbers:
             self.add(number, "running")
 
@@ -96,6 +97,7 @@ class Steps:
     async def stop(self, thing, seconds):
         await self.step("stop", thing)
         self.rows[thing.id] = msgspec.structs.replace(self.rows[thing.id], state="exited")
+        return thing.name in self.deaf
 
     async def remove(self, thing, seconds):
         await self.step("remove", thing)
@@ -367,3 +369,17 @@ async def test_replicas_have_their_own_time_to_stop():
     outcome = await scaled(steps, 1, timeout=0.0)
     assert outcome.status == Status.DONE, outcome.detail
     assert steps.done == ["stop shop-web-3", "remove shop-web-3", "stop shop-web-2", "remove shop-web-2"]
+
+
+async def test_replicas_that_were_killed_are_named_and_counted_also_if_the_job_fails_later():
+    steps = Steps(1, 2, 3, 4)
+    steps.deaf = ["shop-web-4", "shop-web-3"]
+    outcome = await scaled(steps, 1)
+    assert outcome.detail == "from 4 to 1; 2 did not end in time and were killed: shop-web-3, shop-web-4"
+    assert outcome.killed == ("shop-web-3", "shop-web-4")
+    steps = Steps(1, 2)
+    steps.deaf = ["shop-web-2"]
+    steps.fail["remove shop-web-2"] = errors.Rejected(500, "no")
+    outcome = await scaled(steps, 1)
+    assert (outcome.status, outcome.killed) == (Status.FAILED, ("shop-web-2",))
+    assert outcome.detail == "no; shop-web-2 did not end in time and was killed"

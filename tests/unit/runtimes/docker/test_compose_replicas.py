@@ -6,7 +6,7 @@ import json
 import pytest
 
 from core import errors
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker import decode
 from runtimes.docker.compose_replicas import ComposeReplicas
 from runtimes.transport.http_client import Response
@@ -82,3 +82,13 @@ async def test_what_could_not_be_connected_is_taken_back(daemon):
         errors.EngineError, match="not connected to its networks .no address left., and it could not be removed"
     ):
         await (await like(daemon)).create(2, 5.0)
+
+
+@pytest.mark.parametrize(("grace", "code", "killed"), [(0, 137, True), (0, 0, False), (3600, 137, False)])
+async def test_a_replica_that_used_up_its_grace_was_killed(daemon, monkeypatch, grace, code, killed):
+    stopped = {**RECORDED, "State": {**RECORDED["State"], "Status": "exited", "ExitCode": code}}
+    stopped["Config"] = {**RECORDED["Config"], "StopTimeout": grace}
+    monkeypatch.setitem(globals(), "RECORDED", stopped)
+    steps = ComposeReplicas(daemon, lambda: DECODER, None)
+    web = Ref(engine=EngineRef(host="h1", kind="docker"), kind=Kind.CONTAINER, id=stopped["Id"], name="shop-web-1")
+    assert await steps.stop(web, 5.0) is killed

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Engine(Podman):
         self.asked = []
         self.container = json.loads(json.dumps(WEB))
         self.rows = []
+        self.ends = []  # (id, exit code) of each container that ended
         self.host = socket.gethostname()
         self.uid = 0
         self.version = "5.4.2"
@@ -57,6 +59,19 @@ class Engine(Podman):
             value = {"container-web": GENERATED}
         elif target.startswith("/images/"):
             value = IMAGE
+        elif target.startswith("/events"):
+            events = [
+                {
+                    "Type": "container",
+                    "Action": "died",
+                    "timeNano": time.time_ns(),
+                    "Actor": {"ID": key, "Attributes": {"containerExitCode": code}},
+                }
+                for key, code in self.ends
+            ]
+            return http_client.Response(
+                status=200, headers={}, body=b"\n".join(map(msgspec.json.encode, events)) + b"\n"
+            )
         elif target.startswith("/containers/json"):
             value = self.rows
         elif target.startswith("/pods/"):
@@ -469,6 +484,41 @@ async def test_a_unit_that_used_up_its_time_was_killed(engine, programs):
     )
     outcome = await engine.do(engine.at(units.StopUnit, "web.service"))
     assert (outcome.status, outcome.detail) == (Status.DONE, "did not end within 20 s and was killed")
+
+
+@root
+@pytest.mark.parametrize("kind", [units.StopUnit, units.RestartUnit, units.DisableUnit])
+async def test_a_container_of_a_unit_that_used_up_its_grace_was_killed(engine, programs, monkeypatch, kind):
+    """Podman removes the container of a Quadlet when the unit stops, so the event of its end is all that is left."""
+    programs.say("show.web.service", paragraph("web.service", RUN, UnitFileState="enabled"))
+    engine.container["State"]["Status"] = "running"
+    engine.container["Config"]["StopTimeout"] = 0
+    engine.rows = [{"Id": WEB["Id"], "Names": ["web"], "Labels": {"PODMAN_SYSTEMD_UNIT": "web.service"}}]
+    engine.ends = [(WEB["Id"], "137")]
+    more = {"now": True} if kind is units.DisableUnit else {}
+    outcome = await engine.do(engine.at(kind, "web.service", **more))
+    assert (outcome.status, outcome.killed) == (Status.DONE, ("web",))
+    assert outcome.detail.endswith("web did not end in time and was killed")
+    engine.ends = [(WEB["Id"], "0")]
+    outcome = await engine.do(engine.at(kind, "web.service", **more))
+    assert not outcome.killed and "killed" not in outcome.detail
+    engine.ends, engine.container["Config"]["StopTimeout"] = [(WEB["Id"], "137")], 10
+    assert not (await engine.do(engine.at(kind, "web.service", **more))).killed  # its time was not over
+
+
+@root
+async def test_a_unit_is_stopped_also_if_podman_does_not_say_what_it_runs(engine, programs, monkeypatch):
+    programs.say("show.web.service", paragraph("web.service", RUN))
+    request = engine._request
+
+    async def refuse(method, target, seconds, **more):
+        if target.startswith("/containers/json"):
+            raise errors.Unreachable("the service does not answer")
+        return await request(method, target, seconds, **more)
+
+    monkeypatch.setattr(engine, "_request", refuse)
+    assert (await engine.do(engine.at(units.StopUnit, "web.service"))).status == Status.DONE
+    assert changes(programs) == ["systemctl stop -- web.service"]
 
 
 # ── enabling, files, reloading, lingering ────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from runtimes.base.jobs import Job
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, rollouts, service_updates
+from runtimes.swarm import decode, json_models, killed_tasks, rollouts, service_updates
 from runtimes.transport.http_client import Response
 
 ENGINE = EngineRef(host="k1", kind="swarm")
@@ -263,3 +263,46 @@ async def test_a_service_that_is_gone_is_said_to_be():
     manager.fail["/services/web1"] = [errors.NotFound("service web1 not found")]
     with pytest.raises(errors.NotFound, match="The Swarm has no service shop_web"):
         await scaled(manager, 3)
+
+
+async def test_tasks_that_were_killed_are_named_and_read_often_before_the_swarm_removes_them(monkeypatch):
+    def stopping(slot, state="running", code=None):
+        made = task(slot, state, desired="remove")
+        made["Status"]["ContainerStatus"]["ExitCode"] = code or 0
+        return made
+
+    pauses = []
+    sleep = asyncio.sleep
+
+    async def look(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(rollouts.asyncio, "sleep", look)
+    monkeypatch.setattr(rollouts, "POLL_SECONDS", 0.5)
+    monkeypatch.setattr(killed_tasks, "EARLY_SECONDS", 60.0)
+    manager, kept = Manager(4), task(1, "running")
+    manager.before[3] = task(4, "running")
+    manager.looks = [
+        [kept, stopping(2), stopping(3), stopping(4)],
+        [kept, stopping(2, "shutdown", 137), stopping(3, "shutdown", 0), stopping(4)],
+        [kept, stopping(4, "shutdown", 137)],
+        [kept],
+    ]
+    outcome = await scaled(manager, 1)
+    text = "2 did not end in time and were killed: shop_web.2, shop_web.4"
+    assert (outcome.status, outcome.detail) == (Status.DONE, f"from 4 to 1; {text}")
+    assert outcome.killed == ("shop_web.2", "shop_web.4")
+    assert pauses and set(pauses) <= {killed_tasks.OFTEN_SECONDS, 0.5} and pauses[0] == killed_tasks.OFTEN_SECONDS
+
+
+async def test_a_task_that_failed_or_that_nobody_stopped_was_not_killed_by_the_change():
+    manager, kept = Manager(3), task(1, "running")
+    failed = task(2, "failed", desired="shutdown")
+    failed["Status"]["ContainerStatus"]["ExitCode"] = 137  # out of memory, as one example
+    old = task(9, "shutdown", desired="shutdown", name="old")  # of an earlier change
+    old["Status"]["ContainerStatus"]["ExitCode"] = 137
+    manager.before = [*manager.before, old]
+    manager.looks = [[kept, failed, old]]
+    outcome = await scaled(manager, 1)
+    assert (outcome.detail, outcome.killed) == ("from 3 to 1", ())
