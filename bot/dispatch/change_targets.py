@@ -1,6 +1,7 @@
 """Finds out what a change will really hit: leaves out targets with which it has nothing to do, and says so.
 
-Nothing is left out because of a list that may be old: the targets are listed again first. A target that somebody named
+Nothing is left out because of a list that may be old: the targets are listed again first, and inspected if the list
+shows them as running. A target that somebody named
 by itself, and not as a part of a group, is left to the engine, unless a question would be asked about it. A change that
 the engine would refuse is refused before the question.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from bot.dispatch.visible_fleet import VisibleFleet
 from core.model import bot_actions, target_states
 from core.model.actions import Action, Risk
+from core.model.containers import Container
 from core.model.project_actions import RestartProject
 from core.model.refs import Key, Ref
 from core.model.replies import Ending, Reply, Text, Tone
@@ -77,6 +79,8 @@ async def find_targets(plan: Sequence[Action[Any]], view: VisibleFleet, *, every
     if not any(map(matters, plan)):
         return ChangeTargets(plan)
     plan = sort_by_name(await view.refresh(plan))
+    live = (view.row(action.targets()[0]) for action in plan if len(action.targets()) == 1 and matters(action))
+    await view.look_again([row for row in live if isinstance(row, Container) and row.state not in target_states.ENDED])
     out = [(action, finding) for action in plan if matters(action) and (finding := _finding(action, view)) is not None]
     if any(finding.fit is Fit.REFUSED and action.targets()[0].key in named for action, finding in out):
         out = [(action, finding) for action, finding in out if finding.fit is Fit.REFUSED]

@@ -17,16 +17,19 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import bot_actions, effects, known_resources
+from core.model import bot_actions, effects, known_resources, target_states
 from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.inside_containers import UNKNOWN_REACH, InsideAction
 from core.model.refs import EngineRef, Key, Kind
 from core.model.service_actions import UpdateService
 from core.ports import Call, Query
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.inventory import fleet
 
 MAX_INSPECTIONS = 20  # in one plan; a larger plan asks for a confirmation anyway
+MAX_LOOKS = 50  # at containers that may have ended since they were listed, in one plan
+LISTS_LATE = frozenset({"docker", "podman"})  # engines with a list that may be behind their inspections
 
 
 class EffectFacts:
@@ -72,6 +75,23 @@ class EffectFacts:
             else action
             for action in plan
         ]
+
+    async def with_present_states(self, rows: Sequence[Container]) -> Sequence[Container]:
+        """Returns listed containers, those that have ended meanwhile with that state. The list of Docker from 26 on is
+        some milliseconds behind the end of a container. At most MAX_LOOKS are inspected."""
+        return await map_concurrently(self._with_present_state, rows[:MAX_LOOKS])
+
+    async def _with_present_state(self, row: Container) -> Container:
+        if row.ref.engine.kind not in LISTS_LATE:
+            return row
+        try:
+            found = await self._fleet.run(InspectContainer(engine=row.ref.engine, target=row.ref), self._call)
+        except errors.QuarterdeckError:
+            return row
+        state = found.data.get("State")
+        if not isinstance(state, dict) or state.get("Status") not in target_states.ENDED:
+            return row
+        return msgspec.structs.replace(row, state="exited", status="", exit_code=None, health="")
 
     async def _with_reaches(self, action: Action[Any]) -> Action[Any]:
         if not isinstance(action, InsideAction):

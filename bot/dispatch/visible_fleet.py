@@ -61,9 +61,8 @@ class VisibleFleet:
             found = self._fleet.engines(query)
         except errors.NotFound as error:
             known = [str(runtime.ref) for runtime in self._fleet.runtimes if self._may_list(runtime.ref)]
-            raise errors.NotFound(
-                error.message, hint=f"Use one of these engines: {', '.join(known)}." if known else ""
-            ) from None
+            hint = f"Use one of these engines: {', '.join(known)}." if known else ""
+            raise errors.NotFound(error.message, hint=hint) from None
         if not query.verb:
             return found
         # If none is allowed, one is left for the refusal that names the missing grant; the others are not mentioned.
@@ -229,12 +228,14 @@ class VisibleFleet:
                     raise listing.missing[ref.engine]
                 if action.without(gone := gone | {ref}) is not None:
                     continue
-                which = f" ({ref.id[:12]})" if kind is Kind.CONTAINER else ""
-                raise errors.Expired(
-                    f"{ref.name}{which} was removed after you gave the command; nothing was done.",
-                    hint="If another resource has this name now, give the command again.",
-                )
+                name = f"{ref.name} ({ref.id[:12]})" if kind is Kind.CONTAINER else ref.name
+                hint = "If another resource has this name now, give the command again."
+                raise errors.Expired(f"{name} was removed after you gave the command; nothing was done.", hint=hint)
         return [(action.without(gone) or action) if gone else action for action in plan]
+
+    async def look_again(self, rows: Sequence[Container]) -> None:
+        """Inspects containers: a list may be a moment behind their end."""
+        self._remember(await self._effect_sources.with_present_states(rows))
 
     async def _filter_by_subject(self, action: Action[Any], value: Any, resolved: policy.ResolvedPolicy) -> Any:
         """Keeps the rows about resources that the requester may see."""
@@ -265,9 +266,9 @@ class VisibleFleet:
         return self._now - timedelta(seconds=self._ages.get(engine, 0.0))
 
     def _is_partial(self, query: Query) -> bool:
-        """Whether the query leaves out engines that may know more about the containers of those in its scope."""
-        narrowed = bool(query.host or query.engine)
-        return narrowed and any(engine.kind not in KNOWS_ITS_OWN for engine in self._fleet.engines(query))
+        """Whether the query leaves out engines that may know more about its containers."""
+        engines = self._fleet.engines(query) if query.host or query.engine else ()
+        return any(engine.kind not in KNOWS_ITS_OWN for engine in engines)
 
     def _remember(self, rows: Iterable[Any]) -> None:
         self._rows.update((row.ref.key, row) for row in rows if hasattr(row, "ref"))

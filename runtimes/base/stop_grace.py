@@ -16,6 +16,8 @@ KUBERNETES_SECONDS = 30  # the kubelet gives this to a pod without a setting of 
 ENGINE_SECONDS = 15.0  # what an engine may need beyond the grace, to kill, to clean up and to answer
 SIGKILL_CODE = 137  # the exit code of a process that was killed
 MAX_NAMES = 10  # in a sentence
+KILL = "KILL"  # the signal that ends every process
+KILL_SECONDS = 3.0  # how long the end of a killed container is waited for
 
 
 def grace_seconds(given: int | None, own: int | None, default: int = DEFAULT_SECONDS) -> float:
@@ -38,6 +40,11 @@ def report(grace: float) -> None:
 def was_killed(grace: float) -> str:
     """Returns the detail of an outcome: the container used up its grace."""
     return f"did not end within {grace:.0f} s and was killed"
+
+
+def still_runs() -> str:
+    """Returns the detail of the outcome of a kill after which the container still runs."""
+    return f"it still runs after {KILL_SECONDS:.0f} s"
 
 
 def were_killed(names: Sequence[str]) -> str:

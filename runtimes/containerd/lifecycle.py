@@ -166,6 +166,15 @@ class ContainerChange:
             await self._change(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
         except errors.NotFound as error:
             raise self._not_running() from error
+        if number != SIGKILL:
+            return self._steps.done()
+        # A container that still runs cannot be removed.
+        try:
+            await self._wait(min(stop_grace.KILL_SECONDS, self._steps.seconds_left))
+        except errors.TimedOut:
+            return self._steps.done(stop_grace.still_runs())
+        except errors.EngineError:
+            return self._steps.done()  # the signal was sent, and nothing more is known
         return self._steps.done()
 
     async def pause(self) -> Outcome:

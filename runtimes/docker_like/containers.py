@@ -26,6 +26,7 @@ from runtimes.formats import json_decoder, skipped_data, timestamps
 
 MAX_CONCURRENT = 8  # inspections
 INSPECT_SECONDS = 10.0  # of one inspection before or after a stop
+POLL_SECONDS = 0.05  # between two inspections of a container that was killed
 
 
 class ContainerVerbs(HttpEngineClient, abc.ABC):
@@ -79,7 +80,26 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
 
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
-        return await self._change_container(action.target, f"kill?signal={urllib.parse.quote(action.signal)}", seconds)
+        """Sends a signal. After KILL, waits for the end of the container: not every engine does, and a container that
+        still runs cannot be removed."""
+        ends = time.monotonic() + seconds
+        path = f"kill?signal={urllib.parse.quote(action.signal)}"
+        outcome = await self._change_container(action.target, path, seconds)
+        if action.signal != stop_grace.KILL or await self._has_ended(action.target, ends):
+            return outcome
+        return msgspec.structs.replace(outcome, detail=stop_grace.still_runs())
+
+    async def _has_ended(self, target: Ref, ends: float) -> bool:
+        """Waits until a container that received KILL does not run any more. Returns False if that takes too long."""
+        ends = min(ends, time.monotonic() + stop_grace.KILL_SECONDS)
+        while True:
+            try:
+                state = (await self._inspection(target, INSPECT_SECONDS)).state
+            except (errors.NotFound, errors.EngineError):
+                return True  # it is gone, or nothing more is known than that the signal was sent
+            if state.status not in LIVE_STATES or time.monotonic() >= ends:
+                return state.status not in LIVE_STATES
+            await asyncio.sleep(POLL_SECONDS)
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from core import errors, processes
 from core.model import actions, inside_containers
 from core.model.refs import Ref
@@ -130,7 +132,13 @@ class LifecycleVerbs(AddressAdapter, abc.ABC):
         container = await self._find(action.target, seconds)
         if not container.alive:
             raise errors.Rejected(CONFLICT, f"{action.target.name} is not running, so it receives no signals.")
-        return await self._change(container, "kill", deadline, number)
+        outcome = await self._change(container, "kill", deadline, number)
+        if number != SIGKILL:
+            return outcome
+        # A container that still runs cannot be removed.
+        ends = min(deadline, time.monotonic() + stop_grace.KILL_SECONDS)
+        ended = await self._wait_for_end(container, ends - time.monotonic())
+        return outcome if ended else msgspec.structs.replace(outcome, detail=stop_grace.still_runs())
 
     @does(actions.Pause)
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:

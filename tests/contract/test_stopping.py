@@ -102,3 +102,11 @@ async def test_a_restart_gives_the_same_time_as_a_stop(ground, script, seconds, 
     assert (outcome.status, said(outcome)) == (Status.DONE, detail)
     assert died.attrs["exit_code"] == code
     assert ground.daemon.status("it") == "running"
+
+
+@over(actions.Kill, actions.Remove)
+async def test_a_container_can_be_removed_as_soon_as_it_was_killed(ground):
+    for _ in range(3):
+        target = await run(ground, DEAF, 60)
+        assert (await ground.do(actions.Kill(engine=target.engine, target=target))).status == Status.DONE
+        assert (await ground.do(actions.Remove(engine=target.engine, target=target))).status == Status.DONE

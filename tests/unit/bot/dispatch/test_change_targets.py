@@ -5,6 +5,7 @@ import pytest
 
 from bot import plain_text
 from core.model.replies import Ending
+from tests.fake_engine import engine as fake_engine
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import Deck
 
@@ -98,6 +99,30 @@ async def test_a_list_that_may_be_old_is_read_again_before_anything_is_left_out(
     shop._answer = answer
     reply, text = await say(valkey, shop, "stop 'migrat*' 'other*'")
     assert reply.ending is Ending.OK and "migrate stopped" in text.replace("  ", " ")
+
+
+@pytest.mark.parametrize(
+    ("line", "ending", "text"),
+    [
+        ("rm web", Ending.ASKED, "Remove web on prod-1 (exited)? This cannot be undone."),
+        ("rm -v web db", Ending.ASKED, "Remove 2 containers on prod-1: db (exited) and web (exited)?"),
+        ("start web db", Ending.OK, "2 started."),
+    ],
+)
+async def test_a_list_that_is_behind_the_end_of_a_container_refuses_and_leaves_out_nothing(
+    valkey, shop, monkeypatch, line, ending, text
+):
+    """The list of Docker 26 shows a container as running for some milliseconds after its end."""
+    listed = fake_engine._listed
+
+    def late(row, now):
+        return msgspec.structs.replace(listed(row, now), state="running", status="Up 2 minutes")
+
+    monkeypatch.setattr(fake_engine, "_listed", late)
+    for key, row in shop.containers.items():
+        shop.containers[key] = msgspec.structs.replace(row, state="exited", exit_code=137)
+    reply, shown = await say(valkey, shop, line)
+    assert reply.ending is ending and text in shown, shown
 
 
 @pytest.mark.parametrize("line", ["rm web", "rm web migrate"])
