@@ -7,7 +7,7 @@ decided again. This takes a limited time. A button that is not decided by then i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -28,38 +28,55 @@ SECONDS = 1.0  # for all buttons of a reply
 
 
 async def keep_allowed(reply: Reply, state: CommandState, catalogue: Any, fleet: Fleet) -> Reply:
-    """Returns the reply without the offers that the requester could not accept. Raises nothing."""
-    if not any(button.offered for button in reply.buttons):
+    """Returns the reply without the offers that the requester could not accept, and without those that name something
+    that does not exist. Raises nothing."""
+    offered = [button for button in reply.buttons if button.offered]
+    if not offered:
         return reply
-    allowed: set[Button] = set()
+    allowed: dict[Button, Set[str]] = {}  # with the names in each line
+    missing: set[str] = set()
+    if state.view is not None and (state.change is not None or any(map(_lasts, state.plan))):
+        state.view.forget_lists()  # what the command was about may not exist any more
     try:
         async with asyncio.timeout(SECONDS):
-            for button in reply.buttons:
-                if button.offered and await _is_possible(button.line, state, catalogue, fleet):
-                    allowed.add(button)
+            for button in offered:
+                parsed = parser.parse(button.line, catalogue)
+                try:
+                    if await _is_possible(parsed, state, fleet):
+                        allowed[button] = _names(parsed)
+                except errors.NotFound:
+                    missing |= _names(parsed)
+                except errors.QuarterdeckError:
+                    continue
     except TimeoutError:
         log.info("Some buttons were left out, because an engine was slow.", action="offer")
     except Exception as error:  # the reply is shown without its offers
         fleet.bugs.report(error, "offer")
-    return replace(reply, buttons=tuple(one for one in reply.buttons if not one.offered or one in allowed))
+    # Events of something that was removed could be listed, but nothing is offered by its name.
+    kept = [one for one in reply.buttons if not one.offered or (one in allowed and not allowed[one] & missing)]
+    return replace(reply, buttons=tuple(kept))
 
 
-async def _is_possible(line: str, state: CommandState, catalogue: Any, fleet: Fleet) -> bool:
-    """Whether the line can be planned, an engine has one of its verbs, and the policy does not deny it."""
-    if state.view is None or state.context is None:
+def _lasts(action: Action[Any]) -> bool:
+    """Whether the action goes on for a long time, such as to follow a log."""
+    return bool(getattr(action, "follow", False))
+
+
+def _names(parsed: parser.Parsed) -> Set[str]:
+    given = parsed.args.get("target") or ()
+    return frozenset((given,) if isinstance(given, str) else given)
+
+
+async def _is_possible(parsed: parser.Parsed, state: CommandState, fleet: Fleet) -> bool:
+    """Whether the line can be planned, an engine has one of its verbs, and the policy does not deny it. Raises the
+    errors of the plan."""
+    if state.view is None or state.context is None or (state.frozen and parsed.command.risk is not Risk.READ):
         return False
-    try:
-        parsed = parser.parse(line, catalogue)
-        command = parsed.command
-        if state.frozen and command.risk is not Risk.READ:
-            return False
-        planned = await command.plan(replace(state.context, args=parsed.args))
-        plan = partial_plan.needed(command, await state.view.with_effects(planned))
-        able = any(action.verb in fleet.runtime(action.engine).verbs for action in plan)
-        # The brakes only ask for a confirmation, so their limit does not matter here.
-        return able and _verdict(plan, state.view) is not Verdict.DENY
-    except errors.QuarterdeckError:
-        return False
+    planned = await parsed.command.plan(replace(state.context, args=parsed.args))
+    plan = partial_plan.needed(parsed.command, await state.view.with_effects(planned))
+    able = any(action.verb in fleet.runtime(action.engine).verbs for action in plan)
+    # The brakes only ask for a confirmation, so their limit does not matter here.
+    return able and _verdict(plan, state.view) is not Verdict.DENY
 
 
 def _verdict(plan: Sequence[Action[Any]], view: VisibleFleet) -> Verdict:

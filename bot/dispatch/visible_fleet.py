@@ -35,6 +35,7 @@ from runtimes.inventory import fleet
 
 # Engines that know everything about the containers that they list. The others may list containers of these.
 KNOWS_ITS_OWN = frozenset({"docker", "podman"})
+Subjects = Sequence[tuple[Ref, ResourceFacts | None]]
 
 
 class VisibleFleet:
@@ -101,9 +102,7 @@ class VisibleFleet:
         listings = [await self._list(Query(kind=kind, engine=engine), fresh=True) for kind in kinds]
         self._remember(row for listing in listings for row in listing.rows)
         return await unused_resources.select(
-            prune,
-            await self._fleet.run(FindUnused(engine=prune.engine, kinds=prune.kinds), self.call),
-            listings,
+            *(prune, await self._fleet.run(FindUnused(engine=prune.engine, kinds=prune.kinds), self.call), listings),
             row_of=self._rows.get,
             visible=self._visible,
             own=self._protected.is_part,
@@ -116,8 +115,7 @@ class VisibleFleet:
         end with the target."""
         resolved = self._resolve(action.verb, action.risk)
         if action.listing:
-            # A list is allowed if any row could be; `filter` then decides each row.
-            return policy.evaluate_list(resolved, ref)
+            return policy.evaluate_list(resolved, ref)  # if any row could be; `filter` then decides each row
         if (requested := action.prospective_facts(ref, self._now)) is not None:
             return policy.evaluate(resolved, ref, requested, self._now)
         decision = self._strictest_of(resolved, self._subjects_of(ref))
@@ -233,6 +231,10 @@ class VisibleFleet:
                 raise errors.Expired(f"{name} was removed after you gave the command; nothing was done.", hint=hint)
         return [(action.without(gone) or action) if gone else action for action in plan]
 
+    def forget_lists(self) -> None:
+        """Lets the next search list the resources again."""
+        self._listings, self._visible_rows = {}, {}
+
     async def look_again(self, rows: Sequence[Container]) -> None:
         """Inspects containers: a list may be a moment behind their end."""
         self._remember(await self._effect_sources.with_present_states(rows))
@@ -287,12 +289,10 @@ class VisibleFleet:
             self._fleet.bugs.report(error, "permission", engine=str(engine))
             return False
 
-    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, ResourceFacts | None]]) -> bool:
+    def _allowed(self, resolved: policy.ResolvedPolicy, subjects: Subjects) -> bool:
         return resolved.allows_all or self._strictest_of(resolved, subjects).verdict is not Verdict.DENY
 
-    def _strictest_of(
-        self, resolved: policy.ResolvedPolicy, subjects: Sequence[tuple[Ref, ResourceFacts | None]]
-    ) -> Decision:
+    def _strictest_of(self, resolved: policy.ResolvedPolicy, subjects: Subjects) -> Decision:
         """Returns the strictest decision: all subjects must be allowed."""
         return policy.combine_decisions(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
 
@@ -308,9 +308,8 @@ class VisibleFleet:
     def _subjects_in(self, row: Any, engine: EngineRef) -> Sequence[tuple[Ref, ResourceFacts]]:
         return list_action_by_kind.permission_targets(row, engine, self._reported_at(engine))
 
-    def _subjects_of(self, ref: Ref) -> Sequence[tuple[Ref, ResourceFacts | None]]:
-        row = self._rows.get(ref.key)
-        if row is None:
+    def _subjects_of(self, ref: Ref) -> Subjects:
+        if (row := self._rows.get(ref.key)) is None:
             return [(ref, None)]
         return self._protected.with_protection(row, ref.engine, self._reported_at(ref.engine))
 

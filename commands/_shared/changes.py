@@ -15,10 +15,11 @@ from typing import Any
 from commands._shared import formatting, next_steps, run_verdicts, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
 from core.model.actions import MAX_STOP_SECONDS, Action
+from core.model.effect_values import REMOVE
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
 from core.model.results import Outcome
-from core.model.verification import RunVerdict
+from core.model.verification import RunState, RunVerdict
 from core.text import command_line
 
 MAX_TARGETS = 500
@@ -80,7 +81,8 @@ class TargetResult:
 
     `category`: one word, by which outcomes are counted. `phrase`: the sentence without the target's name, for a table
     that has the name in another column. `runs`: what became of the containers that the change started. `killed`: how
-    many containers did not end within their grace and were killed.
+    many containers did not end within their grace and were killed. `gone`: the target does not exist any more, or may
+    not exist any more.
     """
 
     name: str
@@ -92,6 +94,7 @@ class TargetResult:
     tone: Tone
     runs: Sequence[RunVerdict] = ()
     killed: int = 0
+    gone: bool = False
 
 
 def make_plan(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
@@ -136,7 +139,8 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
         blocks.append(Text(text=waiting))
     blocks += run_verdicts.log_lines(runs)
     buttons = _buttons(changed, context)
-    if not buttons and worst is Ending.OK and not waiting and not wording.renames:
+    gone = wording.renames or any(target.gone for target in changed)
+    if not buttons and worst is Ending.OK and not waiting and not gone:
         buttons = next_steps.offer(context, [target.ref for target in changed])
     return Reply(blocks=blocks, buttons=buttons, ending=worst, everyone=True)
 
@@ -194,7 +198,18 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
         phrase=phrase,
         runs=runs,
         killed=len(result.value.killed),
+        gone=_is_gone(result, ref, status),
     )
+
+
+def _is_gone(result: Result, ref: Ref, status: Status) -> bool:
+    """Whether a change has removed its target, or may have: a container that was created with --rm removes itself when
+    it ends."""
+    if any(run.ref == ref and run.state is RunState.REMOVED for run in result.runs):
+        return True
+    if result.action.verb.endswith(".remove"):
+        return True
+    return status is Status.DONE and any(one.verb == REMOVE and one.ref == ref for one in result.action.effects or ())
 
 
 def _reason(detail: str) -> str:

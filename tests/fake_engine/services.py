@@ -64,9 +64,10 @@ class Steps:
     async def start(self, thing: Ref, seconds: float) -> None:
         self._engine.happen(EventKind.STARTED, thing)
 
-    async def stop(self, thing: Ref, seconds: float) -> None:
+    async def stop(self, thing: Ref, seconds: float) -> bool:
         for kind in (EventKind.KILLED, EventKind.DIED, EventKind.STOPPED):
             self._engine.happen(kind, thing, **({"exit_code": "143"} if kind is EventKind.DIED else {}))
+        return False
 
     async def remove(self, thing: Ref, seconds: float) -> None:
         if self._engine.containers[thing.id].state in containers.LIVE_STATES:

@@ -84,11 +84,11 @@ async def test_several_engines_become_buttons(valkey, line, labels, chosen):
         assert done.ending is (Ending.ASKED if "prune" in line else Ending.OK)
 
 
-async def test_a_removed_container_is_offered_only_its_events(valkey):
+async def test_nothing_is_offered_by_the_name_of_a_removed_container(valkey):
     async with Deck(valkey.url, [engine()]) as deck:
         asked = await deck.say("rm -f web")
         done = await deck.say(asked.buttons[0].line)
-        assert offers(done) == ["Events"]
+        assert offers(done) == []
 
 
 class Slow(FakeRuntime):
