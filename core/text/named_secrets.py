@@ -76,7 +76,7 @@ _NOT_SECRET = compile_later(
     r"|redacted|masked|hidden|filtered|omitted"
     r"|[<(\[](?:redacted|masked|hidden|sensitive|filtered|secret|set|unset|unknown|none|omitted|not set"
     r"|removed)[>)\]]"
-    r"|\*{3,}|x{4,}|•+|-{3,}|\.{3}|…|[|>][-+]?|!\w+|\$\{[^}]*\}?.{0,2}|\$\([^)]*\)?|\$[A-Z_][A-Z0-9_]+|\{\{.*"
+    r"|\*{3,}|x{4,}|•+(?:\\{0,15}[\"'`]|[\])},;])*+|-{3,}|\.{3}|…|[|>][-+]?|!\w+|\$\{[^}]*\}?.{0,2}|\$\([^)]*\)?|\$[A-Z_][A-Z0-9_]+|\{\{.*"
     r"|<[a-z][a-z0-9 _-]*>|%[A-Z_]+%"
     r"|SecretStr\(.*)",
     re.IGNORECASE | re.DOTALL,
@@ -98,7 +98,9 @@ _COMPLAINT = compile_later(
     re.IGNORECASE,
 )
 _IMAGE_TAG = compile_later(r"v?[0-9]+(?:\.[0-9]+){1,3}\S*|latest|stable|edge|main|master", re.IGNORECASE)
-_PASS_PHRASE = compile_later(r"(?:[A-Za-z]{2,12}[ \t-]){3,30}[A-Za-z]{2,12}(?=[.,]?\s*$|\\{0,7}[\"']|\\{1,7}[nr])")
+_PASS_PHRASE = compile_later(
+    r"(?:[A-Za-z]{2,12}[ \t-]){3,30}[A-Za-z]{2,12}(?=[.,]?\s*$|\\{0,7}[\"'`]|\\{1,7}[nr]|[\])}])"
+)
 _PHRASE = compile_later(r"pass[_-]?phrase|mnemonic|phrase$", re.IGNORECASE)
 
 

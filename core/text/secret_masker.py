@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from core.text import (
+    closing_signs,
     multiline_secrets,
     named_secrets,
     positional_secrets,
@@ -79,7 +80,8 @@ def mask_secrets(text: str, limit: SecretSearchLimit | None = None) -> str:
         for find, hints in active:
             for hint in hints:
                 if hint in low:
-                    line = find(line)
+                    masked = find(line)
+                    line = closing_signs.restore(line, masked) if masked != line else line
                     break
         if number and lines[number - 1].endswith((MASK, f"{MASK}\\")):
             line = multiline_secrets.mask_continued(before, line)
