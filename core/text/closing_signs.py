@@ -48,10 +48,11 @@ def _open(opened: list[str], text: str) -> None:
         sign = found[0]
         if sign in "[{(":
             opened.append(sign)
-        elif sign not in _PAIRS:
-            _close(opened, sign) or opened.append(sign)
-        elif opened and opened[-1] == _PAIRS[sign]:
-            opened.pop()
+        elif sign in _PAIRS:
+            if opened and opened[-1] == _PAIRS[sign]:
+                opened.pop()
+        elif not _close(opened, sign):
+            opened.append(sign)
 
 
 def _close(opened: list[str], sign: str) -> bool:
