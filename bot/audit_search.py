@@ -13,9 +13,9 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from core.lazy_dataclass import dataclass
 from core.model import bot_actions
 from core.store import keys
 from core.store.audit_trail import IndexRange

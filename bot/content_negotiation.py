@@ -8,8 +8,8 @@ is also sent to a client that accepts no format that is offered. A part with an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.metric_families import Format
 
 

@@ -17,10 +17,11 @@ import resource
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bot import listening_socket
+from core.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from aiohttp import web

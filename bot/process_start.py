@@ -45,7 +45,6 @@ def exit_code(subcommand: Callable[[], int]) -> int:
 
 def load_settings(path: Path | None) -> Config:
     """Loads the configuration, and configures the log as it says. Raises ConfigError."""
-    import_speed.prepare_large_imports()
     from core import logs  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
 

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model.containers import SWARM_SERVICE_LABEL, Container
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.ports import Call
 from runtimes.inventory.mirror import Mirror
 

@@ -15,12 +15,13 @@ import importlib
 import pkgutil
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
 from collectors.shown_containers import ContainerSelection, Scrape, ShownContainer
 from core import metric_registry, metrics
+from core.lazy_dataclass import dataclass
 from core.metric_families import Family, Format
 from runtimes.inventory.mirror import Mirror
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model.disk_use import Filesystem
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref

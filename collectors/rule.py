@@ -7,11 +7,12 @@ or None. The evaluator calls it, waits, counts and reports; a rule stores nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.alerts import Finding, Severity
 from core.model.containers import Container
 from core.model.end_causes import Cause

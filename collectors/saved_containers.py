@@ -8,10 +8,11 @@ are limited; what does not fit is left out. A record that cannot be decoded is i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.containers import Container
 from core.model.refs import EngineRef, Kind, Ref
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from core import metrics
+from core.lazy_dataclass import dataclass
 from core.model.actions import ListContainers
 from core.model.containers import LIVE_STATES, Container
 from core.model.refs import EngineRef

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from core.errors import QuarterdeckError
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Place
 from core.model.replies import Block, Reply

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self
+
+from core.lazy_dataclass import dataclass
 
 
 class QuarterdeckError(Exception):

@@ -15,13 +15,6 @@ def turn_collector_off() -> None:
     gc.disable()
 
 
-def prepare_large_imports() -> None:
-    """Prepares the import of Quarterdeck's large modules."""
-    from core import lazy_dataclasses  # noqa: PLC0415 (`dataclasses` itself takes some milliseconds)
-
-    lazy_dataclasses.install()
-
-
 def turn_collector_on() -> None:
     """Turns the garbage collector on, once all that the process uses is imported."""
     gc.freeze()

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+
+from core.lazy_dataclass import dataclass
 
 PREFIX = "quarterdeck"
 ENGINE_LABELS = ("host", "engine")

@@ -6,10 +6,10 @@ A Runtime has few members on purpose: a remote engine implements the same ones, 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.events import Event
 from core.model.prune import CacheRecord, Prune, UnusedResource

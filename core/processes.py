@@ -21,11 +21,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from core import errors, trusted_files
+from core.lazy_dataclass import dataclass
 
 MAX_OUTPUT = 64 << 10  # bytes of stdout and of stderr that a result holds
 OUTPUT_SECONDS = 0.5  # how long output is still read after the program ended: its children may hold the pipes open

@@ -15,13 +15,13 @@ import contextlib
 import random
 import signal
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import structlog
 
 from core import errors
+from core.lazy_dataclass import dataclass
 
 log = structlog.get_logger(__name__)
 HURRY_SECONDS = 1.0  # seconds for each step of closing after shorten_deadlines()

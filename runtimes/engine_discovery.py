@@ -13,9 +13,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from core.lazy_dataclass import dataclass
 from runtimes import engine_registry
 from runtimes.engine_registry import DefaultAddress, EngineAddress
 from runtimes.transport import connect

@@ -11,11 +11,11 @@ import importlib
 import ipaddress
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.registry_reads import PUBLIC_REGISTRIES
 from runtimes.base import duplicate_engines, engine_options
 from runtimes.inventory.mirror import WatchedEngine

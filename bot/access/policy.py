@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import effects, host_access
 from core.model.actions import Risk
 from core.model.invocation import Identity, Place

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from bot.console import command_frames, screen, single_command, terminal, termin
 from bot.console.command_frames import Decoder, FrameError, encode, encode_text
 from bot.console.screen import MAX_WIDTH, Screen
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.replies import Download, Ending, Reply, Text, Tone
 from core.ports import ActionStarted, Progress, Watched
 

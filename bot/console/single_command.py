@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bot import plain_text
 from bot.console import save_download, terminal_responder
 from bot.console.screen import Screen
 from bot.dispatch import reply_limits
+from core.lazy_dataclass import dataclass
 from core.model.replies import Ending, Reply
 from core.ports import Progress, Watched
 from core.text.command_line import quote

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from bot.dispatch.visible_fleet import VisibleFleet
+from core.lazy_dataclass import dataclass
 from core.model import bot_actions, target_states
 from core.model.actions import Action, Risk
 from core.model.containers import Container

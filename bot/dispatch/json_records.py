@@ -12,7 +12,7 @@ import enum
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, ClassVar, get_args, get_origin, get_type_hints
 
@@ -20,6 +20,7 @@ import msgspec
 
 from commands.spec import Command, Result
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.bot_actions import BOT, PermissionReport
 from core.model.container_reads import Processes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from bot.dispatch.safe_responder import SafeResponder
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Command, Context, Result
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, ListContainers, ReadLogs, Restart, Start
 from core.model.containers import LIVE_STATES
 from core.model.create_container import CreateContainer

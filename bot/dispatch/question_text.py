@@ -11,7 +11,6 @@ import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from bot.dispatch import change_targets, reply_formatting
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Command, Context
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import target_states
 from core.model.actions import Action, InspectContainer, Kill, Remove, Scale
 from core.model.policy import Decision

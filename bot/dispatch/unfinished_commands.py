@@ -10,12 +10,12 @@ not delivered.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
 from bot.dispatch import audit
+from core.lazy_dataclass import dataclass
 from core.model.invocation import Invocation, Place
 from core.model.replies import Button, Reply, Text, Tone
 from core.store import records

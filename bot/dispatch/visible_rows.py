@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.event_actions import ListEvents
 from core.model.events import Event
 from core.model.refs import EngineRef, Key, Kind, Ref

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from core import errors
+from core.lazy_dataclass import dataclass
 
 log = structlog.get_logger(__name__)
 MAX_ENTRIES = 5_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from bot.healing.decision_input import DecisionInput
+from core.lazy_dataclass import dataclass
 from core.model import healing
 from core.model.invocation import Identity, Invocation, Place
 from core.model.replies import Ending, Reply, Text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model.alerts import Alert
 from core.model.containers import Container
 from core.model.healing import HealingPolicy, HealingRecord, TargetState

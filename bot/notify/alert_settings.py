@@ -6,12 +6,13 @@ A record that another version wrote and this one cannot read is ignored, and rem
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 import msgspec
 
 from bot.notify.silence_index import OpenWindow, SilenceIndex
+from core.lazy_dataclass import dataclass
 from core.model.alert_setting_actions import AlertChannel
 from core.model.incidents import Incident
 from core.model.maintenance import Maintenance

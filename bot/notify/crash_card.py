@@ -4,9 +4,10 @@ that ended. The evidence comes from `bot.notify.crash_evidence`; what is not kno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
+from core.lazy_dataclass import dataclass
 from core.model.incidents import Incident
 from core.model.past_run_settings import PastRunSettings, differences
 from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text

@@ -15,12 +15,12 @@ import heapq
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from bot.notify.incident_writer import decode_incident
 from core import errors, metrics
+from core.lazy_dataclass import dataclass
 from core.model.alerts import Alert, Severity
 from core.model.incidents import Incident, IncidentState
 from core.model.refs import EngineRef

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from core.lazy_dataclass import dataclass
 from core.model.incidents import Incident, PostedIncident
 from core.model.owners import project_of
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from core.lazy_dataclass import dataclass
 from core.model.incidents import Incident
 from core.model.replies import Reply
 

@@ -8,10 +8,11 @@ holds the incident back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.notify.alert_settings import AlertSettings
 from bot.notify.posted_incidents import PendingIncident
+from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination, Routing
 from core.model.incidents import Incident, IncidentState, PostedIncident
 

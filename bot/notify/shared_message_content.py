@@ -7,10 +7,10 @@ It is given one incident after the other, so it is small for ten thousand incide
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from bot.notify import incident_message
 from bot.notify.message_sender import message_name
+from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.model.replies import Reply

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model import globs
 from core.model.alert_routes import MAX_VALUE, Matcher, values_of
 from core.model.daily_hours import Interval

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from core import metrics
+from core.lazy_dataclass import dataclass
 from core.model.containers import COMPOSE_PROJECT_LABEL, COMPOSE_SERVICE_LABEL, Container
 from core.model.owners import (
     POD_CONTAINER_LABEL,

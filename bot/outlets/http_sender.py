@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from core.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     import aiohttp

@@ -8,9 +8,10 @@ phrase that is in no table has the same name here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from bot.parsing import unsupported_commands
+from core.lazy_dataclass import dataclass
 
 # What people type before a command out of habit. It is removed.
 PREFIXES = frozenset({"/deck", "/quarterdeck", "deck", "quarterdeck", "sudo", "$"})

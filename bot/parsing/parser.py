@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from bot.parsing import docker_filters, foreign_lines, foreign_options, usage
 from commands.catalogue import Catalogue
 from commands.spec import Arg, ArgType, Command
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import typed_times
 from core.text import command_line
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import slackblocks
 
 from bot.slack import dates, markup
+from core.lazy_dataclass import dataclass
 from core.model import replies
 from core.text import sanitize
 

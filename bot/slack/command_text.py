@@ -15,9 +15,9 @@ Without rich text, `*web*` can be a pattern or a bold word. Such a text has seve
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from bot.slack.rich_text_reader import RichTextReadings
+from core.lazy_dataclass import dataclass
 from core.text import command_line
 
 _MARKUP = re.compile(r"<([^<>\s][^<>\n]*)>")

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import rich_text_reader
 from bot.slack.rich_text_reader import RichTextReadings
+from core.lazy_dataclass import dataclass
 
 MAX_TEXT = 20_000  # characters of `text`, with Slack's markup; a command has at most 4,000
 

@@ -11,7 +11,6 @@ import asyncio
 import re
 import secrets
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -26,6 +25,7 @@ from bot.slack.reply_delivery import PostedMessage
 from bot.slack.responder import SlackResponder
 from bot.slack.users import SlackUsers
 from core import errors, unexpected_errors
+from core.lazy_dataclass import dataclass
 from core.metrics import Metrics
 from core.model.actions import Risk
 from core.model.invocation import Invocation, Place

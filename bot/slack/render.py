@@ -16,7 +16,7 @@ import functools
 import html
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import slackblocks
@@ -24,6 +24,7 @@ import slackblocks
 from bot import plain_text
 from bot.slack import blocks, buttons, charts, markup, tables
 from bot.slack.tables import TableFormat
+from core.lazy_dataclass import dataclass
 from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text, Tone
 from core.text import person_names, sanitize
 

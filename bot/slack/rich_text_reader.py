@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+from core.lazy_dataclass import dataclass
 
 MAX_PIECES = 500  # of one message; a command has at most 64 words
 MAX_LENGTH = 20_000  # characters of one message; a command has at most 4,000

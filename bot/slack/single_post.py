@@ -13,7 +13,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -21,6 +21,7 @@ from bot.slack import blocks, post_delivery_state
 from bot.slack.api import SlackApi
 from bot.slack.render import MAX_BLOCKS, Message
 from core import errors, supervise
+from core.lazy_dataclass import dataclass
 
 log = structlog.get_logger(__name__)
 MAX_TRIES = 4

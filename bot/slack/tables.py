@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import slackblocks
 
 from bot import plain_text, text_tables
 from bot.slack import blocks, buttons, dates, markup, row_buttons
+from core.lazy_dataclass import dataclass
 from core.model import replies
 from core.text import moments, sanitize
 

@@ -6,10 +6,10 @@ Nothing is raised: a field of another type than Slack documents counts as absent
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bot.slack import names
+from core.lazy_dataclass import dataclass
 
 SLACKBOT = "USLACKBOT"  # speaks for whoever set a reminder; Slack does not mark it as a bot
 

@@ -17,7 +17,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -25,6 +25,7 @@ import structlog
 from bot.slack import user_profile
 from bot.slack.decode_requests import SlackRequest
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.invocation import Identity
 
 log = structlog.get_logger(__name__)

@@ -8,10 +8,10 @@ for each possible value, the present value is 1 and the others are 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from collectors.exposition import Collect, Options, Scraper
 from collectors.shown_containers import STALE_AFTER_SECONDS, Scrape, engine_text, escape
+from core.lazy_dataclass import dataclass
 from core.metric_families import ENGINE_LABELS, Family, gauge, info
 from core.model.swarm_status import (
     AVAILABILITIES,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from commands._shared import formatting, next_steps, run_verdicts, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
+from core.lazy_dataclass import dataclass
 from core.model.actions import MAX_STOP_SECONDS, Action
 from core.model.effect_values import REMOVE
 from core.model.refs import Kind, Ref

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 from commands._shared import follow_end_reply, formatting, log_parts, next_steps, targets
 from commands.spec import Arg, ArgType, Context, Result
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, ReadLogs
 from core.model.background_jobs import FollowResult
 from core.model.refs import EngineRef, Ref

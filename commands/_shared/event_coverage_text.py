@@ -5,10 +5,10 @@ happened where nobody knows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from commands._shared import formatting
+from core.lazy_dataclass import dataclass
 from core.model.event_coverage import NEVER, NOT_NOW, NOT_YET, Coverage, Missed
 from core.model.refs import EngineRef
 

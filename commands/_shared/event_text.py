@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from commands._shared import formatting
+from core.lazy_dataclass import dataclass
 from core.model import gaps
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef, Kind

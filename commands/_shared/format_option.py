@@ -12,10 +12,10 @@ import difflib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import Document
 

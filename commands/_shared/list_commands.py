@@ -7,13 +7,14 @@ names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting, list_format, next_steps
 from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import list_action_by_kind
 from core.model.actions import Action
 from core.model.refs import EngineRef, Kind, Ref

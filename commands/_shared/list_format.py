@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from commands._shared import format_option
 from commands.spec import Arg
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.replies import Block, Lines, Table
 from core.text import redact
 

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from commands._shared import next_steps
 from commands.spec import Context
+from core.lazy_dataclass import dataclass
 from core.model.refs import Kind, Ref
 from core.model.replies import Button, Ending, Lines, Tone
 from core.model.verification import RunState, RunVerdict

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting, list_commands
 from commands.spec import Command, Context, query
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, ListContainers
 from core.model.containers import COMPOSE_PROJECT_LABEL, LIVE_STATES, Container, Containers
 from core.model.refs import EngineRef, Kind, Ref

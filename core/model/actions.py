@@ -13,13 +13,13 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
 from core import model
+from core.lazy_dataclass import dataclass
 from core.model.containers import Containers
 from core.model.engines import Engine
 from core.model.refs import EngineRef, Kind, Ref

@@ -4,11 +4,11 @@ incident, fire a test alert, and add or remove a silence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Risk
 from core.model.alert_routes import Matcher
 from core.model.alerts import Severity

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from core.lazy_dataclass import dataclass
 from core.model import globs
 from core.model.containers import COMPOSE_SERVICE_LABEL
 from core.model.daily_hours import DailyHours

@@ -4,10 +4,9 @@ alerts, snoozes, maintenance windows and mutes. Also the action that shows one i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Risk
 from core.model.bot_actions import BuiltinAction
 from core.model.daily_hours import DailyHours

@@ -8,10 +8,10 @@ A job ends with the process that runs it. If the job was a change, its outcome i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import LogLine, Outcome

@@ -7,10 +7,10 @@ Their results are plain values that can be encoded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, R_co, Risk
 from core.model.invocation import Identity, Place
 from core.model.policy import Decision, Grant

@@ -3,11 +3,11 @@ when it ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import TargetAction
 
 MAX_PROCESSES = 1_000  # of one reply

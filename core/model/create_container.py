@@ -8,10 +8,11 @@ pulled if it is missing, the container is created, then started.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model import host_access
 from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container

@@ -5,10 +5,9 @@ None stands for a number that the engine does not report. Sizes are bytes, times
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 
 

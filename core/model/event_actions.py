@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.event_coverage import Coverage
 from core.model.events import Event, EventList, is_lifecycle, is_probe

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk
 from core.model.bot_actions import BuiltinAction
 from core.model.invocation import Identity

@@ -9,10 +9,10 @@ from __future__ import annotations
 import enum
 import fnmatch
 import hashlib
-from dataclasses import dataclass
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.policy import Ask, Guard
 from core.model.policy_selectors import Selector
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk
 from core.model.refs import EngineRef, Ref
 from core.model.resource_facts import ResourceFacts

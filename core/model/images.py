@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model import image_names
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import protected

@@ -9,9 +9,9 @@ an inspection has shown; the dispatcher fills it in before the policy decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from core.lazy_dataclass import dataclass
 from core.model import host_access
 from core.model.actions import Action, R_co, Risk, TargetAction
 from core.model.results import ExecResult

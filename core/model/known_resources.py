@@ -7,9 +7,9 @@ core.model.effects works out from this what an action also does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model import images, swarm
 from core.model.containers import (
     COMPOSE_PROJECT_LABEL,

@@ -3,8 +3,7 @@ grows only with the length of the line, whatever a program writes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from core.lazy_dataclass import dataclass
 from core.model.policy_selectors import Selector
 
 MAX_LINE = 2_000  # characters of a line that are searched

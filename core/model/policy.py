@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from core.lazy_dataclass import dataclass
 from core.model.policy_selectors import EVERYTHING, Selector
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from core.lazy_dataclass import dataclass
 from core.model import image_names
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Restart, Risk
 from core.model.refs import Ref
 

@@ -8,11 +8,12 @@ owner and no names, so they go by the time of their last use. Sizes are bytes, t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk
 from core.model.refs import Kind, Ref
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model import image_names
 from core.model.actions import Action
 from core.model.refs import EngineRef, Kind, Ref

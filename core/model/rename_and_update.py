@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Risk, TargetAction
 from core.model.containers import Container
 from core.model.refs import Kind, Ref

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any, BinaryIO
+
+from core.lazy_dataclass import dataclass
 
 
 class Status(enum.StrEnum):

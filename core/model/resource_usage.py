@@ -3,10 +3,9 @@ counts it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.refs import Ref
 

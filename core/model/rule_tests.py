@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.alerts import Severity
 from core.model.bot_actions import BuiltinAction
 from core.model.invocation import Identity, Place

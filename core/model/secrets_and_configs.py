@@ -4,11 +4,11 @@ contents. Whoever gives one to a service can make its tasks print the contents, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk, TargetAction
 from core.model.refs import Ref
 from core.model.resource_facts import ResourceFacts

@@ -10,10 +10,10 @@ the same way, whoever changes what the tasks run can read the secrets and config
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model import host_access
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import STACK_LABEL

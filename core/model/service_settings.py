@@ -6,8 +6,7 @@ Durations are in seconds. The names and units are those of `docker service creat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from core.lazy_dataclass import dataclass
 from core.model import host_access
 from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.refs import Ref

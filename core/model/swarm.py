@@ -4,12 +4,12 @@ services are in core.model.service_actions."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk, TargetAction
 from core.model.containers import SWARM_NODE_LABEL, Container
 from core.model.refs import Kind, Ref

@@ -10,9 +10,9 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.containers import Container
 from core.model.images import Image

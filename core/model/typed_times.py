@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from core.lazy_dataclass import dataclass
 
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 _OFFSET = re.compile(r"[+-][0-9]{2}:[0-9]{2}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk, TargetAction, stop_seconds
 from core.model.containers import Container, protected
 from core.model.refs import Ref

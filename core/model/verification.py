@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.refs import Kind, Ref
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import list_action_by_kind
 from core.model.refs import Kind
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import list_action_by_kind
 from core.model.refs import EngineRef, Kind, Ref
 from core.name_matching import containers, images, services, suggestions

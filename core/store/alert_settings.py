@@ -7,8 +7,8 @@ All settings are small and are read together, once a second, by the process that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.store import keys
 from core.store.connection import text
 from core.store.incidents import IncidentStore

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.store import keys
 from core.store.connection import StoreConnection, milliseconds, text
 from core.store.records import AuditRow, StoreUsage

@@ -8,8 +8,8 @@ incident that changes again is delivered once, in its newest state.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.store import keys
 from core.store.connection import StoreConnection, text
 

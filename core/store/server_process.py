@@ -17,10 +17,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors, processes
+from core.lazy_dataclass import dataclass
 
 TIMEOUT_SECONDS = 2.0  # for one answer
 MAX_BYTES = 512 << 20  # of the server's memory

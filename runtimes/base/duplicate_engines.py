@@ -12,12 +12,12 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 import structlog
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.refs import EngineRef
 
 log = structlog.get_logger(__name__)

@@ -6,8 +6,8 @@ The address of the engine is not an option: an adapter receives it as its first 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model.registry_reads import PUBLIC_REGISTRIES
 from runtimes.base.duplicate_engines import EngineIdentity
 from runtimes.transport.endpoint import Ssh, Tls

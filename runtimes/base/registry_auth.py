@@ -20,7 +20,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ import structlog
 
 from core import errors, trusted_files, untrusted_files
 from core.file_thread import FileThread
+from core.lazy_dataclass import dataclass
 from core.text import known_secrets
 from runtimes.base import credential_helper, registry_login_files
 from runtimes.base.registry_login_files import LoginFile

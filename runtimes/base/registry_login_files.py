@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from core import errors, trusted_files, untrusted_files
+from core.lazy_dataclass import dataclass
 from runtimes.formats import json_decoder
 
 MAX_FILE = 1 << 20  # bytes

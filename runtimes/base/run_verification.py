@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.background_jobs import JobStarted
 from core.model.containers import LIVE_STATES, Container
 from core.model.refs import Ref

@@ -11,9 +11,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from core.lazy_dataclass import dataclass
 from core.model.containers import Container
 from core.model.refs import EngineRef
 from core.model.services import Service

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import msgspec
 import structlog
 
 from core import errors, trusted_files
+from core.lazy_dataclass import dataclass
 from runtimes.docker import host_address
 from runtimes.formats import json_decoder
 from runtimes.transport.endpoint import Tls

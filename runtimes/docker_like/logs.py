@@ -8,10 +8,10 @@ import dataclasses
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import actions, containers
 from core.model.background_jobs import JobStarted
 from core.model.containers import Container

@@ -11,10 +11,11 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.prune import CacheRecord, UnusedResource, UnusedResources
 from core.model.refs import Kind
 from runtimes.base.prune import PruneVerbs

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from core import errors
+from core.lazy_dataclass import dataclass
 
 MAX_PATH = 255  # characters of the repository without its registry
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
+
+from core.lazy_dataclass import dataclass
 
 log = structlog.get_logger(__name__)
 

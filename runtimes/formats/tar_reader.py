@@ -7,10 +7,10 @@ that is not an ordinary file is refused. So is a file that is larger than allowe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from runtimes.formats import json_field_types
 
 OVERHEAD = 1 << 16  # bytes that an archive may have beside its one file

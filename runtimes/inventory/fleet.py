@@ -11,10 +11,11 @@ from __future__ import annotations
 import fnmatch
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar, cast
 
 from core import errors, unexpected_errors
+from core.lazy_dataclass import dataclass
 from core.model import list_action_by_kind
 from core.model.actions import Action, DescribeEngine, Risk
 from core.model.containers import LIVE_STATES

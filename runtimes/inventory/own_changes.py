@@ -7,9 +7,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from core.lazy_dataclass import dataclass
 from core.model import effects
 from core.model.actions import Action, Kill, Risk
 from core.model.refs import Kind, Ref

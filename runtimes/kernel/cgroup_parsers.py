@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from core.lazy_dataclass import dataclass
 
 NO_LIMIT = 1 << 60  # bytes; version 1 writes the largest number of pages if there is no limit
 _BLOCK_V1 = re.compile(rb"^\S+ (Read|Write) (\d+)$", re.MULTILINE | re.IGNORECASE)

@@ -14,9 +14,10 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from core.lazy_dataclass import dataclass
 
 T = TypeVar("T")
 CONTROLLERS: Mapping[str, str] = {"cpuacct": "cpu", "cpu": "cpu", "memory": "memory", "pids": "pids", "blkio": "io"}

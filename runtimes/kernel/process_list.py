@@ -10,10 +10,10 @@ import os
 import pwd
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.container_reads import MAX_PROCESSES, Processes
 from core.model.refs import Ref
 from runtimes.kernel import procfs

@@ -11,9 +11,9 @@ import pwd
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from core import errors, processes
+from core.lazy_dataclass import dataclass
 from runtimes.oci import decode
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -14,10 +14,10 @@ import glob
 import os
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors
+from core.lazy_dataclass import dataclass
 
 MAX_DIRS = 256  # of one engine
 _WILDCARDS = "*?["

@@ -13,12 +13,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import msgspec
 
 from core import errors, untrusted_files
+from core.lazy_dataclass import dataclass
 from core.model.containers import LIVE_STATES
 from runtimes.kernel import cgroup_state, procfs
 from runtimes.oci import decode, state_dirs

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from runtimes.podman import quadlet_option_writer, quadlet_quoting
 from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
 

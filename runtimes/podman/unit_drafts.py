@@ -13,10 +13,10 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors, processes
+from core.lazy_dataclass import dataclass
 from core.text import redact
 from runtimes.podman import quadlet_draft, quadlet_quoting
 from runtimes.podman.inspect_models import InspectedContainer, InspectedImage

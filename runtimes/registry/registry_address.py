@@ -11,9 +11,9 @@ import fnmatch
 import ipaddress
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import image_names
 from runtimes.formats import image_reference
 

@@ -13,13 +13,13 @@ import socket
 import ssl
 import urllib.parse
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiohttp import abc
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.version import quarterdeck_version
 from runtimes.registry import registry_address
 from runtimes.registry.registry_address import RemoteName

@@ -5,11 +5,11 @@ A missing field gets a default, because some versions omit it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from core.lazy_dataclass import dataclass
 from core.model.refs import Kind
 from runtimes.formats import json_field_types
 

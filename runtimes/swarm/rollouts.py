@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome

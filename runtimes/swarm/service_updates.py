@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.refs import Ref
 from runtimes.formats import json_decoder
 from runtimes.swarm import decode, json_models, refusals, spec_conflicts

@@ -10,8 +10,9 @@ delay. Event times are the engine's own, so two processes that watch one Swarm r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from core.lazy_dataclass import dataclass
 from core.model.containers import SWARM_NODE_LABEL
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref

@@ -16,10 +16,10 @@ import os
 import pwd
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors, processes
+from core.lazy_dataclass import dataclass
 
 BOOTED = Path("/run/systemd/system")
 """Exists if systemd runs the machine (sd_booted(3))."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from core.lazy_dataclass import dataclass
 
 # The format of `ExecStart`: path, arguments joined by blanks, then the result.
 _EXEC = re.compile(r"\{ path=(?P<path>/.*?) ; argv\[\]=(?P<argv>.*?) ; ignore_errors=")

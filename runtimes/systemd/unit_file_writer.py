@@ -12,10 +12,10 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors, untrusted_files
+from core.lazy_dataclass import dataclass
 from runtimes.systemd.systemctl import UnixUser
 
 MARK = "Written by Quarterdeck for the container "

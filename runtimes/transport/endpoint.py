@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from core import errors
+from core.lazy_dataclass import dataclass
 
 # Parts of it become arguments of ssh: none may begin with a dash or hold a character that separates the parts of -L.
 _SSH = re.compile(

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from runtimes.transport.endpoint import Endpoint
 from runtimes.transport.http_parser import ResponseParser
 from runtimes.transport.read_batching import ReadBatching
