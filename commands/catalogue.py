@@ -11,15 +11,17 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import commands
+from commands.module_index import MODULE_OF_ALIAS, MODULE_OF_COMMAND
 from commands.spec import Arg, ArgType, Command
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.actions import Risk
 from core.text import command_line
 
-NOT_COMMANDS = frozenset({"commands.catalogue", "commands.spec"})
+NOT_COMMANDS = frozenset({"commands.catalogue", "commands.module_index", "commands.spec"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,39 @@ def load_catalogue() -> Catalogue:
             )
         found.append((path, command))
     return gather(found)
+
+
+def open_catalogue() -> Catalogue:
+    """Returns the catalogue for a process that runs one command: each module is imported when its command is looked up.
+    If a module was added or removed since the index was made, it imports all of them."""
+    folder = Path(commands.__path__[0])
+    modules = {".".join(file.relative_to(folder).with_suffix("").parts) for file in folder.glob("[!_]*/[!_]*.py")}
+    if modules != set(MODULE_OF_COMMAND.values()):
+        return load_catalogue()
+    names = {**MODULE_OF_COMMAND, **MODULE_OF_ALIAS}
+    return Catalogue(commands=_ImportedOnDemand(MODULE_OF_COMMAND), names=_ImportedOnDemand(names))
+
+
+class _ImportedOnDemand(Mapping[str, Command]):
+    """Commands by name. `modules`: by name, in the package `commands`."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = modules
+
+    def __getitem__(self, name: str) -> Command:
+        command: Command = importlib.import_module(f"commands.{self._modules[name]}").command
+        if name not in (command.name, *command.aliases):
+            raise RuntimeError(f"commands/module_index.py is out of date about “{name}”. Write it again: make golden")
+        return command
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
 
 
 def gather(found: Iterable[tuple[str, Command]]) -> Catalogue:
