@@ -11,20 +11,18 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bot import builtin_commands, engine_addresses, engine_manager, rule_tests, store_setup
-from bot.access import own_container, policy_in_force, protected_resources
+from bot import builtin_on_demand, engine_addresses, engine_manager, store_setup
+from bot.access import configured_policy, policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
-from bot.notify import alert_runner, configured_rules, unstored_alerts
-from collectors import rule_catalogue
-from commands.catalogue import Catalogue, load_catalogue
-from core import errors, metrics, supervise
+from commands.catalogue import Catalogue, load_catalogue, open_catalogue
+from core import errors, supervise, uncounted_metrics
 from core.config import load
 from core.model import alert_routes
 from core.model.actions import Risk
@@ -36,8 +34,13 @@ from core.store.records import RateLimitRule
 from core.text import redact
 from core.version import quarterdeck_version
 from runtimes import engine_discovery, engine_registry
-from runtimes.inventory import fleet, stored_events
+from runtimes.inventory import fleet
 from runtimes.inventory.mirror import Mirror
+
+if TYPE_CHECKING:
+    from bot import builtin_commands
+    from bot.notify import alert_runner
+    from core.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 Notifier = Callable[[unfinished_commands.Unfinished], Awaitable[None]]
@@ -45,8 +48,6 @@ LEASE_SECONDS = 15.0  # how long the report is valid that a replica runs
 MEET_SECONDS = 3.0  # how long a single command waits for engines to report their names
 COMPLETION_SECONDS = 1.0
 AUDIT_WARNING_RATIO = 0.8  # of its limits
-# How long a container counts as a part of Quarterdeck after its process ended: an update leaves the old one behind.
-OWN_CONTAINER_TTL_SECONDS = 30 * 86_400.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class App:
     config: load.Config
     catalogue: Catalogue
     supervisor: supervise.Supervisor
-    metrics: metrics.Metrics
+    metrics: Metrics
     store: Store
     embedded: embedded_server.EmbeddedStore | None
     engines: engine_manager.EngineManager
@@ -69,7 +70,7 @@ class App:
     replica: str
     routing: alert_routes.Routing
     """Where incidents are posted, as configured."""
-    builtin: builtin_commands.BuiltinRuntime
+    builtin: builtin_on_demand.BuiltinOnDemand
     warnings: Sequence[str] = ()
     """Logged once at the start."""
     notifiers: dict[str, Notifier] = field(default_factory=dict)
@@ -168,7 +169,7 @@ class App:
         self.restart_needed = later = load.needs_restart(self.config, fresh)
         if later:
             log.warning("these settings changed and take effect at the next start", action="reload", settings=later)
-        self.policies.replace_configured(base_policy(fresh))
+        self.policies.replace_configured(configured_policy.configured_policy(fresh))
         self.route(load.routing_from(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
@@ -183,7 +184,7 @@ class App:
 
     def route(self, routing: alert_routes.Routing) -> None:
         """Posts incidents where `routing` says from now on."""
-        self.routing = self.builtin.routing = routing
+        self.routing = self.builtin.runtime.routing = routing
 
 
 async def build(
@@ -192,39 +193,53 @@ async def build(
     """Creates every part and registers it for closing. `watch`: whether to mirror the engines; False for a single
     command, which requests everything from them. `opened`: the store, if it is already open. Raises ConfigError."""
     store, embedded_store = opened or await store_setup.open_store(settings, supervisor, visits=not watch)
-    counts = metrics.Metrics(version=quarterdeck_version())
-    supervisor.on_restart = _count_restarts(counts)
-    catalogue = load_catalogue()
-    policies = policy_in_force.PolicyInForce(store, base_policy(settings))
-    builtin_runtime = builtin_commands.BuiltinRuntime(policies=policies, store=store, catalogue=catalogue, clock=_now)
-    replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    rules = rule_catalogue.load_rules()
-    with_threshold = [rule.name for rule in rules if rule.threshold is not None]
-    load.check_rules(settings, [rule.name for rule in rules], with_threshold=with_threshold)
-    testable = configured_rules.testable_rules(rules, settings.rules)
-    builtin_runtime.rule_tests = rule_tests.RuleTests(testable, stored_events.StoredEvents(store))
-    alerts = None
+    counts = uncounted_metrics.uncounted_metrics()
     if watch:
-        in_force = configured_rules.rules_in_force(rules, settings.rules)
-        spool = unstored_alerts.UnstoredAlertsFile(settings.state / "spool", replica, counts)
-        alerts = alert_runner.AlertRunner(in_force, store, counts, is_own=policies.is_own, spool=spool)
-        builtin_runtime.evaluator = alerts.evaluator
-    builtin_runtime.routing = load.routing_from(settings)
+        from core import metrics  # noqa: PLC0415 (its library is large)
+
+        counts = metrics.Metrics(version=quarterdeck_version())
+    supervisor.on_restart = _count_restarts(counts)
+    catalogue = load_catalogue() if watch else open_catalogue()
+    policies = policy_in_force.PolicyInForce(store, configured_policy.configured_policy(settings))
+    replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    routing = load.routing_from(settings)
+    alerts = None
+    if watch or load.names_alert_rules(settings):
+        from bot import builtin_setup  # noqa: PLC0415 (large, and a single command seldom needs it)
+
+        rules = builtin_setup.load_rules(settings)
+        if watch:
+            alerts = builtin_setup.create_alert_runner(
+                settings, rules, store=store, counts=counts, policies=policies, replica=replica
+            )
+
+    evaluator = alerts.evaluator if alerts is not None else None
+
+    def create_builtin() -> builtin_commands.BuiltinRuntime:
+        from bot import builtin_setup  # noqa: PLC0415 (as above)
+
+        parts = builtin_setup.Parts(
+            policies=policies, store=store, catalogue=catalogue, clock=_now, fleet=engines.fleet
+        )
+        return builtin_setup.create_builtin_runtime(settings, parts, routing=routing, evaluator=evaluator)
+
+    builtin = builtin_on_demand.BuiltinOnDemand(create_builtin)
     search = engine_discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
     engines = engine_manager.EngineManager(
-        builtin=builtin_runtime,
+        builtin=builtin,
         supervisor=supervisor,
         counts=counts,
         cursors=store,
         history=store,
         watch=watch,
-        alerts=alerts.evaluator if alerts is not None else None,
+        alerts=evaluator,
         discovery=search,
         registries=settings.registries,
     )
     engines.add_all(addresses)
-    builtin_runtime.fleet = engines.fleet
+    if watch:
+        builtin.create()
     trail = audit.Audit(store, clock=_now, count=lambda phase: counts.audit_rows_total.labels(phase).inc())
     app = App(
         config=settings,
@@ -259,13 +274,13 @@ async def build(
             stopping=supervisor.stopping,
         ),
         replica=replica,
-        routing=builtin_runtime.routing,
-        builtin=builtin_runtime,
+        routing=routing,
+        builtin=builtin,
         warnings=(*settings.warnings, *engine_registry.security_warnings(addresses)),
     )
     try:
         await store.heartbeat(replica, LEASE_SECONDS)
-        await share_containers(app)
+        await policies.share_containers()
     except errors.StoreError as error:
         log.error("The store cannot be used; until it can, changes are refused.", reason=error.full_message())
     supervisor.on_close("replica", lambda: _remove_replica(app))
@@ -277,31 +292,12 @@ def announce(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def base_policy(settings: load.Config) -> Any:
-    """Builds the policy from the configuration, with the protection of Quarterdeck's own container and store."""
-    url = settings.store.url.get_secret_value() if settings.store.url is not None else ""
-    return replace(
-        load.policy_from(settings),
-        self_ids=own_container.container_ids(),
-        self_name=own_container.container_id_prefix(),
-        store_host=protected_resources.store_host(url),
-    )
-
-
-async def share_containers(app: App) -> None:
-    """Exchanges the containers of this process and of the other processes that share the store. Raises StoreDown."""
-    own = app.policies.configured
-    ids = {*own.self_ids, own.self_name} - {""}
-    found = await app.store.share_containers(ids, at=time.time(), ttl=OWN_CONTAINER_TTL_SECONDS)
-    app.policies.replace_replica_ids(found - own.self_ids)
-
-
 def _engine_readiness(mirror: Mirror) -> dict[str, Any]:
     reason = redact.redact(mirror.not_live_reason)
     return {"ready": not reason} | ({"reason": reason} if reason else {})
 
 
-def _count_restarts(counts: metrics.Metrics) -> Callable[[str], None]:
+def _count_restarts(counts: Metrics) -> Callable[[str], None]:
     """Returns a function that counts the restarts of a task. All watches are one task, so that engines that come and go
     add no series."""
     return lambda task: counts.task_restarts_total.labels(task.partition(" ")[0]).inc()

@@ -14,30 +14,31 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from collectors import engine_watcher, event_processor, stored_container_ends, usage_sampler
-from collectors.alert_evaluator import Evaluator
-from collectors.cursor import CursorStore
-from collectors.event_recorder import EventRecorder, EventWriter
-from core import metrics, supervise
+from core import supervise
 from core.model.actions import DescribeEngine
 from core.model.refs import EngineRef
 from core.model.registry_reads import PUBLIC_REGISTRIES
 from core.ports import Call, Runtime
-from core.store.records import WatchRecord, WatchUpdate
 from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.fleet import Fleet
 from runtimes.inventory.inaccessible_engine import InaccessibleEngine
 from runtimes.inventory.mirror import Mirror, WatchedEngine
-from runtimes.inventory.stored_events import EngineWithHistory, EventStore, StoredEvents
+from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents
 from runtimes.swarm import membership_tracker
+
+if TYPE_CHECKING:
+    from bot import engine_watch
+    from collectors.alert_evaluator import Evaluator
+    from collectors.cursor import CursorStore
+    from core.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 DISCOVERY_SECONDS = 15.0
@@ -55,9 +56,9 @@ class EngineManager:
         *,
         builtin: Runtime,
         supervisor: supervise.Supervisor,
-        counts: metrics.Metrics,
+        counts: Metrics,
         cursors: CursorStore,
-        history: History,
+        history: engine_watch.History,
         watch: bool,
         alerts: Evaluator | None = None,
         discovery: Discovery | None = None,
@@ -177,52 +178,21 @@ class EngineManager:
             self.discover()
 
     def _start(self, engine: WatchedEngine) -> None:
-        front = EngineWithHistory(engine, self._stored, watch=functools.partial(self._watch_while_followed, engine))
+        front = EngineWithHistory(engine, self._stored, watch=functools.partial(_watch_while_followed, engine))
         member = self._members[engine] = _Member(engine=engine, front=front)
         if self._watch and not self._supervisor.stopping.is_set():
-            mirror = member.mirror = Mirror(engine, stored=self._stored)
-            recorder = EventRecorder(
-                self._history, lambda: engine.engine_id, lambda lost: self._count_lost(engine, lost)
+            from bot import engine_watch  # noqa: PLC0415 (a single command watches nothing)
+
+            member.watch = engine_watch.start(
+                engine,
+                supervisor=self._supervisor,
+                counts=self._counts,
+                cursors=self._cursors,
+                history=self._history,
+                stored=self._stored,
+                alerts=self._alerts,
             )
-            steps = event_processor.EventProcessor(mirror, self._counts, alerts=self._alerts, recorder=recorder)
-            watching = engine_watcher.EngineWatcher(engine, mirror, steps, self._cursors, self._counts)
-            engine.skipped.listener = watching.data_skipped
-            mirror.pulls.listener = steps.report_own_event
-            sampling = usage_sampler.UsageSampler(mirror, self._counts)
-            member.processor = steps
-            member.tasks = [
-                self._supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
-                self._supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
-                self._supervisor.start_background(
-                    f"history {engine.ref}", functools.partial(self._keep_history, mirror, recorder), RESTART
-                ),
-            ]
         self.fleet.add(member.runtime)
-
-    async def _keep_history(self, mirror: Mirror, recorder: EventRecorder) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(
-                stored_container_ends.load_stored_ends(mirror, self._stored), name=f"restore {mirror.ref}"
-            )
-            await recorder.run()
-
-    @contextlib.asynccontextmanager
-    async def _watch_while_followed(self, engine: WatchedEngine) -> AsyncIterator[EventFollowers]:
-        """Watches an engine that this process does not watch otherwise. Nothing about the watch is stored, because a
-        bot may watch the same engine."""
-        mirror = Mirror(engine)
-        steps = event_processor.EventProcessor(mirror, self._counts)
-        watching = engine_watcher.EngineWatcher(engine, mirror, steps, _Unsaved(), self._counts)
-        task = asyncio.get_running_loop().create_task(watching.run(), name=f"follow {engine.ref}")
-        try:
-            yield mirror.feed
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-            steps.close()
-
-    def _count_lost(self, engine: WatchedEngine, number: int) -> None:
-        self._counts.history_lost_events_total.labels(*metrics.engine_labels(engine.ref)).inc(number)
 
     def _stop(self, engine: WatchedEngine) -> None:
         member = self._members.pop(engine)
@@ -233,45 +203,47 @@ class EngineManager:
 
     async def _close(self, member: _Member) -> None:
         engine = member.engine
-        for running in member.tasks:
-            running.cancel()
-        if member.tasks:
-            await asyncio.wait(member.tasks, timeout=CLOSE_SECONDS)
-        if member.processor is not None:
-            member.processor.close()
+        if (watch := member.watch) is not None:
+            for running in watch.tasks:
+                running.cancel()
+            await asyncio.wait(watch.tasks, timeout=CLOSE_SECONDS)
+            watch.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await member.runtime.aclose()
         except Exception as error:  # a failure must not keep the other engines open
             log.error("The connections of an engine did not close.", engine=str(engine.ref), exc_info=error)
-        labels = metrics.engine_labels(engine.ref)
+        if member.watch is not None:
+            self._remove_metrics(engine.ref)
+
+    def _remove_metrics(self, ref: EngineRef) -> None:
+        """Removes the series of an engine, unless another one has the same labels."""
+        from core import metrics  # noqa: PLC0415 (a single command counts nothing)
+
+        labels = metrics.engine_labels(ref)
         if labels not in map(metrics.engine_labels, self.refs):
             self._counts.remove_engine(*labels)
 
 
-class History(EventStore, EventWriter, Protocol):
-    """Stores the history of events, and reads it."""
+@contextlib.asynccontextmanager
+async def _watch_while_followed(engine: WatchedEngine) -> AsyncIterator[EventFollowers]:
+    from bot import engine_watch  # noqa: PLC0415 (few commands follow events)
 
-
-class _Unsaved:
-    """Stores nothing about a watch."""
-
-    async def watch_record(self, engine: str, /) -> WatchRecord:
-        return WatchRecord()
-
-    async def update_watch(self, engine: str, update: WatchUpdate, /) -> None:
-        """Does nothing."""
+    async with engine_watch.watch_while_followed(engine) as feed:
+        yield feed
 
 
 @dataclass(slots=True, kw_only=True)
 class _Member:
     engine: WatchedEngine
     front: Runtime
-    mirror: Mirror | None = None
-    processor: event_processor.EventProcessor | None = None
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    watch: engine_watch.EngineWatch | None = None
+
+    @property
+    def mirror(self) -> Mirror | None:
+        return None if self.watch is None else self.watch.mirror
 
     @property
     def runtime(self) -> Runtime:
         """The runtime that the fleet uses: the mirror, or without one the engine with its stored history."""
-        return self.front if self.mirror is None else self.mirror
+        return self.front if self.watch is None else self.watch.mirror

@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from bot.app import LEASE_SECONDS, App, share_containers
+from bot.app import LEASE_SECONDS, App
 from core import errors
 from core.repeated_log import RepeatedLog
 
@@ -29,7 +29,7 @@ async def keep_alive(app: App) -> None:
                 await app.probe()
             await app.store.heartbeat(app.replica, LEASE_SECONDS)
             recorded += 1
-            await share_containers(app)
+            await app.policies.share_containers()
             await app.dispatcher.flush_spool()
             if repeated.ended():
                 log.info("The store answers and writes again.", action="heartbeat")

@@ -7,6 +7,7 @@ replica.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import msgspec
@@ -16,6 +17,8 @@ from core.model.policy import Grant, Policy
 from core.store.client import Store
 
 log = structlog.get_logger(__name__)
+# How long a container counts as a part of Quarterdeck after its process ended: an update leaves the old one behind.
+OWN_CONTAINER_TTL_SECONDS = 30 * 86_400.0
 
 
 class PolicyInForce:
@@ -64,6 +67,13 @@ class PolicyInForce:
             self._replica_ids = container_ids
             self._configured = replace(self._configured, replica_ids=container_ids)
             self._merge()
+
+    async def share_containers(self) -> None:
+        """Exchanges the containers of this process and of the other processes that share the store. Raises
+        StoreDown."""
+        ids = {*self._configured.self_ids, self._configured.self_name} - {""}
+        found = await self._store.share_containers(ids, at=time.time(), ttl=OWN_CONTAINER_TTL_SECONDS)
+        self.replace_replica_ids(found - self._configured.self_ids)
 
     def _merge(self) -> None:
         grants = (*self._configured.grants, *self._stored_grants)

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -57,7 +57,6 @@ from bot.dispatch.visible_fleet import VisibleFleet
 from bot.parsing import parser
 from commands.spec import Command, Context, Result
 from core import errors, unexpected_errors
-from core.metrics import Metrics
 from core.model import bot_actions, typed_times
 from core.model.actions import Action, Risk
 from core.model.invocation import Identity, Invocation, Place
@@ -67,6 +66,9 @@ from core.ports import Call, Responder
 from core.store.client import Store
 from core.text import redact
 from runtimes.inventory.fleet import Fleet
+
+if TYPE_CHECKING:
+    from core.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.config import example_file, locations, secret_values, sources, validation_errors
-from core.config.alerts import Storm
+from core.config.alerts import Rules, Storm
 from core.config.base_section import Section
 from core.config.field_types import ListenAddress, RateLimit
 from core.config.schema import Config
@@ -35,6 +35,7 @@ __all__ = [
     "check_slack_commands",
     "example",
     "load",
+    "names_alert_rules",
     "needs_restart",
     "policy_from",
     "routing_from",
@@ -124,6 +125,11 @@ def check_slack_commands(config: Config, commands: Iterable[str]) -> None:
     ]
     if unknown:
         raise ConfigError(unknown)
+
+
+def names_alert_rules(config: Config) -> bool:
+    """Returns whether the configuration names or adds alert rules, so that `check_rules` can find a mistake."""
+    return config.rules != Rules() or bool(config.healing)
 
 
 def check_rules(config: Config, rules: Iterable[str], *, with_threshold: Iterable[str] = ()) -> None:

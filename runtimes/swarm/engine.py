@@ -42,8 +42,6 @@ from runtimes.swarm.manager_pool import Manager, ManagerPool
 from runtimes.swarm.service_verbs import ServiceVerbs
 from runtimes.swarm.watcher import SwarmWatcher
 
-KIND = "swarm"
-
 
 class Swarm(ServiceVerbs):
     """Runs actions on one Swarm. `engine_id` is the Swarm's own id."""

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.swarm import engine as swarm_engine
 from runtimes.swarm import manager_pool
 from runtimes.swarm.json_models import SwarmManagerStatus
 
+if TYPE_CHECKING:
+    from runtimes.swarm import engine as swarm_engine
+
 log = structlog.get_logger(__name__)
+KIND = "swarm"
 POLL_SECONDS = 60.0
 TIMEOUT_SECONDS = 4.0
 REFUSED_PAUSE_SECONDS = 0.5
@@ -71,6 +74,8 @@ class MembershipTracker:
         if membership.cluster:
             swarm = next((swarm for swarm in self._swarms if swarm.engine_id == membership.cluster), None)
             if swarm is None:
+                from runtimes.swarm import engine as swarm_engine  # noqa: PLC0415 (most daemons manage no Swarm)
+
                 ref = self._ref(membership.cluster, self._names[daemon])
                 swarm = swarm_engine.Swarm(ref, membership.cluster, on_refused=self._refused)
                 swarm.daemons = lambda: tuple(self._names)
@@ -108,10 +113,10 @@ class MembershipTracker:
             await asyncio.sleep(REFUSED_PAUSE_SECONDS)  # a daemon that refuses again and again is not polled in a loop
 
     def _ref(self, cluster: str, name: str) -> EngineRef:
-        ref = EngineRef(host=name or cluster[:SHORT_ID], kind=swarm_engine.KIND)
+        ref = EngineRef(host=name or cluster[:SHORT_ID], kind=KIND)
         if name and any(swarm.ref == ref for swarm in self._swarms):
             log.error("two Swarms have the same name; the second is called by its id", swarm=cluster, name=name)
-            return EngineRef(host=cluster[:SHORT_ID], kind=swarm_engine.KIND)
+            return EngineRef(host=cluster[:SHORT_ID], kind=KIND)
         return ref
 
     def _refused(self, manager: manager_pool.Manager) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +15,7 @@ import structlog
 
 from bot.console import oneshot
 from core import logs
+from tests.helpers.paths import ROOT
 
 
 def settings(level: str, form: str = "auto") -> Any:
@@ -42,3 +47,32 @@ def test_what_the_configuration_asks_for_is_printed(capsys: pytest.CaptureFixtur
     oneshot._configure_logs(settings("debug", "json"))
     structlog.get_logger("x").info("a daemon manages a Swarm")
     assert '"message":' in capsys.readouterr().err
+
+
+# What the road from `do` to a list on a Docker engine does not need. Each takes time at every start.
+NOT_FOR_A_LIST = (
+    *("aiohttp", "apscheduler", "docker", "http.server", "pydantic_settings", "prometheus_client", "prompt_toolkit"),
+    *("requests", "slack_sdk", "typer", "yaml", "bot.alert_commands", "bot.builtin_commands", "bot.engine_watch"),
+    *("bot.notify", "bot.rule_tests", "collectors", "core.metrics", "runtimes.swarm.engine"),
+)
+IMPORTS = f"""
+import sys
+from pathlib import Path
+from core.config import load
+load.load(None, {{"QUARTERDECK_CONFIG": "", "HOME": "/nowhere"}})
+from bot.console import oneshot, single_command, terminal
+from bot import app, heartbeat
+from runtimes import engine_registry
+app.open_catalogue().find("ps")
+engine_registry.engine_class("docker")
+print([name for name in {NOT_FOR_A_LIST} if name in sys.modules])
+print(sorted(name for name in sys.modules if name.startswith("commands.") and "command" in vars(sys.modules[name])))
+"""
+
+
+def test_a_list_imports_only_what_it_needs(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "[]\n['commands.containers.ps']\n", done.stdout + done.stderr

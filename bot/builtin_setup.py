@@ -1,0 +1,69 @@
+"""Creates what a process needs only for alerts and built-in commands: the alert rules, what evaluates them, and the
+runtime of the built-in commands. A process that runs one command about containers does not import this module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from bot import builtin_commands, rule_tests
+from bot.access import policy_in_force
+from bot.notify import alert_runner, configured_rules, unstored_alerts
+from collectors import rule_catalogue
+from collectors.alert_evaluator import Evaluator
+from collectors.rule import Rule
+from commands.catalogue import Catalogue
+from core import metrics
+from core.config import load
+from core.lazy_dataclass import dataclass
+from core.model import alert_routes
+from core.store.client import Store
+from runtimes.inventory import stored_events
+from runtimes.inventory.fleet import Fleet
+
+
+def load_rules(settings: load.Config) -> Sequence[Rule]:
+    """Returns the built-in alert rules. Raises ConfigError if the configuration names one that does not exist."""
+    rules = rule_catalogue.load_rules()
+    with_threshold = [rule.name for rule in rules if rule.threshold is not None]
+    load.check_rules(settings, [rule.name for rule in rules], with_threshold=with_threshold)
+    return rules
+
+
+def create_alert_runner(
+    settings: load.Config,
+    rules: Sequence[Rule],
+    *,
+    store: Store,
+    counts: metrics.Metrics,
+    policies: policy_in_force.PolicyInForce,
+    replica: str,
+) -> alert_runner.AlertRunner:
+    """Creates what evaluates the alert rules and stores incidents."""
+    in_force = configured_rules.rules_in_force(rules, settings.rules)
+    spool = unstored_alerts.UnstoredAlertsFile(settings.state / "spool", replica, counts)
+    return alert_runner.AlertRunner(in_force, store, counts, is_own=policies.is_own, spool=spool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Holds the parts of the process that the built-in commands use."""
+
+    policies: policy_in_force.PolicyInForce
+    store: Store
+    catalogue: Catalogue
+    clock: Callable[[], datetime]
+    fleet: Fleet
+
+
+def create_builtin_runtime(
+    settings: load.Config, parts: Parts, *, routing: alert_routes.Routing, evaluator: Evaluator | None
+) -> builtin_commands.BuiltinRuntime:
+    """Creates the runtime of the built-in commands. `evaluator`: None in a process that does not watch engines."""
+    runtime = builtin_commands.BuiltinRuntime(
+        policies=parts.policies, store=parts.store, catalogue=parts.catalogue, clock=parts.clock
+    )
+    testable = configured_rules.testable_rules(load_rules(settings), settings.rules)
+    runtime.rule_tests = rule_tests.RuleTests(testable, stored_events.StoredEvents(parts.store))
+    runtime.evaluator, runtime.fleet, runtime.routing = evaluator, parts.fleet, routing
+    return runtime

@@ -1,0 +1,40 @@
+"""Stands for the metrics in a process that serves no metrics page, so that it neither counts nor imports a library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, cast
+
+if TYPE_CHECKING:
+    from core.metrics import Metrics
+
+
+def uncounted_metrics() -> Metrics:
+    """Returns an object with which everything that counts works as usual; what is counted is forgotten."""
+    return cast("Metrics", _Uncounted())
+
+
+class _Uncounted:
+    def __getattr__(self, name: str) -> _Family:
+        return _FAMILY
+
+
+class _Family:
+    """A counter, gauge or histogram, and each of its series."""
+
+    def labels(self, *values: object, **named: object) -> Self:
+        return self
+
+    def inc(self, amount: float = 1, **more: Any) -> None:
+        """Forgets the amount."""
+
+    def observe(self, amount: float, **more: Any) -> None:
+        """Forgets the amount."""
+
+    def set(self, value: float) -> None:
+        """Forgets the value."""
+
+    def __call__(self, *arguments: object, **named: object) -> None:
+        """A method of the metrics, such as the one that removes series."""
+
+
+_FAMILY = _Family()
