@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model.replies import Table, Tone
 from core.text import sanitize
 
@@ -20,6 +20,7 @@ MAX_WRAPPED = 4  # lines of one cell
 MIN_CELL_WIDTH = 6
 ENOUGH_COLUMNS = 3  # if fewer fit beside the longest name, longer names go on lines of their own
 WRAPPED_WIDTH = 20  # of a column that continues on further lines; if there is less room, columns are left out
+FIRST_COMBINING = "\u0300"  # all printable characters before this one are one column wide
 COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
 _BOLD, _DIM = "1", "2"
 
@@ -198,9 +199,9 @@ def _is_number(cell: object) -> bool:
 
 def text_width(text: str) -> int:
     """Returns the terminal columns of the text."""
-    if text.isascii():
-        return len(text)
-    import wcwidth  # noqa: PLC0415 (its tables take part of the start, and most texts are ASCII)
+    if text.isascii() or (text.isprintable() and max(text) < FIRST_COMBINING):
+        return len(text)  # most texts, such as “up · 2h”
+    import wcwidth  # noqa: PLC0415 (its tables take part of the start)
 
     return max(0, wcwidth.wcswidth(text))
 

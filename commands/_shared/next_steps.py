@@ -43,12 +43,21 @@ def row_buttons(context: Context, containers: Sequence[Ref]) -> tuple[Button, ..
     """Returns a button for each row of a list of containers, which shows its card. Who sees the row may see a card."""
     if len(containers) < 2:
         return ()
-    return tuple(Button(label="Open", line=command_line.quote(["card", word(context, ref)])) for ref in containers)
+    several = _several_engines(context)
+    words = (_word(ref, several=several) for ref in containers)
+    return tuple(Button(label="Open", line=command_line.quote(["card", each])) for each in words)
 
 
 def word(context: Context, ref: Ref) -> str:
     """Returns what to type for a resource: its name, with its engine if there are several engines."""
-    several = len(context.find.engines(Query())) > 1
+    return _word(ref, several=_several_engines(context))
+
+
+def _several_engines(context: Context) -> bool:
+    return len(context.find.engines(Query())) > 1
+
+
+def _word(ref: Ref, *, several: bool) -> str:
     return f"{ref.name}@{ref.engine}" if several else ref.name
 
 
