@@ -1,5 +1,5 @@
 """Stores incidents and silences. Each incident is stored under its key. The keys of the incidents that changed since
-their last message are stored too.
+their last message are stored too, and which incidents each message is about.
 
 Several processes may change an incident. So a change names the value that it replaces, and is refused if another
 process was faster.
@@ -7,7 +7,8 @@ process was faster.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 
 from core.store import keys
 from core.store.connection import text
@@ -15,6 +16,18 @@ from core.store.posts import PostStore
 
 SCAN_COUNT = 200
 MAX_INCIDENT_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class MessageId:
+    """A message of a chat. `channel`: the id of its channel; `ts`: its id in it."""
+
+    channel: str
+    ts: str
+
+    def entry(self, key: str) -> str:
+        """Returns the entry of the store's index that says that this message is about an incident."""
+        return f"{self.channel} {self.ts} {key}"
 
 
 class IncidentStore(PostStore):
@@ -49,29 +62,79 @@ class IncidentStore(PostStore):
             if cursor == 0:
                 return
 
-    async def change_incident(self, key: str, before: bytes | None, value: bytes) -> bool:
+    async def incidents_in(self, message: MessageId) -> AsyncIterator[tuple[str, bytes]]:
+        """Yields the stored incidents that a message is or was about, with their keys. Only SCAN_COUNT are in memory at
+        a time."""
+        start, end = f"[{message.entry('')}", f"({message.channel} {message.ts}!"  # `!` follows the space
+        while True:
+            async with self._call():
+                found = await self._client.zrangebylex(
+                    self._key(keys.INCIDENT_MESSAGES), start, end, start=0, num=SCAN_COUNT
+                )
+            entries = [text(each) for each in found]
+            for item in (await self.incidents_of([each.rpartition(" ")[2] for each in entries])).items():
+                yield item
+            if len(entries) < SCAN_COUNT:
+                return
+            start = f"({entries[-1]}"
+
+    async def index_messages(self, entries: Sequence[str]) -> None:
+        """Adds entries to the index of messages (MessageId.entry)."""
+        if entries:
+            async with self._call():
+                await self._client.zadd(self._key(keys.INCIDENT_MESSAGES), dict.fromkeys(entries, 0))
+
+    async def indexed_messages(self) -> AsyncIterator[Sequence[tuple[MessageId, str]]]:
+        """Yields the entries of the index, some at a time: each message with the key of an incident. An entry may come
+        twice."""
+        cursor = 0
+        while True:
+            async with self._call():
+                cursor, part = await self._client.zscan(self._key(keys.INCIDENT_MESSAGES), cursor, count=SCAN_COUNT)
+            split = [text(entry).split(" ") for entry, _ in part]
+            yield [(MessageId(channel, ts), key) for channel, ts, key in split]
+            if cursor == 0:
+                return
+
+    async def remove_messages(self, entries: Iterable[str]) -> None:
+        """Removes entries from the index of messages."""
+        if removed := list(entries):
+            async with self._call():
+                await self._client.zrem(self._key(keys.INCIDENT_MESSAGES), *removed)
+
+    async def change_incident(
+        self, key: str, before: bytes | None, value: bytes, message: MessageId | None = None
+    ) -> bool:
         """Stores an incident that people must be told about, if the stored one is still `before`. Returns False if
-        another process was faster."""
-        return await self._put_incident(key, before, value, "changed")
+        another process was faster. `message`: one that is about it, for the index of messages."""
+        return await self._put_incident(key, before, value, "changed", message)
 
-    async def incident_told(self, key: str, before: bytes, value: bytes) -> bool:
+    async def incident_told(self, key: str, before: bytes, value: bytes, message: MessageId | None = None) -> bool:
         """Stores an incident that people were told about, if the stored one is still `before`, and removes it from the
-        changed ones. Returns False if it has changed again meanwhile."""
-        return await self._put_incident(key, before, value, "told")
+        changed ones. Returns False if it has changed again meanwhile. `message`: as for `change_incident`."""
+        return await self._put_incident(key, before, value, "told", message)
 
-    async def keep_incident(self, key: str, before: bytes, value: bytes) -> bool:
+    async def keep_incident(self, key: str, before: bytes, value: bytes, message: MessageId | None = None) -> bool:
         """Stores an incident, if the stored one is still `before`, and leaves it among the changed ones if it is.
-        Returns False if another process was faster."""
-        return await self._put_incident(key, before, value, "kept")
+        Returns False if another process was faster. `message`: as for `change_incident`."""
+        return await self._put_incident(key, before, value, "kept", message)
 
     async def mark_incident(self, key: str, value: bytes) -> bool:
         """Marks an incident that is stored as `value` as changed, because its messages must change and the incident
         itself does not. Returns False if it has changed meanwhile, which marks it too."""
         return await self._put_incident(key, value, value, "marked")
 
-    async def _put_incident(self, key: str, before: bytes | None, value: bytes, mark: str) -> bool:
-        args = (key, before or b"", value, mark)
-        names = (keys.INCIDENTS, keys.INCIDENTS_CHANGED, keys.INCIDENT_LOG, keys.INCIDENT_LAST)
+    async def _put_incident(
+        self, key: str, before: bytes | None, value: bytes, mark: str, message: MessageId | None = None
+    ) -> bool:
+        args = (key, before or b"", value, mark, "" if message is None else message.entry(key))
+        names = (
+            keys.INCIDENTS,
+            keys.INCIDENTS_CHANGED,
+            keys.INCIDENT_LOG,
+            keys.INCIDENT_LAST,
+            keys.INCIDENT_MESSAGES,
+        )
         return bool(await self._run("incident", names=names, args=args))
 
     async def changed_incidents(self, limit: int) -> Sequence[str]:

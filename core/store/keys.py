@@ -50,6 +50,7 @@ wrote.
     healing                  hash     never      what self-healing did, by healing policy
     runs:good                hash     trimmed    with which settings each owner's container ran well last
     incidents:changed        zset     trimmed    keys of the incidents that people must still be told about, by change
+    incidents:messages       zset     trimmed    CHANNEL, TS and key of each incident that a message of a chat is about
     incidents:log            zset     trimmed    keys of all incidents by the time of the last change, in µs, each once
     incidents:last           string   never      the greatest time in incidents:log
     outlet:NAME              string   never      up to which time of incidents:log a system was told (webhook and such)
@@ -108,6 +109,7 @@ HEALING = "healing"
 GOOD_RUNS = "runs:good"
 SILENCES = "silences"
 INCIDENTS_CHANGED = "incidents:changed"
+INCIDENT_MESSAGES = "incidents:messages"
 MAINTENANCE = "maintenance"
 MUTES = "mutes"
 ALERT_CHANNEL = "alerts:channel"

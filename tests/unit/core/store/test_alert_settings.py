@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from core import errors
+from core.store import incidents
 from core.store.client import Store
+from core.store.incidents import MessageId
 
 
 @pytest.fixture
@@ -55,6 +57,26 @@ async def test_an_incident_stays_changed_until_people_were_told_of_it(store):
     assert await store.changed_incidents(10) == []
     assert await store.keep_incident("k", b"3", b"4")
     assert await store.changed_incidents(10) == [] and await store.incident("k") == b"4"
+
+
+async def test_the_incidents_of_a_message_are_read_in_parts_and_without_those_of_others(store, monkeypatch):
+    monkeypatch.setattr(incidents, "SCAN_COUNT", 3)
+    mine, others = MessageId("C1", "1.5"), [MessageId("C1", "1.50"), MessageId("C1", "1"), MessageId("C11", "1.5")]
+    for number in range(7):
+        assert await store.change_incident(f"k{number}", None, b"1")
+        assert await store.keep_incident(f"k{number}", b"1", b"2", mine)
+    for number, message in enumerate(others):
+        assert await store.change_incident(f"o{number}", None, b"1", message)
+    assert not await store.incident_told("o0", b"9", b"3", mine), "what is not stored is not in the index"
+    assert [each async for each in store.incidents_in(mine)] == [(f"k{number}", b"2") for number in range(7)]
+    await store.remove_incidents(["k2"])
+    assert [key async for key, _ in store.incidents_in(mine)] == [f"k{number}" for number in range(7) if number != 2]
+    indexed = {entry async for part in store.indexed_messages() for entry in part}
+    assert indexed == {(mine, f"k{number}") for number in range(7)} | {
+        (message, f"o{number}") for number, message in enumerate(others)
+    }
+    await store.remove_messages(message.entry(key) for message, key in indexed if message == mine)
+    assert [each async for each in store.incidents_in(mine)] == []
 
 
 async def test_a_newer_change_has_a_newer_time_and_comes_later(store):
