@@ -4,7 +4,7 @@ It follows the store's log of changes, so it counts what every process and every
 console is counted like one in Slack. Each process with this store counts the same changes; a sum over processes would
 count them twice. Changes while no process runs are not measured. Times in the log are in microseconds since the epoch
 and those of incidents in nanoseconds. The number of series is limited: the names of MAX_TEAMS teams, and MAX_SHOWN open
-incidents, the most severe first.
+incidents, the most severe first. Of all others, little is in memory.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import heapq
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from bot.notify.incident_writer import decode_incident
@@ -23,7 +23,7 @@ from core import errors, metrics
 from core.lazy_dataclass import dataclass
 from core.model.alerts import Alert, Severity
 from core.model.incidents import Incident, IncidentState
-from core.model.refs import EngineRef
+from core.model.refs import EngineRef, Ref
 from core.store.incidents import IncidentStore
 
 log = structlog.get_logger(__name__)
@@ -36,16 +36,23 @@ _ORDER = tuple(Severity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenIncident:
-    """What is measured of an open incident. `begin_ns`: of the incident, or of its last reopening."""
+class Group:
+    """What open incidents are counted by. Thousands have the same one."""
 
-    engine: tuple[str, str]
-    name: str
-    kind: str
     rule: str
     team: str
     severity: Severity
     state: IncidentState
+
+    @property
+    def labels(self) -> tuple[str, str, str, str]:
+        return self.rule, self.team, str(self.severity), str(self.state)
+
+
+class OpenIncident(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of an open incident. `begin_ns`: of the incident, or of its last reopening."""
+
+    group: Group
     begin_ns: int
 
 
@@ -56,8 +63,11 @@ class IncidentMetrics:
         self._store = store
         self._counts = counts
         self._open: dict[str, OpenIncident] = {}
+        self._groups: dict[Group, Group] = {}
+        self._subjects: dict[str, tuple[str, ...]] = {}  # the labels of the subject of each incident that is shown
         self._position = 0
         self._started = False  # whether what had happened before this process began is read
+        self._shown = True  # whether the page shows what was read
         self._teams: set[str] = set()
 
     async def run(self) -> None:
@@ -71,11 +81,10 @@ class IncidentMetrics:
 
     async def follow(self) -> None:
         """Reads what changed since the last call. Raises StoreError."""
-        changed = False
         while True:
             last, keys = await self._store.incidents_changed_after(self._position, BATCH)
             if last < self._position:  # the store lost its data
-                self._open, self._position, changed = {}, 0, True
+                self._open, self._subjects, self._position, self._shown = {}, {}, 0, False
                 continue
             if not keys:
                 break
@@ -83,26 +92,29 @@ class IncidentMetrics:
             for key, at_us in keys.items():
                 incident = decode_incident(stored[key]) if key in stored else None
                 self._observe(key, incident, at_us)
-            self._position, changed = max(keys.values()), True
+            self._position, self._shown = max(keys.values()), False
         self._started = True
-        if changed:
-            self._show()
+        if not self._shown:
+            await self._show()
+            self._shown = True
 
     def _observe(self, key: str, incident: Incident | None, at_us: int) -> None:
         """Takes one change. `incident`: None if it was removed or cannot be read."""
         before = self._open.pop(key, None)
+        self._subjects.pop(key, None)
         if incident is None:
             return
         if incident.state is not IncidentState.RESOLVED:
             after = self._open[key] = self._measured(incident)
+            group = after.group
             # Prometheus sees no increase in the first value of a series, so both begin at 0.
-            self._counts.incident_acknowledge_seconds.labels(after.rule, after.team)
-            self._counts.incident_resolve_seconds.labels(after.rule, after.team)
+            self._counts.incident_acknowledge_seconds.labels(group.rule, group.team)
+            self._counts.incident_resolve_seconds.labels(group.rule, group.team)
             reopened = before is not None and before.begin_ns != after.begin_ns
-            was_free = before is None or reopened or before.state is IncidentState.FIRING
-            if self._started and after.state is IncidentState.ACKNOWLEDGED and was_free:
+            was_free = before is None or reopened or before.group.state is IncidentState.FIRING
+            if self._started and group.state is IncidentState.ACKNOWLEDGED and was_free:
                 seconds = at_us / 1e6 - after.begin_ns / 1e9
-                self._counts.incident_acknowledge_seconds.labels(after.rule, after.team).observe(max(0.0, seconds))
+                self._counts.incident_acknowledge_seconds.labels(group.rule, group.team).observe(max(0.0, seconds))
         elif self._started:
             begin_ns = before.begin_ns if before is not None else _begin_ns(incident, incident.alerts)
             rule, team = _rule(incident.main), self._team(incident.main.team)
@@ -111,39 +123,48 @@ class IncidentMetrics:
 
     def _measured(self, incident: Incident) -> OpenIncident:
         main = incident.main
-        return OpenIncident(
-            engine=_engine_labels(main.subject.engine),
-            name=metrics.visible(main.subject.name),
-            kind=str(main.subject.kind),
-            rule=sys.intern(_rule(main)),  # ten thousand incidents have a few rules
-            team=self._team(main.team),
-            severity=main.severity,
-            state=incident.state,
-            begin_ns=_begin_ns(incident, incident.firing),
-        )
+        group = Group(rule=_rule(main), team=self._team(main.team), severity=main.severity, state=incident.state)
+        return OpenIncident(self._groups.setdefault(group, group), _begin_ns(incident, incident.firing))
 
     def _team(self, team: str) -> str:
         """Returns the label of a team. Whoever creates containers names teams, so only the first ones have names."""
         team = metrics.visible(team)
         if team and len(self._teams) < MAX_TEAMS:
             self._teams.add(team)
-        return NO_TEAM if not team else sys.intern(team) if team in self._teams else OTHER_TEAM
+        return NO_TEAM if not team else team if team in self._teams else OTHER_TEAM
 
-    def _show(self) -> None:
+    async def _show(self) -> None:
         counts = self._counts
+        shown = heapq.nsmallest(MAX_SHOWN, self._open, key=self._rank)
+        subjects = await self._subjects_of(shown)
+        groups = Counter(one.group for one in self._open.values())
+        self._groups = {group: group for group in groups}
         counts.incidents_open.clear()
-        groups = Counter((one.rule, one.team, str(one.severity), str(one.state)) for one in self._open.values())
-        for labels, number in groups.items():
-            counts.incidents_open.labels(*labels).set(number)
+        for group, number in groups.items():
+            counts.incidents_open.labels(*group.labels).set(number)
         counts.incident_begin_timestamp_seconds.clear()
-        shown = heapq.nsmallest(
-            MAX_SHOWN, self._open.values(), key=lambda one: (_ORDER.index(one.severity), one.begin_ns)
-        )
-        for one in shown:
-            labels = (one.rule, one.team, str(one.severity), str(one.state))
-            series = counts.incident_begin_timestamp_seconds.labels(*one.engine, one.kind, one.name, *labels)
-            series.set(one.begin_ns / 1e9)
+        for key, subject in subjects.items():
+            one = self._open[key]
+            counts.incident_begin_timestamp_seconds.labels(*subject, *one.group.labels).set(one.begin_ns / 1e9)
         counts.incident_series_capped.set(len(self._open) - len(shown))
+
+    def _rank(self, key: str) -> tuple[int, int]:
+        one = self._open[key]
+        return _ORDER.index(one.group.severity), one.begin_ns
+
+    async def _subjects_of(self, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Returns the labels of the subjects of these incidents, and forgets all others. Raises StoreError."""
+        unknown = [key for key in keys if key not in self._subjects]
+        for start in range(0, len(unknown), BATCH):
+            for key, raw in (await self._store.incidents_of(unknown[start : start + BATCH])).items():
+                if (incident := decode_incident(raw)) is not None:
+                    self._subjects[key] = _subject_labels(incident.main.subject)
+        self._subjects = {key: self._subjects[key] for key in keys if key in self._subjects}
+        return self._subjects
+
+
+def _subject_labels(subject: Ref) -> tuple[str, ...]:
+    return (*_engine_labels(subject.engine), str(subject.kind), metrics.visible(subject.name))
 
 
 @functools.lru_cache(maxsize=256)

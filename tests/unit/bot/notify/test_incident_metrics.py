@@ -53,7 +53,7 @@ async def scene(valkey):
 
 def firing(name: str = "web", *, at: int = BEGIN, **more) -> Alert:
     subject = Ref(engine=EngineRef(host="h1", kind="docker"), kind=Kind.CONTAINER, id="1" * 64, name=name)
-    return alert(at=at, since_ns=BEGIN, subject=subject, owner=name, fingerprint=name, **more)
+    return alert(**{"at": at, "since_ns": BEGIN, "subject": subject, "owner": name, "fingerprint": name, **more})
 
 
 def resolved(name: str = "web", *, after: int, **more) -> Alert:
@@ -127,6 +127,26 @@ async def test_series_are_limited_and_the_most_severe_are_shown(scene, monkeypat
     assert scene.value("incident_series_capped") == 4
     teams = {one["team"] for one in scene.series("incidents_open")}
     assert "other" in teams and len(teams) == 3
+
+
+async def test_the_subjects_of_those_that_are_not_shown_are_read_when_they_are(scene, monkeypatch):
+    monkeypatch.setattr(incident_metrics, "MAX_SHOWN", 2)
+    await scene.take(*(firing(f"web-{number}", since_ns=BEGIN + number) for number in range(5)))
+    assert {one["name"] for one in scene.series("incident_begin_timestamp_seconds")} == {"web-0", "web-1"}
+    read, reads = scene.store.incidents_of, []
+
+    async def failing(keys):
+        reads.append(tuple(keys))
+        if len(reads) == 2:  # the first call reads what has changed
+            raise errors.StoreDown
+        return await read(keys)
+
+    monkeypatch.setattr(scene.store, "incidents_of", failing)
+    with pytest.raises(errors.StoreDown):
+        await scene.take(resolved("web-0", after=60))
+    await scene.measures.follow()
+    assert {one["name"] for one in scene.series("incident_begin_timestamp_seconds")} == {"web-1", "web-2"}
+    assert [len(keys) for keys in reads] == [1, 1, 1] and scene.value("incident_series_capped") == 2
 
 
 async def test_a_name_that_a_terminal_would_obey_is_shown_as_text(scene):
