@@ -8,6 +8,7 @@ the next news about its incidents gets a new one. A message that the chat refuse
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,18 +17,19 @@ import structlog
 
 from bot.notify import crash_card_poster, incident_message, incident_storms, posting_decision
 from bot.notify.delivery_failures import Failures
-from bot.notify.message_sender import MessageSender, message_name
+from bot.notify.message_sender import MessageSender, SentMessage, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
 from bot.notify.shared_message_editor import Place, SharedMessageEditor, Work
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.alerts import Severity
-from core.model.incidents import IncidentState, PostedIncident
+from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.store.incidents import IncidentStore
 
 log = structlog.get_logger(__name__)
 _ORDER = tuple(Severity)
 SUMMARY_SECONDS = 600.0  # for which what else the quiet hours held back joins the message about it
+LATE_CARD_SECONDS = 60.0  # after a message, for which another process posts the card that an earlier one did not
 
 
 class ChannelPoster:
@@ -67,14 +69,18 @@ class ChannelPoster:
 
     async def restore(self, routing: Routing, now: float) -> None:
         """Goes on with what another process posted lately. `now`: seconds since the epoch. Raises StoreError."""
-        for incident, post in await self._open.load(now - routing.storm_seconds):
+        for incident, post in await self._open.load(now - max(routing.storm_seconds, LATE_CARD_SECONDS)):
             age = now - post.reminded_at
-            self._window(post.destination, routing).restore(incident, post, self._now() - age)
+            if age <= routing.storm_seconds:
+                self._window(post.destination, routing).restore(incident, post, self._now() - age)
+            if not post.shared and now - incident.began_ns / 1e9 <= LATE_CARD_SECONDS:
+                await self._hold_late_card(incident, post, routing)
 
     def forget(self) -> None:
         """Forgets everything, because another process posts now."""
         self._open.forget()
         self._shared.forget_all()
+        self.cards.cancel()
         self._windows.clear()
         self._summaries.clear()
 
@@ -93,8 +99,12 @@ class ChannelPoster:
                 await self._post(window, *by_key[incident.key])
                 break
         for storm in window.storms:
+            self.cards.drop(to, storm.ts)
             for key in storm.members & by_key.keys():
                 shared.setdefault((storm.channel, storm.ts), {})[key] = by_key[key]
+        for ts in self.cards.held(to):
+            with failures.collected():
+                await self._post_card(to, ts, self._now())
         for pending, destination in work:
             post = _posted((pending, destination), to)
             if post is None or destination.to not in pending.left:
@@ -107,7 +117,7 @@ class ChannelPoster:
         for place in {**shared, **dict.fromkeys(self._shared.waiting(to))}:
             with failures.collected():
                 await self._edit_shared(to, window, place, shared.get(place, {}))
-        if not work and window.idle(self._now()) and not self._shared.waiting(to):
+        if not work and window.idle(self._now()) and not (self._shared.waiting(to) or self.cards.held(to)):
             self._windows.pop(to, None)
         failures.raise_first()
 
@@ -182,10 +192,27 @@ class ChannelPoster:
             if storm is not None:
                 storm.next_edit = self._now() + incident_storms.STORM_EDIT_SECONDS
 
+    async def _post_card(self, to: str, ts: str, now: float = math.inf) -> None:
+        """Posts the card of a message, if it is held and its time has come."""
+        with contextlib.suppress(errors.MessageGone):
+            await self.cards.post_due(to, ts, now)
+
+    async def _hold_late_card(self, incident: Incident, post: PostedIncident, routing: Routing) -> None:
+        """Lets the card of a message be posted soon, unless the process that posted the message began to do so."""
+        to = post.destination
+        if await self._store.post_record(crash_card_poster.card_name(incident, to, post.ts)) is not None:
+            return
+        places = [each for each in routing.destinations(incident) if each.to == to]
+        destination = places[0] if places else Destination(to=to)
+        self._window(to, routing)
+        sent = SentMessage(channel=post.channel, ts=post.ts)
+        self.cards.hold(incident, sent, destination, urgent=False, until=self._now())
+
     def _forget_message(self, channel: str, ts: str) -> None:
         log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)
         self._open.remove(channel, ts)
         self._shared.forget((channel, ts))
+        self.cards.forget(ts)
         self._summaries = {key: found for key, found in self._summaries.items() if found[0] != (channel, ts)}
         for window in self._windows.values():
             window.forget_message(ts)
@@ -220,8 +247,8 @@ class ChannelPoster:
         )
         if destination.group and not resolved:
             self._open.add(destination.to, destination.group, sent)
-        with contextlib.suppress(errors.MessageGone):
-            await self.cards.post(incident, sent, destination, urgent=urgent)  # before the record, lest it is left out
+        until = self._now() + shared_messages.COLLECT_SECONDS
+        self.cards.hold(incident, sent, destination, urgent=urgent, until=until)
         await save_post(self._store, pending, post)
 
     async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
@@ -240,6 +267,8 @@ class ChannelPoster:
         told, mentioned = post.told, post.mentioned
         if not destination.silent:
             called = posting_decision.newly_mentioned(incident, post, destination)
+            if post.told < incident.turns or called or post.noted < incident.noted:
+                await self._post_card(destination.to, post.ts)  # the first entry of the thread
             if post.told < incident.turns or called:
                 entry = incident_message.thread_entry(incident, called, turned=post.told < incident.turns)
                 what = f"turn {incident.turns}"

@@ -1,12 +1,16 @@
 """Posts in the thread of an incident: first its crash card, without letting other incidents wait, later what is new.
 
-The evidence of a card may take seconds to collect. So each card is made in a task of its own, a few at once. A card
-that cannot be posted is logged and left out: the message itself has been posted.
+A card is made as soon as the message is posted, but it is held until it is known whether other incidents share the
+message: the message of a storm has no thread. The evidence of a card may take seconds to collect. So each card is made
+in a task of its own, a few at once. A card that cannot be made, or that the chat refuses then, is logged and left out:
+the message itself has been posted.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -33,6 +37,24 @@ async def plain_card(incident: Incident, channel: str, *, logs: bool) -> Reply:
     return crash_card.crash_card(incident, crash_card.Evidence())
 
 
+def card_name(incident: Incident, to: str, ts: str) -> str:
+    """Names the card of one message; see MessageSender."""
+    return message_name(incident, to, f"details {ts}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldCard:
+    """A card that is not posted yet. `until`: when it is, in seconds of a monotonic clock, unless other incidents share
+    the message by then. `released`: whether to post it."""
+
+    incident: Incident
+    sent: SentMessage
+    once: str
+    until: float
+    urgent: bool
+    released: asyncio.Future[bool]
+
+
 class CrashCardPoster:
     """Posts cards. `make`: makes them."""
 
@@ -41,18 +63,61 @@ class CrashCardPoster:
         self._make = make
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[str, dict[str, _HeldCard]] = {}  # by destination, and by the id of the message
 
-    async def post(self, incident: Incident, sent: SentMessage, destination: Destination, *, urgent: bool) -> None:
-        """Posts the card of this message: now if that takes no time, else soon. `urgent`: see MessageSender."""
-        once, logs = message_name(incident, destination.to, f"details {sent.ts}"), destination.logs
-        if self._make is plain_card:
-            card = await self._make(incident, sent.channel, logs=logs)
-            await self._poster.post(sent.channel, card, sent.ts, once=once, urgent=urgent)
+    def hold(
+        self, incident: Incident, sent: SentMessage, destination: Destination, *, urgent: bool, until: float
+    ) -> None:
+        """Makes the card of this message, and holds it until then. `urgent`: see MessageSender."""
+        held = _HeldCard(
+            incident=incident,
+            sent=sent,
+            once=card_name(incident, destination.to, sent.ts),
+            until=until,
+            urgent=urgent,
+            released=asyncio.get_running_loop().create_future(),
+        )
+        self.drop(destination.to, sent.ts)
+        self._held.setdefault(destination.to, {})[sent.ts] = held
+        if self._make is not plain_card:
+            work = self._post(held, logs=destination.logs)
+            task = asyncio.get_running_loop().create_task(work, name=f"crash card {incident.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def held(self, to: str) -> Collection[str]:
+        """Returns the ids of the messages at this destination whose cards are held."""
+        return tuple(self._held.get(to, ()))
+
+    def drop(self, to: str, ts: str) -> None:
+        """Leaves out the card of this message, if it is held."""
+        if (held := self._take(to, ts)) is not None and not held.released.done():
+            held.released.set_result(False)
+
+    def forget(self, ts: str) -> None:
+        """Leaves out the card of a message that was deleted."""
+        for to in list(self._held):
+            self.drop(to, ts)
+
+    async def post_due(self, to: str, ts: str, now: float) -> None:
+        """Posts the card of this message, if it is held and its time has come: now if that takes no time, else soon.
+        Raises DeliveryError; then it is still held."""
+        held = self._held.get(to, {}).get(ts)
+        if held is None or now < held.until:
             return
-        work = self._post(incident, sent, logs=logs, once=once)
-        task = asyncio.get_running_loop().create_task(work, name=f"crash card {incident.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if self._make is plain_card:
+            card = await self._make(held.incident, held.sent.channel, logs=False)
+            await self._poster.post(held.sent.channel, card, ts, once=held.once, urgent=held.urgent)
+        elif not held.released.done():
+            held.released.set_result(True)
+        self._take(to, ts)
+
+    def _take(self, to: str, ts: str) -> _HeldCard | None:
+        at_destination = self._held.get(to, {})
+        held = at_destination.pop(ts, None)
+        if not at_destination:
+            self._held.pop(to, None)
+        return held
 
     async def post_notes(self, incident: Incident, post: PostedIncident, destination: Destination) -> None:
         """Posts what is new about an incident in the thread of its message. Raises DeliveryError."""
@@ -61,12 +126,13 @@ class CrashCardPoster:
             await self._poster.post(post.channel, incident_message.note_entry(notes), post.ts, once=once)
 
     async def idle(self) -> None:
-        """Waits until all cards are posted."""
+        """Waits until all cards are posted or left out."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     def cancel(self) -> None:
         """Gives up the cards that are not posted yet."""
+        self._held.clear()
         for task in self._tasks:
             task.cancel()
 
@@ -75,11 +141,14 @@ class CrashCardPoster:
         self.cancel()
         await self.idle()
 
-    async def _post(self, incident: Incident, sent: SentMessage, *, logs: bool, once: str) -> None:
-        async with self._slots:
-            try:
-                card = await self._make(incident, sent.channel, logs=logs)
-                await self._poster.post(sent.channel, card, sent.ts, once=once)
-            except (errors.DeliveryError, errors.StoreError) as error:
-                reason = error.full_message()
-                log.warning("The details of an incident were not posted.", channel=sent.channel, reason=reason)
+    async def _post(self, held: _HeldCard, *, logs: bool) -> None:
+        channel = held.sent.channel
+        try:
+            async with self._slots:
+                card = await self._make(held.incident, channel, logs=logs)
+            if await held.released:
+                async with self._slots:
+                    await self._poster.post(channel, card, held.sent.ts, once=held.once)
+        except (errors.DeliveryError, errors.StoreError) as error:
+            reason = error.full_message()
+            log.warning("The details of an incident were not posted.", channel=channel, reason=reason)
