@@ -1,5 +1,8 @@
 """Records in the store where the messages about incidents are, and finds the message that a new incident of a group is
 added to.
+
+The store has an index of the incidents that each message is about. Each record adds to it. An entry may be out of date:
+the incident was removed, began anew, or has another message since then. Then `remove_old_entries` removes it.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from bot.notify.incident_writer import MAX_CONFLICTS, decode_incident
 from bot.notify.message_sender import SentMessage
 from core import supervise
 from core.model.incidents import Incident, IncidentState, PostedIncident, with_post
-from core.store.incidents import IncidentStore
+from core.store.incidents import IncidentStore, MessageId
 
+INDEXED_AT_ONCE = 500
 _encode = msgspec.json.Encoder().encode
-_Save = Callable[[str, bytes, bytes], Awaitable[bool]]
+_Save = Callable[[str, bytes, bytes, MessageId], Awaitable[bool]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,9 +74,9 @@ async def _save_post(store: IncidentStore, pending: PendingIncident, post: Poste
 
 
 async def _keep(store: IncidentStore, pending: PendingIncident, post: PostedIncident, save: _Save) -> None:
-    incident = with_post(pending.incident, post)
+    incident, message = with_post(pending.incident, post), message_of(post)
     value = _encode(incident)
-    if await save(incident.key, pending.raw, value):
+    if await save(incident.key, pending.raw, value, message):
         pending.raw, pending.incident = value, incident
         return
     for _ in range(MAX_CONFLICTS):
@@ -82,9 +86,31 @@ async def _keep(store: IncidentStore, pending: PendingIncident, post: PostedInci
             return
         merged = with_post(decoded, post)
         value = _encode(merged)
-        if await store.change_incident(incident.key, newer, value):
+        if await store.change_incident(incident.key, newer, value, message):
             pending.raw, pending.incident = value, merged
             return
+
+
+def message_of(post: PostedIncident) -> MessageId:
+    """Returns the message of a record."""
+    return MessageId(post.channel, post.ts)
+
+
+async def remove_old_entries(store: IncidentStore) -> int:
+    """Removes the entries of the index that are out of date. Returns how many. Raises StoreError."""
+    removed = 0
+    async for part in supervise.in_turns(store.indexed_messages()):
+        stored = await store.incidents_of([key for _, key in part])
+        old = [message.entry(key) for message, key in part if not _is_about(message, stored.get(key))]
+        await store.remove_messages(old)
+        removed += len(old)
+    return removed
+
+
+def _is_about(message: MessageId, raw: bytes | None) -> bool:
+    """Whether a stored incident is in this message. `raw`: None if it is not stored any more."""
+    incident = None if raw is None else decode_incident(raw)
+    return incident is not None and any(message_of(post) == message and not post.gone for post in incident.posts)
 
 
 class OpenMessages:
@@ -95,20 +121,27 @@ class OpenMessages:
         self._messages: dict[tuple[str, str], tuple[str, str]] | None = None
 
     async def load(self, since: float) -> Sequence[tuple[Incident, PostedIncident]]:
-        """Reads the messages from the store, if that is needed. Returns the incidents that people were told of since
-        then, in seconds since the epoch, with their messages; nothing if nothing had to be read. Raises StoreError."""
+        """Reads the messages from the store, if that is needed, and completes the index, to which another version may
+        not have added its messages. Returns the incidents that people were told of since then, in seconds since the
+        epoch, with their messages; nothing if nothing had to be read. Raises StoreError."""
         if self._messages is not None:
             return ()
         found: dict[tuple[str, str], tuple[str, str]] = {}
         recent: list[tuple[Incident, PostedIncident]] = []
+        entries: list[str] = []
         async for _, raw in supervise.in_turns(self._store.each_incident()):
             if (incident := decode_incident(raw)) is None:
                 continue
             posts = [post for post in incident.posts if not post.gone]
             recent += [(incident, post) for post in posts if post.reminded_at >= since]
+            entries += [message_of(post).entry(incident.key) for post in posts]
+            if len(entries) >= INDEXED_AT_ONCE:
+                await self._store.index_messages(entries)
+                entries = []
             if incident.state is not IncidentState.RESOLVED:
                 open_ones = [post for post in posts if post.group]
                 found |= {(post.destination, post.group): (post.channel, post.ts) for post in open_ones}
+        await self._store.index_messages(entries)
         self._messages = found
         return sorted(recent, key=lambda each: each[1].reminded_at)
 

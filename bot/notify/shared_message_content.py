@@ -86,7 +86,8 @@ class SharedContent:
             self._joining.add(destination.group)
             self._mentioned |= dict.fromkeys(self.called_before(incident, destination))
         told = self._told.get(incident.key, 0) if post is None else post.told
-        if destination is not None and not destination.silent and told < incident.turns:
+        joins_storm = post is None and destination is not None and not destination.group  # it has no entries
+        if destination is not None and not destination.silent and told < incident.turns and not joins_storm:
             self._add_turn(incident, destination)
 
     def called_before(self, incident: Incident, destination: Destination) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Posts and edits the messages that several incidents share: a storm, a group of a route, and the list of what
 happened in quiet hours.
 
-An edit reads all stored incidents, a few at a time, because the message shows all that share it. So ten thousand of
-them are never in memory together. What happens between two edits of a message waits for the next one, by key.
+An edit reads the incidents that share the message from the store, a few at a time, because the message shows them all.
+So ten thousand of them are never in memory together. What happens between two edits of a message waits for the next
+one, by key.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bot.notify.shared_message_record import SharedMessageRecord
 from core import errors, metrics, supervise
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, IncidentState, PostedIncident
-from core.store.incidents import IncidentStore
+from core.store.incidents import IncidentStore, MessageId
 
 EDIT_SECONDS = 4.0  # between two edits of one message
 READ_AT_ONCE = 200
@@ -176,15 +177,16 @@ class SharedMessageEditor:
     async def _read(
         self, content: SharedContent, members: Mapping[str, Work], waiting: Mapping[str, Destination]
     ) -> SharedContent:
+        """Reads what the message must show. An incident that waits may be in the message already, or may join it."""
         for pending, destination in members.values():
             content.add(pending.incident, destination, pending.held)
-        ts = msgspec.json.encode(content.place[1])
-        async for key, raw in supervise.in_turns(self._store.each_incident()):
-            if key in members or (key not in waiting and ts not in raw):  # most need not be decoded
+        async for pending in supervise.in_turns(self._others(key for key in waiting if key not in members)):
+            content.add_other(pending.incident, waiting.get(pending.incident.key))
+        async for key, raw in supervise.in_turns(self._store.incidents_in(MessageId(*content.place))):
+            if key in members or key in waiting:
                 continue
-            incident = decode_incident(raw)
-            if incident is not None and (key in waiting or content.post_of(incident) is not None):
-                content.add_other(incident, waiting.get(key))
+            if (incident := decode_incident(raw)) is not None and content.post_of(incident) is not None:
+                content.add_other(incident, None)
         return content
 
     async def _edit(self, content: SharedContent, members: Mapping[str, Work], storm: str) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from bot.notify.last_good_settings import LastGoodSettingsRecorder
 from bot.notify.old_incident_cleanup import remove_old_incidents
+from bot.notify.posted_incidents import remove_old_entries
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
@@ -62,6 +63,7 @@ def _retention(store: Store) -> Callable[[], Awaitable[RunReport]]:
     async def once() -> RunReport:
         await store.remove_expired()
         await remove_old_incidents(store)
+        await remove_old_entries(store)
         await store.remove_old_runs()
         return RunReport()
 

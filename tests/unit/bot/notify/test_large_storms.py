@@ -6,14 +6,17 @@ import tracemalloc
 
 import msgspec
 import pytest
+import redis.asyncio.connection
 
 from bot.notify import incident_reporter
 from bot.notify.incident_storms import GROWING_EDIT_SECONDS, MAX_STORM_SECONDS, STORM_EDIT_SECONDS, StormGrouping
-from bot.notify.posted_incidents import OpenMessages
+from bot.notify.incident_writer import stored_incidents
+from bot.notify.posted_incidents import OpenMessages, remove_old_entries
 from bot.notify.shared_message_editor import READ_AT_ONCE, SharedMessageEditor
 from core.metrics import Metrics
 from core.model.alert_routes import Route, parse_matcher
 from core.model.incidents import PostedIncident, with_post
+from core.store.incidents import MessageId
 from tests.unit.bot.notify.route_scene import EVENING, HOUR, NIGHT, fresh, now, of_project, over
 from tests.unit.bot.notify.test_incident_reporter import World
 from tests.unit.bot.notify.test_incident_storms import about
@@ -59,6 +62,71 @@ async def test_a_storm_that_is_read_in_parts_is_one_message_with_two_edits(world
     assert await settled(world)
     (text,) = world.chat.messages.values()
     assert f"{MANY} incidents at once on h1, {MANY - 1} still open" in text
+
+
+async def test_a_storm_that_grows_for_half_a_minute_is_one_message_with_two_edits_and_no_thread(world):
+    for second in range(30):
+        await world.happen(*(fresh(world, f"web{second}-{number}") for number in range(3)))
+        await flush(world)
+        world.seconds += 1
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert "90 incidents at once on h1, 90 still open" in text
+    assert world.chat.calls == ["post", "edit", "edit"] and world.chat.threads == {}
+
+
+async def test_an_edit_reads_only_the_incidents_of_its_message(world, monkeypatch):
+    """The number of round trips does not depend on what else is in the store."""
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    assert await settled(world)
+    trips = []
+    for more in (0, 500):
+        incidents = [about(f"other{number}", "h2") for number in range(more)]
+        for each in incidents:
+            post = PostedIncident(channel="C1", ts="77", version=1, shared=True)
+            value = msgspec.json.encode(with_post(each, post))
+            assert await world.desk.store.keep_incident(each.key, None, value, MessageId("C1", "77"))
+        world.seconds += STORM_EDIT_SECONDS
+        await world.desk.take(over(world, "web7", at=now(world) + 1 + more))
+        edits = world.chat.calls.count("edit")
+        with monkeypatch.context() as patched:
+            sent = count_round_trips(patched)
+            await flush(world)
+            trips.append(len(sent))
+        assert world.chat.calls.count("edit") == edits + 1
+        await world.desk.take(fresh(world, "web7", at=now(world) + 2 + more, count=2 + more))
+        assert await settled(world)
+    assert trips[0] == trips[1] <= 10 and world.chat.in_channel("C1")[0].count(f"{MANY} incidents at once") == 1
+
+
+def count_round_trips(patched) -> list[bytes]:
+    """Returns a list of what each round trip to the store sends from now on."""
+    sent: list[bytes] = []
+    original = redis.asyncio.connection.AbstractConnection.send_packed_command
+
+    async def counting(self, command, *more, **named):
+        sent.append(b"".join(command) if isinstance(command, list) else command)
+        return await original(self, command, *more, **named)
+
+    patched.setattr(redis.asyncio.connection.AbstractConnection, "send_packed_command", counting)
+    return sent
+
+
+async def test_the_messages_of_an_older_version_are_found_too_and_old_entries_are_removed(world):
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    assert await settled(world)
+    store = world.desk.store
+    await store._client.delete("{qd}:incidents:messages")
+    world.reporter = world.process()
+    await world.happen(over(world, "web7", at=now(world) + 1))
+    assert await settled(world)
+    assert f"{MANY} incidents at once on h1, {MANY - 1} still open" in next(iter(world.chat.messages.values()))
+    assert await remove_old_entries(store) == 0
+    first, *_ = await stored_incidents(store)
+    await store.remove_incidents([first.key])
+    await store.index_messages([MessageId("C1", "77").entry(first.key), MessageId("C1", "77").entry("unknown")])
+    assert await remove_old_entries(store) == 3
+    assert len([key async for key, _ in store.incidents_in(MessageId("C1", "1"))]) == MANY - 1
 
 
 async def test_a_group_that_is_read_in_parts_names_ten_at_a_time_and_counts_the_others(world):
@@ -127,7 +195,8 @@ class Thousands:
         self._values = {incident.key: msgspec.json.encode(incident) for incident in made}
         self.recorded = 0
 
-    async def each_incident(self):
+    async def incidents_in(self, message):
+        assert message == MessageId("C1", "1")
         for each in self._values.items():
             yield each
 
@@ -135,7 +204,7 @@ class Thousands:
         assert len(wanted) <= READ_AT_ONCE
         return {key: self._values[key] for key in wanted}
 
-    async def keep_incident(self, key, before, value):
+    async def keep_incident(self, key, before, value, message):
         self.recorded += 1
         return True
 

@@ -29,12 +29,12 @@ def fail_saves_after(world, monkeypatch, number: int) -> None:
     """Lets the store take only so many records of messages."""
     real, left = world.desk.store._put_incident, [number]
 
-    async def put(key, before, value, mark):
+    async def put(key, before, value, mark, message=None):
         if before != value and mark in ("told", "kept"):
             if not left[0]:
                 raise errors.StoreError("The store is full.")
             left[0] -= 1
-        return await real(key, before, value, mark)
+        return await real(key, before, value, mark, message)
 
     monkeypatch.setattr(world.desk.store, "_put_incident", put)
 
