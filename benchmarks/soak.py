@@ -2,8 +2,10 @@
 
 A private Docker daemon sends about 20 events a second, from health checks. The whole bot watches it with 50 rules and
 posts to the stand-in for Slack. First, 10,000 alerts arrive from an Alertmanager at once and stay open. Then a
-container crashes every few seconds. The run ends after the given time, with a table of the figures and their goals. It
-fails if a crash was posted twice or not at all, or if a message broke one of Slack's rules.
+container crashes every few seconds and is removed. Every five minutes, a line shows the figures so far, so that growth
+shows. The run ends after the given time, with a table of the figures and their goals. It fails if a crash was posted
+twice or not at all, if a message does not say that its crash is over, if a message broke one of Slack's rules, or if
+the bot logged an internal error.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import statistics
 import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +41,9 @@ CHANNELS, PAUSE_SECONDS = 20, 5.0
 IN_REQUEST = 1_000
 TOKEN = "a-token-of-the-soak"
 SLOW_SECONDS = 120.0
+TREND_SECONDS = 300.0
+LOGGED = re.compile(r"\[(?:warning|error) *\] (.*?)(?:  | \w+=|$)", re.MULTILINE)
+LOGGED_FAULTS = ("Traceback", "Internal error", "was never awaited", "A task did not end in time")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -58,9 +65,11 @@ def main(words: Sequence[str] | None = None) -> int:
         deck = Deck(room, dockerd.url, slack)
         stack.callback(deck.stop)
         goals, faults = Soak(deck, slack, dockerd).run(given.minutes * 60)
-        with contextlib.suppress(AssertionError):
-            deck.close()
+        deck.stop()
         faults += [str(each) for each in slack.violations()]
+        faults += [f"The bot's log has “{word}”." for word in LOGGED_FAULTS if word in deck.log()]
+        for event, number in Counter(LOGGED.findall(deck.log())).most_common(10):
+            print(f"logged {number} times: {event}")
     print("\n".join(f"  {goal}" for goal in goals))
     print("\n".join(faults) or "Every crash was posted once, and no message broke a rule of Slack's.")
     return 1 if faults else 0
@@ -87,6 +96,7 @@ class Soak:
         began, used, resident = time.monotonic(), self._cpu_seconds(), self._resident()
         events = self._events()
         latencies, faults = self._crash_until(began + seconds)
+        faults += self._unfinished()
         lasted = time.monotonic() - began
         print(
             f"{len(latencies)} crashes and {(self._events() - events) / lasted:.1f} events a second in {lasted:.0f} s"
@@ -129,15 +139,21 @@ class Soak:
         wait_for("all to be stored", lambda: stored() == OPEN, SLOW_SECONDS)
         wait_for("all to be posted", lambda: self._deck.series("incidents_waiting") == 0, SLOW_SECONDS)
         grown = (self._resident() - before) / 2**20
+        calls = self._calls("C0OPS")[len(posted) :]
+        for call in calls:
+            where = "in a thread" if call["args"].get("thread_ts") else "in the channel"
+            print(
+                f"{call['at'] - calls[0]['at']:6.1f} s {call['method']} {where}: {call['args'].get('text', '')[:100]!r}"
+            )
         return [
             Goal(what=f"MiB more with {OPEN:,} open incidents", found=grown, most=10),
-            Goal(what=f"calls of Slack for {OPEN:,} incidents at once", found=self._calls("C0OPS") - posted, most=3),
+            Goal(what=f"calls of Slack for {OPEN:,} incidents at once", found=len(calls), most=3),
         ]
 
     def _crash_until(self, end: float) -> tuple[list[float], list[str]]:
         latencies: list[float] = []
         faults: list[str] = []
-        number = 0
+        number, trend = 0, _Trend(self._cpu_seconds())
         while time.monotonic() < end:
             name, channel = f"crash-{number}", number % CHANNELS
             container = self._dockerd.run(name, "exit 3", labels={"soak": str(channel)})
@@ -155,7 +171,21 @@ class Soak:
             if (times := len(self._roots(name, channel))) != 1:
                 faults.append(f"The crash of {name} was posted {times} times.")
             number += 1
+            trend.show(latencies, self._cpu_seconds(), self._resident(), len(faults))
         return latencies, faults
+
+    def _unfinished(self) -> list[str]:
+        """The messages that do not say that their crash is over, a while after the last one."""
+        firing: list[str] = []
+
+        def none_left() -> bool:
+            shown = [one for each in range(CHANNELS) for one in self._slack.screen("ada", f"soak-{each}")]
+            firing[:] = [one["text"] for one in shown if "Firing: crash-" in one["text"]]
+            return not firing
+
+        with contextlib.suppress(AssertionError):
+            wait_for("the ends of all crashes", none_left, SLOW_SECONDS, pause=5.0)
+        return [f"A message still says: {text[:100]}" for text in firing]
 
     def _shown(self, name: str, channel: int) -> bool:
         return any(f"Firing: {name}:" in one["text"] for one in self._slack.screen("ada", f"soak-{channel}"))
@@ -171,9 +201,10 @@ class Soak:
             and f"Firing: {name}:" in call["args"]["text"]
         ]
 
-    def _calls(self, channel: str) -> int:
+    def _calls(self, channel: str) -> list[dict[str, Any]]:
         methods = ("chat.postMessage", "chat.update")
-        return sum(call["args"].get("channel") == channel for each in methods for call in self._slack.calls(each))
+        found = [{**call, "method": each} for each in methods for call in self._slack.calls(each)]
+        return sorted((one for one in found if one["args"].get("channel") == channel), key=lambda call: call["at"])
 
     def _events(self) -> float:
         lines = get(self._deck.port)[1].splitlines()
@@ -185,6 +216,28 @@ class Soak:
 
     def _resident(self) -> int:
         return int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * PAGE
+
+
+class _Trend:
+    """Prints a line about every few minutes. `cpu`: the seconds of processor time that the bot has used so far."""
+
+    def __init__(self, cpu: float) -> None:
+        self._began = self._last = time.monotonic()
+        self._cpu = cpu
+        self._shown = 0
+
+    def show(self, latencies: Sequence[float], cpu: float, resident: int, faults: int) -> None:
+        now = time.monotonic()
+        new = latencies[self._shown :]
+        if now - self._last < TREND_SECONDS or not new:
+            return
+        print(
+            f"{(now - self._began) / 60:5.1f} min: {len(new)} crashes, {statistics.median(new):.0f} ms p50, "
+            f"{max(new):.0f} ms at most, {100 * (cpu - self._cpu) / (now - self._last):.2f} % of a core, "
+            f"{resident / 2**20:.1f} MiB, {faults} faults in all, a load of {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
+        self._last, self._cpu, self._shown = now, cpu, len(latencies)
 
 
 def _alert(number: int, at: str) -> dict[str, Any]:
