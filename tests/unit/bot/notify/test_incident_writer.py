@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog.testing
 
 from bot.notify import old_incident_cleanup
 from bot.notify.incident_writer import (
@@ -60,6 +61,18 @@ async def test_an_alert_is_stored_in_its_incident_and_marked_as_changed(desk):
 async def test_a_crash_that_was_over_before_it_was_stored_is_stored_with_its_end(desk):
     (incident,) = await desk.take(alert(at=1), alert(at=2, state=AlertState.RESOLVED, text="no trouble since"))
     assert incident.state is IncidentState.RESOLVED and incident.version == 2
+
+
+async def test_the_begin_and_the_end_of_an_alert_are_lines_of_the_log_and_its_repetitions_are_not(desk):
+    with structlog.testing.capture_logs() as lines:
+        await desk.take(alert())
+        await desk.take(alert(at=2, count=2))
+        await desk.take(alert(at=3, state=AlertState.RESOLVED, text="it runs again"))
+    shown = [(line["log_level"], line["event"], line["subject"].partition("#")[0], line["reason"]) for line in lines]
+    assert shown == [
+        ("warning", "An alert fires.", "web@docker/h1", "crashed"),
+        ("info", "An alert is resolved.", "web@docker/h1", "it runs again"),
+    ]
 
 
 async def test_ten_thousand_reports_of_one_alert_wait_as_one(desk):
