@@ -64,9 +64,12 @@ class IncidentMetrics:
         self._counts = counts
         self._open: dict[str, OpenIncident] = {}
         self._groups: dict[Group, Group] = {}
+        self._numbers = Counter[Group]()
         self._subjects: dict[str, tuple[str, ...]] = {}  # the labels of the subject of each incident that is shown
         self._position = 0
         self._started = False  # whether what had happened before this process began is read
+        self._last_rank = (0, 0)  # of those that are shown
+        self._select = False  # whether others may have to be shown
         self._shown = True  # whether the page shows what was read
         self._teams: set[str] = set()
 
@@ -84,7 +87,9 @@ class IncidentMetrics:
         while True:
             last, keys = await self._store.incidents_changed_after(self._position, BATCH)
             if last < self._position:  # the store lost its data
-                self._open, self._subjects, self._position, self._shown = {}, {}, 0, False
+                self._open, self._subjects, self._position = {}, {}, 0
+                self._numbers.clear()
+                self._select, self._shown = True, False
                 continue
             if not keys:
                 break
@@ -101,12 +106,18 @@ class IncidentMetrics:
     def _observe(self, key: str, incident: Incident | None, at_us: int) -> None:
         """Takes one change. `incident`: None if it was removed or cannot be read."""
         before = self._open.pop(key, None)
-        self._subjects.pop(key, None)
+        if before is not None:
+            self._numbers[before.group] -= 1
+        if self._subjects.pop(key, None) is not None:
+            self._select = True
         if incident is None:
             return
         if incident.state is not IncidentState.RESOLVED:
             after = self._open[key] = self._measured(incident)
             group = after.group
+            self._numbers[group] += 1
+            if len(self._subjects) < MAX_SHOWN or _rank(after) < self._last_rank:
+                self._select = True
             # Prometheus sees no increase in the first value of a series, so both begin at 0.
             self._counts.incident_acknowledge_seconds.labels(group.rule, group.team)
             self._counts.incident_resolve_seconds.labels(group.rule, group.team)
@@ -134,23 +145,27 @@ class IncidentMetrics:
         return NO_TEAM if not team else team if team in self._teams else OTHER_TEAM
 
     async def _show(self) -> None:
+        if self._select:
+            await self._show_first()
+            self._select = False
         counts = self._counts
-        shown = heapq.nsmallest(MAX_SHOWN, self._open, key=self._rank)
-        subjects = await self._subjects_of(shown)
-        groups = Counter(one.group for one in self._open.values())
-        self._groups = {group: group for group in groups}
+        self._numbers = +self._numbers
+        self._groups = {group: group for group in self._numbers}
         counts.incidents_open.clear()
-        for group, number in groups.items():
+        for group, number in self._numbers.items():
             counts.incidents_open.labels(*group.labels).set(number)
-        counts.incident_begin_timestamp_seconds.clear()
+        counts.incident_series_capped.set(max(0, len(self._open) - MAX_SHOWN))
+
+    async def _show_first(self) -> None:
+        """Selects the incidents that the page names. Raises StoreError."""
+        shown = heapq.nsmallest(MAX_SHOWN, self._open, key=lambda key: _rank(self._open[key]))
+        subjects = await self._subjects_of(shown)
+        self._last_rank = _rank(self._open[shown[-1]]) if shown else (0, 0)
+        begins = self._counts.incident_begin_timestamp_seconds
+        begins.clear()
         for key, subject in subjects.items():
             one = self._open[key]
-            counts.incident_begin_timestamp_seconds.labels(*subject, *one.group.labels).set(one.begin_ns / 1e9)
-        counts.incident_series_capped.set(len(self._open) - len(shown))
-
-    def _rank(self, key: str) -> tuple[int, int]:
-        one = self._open[key]
-        return _ORDER.index(one.group.severity), one.begin_ns
+            begins.labels(*subject, *one.group.labels).set(one.begin_ns / 1e9)
 
     async def _subjects_of(self, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Returns the labels of the subjects of these incidents, and forgets all others. Raises StoreError."""
@@ -161,6 +176,11 @@ class IncidentMetrics:
                     self._subjects[key] = _subject_labels(incident.main.subject)
         self._subjects = {key: self._subjects[key] for key in keys if key in self._subjects}
         return self._subjects
+
+
+def _rank(one: OpenIncident) -> tuple[int, int]:
+    """Orders open incidents by how much they are worth showing."""
+    return _ORDER.index(one.group.severity), one.begin_ns
 
 
 def _subject_labels(subject: Ref) -> tuple[str, ...]:

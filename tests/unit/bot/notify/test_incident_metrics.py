@@ -149,6 +149,20 @@ async def test_the_subjects_of_those_that_are_not_shown_are_read_when_they_are(s
     assert [len(keys) for keys in reads] == [1, 1, 1] and scene.value("incident_series_capped") == 2
 
 
+async def test_of_thousands_nobody_is_sorted_again_for_one_that_is_not_shown(scene, monkeypatch):
+    monkeypatch.setattr(incident_metrics, "MAX_SHOWN", 2)
+    await scene.take(*(firing(f"web-{number}", since_ns=BEGIN + number) for number in range(5)))
+    with monkeypatch.context() as patched:
+        patched.setattr(incident_metrics.heapq, "nsmallest", None)
+        await scene.take(firing("web-9", since_ns=BEGIN + 9))
+        await scene.take(resolved("web-4", after=60))
+    labels = {"rule": "crash", "team": "none", "severity": "medium", "state": "firing"}
+    assert scene.value("incidents_open", **labels) == 5 and scene.value("incident_series_capped") == 3
+    await scene.take(firing("db", since_ns=BEGIN + 99, severity=Severity.HIGH))
+    assert {one["name"] for one in scene.series("incident_begin_timestamp_seconds")} == {"web-0", "db"}
+    assert {one["severity"] for one in scene.series("incidents_open")} == {"medium", "high"}
+
+
 async def test_a_name_that_a_terminal_would_obey_is_shown_as_text(scene):
     await scene.take(firing("web\x1b[2J", team="\x1b[31m"))
     (shown,) = scene.series("incident_begin_timestamp_seconds")
