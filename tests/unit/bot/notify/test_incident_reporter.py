@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot import plain_text
 from bot.notify import channel_tasks, crash_card_poster, silences
@@ -366,9 +367,13 @@ async def test_a_label_names_another_channel_only_if_the_configuration_names_it_
     assert len(world.chat.in_channel("C0PAYMENTS")) == 1
 
 
-async def test_without_a_channel_incidents_are_only_listed(world):
+async def test_without_a_channel_incidents_are_only_listed_and_that_is_said_once(world):
     world.reporter = world.process(channel="")
-    await world.happen(alert())
+    with capture_logs() as lines:
+        await world.happen(alert())
+        await world.wait(5)
+    (said,) = [line for line in lines if "posted nowhere" in line["event"]]
+    assert "alerts here" in said["hint"] and world.desk.counts.alert_channel_configured._value.get() == 0
     assert world.chat.calls == [] and await world.desk.store.changed_incidents(10) == []
     assert len(await stored_incidents(world.desk.store)) == 1
 
