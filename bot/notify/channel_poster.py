@@ -247,7 +247,7 @@ class ChannelPoster:
         )
         if destination.group and not resolved:
             self._open.add(destination.to, destination.group, sent)
-        until = self._now() + shared_messages.COLLECT_SECONDS
+        until = self._now() + incident_storms.COLLECT_SECONDS
         self.cards.hold(incident, sent, destination, urgent=urgent, until=until)
         await save_post(self._store, pending, post)
 
