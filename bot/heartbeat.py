@@ -4,12 +4,10 @@ not.
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from bot.app import LEASE_SECONDS, App
-from core import errors
+from core import errors, shared_ticks
 from core.repeated_log import RepeatedLog
 
 log = structlog.get_logger(__name__)
@@ -43,7 +41,7 @@ async def keep_alive(app: App) -> None:
                     reason=error.full_message(),
                     times=times,
                 )
-        await asyncio.sleep(HEARTBEAT_SECONDS)
+        await shared_ticks.sleep(HEARTBEAT_SECONDS)
 
 
 async def keep_recovering(app: App) -> None:
@@ -53,4 +51,4 @@ async def keep_recovering(app: App) -> None:
             await app.recover()
         except errors.StoreError as error:
             log.debug("unfinished commands could not be read", reason=error.message)
-        await asyncio.sleep(RECOVERY_SECONDS)
+        await shared_ticks.sleep(RECOVERY_SECONDS)

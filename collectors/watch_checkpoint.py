@@ -9,12 +9,11 @@ store watched the engine then.
 
 from __future__ import annotations
 
-import asyncio
-
 from collectors.cursor import Cursor
 from collectors.gap_tracker import GapTracker
 from collectors.repeated_events import RepeatedEvents
 from collectors.watch_timing import WatchTiming
+from core import shared_ticks
 from core.model.refs import EngineRef
 from runtimes.inventory.mirror import Mirror
 
@@ -42,7 +41,7 @@ class WatchCheckpoint:
 
     async def save_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._timing.cursor_save_every)
+            await shared_ticks.sleep(self._timing.cursor_save_every)
             if self._gaps.unproven and self._cursor.others_known():
                 self._gaps.decide_unproven(watched=await self._cursor.others_watched())
             self.watched()

@@ -18,7 +18,7 @@ from types import FrameType
 import structlog
 
 log = structlog.get_logger(__name__)
-INTERVAL_SECONDS = 0.25  # between two measurements
+INTERVAL_SECONDS = 0.5  # between two measurements
 HELD_SECONDS = 0.5  # a longer delay is logged
 QUIET_SECONDS = 60.0  # after a message, shorter delays are only counted for this time
 MAX_FRAMES = 6  # of the stack in a message, the innermost last

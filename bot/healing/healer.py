@@ -28,7 +28,7 @@ from bot.notify.alert_settings import read_settings
 from bot.notify.incident_writer import change_incident, decode_incident
 from collectors import quarterdeck_labels
 from collectors.alert_evaluator import Evaluator
-from core import errors, metrics, supervise, unexpected_errors
+from core import errors, metrics, shared_ticks, supervise, unexpected_errors
 from core.model import healing
 from core.model.alerts import Alert
 from core.model.containers import SWARM_SERVICE_LABEL, Container
@@ -89,7 +89,7 @@ class Healer:
         try:
             while True:
                 await self.tick()
-                await asyncio.sleep(TICK_SECONDS)
+                await shared_ticks.sleep(TICK_SECONDS)
         finally:
             for task in self._running:
                 task.cancel()

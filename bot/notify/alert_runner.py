@@ -25,7 +25,7 @@ from collectors.restart_count_events import RestartCountEvents
 from collectors.restored_alerts import RestoredAlerts
 from collectors.rule import Rule
 from collectors.unwatched_time import UnwatchedTimeFinder
-from core import errors, metrics, supervise
+from core import errors, metrics, shared_ticks, supervise
 from core.model.alerts import AlertState, Severity
 from core.model.bot_actions import BOT
 from core.model.refs import EngineRef
@@ -109,7 +109,7 @@ class AlertRunner:
             self.evaluator.tick({ref: each.containers for ref, each in answering.items()}.get)
             self._measure()
             self._note_watch(bool(answering))
-            await asyncio.sleep(TICK_SECONDS)
+            await shared_ticks.sleep(TICK_SECONDS)
 
     def _compare_restarts(self, watched: Sequence[Mirror]) -> None:
         self._restarts = {each.ref: self._restarts.get(each.ref) or RestartCountEvents() for each in watched}
@@ -140,7 +140,7 @@ class AlertRunner:
     async def _record_watch(self) -> None:
         """Records every few seconds that an engine is watched, and reports a time in which no process did that."""
         while True:
-            await asyncio.sleep(NOTE_SECONDS)
+            await shared_ticks.sleep(NOTE_SECONDS)
             if not self._unwatched.watching:
                 continue
             try:

@@ -8,7 +8,6 @@ times; if one channel got it, the freeze counts as announced.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,7 +15,7 @@ import structlog
 
 from bot.notify.alert_settings import named_channel
 from bot.notify.message_sender import MessageSender
-from core import errors
+from core import errors, shared_ticks
 from core.model.freezes import decode_freeze
 from core.model.replies import Button, Reply, Text, Tone
 from core.repeated_log import RepeatedLog
@@ -66,7 +65,7 @@ class FreezeAnnouncer:
                 pause = RETRY_SECONDS if isinstance(error, errors.DeliveryError) else POLL_SECONDS
                 if times := self._failed.due(error.message):
                     log.warning("the freeze was not announced", reason=error.message, times=times)
-            await asyncio.sleep(pause)
+            await shared_ticks.sleep(pause)
 
     async def flush(self) -> None:
         """Announces the freeze if it has changed. Raises StoreError and DeliveryError."""

@@ -9,7 +9,6 @@ incidents, the most severe first. Of all others, little is in memory.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import heapq
 from collections import Counter
@@ -19,7 +18,7 @@ import msgspec
 import structlog
 
 from bot.notify.incident_writer import decode_incident
-from core import errors, metrics
+from core import errors, metrics, shared_ticks
 from core.lazy_dataclass import dataclass
 from core.model.alerts import Alert, Severity
 from core.model.incidents import Incident, IncidentState
@@ -80,7 +79,7 @@ class IncidentMetrics:
                 await self.follow()
             except errors.StoreError as error:
                 log.debug("The incidents could not be measured.", reason=error.message)
-            await asyncio.sleep(POLL_SECONDS)
+            await shared_ticks.sleep(POLL_SECONDS)
 
     async def follow(self) -> None:
         """Reads what changed since the last call. Raises StoreError."""

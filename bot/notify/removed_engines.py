@@ -9,14 +9,13 @@ its first answer.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from collectors.restored_alerts import RestoredAlerts
-from core import errors
+from core import errors, shared_ticks
 from core.model.refs import EngineRef
 from core.store.outlets import OutletStore
 from runtimes.inventory.mirror import Mirror
@@ -50,7 +49,7 @@ class RemovedEngines:
     async def run(self) -> None:
         """Looks from time to time until it is cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await shared_ticks.sleep(LOOK_SECONDS)
             try:
                 await self.look()
             except errors.StoreError as error:

@@ -25,7 +25,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.schedule.leadership import Leadership
 from bot.schedule.recurring_job import RecurringJob, RunReport
-from core import errors, metrics
+from core import errors, metrics, shared_ticks
 from core.repeated_log import RepeatedLog
 
 log = structlog.get_logger(__name__)
@@ -152,7 +152,7 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         while True:
             expected = self._wall_clock() - loop.time()
-            await asyncio.sleep(self._clock_seconds)
+            await shared_ticks.sleep(self._clock_seconds)
             if self._wall_clock() - loop.time() < expected - SET_BACK_SECONDS:
                 log.warning("The system's clock was set back; all scheduled jobs start now.", action="schedule")
                 for name in self._jobs:

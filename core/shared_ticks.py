@@ -1,0 +1,17 @@
+"""Lets the tasks of a process that do something every few seconds wake up at the same moments.
+
+After a pause, the caches of the processor are cold, and code runs several times as slow at first. So an idle process
+takes much less time if it wakes up once a second and does everything that is due than if each task wakes it up by
+itself. The moments are the multiples of each task's interval on the clock of the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+async def sleep(seconds: float) -> None:
+    """Sleeps until the next moment of an interval: between half of `seconds` and one and a half times as long, and for
+    a task that takes little time itself exactly as long from then on."""
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep((now / seconds + 0.5) // 1 * seconds + seconds - now if seconds > 0 else 0)
