@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.slack import format_fallback, render
 from bot.slack.render import TableFormat
 from core import errors
 from core.model.replies import Button, Reply, Table
 from tests.standins.slack import blocks as standin
+from tests.unit.bot.slack.scripted import FakeSlackApi, FakeStore, outbox
 
 ROWS = [("web", 1), ("db", 2)]
 REPLY = Reply(
@@ -76,3 +78,43 @@ def test_a_refusal_costs_only_the_buttons_and_is_learned():
     assert sending.simplify(errors.Undeliverable("no", code="invalid_blocks", reasons=tuple(found.not_yet)))
     assert sending.supported is TableFormat.LONG_TABLE
     assert standin.check(sending.message.blocks, rollout=standin.PHASED - {"action_cell"}).not_yet == []
+
+
+@pytest.mark.parametrize("with_reasons", [True, False])
+@pytest.mark.looptime
+async def test_a_workspace_without_such_cells_gets_the_same_message_once_more_without_them_and_then_at_once(
+    with_reasons,
+):
+    calls, memory = FakeSlackApi(), FakeStore()
+    refusals = []
+    post = calls.post
+
+    async def phased(channel, message, **more):
+        found = standin.check(message.blocks, rollout=standin.PHASED - {"action_cell"})
+        if found.not_yet:
+            refusals.append(message)
+            reasons = tuple(found.not_yet) if with_reasons else ()
+            raise errors.Undeliverable("Slack refused it.", code="invalid_blocks", reasons=reasons)
+        return await post(channel, message, **more)
+
+    calls.post = phased
+    box = outbox(calls, memory)
+    await box.load_table_format("T1")
+
+    def listed(shape):
+        return render.render_message(REPLY, table_format=shape)
+
+    with capture_logs() as lines:
+        await box.post("C1", listed)
+    assert len(refusals) == len(calls.said) == 1
+    assert [line["table_format"] for line in lines if line["log_level"] == "warning"] == ["ROW_BUTTONS"]
+    await box.post("C1", listed)
+    assert len(refusals) == 1 and len(calls.said) == 2
+    assert memory.shapes == {"T1": TableFormat.LONG_TABLE}
+    again = outbox(calls, memory)  # after a restart
+    await again.load_table_format("T1")
+    await again.post("C1", listed)
+    assert len(refusals) == 1 and len(calls.said) == 3
+    elsewhere = outbox(calls, memory)  # another workspace is asked for itself
+    await elsewhere.load_table_format("T2")
+    assert elsewhere.table_format is TableFormat.ROW_BUTTONS
