@@ -57,11 +57,11 @@ def run(
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
-    """Open a console to the engines. It shares the store of a bot that runs here."""
+    """Open a console to the engines. A bot that runs here answers its lines."""
     settings = process_start.load_settings(config)
     from bot.console import interactive  # noqa: PLC0415
 
-    process_start.run_until_done(interactive.run_console(settings))
+    process_start.run_until_done(interactive.run_console(settings, str(config or "")))
 
 
 @app.command()

@@ -36,12 +36,14 @@ PART_BYTES = 256 << 10  # of a file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
-    """What one caller asks for. `words`: the command, as its shell split it; `verify`: to watch what it starts."""
+    """What one caller asks for. `words`: the command, as its shell split it; `verify`: to watch what it starts;
+    `console`: the caller is a console, which numbers the choices of a reply."""
 
     words: Sequence[str]
     as_json: bool
     yes: bool
     verify: bool
+    console: bool
     screen: Screen
 
 
@@ -56,6 +58,7 @@ class CallerConnection:
         self._on_interrupt: list[Callable[[], object]] = []
         self._saved: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self.broken = self._left = False
+        self._choices: Sequence[str] = ()
 
     async def serve(self, greeting: Mapping[str, Any]) -> None:
         """Greets, waits for the request, and answers it. Raises FrameError, TimeoutError and OSError."""
@@ -74,7 +77,7 @@ class CallerConnection:
         listening = asyncio.get_running_loop().create_task(self._listen(), name="command socket, caller")
         try:
             code = await self._answer(request)
-            self._writer.write(encode(command_frames.END, {"code": code}))
+            self._writer.write(encode(command_frames.END, {"code": code, "choices": self._choices}))
         finally:
             listening.cancel()
             await asyncio.wait([listening])
@@ -154,7 +157,10 @@ class CallerConnection:
             out=out, err=_Output(self, command_frames.STDERR), screen=request.screen, save=self._save
         )
         try:
-            return await single_command.print_reply(reply, streams, as_json=request.as_json)
+            if request.console:
+                self._choices = [button.line for button in terminal_responder.shown_buttons(reply, request.screen)]
+            hint = not request.console
+            return await single_command.print_reply(reply, streams, as_json=request.as_json, hint=hint)
         except BrokenPipeError:
             return single_command.code_of(reply)
 
@@ -263,11 +269,12 @@ def _request_of(content: Mapping[str, Any]) -> CommandRequest:
     zone = content.get("zone")
     if not isinstance(zone, str) or len(zone) > MAX_ZONE:
         raise FrameError("the request has no time zone")
-    flags = {name for name in ("json", "yes", "verify", "colour", "live") if content.get(name) is True}
+    flags = {name for name in ("json", "yes", "verify", "console", "colour", "live") if content.get(name) is True}
     return CommandRequest(
         words=tuple(words),
         as_json="json" in flags,
         yes="yes" in flags,
         verify="verify" in flags,
+        console="console" in flags,
         screen=Screen(width, colour="colour" in flags, live="live" in flags, zone=zone),
     )

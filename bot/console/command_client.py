@@ -58,30 +58,57 @@ class Request:
         self.verify = verify
 
 
+class Reached:
+    """A connection to a bot that may run this process's commands. `foreign`: the bot is another user's."""
+
+    __slots__ = ("connection", "decoder", "foreign")
+
+    def __init__(self, connection: socket.socket, decoder: Decoder) -> None:
+        self.connection = connection
+        self.decoder = decoder
+        self.foreign = peer_uid(connection) not in (0, os.geteuid())
+
+
 def send(request: Request, environ: Mapping[str, str]) -> int | None:
     """Runs a command through the running bot, and returns its exit code. Returns None if this process has to run the
     command itself."""
-    settings = caller_settings.read(request.named, environ)
+    reached = reach(request.named, environ)
+    if reached is None:
+        return None
+    with reached.connection:
+        more = {"json": request.as_json, "yes": request.yes, "verify": request.verify}
+        content = request_content(request.words, screen.screen_of(sys.stdout), more)
+        talk = Conversation(reached.connection, reached.decoder, request.words, foreign=reached.foreign)
+        return talk.run(encode(REQUEST, content))
+
+
+def reach(named: str, environ: Mapping[str, str]) -> Reached | None:
+    """Returns a connection to the bot that runs here, after its greeting; None if there is none that agrees with this
+    process. `named`: the file given by `--config`. Blocks for a few seconds at most."""
+    settings = caller_settings.read(named, environ)
     connection = _connect(settings.state) if settings.state else None
     if connection is None:
         return None
-    with connection:
-        decoder = Decoder(FROM_BOT)
-        if not _accepts(_greeting(connection, decoder), settings):
-            return None
-        shown = screen.screen_of(sys.stdout)
-        content = {
-            "words": request.words,
-            "json": request.as_json,
-            "yes": request.yes,
-            "verify": request.verify,
-            "width": shown.width,
-            "zone": shown.zone,
-            "colour": shown.colour,
-            "live": shown.live,
-        }
-        foreign = peer_uid(connection) not in (0, os.geteuid())
-        return Conversation(connection, decoder, request.words, foreign=foreign).run(encode(REQUEST, content))
+    decoder = Decoder(FROM_BOT)
+    try:
+        if _accepts(_greeting(connection, decoder), settings):
+            return Reached(connection, decoder)
+    except OSError:
+        pass
+    connection.close()
+    return None
+
+
+def request_content(words: list[str], shown: screen.Screen, more: Mapping[str, bool]) -> dict[str, Any]:
+    """Returns the content of a REQUEST. `shown`: the screen of the reply; `more`: the options."""
+    return {
+        "words": words,
+        "width": shown.width,
+        "zone": shown.zone,
+        "colour": shown.colour,
+        "live": shown.live,
+        **more,
+    }
 
 
 def _connect(state: str) -> socket.socket | None:

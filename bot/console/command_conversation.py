@@ -41,7 +41,7 @@ READ_BYTES = 256 << 10
 WRITE_BYTES = select.PIPE_BUF  # so much fits without waiting if a pipe is reported as writable
 INTERRUPTED = 130
 FAILED, UNKNOWN = 5, 6  # as in bot.plain_text.EXIT
-_NOT_TEXT = re.compile(r"\x1b(?!\[[0-9;]{0,8}[mK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
+NOT_TEXT = re.compile(r"\x1b(?!\[[0-9;]{0,8}[mK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 LOST_READ = "The bot ended before it answered. The command only reads, so give it again."
 LOST = (
     "The bot ended before it answered, so it is not known whether the command ran. Look with: quarterdeck do audit\n"
@@ -151,7 +151,7 @@ class Conversation:
             return content
         text = content.decode("utf-8", "replace")
         if self._foreign:
-            text = _NOT_TEXT.sub("", text)
+            text = NOT_TEXT.sub("", text)
         return text.encode(self._encoding or "utf-8", "replace")
 
     def _queue(self, to: int, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Frames the messages between `quarterdeck do` and the running bot, on the private socket `commands.sock`.
+"""Frames the messages between `quarterdeck do` or `console` and the running bot, on the private socket `commands.sock`.
 
 A frame is one byte for its kind, four bytes for the length of its content, and the content. JSON contents are one
 object in UTF-8. The bot greets first; the client sends a request only if it accepts the greeting. After the request the
@@ -9,7 +9,7 @@ bot sends output in the order in which a terminal shows it, and at last the exit
             STDOUT, STDERR  text in UTF-8                              BROKEN   nobody reads the output any more
                                                                        INTERRUPT  Ctrl-C during a change
             FILE      {"to", "name"}, then CONTENT … CONTENT (empty)
-            END       {"code"}
+            END       {"code", "choices"}
 
 `v` changes with the meaning of any frame. A client that finds another `v` or `version` runs the command itself. Few
 modules are imported, so that the client starts fast.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 SOCKET = "commands.sock"  # in the state directory
 GREETING, ACCEPTED, STDOUT, STDERR, FILE, CONTENT, END = b"g", b"a", b"o", b"e", b"f", b"c", b"x"
 REQUEST, SAVED, BROKEN, INTERRUPT = b"r", b"s", b"b", b"i"

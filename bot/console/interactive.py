@@ -1,9 +1,9 @@
 """Runs `quarterdeck console`: an interactive console in its own process.
 
-The prompt appears first; then the rest is imported and started, and a line that was typed meanwhile waits for it. The
-console does not watch the engines; each command asks them directly. If a bot runs on this host, the console uses the
-bot's store; otherwise it starts the embedded store. A running bot that has a terminal and no chat opens the same
-console with `run_prompt`.
+The prompt appears first; then the rest is imported and started, and a line that was typed meanwhile waits for it. If a
+bot runs on this state directory with the same settings, it runs the lines (`bot_lines`). Otherwise the console runs
+them itself: it does not watch the engines, each command asks them directly, and it uses the bot's store or starts the
+embedded one. A running bot that has a terminal and no chat opens the same console with `run_prompt`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 RETRY = supervise.Backoff()
+Elsewhere = Callable[[str], Awaitable[Sequence[str] | None]]
+"""Lets another process run a line, see `bot.console.terminal.run_prompt`."""
 
 
-async def run_console(settings: Config) -> None:
-    """Opens the console and runs it until the person leaves."""
+async def run_console(settings: Config, named: str = "") -> None:
+    """Opens the console and runs it until the person leaves. `named`: the file given by `--config`."""
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
         shown = prompt.Prompt(settings.state / "history")
@@ -43,7 +46,7 @@ async def run_console(settings: Config) -> None:
             built = await app.build(settings, watch=False, supervisor=supervisor)
             import_speed.turn_collector_on()
             await _start(built)
-            supervisor.start_background("console", lambda: _run_until_exit(built, shown, _resumed(first, typed)))
+            supervisor.start_background("console", lambda: _run_until_exit(built, shown, _resumed(first, typed), named))
             await supervisor.serve_until_stopped()
         finally:
             if not first.done():
@@ -93,12 +96,17 @@ async def _resumed(first: asyncio.Task[str | None], rest: AsyncIterator[str]) ->
         yield later
 
 
-async def _run_until_exit(built: App, shown: prompt.Prompt, lines: AsyncIterator[str]) -> None:
-    await _answer_lines(built, shown, lines)
+async def _run_until_exit(built: App, shown: prompt.Prompt, lines: AsyncIterator[str], named: str) -> None:
+    from bot.console import bot_lines  # noqa: PLC0415 (after the prompt)
+
+    bot = bot_lines.BotLines(built.supervisor, os.environ, named=named)
+    await _answer_lines(built, shown, lines, elsewhere=bot.run)
     built.supervisor.stop("the console was closed")
 
 
-async def _answer_lines(built: App, shown: prompt.Prompt, lines: AsyncIterator[str]) -> None:
+async def _answer_lines(
+    built: App, shown: prompt.Prompt, lines: AsyncIterator[str], elsewhere: Elsewhere | None = None
+) -> None:
     from bot.console import terminal  # noqa: PLC0415 (after the prompt)
     from bot.parsing import completion  # noqa: PLC0415
 
@@ -128,4 +136,5 @@ async def _answer_lines(built: App, shown: prompt.Prompt, lines: AsyncIterator[s
         catalogue=built.catalogue,
         lines=refreshed() if shown.on_terminal else lines,
         supervisor=built.supervisor,
+        elsewhere=elsewhere,
     )

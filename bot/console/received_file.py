@@ -10,7 +10,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from bot.console import save_download
 from core import errors
@@ -48,7 +48,7 @@ class ReceivedFile:
         self._content.seek(0)
         download = Download(content=self._content, to=self._to, name=self._name)
         try:
-            saved = asyncio.run(save_download.save(Reply(blocks=(), download=download), sys.stdout.buffer))
+            saved = asyncio.run(save_download.save(Reply(blocks=(), download=download), _stdout()))
         except BrokenPipeError:
             return _note("Nobody reads the output.")
         note = saved.blocks[-1]
@@ -62,6 +62,11 @@ def _is_typed(path: str, words: Sequence[str]) -> bool:
     except errors.BadUsage:
         return False
     return path == save_download.STDOUT or any(word == path or word.endswith(f"={path}") for word in typed)
+
+
+def _stdout() -> BinaryIO:
+    """Returns the stream below stdout. The console replaces stdout by an object without such a stream."""
+    return cast(BinaryIO, (sys.stdout if hasattr(sys.stdout, "buffer") else cast(Any, sys.__stdout__)).buffer)
 
 
 def _note(text: str) -> dict[str, str]:

@@ -62,8 +62,8 @@ def responder_for(out: TextOutput, screen: Screen, *, as_json: bool) -> terminal
     return _Silent(out, screen) if as_json else ProgressOnly(out, screen)
 
 
-async def print_reply(reply: Reply, streams: Streams, *, as_json: bool) -> int:
-    """Prints a reply, saves its file, and returns the exit code."""
+async def print_reply(reply: Reply, streams: Streams, *, as_json: bool, hint: bool = True) -> int:
+    """Prints a reply, saves its file, and returns the exit code. `hint`: also say how to confirm from a shell."""
     # Where the file itself is printed, what is said about it must not be mixed with it.
     to_stdout = reply.download is not None and reply.download.to == save_download.STDOUT
     out = streams.err if to_stdout else streams.out
@@ -71,7 +71,7 @@ async def print_reply(reply: Reply, streams: Streams, *, as_json: bool) -> int:
         reply = await streams.save(reply)
     text = await _text(reply, streams.screen, as_json=as_json)
     out.write(f"{text}\n")
-    if reply.ending is Ending.ASKED and not as_json:
+    if reply.ending is Ending.ASKED and hint and not as_json:
         out.write(f'To confirm: quarterdeck do "{reply.buttons[0].line}"  (or pass --yes next time)\n')
     out.flush()
     return code_of(reply)

@@ -13,7 +13,7 @@ import os
 import pwd
 import secrets
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -25,7 +25,7 @@ from commands.catalogue import Catalogue
 from core import errors
 from core.model.actions import Risk
 from core.model.invocation import Identity, Invocation, Place
-from core.model.replies import Button, Reply
+from core.model.replies import Reply
 from core.supervise import Supervisor
 
 PLACE = Place(channel="console", kind="console")
@@ -41,10 +41,12 @@ async def run_prompt(
     lines: AsyncIterator[str],
     supervisor: Supervisor,
     out: TextIO | None = None,
+    elsewhere: Callable[[str], Awaitable[Sequence[str] | None]] | None = None,
 ) -> None:
-    """Answers lines until the person leaves."""
+    """Answers lines until the person leaves. `elsewhere`: lets another process run a line; it returns the lines of the
+    reply's choices, or None if the line was not run."""
     out = out or sys.stdout
-    choices: Sequence[Button] = ()
+    choices: Sequence[str] = ()
     async for line in lines:
         command = line.strip()
         if command.lower() in EXIT_WORDS:
@@ -52,7 +54,10 @@ async def run_prompt(
         if not command:
             continue
         if choices and command.isdigit() and 1 <= int(command) <= len(choices):
-            command = choices[int(command) - 1].line
+            command = choices[int(command) - 1]
+        if elsewhere is not None and (offered := await elsewhere(command)) is not None:
+            choices = offered
+            continue
         try:
             inv, responder = invocation(command, who), terminal_responder.TerminalResponder(out)
             reply = await answer(dispatcher, inv, responder, catalogue=catalogue, supervisor=supervisor)
@@ -62,7 +67,8 @@ async def run_prompt(
         if reply is None:
             out.write("\n")
         else:
-            choices = terminal_responder.shown_buttons(reply, out)
+            shown = terminal_responder.shown_buttons(reply, screen.screen_of(out))
+            choices = [button.line for button in shown]
 
 
 def identity(state: Path, uid: int | None = None, zone: str = "") -> Identity:

@@ -132,6 +132,6 @@ def shown(reply: Reply, on: screen.Screen) -> str:
     ).rstrip("\n")
 
 
-def shown_buttons(reply: Reply, out: TextIO) -> Sequence[Button]:
+def shown_buttons(reply: Reply, on: screen.Screen) -> Sequence[Button]:
     """Returns the buttons that are printed: a program at the other end of a pipe gets no offers of what to do next."""
-    return reply.buttons if out.isatty() else tuple(button for button in reply.buttons if not button.offered)
+    return reply.buttons if on.width else tuple(button for button in reply.buttons if not button.offered)

@@ -345,7 +345,7 @@ def test_other_settings_another_version_and_another_protocol_are_not_answered(
     monkeypatch.setattr(command_client, "installed_version", lambda: "quarterdeck-9.dist-info")
     assert refused(bot)
     monkeypatch.undo()
-    monkeypatch.setattr(command_client, "PROTOCOL", 2)
+    monkeypatch.setattr(command_client, "PROTOCOL", command_frames.PROTOCOL + 1)
     assert refused(bot)
 
 
