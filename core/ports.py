@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from core.errors import QuarterdeckError
 from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.events import Event
@@ -23,6 +24,9 @@ class Runtime(Protocol):
     """One engine, or anything that behaves like one.
 
     `run` executes one action. It is bounded in time, takes and returns plain values, and raises only `core.errors`.
+    `verb_refusal` returns the error that `run` raises for every action with a verb, because the engine does not have
+    the verb or its owner does not allow it; `refusal` returns that of one action, whose arguments may be invalid, too.
+    Both return None if `run` asks the engine.
     `events` opens one event stream: it yields batches in the engine's order, starting at `since_ns` (inclusive; None:
     now), and yields one empty batch as soon as the subscription is active. When the stream breaks, it ends or raises;
     it never reconnects.
@@ -33,6 +37,10 @@ class Runtime(Protocol):
 
     @property
     def verbs(self) -> frozenset[str]: ...
+
+    def verb_refusal(self, verb: str) -> QuarterdeckError | None: ...
+
+    def refusal(self, action: Action[Any]) -> QuarterdeckError | None: ...
 
     async def run(self, action: Action[R], call: Call) -> R: ...
 

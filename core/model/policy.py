@@ -95,6 +95,7 @@ VIEWER = (
     "engine.info",
     "engine.disk-use",
     "engine.unused",
+    "engine.users",
     "incident.list",
     "incident.inspect",
     "silence.list",

@@ -16,6 +16,7 @@ from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.containers import Container
 from core.model.images import Image
+from core.model.networks_and_volumes import Network
 from core.model.pods import Pod
 from core.model.services import Service
 from core.model.swarm import Node
@@ -23,6 +24,14 @@ from core.model.units import Unit
 
 ENDED = frozenset({"created", "exited", "dead", "stopped", "configured", "initialized"})
 """States in which a container or pod has no processes, of all engines."""
+RUNS_ONCE = {
+    "cri": "If the pod's restart policy allows that, the kubelet creates a new one. See it with: ps",
+    "oci": "Delete it, and run its bundle again",
+}
+"""Kinds of engines that do not start a container again, with what helps."""
+NEEDS_PROCESS = {"cri", "oci", "containerd"}
+"""Kinds of engines that change the limits only of a container that runs."""
+PREDEFINED_NETWORKS = {"docker": frozenset({"bridge", "host", "none"}), "podman": frozenset({"podman"})}
 NOT_REMOVABLE = frozenset({"running", "paused", "restarting"})
 _COMPLETE = re.compile(r"(?:Exited|Restarting) \((-?\d+)\) (.+)")
 _HEALTH = re.compile(r"(.+) \((?:health: )?(\w+)\)")
@@ -43,15 +52,23 @@ class Fit(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`phrase`: continues a name, such as `is not running`. `hint`: what would help, with NAME for the name."""
+    """`phrase`: continues a name, such as `is not running`. `hint`: what would help, with NAME for the name.
+    `is_error`: with IDLE, the engine would refuse the change."""
 
     fit: Fit
     phrase: str = ""
     hint: str = ""
+    is_error: bool = False
+
+    @property
+    def fails(self) -> bool:
+        """Whether the engine would refuse the change."""
+        return self.fit is Fit.REFUSED or self.is_error
 
 
 ACTS = Finding(Fit.ACTS)
 _IDLE = Finding(Fit.IDLE, "is not running")
+_CANNOT_PAUSE = Finding(Fit.IDLE, "is not running", "Only what runs can be paused", is_error=True)
 _STOPPED = Finding(Fit.DONE, "is not running")
 _RUNNING = Finding(Fit.DONE, "is running already")
 
@@ -65,6 +82,10 @@ def find(action: Action[Any], row: Any) -> Finding:
 def _start(_: Any, row: Container | Pod) -> Finding:
     if row.state == "paused":
         return Finding(Fit.REFUSED, "is paused", f"Resume it with: {_prefix(row)}unpause NAME")
+    if isinstance(row, Container) and row.state == "exited" and row.ref.engine.kind in RUNS_ONCE:
+        return Finding(
+            Fit.REFUSED, "has ended, and this engine starts no container twice", RUNS_ONCE[row.ref.engine.kind]
+        )
     return _RUNNING if row.state == "running" else ACTS
 
 
@@ -79,7 +100,7 @@ def _restart(_: Any, row: Container | Pod) -> Finding:
 def _pause(_: Any, row: Container | Pod) -> Finding:
     if row.state == "paused":
         return Finding(Fit.DONE, "is paused already")
-    return _IDLE if row.state in ENDED else ACTS
+    return _CANNOT_PAUSE if row.state in ENDED else ACTS
 
 
 def _unpause(_: Any, row: Container | Pod) -> Finding:
@@ -90,6 +111,22 @@ def _remove(action: Any, row: Container) -> Finding:
     if action.force or row.state not in NOT_REMOVABLE:
         return ACTS
     return Finding(Fit.REFUSED, f"is {row.state}", "Stop it first, or kill and remove it with: rm -f NAME")
+
+
+def _run_inside(_: Any, row: Container) -> Finding:
+    if row.state == "paused":
+        return Finding(Fit.REFUSED, "is paused", "Resume it with: unpause NAME")
+    return Finding(Fit.REFUSED, "is not running", "Start it with: start NAME") if row.state in ENDED else ACTS
+
+
+def _update(_: Any, row: Container) -> Finding:
+    fails = row.state == "exited" and row.ref.engine.kind in NEEDS_PROCESS
+    return Finding(Fit.REFUSED, "is not running", "Start it first") if fails else ACTS
+
+
+def _remove_network(_: Any, row: Network) -> Finding:
+    own = row.ref.name in PREDEFINED_NETWORKS.get(row.ref.engine.kind, ())
+    return Finding(Fit.REFUSED, "is built in and cannot be removed") if own else ACTS
 
 
 def _remove_pod(action: Any, row: Pod) -> Finding:
@@ -155,6 +192,10 @@ _RULES: Mapping[str, Callable[[Any, Any], Finding]] = {
     "container.pause": _pause,
     "container.unpause": _unpause,
     "container.remove": _remove,
+    "container.exec": _run_inside,
+    "container.healthcheck": _run_inside,
+    "container.update": _update,
+    "network.remove": _remove_network,
     "pod.start": _start,
     "pod.stop": _stop,
     "pod.restart": _restart,

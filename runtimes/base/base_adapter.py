@@ -85,6 +85,27 @@ class BaseAdapter:
         """Returns whether the owner of the host allows a verb, even one that the engine does not have."""
         return self._allows(verb)
 
+    def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
+        """Returns why `run` would refuse every action with this verb: Unsupported or Disallowed; None if the engine has
+        the verb and its owner allows it."""
+        if all(action.verb != verb for action in self._table):
+            return errors.Unsupported(verb, str(self.ref), self.alternative(verb))
+        return None if self._allows(verb) else errors.Disallowed(verb, str(self.ref))
+
+    def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:
+        """Returns why `run` would refuse an action in every state of the engine, which may be a BadUsage too; None if
+        it would ask the engine. Asks no engine."""
+        if (refused := self.verb_refusal(action.verb)) is not None:
+            return refused
+        for each in action.needs():
+            if not self._allows(each.verb):
+                return errors.Disallowed(each.verb, str(self.ref))
+        try:
+            argument_validation.validate_arguments(action)
+        except errors.UserError as error:
+            return error
+        return None
+
     async def run(self, action: Action[R], call: Call) -> R:
         """Runs one action to its end or to its deadline.
 
@@ -126,13 +147,9 @@ class BaseAdapter:
                     await aclose()
 
     async def _run(self, action: Action[R], call: Call) -> R:
-        name = self._table.get(type(action))
-        if name is None:
-            raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
-        for each in (action, *action.needs()):
-            if not self._allows(each.verb):
-                raise errors.Disallowed(each.verb, str(self.ref))
-        argument_validation.validate_arguments(action)
+        if (refused := self.refusal(action)) is not None:
+            raise refused
+        name = self._table[type(action)]
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(
@@ -161,7 +178,7 @@ class BaseAdapter:
     async def aclose(self) -> None:
         return None
 
-    def _alternative(self, verb: str) -> str:
+    def alternative(self, verb: str) -> str:
         """Returns what the engine can do instead of a verb that it does not have: the adapter's own sentence for the
         verb or for its noun, else its verbs for the same kind of resource, else the kinds for which it has verbs."""
         noun = verb.partition(".")[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
 
+from core import errors
 from core.model import images
 from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
@@ -40,6 +41,11 @@ class Connection(AddressAdapter):
     def verbs(self) -> frozenset[str]:
         """Returns the supported verbs. `image.pull` is missing if this version of containerd cannot pull images."""
         return super().verbs if self._can_pull else super().verbs - {images.PullImage.verb}
+
+    def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
+        if verb == images.PullImage.verb and not self._can_pull:
+            return errors.Unsupported(verb, str(self._ref), pull.NOT_SUPPORTED)
+        return super().verb_refusal(verb)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 
 from core import errors
 from core.model import images
 from core.model.background_jobs import JobStarted
 from core.model.containers import LIVE_STATES
+from core.model.refs import Kind, Ref
+from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.address_adapter import DEFAULTS
@@ -18,7 +21,7 @@ from runtimes.base.multi_request_change import MultiRequestChange, report_done
 from runtimes.containerd import client, decode, image_names, inspect_summaries, pull
 from runtimes.containerd.client import FAILED_PRECONDITION
 from runtimes.containerd.connection import Connection
-from runtimes.containerd.image_reader import ImageReader
+from runtimes.containerd.image_reader import ImageReader, StoredImage
 from runtimes.formats import image_history
 
 
@@ -69,19 +72,11 @@ class ImageVerbs(Connection):
         await self._identify(seconds)
         steps, target = MultiRequestChange(seconds), action.target
         image = await steps.read(self._images.find(target, steps.seconds_left))
-        tags, _ = image_names.tags_and_digests(image.names, image.digest)
-        removed = [target.name] if target.name in image.names and len(tags) > 1 else image.names
-        containers, tasks = await asyncio.gather(
-            steps.read(self._client.containers(image.namespace, steps.seconds_left)),
-            steps.read(self._client.tasks(image.namespace, steps.seconds_left)),
-        )
-        for container in containers:
-            task = tasks.get(container.id)
-            up = task is not None and decode.STATES.get(task.status) in LIVE_STATES
-            if container.image in removed and (up or not action.force):
-                name = decode.name_of(container.id, container.labels)
-                cure = f"stop and remove {name} first" if up else f"remove {name} first, or use force"
-                raise errors.Rejected(FAILED_PRECONDITION, f"{target.name} is used by {name}: {cure}.")
+        removed = _removed_names(target, image)
+        for use in await steps.read(self._users(target, image, removed, steps.seconds_left, force=action.force)):
+            name = use.user.name
+            cure = f"stop and remove {name} first" if use.running else f"remove {name} first, or use force"
+            raise errors.Rejected(FAILED_PRECONDITION, f"{target.name} is used by {name}: {cure}.")
         for number, name in enumerate(removed):
             try:
                 with report_done(f"{target.name} lost {', '.join(removed[:number])}", changed=steps.changed):
@@ -93,8 +88,46 @@ class ImageVerbs(Connection):
         left = [name for name in image.names if name not in removed]
         return steps.done(f"still exists as {', '.join(left[:4])}" if left else "")
 
+    @does(FindUsers)
+    async def find_users(self, action: FindUsers, seconds: float) -> ResourceUsers:
+        await self._identify(seconds)
+
+        async def users(target: Ref) -> Sequence[ResourceUse]:
+            image = await self._images.find(target, seconds)
+            return await self._users(target, image, _removed_names(target, image), seconds, force=action.force)
+
+        found = await map_concurrently(users, action.resources)
+        return ResourceUsers(rows=tuple(use for of_target in found for use in of_target))
+
+    async def _users(
+        self, target: Ref, image: StoredImage, removed: Collection[str], seconds: float, *, force: bool
+    ) -> Sequence[ResourceUse]:
+        """Returns the containers that need one of the `removed` names. With force, only those that run count."""
+        containers, tasks = await asyncio.gather(
+            self._client.containers(image.namespace, seconds), self._client.tasks(image.namespace, seconds)
+        )
+        found = []
+        for container in containers:
+            task = tasks.get(container.id)
+            up = task is not None and decode.STATES.get(task.status) in LIVE_STATES
+            if container.image in removed and (up or not force):
+                user = Ref(
+                    engine=self._ref,
+                    kind=Kind.CONTAINER,
+                    id=f"{image.namespace}/{container.id}",
+                    name=decode.name_of(container.id, container.labels),
+                )
+                found.append(ResourceUse(target=target, user=user, running=up, forcible=not up))
+        return found
+
     @does(images.PullImage)
     async def pull_image(self, action: images.PullImage, seconds: float) -> JobStarted:
         await self._identify(10.0)
         work = await pull.make_pull_job(self._client, self.logins, str(self._ref), action.image, 10.0)
         return self.jobs.start(action.verb, lambda job: work(job, float(action.timeout)))
+
+
+def _removed_names(target: Ref, image: StoredImage) -> Sequence[str]:
+    """Returns the names that a removal takes away: the target's if the image has several tags, else all."""
+    tags, _ = image_names.tags_and_digests(image.names, image.digest)
+    return [target.name] if target.name in image.names and len(tags) > 1 else image.names

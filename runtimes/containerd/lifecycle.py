@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf import any_pb2
 
@@ -39,6 +39,12 @@ _OWNER_NAMES = {"docker": "Docker", "cri": "Kubernetes"}
 
 class LifecycleVerbs(Connection):
     """Serves the verbs that start, stop, pause or remove a container of containerd."""
+
+    def refusal(self, action: actions.Action[Any]) -> errors.QuarterdeckError | None:
+        owned = None
+        if isinstance(action, actions.Start | actions.Restart | actions.Remove):
+            owned = owner_refusal(action.target, "remove" if isinstance(action, actions.Remove) else "start")
+        return super().refusal(action) or owned
 
     @does(actions.Start)
     async def start(self, action: actions.Start, seconds: float) -> Outcome:
@@ -291,13 +297,20 @@ class ContainerChange:
             )
 
     def _refuse_owned(self, change: str) -> None:
-        kind = decode.NAMESPACE_OWNERS.get(self._namespace, "")
-        if owner := _OWNER_NAMES.get(kind):
-            raise errors.Rejected(
-                FAILED_PRECONDITION,
-                f"{self._target.name} belongs to {owner}, and only {owner} can {change} it:"
-                f" use the engine of kind {kind}.",
-            )
+        if (refused := owner_refusal(self._target, change)) is not None:
+            raise refused
 
     def _not_running(self) -> errors.Rejected:
         return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running.")
+
+
+def owner_refusal(target: Ref, change: str) -> errors.Rejected | None:
+    """Returns why a container of another engine is not started or removed here; None if it belongs to no engine."""
+    kind = decode.NAMESPACE_OWNERS.get(decode.split_id(target.id)[0], "")
+    owner = _OWNER_NAMES.get(kind)
+    if owner is None:
+        return None
+    return errors.Rejected(
+        FAILED_PRECONDITION,
+        f"{target.name} belongs to {owner}, and only {owner} can {change} it: use the engine of kind {kind}.",
+    )

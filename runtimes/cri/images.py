@@ -7,13 +7,17 @@ Quarterdeck refuses this. CRI-O refuses it too, even if the container that uses 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core import errors
 from core.model import images
 from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
+from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
 from core.model.results import Document, Outcome
 from runtimes.base import registry_auth
 from runtimes.base.base_adapter import does
+from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.base.registry_auth import Login
@@ -110,19 +114,39 @@ class ImageVerbs(EngineClient):
         rest = await steps.read(self._image_status(target.id, max(0.5, steps.seconds_left)))
         return steps.done(_removed_tags(target, found.image, rest.image if rest else None))
 
+    @does(FindUsers)
+    async def find_users(self, action: FindUsers, seconds: float) -> ResourceUsers:
+        async def users(target: Ref) -> Sequence[ResourceUse]:
+            found = await self._image_status(target.id, seconds)
+            return [] if found is None else await self._users(found.image, target, seconds, force=action.force)
+
+        found = await map_concurrently(users, action.resources)
+        return ResourceUsers(rows=tuple(use for of_target in found for use in of_target))
+
     async def _refuse_in_use(self, image: cri.Image, target: Ref, seconds: float, *, force: bool) -> None:
+        users = await self._users(image, target, seconds, force=force)
+        if users:
+            shown = ", ".join(sorted(use.user.name for use in users)[:5])
+            cure = "stop and remove these first" if users[0].running else "remove these first"
+            cure += ", or use force" if users[0].forcible else ""
+            raise errors.Rejected(9, f"{target.name} is used by {shown}: {cure}.")
+
+    async def _users(self, image: cri.Image, target: Ref, seconds: float, *, force: bool) -> Sequence[ResourceUse]:
+        """Returns the containers because of which the image is not removed: those that run, if there are any."""
         is_crio = self.engine_name == client.CRIO
         if is_crio and len(image.repo_tags) > 1 and not decode.is_named_by_id(target):
-            return  # only this tag is removed
+            return ()  # only this tag is removed
         snapshot = await self._snapshot(seconds)
         names = {image.id, *image.repo_tags, *image.repo_digests}
         users = [record for record in snapshot.containers.values() if {record.image_id, record.image} & names]
         running = [record for record in users if not record.ended]
-        if running or (users and (is_crio or not force)):
-            shown = ", ".join(sorted(snapshot.names[record.id] for record in running or users)[:5])
-            cure = "remove these first" if is_crio else "remove these first, or use force"
-            cure = "stop and remove these first" if running else cure
-            raise errors.Rejected(9, f"{target.name} is used by {shown}: {cure}.")
+        if not running and force and not is_crio:
+            return ()
+        forcible = not running and not is_crio
+        return [
+            ResourceUse(target=target, user=snapshot.ref(record), running=bool(running), forcible=forcible)
+            for record in running or users
+        ]
 
     async def _image_status(
         self, reference: str, seconds: float, *, verbose: bool = False

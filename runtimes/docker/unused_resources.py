@@ -11,7 +11,7 @@ import abc
 import re
 import time
 import urllib.parse
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -20,6 +20,7 @@ from core.model.prune import CacheRecord, Prune, PruneBuildCache, UnusedResource
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.base.base_adapter import does
 from runtimes.docker.client import EngineClient
+from runtimes.docker.using_containers import UsingContainer
 from runtimes.docker_like import unused_resources
 from runtimes.docker_like.client import seconds_left
 from runtimes.docker_like.decode import NO_NAME
@@ -38,10 +39,10 @@ class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
     """Serves the prune verbs for Docker."""
 
     async def _candidates(self, kinds: Collection[Kind], sizes: Sizes, ends: float) -> Sequence[UnusedResource]:
-        containers = await self._rows(_Container, "/containers/json?all=1", ends, whole=True)
+        containers = await self._rows(UsingContainer, "/containers/json?all=1", ends, whole=True)
         users = unused_resources.ResourceUsers()
         for row in containers:
-            users.add(row.id, _used(row), stopped=row.state in STOPPED)
+            users.add(row.id, row.used(), stopped=row.state in STOPPED)
         found: list[UnusedResource | None] = []
         if Kind.CONTAINER in kinds:
             found += [_container(row, self._ref, sizes) for row in containers if row.state in STOPPED]
@@ -87,36 +88,6 @@ class UnusedVerbs(EngineClient, unused_resources.UnusedVerbs, abc.ABC):
 
 
 # ── what the daemon sends ────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Mount(msgspec.Struct):
-    type: str = msgspec.field(name="Type", default="")
-    name: str = msgspec.field(name="Name", default="")
-
-
-class _Endpoint(msgspec.Struct):
-    network: str = msgspec.field(name="NetworkID", default="")
-
-
-class _Networks(msgspec.Struct):
-    by_name: dict[str, _Endpoint | None] | None = msgspec.field(name="Networks", default=None)
-
-
-class _HostConfig(msgspec.Struct):
-    network: str = msgspec.field(name="NetworkMode", default="")
-
-
-class _Container(msgspec.Struct):
-    id: str = msgspec.field(name="Id")
-    names: list[str] | None = msgspec.field(name="Names", default=None)
-    image: str = msgspec.field(name="Image", default="")
-    image_id: str = msgspec.field(name="ImageID", default="")
-    state: str = msgspec.field(name="State", default="")
-    status: str = msgspec.field(name="Status", default="")
-    created: json_field_types.UnixSeconds = msgspec.field(name="Created", default=0)
-    mounts: list[_Mount] | None = msgspec.field(name="Mounts", default=None)
-    networks: _Networks | None = msgspec.field(name="NetworkSettings", default=None)
-    host: _HostConfig | None = msgspec.field(name="HostConfig", default=None)
 
 
 class _Network(msgspec.Struct):
@@ -184,24 +155,9 @@ class _DiskReport(msgspec.Struct):
 # ── what it means ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _used(row: _Container) -> Iterator[str]:
-    yield f"image {row.image_id}"
-    yield f"image {row.image}"
-    for mount in row.mounts or ():
-        yield f"volume {mount.name}"
-    for name, endpoint in ((row.networks and row.networks.by_name) or {}).items():
-        yield f"network {name}"
-        if endpoint is not None and endpoint.network:
-            yield f"network {endpoint.network}"
-    # A container that was never started may have no endpoint yet.
-    if row.host is not None and row.host.network:
-        yield f"network {row.host.network}"
-
-
-def _container(row: _Container, engine: EngineRef, sizes: Sizes) -> UnusedResource:
-    name = next((one[1:] for one in row.names or () if one.count("/") == 1), row.id[:12])
+def _container(row: UsingContainer, engine: EngineRef, sizes: Sizes) -> UnusedResource:
     return UnusedResource(
-        ref=Ref(engine=engine, kind=Kind.CONTAINER, id=row.id, name=name),
+        ref=row.ref(engine),
         size=sizes.containers.get(row.id),
         created_at=float(row.created),
         detail=row.status or row.state,

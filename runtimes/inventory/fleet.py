@@ -98,6 +98,10 @@ class Fleet:
                 hint="Check whether the change was made.",
             ) from error
 
+    def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:
+        """Returns why the engine of an action would refuse it in every state; None if the engine would be asked."""
+        return self.runtime(action.engine).refusal(action)
+
     def last_known(self, action: Action[R]) -> R:
         """Returns what is known without asking the engine of this list. Raises TimedOut if nothing is known."""
         return last_known(self.runtime(action.engine), action)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -93,6 +93,14 @@ class Mirror(ContainerCache):
     def verbs(self) -> frozenset[str]:
         """The engine's verbs, and `event.list`: the mirror stores events even if the engine does not."""
         return self._runtime.verbs | ({ListEvents.verb} if self._runtime.allows(ListEvents.verb) else frozenset())
+
+    def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
+        return None if verb == ListEvents.verb and verb in self.verbs else self._runtime.verb_refusal(verb)
+
+    def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:
+        if isinstance(action, ListEvents) and action.verb in self.verbs:
+            return None
+        return self._runtime.refusal(action)
 
     async def run(self, action: Action[R], call: Call) -> R:
         if self.silence is not None and action.listing and not getattr(action, "fresh", False):

@@ -212,6 +212,14 @@ class EngineWithHistory:
         """The engine's verbs, and `event.list`: the history may have its events even if the engine stores none."""
         return self._engine.verbs | ({ListEvents.verb} if self._engine.allows(ListEvents.verb) else frozenset())
 
+    def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
+        return None if verb == ListEvents.verb and verb in self.verbs else self._engine.verb_refusal(verb)
+
+    def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:
+        if isinstance(action, ListEvents) and action.verb in self.verbs:
+            return None
+        return self._engine.refusal(action)
+
     async def run(self, action: Action[R], call: Call) -> R:
         if self._feed.owns(action):
             return cast(R, await self._feed.run(action))

@@ -36,6 +36,7 @@ from runtimes.podman.info import InfoVerbs
 from runtimes.podman.logs import LogVerbs
 from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.podman.pods import PodVerbs
+from runtimes.podman.resource_users import ResourceUserVerbs
 from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
@@ -55,6 +56,7 @@ class Podman(
     ContainerFileVerbs,
     PodVerbs,
     NetworkVolumeVerbs,
+    ResourceUserVerbs,
     SecretVerbs,
     DiskUseVerbs,
     UnusedVerbs,

@@ -1,11 +1,15 @@
-"""What each engine says it does not use, and that a prune removes exactly what was pinned."""
+"""What each engine says it does not use, and that a prune removes exactly what was pinned. What uses the rest."""
 
 import os
 
+import pytest
+
+from core import errors
 from core.model import actions, images, prune
-from core.model.networks_and_volumes import ListNetworks, ListVolumes
+from core.model.networks_and_volumes import ListNetworks, ListVolumes, RemoveNetwork, RemoveVolume
 from core.model.refs import Kind
 from core.model.replies import Status
+from core.model.resource_users import FindUsers
 from tests.contract.grounds import over
 
 
@@ -180,3 +184,56 @@ async def test_what_is_gone_by_the_time_is_no_failure(ground):
     ground.daemon.remove("made")
     outcome = await pruned(ground, prune.PruneContainers, row)
     assert outcome.status == Status.NOOP, outcome
+
+
+async def users(ground, target, *, force=False):
+    found = await ground.do(FindUsers(engine=ground.runtime.ref, resources=(target,), force=force))
+    return {use.user.name: use for use in found.rows if use.target == target}
+
+
+async def listed(ground, kind):
+    return {row.ref.name: row.ref for row in (await ground.do(kind(engine=ground.runtime.ref))).rows}
+
+
+@over(FindUsers, RemoveNetwork, RemoveVolume)
+async def test_what_is_said_to_be_used_is_refused_and_the_rest_is_removed(ground):
+    """Docker removes a network of stopped containers, Podman does not."""
+    daemon = ground.daemon
+    daemon.network("used-net")
+    daemon.network("idle-net")
+    daemon.volume("used-vol")
+    daemon.volume("idle-vol")
+    using(daemon, "user", network="used-net", volume="used-vol")
+    for kind, remove, lists in (
+        ("net", RemoveNetwork, ListNetworks),
+        ("vol", RemoveVolume, ListVolumes),
+    ):
+        refs = await listed(ground, lists)
+        used, idle = refs[f"used-{kind}"], refs[f"idle-{kind}"]
+        found = await users(ground, used)
+        if found:
+            assert found.keys() == {"user"} and found["user"].user == await ground.ref("user")
+            assert not found["user"].running and not found["user"].forcible
+            with pytest.raises(errors.Rejected):
+                await ground.do(remove(engine=ground.runtime.ref, target=used))
+        else:
+            assert (await ground.do(remove(engine=ground.runtime.ref, target=used))).status == Status.DONE
+        assert await users(ground, idle) == {}
+        assert (await ground.do(remove(engine=ground.runtime.ref, target=idle))).status == Status.DONE
+    assert "used-vol" in await listed(ground, ListVolumes)
+
+
+@over(FindUsers, images.RemoveImage)
+async def test_the_users_of_an_image_are_named(ground):
+    ground.daemon.run("runs")
+    ground.daemon.run("ended", "exit 0")
+    ground.daemon.wait("ended")
+    rows = (await ground.do(images.ListImages(engine=ground.runtime.ref))).rows
+    image = next(row.ref for row in rows if any("busybox" in tag for tag in row.tags))
+    found = {ground.plain(use.user): use for use in (await users(ground, image)).values()}
+    assert "runs" in found and found["runs"].running
+    assert not any(use.running for name, use in found.items() if name == "ended")
+    with pytest.raises(errors.Rejected):
+        await ground.do(images.RemoveImage(engine=ground.runtime.ref, target=image))
+    forced = {ground.plain(use.user) for use in (await users(ground, image, force=True)).values()}
+    assert forced in (set(), {"runs"})  # Docker takes only the name away

@@ -15,7 +15,6 @@ import msgspec
 
 from core import errors
 from core.model import event_actions
-from core.model.actions import Action
 from core.model.background_jobs import JobStarted
 from core.model.containers import Container
 from core.model.events import Event, EventKind, EventList, Origin
@@ -23,8 +22,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.model.results import LogLine, Outcome
 from core.model.services import Service
-from core.ports import Call
-from runtimes.base.base_adapter import R, does
+from runtimes.base.base_adapter import does
 from runtimes.base.container_wait import WaitVerbs
 from runtimes.base.jobs import Job
 from runtimes.base.run_verification import VerifyVerbs
@@ -174,10 +172,10 @@ class FakeEngine(WaitVerbs, VerifyVerbs):
     def verbs(self) -> frozenset[str]:
         return frozenset(verb for verb in super().verbs if not self._lacks(verb))
 
-    async def run(self, action: Action[R], call: Call) -> R:
-        if self._lacks(action.verb):
-            raise errors.Unsupported(action.verb, str(self.ref), self._alternative(action.verb))
-        return await super().run(action, call)
+    def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
+        if self._lacks(verb):
+            return errors.Unsupported(verb, str(self.ref), self.alternative(verb))
+        return super().verb_refusal(verb)
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         await self._answer("describe", deadline)

@@ -113,6 +113,7 @@ class FakeRuntime(
             "Mounts": self.mounts.get(row.ref.id, []),
             "Config": {"Image": row.image, "Labels": row.labels},
             "HostConfig": self.host_configs.get(row.ref.id, {}),
+            "NetworkSettings": {"Networks": {name: {} for one, name in sorted(self.joined) if one == row.ref.name}},
         }
         labels = "\n".join(f"{key}={value}" for key, value in row.labels.items())
         summary = {"State": row.state, "Image": row.image, **({"Labels": labels} if labels else {})}

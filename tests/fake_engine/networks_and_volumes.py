@@ -10,10 +10,10 @@ from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from core.model.results import Document, Outcome
 from runtimes.base.base_adapter import does
-from tests.fake_engine.core import FakeEngine
+from tests.fake_engine.users import Users
 
 
-class NetworksAndVolumes(FakeEngine):
+class NetworksAndVolumes(Users):
     """`networks` and `volumes` by id, as somebody put them there."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
@@ -60,6 +60,7 @@ class NetworksAndVolumes(FakeEngine):
     @does(parts.RemoveNetwork)
     async def remove_network(self, action: parts.RemoveNetwork, seconds: float) -> Outcome:
         await self._answer("change", seconds)
+        self._refuse_used(action.target)
         del self.networks[_known(self.networks, action.target).ref.id]
         return Outcome(status=Status.DONE)
 
@@ -86,6 +87,7 @@ class NetworksAndVolumes(FakeEngine):
     @does(parts.RemoveVolume)
     async def remove_volume(self, action: parts.RemoveVolume, seconds: float) -> Outcome:
         await self._answer("change", seconds)
+        self._refuse_used(action.target)
         del self.volumes[_known(self.volumes, action.target).ref.id]
         return Outcome(status=Status.DONE)
 

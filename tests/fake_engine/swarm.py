@@ -19,12 +19,13 @@ OVER = ("complete", "failed", "rejected", "shutdown", "orphaned", "remove")
 
 
 class Cluster(FakeEngine):
-    """`nodes` and `tasks` in the order they came."""
+    """`nodes` and `tasks` in the order they came. `never_updated`: the names of services without an earlier version."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self.nodes: dict[str, swarm.Node] = {}
         self.tasks: list[swarm.Task] = []
+        self.never_updated: set[str] = set()
         self.stored: dict[Kind, list[StoredValue]] = {Kind.SECRET: [], Kind.CONFIG: []}
 
     def add_node(self, name: str, **more: Any) -> Ref:
@@ -75,7 +76,12 @@ class Cluster(FakeEngine):
         row = next((row for row in self.swarm if row.ref == action.target), None)
         if row is None:
             raise errors.NotFound(f"The Swarm has no service {action.target.name}.", hint="List them with: services")
-        data = {"ID": row.ref.id, "Spec": {"Name": row.ref.name, "Labels": dict(row.labels[0])}}
+        spec = {"Name": row.ref.name, "Labels": dict(row.labels[0])}
+        data = {
+            "ID": row.ref.id,
+            "Spec": spec,
+            **({} if row.ref.name in self.never_updated else {"PreviousSpec": spec}),
+        }
         return Document(ref=row.ref, data=data, summary={"Mode": row.mode, "Image": row.image})
 
     @does(swarm.ReadServiceLogs)

@@ -10,15 +10,14 @@ from core.model.background_jobs import JobStarted
 from core.model.refs import Kind
 from runtimes.base.base_adapter import does
 from runtimes.base.prune import PruneVerbs
-from tests.fake_engine.core import FakeEngine
+from tests.fake_engine.users import Users
 
 
-class UnusedThings(FakeEngine, PruneVerbs):
-    """`mounts`: the names of volumes and networks that a container uses, by its id."""
+class UnusedThings(Users, PruneVerbs):
+    """What a prune finds. `measures`: whether sizes are known."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
-        self.mounts: dict[str, tuple[str, ...]] = {}
         self.measures = True
         self.cache: tuple[prune.CacheRecord, ...] = ()
 

@@ -104,7 +104,7 @@ def _instead(opened: Mapping[str, BaseAdapter]) -> Iterator[str]:
         by_sentence: dict[str, list[str]] = {}
         for command in commands():
             if not supports(engine, command):
-                by_sentence.setdefault(engine._alternative(lacking(engine, command)), []).append(f"`{command.name}`")
+                by_sentence.setdefault(engine.alternative(lacking(engine, command)), []).append(f"`{command.name}`")
         if by_sentence:
             yield f"\nOn {kind}:\n\n"
         for sentence, names in by_sentence.items():

@@ -147,5 +147,5 @@ async def test_a_manager_that_says_it_is_none_is_polled_at_once(tracked, monkeyp
 
 def test_what_it_cannot_do_is_refused_with_what_it_can():
     engine = swarm_engine.Swarm(EngineRef(host="k1", kind="swarm"), FIRST, on_refused=lambda manager: None)
-    assert "service logs NAME" in engine._alternative("container.logs")
-    assert "the engine of their node" in engine._alternative(actions.ListContainers.verb)
+    assert "service logs NAME" in engine.alternative("container.logs")
+    assert "the engine of their node" in engine.alternative(actions.ListContainers.verb)

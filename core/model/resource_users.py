@@ -1,0 +1,40 @@
+"""Defines what keeps networks, volumes and images from being removed, and the action that finds it.
+
+An engine refuses to remove what is used. The rules differ: Docker removes a network of stopped containers, Podman does
+not. So each adapter returns only the users because of which its engine would refuse.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.lazy_dataclass import dataclass
+from core.model.actions import Action
+from core.model.refs import Ref
+
+
+class ResourceUse(msgspec.Struct, frozen=True, gc=False):
+    """Says that `user`, a container, a pod or a service, keeps `target` from being removed. `running`: the user runs;
+    `forcible`: the removal succeeds with force."""
+
+    target: Ref
+    user: Ref
+    running: bool = False
+    forcible: bool = False
+
+
+class ResourceUsers(msgspec.Struct, frozen=True):
+    rows: tuple[ResourceUse, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindUsers(Action[ResourceUsers]):
+    """Finds what keeps `resources` from being removed. All are networks, or volumes, or images of one engine. `force`:
+    as in the removal."""
+
+    verb = "engine.users"
+    resources: tuple[Ref, ...]
+    force: bool = False
+
+    def timeout_seconds(self) -> float:
+        return 5.0
