@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from core import errors
 from core.model.actions import Action
 from core.model.bot_actions import BOT
 from core.model.events import Event
@@ -43,6 +44,12 @@ class BuiltinOnDemand:
     @property
     def verbs(self) -> frozenset[str]:
         return self.runtime.verbs
+
+    def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
+        return self.runtime.verb_refusal(verb)
+
+    def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:
+        return self.runtime.refusal(action)
 
     async def run(self, action: Action[R], call: Call) -> R:
         return await self.runtime.run(action, call)

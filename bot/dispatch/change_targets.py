@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from bot.dispatch.visible_fleet import VisibleFleet
+from commands.spec import Result
 from core.lazy_dataclass import dataclass
 from core.model import bot_actions, target_states
 from core.model.actions import Action, Risk
@@ -28,14 +29,23 @@ MAX_NAMES = 10  # in one sentence
 RESTARTS = ("container.restart", "pod.restart", "unit.restart")
 
 
+ActionKey = tuple[str | Ref, ...]
+"""The verb of an action, and its targets."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeTargets:
     """What is left of a plan. `notes`: a sentence about each sort of target that was left out. `refused`: the engine
-    would refuse the change."""
+    would refuse the change. `unable`: the results of what an engine refuses in every state, which was left out too."""
 
     plan: Sequence[Action[Any]]
     notes: tuple[str, ...] = ()
     refused: bool = False
+    unable: Sequence[Result] = ()
+
+    def all_notes(self) -> Sequence[str]:
+        """Returns a sentence about everything that was left out."""
+        return (*self.notes, *_notes_on_unable(self.unable))
 
     def noted(self, reply: Reply) -> Reply:
         """Returns the reply to the change with the notes at its end."""
@@ -43,10 +53,13 @@ class ChangeTargets:
             replace(reply, blocks=(*reply.blocks, *(Text(text=note) for note in self.notes))) if self.notes else reply
         )
 
-    def reply(self) -> Reply:
-        """Returns the reply to a change with which there is nothing to do, or which would be refused."""
-        text = " ".join(self.notes) or "Nothing to do."
-        if self.refused:
+    def reply(self) -> Reply | None:
+        """Returns the reply to a change with which there is nothing to do, or which would be refused; None if the
+        command itself has to show why no engine can do it."""
+        if self.unable and not self.notes:
+            return None
+        text = " ".join(self.all_notes()) or "Nothing to do."
+        if self.refused or self.unable:
             return Reply(blocks=(Text(text=f"Nothing was done: {text}", tone=Tone.BAD),), ending=Ending.FAILED)
         return Reply(blocks=(Text(text=f"Nothing to do: {text}"),))
 
@@ -65,14 +78,17 @@ def natural(ref: Ref) -> tuple[tuple[Any, ...], str]:
     return tuple(int(part) if at % 2 else part for at, part in enumerate(parts)), str(ref.engine)
 
 
-async def find_targets(plan: Sequence[Action[Any]], view: VisibleFleet, *, every: bool, asks: bool) -> ChangeTargets:
-    """Returns what is left of an allowed plan of changes. `every`: what does not run is meant too. `asks`: a question
-    would be asked about the plan. Raises the errors of `VisibleFleet.refresh`."""
+async def find_targets(
+    plan: Sequence[Action[Any]], view: VisibleFleet, known: Mapping[ActionKey, Finding], *, every: bool, asks: bool
+) -> ChangeTargets:
+    """Returns what is left of an allowed plan of changes. `known`: what the engines were asked about. `every`: what
+    does not run is meant too. `asks`: a question would be asked about the plan. Raises the errors of
+    `VisibleFleet.refresh`."""
     named = {key for lookup in view.lookups for key in lookup.named_alone()}
     several = len(plan) > 1
 
     def matters(action: Action[Any]) -> bool:
-        finding = _finding(action, view)
+        finding = _finding(action, view, known)
         return finding is not None and _leaves_out(
             action, finding, named=named, every=every, asks=asks, several=several
         )
@@ -82,19 +98,31 @@ async def find_targets(plan: Sequence[Action[Any]], view: VisibleFleet, *, every
     plan = sort_by_name(await view.refresh(plan))
     live = (view.row(action.targets()[0]) for action in plan if len(action.targets()) == 1 and matters(action))
     await view.look_again([row for row in live if isinstance(row, Container) and row.state not in target_states.ENDED])
-    out = [(action, finding) for action in plan if matters(action) and (finding := _finding(action, view)) is not None]
-    if any(finding.fit is Fit.REFUSED and action.targets()[0].key in named for action, finding in out):
-        out = [(action, finding) for action, finding in out if finding.fit is Fit.REFUSED]
+    out = [
+        (action, finding)
+        for action in plan
+        if matters(action) and (finding := _finding(action, view, known)) is not None
+    ]
+    fails = [(action, finding) for action, finding in out if asks and finding.fails]
+    if any(action.targets()[0].key in named for action, _ in fails):
+        out = fails
         return ChangeTargets((), _notes(out, all_left_out=True), refused=True)
     left_out = {id(action) for action, _ in out}
     kept = [action for action in plan if id(action) not in left_out]
-    refused = not kept and all(finding.fit is Fit.REFUSED for _, finding in out)
+    refused = not kept and bool(out) and all(finding.fit is Fit.REFUSED for _, finding in out)
     return ChangeTargets(kept, _notes(out, all_left_out=not kept), refused=refused)
 
 
-def _finding(action: Action[Any], view: VisibleFleet) -> Finding | None:
+def action_key(action: Action[Any]) -> ActionKey:
+    """Returns what identifies an action in its plan."""
+    return (action.verb, *action.targets())
+
+
+def _finding(action: Action[Any], view: VisibleFleet, known: Mapping[ActionKey, Finding]) -> Finding | None:
     if action.risk is Risk.READ or action.engine == bot_actions.BOT:
         return None
+    if (finding := known.get(action_key(action))) is not None:
+        return finding
     if isinstance(action, RestartProject):
         rows = [view.row(ref) for ref in action.containers]
         ended = all(row is not None and row.state in target_states.ENDED for row in rows)
@@ -114,7 +142,7 @@ def _leaves_out(
         case Fit.DONE:
             return asks or several
         case Fit.IDLE:
-            return action.targets()[0].key not in named and not every
+            return (action.targets()[0].key not in named and not every) or (asks and finding.fails)
         case Fit.REFUSED:
             return asks
     return False
@@ -140,8 +168,19 @@ def _note(finding: Finding, actions: Sequence[Action[Any]], *, all_left_out: boo
             else f" (--all includes {'it' if one else 'them'})"
         )
     else:
-        hint = f". {finding.hint.replace('NAME', names[0] if one else 'NAME …')}" if finding.hint else ""
+        text = finding.hint if one else re.sub(r"\bit\b", "them", finding.hint)
+        hint = f". {text.replace('NAME', names[0] if one else 'NAME …')}" if text else ""
     return f"{listed(names)} {phrase}{left}{hint}."
+
+
+def _notes_on_unable(unable: Sequence[Result]) -> Iterator[str]:
+    """Yields a sentence for each reason: `web is left out: cri/prod-1 cannot do container.pause. …`"""
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for result in unable:
+        if result.error is not None:
+            reasons[result.error.full_message()].append(_name(result.action))
+    for reason, names in reasons.items():
+        yield f"{listed(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}"
 
 
 def _name(action: Action[Any]) -> str:

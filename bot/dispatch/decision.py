@@ -82,8 +82,8 @@ def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:
             )
 
 
-def denial(error: errors.Refused) -> Decision:
-    """Returns, for the audit, the decision of a refusal that was raised before any decision was made."""
+def denial(error: errors.QuarterdeckError) -> Decision:
+    """Returns, for the audit, the decision of a refusal that was made before or beside the policy."""
     rule = getattr(error, "rule", "") or type(error).__name__.lower()
     return Decision(verdict=Verdict.DENY, rule=rule, reason=error.message)
 

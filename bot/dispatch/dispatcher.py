@@ -1,7 +1,7 @@
 """Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all use it.
 
-    parse → register the invocation → plan → check permission → check the freeze → leave out what needs no change
-    → ask for confirmation
+    parse → register the invocation → plan → check permission → check the freeze → leave out what an engine cannot do
+    and what needs no change → ask for confirmation
     → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
     → leave out buttons that the requester may not use → hide secrets → write the end to the audit
     → watch what was started → reply → forget the invocation
@@ -30,11 +30,11 @@ from bot.dispatch import (
     announcement,
     audit,
     change_record,
-    change_targets,
     command_registration,
     current_people,
     current_rights,
     decision,
+    engine_refusals,
     execution,
     name_choices,
     offered_buttons,
@@ -192,7 +192,7 @@ class Dispatcher:
 
         if command.risk is not Risk.READ:
             decision.refuse_bare_wildcard(parsed.args)
-        plan = await view.with_effects(change_targets.sort_by_name(await command.plan(context)))
+        plan = await view.with_effects(await engine_refusals.make_plan(command, context, view, self._fleet))
         answered, question = Verdict.ALLOW, None
         if plan and isinstance(plan[0], bot_actions.AnswerQuestion):
             # `confirm` and `cancel`: the plan that was asked about, its ids pinned, is decided again as things are now.
@@ -209,17 +209,17 @@ class Dispatcher:
             return command.render(context, ())
         plan, left_out = partial_plan.split(command, plan, view)
         hit = await plan_decision.decide_plan(
-            *(plan, question, view, inv, state, self._audit),
+            *(plan, question, view, inv, state, self._audit, self._fleet),
             people=self.people,
             every=bool(parsed.args.get("all")),
             max_unconfirmed=self._max_unconfirmed,
         )
         if not hit.plan or state.decision is None:
-            return hit.reply()
+            return hit.reply() or rendering.render(command, context, hit.unable, self._bugs, inv)
         plan, decided = hit.plan, state.decision
         if decided.verdict > answered:
             text = await question_text.describe_question(
-                command, context, plan, decided, hit.notes, view=view, fleet=self._fleet
+                command, context, plan, decided, hit.all_notes(), view=view, fleet=self._fleet
             )
             return await questions.ask_question(
                 self._pending, self._audit, inv, command, plan, decided, text, answered=question
@@ -238,7 +238,7 @@ class Dispatcher:
         await change.begin(question.token if question is not None else "")
         announced = announcement.ChangeAnnouncer(inv, command, plan, state.responder)
         announced.before(self._fleet)
-        results = await self._execute(plan, view, state, change.record)
+        results = [*await self._execute(plan, view, state, change.record), *hit.unable]
         announced.after(results)
         if inv.verify and command.starts:
             state.watch = outcome_watch.OutcomeWatch(

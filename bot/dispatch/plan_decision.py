@@ -1,15 +1,24 @@
-"""Decides on the plan of a command: checks permission, then the freeze, and leaves out what needs no change.
+"""Decides on the plan of a command: checks permission, then the freeze, and leaves out what an engine cannot do and
+what needs no change.
 
-A refusal is recorded in the audit before it is raised. If something is left out, the rest is decided again, so that a
-question is asked about it alone.
+A refusal is recorded in the audit before it is raised or shown. If something is left out, the rest is decided again, so
+that a question is asked about it alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from bot.dispatch import change_targets, freeze_check, question_answers, reply_formatting
+from bot.dispatch import (
+    change_targets,
+    engine_refusals,
+    foreseen_refusals,
+    freeze_check,
+    question_answers,
+    reply_formatting,
+)
 from bot.dispatch.audit import Audit
 from bot.dispatch.change_targets import ChangeTargets
 from bot.dispatch.command_state import CommandState
@@ -20,6 +29,7 @@ from core import errors
 from core.model.actions import Action
 from core.model.invocation import Invocation
 from core.model.policy import Verdict
+from runtimes.inventory.fleet import Fleet
 
 
 async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
@@ -29,6 +39,7 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
     inv: Invocation,
     state: CommandState,
     audit: Audit,
+    fleet: Fleet,
     *,
     people: CurrentPeople,
     every: bool,
@@ -49,10 +60,22 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
     await freeze_check.check(audit, inv, plan, state.frozen)
     if question is not None:
         return ChangeTargets(plan)
-    hit = await change_targets.find_targets(plan, view, every=every, asks=decided.verdict is not Verdict.ALLOW)
+
+    def decide_rest(rest: Sequence[Action[Any]]) -> None:
+        again = question_answers.decide_command_or_answer(None, (), rest, view, inv, max_unconfirmed=max_unconfirmed)
+        state.plan, state.decision, state.verdict = rest, again, again.verdict.name.lower()
+
+    able, unable = engine_refusals.split(plan, fleet, asks=decided.verdict is not Verdict.ALLOW)
+    if unable and able:
+        decide_rest(able)
+    asks = state.decision.verdict is not Verdict.ALLOW
+    known = await foreseen_refusals.find(able, view, fleet) if asks else {}
+    hit = await change_targets.find_targets(able, view, known, every=every, asks=asks)
     if hit.plan and hit.notes:
-        decided = question_answers.decide_command_or_answer(
-            None, (), hit.plan, view, inv, max_unconfirmed=max_unconfirmed
+        decide_rest(hit.plan)
+    if not hit.plan and (hit.refused or unable):
+        await audit.refusal(
+            inv, plan[0].verb, reply_formatting.targets(plan), engine_refusals.denial(hit.notes, unable)
         )
-        state.plan, state.decision, state.verdict = hit.plan, decided, decided.verdict.name.lower()
-    return hit
+        state.verdict = "refused"
+    return replace(hit, unable=unable)

@@ -67,7 +67,7 @@ class VisibleFleet:
         if not query.verb:
             return found
         # If none is allowed, one is left for the refusal that names the missing grant; the others are not mentioned.
-        return [engine for engine in found if self._may_somewhere(query.verb, engine)] or found[:1]
+        return [engine for engine in found if self.may_somewhere(query.verb, engine)] or found[:1]
 
     async def find(self, query: Query) -> Sequence[Ref]:
         rows = await self._select(query)
@@ -96,7 +96,7 @@ class VisibleFleet:
 
     async def unused(self, prune: Prune) -> UnusedFound:
         """Finds what the engine of `prune` does not use and the requester may remove by it."""
-        if not self._may_somewhere(prune.verb, prune.engine):
+        if not self.may_somewhere(prune.verb, prune.engine):
             raise policy.refusal(self._resolve(prune.verb, prune.risk), prune.targets()[0])
         kinds, engine = {Kind.CONTAINER, *prune.kinds}, str(prune.engine)
         listings = [await self._list(Query(kind=kind, engine=engine), fresh=True) for kind in kinds]
@@ -296,7 +296,7 @@ class VisibleFleet:
         """Returns the strictest decision: all subjects must be allowed."""
         return policy.combine_decisions(policy.evaluate(resolved, ref, facts, self._now) for ref, facts in subjects)
 
-    def _may_somewhere(self, verb: str, engine: EngineRef) -> bool:
+    def may_somewhere(self, verb: str, engine: EngineRef) -> bool:
         """Whether any grant allows this verb on that engine."""
         risk = next(kind.risk for kind in actions.all_actions() if kind.verb == verb)
         return any(grant.on.matches_engine(engine) for grant in self._resolve(verb, risk).grants)

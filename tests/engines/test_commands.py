@@ -78,7 +78,7 @@ LINES = {
     "project restart": ("project restart shop", r"shop restarted in [\d.]+ s, in this order: front", "running"),
     "service ps": ("service ps shop_front", r"cannot do task\.list", "running"),
     "service logs": ("service logs shop_front", r"cannot do service\.logs\. logs shows", "running"),
-    "node ps": ("node ps worker-1", r"There is no node", "running"),
+    "node ps": ("node ps worker-1", r"cannot do (node|task)\.", "running"),
     "stack ps": ("stack ps shop", r"cannot do task\.list", "running"),
     "stack services": ("stack services shop", r"No service matches", "running"),
     "swarm info": ("swarm info", r"None of the watched engines manages a Swarm", "running"),
@@ -86,30 +86,31 @@ LINES = {
     "config ls": ("config ls", r"cannot do config\.list", "running"),
     "stack ls": ("stack ls", r"cannot do stack\.list\. .*Swarm", "running"),
     "namespaces": ("namespaces", r"cannot do namespace\.list", "running"),
-    "node inspect": ("node inspect worker-1 -f '{{.Spec.Availability}}'", r"There is no node", "running"),
-    "pod inspect": ("pod inspect shop", r"There is no pod", "running"),
+    "node inspect": ("node inspect worker-1 -f '{{.Spec.Availability}}'", r"cannot do (node|task)\.", "running"),
+    "pod inspect": ("pod inspect shop", r"cannot do pod\.inspect\. Docker has no pods", "running"),
     "nodes": ("nodes", r"cannot do node\.list\. .*Swarm", "running"),
-    "drain": ("drain worker-1", r"There is no node", "running"),
-    "activate": ("activate worker-2", r"There is no node", "running"),
+    "drain": ("drain worker-1", r"cannot do (node|task)\.", "running"),
+    "activate": ("activate worker-2", r"cannot do (node|task)\.", "running"),
     "pods": ("pods", r"Docker has no pods", "running"),
     "units": ("units", r"cannot do unit\.list\. .*Podman", "running"),
     "pod create": ("pod create front --engine podman", r"No engine matches", "running"),
-    "pod rm": ("pod rm -f shop", r"There is no pod", "running"),
+    "pod rm": ("pod rm -f shop", r"cannot do pod\.remove\. Docker has no pods", "running"),
     **{
-        f"pod {verb}": (f"pod {verb} shop", r"There is no pod", "running")
-        for verb in ("start", "stop", "restart", "pause", "unpause", "logs")
+        f"pod {verb}": (f"pod {verb} shop", rf"cannot do pod\.{verb}\. Docker has no pods", "running")
+        for verb in ("start", "stop", "restart", "pause", "unpause")
     },
+    "pod logs": ("pod logs shop", r"There is no pod", "running"),
     "generate systemd": ("generate systemd {name}", r"cannot do unit\.draft", "running"),
     "generate quadlet": ("generate quadlet {name}", r"cannot do unit\.draft", "running"),
     "quadlet ls": ("quadlet ls", r"cannot do unit\.list", "running"),
-    "unit install": ("unit install pod-front", r"There is no container", "running"),
+    "unit install": ("unit install pod-front", r"cannot do unit\.install\. Units run Podman", "running"),
     "unit status": ("unit status pod-cart.service", r"cannot do unit\.list", "running"),
-    "unit enable": ("unit enable --now pod-cart.service", r"There is no unit", "running"),
+    "unit enable": ("unit enable --now pod-cart.service", r"cannot do unit\.enable\. Units run Podman", "running"),
     **{
-        f"unit {verb}": (f"unit {verb} pod-cart.service", r"There is no unit", "running")
+        f"unit {verb}": (f"unit {verb} pod-cart.service", r"cannot do unit\.", "running")
         for verb in ("start", "stop", "restart", "cat")
     },
-    "unit disable": ("unit disable pod-cart.service", r"There is no unit", "running"),
+    "unit disable": ("unit disable pod-cart.service", r"cannot do unit\.disable\. Units run Podman", "running"),
     "linger disable": ("linger disable --engine podman", r"No engine matches", "running"),
     "builder prune": ("builder prune --engine docker", r"There is nothing to remove on docker/", "running"),
     "daemon-reload": ("daemon-reload --engine podman", r"No engine matches", "running"),
@@ -179,12 +180,16 @@ ENDINGS = {
     **dict.fromkeys(("network rm", "volume rm"), Ending.NOTHING),
     **dict.fromkeys(("generate quadlet", "quadlet ls", "unit status", "linger show"), Ending.USAGE),
     **dict.fromkeys(
-        (
-            *(f"pod {verb}" for verb in ("start", "stop", "restart", "pause", "unpause", "rm", "logs")),
-            *(f"unit {verb}" for verb in ("install", "enable", "disable", "start", "stop", "restart", "cat")),
-            *("pod create", "daemon-reload", "linger enable", "linger disable", "unfreeze"),
-        ),
+        (*("pod create", "pod logs", "daemon-reload", "linger enable", "linger disable", "unfreeze"),),
         Ending.NOTHING,
+    ),
+    **dict.fromkeys(
+        (
+            *(f"pod {verb}" for verb in ("start", "stop", "restart", "pause", "unpause", "rm", "inspect")),
+            *(f"unit {verb}" for verb in ("install", "enable", "disable", "start", "stop", "restart", "cat")),
+            *("drain", "activate", "node ps", "node inspect"),
+        ),
+        Ending.USAGE,
     ),
     "rm": Ending.ASKED,
     **dict.fromkeys(("service rm", "service update", "service rollback"), Ending.USAGE),
@@ -200,10 +205,7 @@ ENDINGS = {
     ),
     **dict.fromkeys(
         (
-            "drain",
-            "activate",
             "wait",
-            "node ps",
             "swarm info",
             "swarm init",
             "swarm join-token",
@@ -211,8 +213,6 @@ ENDINGS = {
             "history",
             "network inspect",
             "volume inspect",
-            "node inspect",
-            "pod inspect",
         ),
         Ending.NOTHING,
     ),
