@@ -26,7 +26,7 @@ from core.model.refs import EngineRef, Ref
 from core.store.incidents import IncidentStore
 
 log = structlog.get_logger(__name__)
-POLL_SECONDS = 2.0
+POLL_SECONDS = 5.0
 BATCH = 200  # incidents that are read at once
 MAX_TEAMS = 50
 MAX_SHOWN = 500

@@ -30,6 +30,7 @@ from runtimes.transport import connect
 
 log = structlog.get_logger(__name__)
 MAX_CONCURRENT = 8  # requests; the client has sixteen connections, and other commands need some too
+MAX_AGE = 50.0  # seconds, of what is read regularly of a container that does nothing
 RESERVED_SECONDS = 1.0  # of the deadline, to return what has arrived instead of failing with all of it
 
 
@@ -74,7 +75,8 @@ class StatsVerbs(EngineClient, abc.ABC):
 
     async def _read_known(self, running: Sequence[Ref], ends: float) -> Usages:
         """Reads the containers that the caller knows to run: local ones from the kernel, the others from the daemon."""
-        local = await self._kernel.read(dict.fromkeys(running, 0), first_pause=0) if self._may_be_local() else None
+        known = dict.fromkeys(running, 0)
+        local = await self._kernel.read(known, first_pause=0, max_age=MAX_AGE) if self._may_be_local() else None
         rows = {usage.ref: usage for usage in local.rows} if local is not None else {}
         remote = [ref for ref in running if ref not in rows]
         if not remote:

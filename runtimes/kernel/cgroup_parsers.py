@@ -68,11 +68,15 @@ Parse = Callable[[bytes, CgroupUsage], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CgroupFile:
-    """Describes one file and its parser. `names`: the first existing file is read; `max_bytes`: how much of it."""
+    """Describes one file and its parser. `names`: the first existing file is read; `max_bytes`: how much of it.
+    `has_cpu_time`: it changes whenever a process of the container runs. `idle`: it may change while none runs, by more
+    than the kernel takes back."""
 
     names: Sequence[str]
     parse: Parse
     max_bytes: int
+    has_cpu_time: bool
+    idle: bool
 
 
 def _cpu_v1(text: bytes, usage: CgroupUsage) -> None:
@@ -183,13 +187,13 @@ def _value(text: bytes, name: bytes) -> int | None:
     return int(digits) if digits.isdigit() else None
 
 
-def _file(*names: str, parse: Parse, max_bytes: int = 64) -> CgroupFile:
-    return CgroupFile(names=names, parse=parse, max_bytes=max_bytes)
+def _file(*names: str, parse: Parse, max_bytes: int = 64, has_cpu_time: bool = False, idle: bool = False) -> CgroupFile:
+    return CgroupFile(names=names, parse=parse, max_bytes=max_bytes, has_cpu_time=has_cpu_time, idle=idle)
 
 
 FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
     1: {
-        "cpuacct": (_file("cpuacct.usage", parse=_cpu_v1),),
+        "cpuacct": (_file("cpuacct.usage", parse=_cpu_v1, has_cpu_time=True),),
         "cpu": (_file("cpu.stat", parse=_throttling_v1, max_bytes=1024),),
         "memory": (
             _file("memory.usage_in_bytes", parse=_memory),
@@ -205,11 +209,12 @@ FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
                 "blkio.bfq.io_service_bytes_recursive",
                 parse=_block_v1,
                 max_bytes=16_384,
+                idle=True,
             ),
         ),
     },
     2: {
-        "cpuacct": (_file("cpu.stat", parse=_cpu_v2, max_bytes=1024),),
+        "cpuacct": (_file("cpu.stat", parse=_cpu_v2, max_bytes=1024, has_cpu_time=True),),
         "cpu": (),
         "memory": (
             _file("memory.current", parse=_memory),
@@ -219,7 +224,7 @@ FILES: Mapping[int, Mapping[str, Sequence[CgroupFile]]] = {
             _file("memory.events", parse=_memory_events_v2, max_bytes=512),
         ),
         "pids": (_file("pids.current", parse=_processes), _file("pids.max", parse=_process_limit)),
-        "blkio": (_file("io.stat", parse=_block_v2, max_bytes=16_384),),
+        "blkio": (_file("io.stat", parse=_block_v2, max_bytes=16_384, idle=True),),
     },
 }
 """By cgroup version and by version 1's name of the controller."""

@@ -7,7 +7,8 @@ Cgroups of version 1 and 2 are supported. The files stay open and are read again
 opening them again. The value for a container is its process id, 0 if it is unknown, or its cgroup path. At most half of
 the process's limit of open files is used for this, and that limit is raised to its maximum. CPU percent is computed
 from two readings. So for a container's first reading, `read` pauses a moment and reads again, once for all containers.
-A container that ends meanwhile is left out. No method raises. The event loop runs between the readings.
+A container that ends meanwhile is left out. No method raises. The event loop runs between the readings. Most containers
+do nothing most of the time: if the caller accepts older values, what cannot have grown without CPU time is not read.
 
 Network usage belongs to the container's network namespace; it is None for the machine's own namespace. If containers
 share a namespace, as in a pod, each shows the usage of the whole namespace. The file with the network usage is opened
@@ -54,21 +55,25 @@ class CgroupReader:
         self._turn = asyncio.Lock()
         self._idle_timer: asyncio.TimerHandle | None = None
 
-    async def read(self, wanted: Mapping[Ref, int | str], *, first_pause: float = FIRST_PAUSE) -> Usages:
+    async def read(
+        self, wanted: Mapping[Ref, int | str], *, first_pause: float = FIRST_PAUSE, max_age: float = 0.0
+    ) -> Usages:
         """Returns the usage of each container that is found, by one of its process ids (0: not known) or its cgroup's
-        path. `first_pause`: seconds between the two readings of a new container; 0: its CPU percent is None."""
+        path. `first_pause`: seconds between the two readings of a new container; 0: its CPU percent is None. `max_age`:
+        how many seconds old the memory and the number of processes may be, if the container has used no CPU time
+        since."""
         async with self._turn:
             self._close_unused()
             if any(
                 self._locator.needs_walk(ref.id, source) for ref, source in wanted.items() if ref.id not in self._open
             ):
                 await asyncio.to_thread(self._locator.walk)
-            rows, missing = await self._read_all(wanted)
+            rows, missing = await self._read_all(wanted, max_age)
             if first_pause and (
                 new := [row.ref for row in rows if row.cpu_percent is None and row.cpu_seconds is not None]
             ):
                 await asyncio.sleep(first_pause)
-                again, _ = await self._read_all({ref: wanted[ref] for ref in new})
+                again, _ = await self._read_all({ref: wanted[ref] for ref in new}, max_age)
                 later = {row.ref: row for row in again}
                 rows = [later.get(row.ref, row) for row in rows]
         sentence = f"{missing} running here have no cgroup that can be read." if missing else ""
@@ -82,12 +87,12 @@ class CgroupReader:
             self._close(container_id)
         self._cpu.forget_old(self._now())
 
-    async def _read_all(self, wanted: Mapping[Ref, int | str]) -> tuple[list[Usage], int]:
+    async def _read_all(self, wanted: Mapping[Ref, int | str], max_age: float) -> tuple[list[Usage], int]:
         """Returns the rows, and how many containers should have a cgroup here but have none."""
         rows: list[Usage] = []
         missing = 0
         for number, (ref, source) in enumerate(wanted.items(), 1):
-            usage = self._read_one(ref.id, source, wanted)
+            usage = self._read_one(ref.id, source, wanted, max_age)
             if usage is not None:
                 rows.append(self._row(ref, usage))
             elif self._locator.should_exist(source):
@@ -96,10 +101,12 @@ class CgroupReader:
                 await asyncio.sleep(0)
         return rows, missing
 
-    def _read_one(self, container_id: str, source: int | str, wanted: Mapping[Ref, int | str]) -> CgroupUsage | None:
-        opened = self._open.get(container_id)
-        if opened is not None and opened.source == source and (usage := opened.read()) is not None:
-            opened.used_at = self._now()
+    def _read_one(
+        self, container_id: str, source: int | str, wanted: Mapping[Ref, int | str], max_age: float
+    ) -> CgroupUsage | None:
+        opened, now = self._open.get(container_id), self._now()
+        if opened is not None and opened.source == source and (usage := opened.read(now, max_age)) is not None:
+            opened.used_at = now
             return usage
         if opened is not None:
             self._close(container_id)  # the container ended; it may have been started again
@@ -107,11 +114,11 @@ class CgroupReader:
         if cgroup is None:
             return None
         opened = _OpenCgroup(cgroup, source, self._locator)
-        usage = opened.read()
+        usage = opened.read(now, 0.0)
         if usage is None or not self._reserve(opened.files, wanted):
             opened.close()
         else:
-            opened.used_at = self._now()
+            opened.used_at = now
             self._open[container_id] = opened
         return usage
 
@@ -218,7 +225,7 @@ class _OpenCgroup:
 
     def __init__(self, cgroup: ContainerCgroup, source: int | str, locator: CgroupLocator) -> None:
         self.source = source
-        self.used_at = 0.0
+        self.used_at = self._complete_at = 0.0
         self._cgroup, self._locator = cgroup, locator
         self._files: list[tuple[cgroup_parsers.CgroupFile, int]] = []
         self._contents: list[bytes | None] = []  # of each file, as it was parsed last
@@ -233,24 +240,31 @@ class _OpenCgroup:
                     except OSError:
                         continue
                     break
+        self._files.sort(key=_has_no_cpu_time)
         self.files = len(self._files) + 1
         self._contents = [None] * len(self._files)
         self._open_process()
 
-    def read(self) -> CgroupUsage | None:
+    def read(self, now: float, max_age: float) -> CgroupUsage | None:
         """Returns the usage, always the same object; None if the cgroup was removed. A file is parsed only if it has
-        changed: most containers do nothing most of the time."""
+        changed. If the container has used no CPU time, the other files are read only after `max_age` seconds."""
         if not self._files:
             return None
-        usage, contents = self._usage, self._contents
+        usage, contents, idle = self._usage, self._contents, False
         try:
             for number, (file, descriptor) in enumerate(self._files):
+                if idle and not file.idle:
+                    continue
                 content = os.pread(descriptor, file.max_bytes, 0)
                 if content != contents[number]:
                     contents[number] = content
                     file.parse(content, usage)
+                elif file.has_cpu_time:
+                    idle = now - self._complete_at < max_age
         except OSError:
             return None
+        if not idle:
+            self._complete_at = now
         if self._process >= 0 and not self._read_network():
             self._open_process()  # the process ended before its container
             if self._process < 0 or not self._read_network():
@@ -299,3 +313,7 @@ class _OpenCgroup:
         if self._process >= 0:
             os.close(self._process)
         self._process = -1
+
+
+def _has_no_cpu_time(opened: tuple[cgroup_parsers.CgroupFile, int]) -> bool:
+    return not opened[0].has_cpu_time

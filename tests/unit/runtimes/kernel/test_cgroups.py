@@ -97,6 +97,47 @@ async def test_version_2(reader, pid):
     assert (row.block_read, row.block_written, row.processes) == (1048600, 4100, 2)
 
 
+@pytest.mark.parametrize(
+    ("reader", "version", "cpu", "memory", "block"),
+    [
+        ("first", "first", "cpuacct.usage", "memory.usage_in_bytes", "blkio.throttle.io_service_bytes_recursive"),
+        ("second", "second", "cpu.stat", "memory.current", "io.stat"),
+    ],
+    indirect=["reader"],
+)
+async def test_a_container_that_uses_no_cpu_time_is_read_as_a_whole_only_now_and_then(
+    reader, version, cpu, memory, block, request, clock
+):
+    thing = LIMITED if version == "first" else ONE
+    root = Path(request.getfixturevalue(version), "sys/fs/cgroup")
+
+    def write(name: str, text: str) -> None:
+        for path in [path for path in root.rglob(name) if thing in str(path)]:
+            path.write_text(text)
+
+    async def read(max_age: float):
+        (row,) = (await reader.read({ref(thing): 0}, first_pause=0, max_age=max_age)).rows
+        return row
+
+    before = await read(60.0)
+    write(memory, "999999999\n")
+    write(block, "8:0 rbytes=7 wbytes=9 rios=1\n" if version == "second" else "8:0 Read 7\n8:0 Write 9\n")
+    clock.at += 15
+    idle = await read(60.0)
+    assert (idle.memory_usage, idle.block_read, idle.block_written) == (before.memory_usage, 7, 9)
+    assert (await read(0.0)).memory_usage == 999999999  # whoever asks for what is true now gets it
+    write(memory, "888888888\n")
+    clock.at += 59
+    assert (await read(60.0)).memory_usage == 999999999
+    clock.at += 1
+    assert (await read(60.0)).memory_usage == 888888888
+    write(memory, "777777777\n")
+    write(cpu, "usage_usec 99000000\n" if version == "second" else "99000000000\n")
+    clock.at += 15
+    busy = await read(60.0)
+    assert (busy.memory_usage, busy.cpu_seconds) == (777777777, 99.0)
+
+
 @on_2
 async def test_only_what_changed_between_two_readings_changes(reader, second):
     (io,) = [path for path in Path(second, "sys/fs/cgroup").rglob("io.stat") if ONE in str(path)]
