@@ -24,10 +24,14 @@ PATIENCE = 60  # seconds for one picture
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
+def installed() -> str:
+    """Returns the path of Chromium; empty if there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), "")
+
+
 def find_chromium() -> str:
     """Returns the path of Chromium; exits if there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    return found or sys.exit("Drawing needs Chromium. On Debian: apt-get install chromium")
+    return installed() or sys.exit("Drawing needs Chromium. On Debian: apt-get install chromium")
 
 
 def shoot(chromium: str, text: str, picture: Path, width: int, height: int, *, scale: float = 1.0) -> None:

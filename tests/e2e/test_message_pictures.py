@@ -7,8 +7,9 @@ import json
 import re
 import subprocess
 
-from charts.pictures.browser import FLAGS, find_chromium
+from charts.pictures.browser import FLAGS, find_chromium, installed
 from tests.helpers.paths import GOLDEN, ROOT
+from tests.helpers.requirements import need
 
 PHONE = 390  # CSS pixels
 MEASURE = """<script>
@@ -22,6 +23,7 @@ document.body.setAttribute("data-cells", JSON.stringify(cells));
 
 
 def test_the_names_and_states_of_ps_are_readable_at_390_pixels(tmp_path, monkeypatch):
+    need("chromium", *([] if installed() else ["chromium"]))
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "pictures"))
     import draw  # a script
 
