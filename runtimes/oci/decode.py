@@ -166,9 +166,10 @@ def owners(root: str, stored: DecodedState) -> tuple[str, ...]:
     annotations = stored.annotations
     manager = annotations.get(_MANAGER, "")
     # Anybody can write annotations, so the bundle's path must be that of Podman or CRI-O, too.
-    # Podman writes some of CRI-O's annotations, such as the time of creation.
+    # Podman writes some of CRI-O's annotations, such as the time of creation, and in a pod also the container's type.
     if _PODMAN_BUNDLE.search(stored.bundle):
-        return ("cri",) if manager == "cri-o" or _CRIO_TYPE in annotations else ("podman",)
+        of_crio = manager == "cri-o" or (_CRIO_TYPE in annotations and manager != "libpod")
+        return ("cri",) if of_crio else ("podman",)
     namespace = ""
     if found := _CONTAINERD_BUNDLE.search(stored.bundle):
         namespace = found[1]

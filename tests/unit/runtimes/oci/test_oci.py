@@ -125,6 +125,12 @@ USERDATA = f"/run/containers/storage/overlay-containers/{'a' * 64}/userdata"
         ("/run/crun", f"/var/lib/containers/storage/overlay-containers/{'a' * 64}/userdata", {}, ("podman",)),
         ("/run/crun", "/x/overlay-containers/mine/userdata", {}, ()),
         ("/run/crun", USERDATA, {"io.kubernetes.cri-o.ContainerType": "sandbox"}, ("cri",)),
+        (
+            "/run/runc",
+            USERDATA,
+            {"io.container.manager": "libpod", "io.kubernetes.cri-o.ContainerType": "container"},  # in a pod of Podman
+            ("podman",),
+        ),
         # Annotations alone must not hide a container.
         ("/run/crun", "/x", {"io.container.manager": "libpod"}, ()),
         ("/run/crun", "/x", {"io.container.manager": "cri-o"}, ()),
