@@ -142,7 +142,7 @@ def _names(kind: Kind, row: Any) -> Sequence[str]:
     """Returns the names by which a resource can be suggested."""
     match kind:
         case Kind.CONTAINER:
-            return (row.ref.name, *containers.group_names(row))
+            return (row.ref.name, *filter(None, (row.service,)), *containers.group_names(row))
         case Kind.SERVICE:
             return (row.ref.name, row.short_name)
         case Kind.IMAGE:

@@ -142,6 +142,12 @@ def test_a_word_means_a_service(word, found):
     assert serves(word) == found
 
 
+def test_a_mistyped_service_is_suggested_by_its_short_name():
+    with pytest.raises(errors.NotFound) as caught:
+        means("wbe", SHOP)
+    assert caught.value.hint == "Did you mean web?"
+
+
 def test_what_is_no_service_is_told_with_its_cure():
     with pytest.raises(errors.Ambiguous) as caught:
         serves("web")
