@@ -6,6 +6,7 @@ from core.model.policy import Grant
 from core.model.policy_selectors import EVERYTHING
 
 COLUMNS = ("ID", "WHO", "MAY", "ON", "IN", "FROM")
+WRAPPED = ("MAY",)  # a long list of verbs is continued on further lines, instead of leaving out columns
 
 
 def grant_row(grant: Grant) -> tuple[str, ...]:

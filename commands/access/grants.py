@@ -22,7 +22,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         return formatting.error_reply(result.error)
     rows = [grant_table.grant_row(grant) for grant in result.value]
     empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"
-    return Reply(blocks=(Table(columns=grant_table.COLUMNS, rows=rows, empty=empty),))
+    return Reply(blocks=(Table(columns=grant_table.COLUMNS, wrapped=grant_table.WRAPPED, rows=rows, empty=empty),))
 
 
 command = Command(

@@ -107,6 +107,15 @@ async def test_revoke_and_grants(world):
     assert "only admins" in plain_text.render(await world.say("grants", lambda _: ()))
 
 
+async def test_a_long_list_of_verbs_leaves_out_no_column(world):
+    long = Grant(id="g-2", who="everyone", can=tuple(f"container.verb{number}" for number in range(8)), source="store")
+    reply = await world.say("grants", lambda _: (GRANT, long))
+    head, *lines = plain_text.render(reply, 100).splitlines()
+    assert head.split() == ["ID", "WHO", "MAY", "ON", "IN", "FROM"]
+    assert "operator" in lines[0] and "name web-*" in lines[0]
+    assert "container.verb7" in "".join(lines)
+
+
 def entry(**more):
     fields = {"at": "2026-11-24T02:00:00.000+00:00", "who": "console:bob", "place": "c", "line": "restart web"}
     return bot_actions.AuditEntry(**fields | {"verb": "container.restart", "target": "web@docker/h#1"} | more)
