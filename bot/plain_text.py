@@ -31,7 +31,7 @@ EXIT: Mapping[Ending, int] = {
     Ending.ERROR: 70,
 }
 SCHEMA = 2
-MAX_CHOICE = 60  # characters of a command that is shown as a choice
+MAX_CHOICE = 50  # characters of a command that is shown as a choice
 Clock = Callable[[datetime], str]
 
 
