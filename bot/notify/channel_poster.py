@@ -20,6 +20,7 @@ from bot.notify.delivery_failures import Failures
 from bot.notify.message_sender import MessageSender, SentMessage, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
 from bot.notify.shared_message_editor import Place, SharedMessageEditor, Work
+from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.alerts import Severity
@@ -63,9 +64,14 @@ class ChannelPoster:
         """The channels in which something was posted lately."""
         return self._windows.keys()
 
-    def take_shown(self) -> Collection[str]:
-        """Returns the keys of the incidents that waited for an edit of a shared message, and do not any more."""
-        return self._shared.take_shown()
+    def decide_anew(self) -> None:
+        """Lets each incident that waits for an edit be looked at again after it, because what holds incidents back, or
+        the routes, changed."""
+        self._shared.decide_anew()
+
+    def release(self, waiting: WaitingIncidents) -> None:
+        """Releases the incidents that waited for an edit of a shared message, and do not any more."""
+        self._shared.release(waiting)
 
     async def restore(self, routing: Routing, now: float) -> None:
         """Goes on with what another process posted lately. `now`: seconds since the epoch. Raises StoreError."""

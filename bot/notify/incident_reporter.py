@@ -22,8 +22,8 @@ import structlog
 from bot.notify import crash_card_poster, inhibition, posting_decision
 from bot.notify.alert_settings import AlertSettings, named_channel, read_settings
 from bot.notify.channel_poster import ChannelPoster
-from bot.notify.channel_tasks import ChannelTasks
-from bot.notify.incident_writer import decode_incident
+from bot.notify.channel_tasks import ChannelTasks, all_at_once
+from bot.notify.incident_writer import AT_ONCE, decode_incident
 from bot.notify.maintenance_announcer import MaintenanceAnnouncer
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import PendingIncident
@@ -81,6 +81,7 @@ class IncidentReporter:
         self._store_down = RepeatedLog()
         self._undelivered = RepeatedLog()
         self._said_nowhere = False
+        self._routed: Routing | None = None
 
     async def run(self) -> None:
         """Tells people until it is cancelled."""
@@ -124,19 +125,25 @@ class IncidentReporter:
         await self.channels.restore(routing, now)
         if ANNOUNCEMENTS not in self._tasks.busy:
             self._tasks.start(ANNOUNCEMENTS, self._announce(settings, routing, now))
-        await self._held.mark(settings, now)
-        self._waiting.look_again(self.channels.take_shown())
+        if await self._held.mark(settings, now) or routing != self._routed:
+            self._routed = routing
+            self.channels.decide_anew()
+        self.channels.release(self._waiting)
         ready, more = await self._waiting.ready((settings, routing), now, MAX_AT_ONCE)
         self._measure(now)
         by_destination: dict[str, list[Work]] = {}
         read = await self._read(ready, settings, now)
+        told: list[PendingIncident] = []
         async for pending in supervise.in_turns(read):
             for destination in posting_decision.places_to_post(pending, routing, settings, now):
                 by_destination.setdefault(destination.to, []).append((pending, destination))
             if not pending.left and not pending.waits_until:
-                await self._store.incident_told(pending.incident.key, pending.raw, pending.raw)
+                told.append(pending)
             elif pending.waits_until and not pending.left:
                 self._waiting.wait(pending.incident.key, pending.waits_until)
+        for start in range(0, len(told), AT_ONCE):
+            part = told[start : start + AT_ONCE]
+            await all_at_once(self._store.incident_told(each.incident.key, each.raw, each.raw) for each in part)
         closed = {to for to in by_destination if to in self._tasks.busy or self._now() < self._retry_at.get(to, 0.0)}
         for to in sorted({*by_destination, *self.channels.lately_used} - closed - set(self._tasks.busy)):
             if not self._leads():

@@ -95,10 +95,10 @@ class SharedContent:
         is_over = incident.state is IncidentState.RESOLVED
         return destination.mention if incident.key in self._told and not is_over else ()
 
-    def add_other(self, incident: Incident, destination: Destination | None) -> None:
-        """Adds an incident that is not in memory afterwards."""
+    def add_other(self, incident: Incident, destination: Destination | None = None, held: str = "") -> None:
+        """Adds an incident that is not in memory afterwards. `held`: what holds back one that has news."""
         post = self.post_of(incident)
-        self.add(incident, destination, post.held if post is not None else "")
+        self.add(incident, destination, post.held if post is not None and destination is None else held)
         if post is None or destination is not None or post.version != incident.version or not post.shared:
             shown = Shown.of(incident, destination)
             self.unrecorded[incident.key] = self._same.setdefault(shown, shown)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -23,6 +23,7 @@ from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone
 from bot.notify.posting_decision import MissedHours
 from bot.notify.shared_message_content import SharedContent, Shown
 from bot.notify.shared_message_record import SharedMessageRecord
+from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics, supervise
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, IncidentState, PostedIncident
@@ -35,6 +36,15 @@ Place = tuple[str, str]
 """The id of a channel, and that of a message in it."""
 Record = tuple[PendingIncident, PostedIncident, PostedIncident]
 """An incident with the record of its message before and after an edit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """What waits for an edit. `held`: what holds the incident back. `alone`: nothing else has to be posted about it."""
+
+    destination: Destination
+    held: str
+    alone: bool
 
 
 class SharedMessageEditor:
@@ -58,8 +68,9 @@ class SharedMessageEditor:
         self._now = now
         self._now_ns = now_ns
         self._next_edit: dict[str, float] = {}
-        self._waiting: dict[str, dict[Place, dict[str, Destination]]] = {}  # by destination, message and key
+        self._waiting: dict[str, dict[Place, dict[str, _Waiting]]] = {}  # by destination, message and key
         self._shown: list[str] = []
+        self._told: list[str] = []
 
     def next_edit(self, ts: str) -> float:
         """Returns the time before which this message is not edited, because its last edit was a moment ago."""
@@ -71,18 +82,27 @@ class SharedMessageEditor:
         """Returns the messages at this destination for whose next edit something waits."""
         return tuple(self._waiting.get(to, ()))
 
-    def take_shown(self) -> Collection[str]:
-        """Returns the keys of the incidents for which no edit has to wait any more, since the last call."""
-        shown, self._shown = self._shown, []
-        return shown
+    def release(self, waiting: WaitingIncidents) -> None:
+        """Releases the incidents for which no edit has to wait any more, since the last call."""
+        waiting.forget(self._told)
+        waiting.look_again(self._shown)
+        self._told, self._shown = [], []
 
     def postpone(self, to: str, place: Place, members: Mapping[str, Work]) -> None:
         """Remembers these incidents for the next edit of the message."""
         for key, (pending, destination) in members.items():
             waiting = self._waiting.setdefault(to, {}).setdefault(place, {})
-            other = next(iter(waiting.values()), destination)
-            waiting[key] = other if other == destination else destination  # thousands have the same one
+            alone = pending.left == {to} and not pending.waits_until
+            new = _Waiting(destination=destination, held=pending.held, alone=alone)
+            other = next(iter(waiting.values()), new)
+            waiting[key] = other if other == new else new  # thousands have the same one
             pending.postponed.add(to)
+
+    def decide_anew(self) -> None:
+        """Says that more may have to be posted about what waits."""
+        for messages in self._waiting.values():
+            for waiting in messages.values():
+                waiting.update({key: replace(waited, alone=False) for key, waited in waiting.items() if waited.alone})
 
     def forget_waiting(self, to: str, keys: Sequence[str]) -> None:
         """Forgets these incidents, because it is decided anew where they are posted."""
@@ -101,6 +121,7 @@ class SharedMessageEditor:
         """Forgets everything, because another process posts now."""
         self._waiting.clear()
         self._shown.clear()
+        self._told.clear()
 
     def _done(self, to: str, place: Place) -> None:
         messages = self._waiting.get(to, {})
@@ -171,25 +192,31 @@ class SharedMessageEditor:
         waiting = self._waiting.get(to, {}).get(place, {})
         content = await self._read(SharedContent(place, group, told or {}), members, waiting)
         if content.table.count:
-            await self._edit(content, members, content.storm(storm))
+            for key in await self._edit(content, members, waiting, content.storm(storm)):
+                waiting.pop(key, None)
+                self._told.append(key)
         self._done(to, place)
 
     async def _read(
-        self, content: SharedContent, members: Mapping[str, Work], waiting: Mapping[str, Destination]
+        self, content: SharedContent, members: Mapping[str, Work], waiting: Mapping[str, _Waiting]
     ) -> SharedContent:
         """Reads what the message must show. An incident that waits may be in the message already, or may join it."""
         for pending, destination in members.values():
             content.add(pending.incident, destination, pending.held)
         async for pending in supervise.in_turns(self._others(key for key in waiting if key not in members)):
-            content.add_other(pending.incident, waiting.get(pending.incident.key))
+            if (waited := waiting.get(pending.incident.key)) is not None:
+                content.add_other(pending.incident, waited.destination, waited.held)
         async for key, raw in supervise.in_turns(self._store.incidents_in(MessageId(*content.place))):
             if key in members or key in waiting:
                 continue
             if (incident := decode_incident(raw)) is not None and content.post_of(incident) is not None:
-                content.add_other(incident, None)
+                content.add_other(incident)
         return content
 
-    async def _edit(self, content: SharedContent, members: Mapping[str, Work], storm: str) -> None:
+    async def _edit(
+        self, content: SharedContent, members: Mapping[str, Work], waiting: Mapping[str, _Waiting], storm: str
+    ) -> Sequence[str]:
+        """Returns the keys of those that waited of which people need not be told anything else."""
         channel, ts = content.place
         try:
             await self._poster.edit(channel, ts, content.reply(storm))
@@ -217,18 +244,23 @@ class SharedMessageEditor:
             shown = Shown.of(pending.incident, destination)
             records.append(self._recorded(pending, post, shown, group=content.group, storm=storm))
         await self._record(records)
-        records = []
+        records, told = [], []
         async for pending in self._others(content.to_record(storm)):
-            found, other = content.post_of(pending.incident), content.unrecorded.get(pending.incident.key)
+            key = pending.incident.key
+            found, other, waited = content.post_of(pending.incident), content.unrecorded.get(key), waiting.get(key)
             if found is None and other is not None and other.destination is not None:
                 found = self._new_post(content.place, pending, other.destination.to)
             if found is not None:
-                pending.held = found.held
+                pending.held = waited.held if waited is not None else found.held
+                if waited is not None and waited.alone and other is not None:
+                    pending.known = other.version == pending.incident.version
+                    told += [key] * pending.known
                 records.append(self._recorded(pending, found, other, group=content.group, storm=storm))
             if len(records) >= READ_AT_ONCE:
                 await self._record(records)
                 records = []
         await self._record(records)
+        return told
 
     async def _others(self, keys: Iterable[str]) -> AsyncIterator[PendingIncident]:
         """Reads incidents again of which only the keys were kept. They may have changed meanwhile."""

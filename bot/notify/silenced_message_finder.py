@@ -21,11 +21,12 @@ class SilencedMessageFinder:
         self._store = store
         self._in_force: frozenset[str] | None = None
 
-    async def mark(self, settings: AlertSettings, now: float) -> None:
-        """Marks those incidents, if anything has begun or ended. `now`: seconds since the epoch. Raises StoreError."""
+    async def mark(self, settings: AlertSettings, now: float) -> bool:
+        """Marks those incidents, if anything has begun or ended; returns whether it has. `now`: seconds since the
+        epoch. Raises StoreError."""
         in_force = settings.holds(now)
         if in_force == self._in_force:
-            return
+            return False
         async for key, raw in supervise.in_turns(self._store.each_incident()):
             incident = decode_incident(raw)
             if incident is None or incident.state is IncidentState.RESOLVED:
@@ -33,6 +34,7 @@ class SilencedMessageFinder:
             if any(post.held != settings.hold(incident, now).text for post in incident.posts if not post.gone):
                 await self._store.mark_incident(key, raw)
         self._in_force = in_force
+        return True
 
     def forget(self) -> None:
         """Forgets everything, because another process posts now."""

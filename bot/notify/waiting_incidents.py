@@ -73,6 +73,11 @@ class WaitingIncidents:
             if (waiting := self._until.get(key)) is not None:
                 self._until[key] = (0.0, waiting[1])
 
+    def forget(self, keys: Collection[str]) -> None:
+        """Forgets these incidents, because people were told of them."""
+        for key in keys:
+            self._until.pop(key, None)
+
     def wait(self, key: str, until: float) -> None:
         """Leaves the incident alone until then; with 0, it waits for another incident, and is read again soon."""
         self._until[key] = (until or self._recheck, self._read.get(key, 0.0))

@@ -13,12 +13,13 @@ from bot.notify.incident_storms import GROWING_EDIT_SECONDS, MAX_STORM_SECONDS, 
 from bot.notify.incident_writer import stored_incidents
 from bot.notify.posted_incidents import OpenMessages, remove_old_entries
 from bot.notify.shared_message_editor import READ_AT_ONCE, SharedMessageEditor
+from bot.notify.silences import add_silence
 from core.metrics import Metrics
 from core.model.alert_routes import Route, parse_matcher
 from core.model.incidents import PostedIncident, with_post
 from core.store.incidents import MessageId
 from tests.unit.bot.notify.route_scene import EVENING, HOUR, NIGHT, fresh, now, of_project, over
-from tests.unit.bot.notify.test_incident_reporter import World
+from tests.unit.bot.notify.test_incident_reporter import World, silencing
 from tests.unit.bot.notify.test_incident_storms import about
 
 MANY = 41
@@ -73,6 +74,49 @@ async def test_a_storm_that_grows_for_half_a_minute_is_one_message_with_two_edit
     (text,) = world.chat.messages.values()
     assert "90 incidents at once on h1, 90 still open" in text
     assert world.chat.calls == ["post", "edit", "edit"] and world.chat.threads == {}
+
+
+async def test_what_joins_a_storm_is_not_read_again_after_the_edit_that_shows_it(world, monkeypatch):
+    """Otherwise the next ones wait for thousands, and the storm ends before they can join it."""
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    await world.wait(1)
+    read, original = [], world.desk.store.incidents_of
+
+    async def noted(keys):
+        read.extend(keys)
+        return await original(keys)
+
+    while "edit" not in world.chat.calls:
+        await flush(world)
+        world.seconds += 1
+    monkeypatch.setattr(world.desk.store, "incidents_of", noted)
+    assert await world.desk.store.changed_incidents(MANY) == []
+    await world.wait(20)
+    assert read == [] and world.chat.calls == ["post", "edit"]
+
+
+async def test_what_is_silenced_before_the_edit_that_shows_it_is_marked_in_the_message(world):
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    world.seconds += 1
+    await flush(world)
+    assert world.chat.calls == ["post"], "all of them wait for the edit"
+    await add_silence(world.desk.store, silencing("web17", HOUR), now=world.seconds)
+    assert await settled(world)
+    (text,) = world.chat.messages.values()
+    assert f"{MANY} incidents at once" in text and text.count("firing, silenced") == 1
+
+
+async def test_what_is_silenced_a_moment_after_an_edit_is_marked_by_the_next_one_and_no_other_follows(world):
+    await world.happen(*(fresh(world, f"web{number}") for number in range(MANY)))
+    assert await settled(world)
+    await world.desk.take(over(world, "web7", at=now(world) + 1))
+    world.seconds += STORM_EDIT_SECONDS
+    await flush(world)
+    edits = world.chat.calls.count("edit")
+    await add_silence(world.desk.store, silencing("web17", HOUR), now=world.seconds)
+    await world.wait(3 * STORM_EDIT_SECONDS)
+    assert await settled(world) and world.chat.calls.count("edit") == edits + 1
+    assert next(iter(world.chat.messages.values())).count("firing, silenced") == 1
 
 
 async def test_an_edit_reads_only_the_incidents_of_its_message(world, monkeypatch):
