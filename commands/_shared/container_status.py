@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from core.model.containers import Container
+from core.model.containers import NO_EXIT_CODE, Container
 from core.model.replies import Tone
 from core.text import durations
 
@@ -88,6 +88,13 @@ def exit_code(row: Container) -> int | None:
         return row.exit_code
     found = _CODE.search(row.status)
     return int(found[1]) if found else None
+
+
+def no_exit_code(row: Container) -> str:
+    """Returns why the code of the last end of a container is not known; empty if it is known, or was never expected."""
+    if row.state != "exited" or exit_code(row) is not None:
+        return ""
+    return NO_EXIT_CODE.get(row.ref.engine.kind, "")
 
 
 def summary(shown: Sequence[Container], hidden: Sequence[Container] = ()) -> str:

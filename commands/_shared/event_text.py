@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from commands._shared import formatting
 from core.lazy_dataclass import dataclass
 from core.model import gaps
+from core.model.containers import NO_EXIT_CODE
 from core.model.events import Event, EventKind
 from core.model.refs import EngineRef, Kind
 from core.model.signal_names import SIGNALS
@@ -119,6 +120,8 @@ def detail(event: Event) -> str:
     parts = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
         parts.append(f"exit code {attrs['exit_code']}")
+    elif event.kind is EventKind.DIED and event.subject.engine.kind in NO_EXIT_CODE:
+        parts.append("no exit code")
     if "signal" in attrs:
         parts.append(f"signal {SIGNALS.get(_number(attrs['signal'])) or attrs['signal']}")
     if event.kind is EventKind.HEALTH and attrs.get("health"):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from commands._shared import next_steps
 from commands.spec import Context
 from core.lazy_dataclass import dataclass
+from core.model.containers import NO_EXIT_CODE
 from core.model.refs import Kind, Ref
 from core.model.replies import Button, Ending, Lines, Tone
 from core.model.verification import RunState, RunVerdict
@@ -134,7 +135,10 @@ def _one(run: RunVerdict) -> VerdictText:
 
 def _ended(run: RunVerdict, after: str) -> VerdictText:
     details = ["out of memory"] if run.out_of_memory else []
-    details += [] if run.exit_code is None else [f"exit {run.exit_code}"]
+    if run.exit_code is not None:
+        details.append(f"exit {run.exit_code}")
+    elif run.ref.kind is Kind.CONTAINER and (unknown := NO_EXIT_CODE.get(run.ref.engine.kind)):
+        details.append(unknown)
     if run.ref.kind is Kind.SERVICE:
         many = f"{run.ends} tasks" if run.ends > 1 else "a task"
         details += [run.why] if run.why else []

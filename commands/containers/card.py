@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from commands._shared import container_logs, event_text, formatting, next_steps
+from commands._shared import container_logs, container_status, event_text, formatting, next_steps
 from commands.containers import ps
 from commands.spec import OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
@@ -111,7 +111,8 @@ def _row(results: Sequence[Result], ref: Ref) -> Container | None:
 
 def _status(row: Container) -> str:
     known = row.health and row.health not in row.status
-    return f"{row.status or row.state} ({row.health})" if known else row.status or row.state
+    more = row.health if known else container_status.no_exit_code(row)
+    return f"{row.status or row.state} ({more})" if more else row.status or row.state
 
 
 def _ends(results: Sequence[Result], ref: Ref) -> Sequence[Event]:

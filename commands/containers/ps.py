@@ -63,6 +63,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     else:
         blocks = [_summary(args, rows, selected), _table(context, rows, formatting.asked(results))]
         blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
+        blocks += _without_exit_code(rows)
     buttons = () if args["quiet"] or args["format"] else next_steps.offer(context, refs)
     return Reply(blocks=(*blocks, *notes), buttons=buttons, ending=_ending(results, unmatched, refs), values=rows)
 
@@ -112,6 +113,15 @@ def _summary(args: Any, rows: Sequence[Container], selected: Sequence[Container]
     troubles = {container_status.trouble(row) for row in rows}
     wrong = any(each < container_status.Trouble.STARTING for each in troubles)
     return Text(text=container_status.summary(rows, hidden), tone=Tone.WARN if wrong else Tone.PLAIN)
+
+
+def _without_exit_code(rows: Sequence[Container]) -> list[Text]:
+    """Returns a sentence about the containers whose exit code their engine does not know."""
+    lacking = [row for row in rows if container_status.no_exit_code(row)]
+    if not lacking:
+        return []
+    names = lacking[0].ref.name if len(lacking) == 1 else f"{len(lacking):,} containers"
+    return [Text(text=f"{names}: {container_status.no_exit_code(lacking[0])}.")]
 
 
 def _table(context: Context, rows: Sequence[Container], asked: Sequence[EngineRef]) -> Table:

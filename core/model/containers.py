@@ -13,6 +13,8 @@ from core.model.resource_facts import ResourceFacts
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
+# What people are told instead of an exit code, by the kind of the engine that may not know it.
+NO_EXIT_CODE = {"oci": "no exit code: runc and crun do not store it"}
 LIVE_STATES = ("running", "paused")  # states in which a container has processes
 
 # Labels that group containers: of docker compose, podman-compose and quadlet (same labels), Swarm, and the kubelet

@@ -10,7 +10,7 @@ import time
 from core import errors
 from core.model.background_jobs import JobStarted
 from core.model.container_reads import MAX_WAIT_SECONDS, WaitForEnd
-from core.model.containers import Container
+from core.model.containers import NO_EXIT_CODE, Container
 from core.model.replies import Status
 from core.model.results import Outcome
 from runtimes.base.base_adapter import does
@@ -59,5 +59,6 @@ class WaitVerbs(JobAdapter):
 def _ended(row: Container) -> str:
     if row.state == "created":
         return "was not started"
-    code = "" if row.exit_code is None else f" with code {row.exit_code}"
+    unknown = NO_EXIT_CODE.get(row.ref.engine.kind, "")
+    code = (f"; {unknown}" if unknown else "") if row.exit_code is None else f" with code {row.exit_code}"
     return f"has ended{code}{', killed because its memory was exhausted' if row.oom_killed else ''}"

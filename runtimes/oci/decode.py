@@ -196,7 +196,14 @@ def display_name(name: str) -> str:
 
 
 def container_row(
-    ref: Ref, stored: DecodedState, state: str, *, started: int | None, ended: int | None, oom: bool
+    ref: Ref,
+    stored: DecodedState,
+    state: str,
+    *,
+    started: int | None,
+    ended: int | None,
+    oom: bool,
+    exit_code: int | None = None,
 ) -> Container:
     """Makes the row of a container. `started` and `ended`: nanoseconds, None if unknown. It has no restarts, because an
     OCI container runs only once."""
@@ -212,6 +219,7 @@ def container_row(
         labels=dict(stored.annotations),
         started_at=None if started is None else started / 1e9,
         finished_at=None if up or ended is None else ended / 1e9,
+        exit_code=None if up else exit_code,
         restarts=0,
         oom_killed=oom,
     )

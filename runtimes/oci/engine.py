@@ -62,6 +62,7 @@ class Oci(update.UpdateVerbs):
         self._usage = cgroup_reader.CgroupReader(named_by_id=False)
         self._locations: dict[str, tuple[str, str]] = {}  # by Quarterdeck's id: directory and the runtime's id
         self._end_times: dict[str, int] = {}
+        self._exit_codes: dict[str, int] = {}
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -184,7 +185,11 @@ class Oci(update.UpdateVerbs):
 
     async def _events(self) -> AsyncGenerator[Sequence[Event], None]:
         await self._read_all(READ_TIMEOUT_SECONDS)
-        stream = EventStream(self.ref, self._states, self._in_thread, self._is_included, self._end_times)
+        stream = EventStream(
+            *(self.ref, self._states, self._in_thread, self._is_included),
+            end_times=self._end_times,
+            exit_codes=self._exit_codes,
+        )
         self._streams.add(stream)
         try:
             async with contextlib.aclosing(stream.batches()) as batches:
@@ -209,6 +214,7 @@ class Oci(update.UpdateVerbs):
             container.state,
             started=container.started_ns if container.started else None,
             ended=self._end_times.get(container.id),
+            exit_code=self._exit_codes.get(container.id),
             oom=bool(container.oom_kills),
         )
         return status_text.refresh_status(msgspec.structs.replace(row, own_id=container.name), time.time())

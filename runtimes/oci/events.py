@@ -20,6 +20,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Seq
 from functools import partial
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from core import errors
 from core.model.events import Event
 from core.model.refs import EngineRef
@@ -34,7 +36,8 @@ POLL_SECONDS = 2.0  # between checks for changes without a notice
 
 class EventStream:
     """Yields the events of one subscription. `is_included`: whether this engine lists a container. `end_times`: when
-    containers ended, in nanoseconds, by their ids in Quarterdeck; this class adds to it."""
+    containers ended, in nanoseconds, by their ids in Quarterdeck; `exit_codes`: with which code, as far as known. This
+    class adds to both."""
 
     def __init__(
         self,
@@ -42,13 +45,15 @@ class EventStream:
         states: StateReader,
         run_in_thread: RunInThread,
         is_included: Callable[[ContainerState], bool],
+        *,
         end_times: dict[str, int],
+        exit_codes: dict[str, int],
     ) -> None:
         self._engine = engine
         self._states = states
         self._run = run_in_thread
         self._is_included = is_included
-        self._end_times = end_times
+        self._end_times, self._exit_codes = end_times, exit_codes
         self._containers: dict[Key, ContainerState] = {}
         self._oom_kills: dict[Key, int] = {}
         self._watches: KernelWatches | None = None
@@ -148,7 +153,7 @@ class EventStream:
             if oom_kills is not None and container is None:
                 events += self._oom_events(key, before, oom_kills, now)
             if before.up:
-                events.append(self._event("exit", before, self._end_times.get(before.id, now)))
+                events.append(self._exit_event(watches, key, before, self._end_times.get(before.id, now)))
             events.append(self._event("delete", before, now))
             self._forget(watches, key)
             before = None
@@ -166,7 +171,8 @@ class EventStream:
             events.append(self._event("update", container, now))
         old_state = "running" if before is None or not before.started else before.state
         if container.state == "exited" and old_state != "exited" and (before is None or before.alive):
-            events.append(self._event("exit", container, self._end_times.setdefault(container.id, now)))
+            at_ns = self._end_times.setdefault(container.id, now)
+            events.append(self._exit_event(watches, key, container, at_ns))
         elif container.up and old_state != container.state:
             events.append(self._event("pause" if container.state == "paused" else "resume", container, now))
         if before is not None:
@@ -177,6 +183,13 @@ class EventStream:
         before = self._oom_kills.get(key, 0)
         self._oom_kills[key] = oom_kills
         return [self._event("oom", container, now)] if oom_kills > before else []
+
+    def _exit_event(self, watches: KernelWatches, key: Key, container: ContainerState, at_ns: int) -> Event:
+        event = self._event("exit", container, at_ns)
+        if (code := watches.exit_code(key)) is None:
+            return event
+        self._exit_codes[container.id] = code
+        return msgspec.structs.replace(event, attrs={**event.attrs, "exit_code": str(code)})
 
     def _event(self, action: str, container: ContainerState, at_ns: int) -> Event:
         ref = decode.container_ref(self._engine, container.root, container.name, container.stored.created)
@@ -207,6 +220,7 @@ class EventStream:
         container = self._containers.pop(key, None)
         if container is not None:
             self._end_times.pop(container.id, None)
+            self._exit_codes.pop(container.id, None)
         self._oom_kills.pop(key, None)
         watches.unwatch(key)
 

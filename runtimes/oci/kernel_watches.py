@@ -14,9 +14,10 @@ import os
 from collections.abc import Callable
 
 from core import errors
-from runtimes.kernel import cgroup_state, inotify
+from runtimes.kernel import cgroup_state, exit_codes, inotify
 from runtimes.oci.state_reader import ContainerState, StateReader, is_running
 
+CODE_TRIES, CODE_PAUSE_SECONDS = 15, 0.02  # to read the exit code of a process that has ended
 RECOUNT_SECONDS = 0.5  # after an out-of-memory notice, until the kernel has killed and counted a process
 DIR_EVENTS = (
     inotify.CREATE
@@ -49,6 +50,8 @@ class KernelWatches:
         self._keys: dict[int, Key] = {}  # by inotify's number of the watch; a directory has an empty name
         self._numbers: dict[Key, int] = {}
         self._processes: dict[Key, int] = {}  # pidfds
+        self._ended: dict[Key, int] = {}  # pidfds of processes that have ended
+        self._code_timers: dict[Key, asyncio.TimerHandle] = {}
         self._oom_notifiers: dict[Key, int] = {}  # eventfds
         self._recounts: dict[Key, asyncio.TimerHandle] = {}
         try:
@@ -124,8 +127,16 @@ class KernelWatches:
             self._oom_notifiers[key] = handle
             asyncio.get_running_loop().add_reader(handle, self._on_out_of_memory, key)
 
+    def exit_code(self, key: Key) -> int | None:
+        """Returns the code with which the first process of a container has ended; None if it is not known."""
+        handle = self._ended.get(key, self._processes.get(key))
+        return None if handle is None else exit_codes.exit_code(handle)
+
     def unwatch_process(self, key: Key) -> None:
         _close(self._processes.pop(key, None))
+        _close(self._ended.pop(key, None))
+        if (timer := self._code_timers.pop(key, None)) is not None:
+            timer.cancel()
 
     def unwatch_memory(self, key: Key) -> None:
         _close(self._oom_notifiers.pop(key, None))
@@ -142,7 +153,7 @@ class KernelWatches:
         for timer in self._recounts.values():
             timer.cancel()
         self._recounts.clear()
-        for key in list(self._processes):
+        for key in [*self._processes, *self._ended]:
             self.unwatch_process(key)
         for key in list(self._oom_notifiers):
             self.unwatch_memory(key)
@@ -170,8 +181,21 @@ class KernelWatches:
         self.woken.set()
 
     def _on_process_end(self, key: Key) -> None:
-        self.unwatch_process(key)
+        handle = self._processes.pop(key)
+        asyncio.get_running_loop().remove_reader(handle)
+        self._ended[key] = handle
         self._process_ended(key)
+        self._mark_with_code(key, CODE_TRIES)
+
+    def _mark_with_code(self, key: Key, tries: int) -> None:
+        """Marks a container as changed as soon as its exit code is known, or a moment later without it: the code is
+        reported once the parent of the process has waited for it."""
+        self._code_timers.pop(key, None)
+        handle = self._ended.get(key)
+        if handle is not None and tries and exit_codes.exit_code(handle) is None and exit_codes.is_awaited(handle):
+            loop = asyncio.get_running_loop()
+            self._code_timers[key] = loop.call_later(CODE_PAUSE_SECONDS, self._mark_with_code, key, tries - 1)
+            return
         self.mark(*key)
 
     def _on_out_of_memory(self, key: Key) -> None:
