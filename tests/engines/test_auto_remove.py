@@ -40,11 +40,27 @@ async def test_a_container_with_rm_is_known_and_stopping_it_asks(valkey, daemon)
         asked = await deck.say("stop job -t 1")
         assert asked.ending is Ending.ASKED
         assert "removes job, because it was created with --rm" in plain_text.render(asked)
-        assert (await deck.say(asked.buttons[0].line)).ending is Ending.OK
+        done = await deck.say(asked.buttons[0].line)
+        assert done.ending is Ending.OK and not done.buttons  # nothing is offered by its name
         async with asyncio.timeout(30):
             while (await adapter.describe([ids["job"]], 20.0))[ids["job"]] is not None:
                 await asyncio.sleep(0.1)
         assert (await adapter.describe([ids["web"]], 20.0))[ids["web"]] is not None
+
+
+async def test_a_container_that_was_just_killed_or_stopped_can_be_removed_and_started(valkey, daemon):
+    """The list of Docker 26 still shows it as running then, so it is inspected."""
+    kind, engine, _ = daemon
+    async with Deck(valkey.url, [kind(engine.url)]) as deck:
+        for number in range(6):
+            engine.run("web", "trap '' TERM; while :; do sleep 0.1; done", init=False)
+            assert (await deck.say("kill web" if number % 2 else "stop -t 0 web")).ending is Ending.OK
+            if number % 3 == 0:
+                assert (await deck.say("start web")).ending is Ending.OK
+                assert (await deck.say("kill web")).ending is Ending.OK
+            asked = await deck.say("rm web")
+            assert asked.ending is Ending.ASKED, plain_text.render(asked)
+            assert (await deck.say(asked.buttons[0].line)).ending is Ending.OK
 
 
 def run_job(engine):
