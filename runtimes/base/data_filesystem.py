@@ -8,12 +8,15 @@ whoever started the container then mounted the engine's folder there.
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 from core.model.disk_use import DataRoot, Filesystem
 from runtimes.base import machine_name
 from runtimes.transport import connect
+
+MAX_THREADS = 64  # of the engine's process that are looked at
 
 
 def read_filesystem(root: DataRoot, host: str) -> Filesystem | None:
@@ -38,9 +41,16 @@ def _is_local(root: DataRoot, host: str) -> bool:
 
 
 def _sees_same_folder(pid: int, path: str) -> bool:
+    """Whether a thread of the process sees this process's folder at that path. To copy files, Podman 5 moves one of its
+    threads into the root of a container. If that was the main thread, it stays there until the service ends."""
     ours = Path(path).stat()
-    try:
-        theirs = Path(f"/proc/{pid}/root{path}").stat()
-    except PermissionError:  # a process of another user does not show its files: then the name of the machine decides
-        return True
-    return os.path.samestat(theirs, ours)
+    for thread in itertools.islice(Path(f"/proc/{pid}/task").iterdir(), MAX_THREADS):
+        try:
+            theirs = Path(f"{thread}/root{path}").stat()
+        except PermissionError:  # a process of another user hides its files: then the name of the machine decides
+            return True
+        except OSError:  # the thread ended, or its root has no such folder
+            continue
+        if os.path.samestat(theirs, ours):
+            return True
+    return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,33 @@ def test_a_server_that_sees_another_folder_at_that_path_is_not_local(
 ) -> None:
     monkeypatch.setattr(data_filesystem.os.path, "samestat", lambda *_: False)
     assert data_filesystem.read_filesystem(DataRoot(path=str(tmp_path), socket=door), socket.gethostname()) is None
+
+
+MOVED = """
+import ctypes, os, socket, sys, threading, time
+threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+ctypes.CDLL(None, use_errno=True).unshare(0x200) and sys.exit("unshare")  # CLONE_FS: a root of this thread's own
+door = socket.socket(socket.AF_UNIX)
+door.bind(sys.argv[1])
+door.listen()
+os.chroot(sys.argv[2])
+print("moved", flush=True)
+time.sleep(3600)
+"""
+
+
+def test_a_server_whose_main_thread_went_into_a_container_is_local(short_tmp: Path) -> None:
+    (data := short_tmp / "data").mkdir()
+    (container := short_tmp / "container").mkdir()
+    words = [sys.executable, "-c", MOVED, str(short_tmp / "engine.sock"), str(container)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as server:
+        try:
+            assert server.stdout is not None and server.stdout.readline() == b"moved\n"
+            root = DataRoot(path=str(data), socket=words[-2])
+            assert not Path(f"/proc/{server.pid}/root{data}").exists()
+            assert data_filesystem.read_filesystem(root, socket.gethostname()) is not None
+        finally:
+            server.kill()
 
 
 async def test_file_systems_are_stored_in_the_mirrors_and_removed_when_they_cannot_be_read(
