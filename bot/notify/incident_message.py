@@ -1,7 +1,8 @@
 """Writes the messages about incidents: that of one incident, the entries of its thread, and one message for many.
 
-The first line says the state, what it is about and why. The second says where, since when, how often and who takes care
-of it. All names and texts come from engines, so they are shown as plain text and mention nobody.
+The first line says the state, what it is about and what is wrong, or was. The second says where, since when, how often,
+and who takes care of it or how it ended. All names and texts come from engines, so they are shown as plain text and
+mention nobody.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def incident_reply(incident: Incident, mention: Sequence[str] = (), held: str = 
     """Returns the message of one incident. `mention`: ids of user groups and people whom it mentions. `held`: what
     holds it back, such as `snoozed by Ada until …`."""
     main, state = incident.main, incident.state
-    blocks: list[Block] = [Text(text=f"{WORDS[state]}: {_owner(main)}: {main.text}", tone=TONES[state])]
+    blocks: list[Block] = [Text(text=_headline(incident), tone=TONES[state])]
     blocks += [Text(text=f"Also: {alert.text}") for alert in incident.firing[1:] if alert.text not in main.text]
     blocks.append(Text(text=_details(incident)))
     if held:
@@ -74,7 +75,10 @@ def group_entry(incidents: Sequence[Incident], number: int, mention: Sequence[st
     """Returns the entry of the thread of a shared message about so many incidents that began or ended, of which the
     first MAX_ENTRIES are given."""
     shown = [
-        Text(text=f"{WORDS[incident.state]}: {_owner(incident.main)}: {incident.main.text}", tone=TONES[incident.state])
+        Text(
+            text=f"{WORDS[incident.state]}: {_owner(incident.main)}: {incident.main.problem}",
+            tone=TONES[incident.state],
+        )
         for incident in incidents[:MAX_ENTRIES]
     ]
     if number > len(shown):
@@ -102,7 +106,7 @@ class IncidentTable:
         self.open_count += not is_over
         self._places[_place(main)] += 1
         self._hosts[main.subject.engine.host] += 1
-        self._rows.append((is_over, main.owner, (_owner(main), main.text[:MAX_WHY], _state(incident, held))))
+        self._rows.append((is_over, main.owner, (_owner(main), main.problem[:MAX_WHY], _state(incident, held))))
         if len(self._rows) > 4 * MAX_ROWS:
             self._shorten()
 
@@ -143,6 +147,10 @@ class IncidentTable:
         return f" ({', '.join(f'{place}: {number}' for place, number in where.most_common(3))}{more})"
 
 
+def _headline(incident: Incident) -> str:
+    return f"{WORDS[incident.state]}: {_owner(incident.main)}: {incident.main.problem}"
+
+
 def _state(incident: Incident, held: str) -> str:
     """Returns the state in a table: of what holds an incident back, only the kind fits there."""
     word = WORDS[incident.state].lower()
@@ -158,7 +166,8 @@ def _details(incident: Incident) -> str:
     if main.late:
         parts.append("found late")
     if incident.state is IncidentState.RESOLVED:
-        parts.append(f"over after {_span(incident.changed_ns - incident.began_ns)}")
+        how = f": {main.text}" if main.resolves else ""
+        parts.append(f"over after {_span(incident.changed_ns - incident.began_ns)}{how}")
     elif incident.acknowledged_by:
         parts.append(f"{incident.acknowledged_name} takes care of it")
     return " · ".join(parts)

@@ -98,7 +98,7 @@ def alert_texts(incident: Incident, alert: Alert) -> Mapping[str, Mapping[str, s
         "reporter": REPORTER,
     }
     notes = {
-        "summary": f"{alert.owner}: {alert.text}",
+        "summary": f"{alert.owner}: {alert.problem}",
         "description": alert.cause.text if alert.cause is not None else "",
         "subject": str(subject),
         "incident": incident.id,

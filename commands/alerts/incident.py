@@ -41,6 +41,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         "Found": "once" if incident.count == 1 else f"{incident.count} times",
         "Rules": ", ".join(alert.rule for alert in incident.firing or (main,)),
     }
+    if main.resolves:
+        fields["Over"] = f"{formatting.moment(incident.changed_ns / 1e9)}: {main.text}"
     if main.team:
         fields["Team"] = main.team
     if incident.acknowledged_by:
@@ -50,14 +52,14 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     for window in shown.maintenance:
         fields["Maintenance"] = f"{window.what()} ({window.id}), asked for by {window.by_name}"
     for cause in shown.causes:
-        fields["Waits for"] = f"{cause.id}: {cause.main.owner}: {cause.main.text}"
+        fields["Waits for"] = f"{cause.id}: {cause.main.owner}: {cause.main.problem}"
     if shown.refused_channel:
         fields["Label"] = f"names the channel {shown.refused_channel}, which the configuration does not name"
     if not incident.posts:
         fields["Posted"] = "nowhere"
     blocks: list[Block] = [
         # Labels of containers name the owner, and they may hold line breaks.
-        Text(text=f"{incident.id}: {sanitize.single_line(main.owner)}: {main.text}", tone=TONES[incident.state]),
+        Text(text=f"{incident.id}: {sanitize.single_line(main.owner)}: {main.problem}", tone=TONES[incident.state]),
         Fields(fields=fields),
     ]
     if incident.notes:

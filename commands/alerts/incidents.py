@@ -80,7 +80,7 @@ def _row(incident: Incident, now: datetime) -> Sequence[str | int]:
     state = str(incident.state) + (", found late" if main.late and incident.state is not IncidentState.RESOLVED else "")
     where = f"{main.owner}@{main.subject.engine}"
     who = incident.acknowledged_name or "-"
-    return (incident.id, where, state, str(incident.severity), since, incident.count, who, main.text)
+    return (incident.id, where, state, str(incident.severity), since, incident.count, who, main.problem)
 
 
 command = Command(

@@ -68,8 +68,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `owner`: what the subject belongs to, in words, such as `shop/web`. `count`: how often the rule found the trouble
     since `since_ns`. `cause`: of the newest end of the container. `late`: the newest event was found after the fact,
     because the event stream was interrupted or Quarterdeck did not run. `team` and `channel`: from the container's
-    labels. `labels_known`: False if nobody has seen the subject's labels; then `labels` is empty. `source`: the other
-    system that reported the alert; empty for a rule of Quarterdeck. `link`: the alert's page in that system.
+    labels. `labels_known`: False if nobody has seen the subject's labels; then `labels` is empty. `resolves`: in the
+    report of an end, the text of what has ended. `source`: the other system that reported the alert; empty for a rule
+    of Quarterdeck. `link`: the alert's page in that system.
     """
 
     fingerprint: str
@@ -91,3 +92,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: str = ""
     link: str = ""
     labels_known: bool = True
+    resolves: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, or was."""
+        return self.resolves or self.text

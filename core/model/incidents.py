@@ -161,7 +161,7 @@ def merge_alert(incident: Incident | None, alert: Alert) -> Incident | None:
     if alert.state is AlertState.RESOLVED:
         if incident is None or stored is None or stored.state is AlertState.RESOLVED:
             return None
-        return _with_alert(incident, alert)
+        return _with_alert(incident, msgspec.structs.replace(alert, resolves=stored.problem))
     if incident is None or (incident.state is IncidentState.RESOLVED and alert.at_ns - incident.changed_ns > REOPEN_NS):
         key = incident_key(alert)
         number = 1 if incident is None else int(incident.id.partition("-")[2] or 1) + 1

@@ -41,8 +41,9 @@ def test_an_incident_ends_when_all_of_its_alerts_are_resolved() -> None:
     both = merged(alert(), alert("crash-loop", at=2))
     half = merged(alert(at=3, state=AlertState.RESOLVED), into=both)
     assert half.state is IncidentState.FIRING
-    done = merged(alert("crash-loop", at=4, state=AlertState.RESOLVED), into=half)
+    done = merged(alert("crash-loop", at=4, state=AlertState.RESOLVED, text="it runs"), into=half)
     assert done.state is IncidentState.RESOLVED and done.version == 4
+    assert (done.main.text, done.main.problem) == ("it runs", both.main.text), "it still says what was wrong"
 
 
 def test_the_same_report_of_a_second_process_changes_nothing() -> None:
