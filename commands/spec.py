@@ -96,7 +96,11 @@ class Result:
     runs: Sequence[RunVerdict] = ()
 
 
-SHARE = Arg(name="--share", type=ArgType.FLAG, help="show the reply to everybody in this channel")
+SHARE = Arg(
+    name="--share",
+    type=ArgType.FLAG,
+    help="in Slack: show the reply to everybody in this channel (default: only to you)",
+)
 Plan = Callable[[Context], Awaitable[Sequence[Action[Any]]]]
 Render = Callable[[Context, Sequence[Result]], Reply]
 Preview = Callable[[Context, Sequence[Action[Any]]], Sequence[Block]]
@@ -114,7 +118,8 @@ class Command:
     the change starts its targets, so what became of them is watched after it.
     `optional`: further verbs, whose actions are left out where they are refused, need a question or are late; the
     results of `render` then have an error for them. `examples`: whole lines; a test runs each of them. The reply of a
-    command that only reads goes to the requester alone, so every such command also takes SHARE.
+    command that only reads goes to the requester alone, so every such command also takes SHARE, unless it works only
+    at a console (`console_only`).
     """
 
     name: str
@@ -132,23 +137,34 @@ class Command:
     shows: Sequence[type] = ()
     json_version: int = 1
     starts: bool = False
+    console_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.risk is Risk.READ and SHARE not in self.args:
+        if self.risk is Risk.READ and not self.console_only and SHARE not in self.args:
             object.__setattr__(self, "args", (*self.args, SHARE))
 
 
-_CONTAINER_NAMES = "name, start of a name or id, project, service (shop/web) or a glob like 'web-*'"
+_CONTAINER_NAMES = "container, start of its name or id, project, service (shop/web), or a glob like 'web-*'"
 # Without a name, a command that only lists takes all containers; any other needs an option that selects some.
 OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{_CONTAINER_NAMES}; without TARGET: all")
-TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; can be omitted only with --label, --host or --engine")
-LABEL = Arg(name="--label", short="l", many=True, help="only with this label: key or key=value (globs allowed)")
-HOST = Arg(name="--host", help="only on engines of the host with this name (globs allowed)")
-ENGINE = Arg(name="--engine", help="only on engines of this kind or name, such as docker")
+TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; needed unless --label, --host or --engine is given")
+LABEL = Arg(
+    name="--label",
+    short="l",
+    many=True,
+    placeholder="KEY[=VALUE]",
+    help="only what has this label, such as app=shop (globs allowed)",
+)
+HOST = Arg(name="--host", help="only on engines of this host, such as prod-1 or 'prod-*'")
+ENGINE = Arg(
+    name="--engine", help="only on this engine or kind of engine, such as docker/prod-1 or docker (globs allowed)"
+)
 SELECTION = (LABEL, HOST, ENGINE)
 # Of a command that creates something on one engine.
-ONE_HOST = Arg(name="--host", help="the host of the engine to use; needed if several engines can do it (globs allowed)")
-ONE_ENGINE = Arg(name="--engine", help="the engine to use, such as docker/prod-1; needed if several can do it")
+ONE_HOST = Arg(name="--host", help="use the engine of this host, such as prod-1 (globs allowed)")
+ONE_ENGINE = Arg(
+    name="--engine", help="use this engine, such as docker/prod-1; needed if several engines can run this command"
+)
 
 
 def query(context: Context, key: str = "target") -> Query:

@@ -16,7 +16,7 @@ from core.model import bot_actions
 PLACEHOLDERS = {
     ArgType.COUNT: "COUNT",
     ArgType.SECONDS: "SECONDS",
-    ArgType.DURATION: "TIME",
+    ArgType.DURATION: "DURATION",
     ArgType.MOMENT: "TIME",
 }
 EXAMPLE_VALUES = {ArgType.COUNT: "50", ArgType.SECONDS: "10", ArgType.DURATION: "10m", ArgType.MOMENT: "10m"}
@@ -99,10 +99,11 @@ def example_value(arg: Arg) -> str:
 
 def _arg_help(arg: Arg) -> str:
     parts = [arg.help]
-    if arg.choices and placeholder(arg) not in arg.choices:
+    if arg.choices and placeholder(arg) not in arg.choices and not all(f"{one}:" in arg.help for one in arg.choices):
         parts.append(f"({', '.join(arg.choices)})")
     if arg.default not in (None, False, (), ""):
-        parts.append(f"(default {_format_default(arg.default)})")
+        unit = " seconds" if arg.type is ArgType.SECONDS else ""
+        parts.append(f"(default {_format_default(arg.default)}{unit})")
     if arg.option and arg.many:
         parts.append("(repeatable)")
     return " ".join(parts)

@@ -31,11 +31,14 @@ TIMEOUT = Arg(
     hidden_names=("--time",),
     type=ArgType.SECONDS,
     maximum=MAX_STOP_SECONDS,
-    help="time a container has to stop before it is killed (default: its own setting)",
+    help="time that a container has to stop before it is killed (default: the container's own setting)",
 )
 # Of the commands that restart: what bot.dispatch.change_targets leaves out of a group.
 NOT_RUNNING_TOO = Arg(
-    name="--all", short="a", type=ArgType.FLAG, help="of a project or a pattern, also start what is not running"
+    name="--all",
+    short="a",
+    type=ArgType.FLAG,
+    help="also start what is not running (default: a project or a glob restarts only what is running)",
 )
 _LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose one, such as -p 8080:80."
 # What slirp4netns and pasta say to an engine without the right to a low port.

@@ -39,7 +39,7 @@ OPTIONS = (
         short="n",
         type=ArgType.COUNT,
         maximum=MAX_LINES,
-        help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL}, with --since {SINCE_TAIL:,})",
+        help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL}; with --since: {SINCE_TAIL:,})",
     ),
     Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
     Arg(
@@ -53,14 +53,19 @@ OPTIONS = (
         type=ArgType.MOMENT,
         help="only lines until TIME, written like --since",
     ),
-    Arg(name="--previous", short="p", type=ArgType.FLAG, help="only lines of the newest run that has ended"),
+    Arg(
+        name="--previous",
+        short="p",
+        type=ArgType.FLAG,
+        help="only lines of the previous run, the newest one that has ended",
+    ),
     Arg(
         name="--errors",
         type=ArgType.FLAG,
-        help=f"of the newest {MAX_LINES:,} lines, show only those that look like errors, and what continues them",
+        help=f"show only lines that look like errors, and lines that continue them, of the newest {MAX_LINES:,}",
     ),
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
-    Arg(name="--stderr", type=ArgType.FLAG, help="of these lines, show only those from stderr"),
+    Arg(name="--stderr", type=ArgType.FLAG, help="of the lines that were read, show only those from stderr"),
 )
 
 

@@ -29,7 +29,7 @@ def arguments(target_help: str, fields: str) -> Sequence[Arg]:
 
 
 def format_argument(fields: str) -> Arg:
-    return Arg(name="--format", short="f", help=f"show this text with fields of the engine's JSON: {fields}")
+    return Arg(name="--format", short="f", help=f"show this text with fields of the engine's JSON, such as {fields}")
 
 
 def make_plan(command: str, action: type[TargetAction[Document]], kind: Kind) -> Plan:

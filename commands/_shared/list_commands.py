@@ -22,9 +22,7 @@ from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 from core.name_matching import selection
 
 Cell = str | int | float
-QUIET = Arg(
-    name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids, or the names where there are no ids"
-)
+QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids (the names, where there are no ids)")
 FORMAT = list_format.argument("Name")
 
 

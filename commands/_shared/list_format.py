@@ -26,8 +26,8 @@ def argument(example: str) -> Arg:
     """Returns the option `--format`. `example`: a field."""
     return Arg(
         name="--format",
-        help=f"show this text with fields for each row, such as '{{{{.{example}}}}}'; with `table` before it a table;"
-        " or json",
+        help=f"text for each row, with fields such as '{{{{.{example}}}}}'; for a table 'table {{{{.{example}}}}}';"
+        " for JSON json",
     )
 
 

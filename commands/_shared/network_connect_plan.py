@@ -14,7 +14,7 @@ from core.ports import Query
 
 ARGUMENTS = (
     Arg(name="network", type=ArgType.TARGET, required=True, help="name or id of the network"),
-    Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"),
+    Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
     HOST,
     ENGINE,
 )

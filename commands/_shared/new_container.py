@@ -26,8 +26,8 @@ _CONTAINER = "container:"
 _KINDS = {"pid": "process ID", "ipc": "IPC", "uts": "host name", "userns": "user", "cgroupns": "cgroup"}
 
 ARGS = (
-    Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
-    Arg(name="command", remainder=True, help="the program and its arguments, instead of the image's own"),
+    Arg(name="image", required=True, help="repository, repository:tag (default tag: latest) or repository@digest"),
+    Arg(name="command", remainder=True, help="program to run instead of the image's own, with its arguments"),
     Arg(name="--name", help="name of the container (default: the engine chooses one)"),
     Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
     Arg(name="--env", short="e", many=True, placeholder="NAME=VALUE", help="set an environment variable"),
@@ -39,55 +39,71 @@ ARGS = (
         help="mount a volume; a path of the host needs the permission host.reach",
     ),
     Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-    Arg(name="--network", hidden_names=("--net",), help="connect it to this network; none: to no network"),
+    Arg(name="--network", hidden_names=("--net",), help="network of the container; none: no network"),
     Arg(
         name="--pod",
-        placeholder="NAME",
-        help="put it into this pod (Podman only); needs the permissions pod.join and host.reach",
+        placeholder="POD",
+        help="put the container into this pod (Podman only); needs the permissions pod.join and host.reach",
     ),
     Arg(
         name="--link",
         many=True,
-        placeholder="NAME[:ALIAS]",
-        help="make another container reachable under a name (Docker only)",
+        placeholder="CONTAINER[:ALIAS]",
+        help="let the container reach CONTAINER by its name or by ALIAS (Docker only)",
     ),
     Arg(
         name="--restart",
         placeholder="POLICY",
-        help="when to start it again: no, always, unless-stopped or on-failure[:TIMES]",
+        help="when the engine starts the container again: no, always, unless-stopped or on-failure[:TIMES]",
     ),
     Arg(name="--memory", short="m", placeholder="SIZE", help="memory limit, such as 512m"),
-    Arg(name="--cpus", placeholder="NUMBER", help="CPU limit, such as 1.5"),
+    Arg(name="--cpus", placeholder="NUMBER", help="largest number of processors, such as 1.5"),
     Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
     Arg(name="--workdir", short="w", placeholder="PATH", help="directory that the program starts in"),
-    Arg(name="--entrypoint", placeholder="PROGRAM", help="the program, instead of the image's entrypoint"),
-    Arg(name="--health-cmd", placeholder="COMMAND", help="command line of the health check"),
-    Arg(name="--rm", type=ArgType.FLAG, help="remove the container when it ends"),
-    Arg(name="--pull", choices=PULL_POLICIES, default="missing", help="when to pull the image"),
-    Arg(name="--privileged", type=ArgType.FLAG, help="give it all rights on the host; needs the permission host.reach"),
+    Arg(name="--entrypoint", placeholder="PROGRAM", help="program to run instead of the image's entrypoint"),
     Arg(
-        name="--cap-add", many=True, placeholder="CAPABILITY", help="add a capability; needs the permission host.reach"
+        name="--health-cmd",
+        placeholder="CHECK",
+        help="command line of the health check, such as 'curl -f http://localhost'",
+    ),
+    Arg(name="--rm", type=ArgType.FLAG, help="remove the container when it ends"),
+    Arg(
+        name="--pull", choices=PULL_POLICIES, default="missing", help="pull the image if it is missing, always or never"
     ),
     Arg(
-        name="--device", many=True, placeholder="PATH", help="use a device of the host; needs the permission host.reach"
+        name="--privileged",
+        type=ArgType.FLAG,
+        help="give the container all rights on the host; needs the permission host.reach",
+    ),
+    Arg(
+        name="--cap-add",
+        many=True,
+        placeholder="CAPABILITY",
+        help="add a capability, such as NET_ADMIN; needs the permission host.reach",
+    ),
+    Arg(
+        name="--device",
+        many=True,
+        placeholder="DEVICE",
+        help="use a device of the host, such as /dev/fuse; needs the permission host.reach",
     ),
     Arg(
         name="--security-opt",
         many=True,
         placeholder="OPTION",
-        help="change a security setting; needs the permission host.reach",
+        help="change a security setting, such as no-new-privileges; needs the permission host.reach",
     ),
     Arg(
         name="--volumes-from",
         many=True,
-        placeholder="NAME",
+        placeholder="CONTAINER",
         help="mount the volumes of another container; needs the permission host.reach",
     ),
     *(
         Arg(
             name=f"--{kind}",
-            placeholder="host|container:NAME",
-            help=f"share the {what} namespace; needs the permission host.reach",
+            placeholder="host|container:CONTAINER",
+            help=f"share the {what} namespace of the host or of another container; needs the permission host.reach",
         )
         for kind, what in _KINDS.items()
     ),
@@ -96,7 +112,7 @@ ARGS = (
         type=ArgType.SECONDS,
         default=DEFAULT_TIMEOUT_SECONDS,
         maximum=MAX_TIMEOUT_SECONDS,
-        help="time limit of the pull",
+        help="longest time for the pull",
     ),
     ONE_HOST,
     ONE_ENGINE,

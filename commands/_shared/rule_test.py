@@ -112,33 +112,54 @@ def _seconds(span: timedelta | None) -> float | None:
 
 
 ARGS = (
-    Arg(name="rule", help="test: the name of the rule; left out for a new rule"),
-    Arg(name="--since", short="S", type=ArgType.DURATION, help="test: how far to go back, at most 7d (default 1d)"),
-    Arg(name="--for", type=ArgType.DURATION, help="test: time that the trouble must last, instead of the rule's own"),
+    Arg(name="rule", help="with test: name of the rule; without RULE, the options describe a new rule"),
+    Arg(
+        name="--since", short="S", type=ArgType.DURATION, help="with test: how far to go back, at most 7d (default 1d)"
+    ),
+    Arg(
+        name="--for",
+        type=ArgType.DURATION,
+        help="with test: time that the trouble must last, such as 2m (default: as in the rule)",
+    ),
     Arg(
         name="--settle",
         type=ArgType.DURATION,
-        help="test: time without trouble until the incident is resolved, instead of the rule's own",
+        help="with test: time without trouble until the incident is resolved, such as 5m (default: as in the rule)",
     ),
     Arg(
         name="--cooldown",
         type=ArgType.DURATION,
-        help="test: time after the end in which the rule does not fire again, instead of the rule's own",
+        help="with test: time after an end in which the rule does not fire, such as 10m (default: as in the rule)",
     ),
-    Arg(name="--threshold", help="test: use this threshold instead of the rule's own"),
-    Arg(name="--severity", help="test: use this severity instead of the rule's own: high, medium or low"),
-    Arg(name="--on", help="test, new rule: the kind of event, such as died, oom or health"),
-    Arg(name="--where", many=True, help="test, new rule: a condition on a field of the event, such as exit_code!=0"),
-    Arg(name="--count", type=ArgType.COUNT, maximum=100, help="test, new rule: how many such events make an alert"),
-    Arg(name="--within", type=ArgType.DURATION, help="test, new rule: the time in which they must happen"),
-    Arg(name="--file", help="test: events from this file instead of the history; only at a console"),
+    Arg(name="--threshold", help="with test: number that the rule compares with, such as 5 (default: as in the rule)"),
+    Arg(name="--severity", help="with test: severity of the incidents: high, medium or low (default: as in the rule)"),
+    Arg(name="--on", help="with test, for a new rule: kind of event, such as died, oom or health"),
+    Arg(
+        name="--where",
+        many=True,
+        help="with test, for a new rule: condition on a field of the event, such as exit_code!=0",
+    ),
+    Arg(
+        name="--count",
+        type=ArgType.COUNT,
+        maximum=100,
+        help="with test, for a new rule: number of such events that make an alert",
+    ),
+    Arg(
+        name="--within",
+        type=ArgType.DURATION,
+        help="with test, for a new rule: time in which these events must happen, such as 10m",
+    ),
+    Arg(
+        name="--file", help="with test, only at a console: read the events from this file instead of the stored history"
+    ),
     Arg(
         name="--limit",
         short="n",
         type=ArgType.COUNT,
         default=LIMIT,
         maximum=100,
-        help="test: show the newest COUNT messages",
+        help="with test: show the newest COUNT messages",
     ),
 )
 """The arguments of a test, after the word `test`."""

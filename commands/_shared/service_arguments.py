@@ -43,7 +43,7 @@ _LISTS = (
     ("env", "e", "NAME=VALUE", "an environment variable", "NAME"),
     ("publish", "p", "[PORT:]PORT[/udp]", "a published port; also published=8080,target=80,mode=host", "PORT[/udp]"),
     ("label", "l", "NAME=VALUE", "a label of the service", "NAME"),
-    ("container-label", "", "NAME=VALUE", "a label of its containers", "NAME"),
+    ("container-label", "", "NAME=VALUE", "a label of the service's containers", "NAME"),
     ("network", "", "NAME", "a network; host needs host.reach", "NAME"),
     ("mount", "", "type=volume,source=NAME,target=/PATH", "a volume; type=bind needs host.reach", "/PATH"),
     ("secret", "", "NAME", "a secret, which the containers get as a file; needs secret.use", "NAME"),
@@ -66,17 +66,21 @@ def _option(name: str, help_text: str, placeholder: str = "", **more: Any) -> Ar
 def _rollout(kind: str, actions: Sequence[str]) -> Sequence[Arg]:
     what = "an update" if kind == "update" else "a rollback"
     return (
-        _option(f"{kind}-parallelism", f"tasks that {what} replaces at once; 0: all", "COUNT"),
-        _option(f"{kind}-delay", f"time between two steps of {what}", "TIME"),
+        _option(f"{kind}-parallelism", f"number of tasks that {what} replaces at once; 0: all", "COUNT"),
+        _option(f"{kind}-delay", f"time between two steps of {what}, such as 10s", "DURATION"),
         _option(f"{kind}-failure-action", f"what to do when a task of {what} fails", "ACTION", choices=actions),
         _option(
             f"{kind}-order",
-            "start-first: start the new task before the old one stops; stop-first: after",
+            "start-first: the new task starts before the old one stops; stop-first: the old one stops first",
             "ORDER",
             choices=ORDERS,
         ),
-        _option(f"{kind}-monitor", "how long each new task is watched for a failure", "TIME"),
-        _option(f"{kind}-max-failure-ratio", f"share of the tasks that may fail in {what}, from 0 to 1", "NUMBER"),
+        _option(f"{kind}-monitor", "how long each new task is watched for a failure, such as 30s", "DURATION"),
+        _option(
+            f"{kind}-max-failure-ratio",
+            f"share of the tasks that may fail in {what}, from 0 to 1, such as 0.25",
+            "NUMBER",
+        ),
     )
 
 
@@ -94,21 +98,23 @@ UPDATE_LISTS = tuple(
 COMMON = (
     _option("limit-cpu", "CPU limit of a task, such as 1.5; 0: no limit", "NUMBER"),
     _option("limit-memory", "memory limit of a task, such as 512m; 0: no limit", "SIZE"),
-    _option("limit-pids", "most processes of a task; 0: any number", "COUNT"),
-    _option("replicas-max-per-node", "most tasks on one node; 0: any number", "COUNT"),
-    _option("reserve-cpu", "processors that a node must have free for a task", "NUMBER"),
-    _option("reserve-memory", "memory that a node must have free for a task", "SIZE"),
+    _option("limit-pids", "largest number of processes of a task; 0: no limit", "COUNT"),
+    _option("replicas-max-per-node", "largest number of tasks on one node; 0: no limit", "COUNT"),
+    _option("reserve-cpu", "number of processors that a node must have free for a task, such as 0.5", "NUMBER"),
+    _option("reserve-memory", "memory that a node must have free for a task, such as 256m", "SIZE"),
     _option("user", "run as this user of the container", "USER[:GROUP]", short="u"),
     _option("workdir", "directory that the program starts in", "PATH", short="w"),
-    _option("hostname", "host name of the containers", "NAME"),
-    _option("entrypoint", "the program, instead of the image's entrypoint", "COMMAND"),
-    _option("stop-signal", "signal that ends a container", "SIGNAL"),
-    _option("stop-grace-period", "time between the stop signal and the kill", "TIME"),
+    _option("hostname", "host name of the containers", "HOSTNAME"),
+    _option("entrypoint", "program to run instead of the image's entrypoint", "PROGRAM"),
+    _option("stop-signal", "signal that ends a container, such as TERM", "SIGNAL"),
+    _option("stop-grace-period", "time between the stop signal and the kill, such as 30s", "DURATION"),
     _option("read-only", "forbid writing outside of mounts", type=ArgType.FLAG),
     _option("init", "run a small init process in each container", type=ArgType.FLAG),
     _option("cap-add", "add a capability; needs host.reach", "CAPABILITY", many=True),
     _option("cap-drop", "take a capability away", "CAPABILITY", many=True),
-    _option("log-driver", "where the output goes; any but json-file, local and none needs host.reach", "NAME"),
+    _option(
+        "log-driver", "log driver of the containers; each but json-file, local and none needs host.reach", "DRIVER"
+    ),
     _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
     _option(
         "endpoint-mode",
@@ -116,24 +122,24 @@ COMMON = (
         "MODE",
         choices=ENDPOINT_MODES,
     ),
-    _option("restart-condition", "when a task that ended is replaced", "CONDITION", choices=RESTART_CONDITIONS),
-    _option("restart-delay", "time before a task is replaced", "TIME"),
-    _option("restart-max-attempts", "how often a task is replaced at most; 0: no limit", "COUNT"),
-    _option("restart-window", "time after which the attempts are counted from 0 again", "TIME"),
+    _option("restart-condition", "after which ends the Swarm replaces a task", "CONDITION", choices=RESTART_CONDITIONS),
+    _option("restart-delay", "time before a task is replaced, such as 5s", "DURATION"),
+    _option("restart-max-attempts", "largest number of times that a task is replaced; 0: no limit", "COUNT"),
+    _option("restart-window", "time after which the replacements are counted from 0 again, such as 1h", "DURATION"),
     *_rollout("update", UPDATE_FAILURE_ACTIONS),
     *_rollout("rollback", ROLLBACK_FAILURE_ACTIONS),
-    _option("health-cmd", "command line of the health check", "COMMAND"),
-    _option("health-interval", "time between two health checks", "TIME"),
-    _option("health-timeout", "longest time of one health check", "TIME"),
+    _option("health-cmd", "command line of the health check, such as 'curl -f http://localhost'", "CHECK"),
+    _option("health-interval", "time between two health checks, such as 30s", "DURATION"),
+    _option("health-timeout", "longest time of one health check, such as 5s", "DURATION"),
     _option("health-retries", "number of failed checks that make a container unhealthy", "COUNT"),
-    _option("health-start-period", "time after the start in which failed checks do not count", "TIME"),
+    _option("health-start-period", "time after the start in which failed checks do not count, such as 1m", "DURATION"),
     _option("no-healthcheck", "run no health check, even if the image has one", type=ArgType.FLAG),
     _option(
         "with-registry-auth",
-        "send the login of the image's registry (always so: this option changes nothing)",
+        "send the login of the image's registry (always done, so this option changes nothing)",
         type=ArgType.FLAG,
     ),
-    _option("detach", "do not wait for the tasks", type=ArgType.FLAG, short="d"),
+    _option("detach", "do not wait until the tasks run", type=ArgType.FLAG, short="d"),
 )
 
 

@@ -16,7 +16,7 @@ from core.model.swarm import ListTasks, Task
 from core.ports import Query
 
 MAX_TARGETS = 20
-ALL = Arg(name="--all", short="a", type=ArgType.FLAG, help="include tasks that have ended")
+ALL = Arg(name="--all", short="a", type=ArgType.FLAG, help="also show tasks that have ended")
 
 
 def task_cells(row: Task, now: datetime) -> Sequence[str]:

@@ -128,15 +128,15 @@ command = Command(
     render=render,
     verbs=(ReadAudit.verb,),
     args=(
-        Arg(name="--who", help="only actions of the person with this id or name (globs allowed)"),
-        Arg(name="--target", help="only actions on this resource (globs allowed)"),
+        Arg(name="--who", help="only actions of this person: id or name, such as console:alice (globs allowed)"),
+        Arg(name="--target", help="only actions on this resource, such as web (globs allowed)"),
         Arg(
             name="--since",
             short="S",
             type=ArgType.MOMENT,
             help="only actions since TIME: 90s, 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05",
         ),
-        Arg(name="--refused", type=ArgType.FLAG, help="only refused actions"),
+        Arg(name="--refused", type=ArgType.FLAG, help="only actions that were refused"),
         Arg(name="--reads", type=ArgType.FLAG, help="also show commands that only read, such as logs and ps"),
         Arg(
             name="--limit",

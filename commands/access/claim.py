@@ -33,5 +33,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(ClaimAdmin.verb,),
-    args=(Arg(name="code", required=True, help="the code that Quarterdeck wrote to its log at its start"),),
+    args=(Arg(name="code", required=True, help="code that Quarterdeck wrote to its log when it started"),),
 )

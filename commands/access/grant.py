@@ -80,32 +80,32 @@ command = Command(
         Arg(
             name="who",
             required=True,
-            help="a mention, everyone, group:NAME (a Slack user group, or a group of this machine's users),"
-            " console:NAME (a user of this machine) or slack:TEAM/USER (ids)",
+            help="mention of a person or group, everyone, group:NAME (a Slack user group or a Unix group),"
+            " console:NAME (a Unix user) or slack:TEAM/USER (ids, as whoami shows them)",
         ),
         Arg(
             name="what",
             required=True,
             many=True,
-            help="verbs such as container.restart, patterns such as container.*, roles such as viewer or operator, risk"
-            " classes such as risk:read; a risk class does not cover what reads inside containers, such as exec or run",
+            help="role (viewer, operator), verb (container.restart), pattern of verbs (container.*) or risk class"
+            " (risk:read); a risk class does not include exec, run and others that use the inside of containers",
         ),
-        Arg(name="--name", help="only on resources with this name (globs allowed)"),
-        Arg(name="--project", help="only on resources of this compose project (globs allowed)"),
-        Arg(name="--service", help="only on resources of this compose service (globs allowed)"),
+        Arg(name="--name", help="only on resources with this name, such as 'web-*' (globs allowed)"),
+        Arg(name="--project", help="only on resources of this Compose project, such as shop (globs allowed)"),
+        Arg(name="--service", help="only on resources of this Compose service, such as web (globs allowed)"),
         Arg(
             name="--label",
             short="l",
             many=True,
-            help="only on resources with this label: key or key=glob",
+            help="only on resources with this label, such as team=shop (globs allowed)",
         ),
-        Arg(name="--host", help="only on hosts with this name (globs allowed)"),
+        Arg(name="--host", help="only on hosts with this name, such as 'prod-*' (globs allowed)"),
         Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
         Arg(
             name="--in",
             placeholder="CHANNEL",
             many=True,
-            help="only for commands given in this channel (id or mention)",
+            help="only for commands given in this channel: mention, or id such as C0123ABCD",
         ),
     ),
 )

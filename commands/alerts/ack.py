@@ -29,7 +29,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="ack",
-    summary="say that you take care of an incident",
+    summary="tell the others that you take care of an incident",
     examples=("ack 3fa92c-1", "ack 3fa92c"),
     plan=plan,
     render=render,

@@ -58,7 +58,7 @@ def _moved(named: AlertChannel) -> Reply:
 
 command = Command(
     name="alerts",
-    summary="choose the channel of alerts, or fire a test alert",
+    summary="choose the Slack channel for alerts, or send a test alert",
     examples=("alerts test", "/deck alerts test"),
     plan=plan,
     render=render,
@@ -70,8 +70,8 @@ command = Command(
             placeholder="ACTION",
             required=True,
             choices=("test", "here", "nowhere"),
-            help="test: fire an alert that resolves after a minute; here: post alerts in this channel;"
-            " nowhere: post alerts in no channel any more",
+            help="test: send a test alert, which ends after one minute; here: post all alerts in this channel;"
+            " nowhere: post no alerts in Slack",
         ),
     ),
 )

@@ -91,7 +91,10 @@ command = Command(
     render=render,
     verbs=(ListIncidents.verb,),
     args=(
-        Arg(name="name", help="id, or name of what the incident is about (globs allowed); without it: all"),
+        Arg(
+            name="name",
+            help="id of an incident, or name of what it is about, such as shop/web (globs allowed); without NAME: all",
+        ),
         Arg(name="--all", short="a", type=ArgType.FLAG, help="also show incidents that are over"),
         Arg(
             name="--limit",

@@ -45,19 +45,19 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="mute",
-    summary="stop incidents from mentioning you for a time",
+    summary="let no incident mention you for a time",
     examples=("mute me", "mute me --for 2d"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
     verbs=(MuteRequester.verb,),
     args=(
-        Arg(name="who", required=True, choices=("me",), help="the only possible value: yourself"),
+        Arg(name="who", required=True, choices=("me",), help="write this word; you can do this only for yourself"),
         Arg(
             name="--for",
             type=ArgType.DURATION,
             default=timedelta(hours=8),
-            help="for how long, for example 8h or 2d",
+            help="for how long, such as 8h or 2d",
         ),
     ),
 )

@@ -76,7 +76,7 @@ command = Command(
         Arg(
             name="do",
             choices=(TEST,),
-            help="show what a rule would have reported; the options change the rule or describe a new one",
+            help="write this word to see what a rule would have reported in the past",
         ),
         *rule_test.ARGS,
     ),

@@ -88,21 +88,21 @@ command = Command(
     args=(
         Arg(
             name="name",
-            help="name of what the incidents are about, or id of one incident (globs allowed)",
+            help="name of what the incidents are about, such as shop/web (globs allowed), or id of one incident",
         ),
         Arg(
             name="--for",
             type=ArgType.DURATION,
-            help="for how long, for example 30m, 2h or 1d (default: 1h)",
+            help="for how long, such as 30m, 2h or 1d (default: 1h)",
         ),
-        Arg(name="--until-resolved", type=ArgType.FLAG, help="end it when the incidents are resolved"),
+        Arg(name="--until-resolved", type=ArgType.FLAG, help="end the silence when the incidents are resolved"),
         Arg(name="--rule", help="only incidents of this alert rule (globs allowed)"),
         Arg(
             name="--match",
             short="m",
             many=True,
-            help="only incidents with this: severity=low, team!=payments, label.app=front-*",
+            help="only incidents with this value, such as severity=low, team!=payments or label.app=front-*",
         ),
-        Arg(name="--reason", help="the reason; others can read it in the list"),
+        Arg(name="--reason", help="why; everybody can read it in the list"),
     ),
 )

@@ -44,7 +44,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="snooze",
-    summary="post nothing about an incident for a time, then a reminder",
+    summary="post nothing about an incident for a time, then remind the channel",
     examples=("snooze 3fa92c-1", "snooze 3fa92c --for 30m"),
     plan=plan,
     render=render,
@@ -56,7 +56,7 @@ command = Command(
             name="--for",
             type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="for how long, for example 30m or 2h",
+            help="for how long, such as 30m or 2h",
         ),
     ),
 )

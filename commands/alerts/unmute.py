@@ -32,5 +32,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(MuteRequester.verb,),
-    args=(Arg(name="who", required=True, choices=("me",), help="the only possible value: yourself"),),
+    args=(Arg(name="who", required=True, choices=("me",), help="write this word; you can do this only for yourself"),),
 )

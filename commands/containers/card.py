@@ -168,7 +168,7 @@ def _missing(results: Sequence[Result]) -> list[Text]:
 
 command = Command(
     name="card",
-    summary="show a container's status, last end, usage and newest log lines",
+    summary="show why a container ended last, its status, usage and newest log lines",
     examples=("card web", "web"),
     plan=plan,
     render=render,

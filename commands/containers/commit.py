@@ -61,10 +61,16 @@ command = Command(
     doing="committing",
     verbs=(CommitContainer.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            required=True,
+            placeholder="CONTAINER",
+            help="name, start of its name or id of one container",
+        ),
         Arg(
             name="image",
-            help="name of the image: repository[:tag] (default latest); without IMAGE, the image has only an id",
+            help="name of the new image: repository[:tag] (default tag: latest); without IMAGE, it has only an id",
         ),
         Arg(name="--message", short="m", help="remark that the image's history shows"),
         Arg(name="--author", short="a", help="author of the image"),
@@ -79,17 +85,19 @@ command = Command(
             name="--pause",
             short="p",
             type=ArgType.FLAG,
-            help="pause the container while its image is made (the default of Docker)",
+            help="pause the container while its image is made (default on Docker)",
         ),
         Arg(
-            name="--no-pause", type=ArgType.FLAG, help="let it run; files that it writes at that time may be incomplete"
+            name="--no-pause",
+            type=ArgType.FLAG,
+            help="do not pause the container; files that it writes at that time may be incomplete (default on Podman)",
         ),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,
             default=DEFAULT_TIMEOUT_SECONDS,
             maximum=MAX_TIMEOUT_SECONDS,
-            help="longest time that making the image may take",
+            help="longest time for making the image",
         ),
         HOST,
         ENGINE,

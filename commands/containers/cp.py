@@ -69,17 +69,22 @@ command = Command(
     render=render,
     verbs=(CopyFile.verb,),
     args=(
-        Arg(name="source", required=True, placeholder="NAME:/PATH", help="the container and the file in it"),
+        Arg(
+            name="source",
+            required=True,
+            placeholder="NAME:/PATH",
+            help="name of the container, and path of the file in it",
+        ),
         Arg(
             name="destination",
             placeholder="FILE",
-            help="at a console: save the file here. In Slack, leave it out: the reply shows the file, if it is text",
+            help="at a console: save the copy here; in Slack, leave FILE out: the reply shows the file, if it is text",
         ),
         Arg(
             name="--output",
             short="o",
             placeholder="FILE",
-            help="at a console: save it in FILE; with -, write it to the standard output",
+            help="at a console: save the copy in FILE; with -, write it to standard output",
         ),
         HOST,
         ENGINE,

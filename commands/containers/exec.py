@@ -109,7 +109,13 @@ command = Command(
     doing="running a program in",
     verbs=(Exec.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            required=True,
+            placeholder="CONTAINER",
+            help="name, start of its name or id of one container",
+        ),
         Arg(name="command", required=True, remainder=True, help="the program and its arguments; no shell is used"),
         Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
         Arg(
@@ -124,14 +130,14 @@ command = Command(
             name="--no-tty",
             short="T",
             type=ArgType.FLAG,
-            help="without a terminal (always so: this option changes nothing)",
+            help="run without a terminal (always done, so this option changes nothing)",
         ),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,
             default=EXEC_SECONDS,
             maximum=MAX_EXEC_SECONDS,
-            help="longest time that the program may take",
+            help="longest time that the program may run",
         ),
         SHARE,
         HOST,

@@ -43,25 +43,32 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="export",
-    summary="save the file system of a container as a tar file (only at a console)",
+    summary="save the file system of a container as a tar file (only at a console, not in Slack)",
     examples=("export web -o web.tar", "export shop-front -o - --engine docker"),
     plan=plan,
     render=render,
     verbs=(ExportContainer.verb,),
+    console_only=True,
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="name, start of a name or id of one container"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            required=True,
+            placeholder="CONTAINER",
+            help="name, start of its name or id of one container",
+        ),
         Arg(
             name="--output",
             short="o",
             placeholder="FILE",
-            help="the file to write, on the machine of the console; - writes to standard output",
+            help="file to write on the machine of the console; with -, write to standard output",
         ),
         Arg(
             name="--timeout",
             type=ArgType.SECONDS,
             default=DEFAULT_TIMEOUT_SECONDS,
             maximum=MAX_TIMEOUT_SECONDS,
-            help="longest time that the export may take",
+            help="longest time for the export",
         ),
         HOST,
         ENGINE,

@@ -67,11 +67,15 @@ command = Command(
     verbs=tuple(action.verb for action in ACTIONS.values()),
     args=(
         dataclasses.replace(
-            TARGETS, help=f"an image, network, volume, pod, service or node, or a container: {TARGETS.help}"
+            TARGETS, help=f"name of an image, network, volume, pod, service or node; or {TARGETS.help}"
         ),
         inspection.format_argument(inspection.CONTAINER_FIELDS),
         inspection.RAW,
-        Arg(name="--type", choices=tuple(map(str, ACTIONS)), help="the kind of resource; without it: the first found"),
+        Arg(
+            name="--type",
+            choices=tuple(map(str, ACTIONS)),
+            help="kind of the resource (default: the first kind that has a resource of this name)",
+        ),
         *SELECTION,
     ),
 )

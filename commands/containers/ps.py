@@ -194,7 +194,7 @@ def _ending(results: Sequence[Result], unmatched: Sequence[Any], shown: Sequence
 
 command = Command(
     name="ps",
-    summary="list containers, and say what is wrong with them",
+    summary="list containers, with what is wrong with them",
     examples=(
         "ps",
         "ps -a",
@@ -210,7 +210,7 @@ command = Command(
     aliases=("ls", "list", "container ls", "status"),
     args=(
         OPTIONAL_TARGETS,
-        Arg(name="--all", short="a", type=ArgType.FLAG, help="include containers that are not running"),
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="also show containers that are not running"),
         Arg(name="--state", short="s", many=True, choices=containers.STATES, help="only containers in this state"),
         Arg(name="--health", choices=containers.HEALTH_STATES, help="only containers with this health"),
         Arg(

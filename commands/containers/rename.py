@@ -32,8 +32,8 @@ command = Command(
     doing="renaming",
     verbs=(RenameContainer.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"),
-        Arg(name="name", placeholder="NEW", required=True, help="its new name"),
+        Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
+        Arg(name="name", placeholder="NEW_NAME", required=True, help="new name of the container"),
         HOST,
         ENGINE,
     ),

@@ -55,13 +55,18 @@ command = Command(
     args=(
         replace(TARGETS, help=TARGETS.help + ", or with -a"),
         *SELECTION,
-        Arg(name="--all", short="a", type=ArgType.FLAG, help="all stopped containers, after you have confirmed them"),
+        Arg(
+            name="--all",
+            short="a",
+            type=ArgType.FLAG,
+            help="remove all stopped containers; they are listed, and you confirm",
+        ),
         Arg(name="--force", short="f", type=ArgType.FLAG, help="kill running containers first"),
         Arg(
             name="--volumes",
             short="v",
             type=ArgType.FLAG,
-            help="also remove their anonymous volumes and all data in them",
+            help="also remove the containers' anonymous volumes, with all data in them",
         ),
     ),
 )

@@ -35,7 +35,7 @@ command = Command(
             name="--detach",
             short="d",
             type=ArgType.FLAG,
-            help="run in the background (always so: this option changes nothing)",
+            help="run in the background (always done, so this option changes nothing)",
         ),
     ),
 )

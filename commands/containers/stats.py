@@ -185,7 +185,7 @@ command = Command(
             name="--since",
             short="S",
             type=ArgType.DURATION,
-            help="show how CPU and memory usage changed in the last TIME, at most 1h; for example 10m",
+            help="show how CPU and memory usage changed in the last DURATION, such as 10m, at most 1h",
         ),
         *SELECTION,
     ),

@@ -54,7 +54,7 @@ command = Command(
         Arg(
             name="--restart",
             placeholder="POLICY",
-            help="when to start it again: no, always, unless-stopped or on-failure[:TIMES]",
+            help="when the engine starts the container again: no, always, unless-stopped or on-failure[:TIMES]",
         ),
     ),
 )

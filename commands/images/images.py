@@ -64,7 +64,7 @@ command = Command(
     aliases=("image ls",),
     args=(
         *list_commands.arguments("repository, repository:tag, start of a name or id, digest, or a glob like 'nginx*'"),
-        Arg(name="--all", short="a", type=ArgType.FLAG, help="include images that are only layers of others"),
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="also show images that are only layers of other images"),
         Arg(name="--dangling", type=ArgType.FLAG, help="only images without a tag"),
     ),
 )

@@ -13,5 +13,5 @@ command = prune.command(
     summary="remove unused images without a tag",
     examples=("image prune --engine docker", "image prune -a --until 30d --host prod-1"),
     chosen=lambda context: ((Kind.IMAGE,), (Kind.IMAGE,) if context.args["all"] else ()),
-    args=(Arg(name="--all", short="a", type=ArgType.FLAG, help="also images with a tag"),),
+    args=(Arg(name="--all", short="a", type=ArgType.FLAG, help="also remove unused images with a tag"),),
 )

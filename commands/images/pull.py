@@ -69,7 +69,7 @@ command = Command(
         Arg(
             name="image",
             required=True,
-            help="repository, repository:tag (default latest) or repository@digest; then @ENGINE to choose an engine",
+            help="repository, repository:tag (default tag: latest) or repository@digest; add @ENGINE for one engine",
         ),
         Arg(
             name="--timeout",
@@ -77,7 +77,7 @@ command = Command(
             type=ArgType.SECONDS,
             default=DEFAULT_TIMEOUT_SECONDS,
             maximum=MAX_TIMEOUT_SECONDS,
-            help="time limit of the pull",
+            help="longest time for the pull",
         ),
         HOST,
         ENGINE,

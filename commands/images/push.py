@@ -28,14 +28,20 @@ command = Command(
     verbs=(PushImage.verb,),
     aliases=("image push",),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="repository:tag of an image"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            required=True,
+            placeholder="IMAGE",
+            help="name of the image: repository:tag",
+        ),
         Arg(
             name="--timeout",
             short="t",
             type=ArgType.SECONDS,
             default=DEFAULT_TIMEOUT_SECONDS,
             maximum=MAX_TIMEOUT_SECONDS,
-            help="time limit of the push",
+            help="longest time for the push",
         ),
         HOST,
         ENGINE,

@@ -66,11 +66,11 @@ command = Command(
     render=render,
     verbs=(InspectRemoteImage.verb,),
     args=(
-        Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
+        Arg(name="image", required=True, help="repository, repository:tag (default tag: latest) or repository@digest"),
         Arg(
             name="--platform",
             placeholder="OS/ARCHITECTURE",
-            help="which platform to show, if the image has several (default: the engine's)",
+            help="platform to show, if the image has several (default: the engine's platform)",
         ),
         HOST,
         ENGINE,

@@ -60,8 +60,8 @@ command = Command(
     verbs=(SearchImages.verb,),
     aliases=("search",),
     args=(
-        Arg(name="term", required=True, help="a part of a name; REGISTRY/TERM searches that registry"),
-        Arg(name="--limit", type=ArgType.COUNT, default=25, maximum=MAX_FOUND, help="number of results"),
+        Arg(name="term", required=True, help="part of an image's name; write REGISTRY/TERM to search another registry"),
+        Arg(name="--limit", type=ArgType.COUNT, default=25, maximum=MAX_FOUND, help="largest number of results"),
         HOST,
         ENGINE,
     ),

@@ -35,8 +35,19 @@ command = Command(
     verbs=(TagImage.verb,),
     aliases=("image tag",),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="repository:tag, id or digest of one image"),
-        Arg(name="name", required=True, help="the new name: repository[:tag] (default latest)"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            required=True,
+            placeholder="IMAGE",
+            help="repository:tag, id or digest of one image",
+        ),
+        Arg(
+            name="name",
+            placeholder="NEW_NAME",
+            required=True,
+            help="new name of the image: repository[:tag] (default tag: latest)",
+        ),
         HOST,
         ENGINE,
     ),

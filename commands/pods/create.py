@@ -47,15 +47,15 @@ command = Command(
     verbs=(CreatePod.verb,),
     args=(
         Arg(name="pod", placeholder="NAME", help="name of the pod"),
-        Arg(name="--name", short="n", help="name of the pod, instead of NAME"),
+        Arg(name="--name", short="n", help="another way to write NAME, as in podman"),
         Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-        Arg(name="--network", help="network to connect it to; none for no network"),
+        Arg(name="--network", help="network of the pod; none: no network"),
         Arg(
             name="--infra",
             choices=("true", "false"),
             default="true",
-            help="whether to make a container that keeps the shared network. Without it, no port can be published",
+            help="give the pod an infra container, which holds its network; without one, it can publish no port",
         ),
         ONE_HOST,
         ONE_ENGINE,

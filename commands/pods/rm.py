@@ -24,6 +24,6 @@ command = Command(
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),
         *SELECTION,
-        Arg(name="--force", short="f", type=ArgType.FLAG, help="even if their containers run"),
+        Arg(name="--force", short="f", type=ArgType.FLAG, help="remove the pods even if their containers are running"),
     ),
 )

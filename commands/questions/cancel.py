@@ -26,5 +26,5 @@ command = Command(
     plan=plan,
     render=render,
     risk=Risk.READ,  # it changes nothing, so the rate limit of changes does not apply
-    args=(Arg(name="code", required=True, help="the code in the question that Quarterdeck asked"),),
+    args=(Arg(name="code", required=True, help="code that Quarterdeck's question shows"),),
 )

@@ -27,5 +27,5 @@ command = Command(
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
-    args=(Arg(name="code", required=True, help="the code in the question that Quarterdeck asked"),),
+    args=(Arg(name="code", required=True, help="code that Quarterdeck's question shows"),),
 )

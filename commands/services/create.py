@@ -45,8 +45,8 @@ command = Command(
     doing="creating",
     verbs=(CreateService.verb,),
     args=(
-        Arg(name="image", required=True, help="repository, repository:tag (default latest) or repository@digest"),
-        Arg(name="command", remainder=True, help="the program and its arguments, instead of the image's own"),
+        Arg(name="image", required=True, help="repository, repository:tag (default tag: latest) or repository@digest"),
+        Arg(name="command", remainder=True, help="program to run instead of the image's own, with its arguments"),
         Arg(name="--name", help="name of the service (default: the Swarm chooses one)"),
         Arg(
             name="--mode",

@@ -26,7 +26,7 @@ command = Command(
     verbs=(RollBackService.verb,),
     args=(
         swarms.SERVICES,
-        Arg(name="--detach", short="d", type=ArgType.FLAG, help="do not wait for the tasks"),
+        Arg(name="--detach", short="d", type=ArgType.FLAG, help="do not wait until the tasks run"),
         service_arguments.timeout(UPDATE_SECONDS),
         HOST,
         ENGINE,

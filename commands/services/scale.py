@@ -92,7 +92,7 @@ command = Command(
             type=ArgType.TARGET,
             many=True,
             required=True,
-            help="compose or Swarm service and its new number of replicas: shop/web=3 or shop/web 3",
+            help="Compose or Swarm service with its new number of replicas: shop/web=3 or shop/web 3",
         ),
         Arg(
             name="--timeout",

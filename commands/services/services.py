@@ -107,7 +107,7 @@ def _images(names: str) -> str:
 
 command = Command(
     name="services",
-    summary="list compose and Swarm services",
+    summary="list Compose and Swarm services",
     examples=("services", "services shop", "services 'shop/*' --host 'prod-*'"),
     plan=plan,
     render=render,

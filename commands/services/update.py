@@ -65,10 +65,10 @@ command = Command(
     args=(
         replace(swarms.SERVICES, many=False),
         Arg(name="--image", help="repository, repository:tag or repository@digest"),
-        Arg(name="--args", placeholder="COMMAND", help="the arguments of the image's program"),
+        Arg(name="--args", placeholder="ARGUMENTS", help="arguments of the image's program"),
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks"),
         Arg(name="--force", type=ArgType.FLAG, help="replace the tasks even if nothing changes"),
-        Arg(name="--rollback", type=ArgType.FLAG, help="go back to the version before the last update"),
+        Arg(name="--rollback", type=ArgType.FLAG, help="return to the version before the last update"),
         *service_arguments.UPDATE_LISTS,
         *service_arguments.COMMON,
         service_arguments.timeout(UPDATE_SECONDS),

@@ -32,8 +32,16 @@ command = Command(
     doing="starting a Swarm on",
     verbs=(InitSwarm.verb,),
     args=(
-        Arg(name="--advertise-addr", placeholder="IP|INTERFACE[:PORT]", help="address that other nodes connect to"),
-        Arg(name="--listen-addr", placeholder="IP[:PORT]", help="address to listen on (default 0.0.0.0:2377)"),
+        Arg(
+            name="--advertise-addr",
+            placeholder="IP|INTERFACE[:PORT]",
+            help="address by which other nodes reach this one, such as 10.0.0.1",
+        ),
+        Arg(
+            name="--listen-addr",
+            placeholder="IP[:PORT]",
+            help="address on which the manager listens (default 0.0.0.0:2377)",
+        ),
         ONE_HOST,
         ONE_ENGINE,
     ),

@@ -54,8 +54,8 @@ command = Command(
     doing="reading a join token of",
     verbs=(ReadJoinToken.verb, RotateJoinToken.verb),
     args=(
-        Arg(name="role", required=True, choices=("worker", "manager"), help="role of the machine"),
-        Arg(name="--rotate", type=ArgType.FLAG, help="make a new token, so that the present one lets no machine join"),
+        Arg(name="role", required=True, choices=("worker", "manager"), help="role that the machine gets in the Swarm"),
+        Arg(name="--rotate", type=ArgType.FLAG, help="make a new token; the present one then stops working"),
         HOST,
         ENGINE,
     ),

@@ -15,6 +15,13 @@ command = prune.command(
     summary="remove the build cache of Docker",
     examples=("builder prune --engine docker", "builder prune -a --until 7d --host prod-1"),
     chosen=lambda context: ((), ()),
-    args=(Arg(name="--all", short="a", type=ArgType.FLAG, help="all of it, not only what no build can use again"),),
+    args=(
+        Arg(
+            name="--all",
+            short="a",
+            type=ArgType.FLAG,
+            help="remove the whole build cache (default: only the parts that no build can use again)",
+        ),
+    ),
     aliases=("buildx prune",),
 )

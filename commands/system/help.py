@@ -105,7 +105,7 @@ command = Command(
         Arg(
             name="topic",
             type=ArgType.COMMAND,
-            help="a command to explain, or a noun such as network; without TOPIC: list all commands",
+            help="a command, or a kind of resource such as network; without TOPIC: list all commands",
         ),
     ),
 )

@@ -74,7 +74,11 @@ command = Command(
     args=(
         Arg(name="name", help="only engines with this name, kind or host (globs allowed); without NAME: all"),
         Arg(name="--raw", type=ArgType.FLAG, help="show the engine's whole answer as JSON"),
-        Arg(name="--format", short="f", help="text with fields of the engine's answer: {{.Driver}}, {{json .Plugins}}"),
+        Arg(
+            name="--format",
+            short="f",
+            help="show this text with fields of the engine's answer, such as {{.Driver}}, {{json .Plugins}}",
+        ),
         HOST,
         ENGINE,
     ),

@@ -24,8 +24,13 @@ command = prune.command(
     examples=("system prune --engine docker", "system prune -a --volumes --host prod-1"),
     chosen=_chosen,
     args=(
-        Arg(name="--all", short="a", type=ArgType.FLAG, help="also images with a tag, and the whole build cache"),
-        Arg(name="--volumes", type=ArgType.FLAG, help="also anonymous volumes and their data"),
+        Arg(
+            name="--all",
+            short="a",
+            type=ArgType.FLAG,
+            help="also remove unused images with a tag, and the whole build cache",
+        ),
+        Arg(name="--volumes", type=ArgType.FLAG, help="also remove unused anonymous volumes and their data"),
     ),
     aliases=("prune",),
 )

@@ -35,5 +35,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(LiftFreeze.verb, LiftAnyFreeze.verb),
-    args=(Arg(name="--force", short="f", type=ArgType.FLAG, help="also lift a freeze that somebody else set"),),
+    args=(Arg(name="--force", short="f", type=ArgType.FLAG, help="also end a freeze that somebody else set"),),
 )

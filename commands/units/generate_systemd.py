@@ -35,7 +35,7 @@ command = Command(
     render=render,
     verbs=(DraftUnit.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"),
+        Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
         Arg(name="--name", short="n", type=ArgType.FLAG, help="name the unit after the container (the default)"),
         Arg(
             name="--new",

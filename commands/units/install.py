@@ -10,7 +10,7 @@ from core.model.units import InstallUnit
 
 command = Command(
     name="unit install",
-    summary="write a systemd unit for each container, and let systemd run it instead",
+    summary="write a systemd unit for each container, and run the container by systemd from now on",
     examples=("unit install pod-front", "unit install pod-front --style generate --no-start"),
     plan=changes.make_plan(
         "unit install",
@@ -23,7 +23,14 @@ command = Command(
     doing="installing",
     verbs=(InstallUnit.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="name of a container"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            many=True,
+            required=True,
+            placeholder="CONTAINER",
+            help="name of a container that Podman runs",
+        ),
         STYLE,
         Arg(name="--no-start", type=ArgType.FLAG, help="start the unit at the next boot, not now"),
         HOST,

@@ -27,5 +27,9 @@ command = Command(
     risk=Risk.CHANGE,
     doing="changing",
     verbs=(EnableLinger.verb,),
-    args=(Arg(name="user", help="only the units of this user"), HOST, ENGINE),
+    args=(
+        Arg(name="user", help="user of the host, such as alice; without USER: the users of all selected engines"),
+        HOST,
+        ENGINE,
+    ),
 )

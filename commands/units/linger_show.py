@@ -44,5 +44,9 @@ command = Command(
     render=render,
     verbs=(ShowLinger.verb,),
     aliases=("linger ls",),
-    args=(Arg(name="user", help="only the units of this user"), HOST, ENGINE),
+    args=(
+        Arg(name="user", help="user of the host, such as alice; without USER: the users of all selected engines"),
+        HOST,
+        ENGINE,
+    ),
 )

@@ -20,7 +20,7 @@ STYLE = Arg(
     name="--style",
     choices=STYLES,
     default=STYLES[0],
-    help="the kind of file to write: a Quadlet file, or a unit file as `podman generate systemd` writes it",
+    help="quadlet: a Quadlet file; generate: a unit file as `podman generate systemd` writes it",
 )
 MAX_DRAFTS = 8
 TARGETS = (

@@ -14,5 +14,5 @@ command = prune.command(
     summary="remove unused anonymous volumes and their data",
     examples=("volume prune --engine docker", "volume prune -a --until 30d --host prod-1"),
     chosen=lambda context: ((Kind.VOLUME,), (Kind.VOLUME,) if context.args["all"] else ()),
-    args=(Arg(name="--all", short="a", type=ArgType.FLAG, help="also volumes with a name"),),
+    args=(Arg(name="--all", short="a", type=ArgType.FLAG, help="also remove unused volumes with a name"),),
 )

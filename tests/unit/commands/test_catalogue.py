@@ -144,6 +144,11 @@ async def test_help_reads_as_agreed(world, words, topic):
         assert max(map(len, text.splitlines())) <= 100
 
 
+def test_every_help_page_belongs_to_a_command():
+    pages = {command.name.replace(" ", "-") for command in COMMANDS}
+    assert {page.stem for page in GOLDEN.glob("*.txt")} == pages | {"overview"}
+
+
 async def test_help_of_help_is_help(world):
     assert (await world.plan("restart --help"))[0].topic == "restart"
     assert (await world.plan("ls -h"))[0].topic == "ps"
