@@ -94,7 +94,7 @@ class AlertCommands(BaseAdapter):
     @does(ListRules)
     async def rules(self, action: ListRules, seconds: float) -> tuple[RuleState, ...]:
         if self.evaluator is None:
-            raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
+            raise errors.UserError(NO_RULES, hint="Give this command to a running bot, or start one: quarterdeck run")
         statistics = self.evaluator.statistics
         firing = [alert.rule for alert in self.evaluator.firing]
         waiting = [alert.rule for alert in self.evaluator.waiting]
@@ -119,7 +119,7 @@ class AlertCommands(BaseAdapter):
     @does(ReplayRule)
     async def replay_rule(self, action: ReplayRule, seconds: float) -> RuleTest:
         if self.rule_tests is None or self.fleet is None:
-            raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
+            raise errors.UserError(NO_RULES, hint="Give this command to a running bot, or start one: quarterdeck run")
         now = self._clock()
         call = Call(id="rules test", who="", deadline=now + timedelta(seconds=seconds), invocation="")
         rows = (await self.fleet.list_rows(Query(), call)).rows
@@ -158,7 +158,7 @@ class AlertCommands(BaseAdapter):
     @does(FireTestAlert)
     async def fire_test(self, action: FireTestAlert, seconds: float) -> str:
         if self.evaluator is None:
-            raise errors.UserError(NO_RULES, hint="Ask the bot, or start it: quarterdeck run")
+            raise errors.UserError(NO_RULES, hint="Give this command to a running bot, or start one: quarterdeck run")
         self.evaluator.fire_test(BOT, f"a test by {action.by.name or action.by.id}; nothing is wrong")
         routing = replace(self.routing, default=self.routing.default or await named_channel(self._store))
         return ", ".join(each.to for each in routing.destinations(TEST_INCIDENT))
@@ -177,9 +177,10 @@ class AlertCommands(BaseAdapter):
                 ),
             )
             if not matching:
+                what = "these options" if action.owner == "*" else action.owner
                 raise errors.NotFound(
-                    "No open incident matches, so the silence was not set.",
-                    hint="List the open incidents with: incidents",
+                    f"No open incident matches {what}, so no silence was set.",
+                    hint="List the open incidents with incidents. To silence later ones, leave out --until-resolved.",
                 )
         return await add_silence(self._store, action)
 

@@ -79,7 +79,7 @@ class AlertSettingCommands(AlertCommands):
             raise errors.UserError(
                 "This command cannot change the channel of alerts: quarterdeck.yaml sets it to"
                 f" {self.routing.default}.",
-                hint="Change `alerts.to` in quarterdeck.yaml, or add a route.",
+                hint="Change `alerts.to` in quarterdeck.yaml, then send SIGHUP to Quarterdeck.",
             )
         if action.channel and not alert_routes.is_channel(action.channel):
             raise errors.BadUsage(

@@ -132,8 +132,8 @@ class BuiltinRuntime(AlertSettingCommands, FreezeCommands):
                 raise errors.NotPermitted(
                     "No claim code is valid now.",
                     rule="claim",
-                    hint="Restart Quarterdeck to get a new one. A code works once. It is valid for 15 minutes and 5"
-                    " tries.",
+                    hint="Restart Quarterdeck to get a new code. A code works once. It is valid"
+                    " for 15 minutes and 5 tries.",
                 )
         made = Grant(id=f"g-{secrets.token_hex(3)}", who=action.by.id, can=("admin",), source="store", by="claim")
         await self._policies.refresh(await self._store.add_grant(made.id, msgspec.json.encode(made)))

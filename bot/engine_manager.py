@@ -149,7 +149,7 @@ class EngineManager:
         )
         if found:
             log.info(
-                "Engines were found that this user may not use. They are left out.",
+                "Engines were found that Quarterdeck's user may not use. They are left out.",
                 engines=[f"{each.address}: {each.reason}" for each in found],
             )
 

@@ -42,7 +42,7 @@ class FreezeCommands(BaseAdapter):
         done, record = await self._store.set_freeze(action.by.id, msgspec.json.encode(wanted), action.seconds)
         if done:
             return wanted
-        raise errors.Refused(decode_freeze(record).sentence(), hint="Ask the person who set it to change it.")
+        raise errors.Refused(decode_freeze(record).sentence(), hint="Ask that person to change the freeze.")
 
     @does(LiftFreeze)
     async def lift(self, action: LiftFreeze, seconds: float) -> Freeze:
@@ -51,7 +51,7 @@ class FreezeCommands(BaseAdapter):
             raise errors.NotPermitted(
                 decode_freeze(record).sentence(),
                 rule="own-freeze",
-                hint="Ask that person, or lift it for everybody with: unfreeze --force",
+                hint="Ask that person to end the freeze, or end it yourself with: unfreeze --force",
             )
         return _lifted(done, record)
 
@@ -75,8 +75,8 @@ class FreezeCommands(BaseAdapter):
             record = await self._store.freeze()
         except errors.StoreError as error:
             raise type(error)(
-                f"It is not known whether changes are frozen: {error.message}",
-                hint="Until the store answers, every change is refused anyway.",
+                f"Quarterdeck cannot read whether changes are frozen: {error.message}",
+                hint="Every change is refused until the store answers.",
             ) from error
         return None if record is None else decode_freeze(record)
 

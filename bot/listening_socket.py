@@ -44,7 +44,7 @@ def _unusable(listen: ListenAddress, error: OSError, setting: str) -> errors.Pro
         what = f"{listen} is in use by another program"
         hint = f"Is Quarterdeck running already? Check with: ss -ltnp 'sport = :{listen.port}'. Or choose another port."
     elif error.errno in (errno.EACCES, errno.EPERM):
-        what = f"this user may not listen at {listen}"
+        what = f"Quarterdeck's user may not listen at {listen}"
         hint = "Ports below 1024 need root. Choose a higher port."
     elif error.errno == errno.EADDRNOTAVAIL:
         what = f"{listen.host} is not an address of this machine"

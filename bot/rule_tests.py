@@ -58,7 +58,8 @@ class RuleTests:
         rule, settings = self._rule(action)
         if action.file and action.place.kind != "console":
             raise errors.UserError(
-                "A file with events can only be read at a console.", hint="Use: quarterdeck do rules test … --file FILE"
+                "A file with events can only be read at a console.",
+                hint="On Quarterdeck's host, run: quarterdeck do rules test RULE --file FILE",
             )
         if not action.file and not is_stored(rule):
             raise errors.UserError(
@@ -133,7 +134,10 @@ class RuleTests:
         }
         if action.on or action.where:
             if action.threshold is not None:
-                raise errors.BadUsage("A new rule cannot have --threshold.", hint="Use --count.")
+                raise errors.BadUsage(
+                    "--threshold changes an existing rule, but --on and --where describe a new one.",
+                    hint="Write --count instead of --threshold.",
+                )
             event = {"on": action.on, "count": action.count or None, "within": _duration(action.within)}
             made = rule_lines.new_rule(
                 {"name": action.name or "new-rule", **event, **change},

@@ -128,8 +128,9 @@ class EngineWatcher:
             reason = error
         except BaseExceptionGroup:
             reason = errors.EngineError(
-                "The watch of this engine failed because of a bug.",
-                hint="Read the error in Quarterdeck's log, and report it.",
+                f"Watching {self._runtime.ref} failed because of a bug in Quarterdeck.",
+                hint="Report the error in Quarterdeck's log to Quarterdeck's developers."
+                " Quarterdeck watches the engine again in some seconds.",
             )
             raise
         finally:

@@ -57,9 +57,10 @@ class SeveralEngines(BadUsage):
     def __init__(self, what: str, engines: Sequence[str], *, everywhere: bool = False) -> None:
         self.engines, self.everywhere = tuple(engines), everywhere
         shown = ", ".join(self.engines[:8]) + (f" and {len(engines) - 8} more" if len(engines) > 8 else "")
-        more = "; or all with --engine '*'." if everywhere else ""
+        cure = f"Add one of them: --engine {engines[0]}"
         super().__init__(
-            f"{len(engines)} engines can {what}: {shown}.", hint=f"Choose one, such as: --engine {engines[0]}{more}"
+            f"The command names no engine, and {len(engines)} engines can {what}: {shown}.",
+            hint=f"{cure}, or all: --engine '*'" if everywhere else cure,
         )
 
 

@@ -42,8 +42,8 @@ def check_may_grant(current: Policy, by: Identity, place: Place, wanted: Grant) 
 def _check_guards(resolved: policy.ResolvedPolicy, verb: str, wanted: Grant, current: Policy) -> None:
     if guard := next((one for one in resolved.guards if one.who not in ("everyone", wanted.who)), None):
         raise errors.NotPermitted(
-            f"You may not grant {verb}: the guard {guard.id} on {guard.who} limits you, and {wanted.who} could do more"
-            " than you.",
+            f"You may not grant {verb} to {wanted.who}: the guard {guard.id} limits you, but"
+            f" would not limit {wanted.who}.",
             rule="grant-only-what-you-have",
             hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
         )
@@ -75,12 +75,12 @@ def check_pattern(pattern: str, roles: Mapping[str, Sequence[str]]) -> None:
         return
     if pattern == ENDS:
         raise errors.BadUsage(
-            "“ends” cannot be granted: only guards can contain it.",
-            hint="Write verbs such as container.stop, or a role.",
+            "A grant cannot contain “ends”: only guards can contain this word.",
+            hint="Write a verb such as container.stop, or a role such as operator.",
         )
     close = difflib.get_close_matches(pattern, valid, n=2)
     raise errors.BadUsage(
-        f"“{pattern}” matches no verb, role or risk class.",
+        f"“{pattern}” is not a verb, a role or a risk class.",
         hint=f"Did you mean {' or '.join(close)}?"
         if close
         else f"Write a role ({', '.join(roles)}) or a verb such as container.restart.",

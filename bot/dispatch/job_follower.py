@@ -237,9 +237,9 @@ async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, cal
             raise
     if isinstance(action, StopJob) and owner != action.who:
         raise errors.NotPermitted(
-            "You may not stop this job: somebody else started it.",
+            f"You may not stop the job {action.job}: somebody else started it.",
             rule="own-job",
-            hint="Ask that person or an admin to stop the job.",
+            hint="Ask that person or an admin to stop it; with the permission job.stop-any, give: job stop ID -f",
         )
     await store.request_stop(_key(action.engine, action.job), LEASE_SECONDS)
     return Outcome(status=Status.DONE, detail="asked the process that follows it to stop it")

@@ -29,7 +29,7 @@ def split(
         if decided.verdict is Verdict.ALLOW:
             kept.append(action)
         else:
-            hint = decided.hint or "Ask for it by its own command."
+            hint = decided.hint or "Give the command for the missing part alone, such as: logs NAME"
             error = errors.NotPermitted(decided.reason, rule=decided.rule, hint=hint)
             left_out.append(Result(action=action, error=error))
     return (kept, left_out) if kept else (plan, ())

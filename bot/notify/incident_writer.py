@@ -169,7 +169,7 @@ class IncidentWriter:
                 _log(merged, alert)
                 return True
         self._arrived.set()
-        raise errors.StoreError(CONFLICT, hint="It is tried again.")
+        raise errors.StoreError(CONFLICT, hint="Quarterdeck tries it again in some seconds.")
 
 
 def _log(incident: Incident, alert: Alert) -> None:

@@ -189,7 +189,9 @@ class _ArgumentParser:
     def _convert(self, arg: Arg, name: str, text: str) -> Any:
         """The value of a word, by the argument's type."""
         if not text:
-            raise errors.BadUsage(f"{name} is empty.", hint=f"Write {usage.example_value(arg)}, or leave it out.")
+            raise errors.BadUsage(
+                f"{name} has an empty value.", hint=f"Write {usage.example_value(arg)}, or leave it out."
+            )
         if arg.choices and text not in arg.choices:
             if text.lower() in arg.choices:
                 return text.lower()

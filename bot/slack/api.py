@@ -141,9 +141,10 @@ class SlackApi:
         wanted_scopes = {"im:history"} if channel.startswith("D") else {"channels:history", "groups:history"}
         if not wanted_scopes & self._scopes:
             raise errors.Undeliverable(
-                f"The app may not read the messages of {channel}.",
+                f"The Slack app may not read the messages of {channel}.",
                 code="missing_scope",
-                hint="Add the missing scope in the app's settings, and install the app again.",
+                hint="Add the scopes channels:history, groups:history and im:history on the app's"
+                " OAuth & Permissions page, and install the app again.",
             )
         method = "conversations.replies" if thread else "conversations.history"
         channel = self.named_channels.get(channel, channel)

@@ -83,7 +83,7 @@ HINTS = {
     "token_revoked": "The TOKEN was revoked; reinstall the app and copy the new one.",
     "token_expired": "The TOKEN has expired; reinstall the app and copy the new one.",
     "account_inactive": "The app was removed from the workspace; install it again.",
-    "msg_too_long": "Ask for less, for example with --tail or a narrower name.",
-    "msg_blocks_too_long": "Ask for less, for example with --tail or a narrower name.",
+    "msg_too_long": "Give the command with fewer targets, or with a smaller --tail.",
+    "msg_blocks_too_long": "Give the command with fewer targets, or with a smaller --tail.",
     "not_in_channel": "Invite the bot to the channel.",
 }

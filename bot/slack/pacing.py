@@ -89,7 +89,8 @@ class MethodPaces:
         pace = self._paces[method]
         if pace.delay() > MAX_PACE_SECONDS:
             raise errors.Undeliverable(
-                f"Too many calls of {method} wait for Slack, which takes {PER_MINUTE[method]} a minute.",
+                f"Too many calls of {method} wait to be sent to Slack, which accepts"
+                f" {PER_MINUTE[method]} of them in a minute.",
                 code="overflow",
                 hint="Wait two minutes, then give the command again.",
             )

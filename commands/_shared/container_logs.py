@@ -137,7 +137,7 @@ def _check_together(command: str, context: Context) -> None:
     given = [name for name in ("until", "previous", "errors") if context.args[name]]
     if context.args["follow"] and given:
         raise errors.BadUsage(
-            f"{command}: --follow and --{given[0]} exclude each other.", hint="Leave one of them out."
+            f"{command}: --follow and --{given[0]} cannot be combined.", hint="Leave one of them out."
         )
 
 

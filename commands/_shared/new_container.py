@@ -140,7 +140,7 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
         pod=pod,
     )
     if args["rm"] and args["restart"] not in (None, "no"):
-        raise errors.BadUsage("--rm and --restart contradict each other.", hint="Leave one of them out.")
+        raise errors.BadUsage("--rm and --restart cannot be combined.", hint="Leave one of them out.")
     return [
         CreateContainer(
             engine=engine,
@@ -192,7 +192,7 @@ async def _pod(context: Context, engine: EngineRef) -> Ref | None:
     if args["publish"] or args["network"]:
         option = "--publish" if args["publish"] else "--network"
         raise errors.BadUsage(
-            f"--pod and {option} contradict each other: a pod has one network for all its containers.",
+            f"--pod and {option} cannot be combined: a pod has one network for all its containers.",
             hint=f"Give {option} when you create the pod: pod create {option} …",
         )
     found = await context.find.find(Query(names=(name,), engine=str(engine), kind=Kind.POD))

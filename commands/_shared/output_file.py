@@ -23,8 +23,7 @@ def output_path(context: Context, *given: str | None) -> str:
     if context.place.kind != "console":
         raise errors.BadUsage(
             f"Slack cannot save {command_line.abbreviate(paths[0])} on your machine.",
-            hint="Leave it out. The reply then shows the file, if it is text. At a console of Quarterdeck, -o FILE"
-            " saves"
-            " any file.",
+            hint="Leave the file name out: the reply then shows the file, if it is text. At a"
+            " console of Quarterdeck, -o FILE saves any file.",
         )
     return paths[0]

@@ -86,7 +86,9 @@ async def _plan(
         elif note:
             notes.append(note)
     if not planned:
-        raise errors.NotFound(f"There is nothing to remove on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes)))
+        raise errors.NotFound(
+            f"There are no unused resources to remove on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes))
+        )
     return planned
 
 

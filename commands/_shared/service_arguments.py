@@ -155,7 +155,9 @@ async def settings(context: Context, engine: EngineRef, *, image: str, command: 
         disabled=args["no_healthcheck"],
     )
     if health.disabled and health != HealthCheck(disabled=True):
-        raise errors.BadUsage("--no-healthcheck contradicts the other --health options.", hint="Leave one of them out.")
+        raise errors.BadUsage(
+            "--no-healthcheck and the other --health options cannot be combined.", hint="Leave one of them out."
+        )
     return ServiceSettings(
         image=image,
         command=command,

@@ -38,7 +38,10 @@ def one_swarm(context: Context, verb: str) -> EngineRef:
         ) from None
     if len(found) > 1:
         shown = ", ".join(map(str, found[:8]))
-        raise errors.BadUsage(f"There are {len(found)} Swarms: {shown}.", hint=f"Choose one: --engine {found[0]}")
+        raise errors.BadUsage(
+            f"The command names no Swarm, and there are {len(found)}: {shown}.",
+            hint=f"Choose one, for example by adding: --engine {found[0]}",
+        )
     return found[0]
 
 

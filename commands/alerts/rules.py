@@ -25,7 +25,10 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.args["do"] == TEST:
         return await rule_test.plan(context)
     if given := [arg.name for arg in rule_test.ARGS if context.args[arg.key] not in (None, (), arg.default)]:
-        raise errors.BadUsage(f"{given[0]} is only for a test.", hint="Write: rules test …")
+        raise errors.BadUsage(
+            f"The option {given[0]} is only for the test of a rule.",
+            hint="Write it after `rules test`, for example: rules test crash --since 2h",
+        )
     return (ListRules(),)
 
 

@@ -21,7 +21,7 @@ DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["pause"] and args["no_pause"]:
-        raise errors.BadUsage("--pause and --no-pause contradict each other.", hint="Leave one of them out.")
+        raise errors.BadUsage("--pause and --no-pause cannot be combined.", hint="Leave one of them out.")
     (ref,) = await targets.select(context, "commit", 1)
     return [
         CommitContainer(

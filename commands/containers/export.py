@@ -43,7 +43,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="export",
-    summary="save the file system of a container as a tar file (only at a console, not in Slack)",
+    summary="save the file system of a container as a tar file (only at a console)",
     examples=("export web -o web.tar", "export shop-front -o - --engine docker"),
     plan=plan,
     render=render,

@@ -30,9 +30,14 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 async def _stopped(context: Context) -> Sequence[Ref]:
     """Finds the containers that do not run."""
     if context.args["target"]:
-        raise errors.BadUsage("-a takes no names: it means every stopped container.", hint="Leave -a or the names out.")
+        raise errors.BadUsage(
+            "-a takes no names: it means every stopped container.", hint="Leave out -a, or leave out the names."
+        )
     if context.args["force"]:
-        raise errors.BadUsage("-a never removes running containers, so it takes no -f.", hint="Name them: rm -f web.")
+        raise errors.BadUsage(
+            "-a and -f cannot be combined: -a removes only stopped containers.",
+            hint="To remove a running container, name it: rm -f web",
+        )
     refs = await context.find.find(replace(query(context), stopped=True))
     if len(refs) > changes.MAX_TARGETS:
         raise errors.BadUsage(

@@ -31,7 +31,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     name, engine_pattern = _split(args["image"])
     if engine_pattern and args["engine"]:
-        raise errors.BadUsage(f"Two engines are given: {engine_pattern} and {args['engine']}.", hint="Leave one out.")
+        raise errors.BadUsage(
+            f"The command names two engines: {engine_pattern} and {args['engine']}.", hint="Leave one of them out."
+        )
     wanted = Query(engine=engine_pattern or args["engine"] or "", host=args["host"] or "", verb=PullImage.verb)
     engines = context.find.engines(wanted)
     if len(engines) > 1 and not (wanted.engine or wanted.host):

@@ -17,12 +17,14 @@ from core.model.refs import Kind
 async def plan(context: Context) -> Sequence[Action[Any]]:
     refs = await context.find.find(replace(query(context), kind=Kind.POD, members=True))
     if not refs:
-        raise errors.NotFound("This pod has no containers.", hint="List the pods with: pods")
+        raise errors.NotFound(
+            f"No container of {' '.join(context.args['target'])} was found.", hint="List the pods with: pods"
+        )
     if len(refs) > container_logs.MAX_TARGETS:
         raise errors.BadUsage(
-            f"The command `pod logs` shows at most {container_logs.MAX_TARGETS} containers, but the pod has"
-            f" {len(refs)}.",
-            hint="Name its containers: logs NAME.",
+            f"The command `pod logs` shows at most {container_logs.MAX_TARGETS} containers,"
+            f" but {len(refs)} are selected.",
+            hint="Show the logs of single containers: logs NAME",
         )
     return container_logs.plan(context, "pod logs", refs)
 

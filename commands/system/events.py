@@ -70,7 +70,7 @@ def _check_times(context: Context) -> None:
     if args["until"] is None:
         return
     if args["follow"]:
-        raise errors.BadUsage("--follow and --until exclude each other.", hint="Leave one of them out.")
+        raise errors.BadUsage("--follow and --until cannot be combined.", hint="Leave one of them out.")
     since, until = _since(context), args["until"].before(context.now)
     if until <= since:
         raise errors.BadUsage(

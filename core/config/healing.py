@@ -67,7 +67,7 @@ class HealingRule(Section):
         if (self.do == "scale") != (self.replicas is not None):
             raise field_types.invalid_value("`replicas` belongs to `do: scale`", "Write both, or neither of them.")
         if self.dependents and self.do != "restart":
-            raise field_types.invalid_value("`dependents` belongs to `do: restart`", "Remove it.")
+            raise field_types.invalid_value("`dependents` belongs to `do: restart`", "Remove this character.")
         return self
 
     @property

@@ -173,8 +173,8 @@ def check_rules(config: Config, rules: Iterable[str], *, with_threshold: Iterabl
     problems += [
         Problem(
             path=f"rules.change.{name}.threshold",
-            what=f"the alert rule “{name}” compares with no number",
-            hint=f"These rules do: {', '.join(counting)}.",
+            what=f"the alert rule “{name}” has no threshold",
+            hint=f"Rules with a threshold: {', '.join(counting)}.",
         )
         for name, change in config.rules.change.items()
         if change.threshold is not None and name in known and name not in counting

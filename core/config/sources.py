@@ -80,7 +80,9 @@ def _read_secret(found: RawSettings, path: str, named: str) -> str | None:
             return None
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         found.add_problem(
-            path, f"{file} cannot be read: {why}", "Check that the secret is mounted and that this user may read it."
+            path,
+            f"{file} cannot be read: {why}",
+            "Check that the file is there (mounted, in a container), and that Quarterdeck's user may read it.",
         )
         return None
     if not text:

@@ -40,10 +40,13 @@ def validate_arguments(action: actions.Action[Any]) -> None:
 
 def _exec(action: inside_containers.Exec) -> None:
     if not action.command or not action.command[0]:
-        raise errors.BadUsage("There is no program to run.", hint="Write it after the container's name.")
+        raise errors.BadUsage(
+            "The command names no program to run.",
+            hint="Write the program after the container's name, such as: exec web ls",
+        )
     texts = [*action.command, *(text for pair in action.environment for text in pair), action.workdir, action.user]
     if any("\0" in text for text in texts):
-        raise errors.BadUsage("An argument of a program cannot contain a null byte.", hint="Remove it.")
+        raise errors.BadUsage("An argument of a program cannot contain a null byte.", hint="Remove this character.")
     if action.workdir and not action.workdir.startswith("/"):
         raise errors.BadUsage(
             f"The directory “{command_line.abbreviate(action.workdir)}” is not absolute.", hint="Write --workdir /PATH."
@@ -100,13 +103,13 @@ def _update(action: UpdateContainer) -> None:
     limits = (action.memory, action.cpus, action.pids)
     negative = any(limit < 0 and limit != UNLIMITED for limit in limits)
     if negative or action.cpus >= 10_000 or action.memory >= 1 << 60:
-        raise errors.BadUsage(f"The limit {action.description()} is not possible.", hint="Write a smaller number.")
+        raise errors.BadUsage(f"The limit {action.description()} is too large.", hint="Write a smaller number.")
 
 
 def _pod(action: CreatePod) -> None:
     _resource_name(action, "pod")
     if any("\0" in text for pair in action.labels for text in pair) or "\0" in action.network:
-        raise errors.BadUsage("An argument of a pod cannot contain a null byte.", hint="Remove it.")
+        raise errors.BadUsage("An argument of a pod cannot contain a null byte.", hint="Remove this character.")
     if action.network == "host" or ":" in action.network:
         raise errors.BadUsage(
             "A pod that shares the network of the host or of a container cannot be created from chat.",
@@ -219,7 +222,7 @@ def _copy(action: inside_containers.CopyFile) -> None:
 def _commit(action: inside_containers.CommitContainer) -> None:
     if any("\0" in text for text in (action.message, action.author, *action.changes)):
         raise errors.BadUsage(
-            "The message, author and changes of an image cannot contain a null byte.", hint="Remove it."
+            "The message, author and changes of an image cannot contain a null byte.", hint="Remove this character."
         )
     if action.tag:
         _tag(action)
@@ -227,7 +230,9 @@ def _commit(action: inside_containers.CommitContainer) -> None:
 
 def _tag(action: images.TagImage | inside_containers.CommitContainer) -> None:
     if image_reference.parse_image_reference(action.tag).digest:
-        raise errors.BadUsage("A tag cannot contain a digest.", hint="Write REPOSITORY[:TAG].")
+        raise errors.BadUsage(
+            "A new name of an image cannot contain a digest (@sha256:…).", hint="Write REPOSITORY[:TAG]."
+        )
 
 
 def _search(action: registry_reads.SearchImages) -> None:

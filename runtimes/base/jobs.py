@@ -190,9 +190,9 @@ class Jobs:
         job = self._find(name)
         if who is not None and job.who != who:
             raise errors.NotPermitted(
-                "You may not stop this job: somebody else started it.",
+                f"You may not stop the job {name}: somebody else started it.",
                 rule="own-job",
-                hint="Ask that person or an admin to stop the job.",
+                hint="Ask that person or an admin to stop it; with the permission job.stop-any, give: job stop ID -f",
             )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")
@@ -217,7 +217,7 @@ class Jobs:
         if len(running) >= MAX_JOBS or (following and len(watching) >= MAX_READ_ONLY_JOBS):
             count, doing = (len(watching), "followed") if len(running) < MAX_JOBS else (len(running), "running")
             raise errors.Refused(
-                f"{count} jobs on {self._engine()} are already {doing}, which is the limit.",
+                f"No more jobs can run on {self._engine()}: {count} are already {doing}, which is the limit.",
                 hint="Wait until one of these jobs ends.",
             )
 

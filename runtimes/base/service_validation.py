@@ -61,7 +61,7 @@ def check_update(action: UpdateService) -> None:
 
 def _check(settings: ServiceSettings) -> None:
     if any("\0" in text for text in _texts(settings)):
-        raise errors.BadUsage("An argument of a service cannot contain a null byte.", hint="Remove it.")
+        raise errors.BadUsage("An argument of a service cannot contain a null byte.", hint="Remove this character.")
     if any("=" in name or not name for name, _ in settings.environment):
         raise errors.BadUsage("The name of a variable cannot be empty or contain “=”.", hint="Write NAME=VALUE.")
     if len(settings.ports) > MAX_PORTS:

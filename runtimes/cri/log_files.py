@@ -30,8 +30,8 @@ def open_log_files(path: str, name: str, owners: Collection[int]) -> list[Binary
     if not path:
         raise errors.NotFound(
             f"{name} has no log.",
-            hint="Its pod has no log directory, so the engine writes no log. Create the pod again with "
-            "`log_directory` set in its configuration.",
+            hint="Its pod has no log directory, so the engine writes no log. Create the pod again"
+            " with `log_directory` in its configuration.",
         )
     with contextlib.ExitStack() as opened:
         files: list[BinaryIO] = []

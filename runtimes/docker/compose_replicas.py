@@ -117,7 +117,7 @@ class ComposeReplicas:
         found = await self._describe(ids, deadline)
         if missing := [container_id[:12] for container_id in ids if container_id not in found]:
             raise errors.InvalidResponse(
-                f"The inspection of {', '.join(missing)} cannot be decoded.",
+                f"The engine's answer about {', '.join(missing)} could not be decoded.",
                 hint="Check that Quarterdeck supports this version of the engine.",
             )
         return found

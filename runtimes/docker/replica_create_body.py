@@ -79,8 +79,8 @@ def check_can_replicate(name: str, inspection: Mapping[str, Any]) -> None:
             port = binding.get("HostPort") or ""
             if port not in ("", "0") and "-" not in port:
                 raise errors.UserError(
-                    f"{called} cannot be scaled: it publishes port {port} of the host for {inside}, which only one"
-                    " container can use.",
+                    f"{called} cannot be scaled: it publishes port {port} of the host, which"
+                    f" only one container can use, for {inside}.",
                     hint="Publish a range (8000-8010:80) or no port in the Compose file, or put a proxy in front"
                     " of the service.",
                 )

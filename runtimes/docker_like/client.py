@@ -123,7 +123,7 @@ class HttpEngineClient(AddressAdapter, abc.ABC):
         if stream.overflowed:
             raise errors.InvalidResponse(
                 f"{self.ref} sent data faster than Quarterdeck could read it; some of it was lost.",
-                hint="Ask for less: fewer targets, or a smaller --tail or --limit.",
+                hint="Name fewer targets, or give a smaller --tail or --limit.",
             )
         if stream.cut:
             raise errors.Unreachable(

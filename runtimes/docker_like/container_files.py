@@ -181,6 +181,6 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
 
 def _not_stored(error: OSError) -> errors.UserError:
     return errors.UserError(
-        f"The archive could not be stored in {tempfile.gettempdir()}: {error.strerror or error}.",
+        f"The archive of the container could not be stored in {tempfile.gettempdir()}: {error.strerror or error}.",
         hint="Free space there, or set TMPDIR to a folder with more space.",
     )

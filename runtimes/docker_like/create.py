@@ -106,7 +106,10 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         except NO_ANSWER as error:
             raise error.with_sent(False) from error
         if json_decoder.decode_json(_Network, response.body).driver == "host":
-            raise errors.BadUsage(f"The network of the host cannot be given as {name}.", hint="Write --network host.")
+            raise errors.BadUsage(
+                f"{name} is the network of the host, which can only be given by its own name.",
+                hint="Write --network host.",
+            )
 
     async def _check_volume(self, name: str, *, reaches: bool) -> None:
         """Raises NotPermitted for a volume that holds data of Quarterdeck, and for one that is a directory or device of
@@ -229,10 +232,10 @@ def _filter(key: str, value: str) -> str:
 def unknown_users(volume: str) -> errors.NotPermitted:
     """Returns the error for a volume if one of the containers that use it cannot be decoded."""
     return errors.NotPermitted(
-        f"It is not known whether the volume {volume} belongs to a part of Quarterdeck: a container that uses it "
-        "cannot be decoded.",
+        f"The volume {volume} was not mounted. A container that uses it could not be decoded,"
+        " so Quarterdeck cannot check whether the volume is protected.",
         rule="self-protection",
-        hint="Use another volume. Quarterdeck's log says what could not be decoded.",
+        hint="Use another volume. Quarterdeck's log names what could not be decoded.",
     )
 
 

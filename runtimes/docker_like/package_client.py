@@ -98,7 +98,7 @@ class PackageCalls(HttpEngineClient, abc.ABC):
             if not change or call.sent:
                 raise
             raise errors.EngineError(
-                "The request was stopped before it was sent to the engine.", hint="Give the command again."
+                "The request was cancelled before it was sent to the engine.", hint="Give the command again."
             ) from None
 
     async def _check_exists(self, target: Ref, seconds: float) -> None:
@@ -122,5 +122,5 @@ class PackageCalls(HttpEngineClient, abc.ABC):
         return errors.Unreachable(
             f"The connection to {self.ref} failed in the middle of an answer: {reason}.",
             sent=True,
-            hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
+            hint="Before you repeat a change, check with ps whether it was done. Check also that the engine runs.",
         )

@@ -63,10 +63,10 @@ class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
     def _check_complete(self, left_out: skipped_data.Tally, *, whole: bool = False) -> None:
         if left_out.own[skipped_data.FIELD] or (whole and left_out.own[skipped_data.ROW]):
             raise errors.InvalidResponse(
-                f"{self.ref} sent a list that cannot be decoded as a whole, so it is not known what is unused. "
-                "Nothing was removed for it.",
+                f"Nothing was removed: {self.ref} sent a list that could not be decoded"
+                " completely, so Quarterdeck cannot tell what is unused.",
                 sent=False,
-                hint="Remove single resources by their names. Quarterdeck's log says what could not be decoded.",
+                hint="Remove single resources by their names. Quarterdeck's log names what could not be decoded.",
             )
 
 

@@ -95,7 +95,7 @@ class Fleet:
             raise errors.Unreachable(
                 f"Quarterdeck stopped watching {action.engine} while the change was being made.",
                 sent=True,
-                hint="Check whether the change was made.",
+                hint="Check the target with ps before you give the command again.",
             ) from error
 
     def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:

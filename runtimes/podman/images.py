@@ -213,10 +213,11 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         rows = await json_decoder.decode_all_rows(_User, response.body, left_out)
         if left_out.own:
             raise errors.InvalidResponse(
-                f"{self.ref} sent a list of containers that cannot be decoded as a whole, so it is not known whether "
-                f"one uses {name}. Nothing was removed.",
+                f"{name} was not removed: {self.ref} sent a list of containers that could not"
+                " be decoded completely, so one of them may use the image.",
                 sent=False,
-                hint="Quarterdeck's log says what could not be decoded.",
+                hint="Read in Quarterdeck's log what could not be decoded. Remove the image with"
+                " podman on its own host.",
             )
         for row in rows:
             state = decode.STATES.get(row.state.lower(), "dead")

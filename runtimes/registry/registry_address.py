@@ -104,7 +104,8 @@ def check_redirect(name: RemoteName, url: str) -> None:
         return
     if parts.scheme != "https" or "@" in parts.netloc or host == "localhost" or not _may_be_public(host):
         raise errors.EngineError(
-            f"{name.registry} sends Quarterdeck to {parts.scheme}://{host}, which it does not follow."[:300],
+            f"{name.registry} redirects Quarterdeck to {parts.scheme}://{host}, and"
+            " Quarterdeck does not follow this redirect."[:300],
             hint="Check the configuration of the registry.",
         )
 

@@ -91,7 +91,10 @@ class RegistryClient:
                 tags, more = [], False
         configuration = json_decoder.decode_json(remote_manifest.Configuration, blob)
         if platform and not platforms and not remote_manifest.fits(configuration.platform, platform):
-            raise errors.NotFound(f"{name} has no image for {platform}.", hint=f"It has: {configuration.platform}.")
+            raise errors.NotFound(
+                f"{name} has no image for {platform}.",
+                hint=f"Choose the platform that it has: --platform {configuration.platform}",
+            )
         config = configuration.config or remote_manifest.ContainerConfig()
         return RemoteImage(
             name=str(name),

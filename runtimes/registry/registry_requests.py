@@ -113,7 +113,7 @@ class RegistryRequests:
                 session = self._foreign
                 sent.pop("Authorization", None)
         raise errors.EngineError(
-            f"{self._name.registry} redirects more than {MAX_REDIRECTS} times.",
+            f"{self._name.registry} redirected one request more than {MAX_REDIRECTS} times.",
             hint="Check the configuration of the registry.",
         )
 

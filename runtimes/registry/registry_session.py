@@ -122,8 +122,8 @@ class RegistrySession:
                 raise self._no_login()
             if not self._requests.may_send_login:
                 raise errors.EngineError(
-                    f"{self._name.registry} asks for a login without TLS. No login was sent.",
-                    hint="Give the registry a certificate.",
+                    f"{self._name.registry} asks for a login, but uses no TLS. No login was sent.",
+                    hint="Configure the registry to use TLS.",
                 )
             self._authorization = _basic(login.username, login.password)
         elif scheme.lower() == "bearer":
@@ -172,7 +172,7 @@ class RegistrySession:
         match answer.status:
             case 401 | 403:
                 return errors.EngineError(
-                    f"{self._name} cannot be read{said}. The registry refused the request.", hint=self._found.hint
+                    f"{self._name} cannot be read: the registry refused the request{said}.", hint=self._found.hint
                 )
             case 404:
                 return errors.NotFound(

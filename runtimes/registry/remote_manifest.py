@@ -90,7 +90,8 @@ def choose_platform(parts: Sequence[Part], wanted: str, name: str) -> tuple[Part
         found = images or list(parts[:1])
     if not found:
         raise errors.NotFound(
-            f"{name} has no image for {wanted}.", hint=f"It has: {', '.join(shown)}." if shown else ""
+            f"{name} has no image for {wanted}.",
+            hint=f"Choose a platform that it has: {', '.join(shown)}." if shown else "",
         )
     return found[0], shown
 

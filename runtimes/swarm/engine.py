@@ -118,7 +118,7 @@ class Swarm(ServiceVerbs):
         managers = [node.manager for node in nodes if node.manager is not None and node.manager.address]
         if not managers:
             raise errors.EngineError(
-                f"{self.ref} did not report the address of any manager.",
+                f"{self.ref} reported no address of a manager.",
                 hint="Try again, or run `docker node ls` on a manager.",
             )
         managers.sort(key=lambda manager: not manager.leader)

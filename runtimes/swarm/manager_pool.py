@@ -152,7 +152,7 @@ class ManagerPool:
         if self._managers:
             return errors.Disallowed(verb, str(self._engine()))
         return errors.Unreachable(
-            f"Quarterdeck is not connected to any manager of {self._engine()}.",
+            f"Quarterdeck has no connection to a manager of {self._engine()}.",
             hint="Check the engines of its managers with: engines",
         )
 

@@ -183,7 +183,7 @@ def _check_values(action: UpdateService, spec: Mapping[str, Any]) -> None:
     unseen = [ref for ref in secrets_and_configs.values_of_spec(action.engine, spec) if ref.id not in seen]
     if unseen:
         raise errors.NotPermitted(
-            f"{action.target.name} has got the {unseen[0].kind} {unseen[0].name} meanwhile. Nothing was done.",
+            f"Nothing was done: somebody gave the {unseen[0].kind} {unseen[0].name} to {action.target.name} meanwhile.",
             rule=f"{unseen[0].kind}.use",
             hint="Give the command again.",
         )

@@ -155,7 +155,7 @@ class SwarmWatcher:
 
     def _unfollowed(self) -> errors.TimedOut:
         return errors.TimedOut(
-            f"No manager of {self._engine} sends its events.",
+            f"No manager of {self._engine} sends events.",
             sent=False,
             hint="Check whether its managers are overloaded.",
         )

@@ -215,7 +215,7 @@ def error_of_status(
             return errors.Unreachable(
                 f"The connection to {engine} was lost after the request was sent.",
                 sent=True,
-                hint="A change may have been made: check with ps -a before you repeat it.",
+                hint="Before you repeat a change, check with ps -a whether it was done.",
             )
         return errors.Unreachable(
             f"{engine} answered that one of its services is not available: {text}.",

@@ -183,7 +183,8 @@ class HttpClient:
             connection.abort()
             raise errors.Unreachable(
                 f"Quarterdeck has closed its connection to {self.endpoint}.",
-                hint="Try again later: Quarterdeck is stopping, or the engine was removed from the configuration.",
+                hint="Quarterdeck is stopping, or the engine was removed from the configuration."
+                " Give the command again later.",
             )
         return connection
 

@@ -59,7 +59,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection in the middle of its answer.",
                 sent=True,
-                hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
+                hint="Before you repeat a change, check with ps whether it was done. Check also that the engine runs.",
             )
         return Response(status=self.parser.status, headers=self.parser.headers, body=self.take())
 
@@ -180,7 +180,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._failure = errors.Unreachable(
                 f"{self.endpoint} closed the connection without an answer.",
                 sent=self.sent,
-                hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
+                hint="Before you repeat a change, check with ps whether it was done. Check also that the engine runs.",
             )
         elif cause is not None or not self.parser.finish():
             self.cut = True
@@ -254,7 +254,7 @@ class Wait(enum.Enum):
 def too_long(limit: int) -> errors.InvalidResponse:
     return errors.InvalidResponse(
         f"The engine's answer is longer than {limit} bytes.",
-        hint="Ask for less: fewer targets, or a smaller --tail or --limit.",
+        hint="Name fewer targets, or give a smaller --tail or --limit.",
     )
 
 

@@ -124,7 +124,8 @@ class SshDialer:
         if self._closed:
             raise errors.Unreachable(
                 f"Quarterdeck has closed its connection to {self._endpoint}.",
-                hint="Try again later: Quarterdeck is stopping, or the engine was removed from the configuration.",
+                hint="Quarterdeck is stopping, or the engine was removed from the configuration."
+                " Give the command again later.",
             )
         if not self._is_forwarding():
             loop = asyncio.get_running_loop()

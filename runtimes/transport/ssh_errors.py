@@ -29,7 +29,7 @@ def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> er
         )
     if "Host key verification failed" in text:
         return errors.Unreachable(
-            f"The host key of {host} is not known, and Quarterdeck accepts no unknown keys.",
+            f"The host key of {host} is not in the known_hosts file, and Quarterdeck accepts no unknown keys.",
             hint=f"1. As the user that runs Quarterdeck, run: {command}. 2. Compare the fingerprint that it shows with"
             f" the one that ssh-keygen -lf {_HOST_KEY} shows on the host. 3. If they are the same, answer yes: this"
             f" adds the key to {files.known_hosts or '~/.ssh/known_hosts'}.",
@@ -90,12 +90,12 @@ def channel_error(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachab
     if "prohibited" in found["reason"]:
         return errors.Unreachable(
             f"{host} does not allow its sockets to be forwarded.",
-            hint="Set AllowStreamLocalForwarding and AllowTcpForwarding to yes for this user in sshd_config on that"
-            " host.",
+            hint=f"On {host}, set AllowStreamLocalForwarding and AllowTcpForwarding to yes in"
+            " sshd_config for the user that ssh logs in as.",
         )
     return errors.Unreachable(
         f"{host} was reached, but the engine's socket {path} could not be opened there.",
-        hint="Check that the engine runs there and that the user may use the socket:"
+        hint=f"Check that the engine runs on {host} and that the ssh user may use the socket:"
         f" {_command(endpoint, files)} ls -l {path}",
     )
 
@@ -111,10 +111,10 @@ def _key_error(files: Ssh, text: str) -> errors.Unreachable | None:
     if (found := _NO_KEY.search(text)) and "Permission denied" in text:
         return errors.Unreachable(
             f"The ssh key {found['file']} cannot be read: {found['reason'].lower()}.",
-            hint="Check `ssh: {identity: …}` in quarterdeck.yaml, and that this user may read the file.",
+            hint="Check `ssh: {identity: …}` in quarterdeck.yaml, and that Quarterdeck's user may read the file.",
         )
     if (found := _KEY_FILE.search(text)) and files.identity:
-        cure = "Check that it is a private key that this user may read."
+        cure = "Check that the file is a private key, and that Quarterdeck's user may read it."
         if "passphrase" in found["reason"]:
             cure = "It has a passphrase: load it into a running ssh-agent, or use a key without one for Quarterdeck."
         return errors.Unreachable(f"ssh cannot use the key {found['file']}: {found['reason'].lower()}.", hint=cure)

@@ -200,8 +200,8 @@ def _modified_ns(file: str, kind: str) -> int:
         return Path(file).stat().st_mtime_ns
     except PermissionError:
         raise errors.Unreachable(
-            f"You may not read the {kind} file {file}.",
-            hint="Run Quarterdeck as the owner of the file, or give the file to its user (chown).",
+            f"Quarterdeck's user may not read the {kind} file {file}.",
+            hint="Run Quarterdeck as the owner of the file, or give the file to Quarterdeck's user (chown).",
         ) from None
     except OSError as error:
         raise errors.Unreachable(

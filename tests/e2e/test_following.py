@@ -240,7 +240,7 @@ def test_another_process_with_the_same_store_stops_it(deck, dockerd, slack, valk
     (key,) = wait_for("the job's owner", lambda: deck.store.keys("*:job:*"))
     engine, _, job = key.decode().partition(":job:")[2].rpartition("/")
     # It is none of the jobs of this process, nor its user's.
-    assert "You may not stop this job: somebody else started it" in deck.do(f"job stop {job}@{engine}", code=3)
+    assert f"You may not stop the job {job}: somebody else started it" in deck.do(f"job stop {job}@{engine}", code=3)
     assert "Stopped" in deck.do(f"job stop {job}@{engine} --force")
     ended = deck.last("ada", "was stopped")
     assert ended["ts"] == shown["ts"] and "Stop" not in ended["buttons"]

@@ -220,7 +220,8 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
     assert "deep mounts /etc of the host, shares the network of the host" in outcome.detail
     outcome, _ = await ended(swarm, dataclasses.replace(update, reaches=ON_HOST))
     assert (
-        outcome.status == Status.FAILED and "did not know that deep mounts /etc of the host. Nothing" in outcome.detail
+        outcome.status == Status.FAILED
+        and "somebody changed deep meanwhile, and now it mounts /etc of the host" in outcome.detail
     )
     api.remove_service("deep")
 
@@ -420,7 +421,7 @@ async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run(monke
             with contextlib.suppress(errors.EngineError):
                 stream.result()
             gone = Ref(engine=swarm.ref, kind=Kind.NODE, id="n", name="n")
-            with pytest.raises(errors.Unreachable, match="not connected to any manager of"):
+            with pytest.raises(errors.Unreachable, match="has no connection to a manager of"):
                 await do(swarm, model_swarm.DrainNode(engine=swarm.ref, target=gone))
             # Another one is made by somebody else: noticed at the next question, by its own id.
             await asyncio.to_thread(daemon.api.init_swarm, "127.0.0.1", "127.0.0.1:0")

@@ -139,7 +139,7 @@ async def test_everybody_who_can_be_named(counter, who):
 )
 async def test_a_pattern_that_covers_nothing_is_refused_with_what_is_close(counter, pattern, hint):
     mine = counter()
-    with pytest.raises(errors.BadUsage, match="matches no verb, role or risk class") as caught:
+    with pytest.raises(errors.BadUsage, match="is not a verb, a role or a risk class") as caught:
         await mine.grant("everyone", "viewer", pattern)
     assert hint in caught.value.hint
     assert await mine.ask(bot_actions.ListGrants()) == ()

@@ -320,7 +320,7 @@ def test_a_port_for_root_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket, "create_server", refuse)
-    assert "this user may not listen at 127.0.0.1:80" in refusal(ListenAddress("127.0.0.1", 80))
+    assert "Quarterdeck's user may not listen at 127.0.0.1:80" in refusal(ListenAddress("127.0.0.1", 80))
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")

@@ -114,7 +114,7 @@ async def test_a_crash_loop_offers_its_previous_run(world):
 
 async def test_following_past_lines_is_refused(world):
     for option in ("--until 10m", "--previous", "--errors"):
-        with pytest.raises(errors.BadUsage, match="exclude each other"):
+        with pytest.raises(errors.BadUsage, match="cannot be combined"):
             await world.plan(f"logs web -f {option}")
     (action,) = await world.plan("logs web -f")
     assert action.over_restarts

@@ -60,8 +60,8 @@ async def test_of_several_engines_one_says_which(two_hosts):
     with pytest.raises(errors.BadUsage) as caught:
         await two_hosts.plan("pull busybox")
     assert caught.value.full_message() == (
-        "2 engines can pull busybox:latest: docker/host7, docker/host8. Choose one, such as: "
-        "--engine docker/host7; or all with --engine '*'."
+        "The command names no engine, and 2 engines can pull busybox:latest: docker/host7, docker/host8. "
+        "Add one of them: --engine docker/host7, or all: --engine '*'"
     )
     two_hosts.find.asked.clear()
     plan = await two_hosts.plan("pull busybox --host 'host*'")

@@ -198,7 +198,7 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service create --name 'a b' busybox", "cannot be the name of a service"),
         ("service create --name=-x busybox", "cannot be the name of a service"),
         ("service create BusyBox", "is not the name of an image"),
-        ("service create --no-healthcheck --health-retries 2 busybox", "contradicts the other --health options"),
+        ("service create --no-healthcheck --health-retries 2 busybox", "cannot be combined"),
         ('service create --entrypoint "\'x" busybox', "cannot be split into words"),
         ("service create --sysctl kernel.core_pattern=x busybox", "is a kernel setting of the whole host"),
         ("service create --sysctl vm.swappiness=1 busybox", "is a kernel setting of the whole host"),

@@ -117,7 +117,7 @@ async def test_names_types_and_earlier_events_are_chosen_as_without_following(va
         host.happen(EventKind.DIED, host.web, exit_code="7")
         assert "its lines could no longer be shown" in plain_text.render(await following)
         refused = plain_text.render(await deck.say("events -f --until 5m"))
-        assert "--follow and --until exclude each other" in refused
+        assert "--follow and --until cannot be combined" in refused
 
 
 async def test_several_engines_are_one_message_whose_lines_name_them(valkey):

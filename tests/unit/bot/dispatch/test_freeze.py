@@ -214,7 +214,9 @@ async def test_without_a_store_nothing_changes_and_nobody_says_that_nothing_is_f
     assert change.ending is Ending.FAILED and "changes are refused while they cannot be recorded" in words(change)
     shown = await says(dispatcher, world, "frozen", EVE)
     assert shown.ending is Ending.FAILED
-    assert "not known whether changes are frozen" in words(shown) and "every change is refused anyway" in words(shown)
+    assert "cannot read whether changes are frozen" in words(
+        shown
+    ) and "Every change is refused until the store answers" in words(shown)
     assert world.engine.done == []
     await away.aclose()
 

@@ -198,7 +198,7 @@ async def test_the_words_of_a_program_are_its_own(valkey):
         ("cp nosuch:/etc/hosts", "There is no container “nosuch”"),
         ("commit web UPPER", "UPPER"),
         ("commit web a@sha256:" + "0" * 64, "cannot contain a digest"),
-        ("commit web --pause --no-pause", "contradict each other"),
+        ("commit web --pause --no-pause", "cannot be combined"),
         ("commit web a b", "does not take the argument"),
         ("export web", "Slack cannot receive"),
     ],

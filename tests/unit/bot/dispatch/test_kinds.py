@@ -81,7 +81,9 @@ async def test_who_may_pull_in_one_place_need_not_name_it_and_who_may_nowhere_is
         refused = text(await one.say("pull nginx", BOB))
         assert "bob may not image.pull on nginx:latest" in refused
         assert "podman" not in refused
-        assert "2 engines can pull nginx:latest: docker/h1, podman/h1/1001" in text(await one.say("pull nginx"))
+        assert "The command names no engine, and 2 engines can pull nginx:latest: docker/h1, podman/h1/1001" in text(
+            await one.say("pull nginx")
+        )
 
 
 async def test_only_images_of_a_registry_may_be_pulled_and_others_ask(valkey, engines):

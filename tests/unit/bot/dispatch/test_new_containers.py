@@ -184,7 +184,7 @@ async def test_what_is_typed_is_what_the_engine_gets(valkey):
         ("run --pid private busybox", "--pid cannot be"),
         ("run --userns container:web busybox", "Write host."),
         ("run --network container:nobody busybox", "nobody"),
-        ("run --rm --restart always busybox", "contradict each other"),
+        ("run --rm --restart always busybox", "cannot be combined"),
         ("run --restart sometimes busybox", "is not a restart policy"),
         ("run -p 99999:80 busybox", "is not a port that can be published"),
         ("run -p 1-65535:1-65535 busybox", "is not a port that can be published"),

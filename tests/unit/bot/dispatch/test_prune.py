@@ -83,7 +83,10 @@ async def test_each_kind_removes_its_own_and_system_all_that_is_spare(valkey, en
         assert [row.ref.name for row in engine.volumes.values()] == ["data"]
         assert set(engine.tags) == {"busybox:1"}
         nothing = await deck.say("system prune -a --volumes")
-        assert (nothing.ending, "There is nothing to remove on docker/prod-1" in plain_text.render(nothing)) == (
+        assert (
+            nothing.ending,
+            "There are no unused resources to remove on docker/prod-1" in plain_text.render(nothing),
+        ) == (
             Ending.NOTHING,
             True,
         )

@@ -46,8 +46,8 @@ def network(**fields: Any) -> parts.CreateNetwork:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (on(inside_containers.Exec, command=()), "There is no program to run."),
-        (on(inside_containers.Exec, command=("",)), "There is no program to run."),
+        (on(inside_containers.Exec, command=()), "The command names no program to run."),
+        (on(inside_containers.Exec, command=("",)), "The command names no program to run."),
         (on(inside_containers.Exec, command=("ls", "a\0b")), "An argument of a program cannot contain a null byte."),
         (on(inside_containers.Exec, command=("ls",), timeout=-1), "A timeout in seconds cannot be -1."),
         (on(inside_containers.Exec, command=("ls",), workdir="tmp"), "The directory “tmp” is not absolute."),
@@ -61,7 +61,10 @@ def network(**fields: Any) -> parts.CreateNetwork:
             "“etc/hosts” must be an absolute path without “..”.",
         ),
         (on(inside_containers.CopyFile, path="/a/../b"), "“/a/../b” must be an absolute path without “..”."),
-        (on(inside_containers.CommitContainer, tag=f"a@{DIGEST}"), "A tag cannot contain a digest."),
+        (
+            on(inside_containers.CommitContainer, tag=f"a@{DIGEST}"),
+            "A new name of an image cannot contain a digest (@sha256:…).",
+        ),
         (on(inside_containers.CommitContainer, tag="A b"), "“A b” is not the name of an image."),
         (
             on(inside_containers.CommitContainer, message="a\0"),
@@ -80,7 +83,10 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (on(images.PushImage, image("a" * 12)), "An image without a name cannot be pushed."),
         (on(images.PushImage, image(DIGEST)), "An image without a name cannot be pushed."),
         (on(images.PushImage, image(f"app@{DIGEST}", "b")), f"app@{DIGEST} has no tag to push."),
-        (on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"), "A tag cannot contain a digest."),
+        (
+            on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"),
+            "A new name of an image cannot contain a digest (@sha256:…).",
+        ),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
         (CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
         (container(MountPoint(target="x", source="data")), "“data” cannot be mounted at “x”."),

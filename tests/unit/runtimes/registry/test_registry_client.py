@@ -230,6 +230,6 @@ async def test_a_registry_without_tls_must_be_named_so(server, monkeypatch):
     listed = (f"http://127.0.0.1:{port}",)
     assert await client(listed=listed).digests(f"127.0.0.1:{port}/shop/web:1")
     server.login = "mate:harbour"
-    with pytest.raises(errors.EngineError, match="without TLS. No login was sent"):
+    with pytest.raises(errors.EngineError, match="uses no TLS. No login was sent"):
         await client(MATE, listed=listed).digests(f"127.0.0.1:{port}/shop/web:1")
     assert not any(given for _, _, given in server.asked)

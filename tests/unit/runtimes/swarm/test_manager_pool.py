@@ -186,7 +186,7 @@ async def test_a_verb_goes_only_to_managers_whose_owner_allows_it():
     with pytest.raises(errors.Disallowed, match="swarm/k1"):
         await change(made)
     assert tight.asked == []
-    with pytest.raises(errors.Unreachable, match="not connected to any manager of swarm/k1"):
+    with pytest.raises(errors.Unreachable, match="has no connection to a manager of swarm/k1"):
         await read(managers_of())
 
 

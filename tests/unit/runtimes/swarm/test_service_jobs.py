@@ -450,7 +450,7 @@ async def test_another_program_is_refused_if_the_service_got_a_secret_meanwhile(
     swarm = Swarm(RUNS)
     swarm.service["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = [{"SecretID": "s1", "SecretName": "key"}]
     action = dataclasses.replace(change(command=("cat", "/run/secrets/key"), wait=False), effects=())
-    with pytest.raises(errors.NotPermitted, match="has got the secret key meanwhile") as caught:
+    with pytest.raises(errors.NotPermitted, match="somebody gave the secret key to") as caught:
         await service_jobs.update(swarm, action, KnownNetworks(), a_job())
     assert caught.value.rule == "secret.use" and not swarm.posted
     seen = dataclasses.replace(action, values=(Ref(engine=ENGINE, kind=Kind.SECRET, id="s1", name="key"),))

@@ -28,7 +28,10 @@ HOST = Endpoint.parse("ssh://ops@host8:2222/run/d.sock")
         (["Timeout, server host8 not responding."], "The ssh connection to host8 was lost"),
         (["Connection to host8 closed by remote host."], "The ssh connection to host8 was lost"),
         (["Received disconnect from host8: 2: Too many authentication failures"], "`ssh: {identity: /PATH}`"),
-        (["No ED25519 host key is known for host8.", "Host key verification failed."], "is not known, and"),
+        (
+            ["No ED25519 host key is known for host8.", "Host key verification failed."],
+            "is not in the known_hosts file",
+        ),
         (["@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @", "Host key verification failed."], "ssh-keygen -R"),
         (["ops@host8: Permission denied (publickey,password)."], "refused the login as ops"),
         (["Can't open user config file /nope: No such file or directory"], "Can't open user config file /nope"),
