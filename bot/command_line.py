@@ -28,7 +28,9 @@ app = typer.Typer(
 ConfigPath = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", help="Configuration file. Default: ./quarterdeck.yaml, else the one in /etc/quarterdeck/."
+        "--config",
+        "-c",
+        help="Configuration file. Default: ./quarterdeck.yaml, otherwise /etc/quarterdeck/quarterdeck.yaml.",
     ),
 ]
 
@@ -37,7 +39,7 @@ ConfigPath = Annotated[
 def run(
     config: ConfigPath = None,
     console: Annotated[
-        bool, typer.Option(help="Open the console if this is a terminal and no chat is configured.")
+        bool, typer.Option(help="Open the console if this is a terminal and Slack is not configured.")
     ] = True,
 ) -> None:
     """Watch the engines, serve /metrics, and answer commands from Slack or the console."""
@@ -74,7 +76,8 @@ def do(
         bool,
         typer.Option(
             "--verify",
-            help="Wait until it is known whether what was started runs, and fail if it died or is unhealthy.",
+            help="After a change, wait up to some minutes until the started containers run; fail"
+            " if one ended or is unhealthy.",
         ),
     ] = False,
 ) -> None:
@@ -118,7 +121,13 @@ def health(config: ConfigPath = None) -> None:
 
     listen = load.load(config).metrics.listen
     if listen is None:
-        good, reason = False, "metrics.listen is off, so there is no address to ask."
+        good, reason = (
+            False,
+            (
+                "The health check cannot ask the bot, because metrics.listen is off. Set"
+                " metrics.listen in quarterdeck.yaml, such as 127.0.0.1:9108."
+            ),
+        )
     else:
         good, reason = health_check.check_health(listen.host, listen.port)
     typer.echo(reason, err=not good)
@@ -128,7 +137,12 @@ def health(config: ConfigPath = None) -> None:
 @app.command()
 def manifest(
     config: ConfigPath = None,
-    url: Annotated[str, typer.Option(help="The public https address of Quarterdeck, for slack.mode http.")] = "",
+    url: Annotated[
+        str,
+        typer.Option(
+            help="Public address of Quarterdeck, such as https://deck.example.com. Needed with `slack.mode: http`."
+        ),
+    ] = "",
 ) -> None:
     """Print the Slack app's manifest, to paste into Slack when you create the app."""
     from bot.slack import manifest as slack_manifest  # noqa: PLC0415
@@ -143,7 +157,7 @@ def manifest(
 
 @app.command()
 def metrics(
-    form: Annotated[ListFormat, typer.Option("--format", help="text, markdown or json.")] = ListFormat.TEXT,
+    form: Annotated[ListFormat, typer.Option("--format", help="Format of the list.")] = ListFormat.TEXT,
 ) -> None:
     """List the metrics of /metrics: name, type, labels and meaning."""
     from collectors import metric_list  # noqa: PLC0415

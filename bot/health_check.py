@@ -30,7 +30,9 @@ def check_health(host: str, port: int) -> tuple[bool, str]:
     try:
         line = _first_line_of_answer(host, port)
     except OSError as error:
-        return False, f"No answer from {address}: {error.strerror or error or type(error).__name__}."
+        return False, (
+            f"{address} does not answer: {error.strerror or error or type(error).__name__}. Check that the bot runs."
+        )
     version, _, status = line.partition(b" ")
     if not version.startswith(b"HTTP/1.") or not status[:3].isdigit():
         return False, f"{address} does not answer as a web server does."

@@ -150,7 +150,10 @@ class Frozen(Refused):
     """
 
     def __init__(self, freeze: str) -> None:
-        super().__init__(f"Nothing was changed: {freeze}", hint="Read what you need; to end the freeze: unfreeze.")
+        super().__init__(
+            f"Nothing was changed: {freeze}",
+            hint="Commands that only read still work. To end the freeze, give: unfreeze",
+        )
 
 
 class Disallowed(Refused):

@@ -19,7 +19,7 @@ from core.lazy_dataclass import dataclass
 from core.model import effects, host_access
 from core.model.actions import Risk
 from core.model.invocation import Identity, Place
-from core.model.policy import ENDS, INSIDE, NAMED_ONLY, VERDICT_OF, Decision, Grant, Guard, Policy, Verdict
+from core.model.policy import ENDS, INSIDE, NAMED_ONLY, VERDICT_OF, Ask, Decision, Grant, Guard, Policy, Verdict
 from core.model.refs import Ref
 from core.model.resource_facts import ResourceFacts
 
@@ -225,6 +225,13 @@ def matches_subject(who: Identity, subject: str) -> bool:
     return name in who.groups if kind == "group" else subject == who.id
 
 
+_GUARD_SAYS = {
+    Ask.CONFIRM: "the guard {} asks for a confirmation of",
+    Ask.APPROVE: "the guard {} asks for an approval of",
+    Ask.DENY: "The guard {} denies",
+}
+
+
 def protected_reason(name: str) -> str:
     return f"{name} is part of Quarterdeck or marked as protected."
 
@@ -251,8 +258,8 @@ def _apply_guards(decision: Decision, resolved: ResolvedPolicy, guards: Sequence
         Decision(
             verdict=verdict,
             rule=guard.id,
-            reason=f"{guard.id} asks to {guard.ask} {resolved.verb} on {guard.on}",
-            hint="This guard is in quarterdeck.yaml." if verdict is Verdict.DENY else "",
+            reason=f"{_GUARD_SAYS[guard.ask].format(guard.id)} {resolved.verb} on {guard.on}",
+            hint="If this is wrong, change that guard in quarterdeck.yaml." if verdict is Verdict.DENY else "",
             approvers=(guard.approvers,) if guard.approvers else (),
         )
         for guard in guards
@@ -297,12 +304,15 @@ def _matching_guards(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | 
 def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:
     target = f" on {ref.name}" if ref.name and "." not in ref.name else ""
     if resolved.grants:
-        coverage = "; ".join(f"{grant.id} covers {grant.on}" for grant in resolved.grants[:3])
+        coverage = "; ".join(f"the grant {grant.id} covers only {grant.on}" for grant in resolved.grants[:3])
         reason = f"{resolved.who.name} may not {resolved.verb}{target}: {coverage}."
     else:
         reason = f"{resolved.who.name} may not {resolved.verb}{target}: no grant allows it."
     if resolved.verb == host_access.VERB:
-        hint = "No role includes it: it must be named in a grant in quarterdeck.yaml, or by the owner at the console."
+        hint = (
+            f"No role includes {host_access.VERB}. Name it in a grant in quarterdeck.yaml, or let"
+            " the owner grant it at the console."
+        )
     else:
         granters = ", ".join(who_can_grant(resolved.policy)[:4])
         hint = f"Ask one of these to grant {resolved.verb} to {resolved.who.id}: {granters}."

@@ -110,7 +110,7 @@ class CallerConnection:
         while data := await self._reader.read(command_frames.MAX_REQUEST):
             for kind, content in self._decoder.feed(data):
                 if kind != command_frames.REQUEST:
-                    raise FrameError("the first frame is no request")
+                    raise FrameError("the first frame is not a request")
                 return _request_of(command_frames.decode_object(content))
         return None
 

@@ -42,10 +42,11 @@ WRITE_BYTES = select.PIPE_BUF  # so much fits without waiting if a pipe is repor
 INTERRUPTED = 130
 FAILED, UNKNOWN = 5, 6  # as in bot.plain_text.EXIT
 NOT_TEXT = re.compile(r"\x1b(?!\[[0-9;]{0,8}[mK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
-LOST_READ = "The bot ended before it answered. The command only reads, so give it again."
+LOST_READ = "The bot ended before it answered. The command changes nothing: give it again."
 LOST = (
-    "The bot ended before it answered, so it is not known whether the command ran. Look with: quarterdeck do audit\n"
-    "If it changed something, the bot reports it as unknown after its restart."
+    "The bot ended before it answered, so it is not known whether the command ran. Check"
+    " with: quarterdeck do audit\nIf the command was a change, the bot reports after its"
+    " restart that the outcome is unknown."
 )
 
 

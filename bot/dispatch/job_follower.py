@@ -192,7 +192,7 @@ class _Reader:
             what = "events are" if isinstance(self.action, ListEvents) else "a log is"
             return self.followed(f"{what} followed for {FOLLOW_SECONDS / 60:.0f} minutes at most")
         if not self.read_only and datetime.now(UTC) > self.call.deadline:
-            return Outcome(status=Status.UNKNOWN, detail="It has not ended in time and may go on.")
+            return Outcome(status=Status.UNKNOWN, detail="It did not end in time, and may still be running.")
         return None
 
     async def _stop_requested(self) -> bool:

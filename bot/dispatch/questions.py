@@ -62,8 +62,11 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
 async def ask_reading(rows: audit.Audit, inv: Invocation, readings: Sequence[str]) -> Reply:
     """Asks which of several command lines was meant, with a button for each, and records that it was asked."""
     await rows.reading(inv, readings)
-    text = "Nothing was done, because the formatting leaves open which command you mean."
-    hint = "Choose one. To avoid this question, put patterns and names into backticks, for example restart `web-*`."
+    text = "Nothing was done: because of its formatting, your message can be read as several commands."
+    hint = (
+        "Choose the command that you mean. To avoid this question, put names and patterns into"
+        " backticks, for example restart `web-*`."
+    )
     return Reply(
         blocks=(Text(text=text, tone=Tone.WARN), Lines(lines=readings), Text(text=hint)),
         buttons=tuple(Button(label=line, line=line) for line in readings),

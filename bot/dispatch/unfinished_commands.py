@@ -116,11 +116,12 @@ def _report(lost: records.Unfinished, was: Record) -> tuple[str, Sequence[Mappin
         ]
         if not unknown:
             return f"Quarterdeck was restarted before it could reply. {', '.join(known)}.", (), ()
-        subject = f"for {', '.join(map(_shown, unknown))} " if known else ""
+        subject = f" for {', '.join(map(_shown, unknown))}" if known else ""
         text = (
-            "Quarterdeck ended while this ran. "
+            "Quarterdeck ended while this command ran. "
             + (f"{', '.join(known)}. " if known else "")
-            + f"Whether it happened {subject}is not known; nothing is repeated."
+            + f"It is not known whether the change was made{subject}; Quarterdeck does not"
+            " repeat it. Check with: ps -a"
         )
         return text, unknown, (Button(label="Look", line="ps -a"),)
     if lost.phase is Phase.ENDED:
@@ -129,9 +130,9 @@ def _report(lost: records.Unfinished, was: Record) -> tuple[str, Sequence[Mappin
         return f"Quarterdeck was restarted before it could reply. {result}", (), ()
     if lost.posted:
         # A chat message before any change: a read that went on, such as followed logs.
-        text = "Quarterdeck was restarted while this went on; nothing was changed."
+        text = "Quarterdeck was restarted while this command ran; the command changed nothing."
     else:
-        text = "Quarterdeck was restarted before doing this; nothing was done."
+        text = "Quarterdeck was restarted before this command ran; nothing was done."
     again = was.again and not was.line.lower().startswith(NO_BUTTON)
     return text, (), (Button(label="Run again", line=was.line),) if again else ()
 

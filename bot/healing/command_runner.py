@@ -75,7 +75,7 @@ class CommandRunner:
         if not done:
             self._late.add(work)
             work.add_done_callback(self._late.discard)
-            return Ending.UNKNOWN, f"“{line}” has not ended in time and may go on"
+            return Ending.UNKNOWN, f"“{line}” did not end in time, and may still be running"
         reply = work.result()
         if reply is None:
             return Ending.UNKNOWN, f"“{line}” was given before; it is not repeated"

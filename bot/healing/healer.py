@@ -181,14 +181,14 @@ class Healer:
                 await self._try(case)
             case Step.LOST if await self._records.put(case, healing.ended(state, self._now())):
                 self._count("unknown")
-                lost = "its process ended, or it took too long. Nobody knows whether it was done; it is not repeated"
+                lost = "its process ended, or it took too long. It is not known whether it was done; it is not repeated"
                 await self._note(case, f"try {state.tries} of {policy.tries}: {lost}")
             case Step.GIVE_UP if await self._records.put(case, healing.gave_up(policy, state, self._now())):
                 self._count("gave_up")
                 why = f"{policy.name} tried {policy.tries} times to {policy.do} it"
                 self._observe(case.alert, HEALING_GAVE_UP, why, case.row)
                 pause = timedelta(seconds=round(policy.pause))
-                await self._note(case, f"gave up: {why}. It does nothing for {pause}; somebody must look.")
+                await self._note(case, f"gave up: {why}. It does nothing for {pause}. Find the cause and mend it.")
             case Step.SPENT:
                 await self._tell_once(case, f"its budget of {policy.budget} an hour is used up")
             case Step.WAIT if case.key not in case.record.targets:
@@ -237,7 +237,7 @@ class Healer:
             return
         wait = timedelta(seconds=round(policy.wait_after(state.tries)))
         more = f"next try in {wait}" if state.tries < policy.tries else f"it gives up in {wait}"
-        await self._note(case, f"try {state.tries} of {policy.tries}: {result.text} ({more}, if it goes on)")
+        await self._note(case, f"try {state.tries} of {policy.tries}: {result.text} ({more}, if the trouble continues)")
 
     async def _reason_against(self, case: DecisionInput, lines: Sequence[str]) -> str:
         """Returns why nothing may be done now; empty if something may."""

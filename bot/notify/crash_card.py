@@ -29,7 +29,7 @@ EXIT_CODES = {
 }
 SIGNAL_WORDS = {
     6: "it aborted itself",
-    9: "killed; if nobody did that, the memory may have been exhausted",
+    9: "killed by SIGKILL; if nobody sent it, perhaps because memory ran out",
     11: "a segmentation fault",
     15: "it was asked to end",
 }

@@ -89,7 +89,7 @@ class ForeignProgram:
     transports: tuple[str, ...] = ()
 
 
-_ADDRESS = "Quarterdeck knows its engines by name: add --engine NAME or --host NAME after the command."
+_ADDRESS = "Quarterdeck chooses engines by name: write --engine NAME or --host NAME after the command."
 _DOCKER_GLOBALS = {
     **dict.fromkeys(("-H", "--host", "-c", "--context", "--connection", "--url", "--remote", "-r"), _ADDRESS),
     "--config": "Quarterdeck has its own configuration: leave it out.",

@@ -52,7 +52,7 @@ _UNIT_OPTIONS = (
 )
 _FORCE = ("-f", "--force", "-t", "--time")
 _ALL = ("-a", "--all")
-_ASKED = "What goes is always shown and confirmed first: leave it out."
+_ASKED = "Leave it out: Quarterdeck always shows what it will remove, and asks for a confirmation."
 
 # By option: the explanation for every command that does not have the option itself.
 EVERYWHERE: Mapping[str, str] = {

@@ -15,7 +15,7 @@ _LOGIN = "Quarterdeck has no logins of its own: it uses those of the engine's ho
 _SWARM = "Quarterdeck starts a Swarm and shows its join tokens, but does not change who belongs to it"
 _SECRETS = "Quarterdeck only lists secrets and configs; it does not change them"
 _STACKS = "Quarterdeck deploys no stacks, because a stack file can reach the host"
-_KUBE = "Quarterdeck plays no Kubernetes files, because they can reach the host"
+_KUBE = "Quarterdeck runs no Kubernetes files, because they can reach the host"
 _COMPOSE = "Quarterdeck has no Compose files: they are on the host"
 _FILES = "Quarterdeck is no shell on the host"
 
@@ -86,8 +86,8 @@ MISSING: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("mask", "unmask"),
         (
-            "Quarterdeck masks no units, because a masked unit cannot be started by anything",
-            "Take it out of the boot with: unit disable NAME.",
+            "Quarterdeck masks no units, because nothing can start a masked unit",
+            "Keep it from starting at boot with: unit disable NAME.",
         ),
     ),
     "cat": (_FILES, "Show the files of a unit with: unit cat NAME."),
@@ -112,9 +112,9 @@ PROGRAMS: Mapping[str, tuple[str, str]] = {
     "tail": (_FILES, "Show the last lines of a log with: logs NAME --tail 50."),
     "journalctl": (_FILES, "Show the last lines of a log with: logs NAME --tail 50."),
     "kubectl": (
-        "Quarterdeck speaks to the engines of the nodes, not to Kubernetes",
+        "Quarterdeck uses the engines of the nodes, not the Kubernetes API",
         "See the pods of a node with: pods, ps, logs.",
     ),
-    "helm": ("Quarterdeck does not speak to Kubernetes", "See the pods of a node with: pods."),
+    "helm": ("Quarterdeck does not use the Kubernetes API", "See the pods of a node with: pods."),
     **dict.fromkeys(("bash", "sh", "ssh", "zsh", "curl", "apt", "yum"), (_FILES, "List the commands with: help.")),
 }

@@ -70,7 +70,7 @@ def _describe(  # noqa: PLR0917 (one engine and one time)
     if not coverage.watched_ns and asked:
         if coverage.remembered_ns:
             return f"{_remembers(engine, coverage, now)}. {_before(NEVER)}"
-        what = _NO_MEMORY.get(engine.kind, "{} remembers no events of this time").format(engine)
+        what = _NO_MEMORY.get(engine.kind, "{} stores no events of this time").format(engine)
         return f"{what}, and {NEVER}. A running bot stores the events that it receives."
     when = []
     for span in spans[-MAX_SPANS:]:
@@ -93,7 +93,7 @@ def _describe(  # noqa: PLR0917 (one engine and one time)
 
 def _remembers(engine: EngineRef, coverage: Coverage, now: datetime) -> str:
     seconds = max(0.0, now.timestamp() - coverage.remembered_ns / 1e9)
-    return f"{engine} itself remembers only the last {formatting.span(seconds)}"
+    return f"{engine} itself stores only the events of the last {formatting.span(seconds)}"
 
 
 def _before(why: str) -> str:

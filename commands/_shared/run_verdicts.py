@@ -55,7 +55,7 @@ def summarize(runs: Sequence[RunVerdict], target: Ref | None) -> VerdictText | N
         return VerdictText(phrase=phrase, tone=Tone.GOOD, ending=Ending.OK)
     bad = [run for run in known if run.state not in _GOOD]
     others = sum(run.state in _GOOD for run in known)
-    more = f", {len(bad) - MAX_NAMES} more did not do well" if len(bad) > MAX_NAMES else ""
+    more = f", {len(bad) - MAX_NAMES} more failed or ended" if len(bad) > MAX_NAMES else ""
     rest = f"; {others} other{'s run' if others > 1 else ' runs'}" if others else ""
     phrase = "; ".join(f"{run.ref.name} {_one(run).phrase}" for run in sorted(bad, key=_severity)[::-1][:MAX_NAMES])
     return VerdictText(phrase=f"{phrase}{more}{rest}", tone=text.tone, ending=text.ending, category=text.category)

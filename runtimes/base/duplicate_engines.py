@@ -151,12 +151,12 @@ def _conflict(claim: Claim, known: Claim) -> str:
 def _sentence(address: str, other: str, ref: EngineRef, why: str) -> str:
     if why == "id":
         return (
-            f"{address} and {other} lead to the same engine, {ref}. {address} is left out, since every event would"
-            " count twice."
+            f"{address} and {other} are the same engine, {ref}. {address} is left out, because"
+            " every event would count twice."
         )
     return (
-        f"{address} and {other} both call themselves {ref}. {address} is left out, since the two could not be told"
-        " apart."
+        f"{address} and {other} have the same name, {ref}. {address} is left out, because"
+        " their containers could not be distinguished."
     )
 
 

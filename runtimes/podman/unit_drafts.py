@@ -143,7 +143,7 @@ async def verify(draft: UnitDraft, systemd: Systemd, seconds: float) -> tuple[li
         try:
             result = await systemd.verify(unit, seconds / 2)
         except errors.Unreachable:
-            return [*notes, "It is not verified: systemd-analyze is not installed."], []
+            return [*notes, "The unit is not verified: systemd-analyze is not installed."], []
         # It also reports faults of other units that this one mentions.
         faults = [line.replace(f"{directory}/", "") for line in result.stderr.splitlines() if draft.unit in line][:20]
         return (notes, faults) if result.code and faults else ([*notes, *faults], [])

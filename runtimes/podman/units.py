@@ -76,7 +76,7 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         return units.UnitFiles(
             unit=draft.unit,
             files=tuple(units.UnitFile(path=str(file.path), text=file.shown or file.text) for file in draft.files),
-            notes=(*draft.notes, *draft.losses, *verified, *(f"It would not run: {fault}" for fault in faults)),
+            notes=(*draft.notes, *draft.losses, *verified, *(f"The unit would not run: {fault}" for fault in faults)),
         )
 
     @does(units.InstallUnit)

@@ -59,7 +59,7 @@ def test_killed_while_planning_it_is_said_that_nothing_was_done(deck, dockerd, s
         deck.kill(process)
     deck.expire("replica:*")
     deck.up()
-    told = deck.last("ada", "restarted before doing this; nothing was done")
+    told = deck.last("ada", "restarted before this command ran; nothing was done")
     assert told["ephemeral"]
     assert told["text"].startswith(":warning: logs web: ")
     again = deck.last("ada", "nothing was done", "dm:ada")
@@ -86,10 +86,10 @@ def test_killed_while_the_engine_works_it_is_said_as_not_known(deck, dockerd, sl
     for container in (web, db):
         wait_for("the engine to begin", lambda: happened(dockerd, container, "kill"))  # noqa: B023
     begin_anew(deck, process)
-    told = deck.last("bob", "Whether it happened is not known")
+    told = deck.last("bob", "not known whether the change was made")
     assert told["ts"] == started["ts"]  # the same message, not another
     assert told["text"].startswith("ada · restart web -t 4\n")
-    private = deck.last("ada", "Whether it happened is not known", "dev")
+    private = deck.last("ada", "not known whether the change was made", "dev")
     assert private["ephemeral"]
     slack.click("bob", told, "Look")
     deck.last("bob", "may not")
@@ -139,7 +139,7 @@ def test_the_other_replica_tells_what_the_dead_one_left(deck, dockerd, slack):
     deck.up(sockets=2)
     deck.kill(process)
     deck.store.delete(lease)
-    told = deck.last("bob", "Whether it happened is not known")
+    told = deck.last("bob", "not known whether the change was made")
     assert told["ts"] == started["ts"]
     assert deck.audit("--target", "web") == [(ADA, "restart web -t 6", "unknown")]
     # The dead one's hold on it is told to whoever comes meanwhile.

@@ -312,7 +312,7 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
         for _ in range(2):
-            with pytest.raises(errors.DuplicateEngine, match=f"{dockerd.url} lead to the same engine"):
+            with pytest.raises(errors.DuplicateEngine, match=f"{dockerd.url} are the same engine"):
                 await second.run(actions.ListContainers(engine=second.ref), call())
         told = await second.run(actions.DescribeEngine(engine=second.ref), call())
         assert "Keep one of the two" in told.fault

@@ -198,7 +198,7 @@ async def test_a_user_s_engine_that_answers_first_with_another_s_identity_is_ref
         await asyncio.sleep(EACH + 60)
         assert process.live == ["docker/h"]
         assert liar.closed == 1  # nothing of its stream is left
-        with pytest.raises(errors.DuplicateEngine, match="lead to the same engine"):
+        with pytest.raises(errors.DuplicateEngine, match="are the same engine"):
             await process.engines.fleet.run(
                 actions.ListContainers(engine=EngineRef(host="h", kind="podman"), fresh=True), call()
             )

@@ -202,17 +202,17 @@ def covered(*happened, **coverage):
 async def test_an_engine_that_remembers_only_seconds_never_says_that_nothing_happened(world):
     reply = await world.say("events --host host7", covered(remembered_ns=31))
     assert plain_text.render(reply) == (
-        "docker/host7 itself remembers only the last 31 s; nothing in those. What happened before is not known: no bot"
-        " watched it."
+        "docker/host7 itself stores only the events of the last 31 s; nothing in those. What happened before is not"
+        " known: no bot watched it."
     )
     text = plain_text.render(await world.say("events --host host7", covered(*stop(20), remembered_ns=31)))
-    assert "died" in text and "remembers only the last 31 s. What happened before is not known" in text
+    assert "died" in text and "stores only the events of the last 31 s. What happened before is not known" in text
 
 
 async def test_an_engine_without_memory_says_so(world):
     text = plain_text.render(await world.say("events web --host host7 --since 2h", covered()))
     assert text.startswith("No event of web is known in the last 2 h.")
-    assert "docker/host7 remembers no events of this time, and no bot watched it." in text
+    assert "docker/host7 stores no events of this time, and no bot watched it." in text
 
 
 async def test_the_history_of_a_bot_covers_what_it_watched(world):

@@ -58,7 +58,7 @@ async def test_killed_while_one_of_three_runs_only_that_one_is_unknown(world, ki
     (lost,) = await world.recover()
     assert "web@docker/h1: done" in lost.text
     assert "db@docker/h1: done" in lost.text
-    assert "Whether it happened for web-2@docker/h1 is not known" in lost.text
+    assert "not known whether the change was made for web-2@docker/h1" in lost.text
     assert sorted(await outcomes(world)) == [("db", "done"), ("web", "done"), ("web-2", "unknown")]
     assert not await world.recover()
 

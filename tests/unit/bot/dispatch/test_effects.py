@@ -93,7 +93,7 @@ DOWN_GUARDS = [
 @pytest.mark.parametrize("one", DOWN_GUARDS, ids=lambda one: f"{one.can[0]} {one.on}")
 async def test_scaling_down_is_refused_by_every_guard_on_removing_one_of_the_containers(valkey, docker, one):
     ending, text = await say(valkey, docker, "scale shop/web=2", one)
-    assert ending is Ending.REFUSED and "g asks to deny" in text
+    assert ending is Ending.REFUSED and "The guard g denies" in text
     assert len(docker.containers) == 3
 
 
@@ -171,7 +171,7 @@ async def test_a_grant_of_changes_alone_does_not_scale_down(valkey, docker, swar
 async def test_a_guard_on_a_container_sees_its_unit_and_every_way_to_end_it(valkey, podman, line, can, on):
     grants = (may("*"),)
     ending, text = await say(valkey, podman, line, guard(can, on=on), grants=grants)
-    assert ending is Ending.REFUSED and "g asks to deny" in text
+    assert ending is Ending.REFUSED and "The guard g denies" in text
     other = guard(can, on=Selector(labels=(("env", "dev"),)))
     assert (await say(valkey, podman, line, other, grants=grants))[0] in (Ending.OK, Ending.ASKED)
 

@@ -265,7 +265,7 @@ async def test_a_change_tells_its_progress_and_gives_its_outcome():
 
 async def test_a_change_whose_time_is_over_is_unknown_and_goes_on():
     reader = Reader(forever, seconds=-1)
-    assert (await reader.read(change=True)).detail == "It has not ended in time and may go on."
+    assert (await reader.read(change=True)).detail == "It did not end in time, and may still be running."
     assert reader.streams()
     await reader.engine.aclose()
 

@@ -86,7 +86,10 @@ async def test_nothing_done_may_be_said_again_unless_it_held_a_secret_or_answers
 async def test_what_may_have_happened_is_audited_and_reported_as_unknown() -> None:
     store = Store(left("one", Phase.INTENT, detail("web@h1")))
     (lost,) = await found(store)
-    assert lost.text == "Quarterdeck ended while this ran. Whether it happened is not known; nothing is repeated."
+    assert lost.text == (
+        "Quarterdeck ended while this command ran. It is not known whether the change was made; Quarterdeck does not"
+        " repeat it. Check with: ps -a"
+    )
     assert [button.line for button in lost.reply.buttons] == ["ps -a"]
     (row,) = store.rows
     assert (row["who"], row["verb"], row["target"]) == (WHO.id, "container.restart", "web@h1")
@@ -97,8 +100,8 @@ async def test_of_several_targets_only_those_without_an_outcome_are_unknown() ->
     store = Store(left("one", Phase.INTENT, detail("web@h1", "db@h1", "api@h1"), outcomes={0: "done", 2: "failed"}))
     (lost,) = await found(store)
     assert lost.text == (
-        "Quarterdeck ended while this ran. web@h1: done, api@h1: failed. "
-        "Whether it happened for db@h1 is not known; nothing is repeated."
+        "Quarterdeck ended while this command ran. web@h1: done, api@h1: failed. It is not known whether the change"
+        " was made for db@h1; Quarterdeck does not repeat it. Check with: ps -a"
     )
     assert [row["target"] for row in store.rows] == ["db@h1"]
 

@@ -126,7 +126,7 @@ DOES = (
     ("docker search --limit 5 nginx // the first five", r"^nginx +Official", Ending.OK),
     ("docker images -f dangling=true", r"No image matches|There are no images", Ending.OK),
     ("docker container prune", r"container +old", Ending.ASKED),
-    ("docker container prune -f", r"What goes is always shown and confirmed first", Ending.USAGE),
+    ("docker container prune -f", r"Quarterdeck always shows what it will remove", Ending.USAGE),
     (
         "docker image prune -a --filter until=24h",
         r"There are no unused resources to remove on docker/prod-1",
@@ -233,7 +233,7 @@ MISSING = (
     ("loginctl show-user cloud_user | grep linger", r"“\|” belongs to a shell.* Write linger show without it"),
     ("systemctl --user mask test_container.service", r"“mask”: .*unit disable NAME"),
     ("docker volume ls -f dangling=true", r"What nothing uses is shown by: volume prune"),
-    ("docker builder prune -f", r"What goes is always shown and confirmed first"),
+    ("docker builder prune -f", r"Quarterdeck always shows what it will remove"),
     ("docker network create --engine docker --driver host mine", r"A network cannot have the driver “host”"),
     ("docker network create --engine docker --driver none mine", r"A network cannot have the driver “none”"),
     ("podman pod prune", r"“pod prune”: .*pod rm NAME"),

@@ -25,7 +25,7 @@ def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() ->
     identities = DuplicateEngineCheck()
     enter(identities, "unix:///a", "id-1", ONE)
     enter(identities, "unix:///a", "id-1", ONE)  # met again
-    with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 and unix:///a lead to the same engine, docker/h2"):
+    with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 and unix:///a are the same engine, docker/h2"):
         enter(identities, "tcp://b:1", "id-1", TWO)
     enter(identities, "tcp://c:1", "id-2", TWO)
 
@@ -33,9 +33,7 @@ def test_the_second_way_to_an_engine_is_refused_and_says_which_is_the_first() ->
 def test_two_engines_of_one_name_cannot_both_be_in() -> None:
     identities = DuplicateEngineCheck()
     enter(identities, "tcp://a:1", "id-1", ONE)
-    with pytest.raises(
-        errors.DuplicateEngine, match="tcp://b:1 and tcp://a:1 both call themselves docker/h1"
-    ) as caught:
+    with pytest.raises(errors.DuplicateEngine, match="tcp://b:1 and tcp://a:1 have the same name, docker/h1") as caught:
         enter(identities, "tcp://b:1", "id-2", ONE)
     assert "`name`" in caught.value.hint
 
