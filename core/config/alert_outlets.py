@@ -51,18 +51,22 @@ _MISSING = "Write it, or name a file that contains it: "
 class Webhook(Section):
     """One address that gets each incident as JSON."""
 
-    url: SecretUrl | None = Field(default=None, description="The address. It may contain a secret; see `url_file`.")
+    url: SecretUrl | None = Field(
+        default=None, description="The address that gets the incidents. If it contains a secret, `url_file` is safer."
+    )
     url_file: Path | None = Field(default=None, description="A file that contains the address.")
     secret: Secret | None = Field(
         default=None, description="The key of the signatures, at least 16 characters. `secret_file` is safer."
     )
-    secret_file: Path | None = Field(default=None, description="A file that contains it.")
+    secret_file: Path | None = Field(
+        default=None, description="Path of a file that contains the key of the signatures."
+    )
     severity: SeverityName = Field(
         default=Severity.LOW, description="high, medium or low: incidents below it are not sent."
     )
 
     match: alert_routes.Match = Field(
-        default={}, description="Which incidents are sent, as `match` of a route. Absent: all."
+        default={}, description="Which incidents are sent, written as `match` of a route. Default: all."
     )
 
     @model_validator(mode="after")
@@ -83,9 +87,9 @@ class Webhook(Section):
 class AlertmanagerServer(Section):
     """One Alertmanager that gets alerts."""
 
-    url: Url = Field(description="Its address, such as http://alertmanager:9093.")
-    username: str = Field(default="", description="For basic authentication.")
-    password: SecretStr | None = Field(default=None, description="For basic authentication.")
+    url: Url = Field(description="The address of the Alertmanager, such as http://alertmanager:9093.")
+    username: str = Field(default="", description="The user name for basic authentication.")
+    password: SecretStr | None = Field(default=None, description="The password for basic authentication.")
     password_file: Path | None = Field(default=None, description="A file that contains the password.")
     token: SecretStr | None = Field(default=None, description="A bearer token, instead of a username.")
     token_file: Path | None = Field(default=None, description="A file that contains the token.")
@@ -112,7 +116,7 @@ class Alertmanager(Section):
     )
     link: Url | None = Field(
         default=None,
-        description="The address to which Alertmanager's messages link. Absent: the metrics page.",
+        description="The address to which Alertmanager's messages link. Default: the metrics page.",
         examples=["link: https://deck.example.com/"],
     )
     receive_token: Secret | None = Field(
@@ -123,22 +127,22 @@ class Alertmanager(Section):
     )
     receive_token_file: Path | None = Field(
         default=None,
-        description="A file that contains it.",
+        description="Path of a file that contains the bearer token.",
         examples=["receive_token_file: /run/secrets/alertmanager_token"],
     )
     receive_username: field_types.NonEmptyStr | None = Field(
         default=None,
-        description="Basic authentication instead of a token.",
+        description="The user name for basic authentication, instead of a token.",
         examples=["receive_username: alertmanager"],
     )
     receive_password: Secret | None = Field(
         default=None,
-        description="At least 16 characters. `receive_password_file` is safer.",
+        description="The password of receive_username, at least 16 characters. `receive_password_file` is safer.",
         examples=["receive_password: …"],
     )
     receive_password_file: Path | None = Field(
         default=None,
-        description="A file that contains it.",
+        description="Path of a file that contains the password.",
         examples=["receive_password_file: /run/secrets/alertmanager_password"],
     )
 
@@ -165,17 +169,19 @@ class Heartbeat(Section):
 
     url: SecretUrl | None = Field(
         default=None,
-        description="The address that is called with GET. Absent: none. `url_file` is safer.",
+        description="The address that Quarterdeck calls with GET. Default: none. `url_file` is safer.",
         examples=["url: https://hc.example.com/ping/…"],
     )
     url_file: Path | None = Field(
-        default=None, description="A file that contains it.", examples=["url_file: /run/secrets/heartbeat_url"]
+        default=None,
+        description="Path of a file that contains the address.",
+        examples=["url_file: /run/secrets/heartbeat_url"],
     )
     every: Annotated[timedelta, BeforeValidator(field_types.duration)] = Field(
         default=timedelta(minutes=1),
         ge=timedelta(seconds=10),
         le=timedelta(days=1),
-        description="How often it is called.",
+        description="Time between two calls.",
     )
 
 

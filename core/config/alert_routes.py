@@ -142,8 +142,10 @@ Patterns = Annotated[
     Field(min_length=1),
 ]
 MATCH = (
-    "What an incident must have: engine, host, kind, name, owner, project, service, rule, severity, team or label.NAME,"
-    " each a glob or a list of globs; before it may be !=, =~ (regular expression) or !~. Absent: all incidents."
+    "Values of an incident for this route: engine, host, kind, name, owner, project, service,"
+    " rule, severity, team or label.NAME. Each value is a glob or a list of globs. Write !="
+    " before a value that must not match, =~ before a regular expression, !~ before one that"
+    " must not match. Default: all incidents."
 )
 Match = Annotated[dict[Annotated[str, AfterValidator(_field)], Patterns], BeforeValidator(_severities)]
 Repeat = Annotated[timedelta, BeforeValidator(field_types.duration), AfterValidator(_repeat)]
@@ -159,7 +161,7 @@ class QuietHours(Section):
     )
     days: Annotated[
         tuple[Annotated[str, AfterValidator(_day)], ...], BeforeValidator(field_types.split_list), Field(min_length=1)
-    ] = Field(default=daily_hours.DAYS, description="The days on which they begin, such as [sat, sun]. Absent: all.")
+    ] = Field(default=daily_hours.DAYS, description="The days on which they begin, such as [sat, sun]. Default: all.")
 
     def hours(self) -> daily_hours.DailyHours:
         begin, end = daily_hours.minutes_of(self.begin), daily_hours.minutes_of(self.end)
@@ -177,7 +179,7 @@ class Route(Section):
         tuple[Annotated[field_types.NonEmptyStr, AfterValidator(_destination)], ...],
         BeforeValidator(field_types.split_list),
         Field(min_length=1, max_length=5),
-    ] = Field(description="Channels (C0123ABCD), people (U0123ABCD, as direct messages), or nowhere.")
+    ] = Field(description="Where it posts: channels (C0123ABCD), people (U0123ABCD, as direct messages), or nowhere.")
     mention: Annotated[
         tuple[Annotated[field_types.NonEmptyStr, AfterValidator(_mention)], ...],
         BeforeValidator(field_types.split_list),
@@ -187,14 +189,17 @@ class Route(Section):
         default=(), description="Incidents with the same values of these fields share one message, such as [project]."
     )
     repeat: Repeat | None = Field(
-        default=None, description="After this time, the thread repeats an open incident that nobody takes care of."
+        default=None,
+        description="Time after which the thread repeats an open incident that nobody has acknowledged, such as 4h.",
     )
     quiet: QuietHours | None = Field(
-        default=None, description="from, to, zone, days: hours in which the route posts nothing."
+        default=None,
+        description="Hours in which the route posts nothing, as {from, to, zone, days}, such as"
+        ' {from: "22:00", to: "07:00"}.',
     )
     logs: bool = Field(default=False, description="Whether the thread may show the last log lines of a container.")
     further: bool = Field(
-        default=False, alias="continue", description="Whether the routes after it may match the same incident too."
+        default=False, alias="continue", description="Whether later routes may match the same incident too."
     )
 
     @model_validator(mode="after")

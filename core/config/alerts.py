@@ -81,7 +81,7 @@ class Alerts(Section):
     )
     storm: Storm | None = Field(
         default=None,
-        description="more_than, within: when incidents that begin at almost the same time share one message.",
+        description="If more than more_than incidents begin within this time, they share one message.",
         examples=["storm: {more_than: 3, within: 30s}"],
     )
 
@@ -170,11 +170,11 @@ class Rules(Section):
     """Which trouble Quarterdeck reports. The command `rules` lists all alert rules."""
 
     off: Annotated[tuple[field_types.NonEmptyStr, ...], BeforeValidator(field_types.split_list)] = Field(
-        default=(), description="Built-in rules that are switched off.", examples=["off: [image-pull-failed]"]
+        default=(), description="Names of built-in rules that do not run.", examples=["off: [image-pull-failed]"]
     )
     change: dict[field_types.NonEmptyStr, RuleChange] = Field(
         default={},
-        description="Changes of built-in rules: severity, for, settle, cooldown, threshold.",
+        description="Changes of built-in rules, by name: severity, for, settle, cooldown, threshold.",
         examples=["change:\n  unhealthy: {for: 5m, severity: low}"],
     )
     add: tuple[NewRule, ...] = Field(
@@ -191,7 +191,7 @@ class Rules(Section):
 
     logs: tuple[LogRule, ...] = Field(
         default=(),
-        description="Rules about log lines. Without one, no log is followed.",
+        description="Rules about log lines. Without such a rule, Quarterdeck follows no log.",
         examples=['logs:\n  - {name: web-panic, on: {label.app: web}, contains: ["panic:", "FATAL"]}'],
     )
 

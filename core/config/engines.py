@@ -17,7 +17,7 @@ class Tls(Section):
     """Certificates for an engine at tcp://, as PEM files. The engine's certificate is always verified."""
 
     ca: AbsolutePath | None = Field(
-        default=None, description="The authority to trust. Absent: the system's authorities."
+        default=None, description="The authority to trust. Default: the system's authorities."
     )
     cert: AbsolutePath | None = Field(
         default=None, description="Quarterdeck's certificate, if the engine requires one."
@@ -48,7 +48,7 @@ class Engine(Section):
     kind: str = Field(
         default="",
         pattern=r"^[a-z]*$",
-        description="docker, podman, containerd, cri or oci. Absent: the kind that usually listens at this address.",
+        description="docker, podman, containerd, cri or oci. Default: the kind that usually listens at this address.",
     )
     url: Annotated[str, AfterValidator(field_types.engine_url)] = Field(
         default="",
@@ -61,7 +61,9 @@ class Engine(Section):
         description="The name of a docker context, instead of a url.",
     )
     tls: Tls | None = Field(
-        default=None, description="For tcp://: {ca: FILE, cert: FILE, key: FILE}. {} trusts the system's authorities."
+        default=None,
+        description="For tcp://: {ca: FILE, cert: FILE, key: FILE}. With {}, Quarterdeck trusts the"
+        " certificate authorities of the system.",
     )
     ssh: Ssh | None = Field(
         default=None, description="For ssh://: {identity: FILE, known_hosts: FILE, config: FILE}, all optional."
@@ -69,17 +71,17 @@ class Engine(Section):
     name: str = Field(
         default="default",
         pattern=r"^[A-Za-z0-9][\w.-]*$",
-        description="Distinguishes two engines of one kind on one host.",
+        description="A name that distinguishes two engines of one kind on one host.",
     )
     swarm: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9][\w.-]*)?$",
-        description="The name for the Swarm that this engine manages. Absent: the beginning of its id.",
+        description="Name of the Swarm that this engine manages. Default: the beginning of the Swarm's id.",
     )
     allow: field_types.VerbPatterns = Field(
         default=(),
-        description="Verb patterns that this host allows, regardless of grants. Absent: all verbs but"
-        " host.reach, which must be named.",
+        description="Verb patterns that Quarterdeck may use on this engine, whatever the grants allow."
+        " Default: all verbs except host.reach, which must be named here.",
     )
 
     @property

@@ -32,31 +32,35 @@ class HealingRule(Section):
     still applies. A guard that asks for a confirmation counts as answered if it was there when this rule was saved."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")] = Field(
-        description="Lower-case letters, digits and -. Its identity in the audit and in guards is rule:NAME."
+        description="Name of the policy: lower-case letters, digits and -. In the audit and in guards it"
+        " is called rule:NAME."
     )
     rules: Annotated[
         tuple[field_types.NonEmptyStr, ...], BeforeValidator(field_types.split_list), Field(min_length=1)
-    ] = Field(description="The alert rules, such as crash-loop or unhealthy (globs allowed).")
+    ] = Field(description="The alert rules that start it, such as crash-loop or unhealthy (globs allowed).")
     on: Match = Field(
-        description="On which containers: at least one of engine, host, name, project, service, label.NAME."
+        description="The containers on which it acts: at least one of engine, host, name, project, service, label.NAME."
     )
-    do: Literal["restart", "stop", "scale"] = Field(description="restart, stop or scale.")
-    replicas: int | None = Field(default=None, ge=1, le=1000, description="For scale: the number of replicas.")
+    do: Literal["restart", "stop", "scale"] = Field(description="What it does: restart, stop or scale.")
+    replicas: int | None = Field(default=None, ge=1, le=1000, description="For `do: scale`: the number of replicas.")
     dependents: bool = Field(
         default=False,
-        description="For restart: then also restarts the services of the Compose project that depend on it, in their"
-        " order.",
+        description="For `do: restart`: whether it also restarts the services of the Compose project that"
+        " depend on the container, in their order.",
     )
-    wait: Wait = Field(default=timedelta(seconds=30), description="Before the first try. It doubles with every try.")
+    wait: Wait = Field(
+        default=timedelta(seconds=30), description="Time before the first try. The time doubles with every further try."
+    )
     max_wait: Wait = Field(default=timedelta(minutes=10), description="The longest wait between two tries.")
-    tries: int = Field(default=3, ge=1, le=20, description="After so many tries for one incident it gives up.")
+    tries: int = Field(default=3, ge=1, le=20, description="Number of tries for one incident, after which it gives up.")
     budget: Annotated[field_types.Rate, AfterValidator(_per_hour)] = Field(
-        default=field_types.RateLimit(6, 3600), description="How often it acts in an hour, in all."
+        default=field_types.RateLimit(6, 3600),
+        description="Maximum number of its tries in one hour, for all containers together, such as 6/h.",
     )
     pause: Wait = Field(
-        default=timedelta(hours=1), description="How long it leaves an incident alone after it gave up."
+        default=timedelta(hours=1), description="Time after it gave up in which it does nothing about the incident."
     )
-    at_most: int = Field(default=5, ge=1, le=50, description="It changes at most so many containers at once.")
+    at_most: int = Field(default=5, ge=1, le=50, description="Maximum number of containers that it changes at once.")
 
     @model_validator(mode="after")
     def _check(self) -> HealingRule:

@@ -16,7 +16,9 @@ from core.model import policy, policy_selectors
 class Match(Section):
     """The resources that a grant or guard applies to. Every part that is set must match; all are globs."""
 
-    engine: field_types.NonEmptyStr = Field(default="", description="The engine's kind, or kind/host.")
+    engine: field_types.NonEmptyStr = Field(
+        default="", description="The engine: its kind, or kind/host, such as docker/prod-1."
+    )
     host: field_types.NonEmptyStr = Field(default="", description="The engine's own name for its host.")
     name: field_types.NonEmptyStr = Field(default="", description="The container's name.")
     project: field_types.NonEmptyStr = Field(default="", description="The compose project or stack.")
@@ -52,18 +54,19 @@ class Grant(Section):
         description="everyone, group:NAME, or an identity such as console:alice or slack:T1/U1."
     )
     can: field_types.Permissions = Field(
-        description="Verb patterns (container.*), roles (viewer, operator, admin or your own) or risk classes"
-        " (risk:read). A risk class does not cover what reads inside containers, such as exec or run."
+        description="Verb patterns (container.*), roles (viewer, operator, admin or your own) or risk"
+        " classes (risk:read). A risk class does not include exec, run and others that use"
+        " the inside of containers."
     )
     on: Match = Field(
         default=Match(),
-        description="engine, host, name, project, service, label.NAME: globs that must all match. Absent: all"
-        " resources.",
+        description="The resources: engine, host, name, project, service, label.NAME, each with a glob."
+        " All must match. Default: all resources.",
     )
     places: field_types.Channels = Field(
         default=(),
         alias="in",
-        description="Where the grant applies: ids of Slack channels, or console. Absent: everywhere.",
+        description="Where the grant applies: ids of Slack channels, or console. Default: everywhere.",
     )
 
 
@@ -71,19 +74,20 @@ class Guard(Section):
     """Restricts what grants allow: asks for a confirmation or an approval, or denies."""
 
     can: field_types.Restrictions = Field(
-        description="What the guard restricts: as in grants, or ends (whatever ends or freezes running processes, also"
-        " as an effect: stop, kill, pause, rm, scale down, drain, unit stop…)."
+        description="What the guard restricts: as in grants, or ends (everything that ends or suspends"
+        " running processes: stop, kill, pause, rm, scale down, drain, unit stop…)."
     )
-    on: Match = Field(default=Match(), description="As in grants. Absent: all resources.")
+    on: Match = Field(default=Match(), description="The resources, as in grants. Default: all resources.")
     ask: policy.Ask = Field(description="confirm (the requester confirms), approve (another person approves) or deny.")
     who: field_types.Subject = Field(
-        default="everyone", description="The people it restricts, as in grants. Absent: everyone."
+        default="everyone", description="The people whom it restricts, as in grants. Default: everyone."
     )
     approvers: field_types.Subjects = Field(
         default=(),
         alias="from",
-        description="Who may approve. Absent: everybody who may do it themselves. If several guards"
-        " ask for an approval, each must be satisfied, by one person or by several.",
+        description="Who may approve. Default: everybody who may give the command themselves. If several"
+        " guards ask for an approval, each guard needs one; one person can approve for"
+        " several.",
     )
 
     @model_validator(mode="after")

@@ -37,15 +37,16 @@ class Config(Section):
 
     state: Path = Field(
         default_factory=lambda: Path(locations.default_state(os.environ)),
-        description="Directory for data that survives a restart. Absent: $XDG_STATE_HOME/quarterdeck; for root"
-        " /var/lib/quarterdeck; otherwise ~/.local/state/quarterdeck.",
+        description="Directory for data that survives a restart. Default: $XDG_STATE_HOME/quarterdeck;"
+        " without that variable /var/lib/quarterdeck for root, ~/.local/state/quarterdeck for"
+        " others.",
         examples=["state: /var/lib/quarterdeck"],
     )
     store: Store = Store()
     engines: tuple[Engine, ...] | None = Field(
         default=None,
         min_length=1,
-        description="The engines to watch. Absent: every engine with a socket at its usual path; for Docker what its"
+        description="The engines to watch. Default: every engine with a socket at its usual path; for Docker what its"
         " CLI uses ($DOCKER_HOST, $DOCKER_CONTEXT, the current context); for Podman $CONTAINER_HOST.",
         examples=[
             "engines:\n"
@@ -129,7 +130,7 @@ class Config(Section):
     heartbeat: Heartbeat = Heartbeat()
     healing: tuple[HealingRule, ...] = Field(
         default=(),
-        description="What Quarterdeck does by itself when an alert rule fires. Absent: nothing.",
+        description="Self-healing: what Quarterdeck does by itself when an alert rule fires. Default: nothing.",
         examples=[
             "healing:\n"
             "  - {name: restart-web, rules: [crash, crash-loop, unhealthy], on: {label.heal: restart}, do: restart}"

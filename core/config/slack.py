@@ -69,7 +69,7 @@ def _direct(value: Any) -> Any:
 
 
 class Slack(Section):
-    """The Slack app. Absent: no chat. The variables SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET (in the
+    """The Slack app. Default: no chat. The variables SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET (in the
     environment or `.env`) also enable it; the settings here override them. `slack: off` disables it in every case."""
 
     mode: Literal["socket", "http"] = Field(
@@ -84,7 +84,9 @@ class Slack(Section):
         examples=["bot_token: xoxb-…"],
     )
     bot_token_file: Path | None = Field(
-        default=None, description="A file that contains it.", examples=["bot_token_file: /run/secrets/slack_bot_token"]
+        default=None,
+        description="Path of a file that contains the bot token.",
+        examples=["bot_token_file: /run/secrets/slack_bot_token"],
     )
     app_token: SecretStr | None = Field(
         default=None,
@@ -94,7 +96,9 @@ class Slack(Section):
         examples=["app_token: xapp-…"],
     )
     app_token_file: Path | None = Field(
-        default=None, description="A file that contains it.", examples=["app_token_file: /run/secrets/slack_app_token"]
+        default=None,
+        description="Path of a file that contains the app-level token.",
+        examples=["app_token_file: /run/secrets/slack_app_token"],
     )
     signing_secret: SecretStr | None = Field(
         default=None,
@@ -105,7 +109,7 @@ class Slack(Section):
     )
     signing_secret_file: Path | None = Field(
         default=None,
-        description="A file that contains it.",
+        description="Path of a file that contains the signing secret.",
         examples=["signing_secret_file: /run/secrets/slack_signing_secret"],
     )
     listen: Annotated[field_types.ListenAddress, PlainValidator(_address)] = Field(

@@ -20,7 +20,7 @@ class Store(Section):
 
     url: Annotated[SecretStr, AfterValidator(field_types.store_url)] | None = Field(
         default=None,
-        description="Your own Redis or Valkey. Absent: Quarterdeck runs a small Valkey in the state directory, on a"
+        description="Your own Redis or Valkey. Default: Quarterdeck runs a small Valkey in the state directory, on a"
         " private socket. If the address contains a password, `url_file` is safer.",
         examples=['url: "redis://:PASSWORD@redis:6379/0"'],
     )
@@ -31,14 +31,15 @@ class Store(Section):
         default=2.0,
         gt=0,
         le=60,
-        description="Maximum time for one answer of the store, in seconds. Short, because people wait for it.",
+        description="Maximum time for one answer of the store, in seconds. It is short, because people"
+        " wait for the answer.",
     )
     max_megabytes: int = Field(
         default=512,
         ge=64,
         le=65_536,
-        description="Maximum memory of the store in the state directory, in MiB. A fifth of it is reserved for changes"
-        " and grants. Your own server has its own `maxmemory`.",
+        description="Maximum memory of the store in the state directory, in MiB. One fifth of it is"
+        " reserved for changes and grants. For your own server, set its `maxmemory` instead.",
     )
 
 
@@ -47,14 +48,14 @@ class Limits(Section):
 
     read: field_types.Rate = Field(
         default=field_types.RateLimit(60, 60),
-        description="Commands that only read. High, because people repeat `ps` during an incident.",
+        description="Commands that only read. The limit is high, because people repeat `ps` during an incident.",
     )
     change: field_types.Rate = Field(
         default=field_types.RateLimit(12, 60),
-        description="Start, stop, restart and similar changes.",
+        description="Commands that start, stop, restart or otherwise change something.",
     )
     destroy: field_types.Rate = Field(
-        default=field_types.RateLimit(6, 60), description="Changes that cannot be undone."
+        default=field_types.RateLimit(6, 60), description="Commands with changes that cannot be undone."
     )
 
 
@@ -65,12 +66,13 @@ class Confirm(Section):
         default=timedelta(minutes=5),
         ge=timedelta(seconds=10),
         le=timedelta(days=1),
-        description="How long a question can be answered.",
+        description="Time in which a question can be answered.",
     )
     more_than: int = Field(
         default=3,
         ge=0,
-        description="Asks before a change of more than this number of targets at once; 0 asks before every change.",
+        description="Quarterdeck asks before a change of more than this number of targets at once. With"
+        " 0, it asks before every change.",
     )
 
 
@@ -90,7 +92,8 @@ class Metrics(Section):
         default=2000,
         ge=1,
         le=100_000,
-        description="Maximum number of containers per engine that have their own series; others are only counted.",
+        description="Maximum number of containers per engine that have their own series. Further"
+        " containers are only counted.",
     )
 
 
@@ -102,8 +105,9 @@ class Upkeep(Section):
         BeforeValidator(field_types.duration_or_off),
     ] = Field(
         default=timedelta(minutes=15),
-        description="How often each engine measures how much of its disk images, volumes and containers use: at most"
-        " every 15m, because a large engine needs minutes for it; or off.",
+        description="Interval at which each engine measures the disk use of its images, volumes and"
+        " containers, or off. At least 15m, because a large engine needs minutes for the"
+        " measurement.",
     )
 
 
@@ -134,8 +138,8 @@ class History(Section):
         default=96,
         ge=1,
         le=8_192,
-        description="Maximum size of the events and their index, in MiB; of the store in the state directory at most a"
-        " sixth of `store.max_megabytes`.",
+        description="Maximum size of the events and their index, in MiB. In the store of the state"
+        " directory, they use at most one sixth of `store.max_megabytes`.",
     )
 
 
@@ -148,18 +152,20 @@ class Audit(Section):
     keep_reads: int = Field(
         default=50_000,
         ge=1,
-        description="Maximum number of rows about commands that only read. Equal ones within ten minutes are one row.",
+        description="Maximum number of rows about commands that only read. Equal commands within ten"
+        " minutes are one row.",
     )
     keep_megabytes: int = Field(
         default=128,
         ge=1,
         le=32_768,
-        description="Maximum size of the rows and their index, in MiB; of the store in the state directory at most half"
-        " of `store.max_megabytes`. Reads have a quarter of it on top.",
+        description="Maximum size of the rows and their index, in MiB. In the store of the state"
+        " directory, they use at most half of `store.max_megabytes`. Rows about commands that"
+        " only read may use one quarter of this size in addition.",
     )
     keep_for: Annotated[timedelta, BeforeValidator(field_types.duration)] | None = Field(
         default=None,
         ge=timedelta(hours=1),
-        description="Maximum age of a row. Absent: no limit.",
+        description="Maximum age of a row. Default: no limit.",
         examples=["keep_for: 365d"],
     )

@@ -189,7 +189,7 @@ class BaseAdapter:
         if alike:
             return f"It can do {', '.join(alike)}."
         nouns = sorted({word.partition(".")[0] for word in self.verbs} - {"job"})
-        return f"It has no {noun}s, but has verbs for: {', '.join(nouns)}."
+        return f"It has no {noun}s. It supports these kinds of resources: {', '.join(nouns)}."
 
     def _allows(self, verb: str) -> bool:
         if verb == host_access.VERB:  # the owner of a host must name it

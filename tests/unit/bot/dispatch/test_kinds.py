@@ -112,7 +112,7 @@ async def test_a_failed_pull_is_told_with_its_reason(valkey, engines):
 async def test_a_verb_an_engine_lacks_is_refused_with_what_it_can_do_instead(valkey, engines):
     async with deck(valkey, engines) as one:
         reply = await one.say("pull nginx --engine swarm")
-        assert "swarm/c1 cannot do image.pull. It has no images, but has verbs for:" in text(reply)
+        assert "swarm/c1 cannot do image.pull. It has no images. It supports these kinds of resources:" in text(reply)
         assert reply.ending is Ending.USAGE
         reply = await one.say("pods --engine docker")
         assert "docker/h1 cannot do pod.list. Its containers are listed by: ps" in text(reply)
