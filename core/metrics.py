@@ -169,16 +169,16 @@ class Metrics(WatchedEngineMetrics):
         """Declares the families of alerts and incidents."""
         self.alerts_total = self.counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
         self.alerts_firing = self.gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
-        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents that people are not told about yet")
+        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents whose news is not posted yet")
         self.incidents_oldest_seconds = self.gauge(
-            "incidents_oldest_seconds", "Age of the oldest incident that people are not told about yet, in seconds"
+            "incidents_oldest_seconds", "Age of the oldest incident whose news is not posted yet, in seconds"
         )
         self.incidents_open = self.gauge(
             "incidents_open", "Open incidents, by rule, team, severity and state", "rule", "team", "severity", "state"
         )
         self.incident_begin_timestamp_seconds = self.gauge(
             "incident_begin_timestamp_seconds",
-            "Begin of each open incident, in seconds since the epoch",
+            "Time at which each open incident began, in seconds since the epoch",
             *ENGINE_LABELS,
             "kind",
             "name",
@@ -192,14 +192,14 @@ class Metrics(WatchedEngineMetrics):
         )
         self.incident_acknowledge_seconds = self.histogram(
             "incident_acknowledge_seconds",
-            "Time from the begin of an incident to its acknowledgement, in seconds",
+            "Time from the beginning of an incident to its acknowledgement, in seconds",
             INCIDENT_BUCKETS,
             "rule",
             "team",
         )
         self.incident_resolve_seconds = self.histogram(
             "incident_resolve_seconds",
-            "Time from the begin of an incident to its end, in seconds",
+            "Time from the beginning of an incident to its end, in seconds",
             INCIDENT_BUCKETS,
             "rule",
             "team",
