@@ -211,4 +211,4 @@ def _told(value: object) -> str:
 
 
 def _clock(at_ns: int) -> str:
-    return moments.write(at_ns / 1e9)
+    return moments.write_time(at_ns / 1e9)

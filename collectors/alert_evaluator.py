@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from collectors import quarterdeck_labels
-from collectors.alert_owner import fingerprint_of, owner_of_event, running_by_owner
+from collectors.alert_owner import alert_fingerprint, owner_of_event, running_by_owner
 from collectors.recent_events_by_owner import NO_LABELS, OwnerKey, RecentEventsByOwner, is_for
 from collectors.renamed_containers import RenamedContainers
 from collectors.rule import TEST_RULE, Rule, Seen, SeenEvent
@@ -213,7 +213,7 @@ class Evaluator:
             self.statistics.asked[rule.name] += 1
             finding = self._ask(rule, visible)
             if isinstance(finding, Cleared):
-                self._resolve(fingerprint_of(rule, key), finding.text, event.at_ns)
+                self._resolve(alert_fingerprint(rule, key), finding.text, event.at_ns)
             elif finding is not None:
                 self._fire(rule, key, finding.text, visible)
 
@@ -231,7 +231,7 @@ class Evaluator:
             return None
 
     def _fire(self, rule: Rule, key: OwnerKey, text: str, seen: Seen) -> None:
-        fingerprint, event, now = fingerprint_of(rule, key), seen.last, self._now_ns()
+        fingerprint, event, now = alert_fingerprint(rule, key), seen.last, self._now_ns()
         labels = seen.labels if isinstance(seen.labels, dict) else dict(seen.labels)  # shared: there may be many
         known = self._open.get(fingerprint)
         if known is not None and event.at_ns <= known.alert.at_ns:

@@ -13,7 +13,7 @@ from core.model.owners import owner_of, owner_of_container
 from core.model.refs import Kind
 
 
-def fingerprint_of(rule: Rule, key: OwnerKey) -> str:
+def alert_fingerprint(rule: Rule, key: OwnerKey) -> str:
     """Returns 12 hexadecimal digits that are the same for the same rule, engine and owner."""
     engine, kind, owner = key
     text = "\0".join((rule.name, str(engine), str(kind), owner))

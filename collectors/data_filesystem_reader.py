@@ -25,7 +25,7 @@ class DataFilesystemReader:
         self._mirrors = mirrors
         self._threads: dict[str, FileThread] = {}
 
-    async def run(self) -> engine_polling.Round:
+    async def run(self) -> engine_polling.PollingRound:
         mirrors = [mirror for mirror in self._mirrors() if mirror.engine_id and mirror.data_root is not None]
         for gone in self._threads.keys() - {mirror.engine_id for mirror in mirrors}:
             self._threads.pop(gone).close()

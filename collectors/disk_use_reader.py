@@ -69,7 +69,7 @@ class DiskUseReader:
         self._measured_at: dict[str, float] = {}  # by engine: when this process measured it last, even if that failed
         self._busy = asyncio.Lock()
 
-    async def run(self) -> engine_polling.Round:
+    async def run(self) -> engine_polling.PollingRound:
         async with self._busy:
             known = engine_polling.answering(self._mirrors(), ReadDiskUse.verb)
             now = self._clock()

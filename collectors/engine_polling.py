@@ -20,7 +20,7 @@ MAX_CONCURRENT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class PollingRound:
     """What one round did. `asked`: the number of engines that were asked; `faults`: a sentence for each that failed."""
 
     asked: int = 0
@@ -39,7 +39,7 @@ async def ask_each(
     *,
     seconds: float,
     at_once: int = MAX_CONCURRENT,
-) -> Round:
+) -> PollingRound:
     """Calls `ask` for each mirror, at most `at_once` at the same time and each for at most `seconds`."""
     gate = asyncio.Semaphore(at_once)
 
@@ -60,7 +60,7 @@ async def ask_each(
         return ""
 
     results = await asyncio.gather(*map(one, mirrors))
-    return Round(asked=len(mirrors), faults=tuple(filter(None, results)))
+    return PollingRound(asked=len(mirrors), faults=tuple(filter(None, results)))
 
 
 def call_within(seconds: float, name: str) -> Call:

@@ -23,7 +23,7 @@ class ResourceCounter:
         self._mirrors = mirrors
         self._now = now
 
-    async def run(self) -> engine_polling.Round:
+    async def run(self) -> engine_polling.PollingRound:
         now = self._now()
         known = {id(mirror): mirror for verb in VERBS for mirror in engine_polling.answering(self._mirrors(), verb)}
         due = [each for each in known.values() if not 0 <= now - each.resources.counts_at < INTERVAL_SECONDS]

@@ -20,7 +20,7 @@ class SystemdUnitReader:
         self._mirrors = mirrors
         self._now = now
 
-    async def run(self) -> engine_polling.Round:
+    async def run(self) -> engine_polling.PollingRound:
         known = engine_polling.answering(self._mirrors(), ListUnits.verb)
         return await engine_polling.ask_each(known, self._read, seconds=TIMEOUT_SECONDS)
 

@@ -16,6 +16,6 @@ MAX_THREADS = 2
 _threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="search for secrets")
 
 
-async def run(function: Callable[[], R]) -> R:
+async def run_search(function: Callable[[], R]) -> R:
     """Returns what `function` returns, or raises what it raises."""
     return await asyncio.get_running_loop().run_in_executor(_threads, function)

@@ -94,6 +94,6 @@ def _streams() -> Streams:
     from bot.console import save_download, single_command  # noqa: PLC0415
 
     async def save(reply: Reply) -> Reply:
-        return await save_download.save(reply, sys.stdout.buffer)
+        return await save_download.save_download(reply, sys.stdout.buffer)
 
     return single_command.Streams(out=sys.stdout, err=sys.stderr, screen=screen_of(sys.stdout), save=save)

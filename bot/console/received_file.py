@@ -48,7 +48,7 @@ class ReceivedFile:
         self._content.seek(0)
         download = Download(content=self._content, to=self._to, name=self._name)
         try:
-            saved = asyncio.run(save_download.save(Reply(blocks=(), download=download), _stdout()))
+            saved = asyncio.run(save_download.save_download(Reply(blocks=(), download=download), _stdout()))
         except BrokenPipeError:
             return _note("Nobody reads the output.")
         note = saved.blocks[-1]

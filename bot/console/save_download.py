@@ -22,7 +22,7 @@ STDOUT = "-"
 SAVE_SECONDS = 600.0
 
 
-async def save(reply: Reply, stdout: BinaryIO) -> Reply:
+async def save_download(reply: Reply, stdout: BinaryIO) -> Reply:
     """Returns the reply with a sentence about where its file is. Never raises an OSError, except BrokenPipeError."""
     download = reply.download
     if download is None:

@@ -107,7 +107,7 @@ async def print_reply(reply: Reply, out: TextIO) -> Reply:
     with the result of that."""
     to_stdout = reply.download is not None and reply.download.to == save_download.STDOUT
     if reply.download is not None:
-        reply = await save_download.save(reply, _bytes_of(out))
+        reply = await save_download.save_download(reply, _bytes_of(out))
     show(reply, sys.stderr if to_stdout else out)
     return reply
 

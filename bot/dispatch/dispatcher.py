@@ -158,7 +158,7 @@ class Dispatcher:
     async def _complete(self, reply: Reply, state: CommandState) -> Reply:
         """Returns a reply without the buttons that its requester may not use, with its secrets hidden, and with the
         names of the people in it."""
-        reply = await offered_buttons.keep_allowed(reply, state, self._catalogue, self._fleet)
+        reply = await offered_buttons.keep_allowed_buttons(reply, state, self._catalogue, self._fleet)
         return await self.people.named(await redaction.redact_reply(reply, state.plan, self._bugs))
 
     async def _run(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
@@ -170,7 +170,7 @@ class Dispatcher:
             if isinstance(error, errors.Refused) and state.decision is None:
                 state.verdict = "refused"
                 await self._audit.refusal(inv, state.command, "", decision.denial(error))
-            return name_choices.error_reply(error, inv.line, self._catalogue)
+            return name_choices.reply_with_choices(error, inv.line, self._catalogue)
         except BaseException as error:
             if not unexpected_errors.is_unexpected(error, before):
                 raise
@@ -207,7 +207,7 @@ class Dispatcher:
             inv = replace(inv, line=question.shown_line(inv.who))
         if not plan:
             return command.render(context, ())
-        plan, left_out = partial_plan.split(command, plan, view)
+        plan, left_out = partial_plan.split_plan(command, plan, view)
         hit = await plan_decision.decide_plan(
             *(plan, question, view, inv, state, self._audit, self._fleet),
             people=self.people,

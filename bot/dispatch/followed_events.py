@@ -27,7 +27,7 @@ def make_event_formatter(action: ListEvents, view_now: Callable[[], Awaitable[Vi
             seen = await (await view_now()).filter_events(action, EventList(rows=events))
         except errors.NotPermitted:  # the next look at the permission ends the job, and says why
             return ()
-        return [_line(event) for event in event_selection.select(action.names, seen.rows)]
+        return [_line(event) for event in event_selection.select_events(action.names, seen.rows)]
 
     return format_lines
 

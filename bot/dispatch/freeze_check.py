@@ -15,7 +15,7 @@ from core.model.policy import Decision, Verdict
 RULE = "freeze"
 
 
-async def check(rows: audit.Audit, inv: Invocation, plan: Sequence[Action[Any]], record: bytes) -> None:
+async def refuse_if_frozen(rows: audit.Audit, inv: Invocation, plan: Sequence[Action[Any]], record: bytes) -> None:
     """Raises Frozen if a freeze refuses this plan. `record`: of the freeze that is in force; empty without one."""
     if record and any(map(is_frozen, plan)):
         raise await refusal(rows, inv, plan, record)

@@ -54,7 +54,7 @@ TIMES = frozenset(
 PARTS = ("rows", "entries", "incidents", "changes", "commands", "lines")
 
 
-class Form(enum.StrEnum):
+class RecordForm(enum.StrEnum):
     """How a field is written. REF, ROW: its own fields become fields of the record."""
 
     VALUE = "value"
@@ -72,7 +72,7 @@ class RecordField:
     name: str
     attribute: str
     kind: Any
-    form: Form
+    form: RecordForm
 
 
 def records_of(command: Command, values: Sequence[Any] | None, results: Sequence[Result]) -> Records:
@@ -122,15 +122,15 @@ def as_record(value: Any) -> dict[str, Any]:
     for field in fields_of(kind):
         content = getattr(value, field.attribute)
         match field.form:
-            case Form.REF:
+            case RecordForm.REF:
                 record |= {"id": content.id, "name": content.name, "engine": _engine(content.engine)}
-            case Form.ENGINE:
+            case RecordForm.ENGINE:
                 record["engine"] = _engine(content)
-            case Form.ROW:
+            case RecordForm.ROW:
                 record |= {name: each for name, each in as_record(content).items() if name not in record}
-            case Form.SECONDS_TIME:
+            case RecordForm.SECONDS_TIME:
                 record[field.name] = time_text(content)
-            case Form.NANOSECONDS_TIME:
+            case RecordForm.NANOSECONDS_TIME:
                 record[field.name] = time_text(content / 1e9)
             case _:
                 record[field.name] = plain(content)
@@ -154,7 +154,7 @@ def fields_of(kind: Any) -> Sequence[RecordField]:
             continue
         found.append(RecordField(name=_name(name), attribute=name, kind=hint, form=_form(name, hint)))
     added = ADDED.get(kind, {}).items()
-    return (*found, *(RecordField(name=name, attribute=name, kind=hint, form=Form.VALUE) for name, hint in added))
+    return (*found, *(RecordField(name=name, attribute=name, kind=hint, form=RecordForm.VALUE) for name, hint in added))
 
 
 def plain(value: Any) -> Any:
@@ -233,19 +233,19 @@ def _name(attribute: str) -> str:
     return attribute.removesuffix("_ns")
 
 
-def _form(name: str, hint: Any) -> Form:
+def _form(name: str, hint: Any) -> RecordForm:
     kinds = {hint, *get_args(hint)}
     if hint is Ref and name == "ref":
-        return Form.REF
+        return RecordForm.REF
     if hint is EngineRef and name == "ref":
-        return Form.ENGINE
+        return RecordForm.ENGINE
     if (name == "row" and hint is Any) or (name == "event" and hint is Event):
-        return Form.ROW
+        return RecordForm.ROW
     if int in kinds and name.endswith("_ns"):
-        return Form.NANOSECONDS_TIME
+        return RecordForm.NANOSECONDS_TIME
     if kinds & {int, float} and (name.endswith("_at") or (name in TIMES and (float in kinds or name == "at"))):
-        return Form.SECONDS_TIME
-    return Form.VALUE
+        return RecordForm.SECONDS_TIME
+    return RecordForm.VALUE
 
 
 def _length(value: Any) -> int:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from bot.dispatch import json_records
-from bot.dispatch.json_records import Form
+from bot.dispatch.json_records import RecordForm
 from commands.catalogue import Catalogue
 from commands.spec import Command
 from core.model.actions import Action, all_actions
@@ -97,7 +97,8 @@ class SchemaMaker:
         if not json_records.is_record(kind):
             return self._object_of("Value", {"value": self._value(kind)})
         has_engine = any(
-            field.form in (Form.REF, Form.ENGINE) or field.name == "engine" for field in json_records.fields_of(kind)
+            field.form in (RecordForm.REF, RecordForm.ENGINE) or field.name == "engine"
+            for field in json_records.fields_of(kind)
         )
         more = {} if has_engine else self._subject()
         if isinstance(getattr(kind, "kind", None), Kind):  # it has a name and no ref of its own, such as a stack
@@ -126,15 +127,15 @@ class SchemaMaker:
         open_ended = False
         for field in json_records.fields_of(kind):
             match field.form:
-                case Form.REF:
+                case RecordForm.REF:
                     properties |= {"id": _PLAIN[str], "name": _PLAIN[str], "engine": _PLAIN[EngineRef]}
-                case Form.ENGINE:
+                case RecordForm.ENGINE:
                     properties["engine"] = _PLAIN[EngineRef]
-                case Form.ROW if json_records.is_record(field.kind):
+                case RecordForm.ROW if json_records.is_record(field.kind):
                     properties |= self._object(field.kind, {})["properties"]
-                case Form.ROW:
+                case RecordForm.ROW:
                     open_ended = True
-                case Form.SECONDS_TIME | Form.NANOSECONDS_TIME:
+                case RecordForm.SECONDS_TIME | RecordForm.NANOSECONDS_TIME:
                     properties[field.name] = TIME
                 case _:
                     properties[field.name] = self._value(field.kind)

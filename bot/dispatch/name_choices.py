@@ -23,7 +23,7 @@ MAX_CHOICES = 12  # resources
 MAX_LABEL = 75  # characters
 
 
-def error_reply(error: errors.QuarterdeckError, line: str, catalogue: Any) -> Reply:
+def reply_with_choices(error: errors.QuarterdeckError, line: str, catalogue: Any) -> Reply:
     """Returns the reply to an error of this line."""
     reply = reply_formatting.error_reply(error)
     try:

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 SECONDS = 1.0  # for all buttons of a reply
 
 
-async def keep_allowed(reply: Reply, state: CommandState, catalogue: Any, fleet: Fleet) -> Reply:
+async def keep_allowed_buttons(reply: Reply, state: CommandState, catalogue: Any, fleet: Fleet) -> Reply:
     """Returns the reply without the offers that the requester could not accept, and without those that name something
     that does not exist. Raises nothing."""
     offered = [button for button in reply.buttons if button.offered]

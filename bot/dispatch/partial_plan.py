@@ -17,7 +17,7 @@ from core.model.actions import Action
 from core.model.policy import Decision, Verdict
 
 
-def split(
+def split_plan(
     command: Command, plan: Sequence[Action[Any]], view: VisibleFleet
 ) -> tuple[Sequence[Action[Any]], Sequence[Result]]:
     """Returns the actions that run, and a result with an error for each that is left out. If nothing would be left,

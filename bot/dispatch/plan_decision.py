@@ -57,7 +57,7 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
     if decided.verdict is Verdict.DENY:
         await audit.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decided)
         raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
-    await freeze_check.check(audit, inv, plan, state.frozen)
+    await freeze_check.refuse_if_frozen(audit, inv, plan, state.frozen)
     if question is not None:
         return ChangeTargets(plan)
 

@@ -37,7 +37,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
         reply = reply_limits.limit_reply(reply)
         if sum(map(_size, reply.blocks)) < LARGE:
             return redact.redact_reply(reply, names)
-        return await secret_search_threads.run(lambda: redact.redact_reply(reply, names))
+        return await secret_search_threads.run_search(lambda: redact.redact_reply(reply, names))
     except Exception as error:
         return reply_formatting.internal_error(bugs.report(error, "redact"))
 
@@ -48,7 +48,7 @@ async def _make_records(reply: Reply, bugs: unexpected_errors.BugReporter) -> Re
     if make is None:
         return None
     with bugs.logged("records"):
-        return await secret_search_threads.run(lambda: redact_records.redact(make()))
+        return await secret_search_threads.run_search(lambda: redact_records.redact(make()))
     return None  # type: ignore[unreachable]  # after a bug
 
 
@@ -58,7 +58,7 @@ async def redact_documents(results: Sequence[Result], bugs: unexpected_errors.Bu
     results remain."""
     if not any(isinstance(result.value, Document) for result in results):
         return results
-    return await secret_search_threads.run(lambda: [_redacted(result, bugs) for result in results])
+    return await secret_search_threads.run_search(lambda: [_redacted(result, bugs) for result in results])
 
 
 def _redacted(result: Result, bugs: unexpected_errors.BugReporter) -> Result:

@@ -255,7 +255,7 @@ class Healer:
         if found is None:
             return ""
         window, interval = found
-        return f"maintenance {window.id} lasts until {moments.write(interval.end)}"
+        return f"maintenance {window.id} lasts until {moments.write_time(interval.end)}"
 
     def _rollout(self, case: DecisionInput) -> str:
         """Returns a reason while the Swarm updates the service."""

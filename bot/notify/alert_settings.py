@@ -112,4 +112,4 @@ def _words(silence: Silence) -> str:
 
 
 def _time(at: float) -> str:
-    return moments.write(at)
+    return moments.write_time(at)

@@ -126,7 +126,7 @@ def _changes(evidence: Evidence) -> str:
         return ""
     if evidence.good is None:
         return "No good run of it is known yet, so there is nothing to compare with."
-    when = moments.write(evidence.good.at)
+    when = moments.write_time(evidence.good.at)
     found = list(differences(evidence.good, evidence.now))
     if not found:
         return f"Nothing of its image, command, limits and environment changed since the last good run ({when})."
@@ -169,4 +169,4 @@ def _size(number: float | None) -> str:
 
 
 def _time(at_ns: int) -> str:
-    return moments.write(at_ns / 1e9)
+    return moments.write_time(at_ns / 1e9)

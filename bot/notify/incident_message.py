@@ -201,7 +201,7 @@ def _place(alert: Alert) -> str:
 
 
 def _time(at_ns: int) -> str:
-    return moments.write(at_ns / 1e9)
+    return moments.write_time(at_ns / 1e9)
 
 
 def _span(nanoseconds: int) -> str:

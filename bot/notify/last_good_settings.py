@@ -50,7 +50,7 @@ class LastGoodSettingsRecorder:
         self._recorded: dict[str, dict[str, float]] = {}  # by engine: the start of the recorded run of each container
         self._paused: dict[str, dict[str, float]] = {}  # by engine: until when a container is left out
 
-    async def run(self) -> engine_polling.Round:
+    async def run(self) -> engine_polling.PollingRound:
         known = [each for each in engine_polling.answering(self._mirrors(), InspectContainer.verb) if each.live]
         for gone in self._recorded.keys() - {each.engine_id for each in known}:
             del self._recorded[gone]

@@ -100,4 +100,4 @@ def end_text(window: Maintenance, still_open: int) -> Reply:
 
 
 def _time(at: float) -> str:
-    return moments.write(at)
+    return moments.write_time(at)

@@ -15,7 +15,7 @@ from bot.notify.posted_incidents import remove_old_entries
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from collectors.data_filesystem_reader import DataFilesystemReader
 from collectors.disk_use_reader import DiskUseReader
-from collectors.engine_polling import Round
+from collectors.engine_polling import PollingRound
 from collectors.resource_counter import ResourceCounter
 from collectors.systemd_unit_reader import SystemdUnitReader
 from core.store.client import Store
@@ -51,7 +51,7 @@ def shared_jobs(
     return jobs
 
 
-def _round(run: Callable[[], Awaitable[Round]]) -> Callable[[], Awaitable[RunReport]]:
+def _round(run: Callable[[], Awaitable[PollingRound]]) -> Callable[[], Awaitable[RunReport]]:
     async def once() -> RunReport:
         done = await run()
         return RunReport(idle=not done.asked, faults=done.faults)

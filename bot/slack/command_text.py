@@ -39,7 +39,7 @@ MAX_NESTING = 4  # formats around one word
 _QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
 
-def readings(text: str, rich_text: RichTextReadings | None, bot: BotName) -> tuple[str, ...]:
+def possible_commands(text: str, rich_text: RichTextReadings | None, bot: BotName) -> tuple[str, ...]:
     """Returns the command lines that a message may mean, the likeliest first: one if nothing is doubtful, at most
     three. A line is empty if the message has only the bot's name. Never raises."""
     if rich_text is not None:

@@ -15,7 +15,7 @@ from core.text import moments
 WEIGHT = 60  # characters that a date counts for in a table
 
 
-def cell(text: str) -> slackblocks.RichTextBlock:
+def date_cell(text: str) -> slackblocks.RichTextBlock:
     """Returns a cell of a table with this text, which has a point in time."""
     elements: list[Any] = [
         RichTextDate(part) if isinstance(part, datetime) else slackblocks.RichText(part) for part in moments.parts(text)

@@ -28,7 +28,7 @@ SHORT_TEXT = 1_000  # bytes of a text that was too long
 _POINTER = re.compile(r"\[json-pointer:/blocks/(\d{1,3})[/\]]")
 
 
-class Sending:
+class SendingWithFallback:
     """Decides how one message is sent. `message`: what to send now. `table_format`: in which format it is."""
 
     def __init__(self, outgoing: OutgoingMessage, richest: TableFormat) -> None:

@@ -200,7 +200,7 @@ class Outbox:
 
     async def _send_richest(self, outgoing: OutgoingMessage, send: Callable[[Message], Awaitable[None]]) -> Message:
         """Sends the message in the richest form that Slack accepts, found by trial, and stores what was learned."""
-        sending = format_fallback.Sending(outgoing, self.table_format)
+        sending = format_fallback.SendingWithFallback(outgoing, self.table_format)
         while True:
             tried = sending.table_format
             try:

@@ -24,7 +24,7 @@ def check(seen: Seen) -> Finding | None:
         return None
     if gap.recovery is Recovery.REPLAYED or (gap.recovery is Recovery.RESYNCED and gap.seconds < MIN_SECONDS):
         return None
-    began, ended = (moments.write(at / 1e9) for at in (gap.from_ns, gap.until_ns))
+    began, ended = (moments.write_time(at / 1e9) for at in (gap.from_ns, gap.until_ns))
     return Firing(f"its events from {began} to {ended} were missed: {gap.text}")
 
 

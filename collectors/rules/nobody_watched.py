@@ -14,7 +14,7 @@ from core.text import moments
 def check(seen: Seen) -> Finding | None:
     began, ended = (int(seen.last.attrs[name]) / 1e9 for name in (FROM, UNTIL))
     minutes = int((ended - began) // 60)
-    return Firing(f"nobody watched from {moments.write(began)} to {moments.write(ended)} ({minutes} minutes)")
+    return Firing(f"nobody watched from {moments.write_time(began)} to {moments.write_time(ended)} ({minutes} minutes)")
 
 
 rule = Rule(

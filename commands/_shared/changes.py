@@ -102,7 +102,7 @@ class TargetResult:
 
 def make_plan(command: str, action: Callable[[Context, Ref], Action[Any]], kind: Kind = Kind.CONTAINER) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [action(context, ref) for ref in await targets.select(context, command, MAX_TARGETS, kind)]
+        return [action(context, ref) for ref in await targets.select_targets(context, command, MAX_TARGETS, kind)]
 
     return plan
 
@@ -144,7 +144,7 @@ def render_outcomes(wording: Wording, results: Sequence[Result], context: Contex
     buttons = _buttons(changed, context)
     gone = wording.renames or any(target.gone for target in changed)
     if not buttons and worst is Ending.OK and not waiting and not gone:
-        buttons = next_steps.offer(context, [target.ref for target in changed])
+        buttons = next_steps.offer_next_steps(context, [target.ref for target in changed])
     return Reply(blocks=blocks, buttons=buttons, ending=worst, everyone=True)
 
 

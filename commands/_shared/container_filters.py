@@ -32,7 +32,7 @@ _ELSEWHERE = {
 }
 
 
-def keys(filters: Sequence[str]) -> frozenset[str]:
+def filter_keys(filters: Sequence[str]) -> frozenset[str]:
     """Returns the keys of these filters. Raises BadUsage for a filter that is not `KEY=VALUE`."""
     return frozenset(_split(text)[0] for text in filters)
 

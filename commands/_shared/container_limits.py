@@ -15,7 +15,7 @@ _CPUS = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,3})?")
 _PIDS = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def memory(text: str | None) -> str:
+def parse_memory(text: str | None) -> str:
     """Returns a size such as `512m`; empty if none was typed. Raises BadUsage."""
     return _matching(_SIZE, "--memory", text, "a size such as 512m or 2g")
 
@@ -24,7 +24,7 @@ def memory_bytes(text: str | None) -> int:
     """Returns a size in bytes, with units as powers of 1024, or UNLIMITED; 0 if none was typed. Raises BadUsage."""
     if text in NONE:
         return UNLIMITED
-    if not (size := memory(text).lower().rstrip("b")):
+    if not (size := parse_memory(text).lower().rstrip("b")):
         return 0
     power = "kmgt".find(size[-1]) + 1
     return int(float(size[:-1] if power else size) * 1024**power)

@@ -144,7 +144,7 @@ def _check_together(command: str, context: Context) -> None:
 def render(context: Context, results: Sequence[Result]) -> Reply:
     refs = [targets.target_of_result(result) for result in results]
     if any(isinstance(result.value, FollowResult) for result in results):
-        return replace(follow_end_reply.render_follow_ends(results), buttons=next_steps.offer(context, refs))
+        return replace(follow_end_reply.render_follow_ends(results), buttons=next_steps.offer_next_steps(context, refs))
     pages = [result for result in results if isinstance(result.value, LogPage)]
     labels = targets.display_names(refs)
     label_of = {id(result): label for result, label in zip(results, labels, strict=True)}
@@ -174,7 +174,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ]
     if not pages:
         return Reply(blocks=notes, ending=formatting.failed_ending(results))
-    buttons = next_steps.offer(context, refs, *_more_steps(pages, context))
+    buttons = next_steps.offer_next_steps(context, refs, *_more_steps(pages, context))
     if not lines:
         text = _no_lines(context, pages, [label_of[id(each)] for each in pages])
         return Reply(blocks=(Text(text=text), *notes), buttons=buttons, values=())
@@ -189,7 +189,7 @@ def _page(context: Context, ref: Ref, page: LogPage, prefix: str) -> list[tuple[
     now_ns = int(context.now.timestamp() * 1e9)
     lines: list[tuple[datetime, str, ShownLine | None]] = []
     at = _EPOCH
-    for part in log_parts.parts(page, now_ns):
+    for part in log_parts.lines_with_dividers(page, now_ns):
         if isinstance(part, str):
             lines.append((at, f"{prefix}{part}", None))
             continue

@@ -13,7 +13,7 @@ Names = Iterable[tuple[str, tuple[Ref, ...]]]
 """Each typed name with the containers that it selects now."""
 
 
-def select(names: Names, events: Sequence[Event]) -> Sequence[Event]:
+def select_events(names: Names, events: Sequence[Event]) -> Sequence[Event]:
     """Returns the events of the resources that the names select, in the order given; all events without a name. Gaps
     in the events of their engines are selected too, because other events may be missing in them."""
     typed = list(dict.fromkeys(names))

@@ -100,7 +100,7 @@ def has_labels(labels: Sequence[str], having: Mapping[str, str]) -> bool:
 
 def moment(at: datetime | float) -> str:
     """Formats a point in time, which each surface shows on the reader's clock (`core.text.moments`)."""
-    return moments.write(at)
+    return moments.write_time(at)
 
 
 def span(seconds: float) -> str:

@@ -45,7 +45,7 @@ def make_plan(command: str, action: type[TargetAction[Document]], kind: Kind) ->
 
 async def find(context: Context, command: str, kind: Kind) -> Sequence[Ref]:
     """Finds the resources to inspect. The same image or network is usually on several engines, and all are shown."""
-    return await targets.select(context, command, MAX_TARGETS, kind, every_match=kind is not Kind.CONTAINER)
+    return await targets.select_targets(context, command, MAX_TARGETS, kind, every_match=kind is not Kind.CONTAINER)
 
 
 def check_format(context: Context) -> None:
@@ -82,4 +82,6 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         single = {name: text for name, text in document.summary.items() if "\n" not in text}
         blocks.append(Fields(title=f"{label} ({document.ref.engine})", fields=single))
         blocks += [Lines(title=name, lines=text.split("\n")) for name, text in document.summary.items() if "\n" in text]
-    return Reply(blocks=(*blocks, *notes), buttons=next_steps.offer(context, [each.ref for each in documents]))
+    return Reply(
+        blocks=(*blocks, *notes), buttons=next_steps.offer_next_steps(context, [each.ref for each in documents])
+    )

@@ -23,7 +23,7 @@ from core.name_matching import selection
 
 Cell = str | int | float
 QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids (the names, where there are no ids)")
-FORMAT = list_format.argument("Name")
+FORMAT = list_format.format_argument("Name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -
     blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     return Reply(
         blocks=(*blocks, *_notes(results)),
-        buttons=() if args["format"] else next_steps.offer(context, [row.ref for row in rows]),
+        buttons=() if args["format"] else next_steps.offer_next_steps(context, [row.ref for row in rows]),
         ending=_ending(results, rows, answered, unmatched),
         values=rows,
     )

@@ -22,7 +22,7 @@ LABELS = "Labels"
 _TABLE = "table"
 
 
-def argument(example: str) -> Arg:
+def format_argument(example: str) -> Arg:
     """Returns the option `--format`. `example`: a field."""
     return Arg(
         name="--format",

@@ -15,7 +15,7 @@ from core.text import run_dividers
 MAX_GAP_NS = 1_000_000_000
 
 
-def parts(page: LogPage, now_ns: int) -> Iterator[LogLine | str]:
+def lines_with_dividers(page: LogPage, now_ns: int) -> Iterator[LogLine | str]:
     """Yields the lines of a page in order, and before the lines of each run its divider. `now_ns`: nanoseconds since
     the epoch."""
     runs = page.runs

@@ -154,7 +154,7 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
             network=network,
             links=tuple(links),
             restart=args["restart"] or "",
-            memory=container_limits.memory(args["memory"]),
+            memory=container_limits.parse_memory(args["memory"]),
             cpus=container_limits.cpus(args["cpus"]),
             user=args["user"] or "",
             workdir=args["workdir"] or "",

@@ -31,7 +31,7 @@ STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
 }
 
 
-def offer(context: Context, refs: Sequence[Ref], *more: tuple[str, str]) -> tuple[Button, ...]:
+def offer_next_steps(context: Context, refs: Sequence[Ref], *more: tuple[str, str]) -> tuple[Button, ...]:
     """Returns the buttons for the one resource of `refs`; none for several. `more`: further labels and lines."""
     if len(refs) != 1 or refs[0].kind not in STEPS:
         return ()

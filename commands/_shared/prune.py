@@ -30,7 +30,7 @@ Chosen = Callable[[Context], tuple[Collection[Kind], Collection[Kind]]]
 """Returns the kinds that go, and those of them of which also named ones go."""
 
 
-def command(
+def prune_command(
     name: str,
     action: type[Prune],
     *,

@@ -143,7 +143,9 @@ COMMON = (
 )
 
 
-async def settings(context: Context, engine: EngineRef, *, image: str, command: tuple[str, ...]) -> ServiceSettings:
+async def service_settings(
+    context: Context, engine: EngineRef, *, image: str, command: tuple[str, ...]
+) -> ServiceSettings:
     """Returns the settings that were typed. Raises BadUsage, and the errors of the names that are looked up."""
     args = context.args
     health = HealthCheck(
@@ -162,7 +164,7 @@ async def settings(context: Context, engine: EngineRef, *, image: str, command: 
         image=image,
         command=command,
         entrypoint=words("--entrypoint", args["entrypoint"]),
-        environment=tuple(service_values.pair("--env", text) for text in _added(args, "env")),
+        environment=tuple(service_values.parse_pair("--env", text) for text in _added(args, "env")),
         labels=tuple(service_values.label("--label", text) for text in _added(args, "label")),
         container_labels=tuple(
             service_values.label("--container-label", text) for text in _added(args, "container_label")
@@ -199,7 +201,7 @@ async def settings(context: Context, engine: EngineRef, *, image: str, command: 
         name_servers=NameServers(
             addresses=_added(args, "dns"), searches=_added(args, "dns_search"), options=_added(args, "dns_option")
         ),
-        sysctls=tuple(service_values.pair("--sysctl", text) for text in _added(args, "sysctl")),
+        sysctls=tuple(service_values.parse_pair("--sysctl", text) for text in _added(args, "sysctl")),
         ulimits=_added(args, "ulimit"),
         groups=_added(args, "group"),
         log_driver=_log_driver(args),
@@ -298,7 +300,7 @@ def _log_driver(args: Any) -> LogDriver:
     name, options = args["log_driver"] or "", args["log_opt"]
     if options and not name:
         raise errors.BadUsage("--log-opt has no log driver.", hint="Write --log-driver NAME too.")
-    return LogDriver(name=name, options=tuple(service_values.pair("--log-opt", text) for text in options))
+    return LogDriver(name=name, options=tuple(service_values.parse_pair("--log-opt", text) for text in options))
 
 
 def _rollout_settings(args: Any, kind: str) -> Rollout:

@@ -31,7 +31,7 @@ _MOUNT_KEYS = {
 }
 
 
-def pair(option: str, text: str) -> tuple[str, str]:
+def parse_pair(option: str, text: str) -> tuple[str, str]:
     """`NAME=VALUE`, whose value may be empty."""
     name, equals, value = text.partition("=")
     if not (name and equals):

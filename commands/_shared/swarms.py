@@ -56,7 +56,7 @@ def make_plan(command: str, verb: str, action: Callable[[Context, Ref], Action[A
 
 async def select_services(context: Context, command: str, verb: str, maximum: int = MAX_SERVICES) -> Sequence[Ref]:
     """Returns the services that were typed. Raises Unsupported for a service of Compose, before anything is asked."""
-    found = await targets.select(context, command, maximum, Kind.SERVICE)
+    found = await targets.select_targets(context, command, maximum, Kind.SERVICE)
     if compose := next((ref for ref in found if ref.engine.kind != KIND), None):
         raise errors.Unsupported(
             verb,

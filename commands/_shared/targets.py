@@ -11,7 +11,7 @@ from core import errors
 from core.model.refs import Kind, Ref
 
 
-async def select(
+async def select_targets(
     context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER, *, every_match: bool = False
 ) -> Sequence[Ref]:
     """Finds the resources that the typed names and options select. Raises BadUsage if nothing was typed to select by,

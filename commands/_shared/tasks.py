@@ -51,7 +51,7 @@ def make_plan(command: str, kind: Kind, action: Callable[[Ref, bool], ListTasks]
     async def plan(context: Context) -> Sequence[Action[Any]]:
         ended = context.args["all"]
         if context.args["target"]:
-            refs = await targets.select(context, command, MAX_TARGETS, kind)
+            refs = await targets.select_targets(context, command, MAX_TARGETS, kind)
             return [action(ref, ended) for ref in refs]
         return every(context, ended=ended)
 

@@ -101,7 +101,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         lines = [line.text for line in logs.value.lines]
         title = "The last log line" if len(lines) == 1 else f"The last {len(lines)} log lines"
         blocks.append(Lines(title=title, lines=lines))
-    return Reply(blocks=(*blocks, *_missing(results)), buttons=next_steps.offer(context, [ref]), values=values)
+    return Reply(
+        blocks=(*blocks, *_missing(results)), buttons=next_steps.offer_next_steps(context, [ref]), values=values
+    )
 
 
 def _row(results: Sequence[Result], ref: Ref) -> Container | None:

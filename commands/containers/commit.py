@@ -22,7 +22,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["pause"] and args["no_pause"]:
         raise errors.BadUsage("--pause and --no-pause cannot be combined.", hint="Leave one of them out.")
-    (ref,) = await targets.select(context, "commit", 1)
+    (ref,) = await targets.select_targets(context, "commit", 1)
     return [
         CommitContainer(
             engine=ref.engine,

@@ -18,7 +18,7 @@ LETTERS = {"added": "A", "changed": "C", "deleted": "D"}
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "diff", MAX_TARGETS)
+    refs = await targets.select_targets(context, "diff", MAX_TARGETS)
     return [ReadFileChanges(engine=ref.engine, target=ref) for ref in refs]
 
 

@@ -27,7 +27,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     command: tuple[str, ...] = args["command"]
     _check_command(args["target"], command)
-    (ref,) = await targets.select(context, "exec", 1)
+    (ref,) = await targets.select_targets(context, "exec", 1)
     return [
         Exec(
             engine=ref.engine,

@@ -27,7 +27,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         raise errors.BadUsage(
             "The command `export` needs a file to write.", hint="Write export NAME -o FILE.tar, or -o - for a pipe."
         )
-    (ref,) = await targets.select(context, "export", 1)
+    (ref,) = await targets.select_targets(context, "export", 1)
     return [ExportContainer(engine=ref.engine, target=ref, timeout=context.args["timeout"])]
 
 

@@ -11,7 +11,9 @@ from core.model.actions import Action
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    return container_logs.plan(context, "logs", await targets.select(context, "logs", container_logs.MAX_TARGETS))
+    return container_logs.plan(
+        context, "logs", await targets.select_targets(context, "logs", container_logs.MAX_TARGETS)
+    )
 
 
 command = Command(

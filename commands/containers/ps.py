@@ -56,7 +56,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     elif args["format"]:
         form = list_format.parse(args["format"], container_format.FIELDS, container_format.ELSEWHERE)
         whole = args["no_trunc"]
-        blocks = [*list_format.blocks(form, [container_format.document(row, context.now, whole=whole) for row in rows])]
+        blocks = [
+            *list_format.blocks(
+                form, [container_format.fields_of_container(row, context.now, whole=whole) for row in rows]
+            )
+        ]
     elif not rows:
         # Where no engine answered, it is not known whether there are any.
         blocks = [_no_rows(context, known, unmatched)] if listed else []
@@ -64,7 +68,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         blocks = [_summary(args, rows, selected), _table(context, rows, formatting.asked(results))]
         blocks += [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched]
         blocks += _without_exit_code(rows)
-    buttons = () if args["quiet"] or args["format"] else next_steps.offer(context, refs)
+    buttons = () if args["quiet"] or args["format"] else next_steps.offer_next_steps(context, refs)
     return Reply(blocks=(*blocks, *notes), buttons=buttons, ending=_ending(results, unmatched, refs), values=rows)
 
 
@@ -91,7 +95,7 @@ def _wanted(args: Any, row: Container) -> bool:
 
 def _takes_any_state(args: Any) -> bool:
     named = bool(
-        args["target"] or args["health"] or container_filters.keys(args["filter"]) & container_filters.ANY_STATE
+        args["target"] or args["health"] or container_filters.filter_keys(args["filter"]) & container_filters.ANY_STATE
     )
     return named or bool(args["all"] or _last(args))
 
@@ -228,7 +232,7 @@ command = Command(
             help="the last COUNT containers that were created, in any state",
         ),
         Arg(name="--latest", type=ArgType.FLAG, help="the last container that was created, like -n 1"),
-        list_format.argument("Names"),
+        list_format.format_argument("Names"),
         Arg(name="--no-trunc", type=ArgType.FLAG, help="show whole ids and image names, and each port"),
         Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids"),
         Arg(name="--fresh", type=ArgType.FLAG, help="ask the engines, even if the cached list is current"),

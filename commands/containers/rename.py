@@ -16,7 +16,7 @@ WORDING = changes.Wording(done="renamed", renames=True)
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     name = context.args["name"]
-    refs = await targets.select(context, "rename", 1)
+    refs = await targets.select_targets(context, "rename", 1)
     if refs[0].name == name:
         raise errors.BadUsage(f"The container is already named {name}.", hint="Write another name.")
     return [RenameContainer(engine=ref.engine, target=ref, name=name) for ref in refs]

@@ -23,7 +23,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     return [
         Remove(engine=ref.engine, target=ref, force=args["force"], volumes=args["volumes"])
-        for ref in await (_stopped(context) if args["all"] else targets.select(context, "rm", changes.MAX_TARGETS))
+        for ref in await (
+            _stopped(context) if args["all"] else targets.select_targets(context, "rm", changes.MAX_TARGETS)
+        )
     ]
 
 

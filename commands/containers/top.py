@@ -16,7 +16,7 @@ MAX_TARGETS = 10
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "top", MAX_TARGETS)
+    refs = await targets.select_targets(context, "top", MAX_TARGETS)
     return [ReadProcesses(engine=ref.engine, target=ref) for ref in refs]
 
 

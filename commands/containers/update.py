@@ -28,7 +28,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         )
     return [
         UpdateContainer(engine=ref.engine, target=ref, memory=memory, cpus=cpus, pids=pids, restart=restart)
-        for ref in await targets.select(context, "update", changes.MAX_TARGETS)
+        for ref in await targets.select_targets(context, "update", changes.MAX_TARGETS)
     ]
 
 

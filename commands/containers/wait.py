@@ -17,7 +17,7 @@ DEFAULT_SECONDS = 300
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "wait", MAX_TARGETS)
+    refs = await targets.select_targets(context, "wait", MAX_TARGETS)
     return [WaitForEnd(engine=ref.engine, target=ref, timeout=context.args["timeout"]) for ref in refs]
 
 

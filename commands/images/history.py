@@ -17,7 +17,7 @@ MAX_TARGETS = 5
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "history", MAX_TARGETS, Kind.IMAGE)
+    refs = await targets.select_targets(context, "history", MAX_TARGETS, Kind.IMAGE)
     return [ReadHistory(engine=ref.engine, target=ref) for ref in refs]
 
 

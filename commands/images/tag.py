@@ -16,7 +16,7 @@ MAX_TARGETS = 5
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "tag", MAX_TARGETS, Kind.IMAGE)
+    refs = await targets.select_targets(context, "tag", MAX_TARGETS, Kind.IMAGE)
     name = image_names.with_default_tag(context.args["name"])
     return [TagImage(engine=ref.engine, target=ref, tag=name) for ref in refs]
 

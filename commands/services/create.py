@@ -23,7 +23,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             engine=engine,
             image=image_names.with_default_tag(args["image"]),
             name=args["name"] or "",
-            settings=await service_arguments.settings(context, engine, image="", command=args["command"]),
+            settings=await service_arguments.service_settings(context, engine, image="", command=args["command"]),
             mode=args["mode"],
             replicas=service_values.whole("--replicas", args["replicas"]),
             wait=not args["detach"],

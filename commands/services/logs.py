@@ -23,7 +23,7 @@ MAX_TARGETS = 5
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    refs = await targets.select(context, "service logs", MAX_TARGETS, Kind.SERVICE)
+    refs = await targets.select_targets(context, "service logs", MAX_TARGETS, Kind.SERVICE)
     if args["follow"] and len(refs) > 1:
         raise errors.BadUsage("The command `service logs -f` can follow only one service.", hint="Name one service.")
     since = int(args["since"].before(context.now).timestamp()) * 1_000_000_000 if args["since"] else 0
@@ -58,7 +58,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 
 def _buttons(context: Context, results: Sequence[Result]) -> Sequence[Button]:
-    return next_steps.offer(context, [targets.target_of_result(result) for result in results])
+    return next_steps.offer_next_steps(context, [targets.target_of_result(result) for result in results])
 
 
 command = Command(

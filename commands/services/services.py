@@ -67,7 +67,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     ending = Ending.OK
     if not rows:
         ending = formatting.failed_ending(results) if not answered else Ending.NOTHING if unmatched else Ending.OK
-    return Reply(blocks=(*blocks, *notes), buttons=next_steps.offer(context, [row.ref for row in rows]), ending=ending)
+    return Reply(
+        blocks=(*blocks, *notes), buttons=next_steps.offer_next_steps(context, [row.ref for row in rows]), ending=ending
+    )
 
 
 def _document(row: services.Service) -> Mapping[str, Any]:
@@ -120,7 +122,7 @@ command = Command(
             many=True,
             help="service (shop/web, web), project, start of a name, or a glob like 'shop/*'; without SERVICE: all",
         ),
-        list_format.argument("Name"),
+        list_format.format_argument("Name"),
         HOST,
         ENGINE,
     ),

@@ -21,7 +21,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     (target,) = await swarms.select_services(context, "service update", UpdateService.verb, 1)
     wait, timeout = not args["detach"], args["timeout"]
-    settings = await service_arguments.settings(
+    settings = await service_arguments.service_settings(
         context,
         target.engine,
         image=args["image"] or "",

@@ -9,7 +9,7 @@ from commands._shared import prune
 from commands.spec import Arg, ArgType
 from core.model.prune import PruneBuildCache
 
-command = prune.command(
+command = prune.prune_command(
     "builder prune",
     PruneBuildCache,
     summary="remove the build cache of Docker",

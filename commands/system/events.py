@@ -123,7 +123,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     listed = [event for result in answered for event in result.value.rows]
     if args["target"]:
         names = [pair for result in results if isinstance(result.action, ListEvents) for pair in result.action.names]
-        listed = list(event_selection.select(names, listed))
+        listed = list(event_selection.select_events(names, listed))
     ordered = sorted(listed, key=lambda event: event.at_ns)
     folded = [event_text.ShownEvent(event=event) for event in ordered] if args["all"] else event_text.fold(ordered)
     shown = folded[-args["limit"] :]

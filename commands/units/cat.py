@@ -14,7 +14,7 @@ from core.model.units import InspectUnit
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "unit cat", units.MAX_DRAFTS, Kind.UNIT)
+    refs = await targets.select_targets(context, "unit cat", units.MAX_DRAFTS, Kind.UNIT)
     return [InspectUnit(engine=ref.engine, target=ref) for ref in refs]
 
 

@@ -15,7 +15,7 @@ from core.text import command_line
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    refs = await targets.select(context, "generate systemd", units.MAX_DRAFTS)
+    refs = await targets.select_targets(context, "generate systemd", units.MAX_DRAFTS)
     return [DraftUnit(engine=ref.engine, target=ref, style="generate") for ref in refs]
 
 

@@ -18,7 +18,7 @@ CHANNEL_HINT = "Write the channel id, such as C0123ABCD. Slack shows it at the e
 _CHANNEL_NAME = re.compile(r"#[^\s#@<>&,]{1,80}")
 
 
-def channel(word: str) -> str:
+def slack_channel(word: str) -> str:
     """A channel by its id, or by its name at the time of the first message."""
     if not alert_routes.is_channel(word) and not _CHANNEL_NAME.fullmatch(word):
         raise field_types.invalid_value(f"“{word}” is not a Slack channel", f'{CHANNEL_HINT} Or write "#name".')
@@ -44,7 +44,7 @@ def _destination(word: str) -> str:
             f"“{word}” is a user group, and a message goes to a channel or a person",
             "Write `to` with a channel, and the user group under `mention`.",
         )
-    return channel(word)
+    return slack_channel(word)
 
 
 def _mention(word: str) -> str:

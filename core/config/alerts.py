@@ -65,7 +65,7 @@ class Alerts(Section):
     """Where Quarterdeck posts alerts that no route matches. Without a channel, the command `alerts here` names one in
     chat; until then the log, the console and the command `incidents` show alerts."""
 
-    to: Annotated[field_types.NonEmptyStr, AfterValidator(alert_routes.channel)] | None = Field(
+    to: Annotated[field_types.NonEmptyStr, AfterValidator(alert_routes.slack_channel)] | None = Field(
         default=None,
         description="The Slack channel for alerts: its id, or its name in quotes. Invite the bot to it.",
         examples=["to: C0123ABCD"],

@@ -17,7 +17,7 @@ _MOMENT = re.compile(
 _FRACTION = re.compile(r"\.[0-9]+")
 
 
-def write(at: datetime | float) -> str:
+def write_time(at: datetime | float) -> str:
     """Returns a moment for a time, or for seconds since the epoch. Fractions of a second are left out."""
     when = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -63,7 +63,9 @@ class InfoVerbs(EngineClient, abc.ABC):
         ref = Ref(engine=self.ref, kind=Kind.ENGINE, id=str(self.ref), name=str(self.ref))
         # The daemon reports its proxies with the passwords in their addresses.
         document = {**json_decoder.decode_json_object(body), "Version": version}
-        return Document(ref=ref, data=await secret_search_threads.run(lambda: redact_json.redact_document(document)))
+        return Document(
+            ref=ref, data=await secret_search_threads.run_search(lambda: redact_json.redact_document(document))
+        )
 
     async def _info_and_version(self, seconds: float) -> tuple[bytes, Mapping[str, Any]]:
         """`/info`, and `/version` with the versions of the daemon's components; empty if only `/version` failed."""

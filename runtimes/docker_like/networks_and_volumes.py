@@ -128,7 +128,7 @@ class NetworkVolumeVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind=kind)
         # The mount options of a volume may contain the password of a file share.
         document = json_decoder.decode_json_object(response.body)
-        data = await secret_search_threads.run(lambda: redact_json.redact_document(document))
+        data = await secret_search_threads.run_search(lambda: redact_json.redact_document(document))
         summary = inspect_summaries.summarise_volume(data) if kind == "volume" else self._summarise_network(data)
         return Document(ref=target, data=data, summary=summary)
 

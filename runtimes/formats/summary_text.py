@@ -63,7 +63,7 @@ def time(value: Any) -> str:
         seconds = number(value) / NANOSECONDS
     if not seconds or not 0 < seconds < timestamps.MAX_NANOSECONDS / NANOSECONDS:
         return ""
-    return moments.write(seconds)
+    return moments.write_time(seconds)
 
 
 def size(value: Any, *, binary: bool = False) -> str:

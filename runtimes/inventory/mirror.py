@@ -71,7 +71,7 @@ class Mirror(ContainerCache):
         self.pulls = failed_pull_events.FailedPullEvents()
         self.ends = container_end_records.EndRecords()
         self.feed = event_followers.EventFollowers(lambda: self.ref)
-        self.runs = verification_evidence.RunWaiters()
+        self.runs = verification_evidence.RunEventWaiters()
 
     @property
     def ref(self) -> EngineRef:
@@ -188,7 +188,7 @@ class Mirror(ContainerCache):
         cause = died.attrs.get("cause_text", "the cause is not known")
         by = f" ({died.attrs['cause_by']})" if "cause_by" in died.attrs else ""
         texts = list(document.summary.items())
-        texts.insert(2, ("Last end", f"{moments.write(died.at_ns / 1e9)}: {cause}{by}"))
+        texts.insert(2, ("Last end", f"{moments.write_time(died.at_ns / 1e9)}: {cause}{by}"))
         return msgspec.structs.replace(document, summary=dict(texts))
 
     def _with_stream(self, engine: Engine) -> Engine:

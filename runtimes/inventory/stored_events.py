@@ -293,4 +293,4 @@ def _notes(found: EventsFound, action: ListEvents) -> list[str]:
 
 
 def _time(at_us: int) -> str:
-    return moments.write(at_us / 1e6)
+    return moments.write_time(at_us / 1e6)

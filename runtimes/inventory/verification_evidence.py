@@ -26,7 +26,7 @@ REPORTS_SIGNALS = ("docker",)
 _DIED, _KILLED, _STARTED, _STOPPED = EventKind.DIED, EventKind.KILLED, EventKind.STARTED, EventKind.STOPPED
 
 
-class RunWaiters:
+class RunEventWaiters:
     """Wakes those that wait for an event of some containers of one engine. Nobody waits for them."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class WatchedCache(Protocol):
     """The part of a mirror that a witness reads. `live`: it receives the events of its engine now."""
 
     history: EventHistory
-    runs: RunWaiters
+    runs: RunEventWaiters
 
     @property
     def live(self) -> bool: ...

@@ -26,7 +26,7 @@ def names(folder):
 
 
 async def saved(to, **more):
-    done = await save_download.save(reply(to, **more), io.BytesIO())
+    done = await save_download.save_download(reply(to, **more), io.BytesIO())
     return done.ending, done.blocks[-1].text
 
 
@@ -86,7 +86,7 @@ async def test_a_full_disk_leaves_what_was_there_before(tmp_path):
             raise OSError(28, "No space left on device")
 
     (tmp_path / "hosts").write_text("before")
-    done = await save_download.save(
+    done = await save_download.save_download(
         Reply(blocks=(), download=Download(content=Full(), to=str(tmp_path / "hosts"), name="hosts")), io.BytesIO()
     )
     assert done.ending is Ending.FAILED and "No space left on device" in done.blocks[-1].text

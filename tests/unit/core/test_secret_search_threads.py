@@ -19,7 +19,7 @@ async def test_searches_that_hang_leave_the_shared_threads_free() -> None:
         go_on.wait(30)
         return "done"
 
-    searches = [asyncio.create_task(secret_search_threads.run(search)) for _ in range(40)]
+    searches = [asyncio.create_task(secret_search_threads.run_search(search)) for _ in range(40)]
     try:
         async with asyncio.timeout(10):
             # More than the shared threads of any machine, one after the other.
@@ -37,4 +37,4 @@ async def test_an_error_reaches_the_caller() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await secret_search_threads.run(fail)
+        await secret_search_threads.run_search(fail)

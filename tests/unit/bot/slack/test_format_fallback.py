@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.slack import format_fallback, render
-from bot.slack.format_fallback import Sending
+from bot.slack.format_fallback import SendingWithFallback
 from bot.slack.render import Message, TableFormat
 from core import errors
 from core.model.replies import Button, Lines, Reply, Table, Text, text_reply
@@ -24,9 +24,9 @@ def refused(code: str, *reasons: str) -> errors.Undeliverable:
     return errors.Undeliverable(f"refused: {code}", code=code, reasons=reasons)
 
 
-def sending(*blocks, richest: TableFormat = TableFormat.LONG_TABLE, **more) -> Sending:
+def sending(*blocks, richest: TableFormat = TableFormat.LONG_TABLE, **more) -> SendingWithFallback:
     reply = Reply(blocks=blocks, **more)
-    return Sending(lambda shape: render.render_message(reply, table_format=shape, head="ps"), richest)
+    return SendingWithFallback(lambda shape: render.render_message(reply, table_format=shape, head="ps"), richest)
 
 
 def kinds(message: Message) -> list[str]:
@@ -88,7 +88,7 @@ def test_a_text_that_is_too_long_is_cut_once_between_words() -> None:
 
 
 def test_a_date_is_not_cut_and_counts_in_a_long_table() -> None:
-    at = moments.write(datetime(2026, 11, 30, 3, 0, tzinfo=UTC))
+    at = moments.write_time(datetime(2026, 11, 30, 3, 0, tzinfo=UTC))
     long = sending(Text(text=f"Since {at}. " * 60), richest=TableFormat.PLAIN)
     assert long.simplify(refused("msg_too_long"))
     assert long.message.text.count("<") == long.message.text.count(">") > 5

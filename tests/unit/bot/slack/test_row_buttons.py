@@ -72,7 +72,7 @@ def test_a_refusal_costs_only_the_buttons_and_is_learned():
     def outgoing(table_format):
         return render.render_message(REPLY, table_format=table_format)
 
-    sending = format_fallback.Sending(outgoing, TableFormat.ROW_BUTTONS)
+    sending = format_fallback.SendingWithFallback(outgoing, TableFormat.ROW_BUTTONS)
     found = standin.check(sending.message.blocks, rollout=standin.PHASED - {"action_cell"})
     assert found.not_yet
     assert sending.simplify(errors.Undeliverable("no", code="invalid_blocks", reasons=tuple(found.not_yet)))

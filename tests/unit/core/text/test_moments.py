@@ -12,8 +12,8 @@ AT = datetime(2026, 11, 30, 14, 5, 7, 123456, tzinfo=UTC)
 
 
 def test_a_moment_is_rfc_3339_in_utc():
-    assert moments.write(AT) == moments.write(AT.timestamp()) == "2026-11-30T14:05:07Z"
-    assert moments.write(AT.astimezone(timezone(timedelta(hours=5)))) == "2026-11-30T14:05:07Z"
+    assert moments.write_time(AT) == moments.write_time(AT.timestamp()) == "2026-11-30T14:05:07Z"
+    assert moments.write_time(AT.astimezone(timezone(timedelta(hours=5)))) == "2026-11-30T14:05:07Z"
 
 
 @pytest.mark.parametrize(
