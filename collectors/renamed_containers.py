@@ -1,7 +1,8 @@
 """Remembers the owners of containers that were renamed while an alert about them was open, so that the alert goes on.
 
-A container without the labels of Compose, a Swarm or a pod belongs to its name. If it is renamed, its next crash is the
-same trouble for as long as the alert is open. A new container with the old name is the same trouble too.
+A container without the labels of Compose, a Swarm or a pod is identified by its name. If such a container is renamed
+while an alert about it is open, its next crash belongs to the same alert. A crash of a new container with the old name
+belongs to that alert too.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Each act is a command line of the policy's own identity, and passes the same checks as every command: permissions,
 guards, limits, leases, the freeze and the audit. Nobody can be asked, so a command that would ask a question is
-refused. The exception are guards that were in force when the policy was saved. Before an act, its try is taken in the
-store: of several processes only one acts, and if a process is killed between taking and acting, that try is not made
-any more.
+refused. Guards that were in force when the policy was saved count as answered with yes. Before an act, the process
+records the try in the store: so only one of several processes acts. If the process is killed between the record and the
+act, that try is not repeated.
 
 The time between two tries doubles. After the last try, the policy gives up, fires an alert and leaves the incident
 alone for a time. It does nothing while somebody takes care of the incident, in maintenance and during a rollout.

@@ -1,8 +1,8 @@
 """Finds what an inspected container of Docker or Podman can access on its host.
 
-What it can access of other containers (their networks, their volumes) is left out. So is a volume that is a folder of
-the host, unless the container itself gives the volume's options: an inspection does not show more.
-Podman does not report all that a container was created with. Its command line, which Podman keeps, shows the rest.
+It does not report access to other containers, such as their networks and volumes. A named volume may be a folder of the
+host; an inspection shows that only if the container itself gives the volume's options. Podman's inspection does not
+contain every option of a container. The other options are read from the command line, which Podman stores.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Recognises the mounts of an OCI runtime specification that an engine made itself: its own files, such as
 `/etc/hosts`, and volumes.
 
-Each engine has a directory of its own. It is one of the usual ones, or the specification shows it: the root directory
-of a container of Docker or Podman is below it, and nerdctl names it in an annotation. The target of a mount alone
-shows nothing, because a person can mount any directory of the host there.
+Such a mount is recognised by its source, which is below the data directory of the engine. That directory is one of the
+usual ones, or the specification shows it: it contains the root directory of a container of Docker or Podman, and
+nerdctl names it in an annotation. The target of a mount proves nothing, because a person can mount any directory of the
+host there.
 """
 
 from __future__ import annotations
