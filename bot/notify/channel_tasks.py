@@ -1,5 +1,5 @@
-"""Runs one task at a time for each channel, and for whatever else must not wait for another one, so that a channel that
-does not answer delays no other one.
+"""Runs the tasks of each channel one after another, and the channels side by side. So a channel that does not answer
+delays only itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Lets a channel go on after a message that the chat refuses, and reports the first failure at the end.
+"""Continues with the next messages of a channel after the chat refused one, and reports the first failure at the end.
 
-After a few failures it gives up: then the channel or the chat fails, and not one message. It gives up at once if the
+After a few failures it stops, because then the channel or the chat fails, not a single message. It stops at once if the
 chat did not answer or asks to wait, so that the messages stay in their order.
 """
 

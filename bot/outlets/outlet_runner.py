@@ -1,12 +1,12 @@
 """Sends incidents to other systems: to webhooks, one incident in each request, and to Alertmanagers, many at once.
 
-The store has a queue for each receiver, so nothing is lost while a receiver cannot be reached or when this process ends.
-Only one process sends; it holds a lease. If its lease ends during a request, another process may send the same state
-again. After a failure, the queue of that receiver pauses, longer each time; other queues continue. An incident is left
-out if its receiver refuses it finally, or if it could not be delivered for a day. If an incident could not be delivered
-several times, the next ones are tried too, because the receiver may refuse only this one. A silenced incident is sent to
-a webhook when the silence is over; later incidents do not wait for it. It is sent to an Alertmanager at once, because an
-Alertmanager has its own silences.
+The store has a queue for each receiver, so nothing is lost while a receiver cannot be reached or when this process
+ends. Only one process sends; it holds a lease. If its lease ends during a request, another process may send the same
+state again. After a failure, the queue of that receiver pauses, longer each time; other queues continue. An incident is
+left out if its receiver refuses it finally, or if it could not be delivered for a day. If an incident could not be
+delivered several times, the next ones are tried too, because the receiver may refuse only this one. A silenced incident
+is sent to a webhook when the silence is over; later incidents do not wait for it. It is sent to an Alertmanager at
+once, because an Alertmanager has its own silences.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Says which part of the time that was asked for the events of some engines cover, so that no reply claims that nothing
-happened where nobody knows.
+"""Describes for which part of a requested time no events of some engines are stored. So no reply claims that nothing
+happened when nobody watched.
 """
 
 from __future__ import annotations

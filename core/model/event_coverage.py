@@ -1,8 +1,7 @@
-"""Defines which part of a time an answer about an engine's events covers, so that nobody takes an unknown time for a
-quiet one.
+"""Defines for which part of a time an engine's events are stored, and for which part nobody knows what happened.
 
-Two sources know past events: the engine itself, which remembers the newest ones, and Quarterdeck, while it watches. All
-times are nanoseconds since the epoch.
+Two sources have past events: the engine itself, which stores the newest ones, and Quarterdeck, for the times when it
+watched. All times are nanoseconds since the epoch.
 """
 
 from __future__ import annotations
