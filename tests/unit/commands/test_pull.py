@@ -70,7 +70,7 @@ async def test_of_several_engines_one_says_which(two_hosts):
     for line in ("pull busybox@docker/host8", "pull busybox --engine docker/host8"):
         await two_hosts.plan(line)
         assert two_hosts.find.asked[-1] == Query(engine="docker/host8", verb="image.pull")
-    with pytest.raises(errors.BadUsage, match="Two engines are given"):
+    with pytest.raises(errors.BadUsage, match="The command names two engines"):
         await two_hosts.plan("pull busybox@host8 --engine docker/host7")
 
 

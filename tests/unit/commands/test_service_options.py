@@ -241,7 +241,7 @@ async def test_where_there_is_no_swarm_the_reply_says_how_to_start_one(valkey):
 async def test_of_several_swarms_one_is_chosen(valkey, swarm):
     other = FakeRuntime("c2", kind="swarm")
     async with Deck(valkey.url, (swarm, other)) as deck:
-        assert "There are 2 Swarms: swarm/c1, swarm/c2" in text(await deck.say("service create nginx"))
+        assert "and there are 2: swarm/c1, swarm/c2" in text(await deck.say("service create nginx"))
         for line in ("service create nginx --engine swarm/c2", "service create --engine swarm/c2 nginx"):
             assert (await deck.say(line)).ending is Ending.OK
     assert len(other.swarm) == 2 and not swarm.swarm

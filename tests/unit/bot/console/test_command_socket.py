@@ -276,7 +276,7 @@ def test_ctrl_c_leaves_a_change_running_and_a_second_one_its_outcome(
 @pytest.mark.parametrize(
     ("frames", "code", "said"),
     [
-        ((command_frames.encode(command_frames.ACCEPTED, {"read_only": True}),), 5, "so give it again"),
+        ((command_frames.encode(command_frames.ACCEPTED, {"read_only": True}),), 5, "give it again"),
         ((command_frames.encode(command_frames.ACCEPTED, {"read_only": False}),), 6, "not known whether"),
         ((), 6, "not known whether"),
         ((b"o\xff\xff\xff\xff",), 6, "not known whether"),

@@ -78,7 +78,7 @@ async def test_killed_after_the_last_outcome_happened_it_is_unknown_and_not_repe
     await killed(task)
     await world.stores[0].remove_replica("dead")
     (lost,) = await world.recover()
-    assert "not known; nothing is repeated" in lost.text
+    assert "Quarterdeck does not repeat it" in lost.text
     assert await outcomes(world) == [("web", "unknown")]
     assert world.engine.done == [("container.restart", "web")]
 

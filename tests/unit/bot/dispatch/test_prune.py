@@ -222,7 +222,7 @@ async def test_several_engines_are_chosen_by_name(valkey, engine):
     stopped(other, "far")
     async with Deck(valkey.url, [engine, other]) as deck:
         reply = await deck.say("container prune")
-        assert reply.ending is Ending.USAGE and "Choose one" in plain_text.render(reply)
+        assert reply.ending is Ending.USAGE and "Add one of them: --engine" in plain_text.render(reply)
         _, done = await confirmed(deck, "container prune --engine '*'")
         assert plain_text.render(done).count("removed 1 container") == 2
         assert names(engine) == {"web"} and names(other) == set()

@@ -23,7 +23,7 @@ DOES = (
     ("docker create", r"create needs IMAGE", Ending.USAGE),
     ("docker run", r"run needs IMAGE", Ending.USAGE),
     ("docker search", r"search needs TERM", Ending.USAGE),
-    ("docker commit", r"commit needs TARGET", Ending.USAGE),
+    ("docker commit", r"commit needs CONTAINER", Ending.USAGE),
     ("docker logs -f     Fetch the logs of a container", r"^logs needs a target\. For example: logs web", Ending.USAGE),
     ("docker ps          List running containers", r"WebA", Ending.OK),
     ("docker ps --help", r"^Usage: ps", Ending.OK),

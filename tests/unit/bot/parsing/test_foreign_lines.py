@@ -159,7 +159,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
         ("less /etc/passwd", "unit cat NAME"),
         ("podman update --memory-swap 1g web", "Write --memory, --cpus, --pids-limit or --restart."),
         ("podman pod rm -a", "A change of pods takes names"),
-        ("kubectl get pods", "not to Kubernetes"),
+        ("kubectl get pods", "not the Kubernetes API"),
         ("help docker build", "“build”: Quarterdeck builds no images"),
         ("docker frobnicate", "There is no command “frobnicate”. List all commands with: help"),
         ("podmam rm -a", "There is no command “podmam”"),
@@ -167,7 +167,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
             "docker -H tcp://x:2375 ps",
             "Quarterdeck does not support the option -H of docker. Quarterdeck chooses engines by name",
         ),
-        ("docker --context prod ps", "add --engine NAME or --host NAME"),
+        ("docker --context prod ps", "write --engine NAME or --host NAME"),
         ("crictl -r unix:///run/crio.sock ps", "Quarterdeck does not support the option -r of crictl."),
         (
             "docker compose -p shop ps",

@@ -272,7 +272,7 @@ def test_numbers():
         ("logs web --since 0s", "from 1s to"),
         ("logs web --since 999999999w", "from 1s to"),
         ("logs web --state runing", "Did you mean running? It can be running, exited."),
-        ("logs web --label ''", "--label is empty"),
+        ("logs web --label ''", "--label has an empty value"),
         ("logs", "logs needs TARGET: containers. For example: logs web"),
         ("revoke a b", "revoke does not take the argument “b”. Usage: revoke ID"),
         ("logs -5", "logs has no option -5"),
