@@ -99,7 +99,7 @@ def check_declared(name: str, found: Sequence[str], declared: Sequence[str]) -> 
     """Raises NotPermitted if a service would take more from its hosts than was declared. `found`: what it takes."""
     if undeclared := [reach for reach in found if reach not in declared]:
         raise errors.NotPermitted(
-            f"Nothing was done: somebody changed {name} meanwhile, and now it {', '.join(undeclared)}.",
+            f"Nothing was done: {name} {', '.join(undeclared)}, which the permission check had not seen.",
             rule=host_access.VERB,
             hint="Give the command again.",
         )

@@ -221,7 +221,7 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
     outcome, _ = await ended(swarm, dataclasses.replace(update, reaches=ON_HOST))
     assert (
         outcome.status == Status.FAILED
-        and "somebody changed deep meanwhile, and now it mounts /etc of the host" in outcome.detail
+        and "deep mounts /etc of the host, which the permission check had not seen" in outcome.detail
     )
     api.remove_service("deep")
 

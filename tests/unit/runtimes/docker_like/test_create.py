@@ -200,7 +200,7 @@ async def test_a_volume_of_quarterdeck_is_refused(daemon: Daemon, labels: dict[s
     daemon.say("GET /volumes/state", {"Options": None})
     daemon.say("GET /containers/json", [{"Id": "0" * 64, "Labels": labels}])
     outcome = await daemon.run(access=mount("state"))
-    assert outcome.status == Status.FAILED and "is protected" in outcome.detail
+    assert outcome.status == Status.FAILED and "belongs to a part of Quarterdeck" in outcome.detail
     assert not daemon.told("POST /containers/create")
 
 

@@ -84,7 +84,9 @@ async def test_an_image_is_shown_with_its_platform_layers_and_tags(server):
     assert (found.labels, found.command, found.ports) == ((("made", "here"),), ("/bin/sh",), ("80/tcp",))
     assert found.tags[:2] == ("1", "2") and "\u202e" not in found.tags[2]
     assert found.created_at == 1704164645.0 and "hunter2" not in repr(found)
-    with pytest.raises(errors.NotFound, match=r"has no image for linux/s390x\. It has: linux/amd64, linux/arm64"):
+    with pytest.raises(
+        errors.NotFound, match=r"has no image for linux/s390x\. Choose a platform that it has: linux/amd64, linux/arm64"
+    ):
         await client().inspect(f"{server.host}/shop/web:1", "linux/s390x")
 
 
