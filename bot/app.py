@@ -11,7 +11,7 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfi
 from commands.catalogue import Catalogue, load_catalogue, open_catalogue
 from core import errors, supervise, uncounted_metrics
 from core.config import load
+from core.lazy_dataclass import dataclass
 from core.model import alert_routes
 from core.model.actions import Risk
 from core.name_matching import containers

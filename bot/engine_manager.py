@@ -14,13 +14,13 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from core import supervise
+from core.lazy_dataclass import dataclass
 from core.model.actions import DescribeEngine
 from core.model.refs import EngineRef
 from core.model.registry_reads import PUBLIC_REGISTRIES

@@ -12,8 +12,8 @@ import gzip
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.metric_families import Format
 
 Render = Callable[[Format], bytes]

@@ -11,10 +11,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from collectors.container_end_causes import REPORTING_ENGINES, SECOND, EndEvidence, explain, is_certain
 from core import unexpected_errors
+from core.lazy_dataclass import dataclass
 from core.model.containers import LIVE_STATES, SWARM_SERVICE_LABEL, Container
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind

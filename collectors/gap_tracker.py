@@ -10,8 +10,8 @@ without an event.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.model.events import Event, Origin
 from core.model.gaps import Gap, GapReason, Recovery
 from core.model.refs import EngineRef

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bot.dispatch import change_record, outcome_watch, safe_responder
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Context
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action
 from core.model.policy import Decision
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, Risk
 from core.model.background_jobs import FollowResult, JobPage, JobStarted, ReadJob, StopAnyJob, StopJob
 from core.model.event_actions import ListEvents

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -18,6 +17,7 @@ import structlog
 from bot.notify import crash_card, incident_message
 from bot.notify.message_sender import MessageSender, SentMessage, message_name
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, PostedIncident
 from core.model.replies import Reply

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import msgspec
 
 from bot.notify.incident_writer import MAX_CONFLICTS, decode_incident
 from bot.notify.message_sender import SentMessage
 from core import supervise
+from core.lazy_dataclass import dataclass
 from core.model.incidents import Incident, IncidentState, PostedIncident, with_post
 from core.store.incidents import IncidentStore, MessageId
 

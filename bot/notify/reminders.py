@@ -8,7 +8,7 @@ channel has a task of its own, so that one that does not answer delays no other 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from bot.notify.shared_message_record import SharedMessageRecord
 from bot.notify.silence_index import SilenceIndex
 from bot.notify.silences import KEEP_SECONDS
 from core import errors, metrics, supervise
+from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination, Routing
 from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.model.replies import Reply

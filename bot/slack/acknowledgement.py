@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from core.lazy_dataclass import dataclass
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from core.lazy_dataclass import dataclass
 
 
 @dataclass(slots=True)

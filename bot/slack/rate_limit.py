@@ -12,7 +12,7 @@ import contextlib
 import contextvars
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler, AsyncServerErrorRetryHandler
 from slack_sdk.http_retry.request import HttpRequest
@@ -20,6 +20,7 @@ from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
 from bot.slack import post_delivery_state
+from core.lazy_dataclass import dataclass
 
 PARALLEL_AFTER_SECONDS = 60.0  # after a pause has ended, until calls run in parallel again
 

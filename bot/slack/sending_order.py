@@ -8,7 +8,9 @@ import enum
 import heapq
 import itertools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from core.lazy_dataclass import dataclass
 
 
 class Priority(enum.IntEnum):

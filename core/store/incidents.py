@@ -8,8 +8,8 @@ process was faster.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 
+from core.lazy_dataclass import dataclass
 from core.store import keys
 from core.store.connection import text
 from core.store.posts import PostStore

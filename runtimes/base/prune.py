@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model import images, networks_and_volumes, prune
 from core.model.actions import Action, Remove
 from core.model.background_jobs import JobStarted
@@ -130,7 +131,7 @@ def _removal(engine: EngineRef, one: prune.UnusedResource) -> Action[Any]:
             return images.RemoveImage(engine=engine, target=target)
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Progress:
     """Counts what a prune has done. `size`: bytes of what was removed, as far as they were measured; `cache`: of the
     build cache."""

@@ -6,9 +6,9 @@ So this module stores what events and lists reported, for a limited number of co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
 
+from core.lazy_dataclass import dataclass
 from runtimes.containerd.client import Process
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from core.lazy_dataclass import dataclass
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
 

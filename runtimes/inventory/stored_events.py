@@ -12,12 +12,13 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.actions import Action, DescribeEngine, ReadLogs
 from core.model.background_jobs import JobStarted
 from core.model.containers import Container

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.containers import LIVE_STATES
 from core.model.events import EventKind
 from runtimes.base import stop_grace

@@ -6,11 +6,11 @@ import abc
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
 from core import errors
+from core.lazy_dataclass import dataclass
 from core.model.results import Outcome
 from runtimes.base import stop_grace
 from runtimes.formats import json_decoder, json_field_types
