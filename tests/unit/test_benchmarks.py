@@ -119,3 +119,20 @@ async def test_a_loss_of_events_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     finally:
         await side.engine.aclose()
         server.close()
+
+
+# What a process that only watches must not load: each takes memory, of which `memory` measures the sum.
+NOT_TO_WATCH = (
+    *("apscheduler", "docker", "jinja2", "podman", "prompt_toolkit", "pydantic", "requests", "slack_sdk", "typer"),
+    *("yaml", "bot.app", "bot.dispatch", "bot.slack", "commands", "core.config", "runtimes.swarm.engine", "wcwidth"),
+)
+
+
+def test_a_process_that_watches_loads_no_more_than_that() -> None:
+    script = (
+        "import sys, benchmarks.watch_only\n"
+        "from runtimes import engine_registry; engine_registry.engine_class('docker')\n"
+        f"print([name for name in {NOT_TO_WATCH} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
