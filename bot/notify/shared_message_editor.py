@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -25,6 +25,7 @@ from bot.notify.shared_message_content import SharedContent, Shown
 from bot.notify.shared_message_record import SharedMessageRecord
 from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics, supervise
+from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, IncidentState, PostedIncident
 from core.store.incidents import IncidentStore, MessageId
