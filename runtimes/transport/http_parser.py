@@ -16,7 +16,6 @@ from core import errors
 MAX_HEAD = 64 << 10  # bytes of the status line with all headers, or of all trailers
 MAX_SIZE_LINE = 4 << 10  # bytes of a chunk's size with its extensions
 MAX_CARRIED = 4 << 10  # bytes of an unfinished chunk
-MIN_LINE_CHUNKS = 3  # fewer are read one by one
 
 _METHOD = re.compile(r"[A-Z]+")
 _TARGET = re.compile(r"/[!-~]*")
@@ -43,11 +42,11 @@ class _Part(enum.Enum):
 
 class _Sizes(dict[bytes, int]):
     """Caches the number in a chunk's size line, which costs much less than parsing the line again. Only lines of up to
-    three digits are cached (chunks below 4 KiB, so nearly every event): at most about 11,000 entries. `of_lines`: the
-    length of a chunk without the LF at its end, by the same size lines with their CR."""
+    three digits are cached (chunks below 4 KiB, so nearly every event): at most about 11,000 entries. `between`: the
+    sizes of two or three digits, by the bytes from the end of a chunk to the beginning of one of this size."""
 
     def __init__(self) -> None:
-        self.of_lines: dict[bytes, int] = {}
+        self.between: dict[bytes, int] = {}
 
     def __missing__(self, line: bytes) -> int:
         match = _SIZE_LINE.fullmatch(line)
@@ -56,7 +55,8 @@ class _Sizes(dict[bytes, int]):
         size = int(match[1], 16)
         if len(line) <= 3:
             self[line] = size
-            self.of_lines[line + b"\r"] = size - 1
+            if size and len(line) >= 2:
+                self.between[b"\r\n%b\r\n" % line] = size
         return size
 
 
@@ -130,9 +130,10 @@ class ResponseParser:
         return self.done
 
     def _read_chunks(self, data: bytes, out: list[bytes]) -> bytes:
-        position, length, sizes, append = _read_line_chunks(data, out), len(data), _SIZES, out.append
-        in_lines = position > 0
+        position, length, sizes, append, many = 0, len(data), _SIZES, out.append, False
         while True:
+            if (found := _read_usual_chunks(data, position, out)) > position:
+                position, many = found, True
             line_end = data.find(b"\r\n", position, position + MAX_SIZE_LINE)
             if line_end < 0:
                 if length - position >= MAX_SIZE_LINE:
@@ -143,7 +144,7 @@ class ResponseParser:
             start = line_end + 2
             end = start + size
             if not size or end + 2 > length:
-                if size and in_lines and size < MAX_CARRIED and b"\r\n".startswith(data[end:]):
+                if size and many and size < MAX_CARRIED and b"\r\n".startswith(data[end:]):
                     self._carry = data[position:]  # so that the next block begins with a whole chunk, too
                     return b""
                 break
@@ -237,23 +238,27 @@ class ResponseParser:
             self._part = _Part.UNTIL_CLOSE
 
 
-def _read_line_chunks(data: bytes, out: list[bytes]) -> int:
-    """Reads the whole chunks at the beginning of `data` at once, if each of them is one line. Returns the number of
-    bytes that were read; 0 if the chunks must be read one by one.
+def _read_usual_chunks(data: bytes, position: int, out: list[bytes]) -> int:
+    """Reads chunks from `position` on as long as each of them and the next one have sizes that were seen before, of two
+    or three digits. Returns the position of the first chunk that was not read.
 
     This is the hot path: Docker sends each event as a chunk of its own, and a block contains hundreds of them. The
-    length of each line is compared with the size line of its chunk, so no other framing is accepted.
+    bytes between two chunks are looked up as a whole, so no other framing is accepted.
     """
-    parts = data.split(b"\n")
-    whole = (len(parts) - 1) // 3 * 3
-    size_lines, lines, ends = parts[0:whole:3], parts[1:whole:3], parts[2:whole:3]
-    if len(lines) < MIN_LINE_CHUNKS or ends.count(b"\r") != len(ends):
-        return 0
-    lengths = list(map(len, lines))
-    if list(map(_SIZES.of_lines.get, size_lines)) != lengths:
-        return 0
-    out.append(b"\n".join([*lines, b""]))
-    return sum(map(len, size_lines)) + sum(lengths) + len("\n\n\r\n") * len(lines)
+    between, append = _SIZES.between.get, out.append
+    begin, end, head = position, position - 2, b"\r\n" + data[position : position + 5]
+    while True:
+        if (size := between(head)) is not None:
+            next_begin = end + 7
+        elif (size := between(head[:6])) is not None:
+            next_begin = end + 6
+        else:
+            return position
+        if end > position:
+            append(data[begin:end])
+            position = end + 2
+        begin, end = next_begin, next_begin + size
+        head = data[end : end + 7]
 
 
 def _read_headers(lines: list[bytes]) -> dict[str, str]:

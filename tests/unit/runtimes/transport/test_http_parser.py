@@ -73,12 +73,29 @@ def test_any_split_parses_the_same(recorded: list[Recorded], last: Recorded, cut
     assert blocks == []
 
 
+# Bodies of sizes with two and three digits, in which there are bytes like those between two chunks.
+USUAL = [
+    b"x" * 28,
+    b"\r\n1c\r\n" + b"x" * 22,
+    b"\n\r\n11c\r\n" + b"y" * 276,
+    b"z" * 282 + b"\r\n",
+    b"11c\r\n" + b"x" * 279,
+]
+
+
 @given(
     pieces=st.lists(
         st.sampled_from(
             [
                 *(b"%x\r\n%b\r\n" % (len(line), line) for line in (b"{}\n", b'{"a":"b"}\n' * 9, b"x" * 5000)),
+                *(b"%x\r\n%b\r\n" % (len(body), body) for body in USUAL),
                 *(
+                    b"1c\r\n" + b"x" * 27 + b"\r\n",
+                    b"1c\r\n" + b"x" * 29 + b"\r\n",
+                    b"11c\r\n" + b"x" * 283 + b"\r\n\r\n",
+                    b"1C\r\n" + b"x" * 28 + b"\r\n",
+                    b"00\r\n\r\n",
+                    b"000\r\nx\r\n",
                     b"4\r\na\r\nb\r\n",
                     b"2\r\n\r\n\r\n",
                     b"3\r\nabcd\r\n",
@@ -95,6 +112,7 @@ def test_any_split_parses_the_same(recorded: list[Recorded], last: Recorded, cut
 )
 @example(pieces=[b"3\r\n{}\n\r\n"] * 4, torn=1)  # the LF after the last chunk is missing
 @example(pieces=[b"3\r\n{}\n\r\n"] * 3 + [b"3\r\nabcd\r\n"], torn=2)  # the first wrong byte is the last one
+@example(pieces=[b"1c\r\n" + b"x" * 28 + b"\r\n"] * 4 + [b"1c\r\n" + b"x" * 27 + b"\r\n"], torn=0)  # too short
 @settings(max_examples=300, deadline=None)
 def test_many_chunks_at_once_are_read_as_one_by_one(pieces: list[bytes], torn: int) -> None:
     wire = b"".join(pieces)
