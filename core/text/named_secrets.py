@@ -62,6 +62,8 @@ _VALUE = compile_later(
     r"|&(?:quot|\#3[49]);[^&]*+|%2[27][^%\s]*+|\\{1,7}u002[27][^\\\s]*+"
     r"|(?:[^\s,;&]|[,;&](?![\"'\\{ ]{0,4}[\w.-]{1,40}[\"'\\]{0,4} ?[=:]))++"
 )
+# The quote before a name in an item of a list.
+_ITEM = compile_later(r"(?<![\w\\])(\\{0,15}[\"'])[\w.=/ -]{0,60}$")
 _OPENING = compile_later(r"b?\\{0,7}[\"'`]|&(?:quot|#3[49]);|%2[27]|\\{1,7}u002[27]")
 _PROBE = "Zq7xW2"  # a value that is secret if its name says so
 _CLOSING = "\\\"',;`"
@@ -176,7 +178,8 @@ def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[
     found = _VALUE.match(line, rest.end())
     if found is None:
         return None
-    opening, inner, closing = _split(found[0])
+    shown = _within_quotes(line, core.start(), found[0])
+    opening, inner, closing = _split(shown)
     if not opening and ":" in sign and inner.endswith(":") and _NAME.fullmatch(inner):
         return None  # another name: `secrets.yaml: db_password: …`
     bare = inner.rstrip(",;)]}.") if not opening else inner
@@ -185,11 +188,20 @@ def _secret_value(line: str, core: re.Match[str], rest: re.Match[str]) -> tuple[
         return None
     if inner.startswith(("[", "{")) and not opening:
         return _list_value(line, core, rest, inner)
-    if not opening and "= " in sign and _CALL.fullmatch(found[0]):
+    if not opening and "= " in sign and _CALL.fullmatch(shown):
         return None  # program code: token = await fetch()
     if not opening and ":" in sign and _is_prose(line, core, found):
         return None
-    return f"{opening}{MASK}{closing}", found.end()
+    return f"{opening}{MASK}{closing}", rest.end() + len(shown)
+
+
+def _within_quotes(line: str, name: int, value: str) -> str:
+    """Returns the part of an unquoted value that is in the same item of a list as its name: `"PASSWORD=x","run"`."""
+    around = _ITEM.search(line[max(0, name - 80) : name])
+    if around is None or around[1] not in value:
+        return value
+    end = re.search(rf"{re.escape(around[1])}(?=[ \t]{{0,4}},[ \t]{{0,4}}{re.escape(around[1])})", value)
+    return value[: end.end()] if end is not None and end.start() else value
 
 
 def _is_harmless(name: str, value: str, *, counts: bool, colon: bool) -> bool:

@@ -15,6 +15,8 @@ from tests.unit.core.text.test_secret_corpus import ONE_LINE, is_left
         # JSON
         ('["PASSWORD=x9y8"]', '["PASSWORD=••••"]'),
         ('["--env", "PASSWORD=x9y8", "run"]', '["--env", "PASSWORD=••••", "run"]'),
+        ('["PASSWORD=x9y8","run"]', '["PASSWORD=••••","run"]'),
+        ("['--env=PASSWORD=x9y8', 'run']", "['--env=PASSWORD=••••', 'run']"),
         ('{"Env":["PASSWORD=x9y8","A=b"]}', '{"Env":["PASSWORD=••••","A=b"]}'),
         ('{"a":[{"msg":"PASSWORD=x9y8"}],"n":2}', '{"a":[{"msg":"PASSWORD=••••"}],"n":2}'),
         ('{"password":123456}', '{"password":••••}'),
