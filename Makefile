@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-SOURCES := benchmarks bot charts collectors commands core deploy runtimes tests
+SOURCES := benchmarks bot charts collectors commands core deploy docs/pictures runtimes tests
 # One worker more than there are cores: tests wait for engines more than they compute.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
@@ -95,8 +95,9 @@ bench: $(VENV)/.dev-stamp packages ## compare with docker-py and the docker CLI,
 soak: $(VENV)/.dev-stamp packages  ## alerts in real time on a private dockerd, for an hour; SOAK_ARGS="--minutes 10"
 	@$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
-pictures: $(VENV)/.dev-stamp       ## draw the README's Slack messages from the golden files; needs chromium
-	@PYTHONPATH=. $(BIN)/python docs/pictures/draw.py
+# ONLY="events slack" renews only these sessions and the pictures of Slack.
+pictures: $(VENV)/.dev-stamp packages  ## record the README's sessions and pictures on real engines; as root, needs chromium and tmux
+	@PYTHONPATH=. $(BIN)/python docs/pictures/record.py $(ONLY)
 
 dashboards: $(VENV)/.dev-stamp     ## write the Grafana dashboards anew
 	@$(BIN)/python -m charts.dashboards

@@ -1,8 +1,7 @@
-"""Draws pictures of Slack messages and of a terminal for the documentation, into PNG files beside this one.
+"""Draws messages of Slack and lines of a terminal into PNG files, with Chromium. `record.py` calls it.
 
-What is drawn are the blocks of `tests/golden/slack/*.json` and the lines of `tests/golden/terminal/*.txt`, so a picture
-shows what Quarterdeck really sends. The frame around them imitates Slack's looks; Slack's own rendering may differ.
-Needs Chromium. Run by `make pictures`. `charts/pictures` draws the dashboards.
+What is drawn are the blocks that a bot sent, and what a terminal showed. The frame around them imitates Slack's looks;
+Slack's own rendering may differ.
 """
 
 from __future__ import annotations
@@ -10,30 +9,34 @@ from __future__ import annotations
 import html
 import json
 import re
-import sys
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charts.pictures.browser import find_chromium, shoot
+from charts.pictures.browser import FLAGS, PATIENCE, shoot
 
-HERE = Path(__file__).parent
-GOLDEN = HERE.parents[1] / "tests" / "golden" / "slack"
-TERMINAL = HERE.parents[1] / "tests" / "golden" / "terminal"
-THREAD = "incident-firing.data_table incident-thread.chart incident-note.data_table"
-# Picture → golden messages (a message, and the entries of its thread), width and height in CSS pixels, and where it is
-# given, how many pixels are left out above.
-PICTURES = {
-    "incident": (THREAD, 390, 858),
-    "incident-thread": (THREAD, 390, 858, 858),
-    "storm": ("incident-storm.data_table", 390, 560),
-    "ps": ("ps-12.data_table", 880, 440),
-    "ps-phone": ("ps-12.data_table", 390, 440),
-    "question": ("question.data_table", 880, 150),
-    "restart": ("restart-several.data_table", 720, 276),
-    "logs": ("logs.data_table", 880, 284),
+PHONE = 390  # CSS pixels
+# Picture → its width in CSS pixels. The height is that of what is drawn.
+WIDTHS = {
+    "incident": PHONE,
+    "storm": PHONE,
+    "ps-phone": PHONE,
+    "ps": 880,
+    "question": 720,
+    "restart": 720,
+    "logs": 720,
 }
-# Picture → the lines of a terminal, width and height in CSS pixels.
-SCREENS = {"ps-terminal": ("ps-12.80.txt", 668, 275)}
+# Picture → a second one with its lower half, because a page shows them beside each other.
+SPLIT = {"incident": "incident-thread"}
+SCREEN_WIDTH = 668
+SCALE = 1.5
+MEASURE = """<script>
+const bottoms = [...document.querySelectorAll(".part")].map(part => Math.ceil(part.getBoundingClientRect().bottom));
+document.body.setAttribute("data-bottoms", JSON.stringify([...bottoms, Math.ceil(document.body.scrollHeight)]));
+</script>"""
 CHART_WIDTH, CHART_HEIGHT, COLOURS = 300, 70, ("#1264a3", "#cc2936", "#2b8a3e", "#e8a317")
 CIRCLES = {"🔴": "#cc2936", "🟡": "#e8a317", "🟢": "#2b8a3e"}
 SIGNS = {":white_check_mark:": ("good", "✓"), ":warning:": ("warn", "!"), ":x:": ("bad", "✕")}
@@ -75,37 +78,84 @@ tr:last-child td { border-bottom: 0; } th { background: #f8f8f8; } .number { tex
 """
 
 
-def main() -> None:
-    chromium = find_chromium()
-    for name, (golden, width, height, *above) in PICTURES.items():
-        messages = [json.loads((GOLDEN / f"{each}.json").read_text())["blocks"] for each in golden.split()]
-        shoot(chromium, page(messages, sum(above)), HERE / f"{name}.png", width, height, scale=1.5)
-        sys.stdout.write(f"docs/pictures/{name}.png\n")
-    for name, (golden, width, height) in SCREENS.items():
-        shoot(chromium, screen((TERMINAL / golden).read_text()), HERE / f"{name}.png", width, height, scale=1.5)
-        sys.stdout.write(f"docs/pictures/{name}.png\n")
+def draw_messages(chromium: str, name: str, messages: Sequence[Mapping[str, Any]], folder: Path) -> Sequence[str]:
+    """Draws a message, or the first of a thread and its entries. Returns the names of the pictures."""
+    shown = [(each["blocks"], float(each["ts"])) for each in messages]
+    width = WIDTHS[name]
+    *bottoms, height = _bottoms(chromium, _page(shown), width)
+    if name not in SPLIT:
+        shoot(chromium, _page(shown), folder / f"{name}.png", width, height, scale=SCALE)
+        return [f"{name}.png"]
+    middle = min(bottoms, key=lambda bottom: abs(bottom - height / 2))
+    shoot(chromium, _page(shown), folder / f"{name}.png", width, middle, scale=SCALE)
+    rest = folder / f"{SPLIT[name]}.png"
+    shoot(chromium, _page(shown, above=middle), rest, width, height - middle, scale=SCALE)
+    return [f"{name}.png", rest.name]
+
+
+def draw_screen(chromium: str, lines: Sequence[str], picture: Path) -> None:
+    """Draws lines of a terminal with their ANSI colours."""
+    text = screen("\n".join(lines))
+    shoot(chromium, text, picture, SCREEN_WIDTH, _bottoms(chromium, text, SCREEN_WIDTH)[-1], scale=SCALE)
 
 
 def screen(text: str) -> str:
-    """The lines of a terminal with their ANSI colours."""
-    lines = re.sub(r"\x1b\[([1-9][0-9]?)m(.*?)\x1b\[0m", r'<span class="a\1">\2</span>', html.escape(text))
-    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><pre class="screen">{lines}</pre>'
+    """The lines of a terminal as a page."""
+    parts, classes = [], set[str]()
+    for at, piece in enumerate(re.split(r"\x1b\[([0-9;]*)m", text)):
+        if at % 2 == 0:
+            parts.append(f'<span class="{" ".join(sorted(classes))}">{html.escape(piece)}</span>' if piece else "")
+            continue
+        for code in map(int, (piece or "0").split(";")):
+            if code in (0, 22):
+                classes -= {"a1", "a2"} if code else set(classes)
+            elif code == 39:
+                classes = {each for each in classes if not each.startswith("a3")}
+            else:
+                classes.add(f"a{code}")
+    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><pre class="screen">{"".join(parts)}</pre>'
 
 
-def page(messages: list[list[dict[str, Any]]], above: int = 0) -> str:
+def page(messages: list[list[dict[str, Any]]]) -> str:
+    """Messages of these blocks, at three in the morning."""
+    return _page([(blocks, 3 * 3600.0) for blocks in messages])
+
+
+def _page(messages: Sequence[tuple[list[dict[str, Any]], float]], above: int = 0) -> str:
     """The first message, and under a line the entries of its thread. `above`: pixels that are left out at the top."""
-    first, *entries = map(message, messages)
+    first, *entries = (message(blocks, at) for blocks, at in messages)
     number = f"{len(entries)} replies" if len(entries) > 1 else "1 reply"
     thread = f'<div class="replies"><span>{number}</span></div>{"".join(entries)}' if entries else ""
     body = f'<div style="margin-top: {-above}px">{first}{thread}</div>'
     return f'<!doctype html><meta charset="utf-8"><style>{STYLE} body {{ overflow: hidden }}</style>{body}'
 
 
-def message(blocks: list[dict[str, Any]]) -> str:
-    drawn = "".join(DRAW[block["type"]](block) for block in blocks)
+def _bottoms(chromium: str, text: str, width: int) -> Sequence[int]:
+    """The lower ends of the blocks of a page, and its height, in CSS pixels. A window that is measured and not
+    photographed may be wider than asked for, so the page gets its width from a style."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "page.html")
+        source.write_text(f"{text}<style>body {{ width: {width}px }}</style>{MEASURE}")
+        window = (f"--user-data-dir={scratch}/profile", f"--window-size={width},100")
+        shown = subprocess.run(
+            [chromium, *FLAGS, *window, "--dump-dom", source.as_uri()],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        ).stdout
+    found = re.search(r'data-bottoms="([^"]*)"', shown)
+    assert found is not None
+    return [int(bottom) for bottom in json.loads(found[1])]
+
+
+def message(blocks: list[dict[str, Any]], at: float) -> str:
+    """`at`: seconds since the epoch."""
+    drawn = "".join(f'<div class="part">{DRAW[block["type"]](block)}</div>' for block in blocks)
+    hour = datetime.fromtimestamp(at, UTC).strftime("%I:%M %p").lstrip("0")
     return (
         '<div class="message"><div class="face">Q</div><div class="blocks"><span class="name">Quarterdeck</span>'
-        f'<span class="app">APP</span><span class="time">3:00 AM</span>{drawn}</div></div>'
+        f'<span class="app">APP</span><span class="time">{hour}</span>{drawn}</div></div>'
     )
 
 
@@ -208,6 +258,3 @@ DRAW = {
     "data_visualization": chart,
     "actions": actions,
 }
-
-if __name__ == "__main__":
-    main()
