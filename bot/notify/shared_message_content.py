@@ -105,10 +105,11 @@ class SharedContent:
         if post is not None:
             self._labelled.setdefault((post.group, post.storm), []).append(incident.key)
 
-    def to_record(self, storm: str) -> Sequence[str]:
-        """Returns the keys of the incidents that are not in memory, and about which something must be recorded."""
+    def to_record(self, storm: str) -> Iterator[str]:
+        """Yields the keys of the incidents that are not in memory, and about which something must be recorded."""
+        yield from self.unrecorded
         renamed = (keys for label, keys in self._labelled.items() if label != (self.group, storm))
-        return list(dict.fromkeys([*self.unrecorded, *(key for keys in renamed for key in keys)]))
+        yield from (key for keys in renamed for key in keys if key not in self.unrecorded)
 
     def others(self) -> Iterator[str]:
         """Returns the keys of the incidents that were in the message before and are not in memory."""
