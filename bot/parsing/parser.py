@@ -154,7 +154,7 @@ class _ArgumentParser:
 
     def _add(self, arg: Arg, value: Any) -> None:
         if arg.key in self.values and not arg.many and arg.type is not ArgType.FLAG:
-            raise errors.BadUsage(f"{arg.name} is given twice.", hint="Give it once.")
+            raise errors.BadUsage(f"{arg.name} is given twice.", hint="Write this option only once.")
         self.values.setdefault(arg.key, []).append(value)
 
     def _assign_positionals(self) -> None:
@@ -248,7 +248,7 @@ def _number(arg: Arg, name: str, text: str, *, minimum: int) -> int:
     maximum = arg.maximum or MAX_NUMBER
     if not _NUMBER.fullmatch(text) or not minimum <= int(text) <= maximum:
         what = "a whole number of seconds" if arg.type is ArgType.SECONDS else "a whole number"
-        raise _invalid(name, text, f"It takes {what} from {minimum} to {maximum:,}.")
+        raise _invalid(name, text, f"Write {what} from {minimum} to {maximum:,}.")
     return int(text)
 
 
@@ -256,11 +256,11 @@ def _duration(name: str, text: str) -> timedelta:
     if _NUMBER.fullmatch(text):
         raise errors.BadUsage(f"{name} {text} has no unit.", hint=f"Write {text}s, {text}m, {text}h or {text}d.")
     if not _DURATION.fullmatch(text.lower()):
-        raise _invalid(name, text, "It takes a time such as 90s, 10m, 2h, 1h30m or 1d.")
+        raise _invalid(name, text, "Write a duration such as 90s, 10m, 2h, 1h30m or 1d.")
     pairs = re.findall(r"([0-9]+)([smhdw])", text.lower())
     seconds = sum(int(number) * usage.UNIT_SECONDS[unit] for number, unit in pairs)
     if not 0 < seconds <= MAX_DURATION.total_seconds():
-        raise _invalid(name, text, f"It takes a time from 1s to {MAX_DURATION.days}d.")
+        raise _invalid(name, text, f"Write a duration from 1s to {MAX_DURATION.days}d.")
     return timedelta(seconds=seconds)
 
 
@@ -269,12 +269,16 @@ def _moment(name: str, text: str) -> typed_times.TypedTime:
     if found is not None:
         return found
     if ":" in text or "-" in text:
-        raise _invalid(name, text, "It takes a time of day such as 14:05, a date such as 2026-11-29T14:05, or 2h.")
+        raise _invalid(
+            name,
+            text,
+            "Write a time of day such as 14:05, a date such as 2026-11-29T14:05, or how long ago, such as 2h.",
+        )
     return typed_times.TypedTime(ago=_duration(name, text))
 
 
 def _invalid(name: str, text: str, hint: str) -> errors.BadUsage:
-    return errors.BadUsage(f"{name} cannot be “{command_line.abbreviate(text)}”.", hint=hint)
+    return errors.BadUsage(f"The value of {name} cannot be “{command_line.abbreviate(text)}”.", hint=hint)
 
 
 def _rest_index(command: Command) -> int | None:

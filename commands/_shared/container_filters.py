@@ -96,7 +96,8 @@ def _wanted(key: str, value: str, known: Sequence[Container]) -> Wanted:
 def _choice(key: str, value: str, choices: Sequence[str]) -> str:
     if value.lower() not in choices:
         raise errors.BadUsage(
-            f"--filter {key} cannot be “{command_line.abbreviate(value)}”.", hint=f"It can be {', '.join(choices)}."
+            f"--filter {key} cannot be “{command_line.abbreviate(value)}”.",
+            hint=f"Write one of these: {', '.join(choices)}.",
         )
     return value.lower()
 

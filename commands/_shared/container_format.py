@@ -25,13 +25,13 @@ FIELDS: Mapping[str, str] = {
     "Host": "HOST",
     "Engine": "ENGINE",
 }
-_INSPECT = "Show it with: inspect NAME."
+_INSPECT = "Show this value with: inspect NAME."
 ELSEWHERE: Mapping[str, str] = {
     "Command": _INSPECT,
     "Mounts": _INSPECT,
     "Networks": _INSPECT,
     "LocalVolumes": _INSPECT,
-    "Platform": "Show it with: image inspect NAME.",
+    "Platform": "Show what the engine knows about the image with: image inspect NAME",
     "Size": "Disk usage is shown by: df.",
     "Pod": "List pods and their containers with: pods.",
 }

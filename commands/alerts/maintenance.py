@@ -45,7 +45,7 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
     if name and set(name) <= WILDCARDS:
         raise errors.BadUsage(
             f"“{name}” would hold back every incident.",
-            hint="Give a name or a pattern such as shop/*. For everything, write --host '*'.",
+            hint="Write a name or a pattern such as shop/*. If you mean everything, write --host '*'.",
         )
     if not (name or host or engine):
         raise errors.BadUsage(
@@ -60,7 +60,7 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
     for what, text in texts.items():
         if len(text) > MAX_LENGTH:
             raise errors.BadUsage(
-                f"The {what} has {len(text):,} characters; the maximum is {MAX_LENGTH}.", hint="Write a shorter one."
+                f"The {what} has {len(text):,} characters; the maximum is {MAX_LENGTH}.", hint="Write a shorter text."
             )
     zone = args["zone"] or (context.who.zone if daily_hours.is_zone(context.who.zone) else "UTC")
     if not daily_hours.is_zone(zone):
@@ -121,8 +121,8 @@ def _begin(text: str, zone: str, now: datetime) -> float:
         return coming.begin
     if typed is None or typed.at is None:
         raise errors.BadUsage(
-            f"--at cannot be “{command_line.abbreviate(text)}”.",
-            hint="It takes a time of day such as 22:00, or a date such as 2026-11-29T22:00.",
+            f"The value of --at cannot be “{command_line.abbreviate(text)}”.",
+            hint="Write a time of day such as 22:00, or a date such as 2026-11-29T22:00.",
         )
     at = typed.at if typed.at.tzinfo else typed.at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     if not now - timedelta(minutes=1) <= at <= now + MAX_AHEAD:

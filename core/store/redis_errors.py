@@ -54,7 +54,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     EOFError,
 )
 
-_DOWN = ("does not answer", "Check that it runs and that `store.url` is its address.")
+_DOWN = ("does not answer", "Check that the store's server runs, and that `store.url` has its address.")
 _LOGIN = ("refuses the login", "Check user and password in `store.url`, and what the server's ACL allows that user.")
 _CLUSTER = ("is a cluster that cannot serve Quarterdeck's keys now", "Run `CLUSTER INFO` on that server.")
 _MOVED = (
@@ -71,7 +71,7 @@ _STUCK = ("is busy with a script that does not end", "Run `SCRIPT KILL` on that 
 # By name, so that one table fits every release of the library. A class that is not listed counts as its nearest base.
 DOWN: Mapping[str, tuple[str, str]] = {
     "ConnectionError": _DOWN,
-    "TimeoutError": ("did not answer in time", "Check its load and the network."),
+    "TimeoutError": ("did not answer in time", "Check the load of that server, and the network."),
     "OSError": _DOWN,
     "EOFError": _DOWN,
     "MaxConnectionsError": ("has no free connection", "Try again in a moment."),

@@ -136,7 +136,7 @@ def _quoted_part(line: str, start: int) -> tuple[str, int]:
     shown = line[start : start + 30] + ("…" if len(line) > start + 30 else "")
     raise errors.BadUsage(
         f"The quote at character {start + 1} is not closed: {shown}",
-        hint="Close it, or write a backslash before it if it is part of a name.",
+        hint="Close the quote, or write a backslash before it if it is a part of a name.",
     )
 
 

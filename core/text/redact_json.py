@@ -42,19 +42,20 @@ def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     try:
         if _count_texts(document) > MAX_TEXTS:
             raise errors.InvalidResponse(
-                f"The engine sent a document with more than {MAX_TEXTS:,} texts, too many to be searched for secrets.",
+                f"The engine's answer is not shown: it has more than {MAX_TEXTS:,} texts, too"
+                " many to be searched for secrets.",
                 hint="Use the engine's own command on its host, such as docker or podman.",
             )
         hidden = mask_env_values(copy.deepcopy(document), limit)
         return {key: _redact_inside(str(key), value, limit) for key, value in hidden.items()}
     except OutOfTimeError as error:
         raise errors.InvalidResponse(
-            "The engine sent a document that would take too long to be searched for secrets.",
+            "The engine's answer is not shown: it would take too long to search it for secrets.",
             hint="Use the engine's own command on its host, such as docker or podman.",
         ) from error
     except RecursionError as error:
         raise errors.InvalidResponse(
-            "The engine sent a document that is nested too deeply to be searched for secrets.",
+            "The engine's answer is not shown: it is nested too deeply to be searched for secrets.",
             hint="Use the engine's own command on its host, such as docker or podman.",
         ) from error
 

@@ -118,7 +118,10 @@ def _pod(action: CreatePod) -> None:
     for port in action.ports:
         _port(port)
     if action.ports and not action.infra:
-        raise errors.BadUsage("A pod without an infra container publishes no ports.", hint="Leave --infra false out.")
+        raise errors.BadUsage(
+            "A pod without an infra container publishes no ports.",
+            hint="Leave out --infra false, or leave out --publish.",
+        )
 
 
 def _restart_policy(text: str) -> None:
@@ -201,11 +204,11 @@ def _push(action: images.PushImage) -> None:
     name, id_ = action.target.name.removeprefix("sha256:"), action.target.id.removeprefix("sha256:")
     if not name or id_.startswith(name):
         raise errors.BadUsage(
-            "An image without a name cannot be pushed.", hint="Give it a name with `tag`, and push that name."
+            "An image without a name cannot be pushed.", hint="Give the image a name with `tag`, and push that name."
         )
     if image_reference.parse_image_reference(action.target.name).digest:
         raise errors.BadUsage(
-            f"{action.target.name} has no tag to push.", hint="Give it a name with `tag`, and push that name."
+            f"{action.target.name} has no tag to push.", hint="Give the image a name with `tag`, and push that name."
         )
 
 

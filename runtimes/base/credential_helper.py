@@ -54,7 +54,7 @@ async def get(program: str, registry: str) -> tuple[str, str] | None:
         env=processes.minimal_environment(*_PASSED),
         stdin=registry.encode(),
         max_output=MAX_OUTPUT,
-        hint="Install it, or remove it from the file that names it.",
+        hint="Install the program, or remove it from the file that names it.",
     )
     if done.code != 0:
         if _NOT_FOUND in f"{done.stdout}{done.stderr}".lower():

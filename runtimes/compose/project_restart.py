@@ -112,7 +112,7 @@ class _ProjectRestart:
                 f"{removed.ref.name} was created with --rm, so {removed.ref.engine} removes it when it stops."
                 " Nothing was"
                 " done.",
-                hint="Create it again without --rm.",
+                hint="Create the container again without --rm.",
             )
         for service in sorted(living):
             for needed, condition in self._graph[service].items():
@@ -128,7 +128,7 @@ class _ProjectRestart:
                     how = f"ended with code {failed.exit_code}" if failed.state == "exited" else f"is {failed.state}"
                     raise errors.UserError(
                         f"{service} depends on {needed}, which {how}. Nothing was restarted.",
-                        hint=f"Read its log: logs {failed.ref.name}",
+                        hint=f"Read the log of that container: logs {failed.ref.name}",
                     )
 
     async def _restart_all(self, rows: Sequence[Container]) -> None:
@@ -179,7 +179,8 @@ class _ProjectRestart:
         if condition == COMPLETED and row is not None and row.state == "exited":
             if row.exit_code:
                 raise errors.EngineError(
-                    f"{ref.name} ended with code {row.exit_code}.", hint=f"Read its log: logs {ref.name}"
+                    f"{ref.name} ended with code {row.exit_code}.",
+                    hint=f"Read the log of the container: logs {ref.name}",
                 )
             return True
         self._check_running(ref, row)
@@ -216,7 +217,7 @@ class _ProjectRestart:
         """Raises EngineError for a container that ended, failed its health check, or was restarted by its policy."""
         if row is None:
             raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="See what is left with: ps")
-        look = f"Read its log: logs {ref.name}"
+        look = f"Read the log of the container: logs {ref.name}"
         if row.state in ("exited", "dead"):
             raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=look)
         if (row.restarts or 0) > self._restarts.get(ref.id, 0):

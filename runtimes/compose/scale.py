@@ -163,7 +163,7 @@ class _Scaling:
         if template is None:
             raise errors.NotFound(
                 f"{self._service.name} cannot be scaled: it has no container to copy.",
-                hint="Create its first container from its Compose file: docker compose up",
+                hint="Create the first container of the service from its Compose file: docker compose up",
             )
         if not self._wanted:
             return self._outcome(Status.NOOP, "has 0 already")
@@ -208,7 +208,8 @@ class _Scaling:
                 try:
                     if limited and self._left() <= 0:
                         raise errors.EngineError(
-                            f"The time limit of {self._timeout:.0f} s has passed before all replicas ran.",
+                            f"The time limit of {self._timeout:.0f} s passed before all replicas of"
+                            f" {self._service.name} ran.",
                             hint="Give a longer --timeout.",
                         )
                     await step(item)
@@ -247,7 +248,7 @@ class _Scaling:
                 raise errors.EngineError(
                     f"Only {up} of {self._wanted} replicas run after {self._timeout:.0f} s; {ref.name} is "
                     f"{_state(row)}{others}.",
-                    hint=f"Read its log: logs {ref.name}",
+                    hint=f"Read the log of the container: logs {ref.name}",
                 )
             await asyncio.sleep(POLL_SECONDS)
 
@@ -289,15 +290,17 @@ def _check_running(ref: Ref, row: Container | None) -> None:
         )
     if row.state in ("exited", "dead"):
         raise errors.EngineError(
-            f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"Read its log: logs {ref.name}"
+            f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"Read the log of the container: logs {ref.name}"
         )
     if row.restarts:
         raise errors.EngineError(
             f"{ref.name} ended soon after its start, and its restart policy started it again.",
-            hint=f"Read its log: logs {ref.name}",
+            hint=f"Read the log of the container: logs {ref.name}",
         )
     if row.health == "unhealthy":
-        raise errors.EngineError(f"{ref.name} failed its health check.", hint=f"Read its log: logs {ref.name}")
+        raise errors.EngineError(
+            f"{ref.name} failed its health check.", hint=f"Read the log of the container: logs {ref.name}"
+        )
 
 
 def _state(row: Container | None) -> str:

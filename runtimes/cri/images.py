@@ -82,7 +82,7 @@ class ImageVerbs(EngineClient):
             raise errors.TimedOut(
                 f"The pull did not end within {seconds:.0f} s.",
                 sent=error.sent,
-                hint="Pull it again: parts that were pulled already are not pulled twice.",
+                hint="Give the command again: parts that were pulled already are not pulled twice.",
             ) from error
         after = await steps.read(self._image_status(reference, 10.0))
         after = after or await steps.read(self._image_status(pulled.image_ref, 10.0))

@@ -181,5 +181,5 @@ class _ReplicaTemplate:
                 f"{created.name} was created, but it is not connected to its networks ({cause.message}), and it"
                 " could not be"
                 " removed.",
-                hint=f"Remove it: rm {created.name}",
+                hint=f"Remove the container: rm {created.name}",
             ) from cause

@@ -52,7 +52,8 @@ class DockerPackage:
         )
         if not isinstance(made, dict) or not isinstance(made.get("Id"), str):
             raise errors.InvalidResponse(
-                "The engine did not report the id of the new image.", hint="Find it with: images"
+                "The engine did not report the id of the new image, so it is not known whether the image was made.",
+                hint="Look for the new image with: images",
             )
         return str(made["Id"])
 

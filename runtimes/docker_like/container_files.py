@@ -122,7 +122,8 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
             raise
         if (found := _IMAGE_ID.fullmatch(made)) is None:
             raise errors.InvalidResponse(
-                f"{self.ref} sent an invalid id of the new image: “{made[:80]}”.", hint="Find the image with: images"
+                f"{self.ref} sent an invalid id of the new image: “{made[:80]}”.",
+                hint="Look for the new image with: images",
             )
         took = time.monotonic() - began
         return Outcome(status=Status.DONE, detail=f"as {found[1][:12]}{f' ({named})' if named else ''}", took=took)

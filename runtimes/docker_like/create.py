@@ -149,7 +149,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             raise error.with_sent(False) from error
         if action.pull == "never" and not there:
             raise errors.NotFound(
-                f"{self.ref} has no image {action.image}.", hint="Pull it, or leave out --pull never."
+                f"{self.ref} has no image {action.image}.", hint="Pull the image first, or leave out --pull never."
             )
         if action.pull == "always" or not there:
             try:

@@ -78,7 +78,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
         if row is None or not row.finished_at:
             raise errors.NotFound(
                 f"{action.target.name} has had only one run, and that has not ended.",
-                hint=f"Show it with: logs {action.target.name}",
+                hint=f"Show the log of the only run with: logs {action.target.name}",
             )
         until_ns = int(row.finished_at * 1e6 + 1) * 1_000
         return dataclasses.replace(action, until_ns=min(until_ns, action.until_ns or until_ns), previous=False)

@@ -57,4 +57,4 @@ def search_error(term: str, text: str, login: str) -> errors.EngineError:
     login of the registry."""
     reason = pull_push_errors.registry_reason(term, text)
     hint = login if "unauthorized" in reason.lower() or "authentication" in reason.lower() else HINT
-    return errors.EngineError(f"The catalogue could not be searched: {reason}.", hint=hint)
+    return errors.EngineError(f"The search for {term} failed: {reason}.", hint=hint)

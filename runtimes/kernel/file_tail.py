@@ -99,7 +99,7 @@ class FileTail:
             raise errors.TimedOut(
                 f"The file {self._path} could not be read within {SECONDS:.0f} s.",
                 sent=False,
-                hint="Check the disk that it is on.",
+                hint="Check the disk of that file.",
             ) from error
         except OSError as error:
             raise self._unreadable(error) from error
@@ -140,7 +140,7 @@ class FileTail:
         if behind > MAX_BEHIND:
             raise errors.InvalidResponse(
                 f"The file {self._path} grows faster than Quarterdeck reads it: {behind >> 20} MiB are unread.",
-                hint="Check what writes to the file.",
+                hint="Check which program writes so much to the file.",
             )
         block = os.pread(self._file, BLOCK, self._position)
         if os.pread(self._file, len(self._head), 0) != self._head:

@@ -131,7 +131,7 @@ class LifecycleVerbs(AddressAdapter, abc.ABC):
         number = str(signals.signal_number(action.signal))
         container = await self._find(action.target, seconds)
         if not container.alive:
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running, so it receives no signals.")
+            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running, so no signal can be sent to it.")
         outcome = await self._change(container, "kill", deadline, number)
         if number != SIGKILL:
             return outcome

@@ -114,7 +114,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
     def _refusal(self, status: int, body: bytes, name: str, kind: str) -> errors.QuarterdeckError:
         if found := _NAME_TAKEN.search(self._error_text(body)):
             text = f"This name is already in use by another {found[1].lower()}."
-            return errors.Rejected(status, text, hint="Give the command again with another name.")
+            return errors.Rejected(status, text, hint="Choose another name, and give the command again.")
         return super()._refusal(status, body, name, kind)
 
     def user(self) -> str:

@@ -65,7 +65,8 @@ class PodmanPackage:
         made = response.json()
         if not isinstance(made, dict) or not isinstance(made.get("Id"), str):
             raise errors.InvalidResponse(
-                "The engine did not report the id of the new image.", hint="Find it with: images"
+                "The engine did not report the id of the new image, so it is not known whether the image was made.",
+                hint="Look for the new image with: images",
             )
         return str(made["Id"])
 

@@ -36,7 +36,9 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
         self._check_version("limits", version, FIRST_LIMITS, "Create the container again with the limits you want.")
         limits = _limits(action)
         if limits and not info.has_cgroups:  # Podman 5 would store them, and the container could not start any more
-            raise errors.UserError("A rootless Podman on cgroup v1 cannot limit its containers.", hint=NO_LIMITS)
+            raise errors.UserError(
+                f"{self.ref} cannot limit its containers, because it is a rootless Podman on cgroup v1.", hint=NO_LIMITS
+            )
         query = ""
         if action.restart:
             cure = "Create it again with --restart, or let systemd restart it: unit install NAME."

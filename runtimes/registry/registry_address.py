@@ -52,7 +52,7 @@ def parse(name: str, listed: Sequence[str]) -> RemoteName:
     if registry == _LOCAL:
         raise errors.BadUsage(
             f"{name} has no registry: it was built on its engine, or loaded from a file.",
-            hint="Show it with: image inspect NAME.",
+            hint="Show what the engine knows about the image with: image inspect NAME",
         )
     if image_names.normal_name(f"{registry}/x").partition("/")[0] == image_names.HUB:
         registry, host = image_names.HUB, HUB_API
@@ -72,7 +72,7 @@ def check_allowed(name: RemoteName, listed: Sequence[str], *, has_login: bool) -
     if not has_login and not _is_listed(name.registry, [one.removeprefix(PLAIN) for one in listed]):
         raise errors.Refused(
             f"Quarterdeck does not ask {name.registry}, because it is not one of the `registries` in quarterdeck.yaml.",
-            hint="Add it there, or log in to it on Quarterdeck's host.",
+            hint="Add the registry to `registries`, or log in to it on Quarterdeck's host.",
         )
 
 

@@ -172,7 +172,7 @@ class RegistryRequests:
             raise errors.TimedOut(
                 f"{host} did not answer within {REQUEST_SECONDS:.0f} s.",
                 sent=False,
-                hint="Check that Quarterdeck's host reaches it.",
+                hint="Check that Quarterdeck's host reaches the registry.",
             ) from error
         except (aiohttp.ClientError, ValueError) as error:
             raise errors.InvalidResponse(

@@ -178,7 +178,7 @@ class RegistrySession:
                 return errors.NotFound(
                     f"{self._name.registry} has no image {self._name.path} with the tag or digest"
                     f" {self._name.reference}.",
-                    hint="Check the spelling. A registry reports a private image as missing, too.",
+                    hint="Check the spelling of the image. A registry reports a private image as missing, too.",
                 )
             case 429:
                 return TooManyRequests(

@@ -119,7 +119,7 @@ class Swarm(ServiceVerbs):
         if not managers:
             raise errors.EngineError(
                 f"{self.ref} reported no address of a manager.",
-                hint="Try again, or run `docker node ls` on a manager.",
+                hint="Give the command again, or run `docker node ls` on a manager.",
             )
         managers.sort(key=lambda manager: not manager.leader)
         token = tokens.manager if action.role == "manager" else tokens.worker

@@ -192,8 +192,8 @@ class ResponseParser:
     def _read_head(self, data: bytes) -> bytes:
         if not data.startswith(b"HTTP/1.") and not b"HTTP/1.".startswith(data):
             raise errors.InvalidResponse(
-                "The server at this address does not speak HTTP/1.1.",
-                hint="Check that the address in quarterdeck.yaml belongs to Docker or Podman.",
+                f"The server does not speak HTTP/1.1: its answer begins with “{_shown(data[:40])}”.",
+                hint="Check that the engine's address in quarterdeck.yaml belongs to Docker or Podman.",
             )
         end = data.find(b"\r\n\r\n", 0, MAX_HEAD)
         if end < 0:

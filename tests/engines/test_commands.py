@@ -148,7 +148,7 @@ LINES = {
         "running",
     ),
     "system prune": ("system prune --engine docker", r"There are no unused resources to remove on docker/", "running"),
-    "image search": ("search nginx", r"The catalogue could not be searched: .*reaches the registry", "running"),
+    "image search": ("search nginx", r"The search for nginx failed: .*reaches the registry", "running"),
     "image remote": ("image remote nginx:1.27", r"cannot be reached|did not answer", "running"),
     "image outdated": ("outdated", r"1 running container: 1 is not known", "running"),
     "volume rm": ("volume rm shop_data", r"There is no volume", "running"),

@@ -176,7 +176,7 @@ async def test_ps_takes_the_options_of_docker(world, line, text):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("ps --filter status=gone", "--filter status cannot be “gone”. It can be created, running"),
+        ("ps --filter status=gone", "--filter status cannot be “gone”. Write one of these: created, running"),
         ("ps --filter web", "--filter “web” is not KEY=VALUE."),
         (
             "ps --filter network=shop",
@@ -185,7 +185,7 @@ async def test_ps_takes_the_options_of_docker(world, line, text):
         ("ps --filter frob=1", "ps cannot filter by frob. Its keys: status, health, name"),
         ("ps --filter exited=bad", "--filter exited takes an exit code, not “bad”."),
         ("ps --filter publish=http", "--filter publish takes a port, not “http”."),
-        ("ps --format '{{.Command}}'", "The list has no field “.Command”. Show it with: inspect NAME."),
+        ("ps --format '{{.Command}}'", "The list has no field “.Command”. Show this value with: inspect NAME."),
         ("ps --format '{{.names}}'", "The list has no field “.names”. Did you mean .Names?"),
         ("ps --format '{{upper .Names}}'", "is not supported in a format"),
         ("ps --format names", "The format has no field. Write --format '{{.Names}}', or --format json."),

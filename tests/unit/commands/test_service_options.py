@@ -216,7 +216,7 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service update --image nginx:2", "service update needs TARGET"),
         ("service update --image nginx:2 nosuch", "There is no service “nosuch”"),
         ("service rm", "service rm needs TARGET"),
-        ("swarm join-token king", "It can be worker, manager"),
+        ("swarm join-token king", "Write one of these: worker, manager"),
         ("swarm join --token x 10.0.0.1", "does not change who belongs to it"),
     ],
 )

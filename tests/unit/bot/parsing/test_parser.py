@@ -271,7 +271,7 @@ def test_numbers():
         ("logs web --since soon", "such as 90s, 10m"),
         ("logs web --since 0s", "from 1s to"),
         ("logs web --since 999999999w", "from 1s to"),
-        ("logs web --state runing", "Did you mean running? It can be running, exited."),
+        ("logs web --state runing", "Did you mean running? Write one of these: running, exited."),
         ("logs web --label ''", "--label has an empty value"),
         ("logs", "logs needs TARGET: containers. For example: logs web"),
         ("revoke a b", "revoke does not take the argument “b”. Usage: revoke ID"),

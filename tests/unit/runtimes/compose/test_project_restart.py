@@ -131,7 +131,7 @@ async def test_a_dependency_that_must_be_healthy_is_waited_for():
     outcome = await restarted(engine)
     assert outcome.status == Status.FAILED
     assert outcome.detail == (
-        "restarted shop-db-1, then shop-db-1 failed its health check. Read its log: logs shop-db-1."
+        "restarted shop-db-1, then shop-db-1 failed its health check. Read the log of the container: logs shop-db-1."
         " Not restarted: shop-web-1."
     )
 
