@@ -196,7 +196,7 @@ class _ArgumentParser:
             if text.lower() in arg.choices:
                 return text.lower()
             close = usage.suggestions(text.lower(), arg.choices)
-            choices = f"It can be {', '.join(arg.choices)}."
+            choices = f"Write one of these: {', '.join(arg.choices)}."
             raise _invalid(name, text, f"Did you mean {close}? {choices}" if close else choices)
         if arg.type is ArgType.TARGET and len(text) > MAX_TARGET_LENGTH:
             raise errors.BadUsage(

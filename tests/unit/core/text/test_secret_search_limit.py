@@ -1,4 +1,4 @@
-"""Text that would take too long to be searched for secrets: cut, said, and never shown unsearched."""
+"""Text that would take too long to search it for secrets for secrets: cut, said, and never shown unsearched."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_document_that_takes_too_long_is_an_error_and_its_command_lines_are_ma
     masked = redact_json.mask_env_values(document)
     assert "hunter" not in repr(masked) and masked["Cmd"][-1] == redact.MASK
     labels = {f"l{number}": "password=hunter2" for number in range(200)}
-    with pytest.raises(errors.InvalidResponse, match="too long to be searched"):
+    with pytest.raises(errors.InvalidResponse, match="too long to search it for secrets"):
         redact_json.redact_document({"Labels": labels})
 
 

@@ -289,7 +289,7 @@ async def test_a_replica_that_ends_again_and_again_is_never_up(monkeypatch):
 async def test_no_step_begins_after_its_time():
     steps = Steps(1)
     outcome = await scaled(steps, 3, timeout=0.0)
-    assert outcome.status == Status.FAILED and "has passed before" in outcome.detail
+    assert outcome.status == Status.FAILED and "passed before all replicas" in outcome.detail
     assert steps.done == []
 
 
