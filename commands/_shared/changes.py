@@ -59,6 +59,7 @@ TAKEN = ("already", "in use")  # in the words of an engine that has another reso
 # From the best to the worst.
 _BY_SEVERITY = (Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.FAILED, Ending.UNKNOWN, Ending.ERROR)
 _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.WARN}
+WORTH_SAYING = 0.05  # seconds: a shorter time would be shown as 0.0 s
 UNKNOWN = "unknown"  # the category of a change whose outcome is unknown
 
 
@@ -161,7 +162,7 @@ def _target_result(wording: Wording, name: str, result: Result) -> TargetResult:
     tone, runs = _TONES.get(ending, Tone.BAD), result.runs
     match status:
         case Status.DONE:
-            took = f" in {result.value.took:.1f} s" if result.value.took > 0 else ""
+            took = f" in {result.value.took:.1f} s" if result.value.took >= WORTH_SAYING else ""
             # `from 2 to 4` continues the sentence; any other detail follows it.
             how, semicolon, rest = detail.partition("; ") if detail.startswith(("from ", "to ", "as ")) else ("",) * 3
             how, more = (f" {how}", semicolon + rest) if how else ("", f"; {detail}" if detail else "")

@@ -88,6 +88,11 @@ async def test_one_target_is_one_sentence(world):
     assert plain_text.render(await world.say("kill web -s hup", done)) == "web sent HUP in 1.2 s."
 
 
+async def test_a_time_too_short_to_show_is_left_out(world):
+    reply = await world.say("rm web", lambda action: done(action, took=0.04))
+    assert plain_text.render(reply) == "web removed."
+
+
 async def test_a_failure_has_the_engines_words_and_the_cure(world):
     reply = await world.say("rm web", lambda _: errors.Rejected(409, "cannot remove a running container"))
     assert reply.ending is Ending.FAILED
