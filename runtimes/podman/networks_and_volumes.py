@@ -4,13 +4,19 @@ requests."""
 from __future__ import annotations
 
 import abc
+import time
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, Volume
+from core import errors
+from core.model.networks_and_volumes import ConnectNetwork, CreateNetwork, Network, RemoveNetwork, Volume
+from core.model.results import Outcome
+from runtimes.base.base_adapter import does
 from runtimes.docker_like import decode, json_models, networks_and_volumes
+from runtimes.docker_like.client import seconds_left
 from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman import client, create_body, inspect_summaries
 
@@ -22,6 +28,20 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
         return tuple(map(self._network, json_decoder.decode_rows(_Network, body, self.skipped)))
+
+    @does(RemoveNetwork)
+    async def remove_network(self, action: RemoveNetwork, seconds: float) -> Outcome:
+        """Removes a network by its name. By its id, Podman 4 removes it even if containers use it."""
+        ends, target = time.monotonic() + seconds, action.target
+        path = f"/networks/{urllib.parse.quote(target.name, safe='')}"
+        response = await self._request("GET", f"{path}/json", seconds, name=target.name, kind="network")
+        found = json_decoder.decode_json(_Network, response.body)
+        if (found.id or found.name) != target.id:
+            raise errors.NotFound(
+                f"The name {target.name} belongs to another network now.",
+                hint="List the networks, and give the command again.",
+            )
+        return await self._change(target, path, seconds_left(ends), method="DELETE", kind="network")
 
     def _network(self, row: _Network) -> Network:
         return Network(
