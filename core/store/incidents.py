@@ -91,7 +91,7 @@ class IncidentStore(PostStore):
         while True:
             async with self._call():
                 cursor, part = await self._client.zscan(self._key(keys.INCIDENT_MESSAGES), cursor, count=SCAN_COUNT)
-            split = [text(entry).split(" ") for entry, _ in part]
+            split = [text(entry).rsplit(" ", 2) for entry, _ in part]
             yield [(MessageId(channel, ts), key) for channel, ts, key in split]
             if cursor == 0:
                 return
