@@ -460,6 +460,21 @@ async def test_the_card_is_made_for_the_channel_after_the_message_is_posted(worl
     assert world.chat.threads["C1", "1"] == ["the card"]
 
 
+async def test_a_card_that_took_long_to_make_is_left_out_too_if_its_message_became_one_of_a_storm(world):
+    made = asyncio.Event()
+
+    async def card(incident, channel, *, logs):
+        await made.wait()
+        return Reply(blocks=(Text(text="the card"),))
+
+    world.reporter.channels.cards = crash_card_poster.CrashCardPoster(world.chat, card)
+    await world.happen(*(crash(f"web{number}") for number in range(9)))
+    await world.wait(5)
+    made.set()
+    await world.reporter.channels.cards.idle()
+    assert world.chat.calls == ["post", "edit"] and world.chat.threads == {}
+
+
 async def test_the_card_of_a_process_that_was_killed_is_posted_by_the_next_one_and_never_twice(world):
     world.seconds = 100_000.0
     for expected in (1, 2):
