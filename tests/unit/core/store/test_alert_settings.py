@@ -61,7 +61,10 @@ async def test_an_incident_stays_changed_until_people_were_told_of_it(store):
 
 async def test_the_incidents_of_a_message_are_read_in_parts_and_without_those_of_others(store, monkeypatch):
     monkeypatch.setattr(incidents, "SCAN_COUNT", 3)
-    mine, others = MessageId("C1", "1.5"), [MessageId("C1", "1.50"), MessageId("C1", "1"), MessageId("C11", "1.5"), MessageId("#a b", "1")]
+    mine, others = (
+        MessageId("C1", "1.5"),
+        [MessageId("C1", "1.50"), MessageId("C1", "1"), MessageId("C11", "1.5"), MessageId("#a b", "1")],
+    )
     for number in range(7):
         assert await store.change_incident(f"k{number}", None, b"1")
         assert await store.keep_incident(f"k{number}", b"1", b"2", mine)
