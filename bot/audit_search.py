@@ -33,7 +33,7 @@ _GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class AuditSearch:
     """What is searched for. `ids`: the people whose stored name matches `action.who`."""
 
     action: bot_actions.ReadAudit
@@ -45,7 +45,7 @@ async def search_audit(store: Store, action: bot_actions.ReadAudit) -> bot_actio
     could have matched, and if there are too many rows to search all of them."""
     since_ms = max(0, action.since_ns // 1_000_000 - CLOCK_TOLERANCE_MS)
     names = await store.people()
-    search = Search(action=action, ids=_ids_of_name(action.who, names))
+    search = AuditSearch(action=action, ids=_ids_of_name(action.who, names))
     found, complete = await _search(store, keys.AUDIT, search, since_ms)
     reads, reads_complete = await _search(store, keys.READS, search, since_ms) if action.reads else ([], True)
     newest = sorted([*reversed(found), *reversed(reads)], key=lambda entry: entry.at)[-action.limit :]
@@ -71,7 +71,7 @@ def _ids_of_name(pattern: str, names: Mapping[str, str]) -> frozenset[str]:
 
 
 async def _search(
-    store: Store, audit: keys.AuditKeys, search: Search, since_ms: int
+    store: Store, audit: keys.AuditKeys, search: AuditSearch, since_ms: int
 ) -> tuple[list[bot_actions.AuditEntry], bool]:
     """Returns the newest matching rows of one audit, newest first; and False if there are too many to search all."""
     ranges = _ranges(search)
@@ -83,7 +83,7 @@ async def _search(
 
 
 async def _read_newest(
-    store: Store, audit: keys.AuditKeys, search: Search, since_ms: int
+    store: Store, audit: keys.AuditKeys, search: AuditSearch, since_ms: int
 ) -> tuple[list[bot_actions.AuditEntry], bool]:
     found: list[bot_actions.AuditEntry] = []
     before = None
@@ -100,7 +100,7 @@ async def _read_newest(
 
 
 async def _find_ids(
-    store: Store, audit: keys.AuditKeys, ranges: Sequence[IndexRange], search: Search, since_ms: int
+    store: Store, audit: keys.AuditKeys, ranges: Sequence[IndexRange], search: AuditSearch, since_ms: int
 ) -> tuple[Sequence[str], bool]:
     """Returns the ids of the rows whose names match, newest first; and False if there are too many to compare."""
     ids: set[str] = set()
@@ -122,7 +122,7 @@ async def _find_ids(
 
 
 async def _read_matching(
-    store: Store, audit: keys.AuditKeys, ids: Sequence[str], search: Search
+    store: Store, audit: keys.AuditKeys, ids: Sequence[str], search: AuditSearch
 ) -> tuple[list[bot_actions.AuditEntry], bool]:
     found: list[bot_actions.AuditEntry] = []
     for start in range(0, min(len(ids), MAX_ROWS), ROWS_AT_ONCE):
@@ -132,7 +132,7 @@ async def _read_matching(
     return found, len(ids) <= MAX_ROWS
 
 
-def _ranges(search: Search) -> Sequence[IndexRange]:
+def _ranges(search: AuditSearch) -> Sequence[IndexRange]:
     """Returns the parts of the index in which the matching rows are; empty if only the time is asked for."""
     action = search.action
     if action.target:
@@ -164,13 +164,13 @@ def _glob_prefix(pattern: str) -> tuple[str] | None:
     return None if found is None else (pattern[: found.start()],)
 
 
-def _name_matches(wanted: IndexRange, name: str, search: Search) -> bool:
+def _name_matches(wanted: IndexRange, name: str, search: AuditSearch) -> bool:
     if wanted.kind == "t":
         return _target_matches(search.action.target, name)
     return wanted.kind != "w" or _who_matches(search, name)
 
 
-def _matching(rows: Iterable[AuditRow], search: Search) -> list[bot_actions.AuditEntry]:
+def _matching(rows: Iterable[AuditRow], search: AuditSearch) -> list[bot_actions.AuditEntry]:
     action = search.action
     since = ""
     if action.since_ns:
@@ -197,7 +197,7 @@ def _newest_first(ids: Iterable[str]) -> Sequence[str]:
     return sorted(ids, key=order, reverse=True)
 
 
-def _matches(search: Search, entry: bot_actions.AuditEntry) -> bool:
+def _matches(search: AuditSearch, entry: bot_actions.AuditEntry) -> bool:
     action = search.action
     if action.who and not _who_matches(search, entry.who):
         return False
@@ -208,7 +208,7 @@ def _matches(search: Search, entry: bot_actions.AuditEntry) -> bool:
     return not action.refused or entry.phase == "refused"
 
 
-def _who_matches(search: Search, who: str) -> bool:
+def _who_matches(search: AuditSearch, who: str) -> bool:
     pattern = search.action.who
     return who in search.ids or fnmatch.fnmatchcase(who, pattern) or pattern in who.split(":", 1)
 

@@ -165,6 +165,7 @@ class SlackApi:
         raise errors.Undeliverable(
             f"A message of {channel} was not found among {SEARCH_PAGES * PAGE_SIZE} messages, and there are more.",
             code="search_incomplete",
+            hint="Check in the channel whether the message is there. Quarterdeck may post it twice.",
         )
 
     async def edit(self, channel: str, ts: str, message: Message) -> None:

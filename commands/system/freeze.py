@@ -19,7 +19,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if length is not None and not timedelta(seconds=1) <= length <= MAX_FREEZE:
         raise errors.BadUsage(
             f"A freeze of {formatting.span(length.total_seconds())} is not possible.",
-            hint="Choose a time of at most 30d, such as --for 2h, or leave it out.",
+            hint="Choose a time of at most 30d, such as --for 2h, or leave out --for.",
         )
     if len(reason) > MAX_REASON:
         raise errors.BadUsage(f"The reason has {len(reason)} characters.", hint=f"Write at most {MAX_REASON}.")

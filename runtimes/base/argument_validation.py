@@ -85,9 +85,10 @@ def _create(action: CreateContainer) -> None:
     for mount in access.mounts:
         if not mount.target.startswith("/") or (mount.source and not _is_mountable(mount.source)):
             raise errors.BadUsage(
-                f"“{command_line.abbreviate(mount.source)}” cannot be mounted at"
-                f" “{command_line.abbreviate(mount.target)}”.",
-                hint="Write the name of a volume, or the whole path of a directory.",
+                f"The mount of “{command_line.abbreviate(mount.source)}” at"
+                f" “{command_line.abbreviate(mount.target)}” is not valid.",
+                hint="Write the name of a volume or a path that begins with /, and a path in the"
+                " container that begins with /.",
             )
     for port in action.ports:
         _port(port)

@@ -78,7 +78,8 @@ def _check(settings: ServiceSettings) -> None:
         source = mount.source
         if not mount.target.startswith("/") or (source and not source.startswith("/") and not _is_volume(source)):
             raise errors.BadUsage(
-                f"“{command_line.abbreviate(source)}” cannot be mounted at “{command_line.abbreviate(mount.target)}”.",
+                f"The mount of “{command_line.abbreviate(source)}” at “{command_line.abbreviate(mount.target)}” is not"
+                " valid.",
                 hint="Write type=volume,source=NAME,target=/PATH.",
             )
     _check_tasks(settings)

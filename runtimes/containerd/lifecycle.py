@@ -301,7 +301,7 @@ class ContainerChange:
             raise refused
 
     def _not_running(self) -> errors.Rejected:
-        return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running.")
+        return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running: start it first.")
 
 
 def owner_refusal(target: Ref, change: str) -> errors.Rejected | None:

@@ -80,7 +80,7 @@ class ImageVerbs(EngineClient):
             raise pull_push_errors.pull_push_error(reference, error.text, login=found.hint) from error
         except errors.TimedOut as error:
             raise errors.TimedOut(
-                f"The pull did not end within {seconds:.0f} s.",
+                f"The pull of {reference} did not end within {seconds:.0f} s.",
                 sent=error.sent,
                 hint="Give the command again: parts that were pulled already are not pulled twice.",
             ) from error

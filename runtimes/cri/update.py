@@ -27,7 +27,7 @@ class UpdateVerbs(LifecycleVerbs):
         steps, target = MultiRequestChange(seconds), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state != decode.RUNNING:
-            raise errors.Rejected(9, f"{target.name} is not running.")
+            raise errors.Rejected(9, f"{target.name} is not running: its limits can only be changed while it runs.")
         resources = cri.ContainerLimits(memory_limit_in_bytes=action.memory)
         if action.cpus:
             resources.cpu_period, resources.cpu_quota = oci_limits.CPU_PERIOD, oci_limits.cpu_quota(action)

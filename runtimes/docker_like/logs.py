@@ -77,8 +77,8 @@ class LogVerbs(HttpEngineClient, abc.ABC):
         row = await self._inspected(action.target)
         if row is None or not row.finished_at:
             raise errors.NotFound(
-                f"{action.target.name} has had only one run, and that has not ended.",
-                hint=f"Show the log of the only run with: logs {action.target.name}",
+                f"There is no previous run of {action.target.name}: its first run has not ended.",
+                hint=f"Show the log of this run with: logs {action.target.name}",
             )
         until_ns = int(row.finished_at * 1e6 + 1) * 1_000
         return dataclasses.replace(action, until_ns=min(until_ns, action.until_ns or until_ns), previous=False)

@@ -33,7 +33,10 @@ class TopDiffVerbs(HttpEngineClient, abc.ABC):
         path = f"/containers/{quoted_id(target)}/top?stream=false"
         response = await self._request("GET", path, seconds, name=target.name)
         if not response.body.strip():  # Podman's answer about a container that does not run
-            raise errors.UserError(f"{target.name} has no processes: it is not running.", hint="Start it first.")
+            raise errors.UserError(
+                f"{target.name} has no processes: it is not running.",
+                hint=f"Start the container first: start {target.name}",
+            )
         found = json_decoder.decode_json(_Processes, response.body, self.skipped)
         titles, rows = tuple(found.titles or ()), found.rows or []
         return Processes(

@@ -65,7 +65,10 @@ def belongs_to(pid: int, container_id: str, root: str = "/proc") -> bool:
 def not_visible(target: Ref, engine: str, *, running: bool) -> errors.QuarterdeckError:
     """Returns the error for a container whose processes cannot be listed."""
     if not running:
-        return errors.UserError(f"{target.name} has no processes: it is not running.", hint="Start it first.")
+        return errors.UserError(
+            f"{target.name} has no processes: it is not running.",
+            hint=f"Start the container first: start {target.name}",
+        )
     return errors.EngineError(
         f"The processes of {target.name} on {engine} are not visible to Quarterdeck.",
         hint="Run Quarterdeck as root on that host and with the host's process IDs (--pid host).",

@@ -27,7 +27,9 @@ class UpdateVerbs(LifecycleVerbs, abc.ABC):
         deadline = time.monotonic() + seconds
         container = await self._find(action.target, seconds)
         if not container.up:
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running.")
+            raise errors.Rejected(
+                CONFLICT, f"{action.target.name} is not running: its limits can only be changed while it runs."
+            )
         flags: list[str] = []
         if action.memory:
             flags += ["--memory", str(action.memory)]

@@ -143,7 +143,7 @@ class RegistryRequests:
                 raise errors.InvalidResponse(
                     f"{self._name.registry} sent an answer of more than {max_bytes >> 10:,} KiB.",
                     sent=False,
-                    hint="Check whether this is a registry.",
+                    hint="Check that this address belongs to a registry.",
                 )
             parts.append(part)
         return b"".join(parts)
@@ -178,7 +178,7 @@ class RegistryRequests:
             raise errors.InvalidResponse(
                 f"{host} sent an invalid answer ({type(error).__name__}).",
                 sent=False,
-                hint="Check whether this is a registry.",
+                hint="Check that this address belongs to a registry.",
             ) from error
 
 

@@ -157,7 +157,7 @@ class RegistrySession:
             raise errors.InvalidResponse(
                 f"{self._name.registry} sent a token that is not valid.",
                 sent=False,
-                hint="Check whether this is a registry.",
+                hint="Check that this address belongs to a registry.",
             )
         return token
 

@@ -89,8 +89,8 @@ def network(**fields: Any) -> parts.CreateNetwork:
         ),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
         (CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
-        (container(MountPoint(target="x", source="data")), "“data” cannot be mounted at “x”."),
-        (container(MountPoint(target="/x", source="../etc")), "“../etc” cannot be mounted at “/x”."),
+        (container(MountPoint(target="x", source="data")), "The mount of “data” at “x” is not valid."),
+        (container(MountPoint(target="/x", source="../etc")), "The mount of “../etc” at “/x” is not valid."),
         (network(name="a b"), "“a b” cannot be the name of a network."),
         (network(name="host"), "“host” is reserved and cannot be the name of a network."),
         (

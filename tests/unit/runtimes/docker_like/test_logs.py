@@ -132,5 +132,5 @@ async def test_the_previous_run_ends_with_the_last_end():
     engine = Log([frame(1, "old"), frame(30, "new")], [row("running", finished_at=1_795_489_210.5)])
     page = await engine.read_logs(actions.ReadLogs(engine=ENGINE, target=WEB, previous=True), 5.0)
     assert [line.text for line in page.lines] == ["old"]
-    with pytest.raises(errors.NotFound, match="only one run"):
+    with pytest.raises(errors.NotFound, match="There is no previous run of web"):
         await Log([], [row("running")]).read_logs(actions.ReadLogs(engine=ENGINE, target=WEB, previous=True), 5.0)
