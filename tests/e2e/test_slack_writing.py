@@ -35,7 +35,7 @@ def test_formatting_and_the_place_of_the_mention_change_nothing(deck, fleet, sla
     before = fleet()
     slack.say("ada", "ops", typed if "@quarterdeck" in typed else f"@quarterdeck\n{typed}")
     if "~" in typed:  # struck through: perhaps it is not wanted
-        question = deck.last("ada", "which command you mean")
+        question = deck.last("ada", "can be read as several commands")
         assert question["buttons"] == ["restart web -t 1", "restart web 1"]
         assert fleet() == before
         slack.click("ada", question, "restart web -t 1")
@@ -47,7 +47,7 @@ def test_formatting_and_the_place_of_the_mention_change_nothing(deck, fleet, sla
 def test_what_can_be_a_pattern_or_formatting_is_asked_and_nothing_is_done(deck, fleet, slack):
     before = fleet()
     deck.deck("ada", "restart *web* -t 1")  # a slash command has no rich text
-    question = deck.last("ada", "which command you mean")
+    question = deck.last("ada", "can be read as several commands")
     assert question["ephemeral"]
     assert question["buttons"] == ["restart *web* -t 1", "restart web -t 1"]
     slack.say("ada", "ops", "@quarterdeck restart w*e*b -t 1", blocks=[
