@@ -11,7 +11,7 @@ from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode
 from runtimes.docker_like import decode as shared
-from runtimes.formats import timestamps
+from runtimes.formats import event_attributes, timestamps
 from runtimes.formats.skipped_data import SkippedData
 from runtimes.swarm.json_models import KINDS
 from tests.helpers.paths import CAPTURES
@@ -48,6 +48,43 @@ def test_only_the_current_names_of_an_event_are_needed():
     (event,) = decode.Decoder(ENGINE).events(line, replay_before=6)
     assert (event.kind, event.subject.name, event.attrs["exit_code"]) == (EventKind.DIED, "web", "137")
     assert event.origin is Origin.REPLAY
+
+
+def test_what_one_event_has_of_its_own_is_in_no_other_event_of_its_image():
+    def line(action: str, at_ns: int, **more: str) -> bytes:
+        given_ = {"image": "shop", "name": "web", **more}
+        actor = {"ID": "a" * 64, "Attributes": given_}
+        return json.dumps({"Type": "container", "Action": action, "Actor": actor, "timeNano": at_ns}).encode()
+
+    lines = b"\n".join(
+        [
+            line("start", 5),
+            line("kill", 6, signal="9"),
+            line("health_status: healthy", 7),
+            line("die", 8, exitCode="137"),
+            line("start", 9),
+            line("start", 10, image=""),
+        ]
+    )
+    events = decode.Decoder(ENGINE).events(lines, replay_before=0)
+    assert [event.attrs for event in events] == [
+        {"image": "shop"},
+        {"image": "shop", "signal": "9"},
+        {"image": "shop", "health": "healthy"},
+        {"image": "shop", "exit_code": "137"},
+        {"image": "shop"},
+        {},
+    ]
+
+
+def test_the_attributes_of_images_are_cached_for_a_limited_number_and_length():
+    attrs = event_attributes.AttributesByImage()
+    for number in range(event_attributes.MAX_IMAGES + 5):
+        assert attrs[str(number)] == {"image": str(number)}
+    assert len(attrs) <= event_attributes.MAX_IMAGES
+    long = "x" * (event_attributes.MAX_IMAGE_LENGTH + 1)
+    assert attrs[long] == {"image": long}
+    assert long not in attrs
 
 
 def test_a_command_line_in_an_exec_event_stays_behind():
