@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.dispatch import change_targets, decision, job_follower
 from bot.dispatch.visible_fleet import VisibleFleet
-from commands.spec import Command, Context, Result
+from commands.spec import ArgType, Command, Context, Result
 from core import errors
 from core.model import bot_actions
 from core.model.actions import Action, Risk
@@ -44,6 +44,8 @@ async def make_plan(command: Command, context: Context, view: VisibleFleet, flee
     except (errors.NotFound, errors.Unsupported) as error:
         if isinstance(error, errors.Unsupported) and error.verb in command.verbs:
             raise
+        if isinstance(error, errors.NotFound) and not _selects(command, context.args):
+            raise  # it says what the command looked for, such as a Swarm
         refused = _lacking(command, context.args, view, fleet)
         if refused is None:
             raise
@@ -93,6 +95,11 @@ def _lacking(
     # The process may not have created the built-in runtime yet, so it is looked at last.
     is_own = first is not None and fleet.builtin is not None and not fleet.builtin.verbs.isdisjoint(command.verbs)
     return None if is_own else first
+
+
+def _selects(command: Command, args: Mapping[str, Any]) -> bool:
+    """Whether the command line selects resources, or an engine."""
+    return bool(args.get("engine") or args.get("host")) or any(arg.type is ArgType.TARGET for arg in command.args)
 
 
 def _targets(args: Mapping[str, Any]) -> Sequence[str]:

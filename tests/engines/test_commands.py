@@ -192,7 +192,7 @@ ENDINGS = {
     **dict.fromkeys(("network rm", "volume rm"), Ending.NOTHING),
     **dict.fromkeys(("generate quadlet", "quadlet ls", "unit status", "linger show"), Ending.USAGE),
     **dict.fromkeys(
-        (*("pod create", "pod logs", "daemon-reload", "linger enable", "linger disable", "unfreeze"),),
+        ("pod create", "pod logs", "daemon-reload", "linger enable", "linger disable", "unfreeze"),
         Ending.NOTHING,
     ),
     **dict.fromkeys(

@@ -190,6 +190,13 @@ async def test_what_is_left_over_is_decided_again(valkey):
         assert "3 paused" in plain_text.render(reply) and "cannot do container.pause" in plain_text.render(reply)
 
 
+async def test_a_command_that_says_what_it_looked_for_keeps_its_sentence(valkey):
+    lacking, adapter = await lacks_of("docker")
+    async with Deck(valkey.url, [furnished("docker", lacking, adapter.alternatives)]) as deck:
+        shown = plain_text.render(await deck.say("swarm join-token worker"))
+        assert "None of the watched engines manages a Swarm" in shown
+
+
 async def test_who_may_not_do_it_hears_that_first(valkey):
     lacking, adapter = await lacks_of("cri")
     engine = furnished("cri", lacking, adapter.alternatives)
