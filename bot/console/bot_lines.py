@@ -36,7 +36,11 @@ class BotLines:
         if reached is None:
             return None
         reached.connection.setblocking(False)
-        reader, writer = await asyncio.open_unix_connection(sock=reached.connection)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=reached.connection)
+        except OSError:  # the bot has ended after its greeting
+            reached.connection.close()
+            return None
         try:
             return await _Line(line, reached, writer, self._out or sys.stdout).run(reader, self._supervisor)
         finally:
