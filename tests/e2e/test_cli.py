@@ -331,6 +331,20 @@ def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
         assert (done.returncode, done.stderr) == (0, "") and "web" in done.stdout, done.stdout + done.stderr
         assert "LOADED []" in done.stdout, done.stdout
     assert "console:root" in bot.do("audit --limit 5")
+    # A console beside it answers from the bot's memory, too: nobody else has readings of the past.
+    wait_for("a reading", lambda: "There are no readings" not in bot.do("stats --since 5m web"), 60)
+    console = subprocess.run(
+        [sys.executable, "-m", "bot.cli", "console"],
+        env=bot.env,
+        cwd=ROOT,
+        input="stats --since 5m web\nrm -f web\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "There are no readings" not in console.stdout and "web" in console.stdout, console.stdout + console.stderr
+    assert "cannot be undone" in console.stdout and "quarterdeck do" not in console.stdout
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     assert "LOADED []" in process.log.read_text()
