@@ -68,7 +68,7 @@ async def test_a_process_killed_from_outside_is_seen_at_once(ground, record_prop
         (row,) = (await ground.rows()).values()
         code = int(died.attrs["exit_code"]) if died.attrs else None
         assert (row.state, row.exit_code, row.finished_at) == ("exited", code, died.at_ns / 1e9)
-        assert row.status.startswith("Exited Less than a second ago")
+        assert row.status == f"Exited {f'({code}) ' if code is not None else ''}Less than a second ago"
 
 
 async def test_everything_a_container_goes_through_is_told_in_order(ground):
