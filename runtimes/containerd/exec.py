@@ -25,11 +25,13 @@ from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.containerd import client, decode, lifecycle
 from runtimes.containerd.client import FAILED_PRECONDITION, Client
 from runtimes.containerd.connection import Connection
+from runtimes.containerd.process_end import ProcessEnd
 from runtimes.formats import oci_process
 
 MAX_OUTPUT_BYTES = 64 * 1024  # of stdout and of stderr
 PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 PIPE_FOLDER = Path("/run")
+KILL_SECONDS = 2.0  # how long one step of killing the program may take
 DRAIN_SECONDS = 2.0  # how long output is read after the program has ended
 
 
@@ -64,18 +66,25 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
         pipes = {"out": str(out.path), "err": str(err.path)}
         await steps.change(calls.create_exec(namespace, container_id, exec_id, process, steps.seconds_left, **pipes))
         try:
-            await steps.change(calls.start(namespace, container_id, steps.seconds_left, exec_id))
+            try:
+                await steps.change(calls.start(namespace, container_id, steps.seconds_left, exec_id))
+            except (errors.TimedOut, asyncio.CancelledError):
+                await _kill(calls, namespace, container_id, exec_id)
+                raise
             out.open()
             err.open()
-            code = await steps.read(calls.wait(namespace, container_id, steps.seconds_left, exec_id))
+            request = calls.wait(namespace, container_id, steps.seconds_left + 2 * KILL_SECONDS, exec_id)
+            async with ProcessEnd(request) as end:
+                try:
+                    code = await steps.read(end.wait(steps.seconds_left))
+                except (errors.TimedOut, asyncio.CancelledError):
+                    await _kill(calls, namespace, container_id, exec_id)
+                    with contextlib.suppress(errors.QuarterdeckError):
+                        await end.wait(KILL_SECONDS)
+                    raise
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await asyncio.gather(out.ended.wait(), err.ended.wait())
-        except (errors.TimedOut, asyncio.CancelledError):
-            with contextlib.suppress(errors.QuarterdeckError):
-                await calls.kill(namespace, container_id, lifecycle.SIGKILL, 2.0, exec_id=exec_id)
-                await calls.wait(namespace, container_id, 2.0, exec_id)
-            raise
         finally:
             with contextlib.suppress(errors.QuarterdeckError):
                 await calls.delete_exec(namespace, container_id, exec_id, 2.0)
@@ -96,6 +105,11 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
         cut=out.dropped + err.dropped,
         took=steps.seconds_taken,
     )
+
+
+async def _kill(calls: Client, namespace: str, container_id: str, exec_id: str) -> None:
+    with contextlib.suppress(errors.QuarterdeckError):
+        await calls.kill(namespace, container_id, lifecycle.SIGKILL, KILL_SECONDS, exec_id=exec_id)
 
 
 class _Pipe:

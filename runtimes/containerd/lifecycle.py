@@ -24,6 +24,7 @@ from runtimes.base.multi_request_change import MIN_SECONDS, MultiRequestChange
 from runtimes.containerd import client, decode, json_models
 from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process
 from runtimes.containerd.connection import Connection
+from runtimes.containerd.process_end import ProcessEnd
 from runtimes.formats import signals
 from runtimes.proto import containerd_task_types_pb2, containerd_tasks_pb2
 
@@ -133,14 +134,15 @@ class ContainerChange:
         stop_grace.report(grace)
         await self._signal(signals.signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         await self._resume_if_paused(task)
-        try:
-            await self._wait(min(grace, self._steps.seconds_left))
-            return self._steps.done()
-        except errors.TimedOut:
-            if self._steps.expired:
-                raise
-        await self._signal(SIGKILL)
-        await self._wait(self._steps.seconds_left)
+        async with ProcessEnd(self._client.wait(self._namespace, self._id, self._steps.seconds_left)) as end:
+            try:
+                await self._wait(end.wait(min(grace, self._steps.seconds_left)))
+                return self._steps.done()
+            except errors.TimedOut:
+                if self._steps.expired:
+                    raise
+            await self._signal(SIGKILL)
+            await self._wait(end.wait(self._steps.seconds_left))
         return self._steps.done(stop_grace.was_killed(grace), killed=(self._target.name,))
 
     async def restart(self, given: int | None, seconds: float) -> Outcome:
@@ -176,7 +178,8 @@ class ContainerChange:
             return self._steps.done()
         # A container that still runs cannot be removed.
         try:
-            await self._wait(min(stop_grace.KILL_SECONDS, self._steps.seconds_left))
+            seconds = min(stop_grace.KILL_SECONDS, self._steps.seconds_left)
+            await self._wait(self._client.wait(self._namespace, self._id, seconds))
         except errors.TimedOut:
             return self._steps.done(stop_grace.still_runs())
         except errors.EngineError:
@@ -214,7 +217,7 @@ class ContainerChange:
             await self._set_stopped_label(container, stopped=True)
             await self._signal(SIGKILL)
             await self._resume_if_paused(task)
-            await self._wait(self._steps.seconds_left)
+            await self._wait(self._client.wait(self._namespace, self._id, self._steps.seconds_left))
         if task is not None:
             await self._delete(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
         if container.snapshot_key:
@@ -259,9 +262,10 @@ class ContainerChange:
         if task.status in (_Status.PAUSED, _Status.PAUSING):
             await self._change(self._client.resume(self._namespace, self._id, self._steps.seconds_left))
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, end: Awaitable[int]) -> None:
+        """Waits for the end of the process. It is no error if it does not exist any more."""
         try:
-            await self._steps.read(self._client.wait(self._namespace, self._id, seconds))
+            await self._steps.read(end)
         except errors.NotFound:
             return
 

@@ -43,6 +43,7 @@ async def do(runtime, action):
 async def test_watching_and_ordinary_commands_cause_no_error_in_a_daemons_log(request, fixture):
     daemon = request.getfixturevalue(fixture)
     await asyncio.to_thread(daemon.run, "web", "trap 'exit 0' TERM; while true; do sleep 0.1; done")
+    await asyncio.to_thread(daemon.run, "deaf", "exec sleep 3600", init=False)
     before = len((daemon.root / "log").read_bytes())
     async with WatchedEngine(EngineAddress(kind=daemon.kind, url=daemon.url)) as watched:
         runtime = watched.runtime
@@ -65,5 +66,9 @@ async def test_watching_and_ordinary_commands_cause_no_error_in_a_daemons_log(re
             await do(runtime, actions.Restart(engine=runtime.ref, target=target))
             await watched.until(lambda: watched.row("web").state == "running")
         await runtime.describe([target.id], 10.0)
+        deaf = watched.row("deaf").ref
+        killed = await do(runtime, actions.Stop(engine=runtime.ref, target=deaf, timeout=1))
+        assert killed.killed == ("deaf",), "a first process ignores TERM"
+        await watched.until(lambda: watched.row("deaf").state not in containers.LIVE_STATES)
     told = (daemon.root / "log").read_bytes()[before:].decode("utf-8", "replace")
     assert [line for line in told.splitlines() if ERROR.search(line)] == []

@@ -1,0 +1,43 @@
+"""Waits for the end of a process of containerd with one request, however often and for however long somebody waits.
+
+A Wait that is given up before the process ends is an error in containerd's log as soon as the process does end (from
+containerd 1.7 on). So a grace that runs out must not end the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from types import TracebackType
+
+from core import errors
+
+
+class ProcessEnd:
+    """A context in which one request for the end of a process is under way. `request`: the Wait."""
+
+    def __init__(self, request: Awaitable[int]) -> None:
+        self._request = request
+
+    async def __aenter__(self) -> ProcessEnd:
+        self._task = asyncio.ensure_future(self._request)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if not self._task.done():
+            self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()  # whoever asked last has told of it, or nobody wanted to know
+
+    async def wait(self, seconds: float) -> int:
+        """Returns the exit code of the process. Raises TimedOut if it still runs after so many seconds, and what the
+        request raises."""
+        await asyncio.wait([self._task], timeout=seconds)
+        if not self._task.done():
+            raise errors.TimedOut(
+                f"The process did not end within {seconds:.3g} s.",
+                sent=False,
+                hint="Check whether the engine is overloaded, or the process waits for a disk.",
+            )
+        return self._task.result()
