@@ -76,7 +76,8 @@ class DemoEngine:
     def measures_usage(self) -> bool:
         """Whether its containers have limits and their usage is measured: not without root and with cgroup v1."""
         about = self.api.info()
-        rootless = any("rootless" in option for option in about.get("SecurityOptions") or ())
+        # Podman has a field of its own for it.
+        rootless = about.get("Rootless") or any("rootless" in option for option in about.get("SecurityOptions") or ())
         return not rootless or str(about.get("CgroupVersion", "")).removeprefix("v") != "1"
 
     def has_image(self, name: str) -> bool:

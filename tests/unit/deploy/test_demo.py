@@ -201,13 +201,18 @@ def test_what_it_prints_names_every_container_address_and_query(tmp_path, engine
 
 
 @pytest.mark.parametrize(
-    ("options", "cgroup", "measured"),
-    [(["name=seccomp", "name=rootless"], "1", False), (["name=rootless"], "2", True), (None, "1", True)],
+    ("about", "measured"),
+    [
+        ({"SecurityOptions": ["name=seccomp", "name=rootless"], "CgroupVersion": "1"}, False),  # Docker
+        ({"SecurityOptions": ["name=rootless"], "CgroupVersion": "2"}, True),
+        ({"Rootless": True, "SecurityOptions": None, "CgroupVersion": "v1"}, False),  # Podman
+        ({"Rootless": False, "SecurityOptions": None, "CgroupVersion": "v1"}, True),
+    ],
 )
-def test_usage_is_not_measured_without_root_and_with_cgroup_v1(engine, options, cgroup, measured):
+def test_usage_is_not_measured_without_root_and_with_cgroup_v1(engine, about, measured):
     class Informed(Api):
         def info(self):
-            return {"SecurityOptions": options, "CgroupVersion": cgroup}
+            return about
 
     engine.api = Informed()
     assert engine.measures_usage() is measured
