@@ -28,6 +28,7 @@ from deploy.demo.workloads import WORKLOADS
 
 PAUSE_SECONDS = 0.5
 HEALTH_EVERY = 4  # pauses
+START_TRIES = 3  # a port may be taken by another program after it was found free
 
 
 def main() -> int:
@@ -91,14 +92,28 @@ def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
         pull(demo_engine.PUBLIC_IMAGE)
         repository, _, tag = demo_engine.IMAGE.rpartition(":")
         engine.api.tag(demo_engine.PUBLIC_IMAGE, repository, tag)
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            _start_servers(engine, servers)
+            break
+        except Problem:
+            servers.stop()
+            engine.remove_containers()
+            if not tries_left or not servers.lost_a_port():
+                raise
+            servers.ports = demo_servers.free_ports()
+    # Last, so that Quarterdeck sees all of their life.
+    for workload in WORKLOADS:
+        engine.run_sample(workload)
+
+
+def _start_servers(engine: DemoEngine, servers: Servers) -> None:
+    """Starts them and waits until they answer. Raises Problem."""
     servers.start_quarterdeck(engine)
     servers.start_monitoring(engine, "alertmanager", servers.alertmanager_files())
     servers.start_monitoring(engine, "prometheus", servers.prometheus_files())
     for name, path in (("quarterdeck", "/readyz"), ("alertmanager", "/-/ready"), ("prometheus", "/-/ready")):
         servers.wait_until_ready(engine, name, path)
-    # Last, so that Quarterdeck sees all of their life.
-    for workload in WORKLOADS:
-        engine.run_sample(workload)
 
 
 def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:

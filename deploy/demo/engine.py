@@ -195,12 +195,17 @@ class DemoEngine:
     def remove_everything(self, pulled: Sequence[str]) -> int:
         """Removes the demo's containers, its image and the images that were pulled for it. Returns how many containers
         there were."""
+        removed = self.remove_containers()
+        for image in (IMAGE, *pulled):
+            self.remove_image(image)
+        return removed
+
+    def remove_containers(self) -> int:
+        """Removes the demo's containers. Returns how many there were."""
         found = self.containers()
         for row in found:
             with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(row["Id"], force=True, v=True)
-        for image in (IMAGE, *pulled):
-            self.remove_image(image)
         return len(found)
 
     def remove_image(self, name: str) -> None:

@@ -36,7 +36,9 @@ USUAL_PORTS = {"quarterdeck": 9108, "prometheus": 9090, "alertmanager": 9093}
 # Fires within seconds, while the rules that are meant for production wait for minutes.
 DEMO_RULE = {
     "alert": "DemoContainerEndsBadly",
-    "expr": f'quarterdeck_container_last_end_cause{{cause=~"crashed|out_of_memory", name=~"{PROJECT}-.*"}} == 1',
+    # The cause is known some seconds after an end, and belongs to the last one only.
+    "expr": "max_over_time(quarterdeck_container_last_end_cause"
+    f'{{cause=~"crashed|out_of_memory", name=~"{PROJECT}-.*"}}[1m]) == 1',
     "labels": {"severity": "warning"},
     "annotations": {"summary": "{{ $labels.name }} ended badly: {{ $labels.cause }}"},
 }
@@ -59,6 +61,10 @@ class Servers:
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    def lost_a_port(self) -> bool:
+        """Whether another program listens at one of the ports, once these servers have stopped: it was faster."""
+        return any(not _is_free(port) for port in self.ports.values())
 
     def start_quarterdeck(self, engine: demo_engine.DemoEngine) -> None:
         """With the demo's engine alone, and without a chat, whatever is configured for another one."""
@@ -185,15 +191,29 @@ def free_ports() -> Mapping[str, int]:
     found = {}
     with contextlib.ExitStack() as held:
         for name, usual in USUAL_PORTS.items():
-            door = held.enter_context(socket.socket())
-            # As the servers do: connections that ended a moment ago do not count.
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door = held.enter_context(_reusing())
             try:
                 door.bind(("127.0.0.1", usual))
             except OSError:
                 door.bind(("127.0.0.1", 0))
             found[name] = door.getsockname()[1]
     return found
+
+
+def _is_free(port: int) -> bool:
+    with _reusing() as door:
+        try:
+            door.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _reusing() -> socket.socket:
+    """A socket that binds as the servers do: connections that ended a moment ago do not count."""
+    door = socket.socket()
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return door
 
 
 def _answers(url: str) -> bool:

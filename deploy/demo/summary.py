@@ -11,7 +11,7 @@ from deploy.demo.workloads import PROJECT, WORKLOADS
 # What each shows, and the query. Each has an answer within a minute or two.
 QUERIES = (
     ("what runs and what does not", f'quarterdeck_container_state{{name=~"{PROJECT}-.*"}} == 1'),
-    ("why they ended", f'quarterdeck_container_last_end_cause{{name=~"{PROJECT}-.*"}}'),
+    ("why they ended", f'max_over_time(quarterdeck_container_last_end_cause{{name=~"{PROJECT}-.*"}}[5m])'),
     ("memory that leaks", f'quarterdeck_container_memory_working_set_bytes{{name="{PROJECT}-cache-1"}}'),
     ("health that flaps", f'quarterdeck_container_health_state{{name="{PROJECT}-worker-1", health="unhealthy"}}'),
     (

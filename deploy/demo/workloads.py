@@ -27,10 +27,11 @@ class Workload:
 
 WORKLOADS = (
     Workload(service="web", does="works", script='while :; do echo "GET / 200"; sleep 5; done'),
+    # Podman starts it again at once. It lives long enough for the cause of its end to be known meanwhile.
     Workload(
         service="api",
         does="crashes again and again",
-        script='echo "connecting to postgres://shop:hunter2@db/shop"; sleep 2; echo "FATAL: too many clients"; exit 3',
+        script='echo "connecting to postgres://shop:hunter2@db/shop"; sleep 8; echo "FATAL: too many clients"; exit 3',
         restarts=True,
     ),
     # A megabyte every half second, kept in a variable of the shell. It ends by itself where no limit applies, as on

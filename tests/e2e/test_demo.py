@@ -142,7 +142,7 @@ def shows_what_it_says(demo, causes):
     wanted = {(f"quarterdeck-demo-{service}-1", cause) for service, cause in causes.items()}
 
     def seen():
-        found = prometheus.query('quarterdeck_container_last_end_cause{name=~"quarterdeck-demo-.*"}')
+        found = prometheus.query(queries[1])
         return wanted <= {(labels["name"], labels["cause"]) for labels, _ in found}
 
     wait_for("each way to end", seen, SLOW_ENOUGH, pause=0.5)
@@ -178,13 +178,17 @@ def at_the_console(demo, text):
     process.stdin.close()
     try:
         # After the table of the audit.
-        live = lambda: re.search("died|started|healthy", shown.read_text().rpartition("RESULT")[2])  # noqa: E731
+        live = lambda: re.search("died|started|healthy", shown.read_text().partition("RESULT")[2])  # noqa: E731
         wait_for("an event as it happens", live, SLOW_ENOUGH, pause=0.5)
     except AssertionError as error:
         raise AssertionError(shown.read_text()) from error
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     return shown.read_text()
 
 

@@ -117,6 +117,28 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one(monkeypatch):
         assert demo_servers.free_ports()["quarterdeck"] != door.getsockname()[1]
 
 
+def test_a_port_that_is_lost_to_another_program_is_replaced_and_another_problem_is_not(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr(demo_servers, "needed_images", lambda: [])
+    monkeypatch.setattr(engine, "make_image", lambda: True)
+    monkeypatch.setattr(engine, "run_sample", lambda _: None)
+    engine.api = Api()
+    servers, folder, tried = Servers(folder=tmp_path, ports=demo_servers.free_ports()), Folder(tmp_path), []
+
+    def start(_, them):
+        tried.append(them.ports["quarterdeck"])
+        if tried.count(tried[0]) == len(tried):
+            raise Problem("the port is in use")
+
+    monkeypatch.setattr(demo, "_start_servers", start)
+    with pytest.raises(Problem, match="in use"):
+        demo._start(folder, engine, servers)
+    assert len(tried) == 1  # the port is free, so that was not the reason
+    with socket.create_server(("127.0.0.1", tried[0])):
+        demo._start(folder, engine, servers)
+    assert len(tried) == 3
+    assert tried[2] != tried[0]
+
+
 def test_settings_of_another_quarterdeck_do_not_reach_it(monkeypatch):
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
