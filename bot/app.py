@@ -101,7 +101,8 @@ class App:
         try:
             parts["store"] = {"ready": True, "seconds": round(await self.probe(), 6)}
         except errors.StoreError as error:
-            parts["store"] = {"ready": False, "reason": error.full_message()}
+            fault = self.embedded.fault if self.embedded is not None else ""
+            parts["store"] = {"ready": False, "reason": fault or error.full_message()}
         mirrors = self.engines.mirrors
         parts["engines"] = {str(mirror.ref): _engine_readiness(mirror) for mirror in mirrors}
         if not mirrors:

@@ -54,6 +54,8 @@ class EmbeddedStore:
         self._lock: int | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._closed = False
+        self.fault = ""
+        """Why no server runs, and what helps; empty if one runs."""
 
     @property
     def url(self) -> str:
@@ -68,6 +70,15 @@ class EmbeddedStore:
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the embedded store must be started from the main thread")
+        try:
+            role = await self._ensure()
+        except errors.StoreDown as down:
+            self.fault = down.full_message()
+            raise
+        self.fault = ""
+        return role
+
+    async def _ensure(self) -> Role:
         async with self._starting:
             if self._closed:
                 raise RuntimeError("the embedded store is closed")

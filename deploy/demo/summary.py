@@ -25,7 +25,7 @@ NO_LIMITS = "Without root and with cgroup v1, no limit applies: the leak fails b
 COMMANDS = (
     "ps -a",
     "incidents",
-    "incident 1",
+    f"card {PROJECT}-cache-1",
     f"logs {PROJECT}-api-1 -n 5",
     "events -f",
     "stats",

@@ -106,6 +106,11 @@ def lost_by_relay(endpoint: Endpoint, lost: errors.Unreachable) -> errors.Unreac
 def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     if path == RELAY_SOCKET and isinstance(error, FileNotFoundError | ConnectionRefusedError):
         return errors.Unreachable(f"No relay listens on {path}.", hint=RELAY_HINT)
+    if _is_directory(path) and in_container():  # made by Docker for a mount of a path that does not exist
+        return errors.Unreachable(
+            f"{path} is a directory. The host has no socket at the path that was mounted here.",
+            hint="Start the engine there, or mount the path of its socket. Then start this container again.",
+        )
     start = next((command for part, command in _START_COMMANDS.items() if part in path), "systemctl start docker")
     if path.startswith("/run/user/"):
         start = f"{start.replace('systemctl', 'systemctl --user')}, as the user of this socket"
@@ -120,13 +125,7 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
         return _permission_error(path)
     if isinstance(error, ConnectionRefusedError):
         with contextlib.suppress(OSError):
-            mode = Path(path).stat().st_mode
-            if stat.S_ISDIR(mode) and in_container():
-                return errors.Unreachable(
-                    f"{path} is a directory. The host has no socket at the path that was mounted here.",
-                    hint="Start the engine there, or mount the path of its socket. Then start this container again.",
-                )
-            if not stat.S_ISSOCK(mode):
+            if not stat.S_ISSOCK(Path(path).stat().st_mode):
                 return errors.Unreachable(
                     f"{path} is not a socket.", hint="Write the path of the engine's socket in quarterdeck.yaml."
                 )
@@ -141,6 +140,13 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     return errors.Unreachable(
         f"The engine socket {path} cannot be reached: {error.strerror or error}.", hint="Check that the engine runs."
     )
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except PermissionError:
+        return False
 
 
 def _permission_error(path: str) -> errors.Unreachable:

@@ -23,6 +23,7 @@ class Process:
     def __init__(self, *mirrors: Mirror, store: errors.StoreError | None = None, chat: Any = None) -> None:
         self.engines = SimpleNamespace(mirrors=mirrors)
         self.store, self.chat = store, chat
+        self.embedded: Any = None
 
     async def probe(self) -> float:
         if self.store is not None:
@@ -73,6 +74,16 @@ async def test_every_part_that_keeps_the_process_from_being_ready_is_named() -> 
     good, parts = await Process(mirrored("h"), chat=lambda: {"ready": False, "reason": "not connected yet"}).ready()
     assert not good
     assert parts["slack"] == {"ready": False, "reason": "not connected yet"}
+
+
+async def test_a_store_of_its_own_that_does_not_start_says_why() -> None:
+    process = Process(store=errors.StoreDown("The store does not answer.", hint="Check `store.url`."))
+    process.embedded = SimpleNamespace(fault="The disk is full. Free some space.")
+    _, parts = await process.ready()
+    assert parts["store"]["reason"] == "The disk is full. Free some space."
+    process.embedded.fault = ""  # it runs, and yet it does not answer
+    _, parts = await process.ready()
+    assert parts["store"]["reason"] == "The store does not answer. Check `store.url`."
 
 
 async def test_a_store_that_only_refuses_to_write_is_not_ready() -> None:

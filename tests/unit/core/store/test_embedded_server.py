@@ -404,6 +404,7 @@ async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, wh
     async with part(state) as mine:
         with pytest.raises(errors.StoreDown, match="cannot be used for the embedded store: ") as caught:
             await mine.ensure()
+        assert mine.fault == caught.value.full_message()
     assert "to the user that runs Quarterdeck" in caught.value.hint
 
 

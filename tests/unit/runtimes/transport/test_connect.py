@@ -60,6 +60,8 @@ async def test_a_container_without_the_socket_is_told_to_mount_it(
     told = await ask(path)
     assert "is a directory. The host has no socket" in told.message
     assert "mount the path of its socket" in told.hint
+    endpoint = Endpoint.parse(f"unix://{path}")  # an ordinary user may not even try
+    assert connect.unreachable(endpoint, PermissionError(13, "Permission denied")).message == told.message
 
 
 async def test_a_path_too_long_for_a_socket_says_so(tmp_path: Path) -> None:
