@@ -55,7 +55,8 @@ def worker(swarm):
 
 def stack_file(swarm, worker, ports):
     """The file with the sockets of these engines, and without the overlay network and the chat."""
-    document = yaml.safe_load((swarm.folder / "deploy/swarm/stack.yml").read_text())
+    text = (swarm.folder / "deploy/swarm/stack.yml").read_text()
+    document = json.loads(json.dumps(yaml.safe_load(text)))  # so that its services share no values
     host = {"external": True, "name": "host"}
     document["networks"] = {"quarterdeck": host, "relay": host}
     for name, service in document["services"].items():
