@@ -137,8 +137,9 @@ _FLAG = compile_later(
     r"[\"']?(?:[ \t]{1,4}|[ \t]{0,2},[ \t]{0,2}))(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s-][^\s\"']*+)"
 )
 _DIRECTIVE = compile_later(
-    r"((?:^|[\s\"'])(?:requirepass|masterauth|bindpw|rootpw|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?[ \t,]{1,4})"
-    r"(?!\"\"|''|$|is\b|was\b|directive|option|\()(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote))[^\n])++(?P=quote)?"
+    r"((?:^|[\s\"'`(\[{<])(?:requirepass|masterauth|bindpw|rootpw|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?"
+    r"[ \t,]{1,4})(?!\"\"|''|$|is\b|was\b|directive|option|\()"
+    r"(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote))[^\n])++(?P=quote)?"
     r"|[^\s\"\\]++)",
     re.IGNORECASE,
 )
@@ -162,7 +163,7 @@ _NETRC = compile_later(
     r"((?:\bmachine[ \t]\S{1,200}[ \t]|\bdefault[ \t]|^[ \t]*)login[ \t]\S{1,128}[ \t]{1,4}password[ \t]{1,4})\S++"
 )
 _PGPASS = compile_later(
-    r"((?:^|(?<=[\s\"'|]))(?:[\w.*-]{1,253}|\[[0-9a-f:]{2,40}\]):(?:[0-9]{4,5}|\*):(?:[A-Za-z_][\w-]{0,62}|\*):"
+    r"((?:^|(?<=[\s\"'`|(\[{<]))(?:[\w.*-]{1,253}|\[[0-9a-f:]{2,40}\]):(?:[0-9]{4,5}|\*):(?:[A-Za-z_][\w-]{0,62}|\*):"
     r"(?:[A-Za-z_][\w.@-]{0,62}|\*):)[^\s\"']++(?=[\s\"']|$)"
 )
 

@@ -64,11 +64,11 @@ _COLUMN = (
     r"|(?:client_|root_|access_|unseal_)?token|api[_-]?key|private[_-]?key|(?:client_|app_)?secret|(?:secret"
     r"|access)_key)"
 )
-_COLUMN_END = r"(?=[ \t]*\|?[ \t]*(?:\\[nr]|\\{0,7}[\"']|$))"
+_COLUMN_END = r"(?=[ \t]*\|?[ \t]*(?:\\[nr]|\\{0,7}[\"'`)\]}>]|$))"
 # A header of a table has capitals, and no digits: TOKEN  AGE.
 _COLUMNS = compile_later(
-    rf"(^[|\s]{{0,8}}{_COLUMN}[ \t]{{2,40}}|(?:^|[\s|\"']){_COLUMN}[ \t]{{0,40}}(?:\|[ \t]{{1,8}}|[ \t]{{2,40}}|\t)"
-    rf"(?=[^\s|]*[0-9]|[^\s|]{{12}}))"
+    rf"(^[|\s]{{0,8}}{_COLUMN}[ \t]{{2,40}}|(?:^|[\s|\"'`(\[{{<]){_COLUMN}[ \t]{{0,40}}"
+    rf"(?:\|[ \t]{{1,8}}|[ \t]{{2,40}}|\t)(?=[^\s|]*[0-9]|[^\s|]{{12}}))"
     rf"(?=[^\s|]{{3}})(?![|+=-])(?!(?-i:[A-Z]{{2,}}\b))(?:[^\s|\"'\\])++{_COLUMN_END}",
     re.IGNORECASE,
 )

@@ -76,3 +76,9 @@ def test_the_corpus_keeps_what_stands_around_it_and_hides_every_secret(head: str
             lost.append((text, shown))
     # Some headers are masked to the end of the line, whatever follows.
     assert [one for one in left if not one[0].startswith("> PASS ")] == [] and len(lost) <= 5, lost
+
+
+@pytest.mark.parametrize("around", ["()", "[]", "{}", "``"])
+def test_no_bracket_around_a_line_of_the_corpus_shows_its_secret(around: str) -> None:
+    shown = [(secret, text, redact(f"{around[0]}{text}{around[1]}")) for text, secret in ONE_LINE]
+    assert [each for each in shown if is_left(each[1], each[0], sanitize.letters(each[2]))] == []
