@@ -193,7 +193,7 @@ async def _console(app: bot_app.App, metrics: str) -> None:
     for mirror in app.engines.mirrors:
         print(f"  {mirror.ref}: " + (_content(mirror) if mirror.live else "not reached yet"))  # noqa: T201
     print(f"No chat is configured, so this is the console. {prompt.GREETING}")  # noqa: T201
-    print("What the alert rules find appears here, and in the list: incidents")  # noqa: T201
+    print("New incidents are shown here. To list them: incidents")  # noqa: T201
     await interactive.run_prompt(app)
     app.supervisor.stop("the console was left")
 

@@ -22,6 +22,8 @@ PHONE = 390  # CSS pixels
 # Picture → its width in CSS pixels. The height is that of what is drawn.
 WIDTHS = {
     "incident": PHONE,
+    "incident-resolved": PHONE,
+    "card": PHONE,
     "storm": PHONE,
     "ps-phone": PHONE,
     "ps": 880,
@@ -243,6 +245,8 @@ def _row(cells: list[dict[str, Any]], tag: str) -> str:
 def _cell(cell: dict[str, Any]) -> str:
     if cell["type"] == "rich_text":
         return "".join(map(_inline, cell["elements"]))
+    if "element" in cell:  # of a button
+        return f'<span class="button">{html.escape(cell["element"]["text"]["text"])}</span>'
     text = html.escape(cell["text"])
     for circle, colour in CIRCLES.items():  # an emoji, for which a machine without chat has no font
         text = text.replace(circle, f'<span class="circle" style="background:{colour}"></span>')

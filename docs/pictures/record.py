@@ -54,8 +54,6 @@ def main(names: Collection[str]) -> None:
     if not names or SLACK in names:
         with _empty_run():
             for name, messages in slack_scenes.record():
-                if name not in draw.WIDTHS:
-                    continue
                 for picture in draw.draw_messages(chromium, name, messages, HERE):
                     _say(f"docs/pictures/{picture}")
 

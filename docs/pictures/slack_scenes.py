@@ -80,9 +80,9 @@ def _run_the_shop(docker: Dockerd, deck: Deck) -> None:
 
 
 def _commands(deck: Deck, slack: client.Client) -> Iterator[tuple[str, Sequence[Message]]]:
-    def ask(line: str, answer: str) -> Message:
-        deck.deck("bob", line)
-        message: Message = deck.last("bob", answer, seconds=60)
+    def ask(line: str, answer: str, who: str = "bob") -> Message:
+        deck.deck(who, line)
+        message: Message = deck.last(who, answer, seconds=60)
         return message
 
     everything = ask("ps -a", "unhealthy")
@@ -91,9 +91,9 @@ def _commands(deck: Deck, slack: client.Client) -> Iterator[tuple[str, Sequence[
     yield "logs", [ask("logs worker", "run ")]
     yield "restart", [ask("restart web", "healthy after")]
     yield "card", [ask("worker", "Last end")]
-    question = ask("rm -f db", "cannot be undone")
+    question = ask("rm -f db", "cannot be undone", "ada")
     yield "question", [question]
-    slack.click("bob", question, "Cancel")
+    slack.click("ada", question, "Cancel")
 
 
 def _incident(deck: Deck, docker: Dockerd) -> Iterator[tuple[str, Sequence[Message]]]:
