@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -41,7 +41,7 @@ from core.model.refs import EngineRef, Kind
 from core.model.resource_facts import ResourceFacts
 from core.repeated_log import RepeatedLog
 from core.store.client import Store
-from core.text import moments, redact
+from core.text import durations, moments, redact
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -187,7 +187,7 @@ class Healer:
                 self._count("gave_up")
                 why = f"{policy.name} tried {policy.tries} times to {policy.do} it"
                 self._observe(case.alert, HEALING_GAVE_UP, why, case.row)
-                pause = timedelta(seconds=round(policy.pause))
+                pause = durations.in_units(policy.pause)
                 await self._note(case, f"gave up: {why}. It does nothing for {pause}. Find the cause and mend it.")
             case Step.SPENT:
                 await self._tell_once(case, f"its budget of {policy.budget} an hour is used up")
@@ -235,9 +235,11 @@ class Healer:
             if refused != case.state.told:
                 await self._note(case, f"not done: {refused}")
             return
-        wait = timedelta(seconds=round(policy.wait_after(state.tries)))
-        more = f"next try in {wait}" if state.tries < policy.tries else f"it gives up in {wait}"
-        await self._note(case, f"try {state.tries} of {policy.tries}: {result.text} ({more}, if the trouble continues)")
+        wait = durations.in_units(policy.wait_after(state.tries))
+        more = f"the next try is in {wait}" if state.tries < policy.tries else f"it gives up in {wait}"
+        await self._note(
+            case, f"try {state.tries} of {policy.tries}: {result.text} (If the trouble continues, {more}.)"
+        )
 
     async def _reason_against(self, case: DecisionInput, lines: Sequence[str]) -> str:
         """Returns why nothing may be done now; empty if something may."""

@@ -8,6 +8,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 
 from core.lazy_dataclass import dataclass
+from core.model.end_causes import CauseKind
 from core.model.incidents import Incident
 from core.model.past_run_settings import PastRunSettings, differences
 from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text
@@ -19,6 +20,7 @@ MAX_CHANGES = 8
 POINTS = 20  # of a chart
 MEBIBYTE = 1 << 20
 SIGNAL_BASE = 128
+SIGKILL = 9
 EXIT_CODES = {
     0: "it finished by itself",
     1: "a general failure of the program",
@@ -29,7 +31,7 @@ EXIT_CODES = {
 }
 SIGNAL_WORDS = {
     6: "it aborted itself",
-    9: "killed by SIGKILL; if nobody sent it, perhaps because memory ran out",
+    SIGKILL: "which somebody sent, or the kernel because memory ran out",
     11: "a segmentation fault",
     15: "it was asked to end",
 }
@@ -75,7 +77,8 @@ def crash_card(incident: Incident, evidence: Evidence) -> Reply:
     if cause := main.cause.text if main.cause is not None else evidence.cause:
         fields["Cause"] = cause
     if evidence.exit_code is not None:
-        fields["Exit code"] = f"{evidence.exit_code}: {exit_code_in_words(evidence.exit_code)}"
+        known = bool(cause) and (main.cause is None or main.cause.kind is not CauseKind.UNKNOWN)
+        fields["Exit code"] = f"{evidence.exit_code}: {exit_code_in_words(evidence.exit_code, cause_known=known)}"
     if memory := _memory(evidence):
         fields["Memory"] = memory
     if evidence.health:
@@ -96,13 +99,13 @@ def crash_card(incident: Incident, evidence: Evidence) -> Reply:
     return Reply(blocks=blocks)
 
 
-def exit_code_in_words(code: int) -> str:
-    """Returns what an exit code usually means."""
+def exit_code_in_words(code: int, *, cause_known: bool = False) -> str:
+    """Returns what an exit code usually means. `cause_known`: why the run ended is said beside it."""
     if code in EXIT_CODES:
         return EXIT_CODES[code]
     number = code - SIGNAL_BASE
     if number in SIGNALS:
-        words = SIGNAL_WORDS.get(number, "")
+        words = "" if cause_known and number == SIGKILL else SIGNAL_WORDS.get(number, "")
         return f"ended by SIG{SIGNALS[number]}" + (f", {words}" if words else "")
     return "the program's own code for a failure"
 

@@ -14,7 +14,7 @@ from core.model.alerts import Alert
 from core.model.incidents import Incident, IncidentNote, IncidentState
 from core.model.refs import Kind
 from core.model.replies import Block, Button, Reply, Table, Text, Tone
-from core.text import command_line, moments, sanitize
+from core.text import command_line, durations, moments, sanitize
 
 TONES = {
     IncidentState.FIRING: Tone.BAD,
@@ -51,7 +51,7 @@ def thread_entry(incident: Incident, mention: Sequence[str] = (), *, turned: boo
     something that more people must see."""
     main = incident.main
     if incident.state is IncidentState.RESOLVED:
-        lasted = _span(incident.changed_ns - incident.began_ns)
+        lasted = durations.in_units((incident.changed_ns - incident.began_ns) / 1e9)
         return Reply(blocks=(Text(text=f"Resolved after {lasted}: {main.text}.", tone=Tone.GOOD),))
     text = f"It is back: {main.text}." if turned else f"The severity is {incident.severity} now: {main.text}."
     return Reply(blocks=(Text(text=text, tone=Tone.BAD),), mention=tuple(mention))
@@ -167,7 +167,7 @@ def _details(incident: Incident) -> str:
         parts.append("found late")
     if incident.state is IncidentState.RESOLVED:
         how = f": {main.text}" if main.resolves else ""
-        parts.append(f"over after {_span(incident.changed_ns - incident.began_ns)}{how}")
+        parts.append(f"over after {durations.in_units((incident.changed_ns - incident.began_ns) / 1e9)}{how}")
     elif incident.acknowledged_by:
         parts.append(f"{incident.acknowledged_name} takes care of it")
     return " · ".join(parts)
@@ -202,11 +202,3 @@ def _place(alert: Alert) -> str:
 
 def _time(at_ns: int) -> str:
     return moments.write_time(at_ns / 1e9)
-
-
-def _span(nanoseconds: int) -> str:
-    seconds = max(0, nanoseconds) // 1_000_000_000
-    if seconds < 90:
-        return f"{seconds} s"
-    minutes = seconds // 60
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

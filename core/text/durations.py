@@ -55,3 +55,12 @@ def shorten(text: str) -> str:
 def in_short(seconds: float) -> str:
     """Returns a duration as `0s`, `5m`, `3w` or `7mo`."""
     return shorten(in_words(seconds))
+
+
+def in_units(seconds: float) -> str:
+    """Returns whole seconds below 90 s (`40 s`), whole minutes below 90 min, and from there `3 h 5 min`."""
+    whole = max(0, int(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = whole // 60
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -303,17 +303,20 @@ async def test_containerds_containers_are_containerds_and_those_of_kubernetes_cr
         assert [(row.ref.name, row.state) for row in rows.values()] == [(f"{short_tmp.name}-mine", "running")]
 
 
-async def test_podmans_containers_are_podmans():
+async def test_podmans_containers_are_podmans_also_in_a_pod():
     with private_podman() as podman:
         container = podman.run("it")
+        podman.cli("pod", "create", "--name", "front", "--infra=false")
+        script = ("/bin/sh", "-c", "exec sleep 3600")
+        in_pod = podman.cli("run", "-d", "--pod", "front", "localhost/busybox:1", *script).splitlines()[-1]
         # Podman names no state directory of its own: others have theirs in runc's too.
         async with opened("file:///run/runc") as ground:
             row = (await ground.rows())[container[:12]]
             assert row.state == "running"
         async with opened("file:///run/runc", watched_kinds=frozenset({"podman"})) as ground:
-            assert container[:12] not in await ground.rows()
+            assert not {container[:12], in_pod[:12]} & (await ground.rows()).keys()
             told = await ground.do(actions.DescribeEngine(engine=ground.runtime.ref))
-            assert dict(told.owned)["podman"] >= 1
+            assert dict(told.owned)["podman"] >= 2
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────────────────────────

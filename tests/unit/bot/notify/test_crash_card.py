@@ -46,6 +46,11 @@ def test_exit_codes_in_words(code: int, words: str) -> None:
     assert words in exit_code_in_words(code)
 
 
+def test_a_kill_whose_cause_is_known_is_not_guessed_at() -> None:
+    assert "memory ran out" in exit_code_in_words(137)
+    assert exit_code_in_words(137, cause_known=True) == "ended by SIGKILL"
+
+
 def test_memory_against_its_limit_around_the_end() -> None:
     points = [point(100, 100 * MIB), point(115, 500 * MIB), point(127, 480 * MIB)]
     text = card(ended_ns=130 * SECOND, exit_code=137, points=points, memory_limit=512 * MIB)
