@@ -21,6 +21,7 @@ FLAGS = (
     "--disable-lcd-text",  # coloured edges of letters make a PNG twice as large
 )
 PATIENCE = 60  # seconds for one picture
+MIN_HEIGHT = 180  # CSS pixels: of a lower window, Chromium leaves the lower part empty
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -45,7 +46,7 @@ def shoot(chromium: str, text: str, picture: Path, width: int, height: int, *, s
                 *FLAGS,
                 f"--force-device-scale-factor={scale}",
                 f"--user-data-dir={scratch}/profile",
-                f"--window-size={width},{height}",
+                f"--window-size={width},{max(height, MIN_HEIGHT)}",
                 f"--screenshot={picture}",
                 source.as_uri(),
             ],

@@ -27,7 +27,7 @@ from core.model.results import LogPage
 from core.text import command_line
 
 LOG_LINES = 3
-ENDS_SINCE = timedelta(days=1)
+ENDS_SINCE = timedelta(hours=24)
 MAX_ENDS = 200  # that are counted
 # What a part is called in the note that it is missing.
 PARTS = {
@@ -136,7 +136,7 @@ def _last_end(context: Context, last: Event, number: int) -> str:
     """The time and the cause of the last end, and how often it ended in the last day."""
     at = datetime.fromtimestamp(last.at_ns / 1e9, UTC)
     ago = formatting.span(max(0.0, (context.now - at).total_seconds()))
-    times = f"; {number}× in the last {formatting.span(ENDS_SINCE.total_seconds())}" if number > 1 else ""
+    times = f"; {number}× in the last 24 h" if number > 1 else ""
     return f"{ago} ago: {event_text.detail(last) or 'its cause is not known'}{times}"
 
 

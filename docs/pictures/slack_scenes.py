@@ -88,7 +88,7 @@ def _commands(deck: Deck, slack: client.Client) -> Iterator[tuple[str, Sequence[
     everything = ask("ps -a", "unhealthy")
     yield "ps", [everything]
     yield "ps-phone", [everything]
-    yield "logs", [ask("logs worker", "run ")]
+    yield "logs", [ask("logs worker", "── run ")]
     yield "restart", [ask("restart web", "healthy after")]
     yield "card", [ask("worker", "Last end")]
     question = ask("rm -f db", "cannot be undone", "ada")

@@ -50,7 +50,7 @@ async def test_a_name_alone_shows_status_last_end_usage_and_three_lines(valkey):
         assert fields["Status"].startswith("Up")
         assert fields["Service"] == "shop"
         assert "exit code 2" in fields["Last end"]
-        assert "2× in the last 1 d" in fields["Last end"]
+        assert "2× in the last 24 h" in fields["Last end"]
         assert "memory" in fields["Usage"]
         assert lines == ["two", "three", "password=••••"]
         assert [button.line for button in reply.buttons] == ["logs web", "logs web -f", "restart web", "events web"]
