@@ -88,7 +88,8 @@ class Soak:
         self._configure()
         for number in range(PROBED):
             probe = {"test": ["CMD", "true"], "interval": 1_000_000_000, "timeout": 5_000_000_000, "retries": 1}
-            self._dockerd.run(f"probed-{number}", healthcheck=probe)
+            # It must outlive the run: the end of an engine's last container waits for its cause.
+            self._dockerd.run(f"probed-{number}", "while :; do sleep 3600; done", healthcheck=probe)
         self._pid = self._deck.up().pid
         time.sleep(30)  # until what a start needs is in memory
         goals = self._open_many()
