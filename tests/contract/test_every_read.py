@@ -15,6 +15,7 @@ from core.model.container_reads import ReadProcesses
 from core.model.inside_containers import CopyFile, ExportContainer
 from core.model.refs import Kind
 from core.model.registry_reads import FindOutdated, InspectRemoteImage, SearchImages
+from core.model.resource_users import FindUsers
 from core.model.verification import VerifyRuns
 from runtimes import engine_registry
 from tests.contract.grounds import FIELDS
@@ -28,9 +29,9 @@ KINDS = {"image": Kind.IMAGE, "network": Kind.NETWORK, "volume": Kind.VOLUME, "p
 def reads(name):
     """The actions that only read, of the engine of this field."""
     table = engine_registry.engine_class(FIELDS[name].kind)._table
-    # What copies files, asks registries or verifies a change has tests of its own (test_container_files,
-    # test_registry_reads, test_container_reads).
-    apart = (ReadJob, VerifyRuns, *FILES, *REGISTRIES)
+    # What copies files, asks registries, verifies a change or finds users has tests of its own (test_container_files,
+    # test_registry_reads, test_container_reads, test_prune).
+    apart = (ReadJob, VerifyRuns, FindUsers, *FILES, *REGISTRIES)
     found = [action for action in table if action.risk is Risk.READ and action not in apart]
     return sorted(found, key=lambda action: action.verb)
 

@@ -163,7 +163,7 @@ async def test_a_catalogue_that_is_away_is_said(ground):
     with pytest.raises(errors.EngineError) as caught:
         await ground.do(registry_reads.SearchImages(engine=ground.runtime.ref, term=term))
     text = caught.value.full_message()
-    assert "could not be searched" in text and "reaches the registry" in text
+    assert f"The search for {term} failed" in text and "reaches the registry" in text
     assert not caught.value.sent
 
 
