@@ -214,7 +214,7 @@ def _check_program(name: str, program: str, env: Mapping[str, str]) -> None:
     if path and not Path(path).is_relative_to(sys.prefix) and (reason := trusted_files.why_untrusted(Path(path))):
         raise errors.Unreachable(
             f"{name} was not started, because the program {path} {reason}.",
-            hint=f"{trusted_files.hint()} You can also use another program.",
+            hint=trusted_files.hint(),
         )
 
 

@@ -194,7 +194,7 @@ async def change_incident(store: IncidentStore, key: str, change: Callable[[Inci
         incident = None if before is None else decode_incident(before)
         if incident is None:
             hint = "List the incidents with: incidents"
-            raise errors.NotFound(f"The incident {key} is not stored any more.", hint=hint)
+            raise errors.NotFound(f"The incident {key[:6]} is not stored any more.", hint=hint)
         changed = change(incident)
         if await store.change_incident(key, before, _encode(changed)):
             return changed
