@@ -46,6 +46,8 @@ OTHER_NETWORK = (
     " It runs in a container. If the engine runs without root or in a virtual machine, this machine does not reach it: "
     "install prometheus and alertmanager on this machine, and the demo uses those."
 )
+TCP = Path("/proc/net/tcp")
+LISTENING = "0A"  # a state in that file
 START_SECONDS = 60
 STOP_SECONDS = 20
 
@@ -146,13 +148,26 @@ class Servers:
     def wait_until_ready(self, engine: demo_engine.DemoEngine, name: str, path: str) -> None:
         """Raises Problem with the end of its log if it ends before, or does not answer in time."""
         ends = time.monotonic() + START_SECONDS
-        while not _answers(self.url(name) + path):
+        while not (self._listens(name) and _answers(self.url(name) + path)):
             self.check(name)
             if time.monotonic() > ends:
                 last = self._last_lines(name) or engine.logs(name)
                 cure = "" if name in self.running else OTHER_NETWORK
                 raise Problem(f"{name} did not start within {START_SECONDS} s.{cure} Its last lines:\n{last}")
             time.sleep(0.1)
+
+    def _listens(self, name: str) -> bool:
+        """Whether it is this program that listens at its port, and not another one that was faster. True where that
+        cannot be seen: for a container, and on a machine without Linux's /proc."""
+        process = self.running.get(name)
+        if process is None or not TCP.exists():
+            return True
+        address = f"0100007F:{self.ports[name]:04X}"
+        rows = [line.split() for line in TCP.read_text().splitlines()[1:]]
+        sockets = {f"socket:[{row[9]}]" for row in rows if row[1] == address and row[3] == LISTENING}
+        with contextlib.suppress(OSError):  # it has ended
+            return any(os.readlink(each) in sockets for each in Path(f"/proc/{process.pid}/fd").iterdir())
+        return False
 
     def check(self, *names: str) -> None:
         """Raises Problem if one of these programs has ended; without a name, if any has."""

@@ -63,8 +63,7 @@ def test_an_engine_that_is_away_is_said(short_tmp, own_dockerd, slack):
     wait_for("the loss", lambda: deck.series("stream_up") == 0)
 
     def answered(number, channel="ops"):
-        said = deck.said("ada", channel)
-        return len(said) == number and "Start the engine" in said[-1]["text"]
+        return len(deck.said("ada", channel)) == number
 
     # Until the watcher knows that the engine does not answer, a change would be announced before it fails.
     for number in range(1, 20):
@@ -72,9 +71,11 @@ def test_an_engine_that_is_away_is_said(short_tmp, own_dockerd, slack):
         wait_for("the list", functools.partial(answered, number, "dm:ada"))
         if "what it reported last" in deck.said("ada", "dm:ada")[-1]["text"]:
             break
+    assert "what it reported last" in deck.said("ada", "dm:ada")[-1]["text"]
     for number, line in enumerate(("restart web -t 1", "logs web", "ps"), start=1):
         deck.deck("ada", line)
         wait_for("the answer", functools.partial(answered, number))
+        assert "Start the engine" in deck.said("ada")[-1]["text"], line
     assert all(one["ephemeral"] for one in deck.said("ada"))
     assert deck.said("bob") == []  # nothing was done, so nobody else is told
     own_dockerd.start()

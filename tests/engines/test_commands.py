@@ -121,7 +121,7 @@ LINES = {
     "linger show": ("linger show", r"cannot do unit\.linger", "running"),
     "linger enable": ("linger enable --engine podman", r"No engine matches", "running"),
     "rename": ("rename web old-web", r"web renamed to old-web", "running"),
-    "update": ("update web --memory 512m --cpus 1.5", r"web updated .*memory 512 MiB, cpus 1\.5", "running"),
+    "update": ("update web --memory 512m --cpus 1.5", r"web updated.*memory 512 MiB, cpus 1\.5", "running"),
     "freeze": ("freeze", r"alice froze all changes since .*, until somebody lifts it", "running"),
     "frozen": ("frozen", r"Changes are not frozen", "running"),
     "unfreeze": ("unfreeze", r"Changes are not frozen", "running"),

@@ -71,6 +71,13 @@ class Bot:
     def do(self, line, *flags, code=0):
         return self.call("do", *flags, line, code=code)
 
+    def answers(self, line):
+        """Whether the line finds something now."""
+        done = subprocess.run(
+            self.command("do", line), env=self.env, cwd=self.root, capture_output=True, timeout=60, check=False
+        )
+        return done.returncode == 0
+
     def start(self, *words, port=None, **more):
         env = self.env | ({"QUARTERDECK_METRICS__LISTEN": f"127.0.0.1:{port}"} if port else {})
         log = (self.root / f"out-{len(self.running)}").open("w+")
