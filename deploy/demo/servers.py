@@ -166,7 +166,7 @@ class Servers:
         rows = [line.split() for line in TCP.read_text().splitlines()[1:]]
         sockets = {f"socket:[{row[9]}]" for row in rows if row[1] == address and row[3] == LISTENING}
         with contextlib.suppress(OSError):  # it has ended
-            return any(os.readlink(each) in sockets for each in Path(f"/proc/{process.pid}/fd").iterdir())
+            return any(str(each.readlink()) in sockets for each in Path(f"/proc/{process.pid}/fd").iterdir())
         return False
 
     def check(self, *names: str) -> None:

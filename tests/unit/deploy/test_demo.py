@@ -139,6 +139,25 @@ def test_a_port_that_is_lost_to_another_program_is_replaced_and_another_problem_
     assert tried[2] != tried[0]
 
 
+def test_an_answer_of_another_program_at_the_port_does_not_count(tmp_path, engine, monkeypatch):
+    monkeypatch.setattr(demo_servers, "_answers", lambda _: True)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        servers = Servers(folder=tmp_path, ports={"prometheus": door.getsockname()[1]})
+        servers._run("prometheus", [sys.executable, "-c", "raise SystemExit('in use')"], {})
+        with pytest.raises(Problem, match="prometheus has ended with code 1"):
+            servers.wait_until_ready(engine, "prometheus", "/-/ready")
+        servers.stop()
+    port = demo_servers.free_ports()["prometheus"]
+    servers.ports = {"prometheus": port}
+    script = f"import socket, time; door = socket.create_server(('127.0.0.1', {port})); time.sleep(3600)"
+    servers._run("prometheus", [sys.executable, "-c", script], {})
+    try:
+        servers.wait_until_ready(engine, "prometheus", "/-/ready")
+        assert servers.running["prometheus"].poll() is None
+    finally:
+        servers.stop()
+
+
 def test_settings_of_another_quarterdeck_do_not_reach_it(monkeypatch):
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
