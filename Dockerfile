@@ -37,8 +37,8 @@ RUN set -- --disable-pip-version-check --no-cache-dir --python /opt/quarterdeck/
  && python3 -m pip "$@" uninstall -y hatchling editables packaging pathspec pluggy tomlkit trove-classifiers \
  && python3 -m pip "$@" check \
  && python3 -m pip "$@" uninstall -y rich pygments markdown-it-py mdurl valkey \
- && find /opt/quarterdeck -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' -o -name '[Aa]ctivate*' \) \
-      -exec rm {} + \
+ && find /opt/quarterdeck -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' \) -exec rm {} + \
+ && rm -f /opt/quarterdeck/bin/[Aa]ctivate* \
  && find /opt/quarterdeck -type f \( -name '*.so' -o -name '*.so.*' -o -name valkey-server \) -exec strip --strip-unneeded {} + \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/quarterdeck/lib \
  && ln -s "$(echo /opt/quarterdeck/lib/python3*/site-packages/bot/health_check.py)" /opt/quarterdeck/health_check.py
