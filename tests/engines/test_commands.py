@@ -46,7 +46,7 @@ LINES = {
         r"sh in web ended with code 0",
         "running",
     ),
-    "commit": ("commit web", r"web committed as [0-9a-f]{12} in", "running"),
+    "commit": ("commit web", r"web committed as [0-9a-f]{12}", "running"),
     "cp": ("cp web:/etc/hosts", r"localhost", "running"),
     "export": ("export web -o web.tar", r"Slack cannot receive the whole file system", "running"),
     "port": ("port web", r"web: no ports published or exposed", "running"),
