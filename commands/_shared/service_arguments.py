@@ -1,27 +1,20 @@
-"""Defines the options of `service create` and `service update`, and turns their words into settings of a service.
+"""Turns what was typed for `service create` and `service update` into settings of a service.
 
-The options have the names of `docker service`. A list has one option in `create` (`--env`), and two in `update`
-(`--env-add`, `--env-rm`). Secrets and configs are looked up, so that only those can be given that the requester may
-list.
+The options are defined in service_options. Secrets and configs are looked up, so that only those can be given that the
+requester may list.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import service_values
-from commands.spec import Arg, ArgType, Context
+from commands.spec import Context
 from core import errors
 from core.model.refs import EngineRef, Kind
 from core.model.service_settings import (
-    ENDPOINT_MODES,
-    ORDERS,
-    RESTART_CONDITIONS,
-    ROLLBACK_FAILURE_ACTIONS,
-    UPDATE_FAILURE_ACTIONS,
     Amount,
     HealthCheck,
     LogDriver,
@@ -36,111 +29,7 @@ from core.model.service_settings import (
 from core.ports import Query
 from core.text import command_line
 
-MAX_TIMEOUT_SECONDS = 1_800
 _VALUE_KEYS = {"src": "source", **{key: key for key in ("source", "target", "uid", "gid", "mode")}}
-# Option, its letter in `create`, the value, what it adds, and what `-rm` takes.
-_LISTS = (
-    ("env", "e", "NAME=VALUE", "an environment variable", "NAME"),
-    ("publish", "p", "[PORT:]PORT[/udp]", "a published port; also published=8080,target=80,mode=host", "PORT[/udp]"),
-    ("label", "l", "NAME=VALUE", "a label of the service", "NAME"),
-    ("container-label", "", "NAME=VALUE", "a label of the service's containers", "NAME"),
-    ("network", "", "NAME", "a network; host needs host.reach", "NAME"),
-    ("mount", "", "type=volume,source=NAME,target=/PATH", "a volume; type=bind needs host.reach", "/PATH"),
-    ("secret", "", "NAME", "a secret, which the containers get as a file; needs secret.use", "NAME"),
-    ("config", "", "NAME", "a config, which the containers get as a file; needs config.use", "NAME"),
-    ("constraint", "", "EXPRESSION", "a constraint for its nodes, such as node.role==worker", "EXPRESSION"),
-    ("placement-pref", "", "spread=LABEL", "a label of the nodes to spread its tasks over", "spread=LABEL"),
-    ("dns", "", "IP", "a name server", "IP"),
-    ("dns-search", "", "DOMAIN", "a domain in which short names are looked up", "DOMAIN"),
-    ("dns-option", "", "OPTION", "an option of the name lookup, such as ndots:2", "OPTION"),
-    ("sysctl", "", "NAME=VALUE", "a kernel setting of the containers' own network or memory", "NAME"),
-    ("ulimit", "", "NAME=SOFT[:HARD]", "a limit of each process, such as nofile=4096", "NAME"),
-    ("group", "", "GROUP", "a further group of the user", "GROUP"),
-)
-
-
-def _option(name: str, help_text: str, placeholder: str = "", **more: Any) -> Arg:
-    return Arg(name=f"--{name}", help=help_text, placeholder=placeholder, **more)
-
-
-def _rollout(kind: str, actions: Sequence[str]) -> Sequence[Arg]:
-    what = "an update" if kind == "update" else "a rollback"
-    return (
-        _option(f"{kind}-parallelism", f"number of tasks that {what} replaces at once; 0: all", "COUNT"),
-        _option(f"{kind}-delay", f"time between two steps of {what}, such as 10s", "DURATION"),
-        _option(f"{kind}-failure-action", f"what to do when a task of {what} fails", "ACTION", choices=actions),
-        _option(
-            f"{kind}-order",
-            "start-first: the new task starts before the old one stops; stop-first: the old one stops first",
-            "ORDER",
-            choices=ORDERS,
-        ),
-        _option(f"{kind}-monitor", "how long each new task is watched for a failure, such as 30s", "DURATION"),
-        _option(
-            f"{kind}-max-failure-ratio",
-            f"share of the tasks that may fail in {what}, from 0 to 1, such as 0.25",
-            "NUMBER",
-        ),
-    )
-
-
-CREATE_LISTS = tuple(
-    _option(name, f"add {what}", value, many=True, short=letter) for name, letter, value, what, _ in _LISTS
-)
-UPDATE_LISTS = tuple(
-    arg
-    for name, _, value, what, removed in _LISTS
-    for arg in (
-        _option(f"{name}-add", f"add {what}", value, many=True),
-        _option(f"{name}-rm", f"remove {re.split('[,;]', what)[0]}", removed, many=True),
-    )
-)
-COMMON = (
-    _option("limit-cpu", "CPU limit of a task, such as 1.5; 0: no limit", "NUMBER"),
-    _option("limit-memory", "memory limit of a task, such as 512m; 0: no limit", "SIZE"),
-    _option("limit-pids", "largest number of processes of a task; 0: no limit", "COUNT"),
-    _option("replicas-max-per-node", "largest number of tasks on one node; 0: no limit", "COUNT"),
-    _option("reserve-cpu", "number of processors that a node must have free for a task, such as 0.5", "NUMBER"),
-    _option("reserve-memory", "memory that a node must have free for a task, such as 256m", "SIZE"),
-    _option("user", "run as this user of the container", "USER[:GROUP]", short="u"),
-    _option("workdir", "directory that the program starts in", "PATH", short="w"),
-    _option("hostname", "host name of the containers", "HOSTNAME"),
-    _option("entrypoint", "program to run instead of the image's entrypoint", "PROGRAM"),
-    _option("stop-signal", "signal that ends a container, such as TERM", "SIGNAL"),
-    _option("stop-grace-period", "time between the stop signal and the kill, such as 30s", "DURATION"),
-    _option("read-only", "forbid writing outside of mounts", type=ArgType.FLAG),
-    _option("init", "run a small init process in each container", type=ArgType.FLAG),
-    _option("cap-add", "add a capability; needs host.reach", "CAPABILITY", many=True),
-    _option("cap-drop", "take a capability away", "CAPABILITY", many=True),
-    _option(
-        "log-driver", "log driver of the containers; each but json-file, local and none needs host.reach", "DRIVER"
-    ),
-    _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
-    _option(
-        "endpoint-mode",
-        "vip: one address for all tasks; dnsrr: the addresses of the tasks",
-        "MODE",
-        choices=ENDPOINT_MODES,
-    ),
-    _option("restart-condition", "after which ends the Swarm replaces a task", "CONDITION", choices=RESTART_CONDITIONS),
-    _option("restart-delay", "time before a task is replaced, such as 5s", "DURATION"),
-    _option("restart-max-attempts", "largest number of times that a task is replaced; 0: no limit", "COUNT"),
-    _option("restart-window", "time after which the replacements are counted from 0 again, such as 1h", "DURATION"),
-    *_rollout("update", UPDATE_FAILURE_ACTIONS),
-    *_rollout("rollback", ROLLBACK_FAILURE_ACTIONS),
-    _option("health-cmd", "command line of the health check, such as 'curl -f http://localhost'", "CHECK"),
-    _option("health-interval", "time between two health checks, such as 30s", "DURATION"),
-    _option("health-timeout", "longest time of one health check, such as 5s", "DURATION"),
-    _option("health-retries", "number of failed checks that make a container unhealthy", "COUNT"),
-    _option("health-start-period", "time after the start in which failed checks do not count, such as 1m", "DURATION"),
-    _option("no-healthcheck", "run no health check, even if the image has one", type=ArgType.FLAG),
-    _option(
-        "with-registry-auth",
-        "send the login of the image's registry (always done, so this option changes nothing)",
-        type=ArgType.FLAG,
-    ),
-    _option("detach", "do not wait until the tasks run", type=ArgType.FLAG, short="d"),
-)
 
 
 async def service_settings(
@@ -205,16 +94,6 @@ async def service_settings(
         ulimits=_added(args, "ulimit"),
         groups=_added(args, "group"),
         log_driver=_log_driver(args),
-    )
-
-
-def timeout(default: int) -> Arg:
-    return Arg(
-        name="--timeout",
-        type=ArgType.SECONDS,
-        default=default,
-        maximum=MAX_TIMEOUT_SECONDS,
-        help="time to wait until the tasks run",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import changes, service_arguments, service_values, swarms
+from commands._shared import changes, service_arguments, service_options, service_values, swarms
 from commands.spec import ENGINE, HOST, Arg, Command, Context
 from core.model import image_names
 from core.model.actions import Action, Risk
@@ -55,9 +55,9 @@ command = Command(
             help="replicated: a number of tasks; global: one on each node; -job: tasks that run once",
         ),
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks (default 1)"),
-        *service_arguments.CREATE_LISTS,
-        *service_arguments.COMMON,
-        service_arguments.timeout(CREATE_SECONDS),
+        *service_options.CREATE_LISTS,
+        *service_options.COMMON,
+        service_options.timeout(CREATE_SECONDS),
         HOST,
         ENGINE,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from commands._shared import changes, service_arguments, swarms
+from commands._shared import changes, service_options, swarms
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command
 from core.model.actions import Risk
 from core.model.service_actions import UPDATE_SECONDS, RollBackService
@@ -27,7 +27,7 @@ command = Command(
     args=(
         swarms.SERVICES,
         Arg(name="--detach", short="d", type=ArgType.FLAG, help="do not wait until the tasks run"),
-        service_arguments.timeout(UPDATE_SECONDS),
+        service_options.timeout(UPDATE_SECONDS),
         HOST,
         ENGINE,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from commands._shared import changes, service_arguments, service_values, swarms
+from commands._shared import changes, service_arguments, service_options, service_values, swarms
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context
 from core import errors
 from core.model.actions import Action, Risk
@@ -69,9 +69,9 @@ command = Command(
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks"),
         Arg(name="--force", type=ArgType.FLAG, help="replace the tasks even if nothing changes"),
         Arg(name="--rollback", type=ArgType.FLAG, help="return to the version before the last update"),
-        *service_arguments.UPDATE_LISTS,
-        *service_arguments.COMMON,
-        service_arguments.timeout(UPDATE_SECONDS),
+        *service_options.UPDATE_LISTS,
+        *service_options.COMMON,
+        service_options.timeout(UPDATE_SECONDS),
         HOST,
         ENGINE,
     ),
