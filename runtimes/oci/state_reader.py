@@ -4,16 +4,15 @@ A container is left out while it is being created or removed. The decoded files 
 methods block on files: the engine calls them in one thread of its own.
 
 A state directory may belong to an ordinary user, who can write anything into it; see `core.untrusted_files`. Of such a
-directory, at most MAX_USER_BYTES are read. The path of a control group (cgroup) is accepted only below the kernel's own
-mount.
+directory, only so many bytes are read (state_dir_cache). The path of a control group (cgroup) is accepted only below
+the kernel's own mount.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,9 +23,9 @@ from core.model.containers import LIVE_STATES
 from runtimes.kernel import cgroup_state, procfs
 from runtimes.oci import decode, state_dirs
 from runtimes.oci.decode import CRUN, RUNC, DecodedState
+from runtimes.oci.state_dir_cache import CachedState, StateDir
 
 MAX_CONTAINERS = 20_000  # of one directory
-MAX_USER_BYTES = 64 << 20  # of the files in one directory of another user
 CGROUPS = "/sys/fs/cgroup"
 CLOCK_TOLERANCE_NS = 5_000_000  # kernels date files by a clock that ticks every 4 ms
 _NOT_FOUND = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
@@ -39,7 +38,7 @@ class StateReader:
         self.dirs = dirs
         self.cgroups = cgroups
         self.unified = Path(cgroups, "cgroup.controllers").exists()  # cgroup version 2
-        self._cache: dict[str, _StateDir] = {}
+        self._cache: dict[str, StateDir] = {}
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,7 +76,7 @@ class StateReader:
             del self._cache[gone]
         for root in roots:
             if root not in self._cache:
-                self._cache[root] = _StateDir(root, untrusted_files.owner_uid(root))
+                self._cache[root] = StateDir(root, untrusted_files.owner_uid(root))
         return roots
 
     def read_dir(self, root: str) -> Iterator[ContainerState]:
@@ -165,7 +164,7 @@ class StateReader:
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _read_stored(self, state_dir: _StateDir, folder: str, name: str) -> _CachedState | None:
+    def _read_stored(self, state_dir: StateDir, folder: str, name: str) -> CachedState | None:
         for program, file in decode.STATE_FILES.items():
             path = f"{folder}/{file}"
             try:
@@ -180,7 +179,7 @@ class StateReader:
                 return cached
             stored = self._decode(state_dir, name, program, state_dir.read(path, name, first=True))
             container_id = decode.container_id(state_dir.root, name, stored.created)
-            new = _CachedState(version, stored, container_id, decode.owners(state_dir.root, stored))
+            new = CachedState(version, stored, container_id, decode.owners(state_dir.root, stored))
             if cached is not None and cached.id == new.id:
                 new.started_ns = cached.started_ns
             state_dir.stored[name] = new
@@ -188,7 +187,7 @@ class StateReader:
         state_dir.forget(name)
         return None
 
-    def _decode(self, state_dir: _StateDir, name: str, program: str, data: bytes) -> DecodedState:
+    def _decode(self, state_dir: StateDir, name: str, program: str, data: bytes) -> DecodedState:
         stored = (
             decode.decode_runc_state(data)
             if program == RUNC
@@ -262,52 +261,6 @@ class Listing:
     containers: tuple[ContainerState, ...]
     denied: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _CachedState:
-    """Holds the decoded files of one container. `version`: inode, time and size of the state file when it was read."""
-
-    version: tuple[int, int, int]
-    stored: DecodedState
-    id: str
-    owners: tuple[str, ...]
-    started_ns: int | None = None
-
-
-@dataclass(slots=True)
-class _StateDir:
-    """Describes one state directory. `uid`: its owner. By container: `stored`, `faults` (why it is left out) and
-    `sizes` (the bytes of its files)."""
-
-    root: str
-    uid: int
-    stored: dict[str, _CachedState] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-    size: int = 0  # the sum of `sizes`
-
-    def forget_all_but(self, names: Set[str]) -> None:
-        for gone in (self.stored.keys() | self.sizes.keys() | self.faults.keys()) - names:
-            self.forget(gone)
-            self.faults.pop(gone, None)
-
-    def forget(self, name: str) -> None:
-        self.stored.pop(name, None)
-        self.size -= self.sizes.pop(name, 0)
-
-    def read(self, path: str, name: str, *, first: bool = False) -> bytes:
-        """Reads one file of a container. `first`: the container's other files are read again, too. Raises OSError."""
-        if first:
-            self.size -= self.sizes.pop(name, 0)
-        if self.uid not in (0, os.geteuid()) and self.size >= MAX_USER_BYTES:
-            raise untrusted_files.UntrustedFileError(
-                f"the directory has more than {MAX_USER_BYTES >> 20} MiB of files", path
-            )
-        data = untrusted_files.read_file(path, (self.uid,))
-        self.sizes[name] = self.sizes.get(name, 0) + len(data)
-        self.size += len(data)
-        return data
 
 
 def is_running(stored: DecodedState) -> bool:
