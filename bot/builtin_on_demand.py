@@ -1,7 +1,7 @@
 """Stands for the runtime of the built-in commands in a process that may not need it, and creates it at its first use.
 
-What runs these commands, such as tests of alert rules, is a large part of the program, and a process that runs one
-command about containers uses none of it.
+What runs these commands, such as tests of alert rules, is a large part of the program. A process that runs one command
+about containers does not need it.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ def send(request: Request, environ: Mapping[str, str]) -> int | None:
 
 
 def reach(named: str, environ: Mapping[str, str]) -> Reached | None:
-    """Returns a connection to the bot that runs here, after its greeting; None if there is none that agrees with this
-    process. `named`: the file given by `--config`. Blocks for a few seconds at most."""
+    """Returns a connection to the bot that runs here, after its greeting. Returns None if no bot runs here, or if it
+    does not agree with this process. `named`: the file given by `--config`. Blocks for a few seconds at most."""
     settings = caller_settings.read(named, environ)
     connection = _connect(settings.state) if settings.state else None
     if connection is None:

@@ -26,7 +26,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def installed() -> str:
-    """Returns the path of Chromium; empty if there is none."""
+    """Returns the path of Chromium, or an empty text if Chromium is not installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), "")
 
 

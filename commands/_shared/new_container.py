@@ -39,7 +39,7 @@ ARGS = (
         help="mount a volume; a path of the host needs the permission host.reach",
     ),
     Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-    Arg(name="--network", hidden_names=("--net",), help="network of the container; none: no network"),
+    Arg(name="--network", hidden_names=("--net",), help="network of the container; the word none gives it no network"),
     Arg(
         name="--pod",
         placeholder="POD",

@@ -50,7 +50,7 @@ command = Command(
         Arg(name="--name", short="n", help="another way to write NAME, as in podman"),
         Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-        Arg(name="--network", help="network of the pod; none: no network"),
+        Arg(name="--network", help="network of the pod; the word none gives it no network"),
         Arg(
             name="--infra",
             choices=("true", "false"),
