@@ -23,7 +23,7 @@ def container_of_alert(
     alert: Alert, containers: Mapping[str, Container], newest: Mapping[str, Container] | None = None
 ) -> Container | None:
     """Returns the container that an alert is about: if it was recreated, the newest one of its owner. None if the
-    owner has no container. `newest`: the result of `newest_of_owners`; if it is not given, it is computed."""
+    owner has no container. `newest`: the result of `newest_of_owners`; without it, all containers are compared."""
     known = containers.get(alert.subject.id)
     if known is not None:
         return known
