@@ -31,6 +31,19 @@ HEALTH_IN_EVENTS = 5  # since this major version, a health event has the status 
 COMMON_HOST_NAMES = ("", "localhost", "localhost.localdomain")
 # What the database of Podman 5 says of a name that another container, pod or volume has. Seen on 5.4.
 _NAME_TAKEN = re.compile(r"UNIQUE constraint failed: (Container|Pod|Volume)Config\.Name")
+# The causes that Podman 4.3 reports with status 500 when the target of a request is removed during the request, and the
+# kind of that target. A removal before the request has status 404.
+_REMOVED_CAUSES = {
+    "no such container": "container",
+    "container has already been removed": "container",
+    "no such pod": "pod",
+    "pod has already been removed": "pod",
+    "no such volume": "volume",
+    "volume has already been removed": "volume",
+    "network not found": "network",
+    "image not known": "image",
+    "no such secret": "secret",
+}
 _LONG_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 MAX_ERROR = 256  # bytes of an error that is not JSON
 NO_PAUSE = "A rootless Podman on cgroup v1 cannot pause: stop the container, or boot the machine with cgroup v2."
@@ -115,6 +128,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
         if found := _NAME_TAKEN.search(self._error_text(body)):
             text = f"This name is already in use by another {found[1].lower()}."
             return errors.Rejected(status, text, hint="Choose another name, and give the command again.")
+        if status == 500 and _REMOVED_CAUSES.get(_cause(body)) == kind:
+            status = 404
         return super()._refusal(status, body, name, kind)
 
     def user(self) -> str:
@@ -165,3 +180,11 @@ class EngineClient(HttpEngineClient, abc.ABC):
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 5
+
+
+def _cause(body: bytes) -> str:
+    """Returns the innermost error of an answer, without the names in it; empty if the answer does not contain one."""
+    try:
+        return json_decoder.decode_json(json_models.Error, body).cause
+    except errors.InvalidResponse:
+        return ""

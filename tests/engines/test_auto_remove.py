@@ -2,6 +2,7 @@
 the labels of one that lived for a second are known."""
 
 import asyncio
+import contextlib
 import subprocess
 
 import pytest
@@ -45,6 +46,23 @@ async def test_a_container_with_rm_is_known_and_stopping_it_asks(valkey, daemon)
             while (await adapter.describe([ids["job"]], 20.0))[ids["job"]] is not None:
                 await asyncio.sleep(0.1)
         assert (await adapter.describe([ids["web"]], 20.0))[ids["web"]] is not None
+
+
+async def test_a_container_is_read_until_it_is_gone_and_never_fails(daemon):
+    """Podman 4.3 answers a read in the middle of a removal with status 500."""
+    kind, engine, _ = daemon
+    async with contextlib.aclosing(kind(engine.url)) as adapter:
+
+        async def read_until_gone(container_id):
+            while (await adapter.describe([container_id], 20.0))[container_id] is not None:
+                pass
+
+        for _ in range(8):
+            container_id = engine.run("job")
+            async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+                for _ in range(4):
+                    tasks.create_task(read_until_gone(container_id))
+                tasks.create_task(asyncio.to_thread(engine.remove, "job"))
 
 
 async def test_a_container_that_was_just_killed_or_stopped_can_be_removed_and_started(valkey, daemon):
