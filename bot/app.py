@@ -22,7 +22,7 @@ from bot import builtin_on_demand, engine_addresses, engine_manager, store_setup
 from bot.access import configured_policy, policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
 from commands.catalogue import Catalogue, load_catalogue, open_catalogue
-from core import errors, supervise, uncounted_metrics
+from core import errors, supervise, tasks, uncounted_metrics
 from core.config import load
 from core.lazy_dataclass import dataclass
 from core.model import alert_routes
@@ -200,7 +200,7 @@ async def build(
         from core import metrics  # noqa: PLC0415 (its library is large)
 
         counts = metrics.Metrics(version=quarterdeck_version())
-    supervisor.on_restart = _count_restarts(counts)
+    _count_tasks(supervisor, counts)
     catalogue = load_catalogue() if watch else open_catalogue()
     policies = policy_in_force.PolicyInForce(store, configured_policy.configured_policy(settings))
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
@@ -299,10 +299,11 @@ def _engine_readiness(mirror: Mirror) -> dict[str, Any]:
     return {"ready": not reason} | ({"reason": reason} if reason else {})
 
 
-def _count_restarts(counts: Metrics) -> Callable[[str], None]:
-    """Returns a function that counts the restarts of a task. All watches are one task, so that engines that come and go
-    add no series."""
-    return lambda task: counts.task_restarts_total.labels(task.partition(" ")[0]).inc()
+def _count_tasks(supervisor: supervise.Supervisor, counts: Metrics) -> None:
+    """Counts the restarts and the failures of tasks. All watches are one task, so that engines that come and go add no
+    series."""
+    supervisor.on_restart = lambda task: counts.task_restarts_total.labels(tasks.kind(task)).inc()
+    supervisor.on_failure = lambda task: counts.task_failures_total.labels(tasks.kind(task)).inc()
 
 
 async def _remove_replica(app: App) -> None:

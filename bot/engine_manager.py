@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from core import supervise
+from core import supervise, tasks
 from core.lazy_dataclass import dataclass
 from core.model.actions import DescribeEngine
 from core.model.refs import EngineRef
@@ -170,7 +170,8 @@ class EngineManager:
     async def aclose(self) -> None:
         for engine in list(self._members):
             self._stop(engine)
-        await asyncio.gather(*self._closing)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def _keep_discovering(self) -> None:
         while True:
@@ -197,7 +198,7 @@ class EngineManager:
     def _stop(self, engine: WatchedEngine) -> None:
         member = self._members.pop(engine)
         self.fleet.remove(member.runtime)
-        task = asyncio.get_running_loop().create_task(self._close(member), name=f"close {engine.ref}")
+        task = tasks.start(f"close {engine.ref}", self._close(member))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

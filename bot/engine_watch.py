@@ -15,7 +15,7 @@ from collectors import engine_watcher, event_processor, stored_container_ends, u
 from collectors.alert_evaluator import Evaluator
 from collectors.cursor import CursorStore
 from collectors.event_recorder import EventRecorder, EventWriter
-from core import metrics, supervise
+from core import metrics, supervise, tasks
 from core.lazy_dataclass import dataclass
 from core.store.records import WatchRecord, WatchUpdate
 from runtimes.inventory.event_followers import EventFollowers
@@ -64,12 +64,12 @@ def start(
     mirror.pulls.listener = processor.report_own_event
     sampling = usage_sampler.UsageSampler(mirror, counts)
     keep_history = functools.partial(_keep_history, mirror, recorder, stored)
-    tasks = (
+    started = (
         supervisor.start_background(f"watch {engine.ref}", watching.run, RESTART),
         supervisor.start_background(f"usage {engine.ref}", sampling.run, RESTART),
         supervisor.start_background(f"history {engine.ref}", keep_history, RESTART),
     )
-    return EngineWatch(mirror=mirror, processor=processor, tasks=tasks)
+    return EngineWatch(mirror=mirror, processor=processor, tasks=started)
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +79,7 @@ async def watch_while_followed(engine: WatchedEngine) -> AsyncIterator[EventFoll
     mirror, counts = Mirror(engine), metrics.Metrics()
     processor = event_processor.EventProcessor(mirror, counts)
     watching = engine_watcher.EngineWatcher(engine, mirror, processor, _Unsaved(), counts)
-    task = asyncio.get_running_loop().create_task(watching.run(), name=f"follow {engine.ref}")
+    task = tasks.start(f"follow {engine.ref}", watching.run())
     try:
         yield mirror.feed
     finally:

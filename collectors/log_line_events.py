@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from collectors import quarterdeck_labels
-from core import errors
+from core import errors, tasks
 from core.model.actions import ReadLogs
 from core.model.background_jobs import JobPage, JobStarted, ReadJob, StopJob
 from core.model.containers import Container
@@ -93,7 +93,7 @@ class LogLineEvents:
         for key, (mirror, row, patterns) in wanted.items():
             if key not in self._followed and key not in self._retry_at:
                 work = self._follow(mirror, row, patterns)
-                task = asyncio.get_running_loop().create_task(work, name=f"log rules {row.ref.name}")
+                task = tasks.start(f"log_rule {row.ref.name}", work)
                 self._followed[key] = task
                 task.add_done_callback(lambda done, key=key: self._ended(key, done))  # type: ignore[misc]
 
@@ -109,8 +109,6 @@ class LogLineEvents:
         if self._followed.get(key) is task:
             del self._followed[key]
             self._retry_at[key] = self._now() + RETRY_SECONDS
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A log could not be followed, because of a bug.", error=type(error).__name__, exc_info=error)
 
     async def _follow(self, mirror: Mirror, row: Container, patterns: Sequence[LogPattern]) -> None:
         since = int(self._now() * 1e9)

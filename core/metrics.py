@@ -65,6 +65,9 @@ class Metrics(WatchedEngineMetrics):
         self.task_restarts_total = counter(
             "task_restarts_total", "Restarts of a task of Quarterdeck after a crash, by task", "task"
         )
+        self.task_failures_total = counter(
+            "task_failures_total", "Failures of tasks of Quarterdeck that are not started again, by task", "task"
+        )
 
         self._declare_jobs()
 

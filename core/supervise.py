@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from core import errors
+from core import errors, tasks
 from core.lazy_dataclass import dataclass
 
 log = structlog.get_logger(__name__)
@@ -33,9 +33,11 @@ T = TypeVar("T")
 
 class Supervisor:
     """Starts and stops the tasks of a process. Leaving its `async with` stops all tasks, and raises the fatal error.
+    Inside it, failures of other tasks are reported, too; see core.tasks.
 
     `drain_seconds`: how long running work may still take; `max_tasks`: the maximum of one-shot tasks. `on_restart` is
-    called with the name of a task that crashed; it may be set later.
+    called with the name of a task that crashed and starts again, `on_failure` with that of another one that failed;
+    both may be set later.
     """
 
     def __init__(
@@ -45,10 +47,13 @@ class Supervisor:
         max_tasks: int = 256,
         rng: random.Random | None = None,
         on_restart: Callable[[str], object] | None = None,
+        on_failure: Callable[[str], object] | None = None,
     ) -> None:
         self._drain_seconds, self._max_tasks = drain_seconds, max_tasks
         self._rng = rng or random.Random()  # noqa: S311 (jitter, not a secret)
-        self.on_restart = on_restart
+        self.on_restart, self.on_failure = on_restart, on_failure
+        self._failures = tasks.FailureReporter(lambda name: self.on_failure and self.on_failure(name))
+        self._previous_handler: Any = None  # of the loop's exceptions
         self._background: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[Any]] = set()
         self._closers: list[tuple[str, Callable[[], Awaitable[object]], float]] = []
@@ -59,12 +64,18 @@ class Supervisor:
         self.refused = 0  # number of one-shot tasks that were refused
 
     async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._previous_handler = loop.get_exception_handler()
+        loop.set_exception_handler(self._failures)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        try:
+            await self.aclose()
+        finally:
+            asyncio.get_running_loop().set_exception_handler(self._previous_handler)
         if self._fatal is not None and error is None:
             raise self._fatal
 
@@ -91,8 +102,7 @@ class Supervisor:
     ) -> asyncio.Task[None]:
         """Starts an endless task. After a crash it starts again as `restart` defines; without `restart`, its crash
         stops the process. A task that returns, or that is cancelled through the returned task, is finished."""
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._run_with_restarts(name, factory, restart), name=name)
+        task = tasks.start_awaited(name, self._run_with_restarts(name, factory, restart))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         return task
@@ -108,7 +118,7 @@ class Supervisor:
             raise errors.Refused(
                 f"{self._max_tasks} commands are already running.", hint="Give the command again in a moment."
             )
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        task = tasks.start_awaited(name, work)
         self._work.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -129,7 +139,7 @@ class Supervisor:
 
     async def aclose(self) -> None:
         """Stops everything in order; may be called twice. A cancellation only shortens the deadlines."""
-        closing = asyncio.get_running_loop().create_task(self._close(), name="closing")
+        closing = tasks.start_awaited("closing", self._close())
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
@@ -176,7 +186,7 @@ class Supervisor:
         async def run() -> None:
             await factory()
 
-        inner, stopping = asyncio.get_running_loop().create_task(run(), name=name), False
+        inner, stopping = tasks.start_awaited(name, run()), False
         while not inner.done():
             try:
                 await asyncio.wait([inner])
@@ -204,7 +214,7 @@ class Supervisor:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._work.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A task failed.", task=task.get_name(), exc_info=error)
+            self._failures.report(task.get_name(), error)
 
     @contextlib.contextmanager
     def on_interrupt(self, callback: Callable[[], object]) -> Iterator[None]:
@@ -241,17 +251,17 @@ class Supervisor:
         async def closing() -> None:
             await close()
 
-        task = asyncio.get_running_loop().create_task(closing(), name=f"close {name}")
+        task = tasks.start_awaited(f"close {name}", closing())
         if await self._wait({task}, deadline):
             await self._cancel({task}, "Closing took too long and was cancelled.")
         elif task.cancelled() or task.exception() is not None:
             log.error("Closing failed.", closing=name, exc_info=None if task.cancelled() else task.exception())
 
-    async def _wait(self, tasks: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
+    async def _wait(self, waited: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
         """Returns the tasks that are not done after `seconds`, or HURRY_SECONDS after shorten_deadlines()."""
         loop = asyncio.get_running_loop()
-        hurry = loop.create_task(self._hurried.wait(), name="hurry")
-        left, ends, hurried = {task for task in tasks if not task.done()}, loop.time() + seconds, False
+        hurry = tasks.start_awaited("hurry", self._hurried.wait())
+        left, ends, hurried = {task for task in waited if not task.done()}, loop.time() + seconds, False
         while left and (remaining := ends - loop.time()) > 0:
             watched = left if hurried else {*left, hurry}
             await asyncio.wait(watched, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
@@ -261,8 +271,8 @@ class Supervisor:
         hurry.cancel()
         return left
 
-    async def _cancel(self, tasks: Iterable[asyncio.Task[Any]], why: str = "") -> None:
-        left = {task for task in tasks if not task.done()}
+    async def _cancel(self, running: Iterable[asyncio.Task[Any]], why: str = "") -> None:
+        left = {task for task in running if not task.done()}
         for task in left:
             if why:
                 log.warning(why, task=task.get_name())

@@ -21,7 +21,7 @@ from bot import plain_text
 from bot.console import command_frames, screen, single_command, terminal, terminal_responder
 from bot.console.command_frames import Decoder, FrameError, encode, encode_text
 from bot.console.screen import MAX_WIDTH, Screen
-from core import errors
+from core import errors, tasks
 from core.lazy_dataclass import dataclass
 from core.model.replies import Download, Ending, Reply, Text, Tone
 from core.ports import ActionStarted, Progress, Watched
@@ -74,7 +74,7 @@ class CallerConnection:
             raise
 
     async def _serve(self, request: CommandRequest) -> None:
-        listening = asyncio.get_running_loop().create_task(self._listen(), name="command socket, caller")
+        listening = tasks.start("command_socket caller", self._listen())
         try:
             code = await self._answer(request)
             self._writer.write(encode(command_frames.END, {"code": code, "choices": self._choices}))
@@ -203,7 +203,7 @@ class CallerConnection:
     async def _close(self) -> None:
         """Waits until the caller has taken all that was sent. Raises TimeoutError if it takes nothing more."""
         self._writer.close()
-        closed = asyncio.get_running_loop().create_task(self._writer.wait_closed(), name="command socket, close")
+        closed = tasks.start_awaited("command_socket close", self._writer.wait_closed())
         try:
             while not closed.done():
                 waiting = self.waiting

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.console import prompt
-from core import errors, import_speed, supervise
+from core import errors, import_speed, supervise, tasks
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -39,7 +39,7 @@ async def run_console(settings: Config, named: str = "") -> None:
         if sys.stdin.isatty():
             print(prompt.GREETING)  # noqa: T201
         typed = shown.lines()
-        first = asyncio.get_running_loop().create_task(_next(typed), name="first line")
+        first = tasks.start_awaited("first_line", _next(typed))
         try:
             await _until_painted(shown, first)
             app = importlib.import_module("bot.app")
@@ -61,7 +61,7 @@ async def run_prompt(built: App) -> None:
 
 
 async def _until_painted(shown: prompt.Prompt, first: asyncio.Task[str | None]) -> None:
-    painted = asyncio.get_running_loop().create_task(shown.painted.wait(), name="painted")
+    painted = tasks.start_awaited("painted", shown.painted.wait())
     await asyncio.wait([painted, first], return_when=asyncio.FIRST_COMPLETED)
     painted.cancel()
 
@@ -119,12 +119,12 @@ async def _answer_lines(
 
     async def refreshed() -> AsyncIterator[str]:
         """The lines. While each is typed, the names that complete it are read."""
-        reading = asyncio.get_running_loop().create_task(refresh(), name="names")
+        reading = tasks.start("names", refresh())
         try:
             async for line in lines:
                 yield line
                 await asyncio.wait([reading])
-                reading = asyncio.get_running_loop().create_task(refresh(), name="names")
+                reading = tasks.start("names", refresh())
         finally:
             reading.cancel()
             await asyncio.wait([reading])

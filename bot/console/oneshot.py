@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bot import store_setup
 from bot.console.screen import screen_of
-from core import import_speed, logs, supervise
+from core import import_speed, logs, supervise, tasks
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -34,9 +34,7 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
     _configure_logs(settings)
     async with supervise.Supervisor() as supervisor:
         supervisor.catch_signals()
-        opening = asyncio.get_running_loop().create_task(
-            store_setup.open_store(settings, supervisor, visits=True), name="open the store"
-        )
+        opening = tasks.start_awaited("open_store", store_setup.open_store(settings, supervisor, visits=True))
         await asyncio.sleep(0)  # its server has been started
         from bot import app, heartbeat  # noqa: PLC0415
         from bot.console import single_command  # noqa: PLC0415
@@ -46,7 +44,7 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
         responder = single_command.responder_for(sys.stdout, screen_of(sys.stdout), as_json=as_json)
         work = supervisor.start_oneshot("do", _run(built, words, responder, as_json=as_json, yes=yes, verify=verify))
-        stopped = asyncio.get_running_loop().create_task(supervisor.stopping.wait(), name="stopped")
+        stopped = tasks.start_awaited("stopped", supervisor.stopping.wait())
         await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
     reply: Reply | None = None if work.cancelled() else work.result()

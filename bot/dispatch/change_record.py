@@ -27,7 +27,7 @@ from bot.dispatch import (
     write_retry,
 )
 from commands.spec import Result
-from core import errors
+from core import errors, tasks
 from core.model.actions import Action
 from core.model.freezes import is_frozen
 from core.model.invocation import Invocation
@@ -98,7 +98,7 @@ class ChangeRecord:
         self._state, self._leases = _State.BEGUN, answer
         if answer:
             renewing = lease_renewal.renew_leases(self._store, answer, self._lease_seconds)
-            self._renewal = asyncio.create_task(renewing, name=f"renew leases {self._inv.id}")
+            self._renewal = tasks.start(f"lease_renewal {self._inv.id}", renewing)
         self._audit.count("intent", len(self._plan))
 
     async def record(self, index: int, result: Result) -> None:

@@ -24,7 +24,7 @@ from bot.dispatch.current_rights import CurrentRights
 from bot.dispatch.safe_responder import SafeResponder
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Command, Context, Result
-from core import errors
+from core import errors, tasks
 from core.lazy_dataclass import dataclass
 from core.model.actions import Action, ListContainers, ReadLogs, Restart, Start
 from core.model.containers import LIVE_STATES
@@ -162,17 +162,16 @@ class OutcomeWatch:
 
     async def _watch(self, actions: Sequence[VerifyRuns]) -> None:
         """Runs these actions until all of them have ended, or until the watching is ended."""
-        loop = asyncio.get_running_loop()
-        following = {loop.create_task(self._follow(one), name=f"verify on {one.engine}") for one in actions}
-        ending = loop.create_task(self._end.wait(), name="end of the verification")
-        tasks = {*following, ending}
+        following = {tasks.start(f"verify {one.engine}", self._follow(one)) for one in actions}
+        ending = tasks.start_awaited("end_of_verification", self._end.wait())
+        started = {*following, ending}
         try:
             while not (ending.done() or all(task.done() for task in following)):
-                await asyncio.wait({task for task in tasks if not task.done()}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({task for task in started if not task.done()}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
+            for task in started:
                 task.cancel()
-            await asyncio.wait(tasks)
+            await asyncio.wait(started)
 
     async def _follow(self, action: VerifyRuns) -> None:
         with self._bugs.logged("verify", engine=str(action.engine)):

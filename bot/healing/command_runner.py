@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from bot.healing.decision_input import DecisionInput
+from core import tasks
 from core.lazy_dataclass import dataclass
 from core.model import healing
 from core.model.invocation import Identity, Invocation, Place
@@ -70,11 +71,12 @@ class CommandRunner:
             deadline=datetime.now(UTC) + timedelta(seconds=START_SECONDS),
             answered_guards=frozenset(case.record.answered),
         )
-        work = asyncio.ensure_future(self._answer(inv))
+        work = tasks.start_awaited(f"heal_line {case.policy.name}", self._answer(inv))
         done, _ = await asyncio.wait([work], timeout=healing.TRY_SECONDS - END_SECONDS - (self._now() - began))
         if not done:
             self._late.add(work)
             work.add_done_callback(self._late.discard)
+            work.add_done_callback(tasks.report)
             return Ending.UNKNOWN, f"“{line}” did not end in time, and may still be running"
         reply = work.result()
         if reply is None:

@@ -28,7 +28,7 @@ from bot.notify.alert_settings import read_settings
 from bot.notify.incident_writer import change_incident, decode_incident
 from collectors import quarterdeck_labels
 from collectors.alert_evaluator import Evaluator
-from core import errors, metrics, shared_ticks, supervise, unexpected_errors
+from core import errors, metrics, shared_ticks, supervise, tasks, unexpected_errors
 from core.model import healing
 from core.model.alerts import Alert
 from core.model.containers import SWARM_SERVICE_LABEL, Container
@@ -210,7 +210,7 @@ class Healer:
         if not await self._records.replace(case, taken):
             return  # another process was faster
         act = self._act(case, lines, taken.targets[case.key].began)
-        task = asyncio.get_running_loop().create_task(act, name=f"heal {case.incident.id}")
+        task = tasks.start(f"heal {case.incident.id}", act)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

@@ -9,6 +9,8 @@ import contextlib
 from collections.abc import Awaitable, Collection, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from core import tasks
+
 R = TypeVar("R")
 
 SLOW_SECONDS = 2.0  # how long `wait` waits for a task; a slower one goes on by itself
@@ -27,7 +29,7 @@ class ChannelTasks:
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Starts a task whose name is not busy."""
-        self._tasks[name] = asyncio.get_running_loop().create_task(work, name=f"incidents {name}")
+        self._tasks[name] = tasks.start_awaited(f"incidents {name}", work)
 
     async def wait(self) -> None:
         """Waits for the tasks, also for those that they start, and raises what one of them raised."""

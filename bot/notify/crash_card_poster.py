@@ -16,7 +16,7 @@ import structlog
 
 from bot.notify import crash_card, incident_message
 from bot.notify.message_sender import MessageSender, SentMessage, message_name
-from core import errors
+from core import errors, tasks
 from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination
 from core.model.incidents import Incident, PostedIncident
@@ -81,7 +81,7 @@ class CrashCardPoster:
         self._held.setdefault(destination.to, {})[sent.ts] = held
         if self._make is not plain_card:
             work = self._post(held, logs=destination.logs)
-            task = asyncio.get_running_loop().create_task(work, name=f"crash card {incident.id}")
+            task = tasks.start(f"crash_card {incident.id}", work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

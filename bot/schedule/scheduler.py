@@ -25,7 +25,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bot.schedule.leadership import Leadership
 from bot.schedule.recurring_job import RecurringJob, RunReport
-from core import errors, metrics, shared_ticks
+from core import errors, metrics, shared_ticks, tasks
 from core.repeated_log import RepeatedLog
 
 log = structlog.get_logger(__name__)
@@ -99,7 +99,7 @@ class Scheduler:
 
     def _start(self, name: str) -> asyncio.Task[None]:
         job = self._jobs[name]
-        run = asyncio.get_running_loop().create_task(self._run(job), name=f"job {name}")
+        run = tasks.start(f"job {name}", self._run(job))
         self._running[run] = job
         run.add_done_callback(self._running.pop)
         return run

@@ -29,7 +29,7 @@ from bot.slack.api import SlackApi
 from bot.slack.command_text import BotName
 from bot.slack.handler import SlackHandler
 from bot.slack.outbox import Outbox
-from core import errors, supervise
+from core import errors, supervise, tasks
 from core.config import load
 from core.config.slack import TOKEN_HINTS
 
@@ -123,7 +123,7 @@ class SlackConnection:
         )
         bolt = self._bolt_app(identity, handler)
         # Not a task group: the error that ends the connection must reach the caller as itself.
-        tasks = [asyncio.get_running_loop().create_task(handler.answer_rejected(), name="slack rejections")]
+        rejections = tasks.start("slack_rejections", handler.answer_rejected())
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if self._settings.mode == "http":
@@ -149,9 +149,8 @@ class SlackConnection:
             self._app.dispatcher.people.name_sources.pop("slack", None)
             self.connected = False
             self._app.metrics.slack_connected.set(0)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            rejections.cancel()
+            await asyncio.wait([rejections])
 
     def _start_incidents(self) -> None:
         """Starts to post incidents, unless that has begun. It goes on while the connection for requests is lost:

@@ -24,7 +24,7 @@ from bot.slack.api import SlackApi
 from bot.slack.render import Message, TableFormat
 from bot.slack.sending_order import Lane, Priority
 from bot.slack.single_post import PostAttempt, post_once
-from core import errors
+from core import errors, tasks
 from core.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -269,7 +269,7 @@ class Outbox:
         """Waits for the pace of edits. Returns False if a newer edit of the message came first."""
         if self._edits.take():
             return True
-        task = lane.pacing = asyncio.get_running_loop().create_task(self._edits.turn(priority), name="slack edit turn")
+        task = lane.pacing = tasks.start("slack_edit_turn", self._edits.turn(priority))
         try:
             await asyncio.wait([task])
         finally:

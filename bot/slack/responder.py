@@ -24,7 +24,7 @@ from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.reply_delivery import PostedMessage
 from bot.slack.sending_order import Priority
-from core import errors
+from core import errors, tasks
 from core.model.replies import Ending, Reply, text_reply
 from core.ports import ActionStarted, Progress, Watched
 
@@ -69,13 +69,13 @@ class SlackResponder:
     # Not a task group: an Undeliverable must reach the caller as itself, and a failed note must not cancel the command.
     async def __aenter__(self) -> SlackResponder:
         if self._request.source is not Source.CLICK:
-            self._working_task = asyncio.create_task(self._send_working_note(), name="slack working")
+            self._working_task = tasks.start("slack_working", self._send_working_note())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._cancel_working_note()
-        tasks = (self._working_task, self._started_task, self._progress_task)
-        left = [task for task in tasks if task is not None and not task.done()]
+        started = (self._working_task, self._started_task, self._progress_task)
+        left = [task for task in started if task is not None and not task.done()]
         try:
             if left and kind is None:
                 await asyncio.wait(left)
@@ -92,7 +92,7 @@ class SlackResponder:
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         text = f"{action.doing} {', '.join(names[:MAX_NAMES])}{more}…"
         self._progress.doing = text
-        self._started_task = asyncio.create_task(self._show_started(text_reply(text)), name="slack started")
+        self._started_task = tasks.start_awaited("slack_started", self._show_started(text_reply(text)))
 
     def progress(self, progress: Progress) -> bool:
         """Shows the newest state as fast as Slack takes edits. Progress between two edits is in the next one."""
@@ -103,7 +103,7 @@ class SlackResponder:
         self._cancel_working_note()
         self._progress.add(progress)
         if self._progress_task is None or self._progress_task.done():
-            self._progress_task = asyncio.create_task(self._show_progress(), name="slack progress")
+            self._progress_task = tasks.start("slack_progress", self._show_progress())
         return True
 
     def watching(self, watched: Watched) -> None:
@@ -113,7 +113,7 @@ class SlackResponder:
             self._hurry.set()
         self._progress.set_outcome(watched)
         if not self._progress_closed and (self._progress_task is None or self._progress_task.done()):
-            self._progress_task = asyncio.create_task(self._show_progress(), name="slack progress")
+            self._progress_task = tasks.start("slack_progress", self._show_progress())
 
     def is_private(self) -> bool:
         return self._request.dm or self._delivery.channel_closed

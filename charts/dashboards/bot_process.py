@@ -129,6 +129,14 @@ PROCESS_ROW = Row(
             links=(links.runbook("quarterdeck-task-restarted"),),
         ),
         shapes.counted(
+            "Failures of tasks",
+            "Tasks of Quarterdeck in a minute that failed and did not start again. Anything above 0 is a bug: see the log.",
+            "task_failures_total",
+            "task",
+            selector=WHICH,
+            links=(links.runbook("quarterdeck-task-failed"),),
+        ),
+        shapes.counted(
             "HTTP refused",
             "Connections, requests and responses in a minute that an HTTP server of Quarterdeck refused.",
             "http_refused_total",

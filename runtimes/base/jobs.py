@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from core import errors
+from core import errors, tasks
 from core.model import background_jobs
 from core.model.background_jobs import JobPage, JobStarted
 from core.model.refs import EngineRef
@@ -174,7 +174,7 @@ class Jobs:
         self._check_limits(who, following=read_only and not light)
         job = Job(self.new_id(), verb, who, read_only=read_only, light=light)
         self._jobs[job.id] = job
-        job.task = asyncio.get_running_loop().create_task(self._run(job, work), name=f"job {verb} {job.id}")
+        job.task = tasks.start(f"job {verb} {job.id}", self._run(job, work))
         job.task.add_done_callback(lambda _: job.aborted())  # for a job that was stopped before its first step
         return JobStarted(job=job.id)
 
@@ -222,8 +222,7 @@ class Jobs:
             )
 
     async def _run(self, job: Job, work: Callable[[Job], Awaitable[Outcome]]) -> None:
-        loop = asyncio.get_running_loop()
-        idle = loop.create_task(self._stop_if_unread(job), name=f"unread {job.id}") if job.read_only else None
+        idle = tasks.start(f"unread {job.id}", self._stop_if_unread(job)) if job.read_only else None
         try:
             job.end(await work(job))
         except asyncio.CancelledError:

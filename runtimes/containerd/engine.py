@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from core import errors
+from core import errors, tasks
 from core.model import actions, networks_and_volumes, resource_usage
 from core.model.container_reads import Processes, ReadProcesses
 from core.model.containers import LIVE_STATES, Container, Containers
@@ -198,14 +198,14 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(10.0, again=True)
         stream = self._client.events()
-        following = asyncio.ensure_future(anext(stream, None))
+        following = tasks.start_awaited("next_event", _next_event(stream))
         try:
             # The daemon has received the subscription before these, since they use the same connection.
             for _ in range(2):
                 await self._client.version(10.0)
             yield ()
             while (envelope := await following) is not None:
-                following = asyncio.ensure_future(anext(stream, None))
+                following = tasks.start_awaited("next_event", _next_event(stream))
                 if self._events.is_relevant(envelope):
                     unknown, labels = self._events.unknown_container(envelope), None
                     if unknown is not None:
@@ -214,7 +214,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
                         yield (event if labels is None else msgspec.structs.replace(event, labels=labels),)
         finally:
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.wait([following])
             await stream.aclose()  # type: ignore[attr-defined]
 
     async def _read_labels(self, namespace: str, container_id: str) -> dict[str, str] | None:
@@ -289,3 +289,8 @@ class _Listing(msgspec.Struct):
 
 def _count_without_sandboxes(namespace: str, containers: Sequence[client.Container]) -> int:
     return sum(not decode.is_sandbox(namespace, container.labels) for container in containers)
+
+
+async def _next_event(stream: AsyncIterator[Any]) -> Any:
+    """Returns None at the end of the stream."""
+    return await anext(stream, None)

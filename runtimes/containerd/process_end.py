@@ -7,28 +7,27 @@ containerd 1.7 on). So a grace that runs out must not end the request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from types import TracebackType
+from typing import Any
 
-from core import errors
+from core import errors, tasks
 
 
 class ProcessEnd:
     """A context in which one request for the end of a process is under way. `request`: the Wait."""
 
-    def __init__(self, request: Awaitable[int]) -> None:
+    def __init__(self, request: Coroutine[Any, Any, int]) -> None:
         self._request = request
 
     async def __aenter__(self) -> ProcessEnd:
-        self._task = asyncio.ensure_future(self._request)
+        self._task = tasks.start_awaited("end_of_process", self._request)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if not self._task.done():
             self._task.cancel()
         await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            self._task.exception()  # whoever asked last has told of it, or nobody wanted to know
 
     async def wait(self, seconds: float) -> int:
         """Returns the exit code of the process. Raises TimedOut if it still runs after so many seconds, and what the

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import any_pb2, empty_pb2
 from google.protobuf.message import DecodeError
 
-from core import errors
+from core import errors, tasks
 from core.model.results import Outcome
 from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
@@ -99,7 +99,7 @@ async def _pull(
     finally:
         for task, _ in streams:
             task.cancel()
-        await asyncio.gather(*(task for task, _ in streams), return_exceptions=True)
+        await asyncio.wait([task for task, _ in streams])
     digest = await _digest(calls, name)
     if digest and digest == before:
         return steps.noop(pull_push_errors.unchanged_detail(digest))
@@ -109,7 +109,7 @@ async def _pull(
 def _open_stream(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> tuple[asyncio.Task[None], asyncio.Event]:
     """Starts a stream beside the transfer. Returns its task, and an event that is set when it is open or has failed."""
     opened = asyncio.Event()
-    task = asyncio.get_running_loop().create_task(run(opened), name="stream of a pull")
+    task = tasks.start_awaited("pull_stream", run(opened))
     task.add_done_callback(lambda _: opened.set())
     return task, opened
 

@@ -172,7 +172,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
         await self._identify(10.0, again=True)
         stream = None
         if self._has_broadcast:
-            stream, self._stream_enabled = event_stream.EventStream(self._channel, f"{self.ref}: events"), None
+            stream, self._stream_enabled = event_stream.EventStream(self._channel, f"cri_events {self.ref}"), None
         try:
             async for batch in self._watch.events(stream, since_ns):
                 yield batch

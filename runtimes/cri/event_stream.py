@@ -11,7 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import Sequence
 
-from core import errors
+from core import errors, tasks
 from runtimes.proto import cri_pb2 as cri
 from runtimes.transport import grpc_channel
 
@@ -28,7 +28,7 @@ class EventStream:
         self._changed = asyncio.Event()
         self.ended = self._overflowed = self._received = False
         self._error: errors.QuarterdeckError | None = None
-        self._task = asyncio.get_running_loop().create_task(self._read(), name=task_name)
+        self._task = tasks.start(task_name, self._read())
 
     async def _read(self) -> None:
         method = "/runtime.v1.RuntimeService/GetContainerEvents"
@@ -78,12 +78,12 @@ class EventStream:
 
     async def aclose(self) -> None:
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait([self._task])
 
 
 async def stream_enabled(channel: grpc_channel.GrpcChannel) -> bool:
     """Opens the event stream for a moment to see whether it is enabled. Raises EngineErrors."""
-    stream = EventStream(channel, "cri: probe events")
+    stream = EventStream(channel, "cri_probe")
     loop = asyncio.get_running_loop()
     try:
         until = loop.time() + PROBE_SECONDS

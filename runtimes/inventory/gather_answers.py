@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from core import errors
+from core import errors, tasks
 from core.model.actions import Action, Risk
 from core.model.engines import Engine
 from core.model.refs import EngineRef
@@ -29,8 +29,8 @@ async def gather_answers(
     `grace` seconds; then they are cancelled, and `late` makes the answer for the question of that number. If no engine
     gives an answer, each question has its own time."""
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(_await(question), name="question to an engine") for question in questions]
-    pending, ends = set(tasks), None
+    asked = [tasks.start_awaited("question", _await(question)) for question in questions]
+    pending, ends = set(asked), None
     try:
         while pending:
             left = None if ends is None else max(0.0, ends - loop.time())
@@ -40,10 +40,11 @@ async def gather_answers(
             if any(complete(task.result()) for task in done):
                 ends = loop.time() + grace
     finally:
-        for task in tasks:
+        for task in asked:
             task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
-    return [await late(number) if task in pending else task.result() for number, task in enumerate(tasks)]
+        if pending:
+            await asyncio.wait(pending)
+    return [await late(number) if task in pending else task.result() for number, task in enumerate(asked)]
 
 
 def is_list(action: Action[Any]) -> bool:

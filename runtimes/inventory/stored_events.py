@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
-from core import errors
+from core import errors, tasks
 from core.lazy_dataclass import dataclass
 from core.model.actions import Action, DescribeEngine, ReadLogs
 from core.model.background_jobs import JobStarted
@@ -63,8 +63,7 @@ class StoredEvents:
         batch = self._batches.get(action.asks())
         if batch is None:
             batch = self._batches[action.asks()] = _Batch()
-            task = asyncio.get_running_loop().create_task(self._find(action, batch), name="read the event history")
-            batch.task = task
+            batch.task = tasks.start_awaited("event_history", self._find(action, batch))
         key = engine_key(engine_id)
         batch.engines[key] = engine
         assert batch.task is not None

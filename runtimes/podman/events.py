@@ -25,7 +25,7 @@ from pathlib import Path
 
 import structlog
 
-from core import errors, file_thread, untrusted_files
+from core import errors, file_thread, tasks, untrusted_files
 from core.model import event_actions
 from core.model.events import Event, EventList
 from runtimes.base.base_adapter import does
@@ -170,8 +170,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
     async def _from_file(self, path: Path, since_ns: int | None, opened: int) -> AsyncGenerator[Sequence[Event], None]:
         since = opened if since_ns is None else since_ns
         lines = file_tail.FileTail(path, from_start=since_ns is not None, owners=self._event_file_owners())
-        loop = asyncio.get_running_loop()
-        heartbeat = loop.create_task(self._wait_for_end(), name=f"{self.ref}: heartbeat")
+        heartbeat = tasks.start_awaited(f"podman_heartbeat {self.ref}", self._wait_for_end())
         heartbeat.add_done_callback(lambda _: lines.wake())
         try:
             await lines.open()
@@ -186,7 +185,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
             heartbeat.result()
         finally:
             heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            await asyncio.wait([heartbeat])
             lines.close()
 
     async def _wait_for_end(self) -> None:

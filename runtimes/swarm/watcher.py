@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import structlog
 
-from core import errors
+from core import errors, tasks
 from core.model.event_actions import ListEvents
 from core.model.event_coverage import Coverage
 from core.model.events import Event, EventList, Origin
@@ -96,9 +96,7 @@ class SwarmWatcher:
         before = self._last if self._state is not None else None
         found = await self._compare(since_ns)
         self._unfollowed_since = _now()
-        follower = asyncio.get_running_loop().create_task(
-            self._keep_following(since_ns), name=f"follow the events of {self._engine}"
-        )
+        follower = tasks.start(f"swarm_events {self._engine}", self._keep_following(since_ns))
         try:
             await self._wait_until_followed()
             if before is not None:
@@ -129,7 +127,7 @@ class SwarmWatcher:
                         raise
         finally:
             follower.cancel()
-            await asyncio.gather(follower, return_exceptions=True)
+            await asyncio.wait([follower])
 
     async def list_events(self, action: ListEvents, seconds: float) -> EventList:
         """Lists past events from the history, from the current snapshot and from a manager's own last 256 events."""

@@ -16,7 +16,7 @@ import shutil
 from collections import deque
 from pathlib import Path
 
-from core import errors, processes, supervise, trusted_files
+from core import errors, processes, supervise, tasks, trusted_files
 from runtimes.transport import connect, ssh_errors
 from runtimes.transport.endpoint import Endpoint, Ssh
 
@@ -132,7 +132,7 @@ class SshDialer:
             if self._starting is None or self._starting.done():
                 if self._failure is not None and loop.time() < self._retry_at:
                     raise errors.Unreachable(self._failure.message, hint=self._failure.hint)
-                self._starting = loop.create_task(self._start(), name=f"open {self._endpoint}")
+                self._starting = tasks.start_awaited(f"open_ssh {self._endpoint}", self._start())
             # A caller may give up (its deadline); the others, and the next one, still need the start.
             if (failure := await asyncio.shield(self._starting)) is not None:
                 raise errors.Unreachable(failure.message, hint=failure.hint)
@@ -177,8 +177,7 @@ class SshDialer:
             )
         except errors.Unreachable as error:
             return error
-        name = f"ssh to {self._endpoint.host}"
-        self._reading = asyncio.get_running_loop().create_task(self._read_messages(self._process), name=name)
+        self._reading = tasks.start(f"ssh {self._endpoint.host}", self._read_messages(self._process))
         while not socket.is_socket():
             done, _ = await asyncio.wait({self._reading}, timeout=POLL_SECONDS)
             if done:
@@ -224,7 +223,7 @@ class SshDialer:
                     process.kill()
                 await asyncio.wait({reading}, timeout=TERMINATE_SECONDS)
                 reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await asyncio.wait({reading})
 
 
 def ssh_command(endpoint: Endpoint, files: Ssh, socket: Path) -> list[str]:

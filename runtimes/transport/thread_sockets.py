@@ -12,7 +12,7 @@ import asyncio
 import socket
 from typing import cast
 
-from core import errors
+from core import errors, tasks
 from runtimes.transport.dialer import Dialer
 
 MAX_CONNECTIONS = 8  # of one call
@@ -70,7 +70,7 @@ class ThreadSockets:
             half.other.transport.write(data)
 
     async def _connect_named(self) -> socket.socket:
-        task = asyncio.get_running_loop().create_task(self._connect(), name=f"connect a thread to {self._address}")
+        task = tasks.start_awaited(f"connect_thread {self._address}", self._connect())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         try:

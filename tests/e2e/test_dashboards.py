@@ -47,6 +47,7 @@ EMPTY = {
     "quarterdeck_slack_lost_answers_total": "Slack must lose an answer",
     "quarterdeck_slack_overflow_total": "more messages must wait than the outbox holds",
     "quarterdeck_task_restarts_total": "a task must crash",
+    "quarterdeck_task_failures_total": "a task must fail",
     "quarterdeck_unit_series_capped": "no systemd runs here",
     "quarterdeck_unit_state": "no systemd runs here",
 }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import app as bot_app
-from core import errors, supervise
+from core import errors, supervise, tasks
 from core.metrics import Metrics
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind, Ref
@@ -104,18 +104,23 @@ async def test_a_store_that_only_refuses_to_write_is_not_ready() -> None:
 
 
 @pytest.mark.looptime
-async def test_restarts_of_tasks_are_counted_and_all_watches_are_one_task() -> None:
+async def test_restarts_and_failures_of_tasks_are_counted_and_all_watches_are_one_task() -> None:
     async def crash() -> None:
         await asyncio.sleep(1)
         raise KeyError
 
     counts = Metrics()
-    async with supervise.Supervisor(on_restart=bot_app._count_restarts(counts)) as supervisor:
+    async with supervise.Supervisor() as supervisor:
+        bot_app._count_tasks(supervisor, counts)
         for name in ("watch docker/h1", "watch podman/h2", "embedded_store"):
             supervisor.start_background(name, crash, supervise.Backoff(base=0.001, cap=0.001))
+        supervisor.start_oneshot("slack slash-1", crash())
+        started = [tasks.start(f"crash_card {number}", crash()) for number in range(2)]
         await asyncio.sleep(3.5)
-    seen = {
-        task: counts.registry.get_sample_value("quarterdeck_task_restarts_total", {"task": task})
-        for task in ("watch", "embedded_store")
-    }
-    assert seen == {"watch": 6.0, "embedded_store": 3.0}
+    assert all(task.done() for task in started)
+
+    def seen(metric: str, *names: str) -> dict[str, float | None]:
+        return {name: counts.registry.get_sample_value(f"quarterdeck_{metric}", {"task": name}) for name in names}
+
+    assert seen("task_restarts_total", "watch", "embedded_store") == {"watch": 6.0, "embedded_store": 3.0}
+    assert seen("task_failures_total", "crash_card", "slack") == {"crash_card": 2.0, "slack": 1.0}

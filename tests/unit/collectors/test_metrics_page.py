@@ -224,6 +224,7 @@ def count_engine(counts: metrics.Metrics, engine: tuple[str, str]) -> None:
 def count_process(counts: metrics.Metrics) -> None:
     counts.loop_lag_seconds.observe(0.002)
     counts.task_restarts_total.labels("watch").inc()
+    counts.task_failures_total.labels("crash_card").inc()
     counts.job_runs_total.labels("disk_use", "ok").inc()
     counts.job_duration_seconds.labels("disk_use").observe(0.3)
     counts.job_last_success_timestamp_seconds.labels("disk_use").set(NOW)

@@ -60,7 +60,7 @@ async def test_the_prompt_is_painted_before_anything_is_imported(
     monkeypatch.setattr(interactive, "importlib", SimpleNamespace(import_module=imported))
     with pytest.raises(errors.StoreDown):
         await interactive.run_console(SimpleNamespace(state=tmp_path))  # type: ignore[arg-type]
-    assert not [task for task in asyncio.all_tasks() if task.get_name() in ("first line", "painted")]
+    assert not [task for task in asyncio.all_tasks() if task.get_name() in ("first_line", "painted")]
 
 
 async def lines(*given: str) -> AsyncIterator[str]:

@@ -16,7 +16,7 @@ from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
 from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.notify.message_sender import SentMessage
 from bot.notify.silences import add_silence, remove_silence, silences_in_force
-from core import errors
+from core import errors, supervise
 from core.model.alert_actions import AddSilence
 from core.model.alert_routes import Route, Routing
 from core.model.alerts import AlertState, Severity
@@ -458,6 +458,22 @@ async def test_the_card_is_made_for_the_channel_after_the_message_is_posted(worl
     await world.wait(1)
     await world.reporter.channels.cards.idle()
     assert world.chat.threads["C1", "1"] == ["the card"]
+
+
+async def test_a_bug_in_the_making_of_a_card_is_logged_with_the_name_of_its_task_and_the_message_stays(world):
+    async def card(incident, channel, *, logs):
+        raise KeyError("a bug")
+
+    counted = []
+    with capture_logs() as lines:
+        async with supervise.Supervisor(on_failure=counted.append):
+            world.reporter.channels.cards = crash_card_poster.CrashCardPoster(world.chat, card)
+            await world.happen(alert())
+            await world.reporter.channels.cards.idle()
+            await world.wait(1)
+    [name] = [line["task"] for line in lines if line["event"] == "A task failed."]
+    assert counted == [name] and name.startswith("crash_card ")
+    assert world.chat.calls == ["post"] and world.chat.threads == {}
 
 
 async def test_a_card_that_took_long_to_make_is_left_out_too_if_its_message_became_one_of_a_storm(world):

@@ -432,7 +432,7 @@ async def test_a_line_that_is_cancelled_while_it_goes_on_leaves_nothing_running(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack ")]
+    assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack_")]
 
 
 # Closed ways.
@@ -555,7 +555,7 @@ async def test_a_cancelled_line_leaves_nothing_running() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack ")]
+        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack_")]
 
 
 async def test_two_edits_of_one_talk_never_overtake_each_other() -> None:
