@@ -61,7 +61,7 @@ def test_every_test_that_a_document_names_exists(document: str) -> None:
 
 def test_who_may_see_the_inside_of_containers_is_decided_for_every_verb() -> None:
     """The table of docs/security.md has each verb that shows something of a resource, with its role, as it is."""
-    text = (ROOT / "docs/security.md").read_text().partition("## What shows the inside")[2].partition("\n## ")[0]
+    text = (ROOT / "docs/security.md").read_text().partition("## Verbs that show the inside")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| `")]
     told = {
         verb: (role.strip(), covered.strip()) for verbs, role, covered in rows for verb in re.findall(r"`(.+?)`", verbs)
@@ -79,7 +79,7 @@ def test_who_may_see_the_inside_of_containers_is_decided_for_every_verb() -> Non
 
 
 def test_the_threat_model_names_a_test_for_each_claim() -> None:
-    text = (ROOT / "docs/security.md").read_text().partition("## A person with some rights")[2]
+    text = (ROOT / "docs/security.md").read_text().partition("## A person with some permissions")[2]
     claims = re.findall(r"^- .*(?:\n  .*)*", text.partition("## What is not protected")[0], re.MULTILINE)
     assert len(claims) > 25
     assert [claim for claim in claims if not re.search(r"`tests/[^`]*::\w+`", claim)] == []
