@@ -55,7 +55,7 @@ def _missed_ends(seen: Seen) -> Finding | None:
 
 rule = Rule(
     name="crash-loop",
-    summary="A container ends and is started again, over and over.",
+    summary="A container repeatedly ends and is started again.",
     severity=Severity.HIGH,
     on=frozenset({EventKind.DIED, EventKind.STARTED, EventKind.REMOVED, EventKind.OTHER}),
     actions=frozenset({RESTARTS}),

@@ -17,7 +17,7 @@ def check(seen: Seen) -> Finding | None:
 
 rule = Rule(
     name="healing-gave-up",
-    summary="Self-healing tried in vain, and somebody must take care of it.",
+    summary="All tries of self-healing failed, and a person must repair the resource.",
     severity=Severity.HIGH,
     on=frozenset({EventKind.OTHER}),
     check=check,

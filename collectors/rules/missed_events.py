@@ -30,7 +30,7 @@ def check(seen: Seen) -> Finding | None:
 
 rule = Rule(
     name="stream-blind",
-    summary="The events of an engine were missed for some time, and did not all arrive later.",
+    summary="Some events of an engine were missed, and not all of them could be read later.",
     severity=Severity.LOW,
     on=frozenset({EventKind.GAP}),
     check=check,
