@@ -181,7 +181,7 @@ def test_quarterdeck_shows_what_it_may_and_says_who_refused_the_rest(relay, web,
     assert "relayed" in bot.do("ps")
     assert "line 1" in bot.do("logs relayed --tail 1000")
     for line in ("stop relayed", "restart relayed", "exec relayed true"):
-        assert "lets only reading through" in bot.do(line, "--yes", code=5), line
+        assert "allows only requests that read" in bot.do(line, "--yes", code=5), line
     assert relay.daemon.state("relayed")["Running"] is True
     relay.lose_engine()
     assert "A proxy in front of" in bot.do("ps", code=5)

@@ -209,7 +209,7 @@ def test_up_works_is_protected_and_down_leaves_nothing(project):
         assert project.compose("exec", "-T", "bot", "python3", "-c", READ_TOKENS).split()[1] != APP_TOKEN
         said = project.say("grants", "stop web", "logs quarterdeck-redis-1")
         assert "console:bob" in said
-        assert "lets only reading through" in said
+        assert "allows only requests that read" in said
         assert stage.daemon.state("web")["Running"] is True
         assert "Traceback" not in project.compose("logs", "bot")
         pids = [stage.inspect(name)["State"]["Pid"] for name in names]

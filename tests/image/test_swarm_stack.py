@@ -143,7 +143,7 @@ def test_bot_and_watcher_of_the_stack_work_locked_up_and_do_not_end_themselves(s
     own = second.inspect(watcher_relay)["Name"].lstrip("/")
     said = second.talk(watcher, "logs side", "stop side", "exec side ls", "1", f"stop {own}")
     assert "hello from the side" in said
-    assert said.count("lets only reading through") == 2, said
+    assert said.count("allows only requests that read") == 2, said
     assert "is part of Quarterdeck" in said
     assert worker.state("side")["Running"] is True
 
