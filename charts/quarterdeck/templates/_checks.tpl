@@ -1,4 +1,4 @@
-{{/* Refuses values that a schema cannot refuse: each with what is wrong, the value, and the cure. */}}
+{{/* Refuses mistakes that the schema cannot find. Each message has the mistake, the value and the cure. */}}
 
 {{- define "quarterdeck.check" -}}
 {{- if not (or .Values.bot.enabled .Values.exporter.enabled) -}}
@@ -64,7 +64,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Refuses the settings that the chart itself makes, each with what to set instead. */}}
+{{/* Refuses settings that the chart itself sets. Each message names the value to set instead. */}}
 {{- define "quarterdeck.refuseOwned" -}}
 {{- $bot := "Use bot.slack.existingSecret." -}}
 {{- $instead := dict "state" "The state is on a volume of the pod." "store.url" "Use store.existingSecret." "store.url_file" "Use store.existingSecret." "metrics.listen" "The pods listen at port 9108." "slack.mode" "Use bot.slack.mode." "slack.listen" "The bot listens at port 3000." "slack.bot_token_file" $bot "slack.app_token_file" $bot "slack.signing_secret_file" $bot -}}
@@ -79,7 +79,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Values are stored in the cluster in plain text, and shown by `helm get values`. */}}
+{{/* Refuses secrets: values are stored in the cluster in plain text, and `helm get values` shows them. */}}
 {{- define "quarterdeck.refuseSecrets" -}}
 {{- $path := .path -}}
 {{- $secret := list "bot_token" "app_token" "signing_secret" "secret" "token" "password" "receive_token" "receive_password" -}}

@@ -1,4 +1,4 @@
-{{/* The content of quarterdeck.yaml: what the values say, and what only the chart can know. */}}
+{{/* The content of quarterdeck.yaml: the settings in the values, and the settings that the chart adds. */}}
 
 {{- define "quarterdeck.botConfig" -}}
 {{- $own := dict "state" "/var/lib/quarterdeck" "metrics" (dict "listen" ":9108") "store" (dict "url_file" (printf "/run/secrets/quarterdeck/store/%s" (include "quarterdeck.storeKey" .))) -}}
@@ -28,7 +28,7 @@
 {{- toYaml (mergeOverwrite (include "quarterdeck.withKeys" .Values.exporter.config | fromJson) $own) -}}
 {{- end -}}
 
-{{/* The same value as JSON, with the keys `on` and `off` as they were written: Helm reads them as true and false. */}}
+{{/* The same value as JSON. Helm reads the keys `on` and `off` as true and false; this template restores them. */}}
 {{- define "quarterdeck.withKeys" -}}
 {{- if kindIs "map" . -}}
 {{- $map := dict -}}
@@ -64,7 +64,7 @@
 {{- toJson ($ports | uniq) -}}
 {{- end -}}
 
-{{/* Egress to the name servers. Some clusters have them at port 5353. */}}
+{{/* Egress to the name servers. In some clusters they listen at port 5353. */}}
 {{- define "quarterdeck.egressToNames" -}}
 - ports:
     - {port: 53, protocol: UDP}

@@ -1,4 +1,4 @@
-{{/* What the pods have in common. */}}
+{{/* Templates that all pods share. */}}
 
 {{/* The settings of every pod. Call: include "quarterdeck.pod" (list . .Values.bot) */}}
 {{- define "quarterdeck.pod" -}}
@@ -28,7 +28,7 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
-{{/* The rights of every container: those of the Pod Security level “restricted”. */}}
+{{/* The security context of every container: that of the Pod Security level “restricted”. */}}
 {{- define "quarterdeck.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -36,7 +36,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* Creates the directory of the state, which must belong to the process alone: the volume itself is writable for all. */}}
+{{/* Creates the state directory, which only the process may write to. The volume itself is writable for everybody. */}}
 {{- define "quarterdeck.stateContainer" -}}
 - name: state
   image: {{ include "quarterdeck.image" . }}
@@ -82,7 +82,7 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* Alive: the process answers. Ready: commands would work, or the engine is watched. */}}
+{{/* Alive: the process answers. Ready: commands work, or the engine is watched. */}}
 {{- define "quarterdeck.probes" -}}
 startupProbe:
   httpGet: {path: /healthz, port: metrics}
@@ -97,7 +97,7 @@ livenessProbe:
 readinessProbe:
   httpGet: {path: /readyz, port: metrics}
   periodSeconds: 10
-  # The process itself gives its parts 5 seconds.
+  # The process itself waits up to 5 seconds for the answers of its parts.
   timeoutSeconds: 7
   failureThreshold: 2
 {{- end -}}

@@ -126,7 +126,7 @@ def test_without_a_registry_the_image_is_the_one_that_make_image_builds_and_the_
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert containers(rendered.pods()["bot"])[0]["image"] == f"localhost/quarterdeck:{version}"
     assert "IMAGE ?= localhost/quarterdeck:" in (ROOT / "Makefile").read_text()
-    assert "without a registry that nodes can reach" in rendered.notes
+    assert "which nodes cannot pull from a registry" in rendered.notes
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (version, version)
 
