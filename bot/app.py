@@ -139,11 +139,12 @@ class App:
         nearly_full = usage.audit_fill >= AUDIT_WARNING_RATIO
         if nearly_full and not self.audit_nearly_full:
             log.warning(
-                "the audit is nearly full; its oldest rows will be removed (`audit` in quarterdeck.yaml)",
+                "The audit trail is nearly full. Its oldest rows will be removed.",
                 action="audit",
                 rows=usage.audit_rows,
                 megabytes=usage.audit_bytes >> 20,
                 removed=usage.audit_trimmed,
+                hint="Raise the limits under `audit` in quarterdeck.yaml to keep more rows.",
             )
         self.audit_nearly_full = nearly_full
 
@@ -163,20 +164,20 @@ class App:
         except errors.ConfigError as error:
             self.metrics.config_last_reload_successful.set(0)
             log.error(
-                "the configuration was NOT reloaded, the old one stays in force",
+                "The configuration was not reloaded. The previous one is still in force.",
                 action="reload",
                 reason=error.full_message(),
             )
             return False
         self.restart_needed = later = load.needs_restart(self.config, fresh)
         if later:
-            log.warning("these settings changed and take effect at the next start", action="reload", settings=later)
+            log.warning("Settings were changed that take effect at the next start.", action="reload", settings=later)
         self.policies.replace_configured(configured_policy.configured_policy(fresh))
         self.route(load.routing_from(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
         log.info(
-            "the permissions and the routes were reloaded",
+            "The permissions and the routes were reloaded.",
             action="reload",
             grants=len(fresh.grants),
             guards=len(fresh.guards),
@@ -284,7 +285,7 @@ async def build(
         await store.heartbeat(replica, LEASE_SECONDS)
         await policies.share_containers()
     except errors.StoreError as error:
-        log.error("The store cannot be used; until it can, changes are refused.", reason=error.full_message())
+        log.error("The store could not be used. Changes are refused until it can.", reason=error.full_message())
     supervisor.on_close("replica", lambda: _remove_replica(app))
     return app
 
@@ -311,7 +312,7 @@ async def _remove_replica(app: App) -> None:
         await app.dispatcher.flush_spool()
         await app.store.remove_replica(app.replica)
     except errors.StoreError as error:
-        log.debug("the store was gone before the replica could be removed", reason=error.message)
+        log.debug("This replica could not be removed from the store before the store stopped.", reason=error.message)
 
 
 def _now() -> datetime:

@@ -126,7 +126,7 @@ class EngineManager:
             return
         changes = self._discovery.compare({each: bool(engine.engine_id) for each, engine in self._by_address.items()})
         for address in changes.removed:
-            log.info("An engine is not watched any more.", engine=address.kind, address=str(address))
+            log.info("An engine was removed from the watched engines.", engine=address.kind, address=str(address))
             self.remove(address)
         for address in changes.vanished:
             self._registry.leave(address)
@@ -149,7 +149,7 @@ class EngineManager:
         )
         if found:
             log.info(
-                "Engines were found that Quarterdeck's user may not use. They are left out.",
+                "Engines were left out, because Quarterdeck's user may not use them.",
                 engines=[f"{each.address}: {each.reason}" for each in found],
             )
 
@@ -213,7 +213,7 @@ class EngineManager:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await member.runtime.aclose()
         except Exception as error:  # a failure must not keep the other engines open
-            log.error("The connections of an engine did not close.", engine=str(engine.ref), exc_info=error)
+            log.error("The connections of an engine could not be closed.", engine=str(engine.ref), exc_info=error)
         if member.watch is not None:
             self._remove_metrics(engine.ref)
 

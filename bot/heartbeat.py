@@ -30,13 +30,13 @@ async def keep_alive(app: App) -> None:
             await app.policies.share_containers()
             await app.dispatcher.flush_spool()
             if repeated.ended():
-                log.info("The store answers and writes again.", action="heartbeat")
+                log.info("The store answered again and accepted a write.", action="heartbeat")
         except errors.StoreError as error:
             app.metrics.store_up.set(0)
             recorded = 0
             if times := repeated.due(error.message):
                 log.warning(
-                    "The store does not answer, or it refuses to write.",
+                    "The store did not answer, or it refused a write.",
                     action="heartbeat",
                     reason=error.full_message(),
                     times=times,
@@ -50,5 +50,5 @@ async def keep_recovering(app: App) -> None:
         try:
             await app.recover()
         except errors.StoreError as error:
-            log.debug("unfinished commands could not be read", reason=error.message)
+            log.debug("Unfinished commands could not be read from the store.", reason=error.message)
         await shared_ticks.sleep(RECOVERY_SECONDS)

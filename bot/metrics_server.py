@@ -111,7 +111,7 @@ class Server:
                 case "/":
                     return plain_response(200, INDEX.encode(), HTML)
         except Exception:
-            log.exception("a page failed because of a bug", path=request.path)
+            log.exception("A page failed because of a bug.", path=request.path)
             return plain_response(500, b"Internal error. The log has the details.\n")
         return plain_response(404, b"Not found. See /metrics, /healthz and /readyz.\n")
 

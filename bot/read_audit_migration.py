@@ -25,7 +25,11 @@ async def move_read_rows(store: Store, now: datetime) -> None:
             before = rows[-1].id
             moved += await store.move_reads([row for row in reversed(rows) if row.fields.get("phase") == "read"])
     except errors.StoreError as error:
-        log.warning("Old audit rows of reads stay among the others.", moved=moved, reason=error.full_message())
+        log.warning(
+            "Old audit rows of reads could not be moved to the audit of reads.",
+            moved=moved,
+            reason=error.full_message(),
+        )
         return
     if moved:
-        log.info("Audit rows of commands that only read were moved to an audit of their own.", rows=moved)
+        log.info("Old audit rows of reads were moved to the audit of reads.", rows=moved)

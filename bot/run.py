@@ -158,15 +158,15 @@ def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket 
         slack = _slack(app, settings.slack)
         app.supervisor.on_close("slack", slack.aclose)
         app.supervisor.start_background("slack", slack.run, RESTART)
-        log.info("watching; Slack is being connected", engines=engines, metrics=page)
+        log.info("Quarterdeck started. It watches the engines and connects to Slack.", engines=engines, metrics=page)
     elif console and sys.stdin.isatty() and sys.stdout.isatty():
         if settings.log.level == "info":
             logs.configure("warning", settings.log.format)  # the log must not interrupt what somebody types
         app.supervisor.start_background("console", lambda: _console(app, page))
     else:
         log.info(
-            "watching; no chat is configured and there is no terminal, so this process receives commands from"
-            " `quarterdeck do` only, and posts no incidents",
+            "Quarterdeck started. It watches the engines. It receives commands from `quarterdeck do` only and posts no"
+            " incidents, because no chat is configured and there is no terminal.",
             engines=engines,
             metrics=page,
         )

@@ -26,7 +26,10 @@ async def open_store(settings: load.Config, supervisor: supervise.Supervisor, *,
         try:
             await embedded_store.ensure()
         except errors.StoreError as error:
-            log.error("the embedded store did not start; commands that change are refused", reason=error.full_message())
+            log.error(
+                "The embedded store did not start. Commands that change something are refused.",
+                reason=error.full_message(),
+            )
         url = embedded_store.url
     else:
         url = settings.store.url.get_secret_value()

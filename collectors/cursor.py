@@ -214,7 +214,7 @@ class Cursor:
         if not self._store_down:
             self._store_down = True
             log.warning(
-                "The event cursor could not be read or saved; watching continues.",
+                "The event cursor could not be read or saved. The engine is still watched.",
                 engine_id=self.engine,
                 reason=str(error),
             )

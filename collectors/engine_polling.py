@@ -53,9 +53,7 @@ async def ask_each(
             except errors.QuarterdeckError as error:
                 return error.full_message()
             except Exception as error:  # a bug with one engine must not stop the others
-                log.exception(
-                    "An engine could not be read, because of an error in Quarterdeck.", engine=str(mirror.ref)
-                )
+                log.exception("An engine could not be read because of a bug.", engine=str(mirror.ref))
                 return f"{mirror.ref}: internal error: {type(error).__name__}."
         return ""
 

@@ -109,7 +109,7 @@ class EventRecorder:
             stored = True
         except errors.StoreError as error:
             if times := self._repeated_log.due(error.message):
-                log.warning("Events were not stored; they wait.", reason=error.message, times=times)
+                log.warning("Events could not be stored yet.", reason=error.message, times=times)
         finally:
             if stored:
                 self._lost -= lost
@@ -119,7 +119,7 @@ class EventRecorder:
             if self._waiting:
                 self._due.set()
         if stored and self._repeated_log.ended():
-            log.info("Events are stored again.")
+            log.info("Events were stored again.")
 
     async def _with_requesters(self, rows: Sequence[StoredEvent], engine_id: str) -> list[StoredEvent]:
         """Adds who requested an end through a process that does not watch this engine, such as a single command."""

@@ -121,7 +121,7 @@ class LogLineEvents:
             job = started.job
             await self._read(mirror, row, patterns, job)
         except errors.QuarterdeckError as error:
-            log.debug("A log is not followed any more.", container=row.ref.name, reason=error.message)
+            log.debug("A log could not be followed further.", container=row.ref.name, reason=error.message)
         finally:
             if job:
                 await _stopped(mirror, job)
@@ -151,7 +151,7 @@ class LogLineEvents:
             self._left_out[mirror.engine_id] = number
             if number:
                 log.warning(
-                    "More logs match log rules than are followed.",
+                    "Some logs are not followed, because too many logs match the log rules.",
                     engine=str(mirror.ref),
                     followed=MAX_FOLLOWED,
                     left_out=number,
@@ -162,7 +162,7 @@ async def _stopped(mirror: Mirror, job: str) -> None:
     try:
         await mirror.run(StopJob(engine=mirror.ref, job=job, who=WHO), _call(3.0))
     except errors.QuarterdeckError as error:
-        log.debug("A followed log was not stopped.", reason=error.message)
+        log.debug("A followed log could not be closed.", reason=error.message)
 
 
 def _call(seconds: float) -> Call:

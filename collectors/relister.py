@@ -179,7 +179,11 @@ class Relister:
         if not baseline and missed_events():
             await asyncio.sleep(self._timing.settle)
             if events := missed_events():
-                log.info("A list showed changes without events.", engine=str(self._runtime.ref), events=len(events))
+                log.info(
+                    "A relist found changes whose events were missed.",
+                    engine=str(self._runtime.ref),
+                    events=len(events),
+                )
                 self._counts.resynced(len(events))
                 self._gaps.resynced(len(events))
                 self._processor.process(events)
@@ -203,7 +207,10 @@ class Relister:
         except (errors.QuarterdeckError, TimeoutError) as error:
             if times := self._repeated_log.due(str(error)):
                 log.warning(
-                    "A list was made without details.", engine=str(self._runtime.ref), reason=str(error), times=times
+                    "Containers were listed without their details.",
+                    engine=str(self._runtime.ref),
+                    reason=str(error),
+                    times=times,
                 )
             return rows
         for container_id, found in details.items():

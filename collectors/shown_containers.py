@@ -111,7 +111,7 @@ class ContainerSelection:
         """Logs when an engine exceeds the limit, and again only after it did not."""
         for key in left_out.keys() - self._over_limit:
             log.warning(
-                "An engine has more containers than metrics.max_containers; the others have no series of their own.",
+                "Some containers have no series of their own, because the engine has more than metrics.max_containers.",
                 host=key[0],
                 engine=key[1],
                 max_containers=self._max_containers,

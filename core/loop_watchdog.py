@@ -61,7 +61,7 @@ class LoopWatchdog:
             self._skipped += 1
             return
         log.warning(
-            "The event loop was held, and nothing else could run.",
+            "The event loop was blocked, and nothing else could run.",
             seconds=round(lag, 2),
             held_by=held_by or "not known",
             not_logged=self._skipped,

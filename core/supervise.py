@@ -162,14 +162,18 @@ class Supervisor:
             if died is None:
                 return
             if restart is None:
-                log.error("A task died; Quarterdeck stops.", task=name, exc_info=died)
+                log.error("A task failed, so Quarterdeck stops.", task=name, exc_info=died)
                 self._fatal = self._fatal or died
                 self.stop(f"{name} died")
                 return
             attempt = 1 if loop.time() - began >= restart.stable else attempt + 1
             pause = backoff_seconds(attempt, restart.base, restart.cap, self._rng)
             log.error(
-                "A task crashed and will start again.", task=name, attempt=attempt, pause=round(pause, 2), exc_info=died
+                "A task failed. It will be started again.",
+                task=name,
+                attempt=attempt,
+                pause=round(pause, 2),
+                exc_info=died,
             )
             self._report_restart(name)
             await asyncio.sleep(pause)
@@ -209,7 +213,7 @@ class Supervisor:
             try:
                 self.on_restart(name)
             except Exception:  # a failing counter must not prevent the restart
-                log.exception("A restart could not be counted.", task=name)
+                log.exception("The restart of a task could not be counted.", task=name)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._work.discard(task)
@@ -255,7 +259,11 @@ class Supervisor:
         if await self._wait({task}, deadline):
             await self._cancel({task}, "Closing took too long and was cancelled.")
         elif task.cancelled() or task.exception() is not None:
-            log.error("Closing failed.", closing=name, exc_info=None if task.cancelled() else task.exception())
+            log.error(
+                "A part of Quarterdeck could not be closed.",
+                closing=name,
+                exc_info=None if task.cancelled() else task.exception(),
+            )
 
     async def _wait(self, waited: Iterable[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
         """Returns the tasks that are not done after `seconds`, or HURRY_SECONDS after shorten_deadlines()."""
@@ -278,7 +286,7 @@ class Supervisor:
                 log.warning(why, task=task.get_name())
             task.cancel()
         for task in await self._wait(left, CANCEL_SECONDS):
-            log.error("A task did not end after its cancellation and was left behind.", task=task.get_name())
+            log.error("A task did not end after its cancellation and was left running.", task=task.get_name())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,5 +85,5 @@ def _decode(grant_id: str, data: bytes) -> Grant | None:
         return msgspec.json.decode(data, type=Grant)
     except msgspec.MsgspecError:
         # Fails closed: a grant that cannot be decoded grants nothing.
-        log.error("a stored grant cannot be decoded and is not in force", action="read-grant", grant=grant_id)
+        log.error("A stored grant could not be decoded. It is not in force.", action="read-grant", grant=grant_id)
         return None

@@ -126,7 +126,7 @@ class CallerConnection:
                     elif kind == command_frames.SAVED and not self._saved.done():
                         self._saved.set_result(command_frames.decode_object(content))
         except (OSError, FrameError) as error:
-            log.debug("a caller of the command socket was lost", reason=str(error))
+            log.debug("The connection of a caller to the command socket was lost.", reason=str(error))
         self.broken = self._left = True
         if not self._saved.done():
             self._saved.set_result({"text": "The caller left before its file was saved.", "tone": Tone.BAD})

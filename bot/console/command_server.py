@@ -76,7 +76,7 @@ class CommandServer:
             uid = command_client.peer_uid(caller)
             if uid not in (0, os.geteuid()):
                 if self._refusals.due(str(uid)):
-                    log.warning("A command of another user was refused at the command socket.", uid=uid)
+                    log.warning("The command socket refused a command of another user.", uid=uid)
             elif self._connections < MAX_CONNECTIONS:
                 self._app.supervisor.start_oneshot("command socket", self._serve(caller, uid, state))
                 return
@@ -92,7 +92,7 @@ class CommandServer:
                 reader, writer = await asyncio.open_unix_connection(sock=caller)
                 await CallerConnection(self._app, reader, writer, uid).serve(self._greeting(state))
         except (OSError, FrameError, TimeoutError) as error:
-            log.debug("a connection of the command socket ended", reason=str(error))
+            log.debug("A connection to the command socket failed.", reason=str(error))
         finally:
             self._connections -= 1
 

@@ -78,7 +78,7 @@ async def _start(built: App) -> None:
     try:
         await built.recover()
     except errors.StoreError as error:
-        log.debug("the search for unfinished commands failed", reason=error.message)
+        log.debug("Unfinished commands could not be read from the store.", reason=error.message)
     await built.meet()
 
 

@@ -111,7 +111,10 @@ class ChangeRecord:
                 await self._store.record_outcomes(self._inv.id, [outcome])
             except errors.StoreError as error:
                 log.warning(
-                    "an outcome could not be stored yet", action="record", reason=error.message, row=dict(outcome.row)
+                    "The outcome of a change could not be stored yet.",
+                    action="record",
+                    reason=error.message,
+                    row=dict(outcome.row),
                 )
             else:
                 del self._unwritten[index]

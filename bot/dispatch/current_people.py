@@ -57,11 +57,11 @@ class CurrentPeople:
         try:
             names |= await self._store.names(ids)
         except errors.StoreError as error:
-            log.debug("the names of people were not read", reason=error.message)
+            log.debug("The names of people could not be read.", reason=error.message)
         try:
             async with asyncio.timeout(NAME_SECONDS):
                 for source in tuple(self.name_sources.values()):
                     names |= await source(ids, names)
         except TimeoutError:
-            log.debug("the names of people were not found out in time", number=len(ids))
+            log.debug("The names of people were not read in time.", number=len(ids))
         return replace(reply, names={id_: names[id_] for id_ in ids if id_ in names})

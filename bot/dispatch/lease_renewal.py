@@ -33,9 +33,13 @@ async def renew_leases(store: Store, leases: Sequence[Lease], ttl: float) -> Non
         try:
             renewed = await store.renew_leases(leases, ttl)
         except errors.StoreError as error:
-            log.warning("leases could not be renewed", action="renew", reason=error.message)
+            log.warning("The leases of a running change could not be renewed.", action="renew", reason=error.message)
             continue
         if renewed < len(leases):
             keys = [lease.key for lease in leases]
-            log.error("leases expired while their change was running", action="renew", targets=keys)
+            log.error(
+                "The leases of a running change expired. Another process may now change its targets.",
+                action="renew",
+                targets=keys,
+            )
             return

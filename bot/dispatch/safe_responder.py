@@ -44,5 +44,5 @@ class SafeResponder:
             try:
                 await self._responder.finish(reply)
             except errors.DeliveryError as error:
-                log.error("a reply was not delivered", action="reply", who=self._who, reason=error.message)
+                log.error("A reply was not delivered.", action="reply", who=self._who, reason=error.message)
             self.finished = True

@@ -45,7 +45,7 @@ class DeferredWrites:
             else:
                 return
         for row in entry.rows:
-            log.warning("an audit row could not be stored yet", action="spool", reason=reason, row=dict(row))
+            log.warning("An audit row could not be stored yet.", action="spool", reason=reason, row=dict(row))
         most = self._max_entries // 2 if entry.minor else self._max_entries
         if len(self._waiting) < most:
             self._waiting.append(entry)
@@ -68,7 +68,7 @@ class DeferredWrites:
     def _drop(self, entry: DeferredWrite, reason: str) -> None:
         self.dropped += 1
         log.error(
-            "an entry for the store was dropped",
+            "An entry for the store was dropped.",
             action="spool",
             invocation=entry.invocation,
             rows=len(entry.rows),

@@ -106,7 +106,9 @@ class Healer:
             await self._tick()
         except errors.StoreError as error:
             if times := self._store_down.due(error.message):
-                log.warning("self-healing waits for the store", reason=error.message, times=times)
+                log.warning(
+                    "Self-healing was paused, because the store did not answer.", reason=error.message, times=times
+                )
         else:
             self._store_down.ended()
 
@@ -220,7 +222,7 @@ class Healer:
             result = await self._runner.run(case, lines, began)
             await self._ended(case, result, began)
         except errors.StoreError as error:
-            log.warning("the end of an act of self-healing was not stored", reason=error.message)
+            log.warning("The result of a self-healing action was not stored.", reason=error.message)
         except Exception as error:
             self._bugs.report(error, "heal", rule=case.policy.name)
 
@@ -299,9 +301,11 @@ class Healer:
         try:
             await change_incident(self._store, case.key, lambda known: add_note(known, note))
         except errors.NotFound:
-            log.debug("the incident is not stored any more", incident=case.incident.id)
+            log.debug(
+                "A note of self-healing was not stored, because its incident was removed.", incident=case.incident.id
+            )
         self._changed()
-        log.info("Self-healing acted.", incident=case.incident.id, what=note.text)
+        log.info("Self-healing recorded a step for an incident.", incident=case.incident.id, what=note.text)
 
     def _count(self, outcome: str) -> None:
         self._counts.healing_acts_total.labels(outcome).inc()

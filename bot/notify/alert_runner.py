@@ -126,7 +126,7 @@ class AlertRunner:
                 alert async for incident in each_incident(self._store) for alert in incident.firing if not alert.source
             ]
         except errors.StoreError as error:
-            log.debug("the stored incidents could not be read", reason=error.message)
+            log.debug("The stored incidents could not be read.", reason=error.message)
             return False
         self._restored.add(own)
         return True
@@ -146,7 +146,7 @@ class AlertRunner:
             try:
                 passed = await self._store.watched_until_now(NOTE_TTL_SECONDS)
             except errors.StoreError as error:
-                log.debug("The watch could not be recorded.", reason=error.message)
+                log.debug("The time of the last watch of the engines could not be stored.", reason=error.message)
                 continue
             if (event := self._unwatched.event(BOT, passed)) is not None:
                 self.evaluator.observe([event], {})

@@ -215,7 +215,11 @@ class ChannelPoster:
         self.cards.hold(incident, sent, destination, urgent=False, until=self._now())
 
     def _forget_message(self, channel: str, ts: str) -> None:
-        log.info("The message of an incident was deleted. News gets a new one.", channel=channel, ts=ts)
+        log.info(
+            "The message of an incident was deleted. The next change will be posted in a new message.",
+            channel=channel,
+            ts=ts,
+        )
         self._open.remove(channel, ts)
         self._shared.forget((channel, ts))
         self.cards.forget(ts)

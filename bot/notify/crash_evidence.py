@@ -79,7 +79,7 @@ class CrashEvidence:
         except TimeoutError:
             evidence = Evidence(notes=("More details could not be read in time.",))
         except Exception as error:  # a card without details is better than none
-            log.exception("The crash card has no details, because of a bug.", error=type(error).__name__)
+            log.exception("The details of an incident could not be read because of a bug.", error=type(error).__name__)
         return crash_card(incident, evidence)
 
     async def _collect(self, incident: Incident, channel: str, *, logs: bool) -> Evidence:
@@ -234,7 +234,7 @@ async def _tried(read: Callable[[], Awaitable[R]]) -> R | None:
         async with asyncio.timeout(SOURCE_SECONDS):
             return await read()
     except (errors.QuarterdeckError, TimeoutError) as error:
-        log.debug("A part of the evidence of an incident could not be read.", reason=str(error))
+        log.debug("A part of the details of an incident could not be read.", reason=str(error))
         return None
 
 

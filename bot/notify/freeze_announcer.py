@@ -64,7 +64,7 @@ class FreezeAnnouncer:
             except (errors.StoreError, errors.DeliveryError) as error:
                 pause = RETRY_SECONDS if isinstance(error, errors.DeliveryError) else POLL_SECONDS
                 if times := self._failed.due(error.message):
-                    log.warning("the freeze was not announced", reason=error.message, times=times)
+                    log.warning("A freeze was not announced in any channel.", reason=error.message, times=times)
             await shared_ticks.sleep(pause)
 
     async def flush(self) -> None:
@@ -94,7 +94,7 @@ class FreezeAnnouncer:
                 first = first or error
                 tries = self._tries[channel] = self._tries.get(channel, 0) + 1
                 if tries == 1:
-                    log.error("A freeze was not announced.", channel=channel, reason=error.full_message())
+                    log.error("A freeze was not announced in a channel.", channel=channel, reason=error.full_message())
                 if tries >= MAX_TRIES and self._said:
                     del self._tries[channel]
             else:

@@ -112,7 +112,11 @@ class IncidentReporter:
                 self._store_down.ended()
             except errors.StoreError as error:
                 if times := self._store_down.due(error.message):
-                    log.warning("incidents wait for the store", reason=error.message, times=times)
+                    log.warning(
+                        "The posting of incidents was paused, because the store did not answer.",
+                        reason=error.message,
+                        times=times,
+                    )
 
     async def flush(self) -> None:
         """Tells people what changed, as far as each channel is ready for it. Raises StoreError."""
@@ -179,7 +183,7 @@ class IncidentReporter:
         except errors.DeliveryError as error:
             self._retry_at[to] = self._now() + RETRY_SECONDS
             if times := self._undelivered.due(error.message):
-                log.error("an incident was not posted", channel=to, reason=error.full_message(), times=times)
+                log.error("An incident was not posted.", channel=to, reason=error.full_message(), times=times)
 
     def _measure(self, now: float) -> None:
         """Measures how many incidents wait, and how long the oldest has waited."""
@@ -192,7 +196,7 @@ class IncidentReporter:
         self._counts.alert_channel_configured.set(exists)
         if not exists and not self._said_nowhere:
             log.warning(
-                "Incidents are posted nowhere, because no channel is named.",
+                "Incidents are not posted, because no channel is configured.",
                 hint="Give the command `alerts here` in a channel, or set alerts.to in quarterdeck.yaml.",
             )
         self._said_nowhere = not exists

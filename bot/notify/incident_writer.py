@@ -113,7 +113,9 @@ class IncidentWriter:
                 await self._store_all()
             except errors.StoreError as error:
                 if times := self._repeated.due(error.message):
-                    log.warning("alerts wait for the store", reason=error.message, waiting=self.queued, times=times)
+                    log.warning(
+                        "Alerts could not be stored yet.", reason=error.message, waiting=self.queued, times=times
+                    )
                 if time.monotonic() >= self._save_at:
                     await self._save()
                 await asyncio.sleep(RETRY_SECONDS)
@@ -121,7 +123,7 @@ class IncidentWriter:
             else:
                 self.drained.set()
                 if self._repeated.ended():
-                    log.info("the waiting alerts were stored")
+                    log.info("The waiting alerts were stored.")
                 if self._spool is not None and not self._queued:
                     await self._spool.clear()
                     self._saved = []
@@ -135,7 +137,7 @@ class IncidentWriter:
             if queued is None or (queued.at_ns, queued.count) < (alert.at_ns, alert.count):
                 self._queued[alert.fingerprint, alert.state] = alert
         if spooled:
-            log.info("Alerts of an earlier process were found in a file.", action="spool", alerts=len(spooled))
+            log.info("Alerts of an earlier process were read from its spool file.", action="spool", alerts=len(spooled))
         self._arrived.set()
 
     async def _save(self) -> None:
@@ -237,5 +239,5 @@ def decode_incident(value: bytes) -> Incident | None:
     try:
         return _decode(value)
     except (msgspec.DecodeError, ValueError):
-        log.warning("a stored incident could not be read; it is replaced", action="incident")
+        log.warning("A stored incident could not be decoded. A new one replaces it.", action="incident")
         return None

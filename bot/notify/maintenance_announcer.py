@@ -76,7 +76,9 @@ class MaintenanceAnnouncer:
         try:
             await self._poster.post(place, reply)
         except errors.DeliveryError as error:
-            log.error("a maintenance window was not announced", channel=place, reason=error.full_message())
+            log.error(
+                "A maintenance window was not announced in a channel.", channel=place, reason=error.full_message()
+            )
 
 
 def begin_text(window: Maintenance, until: float) -> Reply:

@@ -177,7 +177,7 @@ class Reminders:
             except errors.MessageGone:
                 await self._poster.post(post.channel, reply, once=f"{once} anew")
         except errors.DeliveryError as error:
-            log.error("a reminder was not posted", channel=post.channel, reason=error.full_message())
+            log.error("A reminder was not posted.", channel=post.channel, reason=error.full_message())
             return False
         self._counts.incident_messages_total.labels("reminded").inc()
         return True

@@ -53,7 +53,7 @@ class RemovedEngines:
             try:
                 await self.look()
             except errors.StoreError as error:
-                log.debug("Which engines are watched could not be recorded.", reason=error.message)
+                log.debug("The list of watched engines could not be stored.", reason=error.message)
 
     async def look(self) -> None:
         """Records which engines are watched, and ends the alerts about removed ones. Raises StoreError."""
@@ -68,5 +68,7 @@ class RemovedEngines:
         watched = await self._store.watched_engines(now - REMOVED_SECONDS) if due else frozenset()
         for engine in due:
             if str(engine) not in watched:
-                log.info("The alerts about an engine that is not watched any more are over.", engine=str(engine))
+                log.info(
+                    "The alerts about an engine were ended, because the engine is not watched now.", engine=str(engine)
+                )
                 self._alerts.end_alerts_of(engine)

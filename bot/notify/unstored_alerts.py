@@ -81,7 +81,11 @@ class UnstoredAlertsFile:
             try:
                 found += _decode(data).alerts
             except (msgspec.DecodeError, ValueError):
-                log.error("A damaged file with alerts was removed.", action="spool", file=str(self._folder / name))
+                log.error(
+                    "A damaged spool file with unstored alerts was removed.",
+                    action="spool",
+                    file=str(self._folder / name),
+                )
                 self._counts.alerts_lost_total.labels("damaged_file").inc()
             self._others = (*self._others, name)
         return found
@@ -100,7 +104,7 @@ class UnstoredAlertsFile:
             reason = getattr(error, "strerror", None) or "the disk did not answer in time"
             if times := self._failing.due(reason):
                 log.error(
-                    "The file for alerts that wait for the store cannot be used.",
+                    "The spool file for unstored alerts could not be read or written.",
                     action="spool",
                     folder=str(self._folder),
                     reason=reason,

@@ -142,7 +142,7 @@ class AlertReceiver:
 
     def _refuse(self, status: int, text: str) -> web.Response:
         self._counts.alerts_received_total.labels("refused").inc()
-        log.warning("A request of an Alertmanager was refused.", status=status, reason=text)
+        log.warning("A webhook request of an Alertmanager was refused.", status=status, reason=text)
         return plain_response(status, f"{text}\n".encode("utf-8", "replace"))
 
     @staticmethod

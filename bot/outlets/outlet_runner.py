@@ -85,7 +85,12 @@ class OutletRunner:
                     self._store_down.ended()
                 except errors.StoreError as error:
                     if times := self._store_down.due(error.message):
-                        log.warning("A receiver of incidents waits for the store.", to=self._name, times=times)
+                        log.warning(
+                            "The delivery of incidents was paused, because the store did not answer.",
+                            to=self._name,
+                            reason=error.message,
+                            times=times,
+                        )
             else:
                 self._measure(OutletQueue())
             with contextlib.suppress(TimeoutError):
@@ -231,7 +236,11 @@ class OutletRunner:
     async def _done(self, entry: QueuedChange, sent: Sent) -> None:
         if sent.outcome is Outcome.FAILED:
             self._counts.outlet_lost_total.labels(self._outlet.kind).inc()
-            log.error("An incident could not be delivered for a day.", to=self._name, reason=sent.reason)
+            log.error(
+                "An incident was dropped, because it could not be delivered within a day.",
+                to=self._name,
+                reason=sent.reason,
+            )
         await self._store.outlet_delivered(self._key, entry)
 
     def _count(self, sent: Sent, *, pauses: bool = True) -> None:
@@ -244,9 +253,9 @@ class OutletRunner:
             self._failures = 0
         if sent.outcome is Outcome.DELIVERED:
             if self._failing.ended():
-                log.info("A receiver of incidents answers again.", to=self._name)
+                log.info("A receiver accepted an incident again.", to=self._name)
         elif times := self._failing.due(sent.reason):
-            log.warning("A receiver of incidents did not take one.", to=self._name, reason=sent.reason, times=times)
+            log.warning("A receiver did not accept an incident.", to=self._name, reason=sent.reason, times=times)
 
     def _pause(self, failures: int) -> float:
         return supervise.backoff_seconds(failures, MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS, self._rng)

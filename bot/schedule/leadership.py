@@ -26,19 +26,19 @@ POSTING = "posting"
 OUTLETS = "outlets"
 WORK = {
     LEASE_KEY: (
-        "This process runs the shared jobs now.",
-        "This process stopped running the shared jobs.",
-        "The lease of the shared jobs could not be renewed.",
+        "This process became the leader: it runs the recurring jobs that are shared.",
+        "This process stopped leading: it does not run the recurring jobs that are shared.",
+        "The lease of the leader could not be renewed.",
     ),
     POSTING: (
-        "This process posts incidents now.",
+        "This process started posting incidents.",
         "This process stopped posting incidents.",
-        "The lease of the process that posts incidents could not be renewed.",
+        "The lease for posting incidents could not be renewed.",
     ),
     OUTLETS: (
-        "This process sends incidents to other systems now.",
+        "This process started sending incidents to other systems.",
         "This process stopped sending incidents to other systems.",
-        "The lease of the process that sends incidents to other systems could not be renewed.",
+        "The lease for sending incidents to other systems could not be renewed.",
     ),
 }
 """What the log says when a process begins to lead, stops, and cannot renew its lease, by the key of the lease."""

@@ -116,12 +116,12 @@ class Scheduler:
         except asyncio.CancelledError:
             if self._closing or not job.shared or self._leadership.held:
                 raise
-            report = RunReport(faults=("It was cancelled, because this process stopped running the shared jobs.",))
+            report = RunReport(faults=("It was cancelled, because this process stopped leading.",))
         except errors.QuarterdeckError as error:
             report = RunReport(faults=(error.full_message(),))
         except Exception as error:
             # A bug in one job must not end the schedule.
-            log.exception("A scheduled job failed unexpectedly.", job=job.name)
+            log.exception("A recurring job failed because of a bug.", job=job.name)
             report = RunReport(faults=(f"Internal error: {type(error).__name__}.",))
         if not report.idle or report.faults:
             self._counts.job_duration_seconds.labels(job.name).observe(time.monotonic() - began)
@@ -131,14 +131,14 @@ class Scheduler:
         self._counts.job_runs_total.labels(name, "failed" if report.faults else "ok").inc()
         if report.faults:
             if times := self._faults[name].due(reason := " ".join(report.faults)):
-                log.warning("A scheduled job failed.", job=name, reason=reason, times=times)
+                log.warning("A recurring job failed.", job=name, reason=reason, times=times)
             return
         self._counts.job_last_success_timestamp_seconds.labels(name).set(self._wall_clock())
         if self._faults[name].ended():
-            log.info("A scheduled job succeeded again.", job=name)
+            log.info("A recurring job succeeded again.", job=name)
 
     def _skipped(self, event: JobSubmissionEvent) -> None:
-        log.debug("A start of a scheduled job was left out: its previous run has not ended.", job=event.job_id)
+        log.debug("A recurring job was not started, because its previous run has not ended.", job=event.job_id)
         self._counts.job_runs_total.labels(event.job_id, "skipped").inc()
 
     # ── around the runs ──────────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +154,7 @@ class Scheduler:
             expected = self._wall_clock() - loop.time()
             await shared_ticks.sleep(self._clock_seconds)
             if self._wall_clock() - loop.time() < expected - SET_BACK_SECONDS:
-                log.warning("The system's clock was set back; all scheduled jobs start now.", action="schedule")
+                log.warning("The system's clock was set back. All recurring jobs were started.", action="schedule")
                 for name in self._jobs:
                     scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 

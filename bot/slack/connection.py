@@ -274,7 +274,7 @@ class SlackConnection:
 
     def _set_connected(self, how: str) -> None:
         if not self.connected:
-            log.info("Slack is connected", action="connect", by=how)
+            log.info("The connection to Slack was opened.", action="connect", by=how)
         self.connected, self.state, self._logged_state = True, "", ""
         self._app.metrics.slack_connected.set(1)
 
@@ -287,7 +287,7 @@ class SlackConnection:
         code = getattr(error, "code", "")
         level = log.error if code in TOKEN_ERRORS else log.warning
         level(
-            "Slack is not connected; engines are watched and the connection is retried",
+            "Slack is not connected. Engines are watched, and the connection is retried.",
             action="connect",
             reason=self.state,
         )
@@ -299,7 +299,11 @@ class SlackConnection:
         try:
             code = await first_admin.issue_code(self._app.store, self._app.policies, "slack")
         except errors.StoreError as error:
-            log.warning("the search for an admin failed", action="claim", reason=error.message)
+            log.warning(
+                "No claim code was created, because the grants could not be read from the store.",
+                action="claim",
+                reason=error.message,
+            )
             return
         self._claim_code_issued = True
         if code is not None:

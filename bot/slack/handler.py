@@ -174,7 +174,7 @@ class SlackHandler:
             self.count_undelivered(request, error)
             raise
         except Exception:
-            log.exception("answering a rejected request failed because of a bug", action="tell")
+            log.exception("The answer to a rejected request failed because of a bug.", action="tell")
             self.count_undelivered(request, error)
 
     # ── commands of a process that died ──────────────────────────────────────────────────────────────────────────
@@ -209,7 +209,7 @@ class SlackHandler:
                         thread=posted.thread,
                     )
                 except (errors.DeliveryError, msgspec.MsgspecError) as error:
-                    log.info("the message of an unfinished command could not be edited", reason=str(error))
+                    log.info("The message of an unfinished command could not be edited.", reason=str(error))
                 else:
                     return
             async with SlackResponder(
@@ -222,7 +222,7 @@ class SlackHandler:
     def count_undelivered(self, request: SlackRequest, error: errors.QuarterdeckError) -> None:
         self._metrics.slack_undelivered_total.inc()
         log.error(
-            "a reply was not delivered",
+            "A reply was not delivered.",
             action="tell",
             source=request.source,
             user=request.user,
@@ -269,7 +269,7 @@ class _CountingResponder:
                 raise
             except Exception:
                 reference = secrets.token_hex(4)
-                log.exception("a reply could not be rendered because of a bug", action="tell", ref=reference)
+                log.exception("A reply could not be rendered because of a bug.", action="tell", ref=reference)
                 text = f"The command ended as {reply.ending}, but its result cannot be shown."
                 text += f" Internal error, reference {reference}. {unexpected_errors.HINT}"
                 await self.responder.finish(text_reply(text, Tone.BAD, ending=Ending.ERROR))

@@ -68,7 +68,7 @@ class RequestHandler:
             with acknowledgement.acknowledge_first():
                 return await self._to_response(await self._bolt.async_dispatch(received))
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            log.warning("a signed request of Slack could not be decoded", reason=repr(error)[:200])
+            log.warning("A signed request of Slack could not be decoded.", reason=repr(error)[:200])
             return http_server.plain_response(400, b"The request could not be decoded.\n")
 
     def _is_signed(self, headers: Mapping[str, str], body: bytes) -> bool:

@@ -34,7 +34,7 @@ def register_listeners(app: AsyncApp, accept: Accept, ignored: Ignore, *, comman
         try:
             request = decode(body)
         except (LookupError, TypeError, AttributeError) as error:
-            log.warning("a payload of Slack could not be decoded", type=body.get("type"), reason=repr(error)[:200])
+            log.warning("A payload of Slack could not be decoded.", type=body.get("type"), reason=repr(error)[:200])
             request = Ignored.MALFORMED
         if isinstance(request, SlackRequest):
             accept(request)

@@ -93,7 +93,7 @@ class SlackNames:
             try:
                 await self._store.remember_names(changed)
             except errors.StoreError as error:
-                log.debug("the names of people were not stored", reason=error.message)
+                log.debug("The names of people were not stored.", reason=error.message)
         return found | new
 
     async def _ask(self, id_: str) -> None:
@@ -110,7 +110,7 @@ class SlackNames:
                 self._keep(id_, str(channel.get("name") or ""))
         except errors.DeliveryError as error:
             code = getattr(error, "code", "")
-            log.debug("Slack did not say what an id is called", id=id_, reason=str(error))
+            log.debug("Slack did not return the name of an id.", id=id_, reason=str(error))
             if code in NO_PERMISSION:
                 self._blocked[kind] = self._clock() + REFUSED_SECONDS
             elif code in ("ratelimited", "rate_limited", "unreachable"):

@@ -64,7 +64,7 @@ class Outbox:
         try:
             stored = await self._store.shape(team)
         except errors.StoreError as error:
-            log.debug("the table format of the workspace was not loaded", reason=error.message)
+            log.debug("The table format of the workspace was not loaded from the store.", reason=error.message)
             return
         # The stored format expires. A value that another version wrote is ignored.
         self.table_format = TableFormat(stored) if stored in list(TableFormat) else max(TableFormat)
@@ -195,7 +195,7 @@ class Outbox:
         # The message itself was delivered and mentions the file. It must not be sent again.
         self._metrics.slack_undelivered_total.inc()
         log.error(
-            "a file was not delivered", action="upload", reason=error.full_message(), code=getattr(error, "code", "")
+            "A file was not delivered.", action="upload", reason=error.full_message(), code=getattr(error, "code", "")
         )
 
     async def _send_richest(self, outgoing: OutgoingMessage, send: Callable[[Message], Awaitable[None]]) -> Message:
@@ -209,7 +209,7 @@ class Outbox:
                 simpler = sending.simplify(error)
                 if simpler or error.code in format_fallback.REFUSED:
                     log.warning(
-                        "Slack refused the blocks or the text of a message",
+                        "Slack refused the blocks or the text of a message.",
                         action="send",
                         table_format=tried.name,
                         code=error.code,
@@ -228,7 +228,7 @@ class Outbox:
             # As an int: the store would write the name of an enum.
             await self._store.put_shape(self._team, int(table_format), FORMAT_TTL_SECONDS)
         except errors.StoreError as error:
-            log.debug("the table format of the workspace was not stored", reason=error.message)
+            log.debug("The table format of the workspace was not stored.", reason=error.message)
 
     @asynccontextmanager
     async def _turn(

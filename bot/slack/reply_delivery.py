@@ -7,7 +7,7 @@ click's response URL can replace or delete the clicked message. A slash command'
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -80,7 +80,7 @@ class ReplyDelivery:
                     await self._outbox.post(request.channel, self.public(reply), thread=request.thread)
             except errors.Undeliverable as error:
                 self.channel_closed = error.code in CHANNEL_CLOSED_ERRORS
-                log.info("a message to the channel was refused", reason=error.full_message())
+                log.info("Slack refused a message to the channel.", reason=error.full_message())
             else:
                 await self.delete_private_question()
                 return
@@ -99,7 +99,7 @@ class ReplyDelivery:
             except errors.Undeliverable as error:
                 if error.code not in CHANNEL_CLOSED_ERRORS:
                     raise
-                log.info("a message to the channel was refused", reason=error.full_message())
+                log.info("Slack refused a message to the channel.", reason=error.full_message())
         posted = PostedMessage(*await self._outbox.post_direct(request.user, outgoing))
         if request.response_url and not request.dm:
             try:
@@ -107,7 +107,7 @@ class ReplyDelivery:
                     request.response_url, request.user, self._private(text_reply(SHOWN_IN_DM)), replace=False
                 )
             except errors.DeliveryError as error:
-                log.info("the note about the direct message was not delivered", reason=error.full_message())
+                log.info("The note about the direct message was not delivered.", reason=error.full_message())
         return posted
 
     async def post(self, outgoing: OutgoingMessage, thread: str | None) -> PostedMessage:
@@ -126,18 +126,20 @@ class ReplyDelivery:
 
     async def to_requester(self, reply: Reply) -> None:
         request, outgoing = self._request, self._private(reply)
-        ways: list[Callable[[], Awaitable[object]]] = []
+        ways: dict[str, Callable[[], Awaitable[object]]] = {}
         if (note := self.working_note) is not None:
-            ways.append(lambda: self.edit(note, outgoing))
+            ways["edited message"] = lambda: self.edit(note, outgoing)
         if request.dm and not request.response_url:
-            ways.append(lambda: self._outbox.post(request.channel, outgoing, thread=request.thread))
+            ways["message"] = lambda: self._outbox.post(request.channel, outgoing, thread=request.thread)
         if request.response_url:
-            ways.append(lambda: self._outbox.respond(request.response_url, request.user, outgoing, replace=False))
-        if not request.dm:
-            ways.append(
-                lambda: self._outbox.post_ephemeral(request.channel, request.user, outgoing, thread=request.thread)
+            ways["response_url"] = lambda: self._outbox.respond(
+                request.response_url, request.user, outgoing, replace=False
             )
-        ways.append(lambda: self._outbox.post_direct(request.user, outgoing))
+        if not request.dm:
+            ways["ephemeral message"] = lambda: self._outbox.post_ephemeral(
+                request.channel, request.user, outgoing, thread=request.thread
+            )
+        ways["direct message"] = lambda: self._outbox.post_direct(request.user, outgoing)
         await first_open_way(ways)
 
     def _private(self, reply: Reply) -> OutgoingMessage:
@@ -175,7 +177,7 @@ class ReplyDelivery:
             try:
                 await self._outbox.delete_original(request.response_url)
             except errors.DeliveryError as error:
-                log.debug("a private question was not deleted", reason=error.full_message())
+                log.debug("A private question was not deleted.", reason=error.full_message())
 
     def question_answered(self) -> bool:
         """Whether the question's message was changed before, so that it shows an earlier outcome."""
@@ -190,14 +192,15 @@ class PostedMessage(msgspec.Struct, frozen=True):
     thread: str | None = None
 
 
-async def first_open_way(ways: list[Callable[[], Awaitable[object]]]) -> None:
-    """Tries the ways in turn until one works. Raises the Undeliverable of the last one."""
-    for number, way in enumerate(ways, start=1):
+async def first_open_way(ways: Mapping[str, Callable[[], Awaitable[object]]]) -> None:
+    """Tries the ways in turn until one works. `ways`: each by its name, for the log. Raises the Undeliverable of the
+    last one."""
+    for number, (name, way) in enumerate(ways.items(), start=1):
         try:
             await way()
         except errors.DeliveryError as error:
             if number == len(ways):
                 raise
-            log.info("one way to deliver a message is closed; the next one is tried", reason=error.full_message())
+            log.info("A message could not be delivered. The next way is tried.", way=name, reason=error.full_message())
         else:
             return

@@ -143,12 +143,18 @@ class SlackResponder:
             await send.to_requester(reply)
         elif (posted := self._posted) is not None:
             await reply_delivery.first_open_way(
-                [lambda: send.edit(posted, send.public(reply)), lambda: send.to_requester(reply)]
+                {
+                    "edited message": lambda: send.edit(posted, send.public(reply)),
+                    "private message": lambda: send.to_requester(reply),
+                }
             )
         elif self._replaces_question(reply):
             hinted = send.with_invite_hint(reply)
             await reply_delivery.first_open_way(
-                [lambda: send.replace_question(hinted), lambda: send.to_requester(hinted)]
+                {
+                    "edited question": lambda: send.replace_question(hinted),
+                    "private message": lambda: send.to_requester(hinted),
+                }
             )
         elif reply.everyone or self._started_task is not None:
             await send.to_channel(reply)
@@ -173,10 +179,10 @@ class SlackResponder:
             self._posted = await self._delivery.show_started(reply)
         except errors.DeliveryError as error:
             self._delivery.channel_closed = getattr(error, "code", "") in reply_delivery.CHANNEL_CLOSED_ERRORS
-            log.info("the start of a change could not be shown", reason=error.full_message())
+            log.info("The start of a change could not be shown.", reason=error.full_message())
             return
         except Exception:  # a bug here must not lose the reply
-            log.exception("showing the start of a change failed because of a bug", action="tell")
+            log.exception("The start of a change could not be shown because of a bug.", action="tell")
             return
         await self._store_posted(self._posted)
         await self._delivery.delete_private_question()
@@ -204,10 +210,10 @@ class SlackResponder:
             code = getattr(error, "code", "")
             self._progress_closed = self._posted is None or code in closed
             self._posted_gone = self._posted is not None and code in api_errors.MESSAGE_GONE_CODES
-            log.info("progress could not be shown", reason=error.full_message())
+            log.info("The progress of a command could not be shown.", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
             self._progress_closed = True
-            log.exception("showing progress failed because of a bug", action="tell")
+            log.exception("The progress of a command could not be shown because of a bug.", action="tell")
 
     async def _pause(self) -> None:
         """Waits before the next edit, unless it shows the outcome. Slack limits the number of all edits."""
@@ -220,7 +226,7 @@ class SlackResponder:
         try:
             await self._store.set_posted(self._request.id, msgspec.json.encode(posted))
         except errors.StoreError as error:
-            log.info("the location of a message was not stored", reason=error.full_message())
+            log.info("The location of a message was not stored.", reason=error.full_message())
 
     async def _send_working_note(self) -> None:
         await asyncio.sleep(self._working_after)
@@ -230,9 +236,9 @@ class SlackResponder:
         try:
             await self._delivery.send_working_note(text_reply(WORKING))
         except errors.DeliveryError as error:
-            log.info("a working note was not delivered", reason=error.full_message())
+            log.info("A working note was not delivered.", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
-            log.exception("sending a working note failed because of a bug", action="tell")
+            log.exception("A working note was not delivered because of a bug.", action="tell")
 
     def _cancel_working_note(self) -> None:
         if self._working_task is not None and not self._sending_note:

@@ -74,7 +74,9 @@ async def post_once(
             if not error.maybe_sent or attempt >= MAX_TRIES:
                 raise
             unsure = True
-            log.info("Slack's answer to a post was lost.", action="post", channel=channel, reason=error.message)
+            log.info(
+                "Slack's answer to a posted message was lost.", action="post", channel=channel, reason=error.message
+            )
             pause = supervise.backoff_seconds(attempt, MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS, random.Random())  # noqa: S311
             await asyncio.sleep(MIN_PAUSE_SECONDS + pause)  # Slack may still be posting it
     raise AssertionError("the loop above ends")  # pragma: no cover

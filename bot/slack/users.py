@@ -240,12 +240,12 @@ class SlackUsers:
                     if groups.refused != code:
                         groups.refused = code
                         log.warning(
-                            "Slack did not list its user groups; nobody counts as a member",
+                            "Slack did not list its user groups. Nobody counts as a member of one.",
                             reason=str(error) or code,
                         )
                 else:
                     if groups.refused:
-                        log.info("Slack lists its user groups again")
+                        log.info("Slack listed its user groups again.")
                     groups.refused = ""
                     groups.names = user_profile.groups_by_user(listed, handles=not self._installed.org_wide)
                     self.group_handles |= user_profile.group_handles(listed)

@@ -108,7 +108,11 @@ class EmbeddedStore:
                     log.warning("The embedded store was restarted.", role=role.value)
             except errors.StoreDown as down:
                 if times := repeated.due(down.full_message()):
-                    log.warning("The embedded store is down.", reason=down.full_message(), times=times)
+                    log.warning(
+                        "The embedded store stopped and could not be restarted yet.",
+                        reason=down.full_message(),
+                        times=times,
+                    )
             pause = 0.0 if lived >= STEADY_SECONDS else min(max(0.1, pause * 2), MAX_PAUSE_SECONDS)
             await asyncio.sleep(pause)
 

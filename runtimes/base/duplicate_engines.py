@@ -72,7 +72,8 @@ class DuplicateEngineCheck:
                 self._refuse(address, other, claim.ref, why)
         for other, why in conflicts.items():
             log.error(
-                f"{_sentence(other, address, claim.ref, why)} {address} is trusted more.",
+                f"{_sentence(other, address, claim.ref, why)} Quarterdeck uses"
+                f" {address}, because its connection is more trusted.",
                 action="enter",
                 hint=_hint(claim.ref.kind, why),
             )

@@ -232,7 +232,7 @@ class Jobs:
             job.end(Outcome(status=Status.UNKNOWN if sent else Status.FAILED, detail=error.full_message()))
         except Exception:
             reference = secrets.token_hex(4)
-            log.exception("a job failed because of a bug", action=job.verb, ref=reference)
+            log.exception("A job failed because of a bug.", action=job.verb, ref=reference)
             status = Status.FAILED if job.read_only else Status.UNKNOWN
             job.end(Outcome(status=status, detail=f"Internal error, reference {reference}."))
         finally:

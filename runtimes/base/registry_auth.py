@@ -113,7 +113,7 @@ class RegistryLogins:
             hint = f"The registry refused the login of {login.username or 'the token'} from {login.source}. {cure}"
             return Lookup(login=login, hint=hint)
         for problem in problems:
-            log.warning("A login for a registry was not used.", registry=registry, reason=problem)
+            log.warning("A stored login for a registry could not be used.", registry=registry, reason=problem)
         return Lookup(login=None, hint=" ".join([*problems[:2], cure]))
 
     async def _first_login(

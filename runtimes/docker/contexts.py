@@ -66,7 +66,7 @@ def chosen(environ: Mapping[str, str]) -> str:
     except (OSError, *json_decoder.UNDECODABLE):  # docker's client ignores an unreadable file, too
         return ""
     except errors.BadUsage as error:
-        log.warning("The settings of docker's client were ignored.", reason=error.full_message())
+        log.warning("The settings of the docker client were ignored.", reason=error.full_message())
         return ""
     return "" if current == DEFAULT else current
 

@@ -162,7 +162,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
             reported = self._decoder.events(response.body, replay_before=0, since=last.at_ns)
         except errors.EngineError as error:
             log.warning(
-                "The event file was not compared with the API.", engine=str(self.ref), reason=error.full_message()
+                "The event file could not be compared with the API.", engine=str(self.ref), reason=error.full_message()
             )
             return False
         return any((one.at_ns, one.action) == (last.at_ns, last.action) for one in reported)

@@ -67,7 +67,9 @@ class MembershipTracker:
             return
         if current is not None:
             current.managers.remove(daemon)
-            log.info("a daemon stopped managing its Swarm", engine=str(daemon.ref), swarm=str(current.ref))
+            log.info(
+                "A Docker engine stopped being a manager of its Swarm.", engine=str(daemon.ref), swarm=str(current.ref)
+            )
             if not current.managers.all:
                 self._swarms.remove(current)
                 self._on_removed(current)
@@ -83,7 +85,9 @@ class MembershipTracker:
                 self._swarms.append(swarm)
                 self._on_opened(swarm)
             swarm.managers.add(daemon)
-            log.info("a daemon manages a Swarm", engine=str(daemon.ref), swarm=str(swarm.ref))
+            log.info(
+                "A Docker engine was found to be a manager of a Swarm.", engine=str(daemon.ref), swarm=str(swarm.ref)
+            )
 
     async def meet(self, seconds: float) -> None:
         """Connects to the daemons that were never contacted. The others get no request."""
@@ -96,7 +100,11 @@ class MembershipTracker:
             try:
                 self.update(daemon, await daemon.membership(seconds))
             except errors.QuarterdeckError as error:
-                log.debug("a daemon did not report its membership", engine=str(daemon.ref), reason=error.message)
+                log.debug(
+                    "A Docker engine did not report its membership in a Swarm.",
+                    engine=str(daemon.ref),
+                    reason=error.message,
+                )
 
         await asyncio.gather(*map(ask, self._names))
 
@@ -115,7 +123,9 @@ class MembershipTracker:
     def _ref(self, cluster: str, name: str) -> EngineRef:
         ref = EngineRef(host=name or cluster[:SHORT_ID], kind=KIND)
         if name and any(swarm.ref == ref for swarm in self._swarms):
-            log.error("two Swarms have the same name; the second is called by its id", swarm=cluster, name=name)
+            log.error(
+                "Two Swarms have the same name. The second one gets its id as its name.", swarm=cluster, name=name
+            )
             return EngineRef(host=cluster[:SHORT_ID], kind=KIND)
         return ref
 

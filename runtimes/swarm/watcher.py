@@ -188,7 +188,7 @@ class SwarmWatcher:
             try:
                 await self._follow()
             except errors.QuarterdeckError as error:
-                log.debug("no manager sends events", engine=str(self._engine), reason=error.message)
+                log.debug("No manager sent the events of the Swarm.", engine=str(self._engine), reason=error.message)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _follow(self) -> None:

@@ -60,4 +60,4 @@ def test_a_process_that_waits_for_a_measurement_ends_at_once_and_frees_the_engin
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
             assert store.keys(leases) == store.keys(f"*:{keys.lease('schedule')}") == []
-    assert "Traceback" not in process.log.read_text() and "left behind" not in process.log.read_text()
+    assert "Traceback" not in process.log.read_text() and "left running" not in process.log.read_text()

@@ -127,7 +127,7 @@ def test_when_every_way_is_closed_it_is_counted_and_logged(deck, slack, web):
         slack.fault(method, "fatal_error", count=50)
     deck.deck("ada", "ps")
     wait_for("the count", lambda: deck.series("slack_undelivered_total") == 1)
-    assert "a reply was not delivered" in deck.log()
+    assert "A reply was not delivered." in deck.log()
     slack.clear_faults()
     deck.deck("ada", "ps")
     deck.last("ada", "localhost/busybox")

@@ -178,7 +178,7 @@ async def test_a_page_that_fails_is_said_and_logged(door: Door, capsys: pytest.C
     door.page = ZeroDivisionError("secret detail")
     status, _, body = await ask(door.port, "/metrics")
     assert (status, body) == (500, b"Internal error. The log has the details.\n")
-    assert "a page failed because of a bug" in capsys.readouterr().out
+    assert "A page failed because of a bug." in capsys.readouterr().out
     door.page = PAGE
     assert (await ask(door.port, "/metrics"))[0] == 200
 

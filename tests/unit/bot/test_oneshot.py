@@ -31,21 +31,21 @@ def _logs_as_before() -> Iterator[None]:
 
 def test_one_command_prints_no_line_about_its_engines(capsys: pytest.CaptureFixture[str]) -> None:
     oneshot._configure_logs(settings("info"))
-    structlog.get_logger("x").info("a daemon manages a Swarm", engine="docker/h1")
+    structlog.get_logger("x").info("An engine was found.", engine="docker/h1")
     assert capsys.readouterr().err == ""
 
 
 def test_a_warning_is_a_sentence_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     oneshot._configure_logs(settings("info"))
-    structlog.get_logger("x").warning("two engines are one")
+    structlog.get_logger("x").warning("Two engines have the same id.")
     err = capsys.readouterr().err
-    assert "two engines are one" in err
+    assert "Two engines have the same id." in err
     assert "{" not in err
 
 
 def test_what_the_configuration_asks_for_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     oneshot._configure_logs(settings("debug", "json"))
-    structlog.get_logger("x").info("a daemon manages a Swarm")
+    structlog.get_logger("x").info("An engine was found.")
     assert '"message":' in capsys.readouterr().err
 
 

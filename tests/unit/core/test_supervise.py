@@ -61,7 +61,7 @@ async def test_a_crashing_task_comes_back_later_and_later_and_says_so() -> None:
             await asyncio.sleep(12)
     assert began == [0, 1, 3, 7, 11]
     assert told == ["watch"] * 5
-    crashes = [line for line in lines if line["event"] == "A task crashed and will start again."]
+    crashes = [line for line in lines if line["event"] == "A task failed. It will be started again."]
     assert [line["pause"] for line in crashes] == [1, 2, 4, 4, 4]
     assert all(isinstance(line["exc_info"], OSError) and line["task"] == "watch" for line in crashes)
 
@@ -95,7 +95,7 @@ async def test_a_restart_is_not_hindered_by_its_counter() -> None:
             supervisor.start_background("watch", crash, Backoff(base=1))
             await asyncio.sleep(2)
     assert began == [0, 1]
-    assert any(line["event"] == "A restart could not be counted." for line in lines)
+    assert any(line["event"] == "The restart of a task could not be counted." for line in lines)
 
 
 async def test_a_task_without_restart_that_dies_ends_everything() -> None:
@@ -345,7 +345,10 @@ async def test_what_was_opened_last_is_closed_first_each_within_its_deadline() -
             supervisor.on_close("stuck", closer("stuck", 99), deadline=2)
             supervisor.on_close("engine", closer("engine", 1))
     assert closed == [("engine", 1), ("store", 3)]
-    assert [line["event"] for line in lines] == ["Closing took too long and was cancelled.", "Closing failed."]
+    assert [line["event"] for line in lines] == [
+        "Closing took too long and was cancelled.",
+        "A part of Quarterdeck could not be closed.",
+    ]
 
 
 async def test_a_task_that_will_not_end_is_left_behind_and_named() -> None:
@@ -364,7 +367,7 @@ async def test_a_task_that_will_not_end_is_left_behind_and_named() -> None:
                 supervisor.start_background("stubborn", stubborn)
                 await asyncio.sleep(1)
         assert now() == 1 + supervise.CANCEL_SECONDS
-        assert [line["task"] for line in lines if "left behind" in line["event"]] == ["stubborn"]
+        assert [line["task"] for line in lines if "left running" in line["event"]] == ["stubborn"]
     finally:  # otherwise the end of the loop would wait for it
         release.set()
         await asyncio.sleep(0)

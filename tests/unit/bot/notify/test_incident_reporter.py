@@ -372,7 +372,7 @@ async def test_without_a_channel_incidents_are_only_listed_and_that_is_said_once
     with capture_logs() as lines:
         await world.happen(alert())
         await world.wait(5)
-    (said,) = [line for line in lines if "posted nowhere" in line["event"]]
+    (said,) = [line for line in lines if "no channel is configured" in line["event"]]
     assert "alerts here" in said["hint"] and world.desk.counts.alert_channel_configured._value.get() == 0
     assert world.chat.calls == [] and await world.desk.store.changed_incidents(10) == []
     assert len(await stored_incidents(world.desk.store)) == 1

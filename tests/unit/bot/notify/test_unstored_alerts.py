@@ -124,7 +124,7 @@ async def test_a_folder_that_others_can_write_to_is_not_used(disk, tmp_path, way
     with capture_logs() as lines:
         assert not await disk.spool().save([alert()])
         assert await disk.spool().load() == []
-    assert "cannot be used" in lines[0]["event"]
+    assert "could not be read or written" in lines[0]["event"]
     assert [*disk.folder.resolve().iterdir()] == []
 
 

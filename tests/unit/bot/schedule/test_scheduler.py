@@ -135,7 +135,7 @@ async def test_a_job_that_hangs_is_ended_at_its_deadline_and_the_others_go_on() 
     with structlog.testing.capture_logs() as logs:
         async with running(job("stuck", hang, within=0.05), job("b", counting(done, "b"))) as (counts, _):
             await until(lambda: runs(counts, "stuck", "failed") >= 2 and len(done) >= 5)
-    said = [line for line in logs if line["event"] == "A scheduled job failed."]
+    said = [line for line in logs if line["event"] == "A recurring job failed."]
     assert len(said) == 1, "the same failure again and again is one line"
     assert said[0]["job"] == "stuck" and "did not end within" in said[0]["reason"]
 
@@ -164,9 +164,9 @@ async def test_a_failing_job_is_counted_logged_once_and_tried_again(error: Excep
             assert counts.registry.get_sample_value(succeeded, {"job_name": "a"}) is None
             works = True
             await until(lambda: runs(counts, "a", "ok") >= 1)
-    said = [line for line in logs if line["event"] == "A scheduled job failed."]
+    said = [line for line in logs if line["event"] == "A recurring job failed."]
     assert len(said) == 1 and reason in said[0]["reason"]
-    assert [line["job"] for line in logs if line["event"] == "A scheduled job succeeded again."] == ["a"]
+    assert [line["job"] for line in logs if line["event"] == "A recurring job succeeded again."] == ["a"]
 
 
 async def test_a_part_that_fails_makes_the_run_a_failure_and_nothing_to_do_is_no_run() -> None:
@@ -251,8 +251,8 @@ async def test_a_leader_whose_store_is_gone_stops_its_shared_jobs_says_so_and_le
             await until(lambda: begun == 2)
             assert counts.registry.get_sample_value("quarterdeck_schedule_leader") == 1
     said = [line["event"] for line in logs]
-    assert "This process stopped running the shared jobs." in said
-    assert said.count("The lease of the shared jobs could not be renewed.") == 1
+    assert "This process stopped leading: it does not run the recurring jobs that are shared." in said
+    assert said.count("The lease of the leader could not be renewed.") == 1
 
 
 async def test_a_clock_that_is_set_back_does_not_stop_the_jobs() -> None:

@@ -144,7 +144,7 @@ async def test_a_wrong_token_is_said_once_with_its_cure_and_tried_again(wrong: d
             assert deck.link.ready() == {"ready": False, "reason": deck.link.state}
     told = [line for line in lines if line["log_level"] in ("error", "warning")]
     assert [(line["log_level"], line["event"]) for line in told] == [
-        ("error", "Slack is not connected; engines are watched and the connection is retried")
+        ("error", "Slack is not connected. Engines are watched, and the connection is retried.")
     ]
     assert deck.app.notifiers == {}
 

@@ -292,7 +292,7 @@ async def test_what_does_not_even_fit_among_the_apologies_is_counted_and_logged(
             for number in range(1 + handler.MAX_REJECTED + 7):
                 deck.handler.accept(slack_request(id=str(number)))
         assert deck.undelivered == 7
-        assert len([line for line in lines if line["event"] == "a reply was not delivered"]) == 7
+        assert len([line for line in lines if line["event"] == "A reply was not delivered."]) == 7
 
 
 async def test_apologies_left_when_the_connection_ends_are_counted_one_by_one() -> None:
@@ -323,7 +323,7 @@ async def test_apologising_survives_closed_ways_and_bugs() -> None:
         deck.handler.accept(slack_request(id="2"))
         with capture_logs() as lines:
             await deck.handler.rejected_answered()
-        assert "answering a rejected request failed because of a bug" in [line["event"] for line in lines]
+        assert "The answer to a rejected request failed because of a bug." in [line["event"] for line in lines]
         assert deck.undelivered == 2
         deck.calls.broken = {}
         deck.handler.accept(slack_request(id="3"))
@@ -354,7 +354,7 @@ async def test_a_reply_that_reaches_nobody_is_counted_and_logged_once() -> None:
         with capture_logs() as lines:
             await deck.hear(slack_request())
     assert deck.undelivered == 1
-    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["a reply was not delivered"]
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["A reply was not delivered."]
 
 
 async def test_a_reply_that_cannot_be_drawn_is_said_with_a_reference() -> None:

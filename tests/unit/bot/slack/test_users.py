@@ -193,8 +193,8 @@ async def test_unknown_groups_are_no_groups_and_a_refusal_is_kept_for_a_minute_a
         calls.refuse["groups"] = []
         assert (await known.identify(said_by())).groups == {"sre", "S1"}
     assert [(line["log_level"], line["event"]) for line in lines] == [
-        ("warning", "Slack did not list its user groups; nobody counts as a member"),
-        ("info", "Slack lists its user groups again"),
+        ("warning", "Slack did not list its user groups. Nobody counts as a member of one."),
+        ("info", "Slack listed its user groups again."),
     ]
 
 

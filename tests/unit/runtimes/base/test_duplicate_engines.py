@@ -97,7 +97,7 @@ def test_a_liar_that_answers_first_is_displaced_by_an_engine_that_is_trusted_mor
     with structlog.testing.capture_logs() as logs:
         true.enter("unix:///a", "id-1", ONE)
     assert displaced == ["liar"]
-    assert "tcp://liar:1 is left out" in logs[0]["event"] and "unix:///a is trusted more" in logs[0]["event"]
+    assert "tcp://liar:1 is left out" in logs[0]["event"] and "Quarterdeck uses unix:///a," in logs[0]["event"]
     for _ in range(3):
         with pytest.raises(errors.DuplicateEngine):
             false.enter("tcp://liar:1", engine_id, ref)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -16,12 +17,12 @@ ENGINE = EngineRef(host="host7", kind="docker")
 RUNNING = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="c" * 64, name="web")  # no cgroup of this machine has that name
 
 
-async def logged(daemon: PreparedDaemon, times: int) -> Sequence[str]:
+async def logged(daemon: PreparedDaemon, times: int) -> Sequence[Mapping[str, Any]]:
     daemon.answers[f"/containers/{RUNNING.id}/stats"] = (200, b"{}")
     with capture_logs() as lines:
         for _ in range(times):
             await daemon.do(ReadUsage(engine=ENGINE, running=(RUNNING,)))
-    return [line["event"] for line in lines]
+    return lines
 
 
 async def test_a_container_without_the_hosts_cgroups_says_once_what_to_mount(
@@ -29,8 +30,9 @@ async def test_a_container_without_the_hosts_cgroups_says_once_what_to_mount(
 ) -> None:
     monkeypatch.setattr(connect, "in_container", lambda: True)
     assert await logged(daemon, 1) == []  # perhaps the container has just been started
-    (sentence,) = await logged(daemon, 3)
-    assert "Mount /sys/fs/cgroup of the host read-only" in sentence
+    (line,) = await logged(daemon, 3)
+    assert "their control groups are not visible" in line["event"]
+    assert "Mount /sys/fs/cgroup of the host read-only" in line["hint"]
 
 
 async def test_on_a_host_there_is_nothing_to_mount(daemon: PreparedDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
