@@ -117,12 +117,17 @@ class EndTracker:
         self._new: deque[_Pending] = deque()
         self._requested: deque[_Pending] = deque()
         self._last: dict[str, _Pending] = {}  # the newest of these of each container
+        self._awaited: set[tuple[int, str, str, str]] = set()  # their identities
         self._gap: _Gap | None = None
         self._bugs = unexpected_errors.BugReporter()
 
     @property
     def pending(self) -> bool:
         return bool(self._new or self._requested)
+
+    def awaits_cause(self, died: Event) -> bool:
+        """Whether the cause of this end is not reported yet, and will be."""
+        return died.identity() in self._awaited
 
     def observe(self, events: Sequence[Event]) -> None:
         """Takes a batch, in the engine's order, after the mirror has applied it."""
@@ -152,6 +157,7 @@ class EndTracker:
             else:
                 if self._last.get(end.died.subject.id) is end:
                     del self._last[end.died.subject.id]
+                self._awaited.discard(end.died.identity())
                 self._records.set_cause(end.died, cause)
                 self._report(end.died, cause, self._containers().get(end.died.subject.id) or end.row)
         return len(due) == MAX_REPORTS
@@ -207,6 +213,7 @@ class EndTracker:
         call = self._own_changes.take(died.subject.id)
         end = _Pending(died=died, seen_ns=self._now_ns(), row=row, run=run, call=call)
         self._new.append(end)
+        self._awaited.add(died.identity())
         self._last[died.subject.id] = end
         if self._report_early is not None and self._is_certain(end):
             self._report_early(died, self._explain_safely(end, {}), row)

@@ -87,8 +87,9 @@ class EventProcessor:
             lambda: mirror.containers,
             *parts,
             last_known=mirror.last_known_row,
-            report_early=alerts.observe_end if alerts is not None else None,
+            report_early=self._report_certain_cause,
         )
+        mirror.history.awaits_cause = self._ends.awaits_cause
         self.stream_lost, self.stream_opened = self._ends.stream_lost, self._ends.stream_opened
         self._recorder = recorder
         self._call_later = call_later
@@ -139,6 +140,12 @@ class EventProcessor:
         finally:
             if self._ends.pending:
                 self._settle_later(0.0 if more_due else SETTLE_SECONDS)
+
+    def _report_certain_cause(self, died: Event, cause: Cause, container: Container | None) -> None:
+        """Reports at once the cause of an end that nothing later can change. It is counted with the others."""
+        self._mirror.history.set_cause(died, cause)
+        if self._alerts is not None:
+            self._alerts.observe_end(died, cause, container)
 
     def _report_cause(self, died: Event, cause: Cause, container: Container | None) -> None:
         self._follow_name()

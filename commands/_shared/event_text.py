@@ -117,11 +117,12 @@ def detail(event: Event) -> str:
         except ValueError:  # a newer version of Quarterdeck stored it
             return "some time without events"
         return f"{formatting.span(gap.seconds)} without events: {gap.text}"
-    parts = []
+    parts: list[str | None] = []
     if "exit_code" in attrs and event.kind in (EventKind.DIED, EventKind.STOPPED, EventKind.OTHER):
         parts.append(f"exit code {attrs['exit_code']}")
     elif event.kind is EventKind.DIED and event.subject.engine.kind in NO_EXIT_CODE:
         parts.append("no exit code")
+    parts.append("its cause is not known yet" if "cause_pending" in attrs else "")
     if "signal" in attrs:
         parts.append(f"signal {SIGNALS.get(_number(attrs['signal'])) or attrs['signal']}")
     if event.kind is EventKind.HEALTH and attrs.get("health"):
@@ -141,8 +142,8 @@ def detail(event: Event) -> str:
             attrs.get("node") and f"on {attrs['node']}",
             attrs.get("why"),
         )
-        parts += filter(None, explained)
-    return ", ".join(parts)
+        parts += explained
+    return ", ".join(filter(None, parts))
 
 
 def name(event: Event) -> str:

@@ -62,7 +62,8 @@ _HEALTH, _OTHER = EventKind.HEALTH, EventKind.OTHER
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event. `at_ns`: the engine's own clock, nanoseconds since the epoch. `type` and `action` are the engine's own
     names. `attrs` are the attributes that Quarterdeck uses: `exit_code`, `signal`, `health`, `image`, `old_name`. Of an
-    end: its `cause`, `cause_text` and `cause_by`. Of a network event: the id of the `container` and, where it is known,
+    end: its `cause`, `cause_text` and `cause_by`, or `cause_pending` while the process that watches still looks for the
+    cause. Of a network event: the id of the `container` and, where it is known,
     its `container_name`. For a Swarm: `TASK_FAILED` (`state`, `why`, `service`, `node`; `rollout`: the state of its
     service's update, while that runs), `REPLICAS` (`running`, `desired`), `ROLLOUT` (`state`, `why`), `NODE_STATE`
     (`state`, `availability`, `why`).

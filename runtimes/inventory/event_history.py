@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -25,12 +25,13 @@ CAPACITY = 4096
 
 class EventHistory:
     """Stores the last events. `complete_since`: the engine's time, in nanoseconds, from which on no event is missing;
-    None before the first stream."""
+    None before the first stream. `awaits_cause`: whether the cause of this end will be added."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=CAPACITY)
         self._causes: OrderedDict[tuple[int, str, str, str], Cause] = OrderedDict()  # by the identity of the end
         self.complete_since: int | None = None
+        self.awaits_cause: Callable[[Event], bool] = lambda died: False
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events)
@@ -62,8 +63,11 @@ class EventHistory:
             self._causes.popitem(last=False)
 
     def _with_cause(self, event: Event) -> Event:
-        cause = self._causes.get(event.identity()) if event.kind is _DIED else None
-        return event if cause is None else explained(event, cause)
+        if event.kind is not _DIED:
+            return event
+        if (cause := self._causes.get(event.identity())) is not None:
+            return explained(event, cause)
+        return pending(event) if self.awaits_cause(event) else event
 
     def is_complete_since(self, at_ns: int) -> bool:
         return self.complete_since is not None and self.complete_since <= at_ns
@@ -75,13 +79,18 @@ def explained(died: Event, cause: Cause) -> Event:
     return msgspec.structs.replace(died, attrs=attrs | ({"cause_by": cause.by} if cause.by else {}))
 
 
+def pending(died: Event) -> Event:
+    """Returns the event of an end whose cause is not known yet."""
+    return msgspec.structs.replace(died, attrs={**died.attrs, "cause_pending": "true"})
+
+
 def merge(*lists: Iterable[Event]) -> list[Event]:
-    """Returns each event of these lists once, sorted by time: of equal ones, the one whose cause says most."""
+    """Returns each event of these lists once, sorted by time: of equal ones, the one that says most of its cause."""
     merged: dict[tuple[int, str, str, str], Event] = {}
     for event in itertools.chain(*lists):
         identity = event.identity()
         known = merged.get(identity)
-        if known is None or cause_rank(event.attrs) > cause_rank(known.attrs):
+        if known is None or _says(event.attrs) > _says(known.attrs):
             merged[identity] = event
     return sorted(merged.values(), key=_at)
 
@@ -92,6 +101,10 @@ def cause_rank(attrs: Mapping[str, str]) -> int:
         return 3
     cause = attrs.get("cause", "")
     return 0 if not cause else 1 if cause == CauseKind.UNKNOWN else 2
+
+
+def _says(attrs: Mapping[str, str]) -> tuple[int, bool]:
+    return cause_rank(attrs), "cause_pending" in attrs
 
 
 def without_found_again(events: Sequence[Event]) -> list[Event]:

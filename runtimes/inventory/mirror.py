@@ -185,7 +185,8 @@ class Mirror(ContainerCache):
         died = self.history.last_end(container_id)
         if died is None or not document.summary:
             return document
-        cause = died.attrs.get("cause_text", "the cause is not known")
+        unknown = "the cause is not known yet" if "cause_pending" in died.attrs else "the cause is not known"
+        cause = died.attrs.get("cause_text", unknown)
         by = f" ({died.attrs['cause_by']})" if "cause_by" in died.attrs else ""
         texts = list(document.summary.items())
         texts.insert(2, ("Last end", f"{moments.write_time(died.at_ns / 1e9)}: {cause}{by}"))

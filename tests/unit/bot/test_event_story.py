@@ -108,6 +108,17 @@ async def test_two_replicas_tell_one_story_and_both_know_the_requester(host):
     assert (await one.store.usage()).event_rows == 5
 
 
+async def test_of_an_end_whose_cause_is_still_looked_for_every_reader_of_that_process_is_told_so(host):
+    replica = host.replica()
+    replica.receive(*host.stop(host.web))
+    await replica.recorder.write()
+    (died,) = (event for event in (await replica.events(lifecycle=True)).rows if event.kind is EventKind.DIED)
+    assert died.attrs.get("cause_pending") == "true"
+    replica.explain()
+    (died,) = (event for event in (await replica.events(lifecycle=True)).rows if event.kind is EventKind.DIED)
+    assert "cause_pending" not in died.attrs and died.attrs["cause_text"]
+
+
 async def test_a_restart_forgets_nothing_and_a_single_command_knows_it_too(host):
     before = host.replica()
     before.receive(*host.born, *host.stop(host.web))

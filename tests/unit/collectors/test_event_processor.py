@@ -202,9 +202,13 @@ def test_an_end_whose_cause_is_certain_reaches_the_alert_rules_at_once(
     processor.process([*(happened(kind, 8, signal="15") for kind in before), died])
     ended = [alert for alert in alerts if alert.cause is not None]
     assert bool(ended) is early
+    (listed,) = (event for event in mirror.history.since(0) if event.kind is EventKind.DIED)
+    assert ("cause_text" in listed.attrs, "cause_pending" in listed.attrs) == (early, not early)
     # The final cause is the same end, so it changes nothing.
     processor._ends._now_ns = lambda: 2 * 10**18
     due.pop()()
     assert not processor._ends.pending
+    (listed,) = (event for event in mirror.history.since(0) if event.kind is EventKind.DIED)
+    assert "cause_text" in listed.attrs and "cause_pending" not in listed.attrs
     if early:
         assert [alert for alert in alerts if alert.cause is not None] == ended

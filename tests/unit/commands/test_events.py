@@ -72,6 +72,13 @@ async def test_what_no_cause_tells_stays(world):
     assert [row[0] for row in lines(await say(world, "events", oom, killed))] == ["died"]
 
 
+async def test_an_end_whose_cause_is_still_looked_for_says_so(world):
+    died = event(2, EventKind.DIED, "die", exit_code="137", cause_pending="true")
+    assert lines(await say(world, "events", died)) == [("died", "web", "exit code 137, its cause is not known yet")]
+    nobody_looks = event(2, EventKind.DIED, "die", exit_code="137")
+    assert lines(await say(world, "events", nobody_looks)) == [("died", "web", "exit code 137")]
+
+
 async def test_a_crash_loop_is_two_lines_with_their_number(world):
     loop = [
         each

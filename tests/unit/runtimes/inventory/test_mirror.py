@@ -372,6 +372,8 @@ async def test_an_inspection_says_when_and_why_the_container_ended_last() -> Non
     other = engine.happen(EventKind.DIED, refs["api"], exit_code="0")
     mirror.add_to_history([older, died, other])
     assert (await mirror.run(inspect, CALL)).summary["Last end"].endswith("Z: the cause is not known")
+    mirror.history.awaits_cause = lambda end: end is died
+    assert (await mirror.run(inspect, CALL)).summary["Last end"].endswith("Z: the cause is not known yet")
     mirror.history.set_cause(older, Cause(kind=CauseKind.CRASHED, text="crashed with code 1"))
     mirror.history.set_cause(died, Cause(kind=CauseKind.REQUESTED, text="stopped by request", by="slack:T1/ANN"))
     told = (await mirror.run(inspect, CALL)).summary
