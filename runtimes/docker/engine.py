@@ -38,8 +38,8 @@ from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
-_COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
-_SWARM = "The Swarm of a manager is an engine of its own, which engines lists. A new Swarm is made by: swarm init."
+_COMPOSE = "Change a Compose service in its Compose file. A Swarm's services belong to the engine of that Swarm."
+_SWARM = "The Swarm of a manager is a separate engine; engines lists it. To create a Swarm: swarm init."
 
 
 class Docker(
@@ -71,7 +71,7 @@ class Docker(
         "service.inspect": "inspect shows its containers. A Swarm's services belong to the engine of that Swarm.",
         "service.logs": "logs shows its containers together. A Swarm's services belong to the engine of that Swarm.",
         **dict.fromkeys(("service.create", "service.update", "service.rollback", "service.remove"), _COMPOSE),
-        "unit.*": "Units run Podman's containers; Docker starts its own again by their restart policy.",
+        "unit.*": "Only Podman has systemd units of containers. Docker restarts containers by their restart policy.",
     }
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

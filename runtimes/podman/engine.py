@@ -45,7 +45,7 @@ from runtimes.podman.update import UpdateVerbs
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 MAX_CHECK_OUTPUT = 400  # characters of a health check's output
-NO_SWARM = "Podman has no Swarm: docker compose or podman-compose, pods and units are what it has."
+NO_SWARM = "Podman has no Swarm. Use docker compose, podman-compose, pods or units."
 
 
 class Podman(
@@ -73,9 +73,9 @@ class Podman(
     by its uid."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
-        "service.scale": "Scale it where its compose file is: podman-compose up --scale, or docker compose up --scale.",
-        "engine.prune-cache": "Its build cache consists of images without a tag, which image prune removes.",
-        "namespace.*": "Its containers share one namespace: ps lists them, pods groups them.",
+        "service.scale": "In the compose file's folder, use podman-compose up --scale or docker compose up --scale.",
+        "engine.prune-cache": "Podman's build cache consists of images without a tag; image prune removes them.",
+        "namespace.*": "Podman has no namespaces. ps lists containers; pods lists groups of containers.",
         **dict.fromkeys(("config.*", "node.*", "service.*", "stack.*", "swarm.*", "task.*"), NO_SWARM),
     }
 

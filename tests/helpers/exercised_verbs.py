@@ -29,7 +29,9 @@ from runtimes.base.jobs import Job
 VARIABLE = "QUARTERDECK_EXERCISED"
 TIERS = ("tests/contract/", "tests/engines/")
 STAND_INS = frozenset({"crio", "own_crio", "quiet_crio"})
-SYSTEMD = "the machines of the tests are not booted with systemd; tests/unit/runtimes/podman replaces its programs"
+SYSTEMD = (
+    "systemd does not run on the test machines; tests/unit/runtimes/podman tests them with replacements of its programs"
+)
 NOT_HERE: Mapping[tuple[str, str], str] = {
     ("podman", "unit.disable"): SYSTEMD,
     ("podman", "unit.disable-linger"): SYSTEMD,

@@ -25,12 +25,12 @@ URLS = {
 }
 HEAD = """# Commands and engines
 
-This page is made from the code; `make golden` writes it. `help` shows the commands, and `help COMMAND` explains one. A
-command that is given to several engines skips those that do not have it. If none has it, the reply says what to do
-instead. Which permission each command needs is in its help.
+`make golden` generates this page from the code. `help` shows the commands, and `help COMMAND` explains one, with the
+permission that it needs. A command that is given to several engines skips those that do not support it. If no engine
+supports it, the reply says what to do instead.
 
-Each “yes” was run with success by a test on a real engine of that kind: CI records what the tests ran and compares it
-with this table. An old version of an engine may lack one: containerd pulls images from 1.7 on.
+For each “yes”, a test ran the command on a real engine of that kind: CI records the commands of the tests and compares
+them with this table. An old version of an engine may not support all of them: containerd pulls images since 1.7.
 """
 # Nouns of verbs that the bot answers itself.
 OWN = (

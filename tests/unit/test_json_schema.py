@@ -18,8 +18,8 @@ from tests.helpers.paths import ROOT
 SCHEMA, PAGE = ROOT / "docs/json.schema.json", ROOT / "docs/json.md"
 HEAD = """# JSON for programs
 
-This page and [its JSON Schema](json.schema.json) are made from the code; `make golden` writes them. Tests check the
-replies to every example of every command against the schema.
+This page and [its JSON Schema](json.schema.json) are generated from the code by `make golden`. Tests check the replies
+to every example of every command against the schema.
 
 `quarterdeck do --json` prints one JSON object on one line. The exit code is the same as without `--json`.
 
@@ -33,22 +33,22 @@ $ quarterdeck do --json "events --since 1h" | jq -c '.records[] | select(.kind =
 |---|---|---|
 | `v` | integer | the version of these fields: 2 |
 | `schema` | string | the command, and the version of its records, such as `ps/1`; empty for a refusal or a question |
-| `ending` | string | how the command ended; it decides the exit code |
+| `ending` | string | the result of the command; the exit code depends on it |
 | `took` | number | how long the command ran, in seconds |
 | `records` | array | what the command returned, one object for each row; the tables below list their fields |
 | `errors` | array | each engine or target without a result: `engine`, `message` and `hint` |
-| `left_out` | integer | records that found no room, or that could not be searched for secrets in time |
-| `blocks` | array | what a person sees, as text; it may change at any time |
+| `left_out` | integer | number of omitted records: the reply was too large, or was not searched for secrets in time |
+| `blocks` | array | the reply as people see it, as text; it may change at any time |
 | `buttons` | array | the choices of a question: `label`, the command `line`, and `danger` |
-| `names` | object | what the people, groups and channels of Slack in `blocks` are called, by id |
+| `names` | object | the names of the Slack people, groups and channels in `blocks`, by id |
 
 - Sizes are bytes, durations are seconds, percentages are of one CPU or of the limit. Ids are complete.
-- Times are RFC 3339 in UTC. A time that is not known is `null`. So is a number that the engine does not report.
-- `engine` is the engine as `--engine` takes it, such as `docker/prod-1`. A result that has no id of its own has the
+- Times are RFC 3339 in UTC. An unknown time is `null`, and so is a number that the engine does not report.
+- `engine` is the engine as in the option `--engine`, such as `docker/prod-1`. A result without its own id has the
   `target` of its action.
-- Secrets are hidden as in every reply. A reply that is a secret itself, such as a join token, has no records.
-- A command lists what it would show. `ps` lists running containers, `ps -a` all of them.
-- A new field may appear at any time. If a field is removed or changes its meaning, the command's version grows.
+- Secrets are masked as in every reply. If the reply itself is a secret, such as a join token, it has no records.
+- The records are the rows that the command shows to people. `ps` lists running containers, `ps -a` all of them.
+- A new field may appear at any time. If a field is removed or changes its meaning, the command's version increases.
 
 ## Commands
 
