@@ -13,6 +13,7 @@ import re
 from core.text import secret_words
 from core.text.known_secrets import MASK
 from core.text.lazy_pattern import compile_later
+from core.text.secret_pattern import CLOSING_SIGNS
 
 HINTS = (
     *("pass", "pwd", "pw", "secret", "token", "credential", "key", "auth", "psk", "otp", "sess", "mnemonic", "phrase"),
@@ -101,7 +102,7 @@ _COMPLAINT = compile_later(
 )
 _IMAGE_TAG = compile_later(r"v?[0-9]+(?:\.[0-9]+){1,3}\S*|latest|stable|edge|main|master", re.IGNORECASE)
 _PASS_PHRASE = compile_later(
-    r"(?:[A-Za-z]{2,12}[ \t-]){3,30}[A-Za-z]{2,12}(?=[.,]?\s*$|\\{0,7}[\"'`]|\\{1,7}[nr]|[\])}])"
+    rf"(?:[A-Za-z]{{2,12}}[ \t-]){{3,30}}[A-Za-z]{{2,12}}(?=[.,]?\s*$|\\{{0,7}}[|{CLOSING_SIGNS}]|\\{{1,7}}[nr])"
 )
 _PHRASE = compile_later(r"pass[_-]?phrase|mnemonic|phrase$", re.IGNORECASE)
 

@@ -10,7 +10,7 @@ import re
 
 from core.text.known_secrets import MASK
 from core.text.lazy_pattern import compile_later
-from core.text.secret_pattern import SecretPattern, by_regex
+from core.text.secret_pattern import CLOSING_SIGNS, OPENING_SIGNS, SecretPattern, by_regex
 
 _VALUE = r"(?:\"[^\"\n]{1,512}+\"?|'[^'\n]{1,512}+'?|[^\s\"',\]]++)"
 # Commands whose next argument is the secret.
@@ -28,8 +28,8 @@ _ORACLE = compile_later(
 )
 # Users of the image atmoz/sftp: `name:password[:e][:uid[:gid[:directories]]]`.
 _SFTP_USER = compile_later(
-    r"((?:^|(?<=[\s\"'=,\[]))[a-z_][a-z0-9_.-]{0,31}:)(?![x*!]:|\s|//)[^\s:\"']{1,256}(?::e)?"
-    r"(?=:(?:[0-9]{3,6}|(?=:))(?::[0-9]{0,6})?(?::[\w/,.-]{0,200})?(?:[\s\"'`,)\]}\\]|$))"
+    rf"((?:^|(?<=[\s=,{OPENING_SIGNS}]))[a-z_][a-z0-9_.-]{{0,31}}:)(?![x*!]:|\s|//)[^\s:\"']{{1,256}}(?::e)?"
+    rf"(?=:(?:[0-9]{{3,6}}|(?=:))(?::[0-9]{{0,6}})?(?::[\w/,.-]{{0,200}})?(?:[\s,|\\{CLOSING_SIGNS}]|$))"
 )
 # Windows: `net use \\\\host\\share /user:name password`, `net user name password /add`, `schtasks /rp password`.
 _NET = r"\bnet1?(?:\.exe)?[ \t]{1,4}"
@@ -50,7 +50,8 @@ _SMBCLIENT = compile_later(
     r"(?=[ \t]{1,4}-|\s*$)"
 )
 _IMPACKET = compile_later(
-    r"(\b\w{2,20}\.py[ \t][^\n|;&@]{0,120}?\b[\w./-]{1,64}:)[^\s@/\"']{3,128}(?=@[\w.-]{1,253}(?:[\s\"'`\\)\]},;]|$))"
+    r"(\b\w{2,20}\.py[ \t][^\n|;&@]{0,120}?\b[\w./-]{1,64}:)[^\s@/\"']{3,128}"
+    rf"(?=@[\w.-]{{1,253}}(?:[\s\\,;|{CLOSING_SIGNS}]|$))"
 )
 # What `expect` types: one word that is no plain word and no variable.
 _EXPECT = compile_later(
@@ -64,7 +65,7 @@ _ERLANG = compile_later(
     re.IGNORECASE,
 )
 _SNMP_COMMUNITY = compile_later(
-    r"((?:^|(?<=[\s|\"'`(\[{]))(?:(?:ro|rw|trap)community6?|snmp-server[ \t]community"
+    rf"((?:^|(?<=[\s{OPENING_SIGNS}]))(?:(?:ro|rw|trap)community6?|snmp-server[ \t]community"
     r"|com2sec6?[ \t]\S{1,64}[ \t]\S{1,64})[ \t]{1,4})[^\s\"']{1,128}+"
 )
 # `basic_auth: ["bob", "password"]`, PowerShell's `ConvertTo-SecureString "…"` and `PSCredential("bob", "…")`.

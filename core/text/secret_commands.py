@@ -11,7 +11,7 @@ import re
 from core.text import secret_words
 from core.text.known_secrets import MASK
 from core.text.lazy_pattern import compile_later
-from core.text.secret_pattern import SecretPattern, by_regex
+from core.text.secret_pattern import OPENING_SIGNS, SecretPattern, by_regex
 
 _GAP = r"[\s\"',=\]]{1,4}"
 _BETWEEN = r"[^\n|;&]{0,240}?"
@@ -137,7 +137,7 @@ _FLAG = compile_later(
     r"[\"']?(?:[ \t]{1,4}|[ \t]{0,2},[ \t]{0,2}))(?P<value>\"[^\"]*+\"?|'[^']*+'?|[^\s-][^\s\"']*+)"
 )
 _DIRECTIVE = compile_later(
-    r"((?:^|[\s\"'`(\[{<])(?:requirepass|masterauth|bindpw|rootpw|sentinel[ \t]auth-pass[ \t]\S{1,64})[\"']?"
+    rf"((?:^|[\s{OPENING_SIGNS}])(?:requirepass|masterauth|bindpw|rootpw|sentinel[ \t]auth-pass[ \t]\S{{1,64}})[\"']?"
     r"[ \t,]{1,4})(?!\"\"|''|$|is\b|was\b|directive|option|\()"
     r"(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote))[^\n])++(?P=quote)?"
     r"|[^\s\"\\]++)",
@@ -163,7 +163,8 @@ _NETRC = compile_later(
     r"((?:\bmachine[ \t]\S{1,200}[ \t]|\bdefault[ \t]|^[ \t]*)login[ \t]\S{1,128}[ \t]{1,4}password[ \t]{1,4})\S++"
 )
 _PGPASS = compile_later(
-    r"((?:^|(?<=[\s\"'`|(\[{<]))(?:[\w.*-]{1,253}|\[[0-9a-f:]{2,40}\]):(?:[0-9]{4,5}|\*):(?:[A-Za-z_][\w-]{0,62}|\*):"
+    rf"((?:^|(?<=[\s{OPENING_SIGNS}]))"
+    r"(?:[\w.*-]{1,253}|\[[0-9a-f:]{2,40}\]):(?:[0-9]{4,5}|\*):(?:[A-Za-z_][\w-]{0,62}|\*):"
     r"(?:[A-Za-z_][\w.@-]{0,62}|\*):)[^\s\"']++(?=[\s\"']|$)"
 )
 

@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 
 from core.lazy_dataclass import dataclass
 
+# What may enclose a whole text: quotes, brackets, and the signs with which chats and documents mark words. They belong
+# into a class of a regular expression.
+OPENING_SIGNS = r"\"'`(\[{<*~|«‹“„「"
+CLOSING_SIGNS = r"\"'`)\]}>*~»›”“」"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretPattern:

@@ -11,7 +11,7 @@ import re
 from core.text import named_secrets, secret_words
 from core.text.known_secrets import MASK
 from core.text.lazy_pattern import compile_later
-from core.text.secret_pattern import SecretPattern, by_regex
+from core.text.secret_pattern import CLOSING_SIGNS, OPENING_SIGNS, SecretPattern, by_regex
 
 _LEAD = (
     r"(?P<lead>\b(?:(?P<strong>pass(?:word|wd|phrase|code))s?|(?:api|access|secret|private|unseal|unlock|recovery"
@@ -64,10 +64,10 @@ _COLUMN = (
     r"|(?:client_|root_|access_|unseal_)?token|api[_-]?key|private[_-]?key|(?:client_|app_)?secret|(?:secret"
     r"|access)_key)"
 )
-_COLUMN_END = r"(?=[ \t]*\|?[ \t]*(?:\\[nr]|\\{0,7}[\"'`)\]}>]|$))"
+_COLUMN_END = rf"(?=[ \t]*\|?[ \t]*(?:\\[nr]|\\{{0,7}}[{CLOSING_SIGNS}]|$))"
 # A header of a table has capitals, and no digits: TOKEN  AGE.
 _COLUMNS = compile_later(
-    rf"(^[|\s]{{0,8}}{_COLUMN}[ \t]{{2,40}}|(?:^|[\s|\"'`(\[{{<]){_COLUMN}[ \t]{{0,40}}"
+    rf"(^[|\s]{{0,8}}{_COLUMN}[ \t]{{2,40}}|(?:^|[\s{OPENING_SIGNS}]){_COLUMN}[ \t]{{0,40}}"
     rf"(?:\|[ \t]{{1,8}}|[ \t]{{2,40}}|\t)(?=[^\s|]*[0-9]|[^\s|]{{12}}))"
     rf"(?=[^\s|]{{3}})(?![|+=-])(?!(?-i:[A-Z]{{2,}}\b))(?:[^\s|\"'\\])++{_COLUMN_END}",
     re.IGNORECASE,

@@ -78,7 +78,25 @@ def test_the_corpus_keeps_what_stands_around_it_and_hides_every_secret(head: str
     assert [one for one in left if not one[0].startswith("> PASS ")] == [] and len(lost) <= 5, lost
 
 
-@pytest.mark.parametrize("around", ["()", "[]", "{}", "``"])
-def test_no_bracket_around_a_line_of_the_corpus_shows_its_secret(around: str) -> None:
+@pytest.mark.parametrize("around", ["()", "[]", "{}", "<>", "``", "**", "~~", "“”", "„“", "«»", "‹›", "「」"])
+def test_no_bracket_or_mark_around_a_line_of_the_corpus_shows_its_secret(around: str) -> None:
     shown = [(secret, text, redact(f"{around[0]}{text}{around[1]}")) for text, secret in ONE_LINE]
     assert [each for each in shown if is_left(each[1], each[0], sanitize.letters(each[2]))] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<mnemonic: apple river>",
+        "*passphrase: not set*",
+        "see <https://docs.example/sftp:1.2>",
+        "*user:group:1000*",
+        "<sentinel down-after-milliseconds mymaster 5000>",
+        "`psexec.py admin@192.0.2.7`",
+        "«community meeting at 10»",
+        "(| password | varchar(255) | NO |)",
+        "«| password | varchar(255) | NO |»",
+    ],
+)
+def test_harmless_text_in_such_signs_stays(line: str) -> None:
+    assert redact(line) == line
