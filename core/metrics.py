@@ -90,10 +90,10 @@ class Metrics(WatchedEngineMetrics):
             "slack_last_pong_timestamp_seconds", "Time of the last pong on Slack's socket, in seconds since the epoch"
         )
         self.slack_received_total = counter(
-            "slack_received_total", "Commands and clicks received from Slack, by way of arrival", "way"
+            "slack_received_total", "Commands and clicks received from Slack, by source", "way"
         )
         self.slack_ignored_total = counter(
-            "slack_ignored_total", "Payloads received from Slack that got no answer, by reason", "reason"
+            "slack_ignored_total", "Payloads received from Slack and ignored, by reason", "reason"
         )
         self.slack_reply_seconds = histogram(
             "slack_reply_seconds",
@@ -116,7 +116,7 @@ class Metrics(WatchedEngineMetrics):
         )
         self.slack_lost_answers_total = counter(
             "slack_lost_answers_total",
-            "Posts whose answer from Slack was lost; found: it was there, repeated: it may be there twice",
+            "Posts whose answer from Slack was lost; found: the message exists; repeated: it was posted again",
             "outcome",
         )
         self.slack_undelivered_total = counter(
@@ -146,9 +146,11 @@ class Metrics(WatchedEngineMetrics):
         )
         self.audit_stored_rows = gauge("audit_stored_rows", "Rows stored in the audit trail")
         self.audit_fill_ratio = gauge(
-            "audit_fill_ratio", "Part of the audit's limits that is used; at 1 the oldest rows are removed"
+            "audit_fill_ratio", "Used part of the audit trail's limits; at 1 the oldest rows are removed"
         )
-        self.audit_removed_rows = gauge("audit_removed_rows", "Rows ever removed from the audit trail, by its limits")
+        self.audit_removed_rows = gauge(
+            "audit_removed_rows", "Rows removed from the audit trail in total, because of its limits"
+        )
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded, else 0"
         )
@@ -172,9 +174,9 @@ class Metrics(WatchedEngineMetrics):
         """Declares the families of alerts and incidents."""
         self.alerts_total = self.counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
         self.alerts_firing = self.gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
-        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents whose news is not posted yet")
+        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents with a change that is not posted yet")
         self.incidents_oldest_seconds = self.gauge(
-            "incidents_oldest_seconds", "Age of the oldest incident whose news is not posted yet, in seconds"
+            "incidents_oldest_seconds", "Age of the oldest incident with a change that is not posted yet, in seconds"
         )
         self.incidents_open = self.gauge(
             "incidents_open", "Open incidents, by rule, team, severity and state", "rule", "team", "severity", "state"
@@ -191,7 +193,7 @@ class Metrics(WatchedEngineMetrics):
             "state",
         )
         self.incident_series_capped = self.gauge(
-            "incident_series_capped", "Open incidents without a series of their own, above the limit of 500"
+            "incident_series_capped", "Open incidents without their own series, above the limit of 500"
         )
         self.incident_acknowledge_seconds = self.histogram(
             "incident_acknowledge_seconds",
@@ -213,25 +215,23 @@ class Metrics(WatchedEngineMetrics):
         self.alert_channel_configured = self.gauge(
             "alert_channel_configured", "1 if incidents can be posted in a channel of a chat, else 0"
         )
-        self.healing_acts_total = self.counter(
-            "healing_acts_total", "Acts of self-healing, by how they ended", "outcome"
-        )
+        self.healing_acts_total = self.counter("healing_acts_total", "Tries of self-healing, by outcome", "outcome")
         for outcome in ("done", "failed", "refused", "unknown", "gave_up"):
             self.healing_acts_total.labels(outcome)
         self.posting_leader = self.gauge("posting_leader", "1 if this process posts incidents, else 0")
         self.alerts_queued = self.gauge("alerts_queued", "Changes of alerts that wait for the store")
         self.alerts_spooled = self.gauge(
-            "alerts_spooled", "Changes of alerts in the file on disk, until the store answers"
+            "alerts_spooled", "Changes of alerts in the file on disk, which wait for the store"
         )
         self.alerts_lost_total = self.counter(
             "alerts_lost_total", "Changes of alerts that were never stored, by reason", "reason"
         )
-        self.alerts_dropped = self.gauge("alerts_dropped", "Alerts left out, because too many were open at once")
+        self.alerts_dropped = self.gauge("alerts_dropped", "Alerts dropped because too many were open at once")
 
     def _declare_outlets(self) -> None:
         """Declares the families of other systems that get incidents or send alerts. `name`: as configured."""
         self.outlet_waiting = self.gauge(
-            "outlet_waiting", "Incidents that a webhook or an Alertmanager must still be sent", "kind", "name"
+            "outlet_waiting", "Incidents waiting to be sent to a webhook or an Alertmanager", "kind", "name"
         )
         self.outlet_oldest_seconds = self.gauge(
             "outlet_oldest_seconds", "Age of the oldest incident in the queue of a receiver, in seconds", "kind", "name"
@@ -272,9 +272,7 @@ class Metrics(WatchedEngineMetrics):
             "Time of the last successful run of a recurring job, in seconds since the epoch",
             "job_name",
         )
-        self.schedule_leader = self.gauge(
-            "schedule_leader", "1 if this process runs the jobs that only one of the processes runs, else 0"
-        )
+        self.schedule_leader = self.gauge("schedule_leader", "1 if this process runs the shared jobs, else 0")
 
 
 def render(metrics: Metrics, form: Format = Format.TEXT) -> bytes:

@@ -45,14 +45,14 @@ class WatchedEngineMetrics(MetricRegistry):
         )
         self.stream_gaps_total = counter(
             "stream_gaps_total",
-            "Times in which the engine's events were not received, by reason and by what is known of them",
+            "Gaps in which the engine's events were not received, by reason and recovery",
             *ENGINE_LABELS,
             "reason",
             "recovery",
         )
         self.stream_gap_seconds_total = counter(
             "stream_gap_seconds_total",
-            "Seconds in which the engine's events were not received, by reason and by what is known of them",
+            "Seconds in which the engine's events were not received, by reason and recovery",
             *ENGINE_LABELS,
             "reason",
             "recovery",
@@ -63,7 +63,7 @@ class WatchedEngineMetrics(MetricRegistry):
             *ENGINE_LABELS,
         )
         self.stream_duplicate_events_total = counter(
-            "stream_duplicate_events_total", "Events that the engine sent again and that were left out", *ENGINE_LABELS
+            "stream_duplicate_events_total", "Repeated events of the engine, which Quarterdeck ignored", *ENGINE_LABELS
         )
         self.stream_lag_seconds = histogram(
             "stream_lag_seconds",
@@ -73,7 +73,7 @@ class WatchedEngineMetrics(MetricRegistry):
         )
         self.stream_cursor_age_seconds = gauge(
             "stream_cursor_age_seconds",
-            "Seconds since the store last recorded that the engine is watched: the gap that a crash would leave now",
+            "Seconds since the store last recorded that the engine is watched: the length of the gap after a crash now",
             *ENGINE_LABELS,
         )
         self.stream_overflows_total = counter(
@@ -83,7 +83,7 @@ class WatchedEngineMetrics(MetricRegistry):
         )
         self.engine_data_skipped_total = counter(
             "engine_data_skipped_total",
-            "Events, rows, fields and lines from the engine that could not be decoded and were left out",
+            "Events, rows, fields and lines from the engine that could not be decoded and were skipped",
             *ENGINE_LABELS,
             "what",
         )
@@ -121,7 +121,9 @@ class WatchedEngineMetrics(MetricRegistry):
         self.container_ends_total = counter(
             "container_ends_total", "Ends of containers, by cause", *ENGINE_LABELS, "cause"
         )
-        self.mirror_containers = gauge("mirror_containers", "Containers of the engine held in memory", *ENGINE_LABELS)
+        self.mirror_containers = gauge(
+            "mirror_containers", "Containers in the cached state of the engine", *ENGINE_LABELS
+        )
         self.mirror_live = gauge(
-            "mirror_live", "1 if lists of the engine are answered from memory, else 0", *ENGINE_LABELS
+            "mirror_live", "1 if lists of the engine are answered from the cached state, else 0", *ENGINE_LABELS
         )

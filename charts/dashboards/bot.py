@@ -31,20 +31,21 @@ dashboard = Dashboard(
             panels=(
                 shapes.yes_or_no(
                     "Slack",
-                    "Whether Slack is connected. Red: no; nobody can give commands there, and no incident is posted.",
+                    "Whether Slack is connected. Red: no. Commands in Slack do not work, and incidents are not posted.",
                     gauge("slack_connected"),
                     links.runbook("quarterdeck-slack-disconnected"),
                     links.slack(),
                 ),
                 shapes.yes_or_no(
                     "Store",
-                    "Whether the store answered the last request. Red: no; changes are refused and incidents wait.",
+                    "Whether the store answered the last request. Red: no. Changes are refused, and incidents wait.",
                     gauge("store_up", "min"),
                     links.runbook("quarterdeck-store-down"),
                 ),
                 Stat(
                     title="95 % answered in",
-                    text="Time that 95 of 100 commands do not exceed, in the shown time. Yellow: from three seconds. Red: from thirty.",
+                    text="95 % of the commands in the shown time took this long or less. Yellow: from three "
+                    "seconds. Red: from thirty.",
                     queries=[Query(expr=f"histogram_quantile(0.95, {LATENCY})")],
                     unit="s",
                     thresholds=((3, YELLOW), (30, RED)),
@@ -52,13 +53,15 @@ dashboard = Dashboard(
                 ),
                 shapes.in_shown_time(
                     title="Refused",
-                    text="Commands that were refused in the shown time: not permitted, limited, guarded or frozen. Yellow: at least ten.",
+                    text="Commands that were refused in the shown time: because of permissions, rate limits, guards "
+                    "or a freeze. Yellow: at least ten.",
                     query=f"sum({REFUSED})",
                     thresholds=((10, YELLOW),),
                 ),
                 shapes.in_shown_time(
                     title="Errors",
-                    text="Commands that ended in an error of Quarterdeck, or whose outcome is unknown, in the shown time. Red: at least one.",
+                    text="Commands in the shown time that ended with an error of Quarterdeck or with an unknown "
+                    "outcome. Red: at least one.",
                     query=f"sum({ERRORS})",
                 ),
                 Stat(
@@ -75,14 +78,14 @@ dashboard = Dashboard(
             panels=(
                 shapes.counted(
                     "Commands",
-                    "Commands in a minute, by command.",
+                    "Commands per minute, by command.",
                     "commands_total",
                     "command",
                     selector=WHICH,
                 ),
                 shapes.counted(
                     "Verdicts and outcomes",
-                    "Commands in a minute by the policy's verdict (allow, confirm, approve, deny) and by how they ended.",
+                    "Commands per minute, by the policy's verdict (allow, confirm, approve, deny) and by outcome.",
                     "commands_total",
                     "verdict",
                     "outcome",
@@ -98,8 +101,9 @@ dashboard = Dashboard(
                 ),
                 Bars(
                     title="Refusals in the shown time",
-                    text="Refused commands by command and verdict: `deny` by a missing grant or a guard; others by a limit, a "
-                    "freeze or a protection. The audit says who and why.",
+                    text="Refused commands by command and verdict. `deny`: a missing grant or a guard. Others: a "
+                    "rate limit, a "
+                    "freeze or a protection. The command audit shows the people and the reasons.",
                     queries=[
                         Query(
                             expr=f"sort_desc(sum by (command, verdict) ({REFUSED}) > 0)",
@@ -111,7 +115,7 @@ dashboard = Dashboard(
                 ),
                 shapes.counted(
                     "Audit",
-                    "Rows written to the audit trail in a minute, by phase.",
+                    "Rows written to the audit trail per minute, by phase.",
                     "audit_rows_total",
                     "phase",
                     selector=WHICH,
@@ -119,7 +123,8 @@ dashboard = Dashboard(
                 Graph(
                     title="Audit trail",
                     links=(links.runbook("quarterdeck-audit-trimmed"),),
-                    text="The part of the audit's limits that is used. Yellow: from 80 %. Red: from 95 %; at 100 % the oldest "
+                    text="Used part of the limits of the audit trail. Yellow: from 80 %. Red: from 95 %; at 100 % "
+                    "the oldest "
                     "rows are removed.",
                     queries=[Query(expr=gauge("audit_fill_ratio"), legend="used")],
                     unit="percentunit",
@@ -128,7 +133,7 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Rows of the audit",
-                    text="Rows stored in the audit trail, and rows ever removed by its limits.",
+                    text="Rows stored in the audit trail, and rows removed in total because of its limits.",
                     queries=[
                         Query(expr=gauge("audit_stored_rows"), legend="stored"),
                         Query(expr=gauge("audit_removed_rows"), legend="removed"),
@@ -136,7 +141,7 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Masked secrets",
-                    text="Replies in a minute in which a secret was masked.",
+                    text="Replies per minute in which a secret was masked.",
                     queries=[
                         Query(
                             expr=f"sum(rate(quarterdeck_redactions_total{{{WHICH}}}[$__rate_interval])) * 60",
@@ -160,14 +165,14 @@ dashboard = Dashboard(
                 Graph(
                     title="Wait of the oldest message",
                     links=(links.runbook("quarterdeck-slack-outbox-old"),),
-                    text="Age of the oldest message that waits. Yellow: from ten seconds. Red: from two minutes.",
+                    text="Age of the oldest waiting message. Yellow: from ten seconds. Red: from two minutes.",
                     queries=[Query(expr=gauge("slack_outbox_oldest_seconds"), legend="oldest")],
                     unit="s",
                     thresholds=((10, YELLOW), (120, RED)),
                 ),
                 shapes.counted(
                     "Calls",
-                    "Calls to Slack's API in a minute, by outcome.",
+                    "Calls to Slack's API per minute, by outcome.",
                     "slack_calls_total",
                     "method",
                     "outcome",
@@ -176,8 +181,9 @@ dashboard = Dashboard(
                 Graph(
                     title="Limited or not delivered",
                     links=(links.runbook("quarterdeck-replies-undelivered"),),
-                    text="In a minute: calls that Slack refused with status 429, messages refused because too many waited, replies "
-                    "that could not be delivered, and posts whose answer was lost. Anything but 429 is a loss.",
+                    text="Per minute: calls that Slack refused with status 429, messages refused because too many "
+                    "waited, replies "
+                    "that could not be delivered, and posts whose answer was lost. All except 429 are losses.",
                     queries=[
                         Query(
                             expr=per_minute("quarterdeck_slack_throttled_total", "method", selector=WHICH),
@@ -208,7 +214,7 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Received and ignored",
-                    text="Commands and clicks received in a minute, by way of arrival, and payloads that got no answer, by reason.",
+                    text="Commands and clicks received per minute, by source, and payloads without a reply, by reason.",
                     queries=[
                         Query(
                             expr=per_minute("quarterdeck_slack_received_total", "way", selector=WHICH), legend="{{way}}"
@@ -227,8 +233,9 @@ dashboard = Dashboard(
                     maximum=1,
                 ),
                 Graph(
-                    title="Last sign of life",
-                    text="Time since the last pong on Slack's socket. Yellow: from one minute. No series by HTTP.",
+                    title="Last pong of Slack",
+                    text="Time since the last pong on Slack's socket. Yellow: from one minute. In HTTP mode there "
+                    "is no series.",
                     queries=[
                         Query(expr=f"time() - ({gauge('slack_last_pong_timestamp_seconds')} > 0)", legend="last pong")
                     ],
@@ -241,7 +248,7 @@ dashboard = Dashboard(
             title="Store",
             panels=(
                 shapes.durations(
-                    "Round trip",
+                    "Duration of a request",
                     "Duration of one request to the store. Yellow: from 50 ms. Red: from one second.",
                     "store_round_trip_seconds",
                     selector=WHICH,
@@ -249,7 +256,7 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Memory",
-                    text="Memory that the store's server uses, and its limit. At the limit it refuses changes.",
+                    text="Memory that the store's server uses, and its limit. At the limit, it refuses changes.",
                     queries=[
                         Query(expr=gauge("store_memory_bytes"), legend="used"),
                         Query(expr=f"{gauge('store_memory_limit_bytes')} > 0", legend="limit"),

@@ -19,7 +19,7 @@ JOBS = Row(
     panels=(
         Graph(
             title="Runs",
-            text="Runs in a minute by job and outcome. Skipped: not started, because the previous run had not ended.",
+            text="Runs per minute, by job and outcome. Skipped: not started, because the previous run had not ended.",
             queries=[
                 Query(
                     expr=per_minute("quarterdeck_job_runs_total", "job_name", "outcome", selector=WHICH),
@@ -31,7 +31,7 @@ JOBS = Row(
         ),
         shapes.durations(
             "Duration",
-            "Time that 95 of 100 runs of each job do not exceed. Yellow: from one minute.",
+            "95 % of the runs of each job took this long or less. Yellow: from one minute.",
             "job_duration_seconds",
             "job_name",
             selector=WHICH,
@@ -52,8 +52,9 @@ JOBS = Row(
             thresholds=((3600, YELLOW), (86400, RED)),
         ),
         Graph(
-            title="Who leads",
-            text="Which process posts incidents, sends them to receivers, and runs the jobs that only one process runs.",
+            title="Leaders",
+            text="The processes that post incidents, send them to receivers, and run the shared jobs. Each task has "
+            "one leader.",
             queries=[
                 Query(expr=f"quarterdeck_{name}_leader{{{WHICH}}}", legend=f"{text} · {{{{instance}}}}")
                 for name, text in (("posting", "posts"), ("outlet", "sends"), ("schedule", "runs jobs"))
@@ -66,7 +67,8 @@ PROCESS_ROW = Row(
     panels=(
         shapes.durations(
             "Delay of the event loop",
-            "Delay that 99 of 100 tasks of the event loop do not exceed. Yellow: from 250 ms. Red: from one second.",
+            "99 % of the tasks of the event loop start with this delay or less. Yellow: from 250 ms. Red: from one "
+            "second.",
             "loop_lag_seconds",
             "instance",
             selector=WHICH,
@@ -76,7 +78,8 @@ PROCESS_ROW = Row(
         ),
         Graph(
             title="Watching",
-            text="Time since the process last watched an engine and evaluated the rules. Yellow: from 15 seconds. Red: from one "
+            text="Time since the process last watched an engine and evaluated the rules. Yellow: from 15 seconds. "
+            "Red: from one "
             "minute; nobody notices what breaks.",
             queries=[
                 Query(
@@ -122,7 +125,7 @@ PROCESS_ROW = Row(
         ),
         shapes.counted(
             "Restarts of tasks",
-            "Tasks of Quarterdeck in a minute that crashed and were started again. Anything above 0 is a bug: see the log.",
+            "Tasks of Quarterdeck that crashed and were restarted, per minute. A value above 0 is a bug: see the log.",
             "task_restarts_total",
             "task",
             selector=WHICH,
@@ -130,15 +133,16 @@ PROCESS_ROW = Row(
         ),
         shapes.counted(
             "Failures of tasks",
-            "Tasks of Quarterdeck in a minute that failed and did not start again. Anything above 0 is a bug: see the log.",
+            "Tasks of Quarterdeck that failed and were not restarted, per minute. A value above 0 is a bug: see the "
+            "log.",
             "task_failures_total",
             "task",
             selector=WHICH,
             links=(links.runbook("quarterdeck-task-failed"),),
         ),
         shapes.counted(
-            "HTTP refused",
-            "Connections, requests and responses in a minute that an HTTP server of Quarterdeck refused.",
+            "Refused HTTP requests",
+            "Connections, requests and responses that Quarterdeck's HTTP servers refused, per minute.",
             "http_refused_total",
             "server",
             "reason",
@@ -156,7 +160,8 @@ PROCESS_ROW = Row(
         ),
         Table(
             title="Processes",
-            text="Version of each process, of its Python, whether its last configuration was accepted (red: no), and since "
+            text="Version of each process, of its Python, whether its last configuration was accepted (red: no), "
+            "and since "
             "when it uses it.",
             queries=[
                 Query(expr=f"max by (instance, version, python) (quarterdeck_build_info{{{WHICH}}})", name="info"),

@@ -34,7 +34,7 @@ INCIDENTS = once(
 dashboard = Dashboard(
     name="container",
     title="Container",
-    description="One container's life: its states, why it ended, what it used, its restarts and its incidents.",
+    description="One container: its states, the causes of its ends, its usage, its restarts and its incidents.",
     variables=(PROJECT, CONTAINER),
     annotations=(
         Annotation(
@@ -65,7 +65,7 @@ dashboard = Dashboard(
             panels=(
                 Stat(
                     title="State",
-                    text="The present state. Several values: several engines have a container of this name.",
+                    text="The current state. Several values: several engines have a container with this name.",
                     queries=[
                         Query(
                             expr=coded("quarterdeck_container_state", CONTAINERS, "state", STATES, *ENGINE), legend=ON
@@ -75,7 +75,7 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Health",
-                    text="The result of the health check. No value: the container has none.",
+                    text="The result of the health check. No value: the container has no health check.",
                     queries=[
                         Query(
                             expr=coded(
@@ -88,8 +88,8 @@ dashboard = Dashboard(
                     no_value="no check",
                 ),
                 Stat(
-                    title="Runs for",
-                    text="Time since the last start, of a running container. Yellow: less than five minutes.",
+                    title="Uptime",
+                    text="Time since the last start of a running container. Yellow: less than five minutes.",
                     queries=[
                         Query(
                             expr=f"max by (host, engine) (time() - {START} and on (host, engine, name) ({IS_RUNNING}))",
@@ -103,10 +103,12 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Restarts",
-                    text="Restarts by the engine's restart policy in the shown time. Yellow: at least one. Red: at least five.",
+                    text="Restarts by the engine's restart policy in the shown time. Yellow: at least one. Red: at "
+                    "least five.",
                     queries=[
                         Query(
-                            expr=f"max by (host, engine) (increase(quarterdeck_container_restarts_total{{{CONTAINERS}}}[$__range]))",
+                            expr=f"max by (host, engine) "
+                            f"(increase(quarterdeck_container_restarts_total{{{CONTAINERS}}}[$__range]))",
                             legend=ON,
                         )
                     ],
@@ -116,7 +118,8 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Last end",
-                    text="Why the container ended last: requested, replaced, finished, crashed, out_of_memory, killed, lost.",
+                    text="The cause of the container's last end: requested, replaced, finished, crashed, "
+                    "out_of_memory, killed, lost.",
                     queries=[Query(expr=CAUSE, legend="{{cause}}")],
                     shows_name=True,
                     base=BLUE,
@@ -135,7 +138,8 @@ dashboard = Dashboard(
             panels=(
                 Timeline(
                     title="State",
-                    text="The state over time. Green: running. Yellow: exited. Red: dead. Orange: restarting. Blue: paused. "
+                    text="The state over time. Green: running. Yellow: exited. Red: dead. Orange: restarting. Blue: "
+                    "paused. "
                     "A gap: the container did not exist, or its engine did not answer.",
                     queries=[
                         Query(
@@ -160,11 +164,12 @@ dashboard = Dashboard(
                     height=5,
                 ),
                 Graph(
-                    title="Starts after an end, by cause",
-                    text="How often the container started again after an end, in a minute, by the cause of that end.",
+                    title="Restarts by cause",
+                    text="Starts of the container after an end, per minute, by the cause of that end.",
                     queries=[
                         Query(
-                            expr=f"sum by (cause) (rate(quarterdeck_container_restarts_by_cause_total{{{CONTAINERS}}}[$__rate_interval])) * 60",
+                            expr=f"sum by (cause) "
+                            f"(rate(quarterdeck_container_restarts_by_cause_total{{{CONTAINERS}}}[$__rate_interval])) * 60",
                             legend="{{cause}}",
                         )
                     ],
@@ -174,7 +179,7 @@ dashboard = Dashboard(
                 ),
                 Table(
                     title="Last end",
-                    text="When and why the container ended last, and with which exit code. 137 is SIGKILL, 143 SIGTERM.",
+                    text="Time, cause and exit code of the container's last end. 137: SIGKILL. 143: SIGTERM.",
                     queries=[
                         Query(
                             expr=f"{once(LAST_END, *ONE)} * 1000 * on (host, engine, name) group_right () {CAUSE}",
@@ -197,11 +202,11 @@ dashboard = Dashboard(
         ),
         USAGE,
         Row(
-            title="What it is",
+            title="Details",
             panels=(
                 Table(
                     title="Image and project",
-                    text="The image, the project and the service of each container of this name.",
+                    text="The image, the project and the service of each container with this name.",
                     queries=[Query(expr=info("image", "project", "service", "id"), name="value")],
                     columns=(
                         Column(name="image", title="Image"),
@@ -215,10 +220,11 @@ dashboard = Dashboard(
                 ),
                 Table(
                     title="Open incidents",
-                    text="Open incidents about this container, the oldest first. Grey: low, yellow: medium, red: high severity.",
+                    text="Open incidents about this container, the oldest first. Grey: low, yellow: medium, red: "
+                    "high severity.",
                     queries=[Query(expr=f"sort_desc(time() - {INCIDENTS})", name="age")],
                     columns=(
-                        Column(name="rule", title="Rule", links=(links.document("What the rule means", "alerts.md"),)),
+                        Column(name="rule", title="Rule", links=(links.document("About this rule", "alerts.md"),)),
                         Column(name="age", title="Open for", unit="s"),
                         Column(name="severity", title="Severity"),
                         Column(name="state", title="State"),

@@ -43,7 +43,8 @@ USAGE = Row(
         ),
         Graph(
             title="Memory",
-            text="Working set: what the kernel cannot free at once. With cache: the file cache too. At the limit, the "
+            text="Working set: memory that the kernel cannot free at once. With cache: the file cache too. At the "
+            "limit, the "
             "kernel kills a process.",
             queries=[
                 Query(expr=gauge("memory_working_set_bytes"), legend=f"working set · {ON}"),
@@ -54,7 +55,7 @@ USAGE = Row(
             unit="bytes",
         ),
         Graph(
-            title="Memory, as part of the limit",
+            title="Memory in percent of the limit",
             text="Yellow: from 80 %. Red: from 90 %. No series: no memory limit.",
             queries=[Query(expr=f"{gauge('memory_working_set_bytes')} / {LIMIT}", legend=ON)],
             unit="percentunit",
@@ -65,7 +66,8 @@ USAGE = Row(
         Graph(
             title="Memory limit reached",
             links=(links.runbook("container-out-of-memory"),),
-            text="How often in a minute memory had to be freed because of the limit, and processes that the kernel "
+            text="Times per minute in which the kernel had to free memory because of the limit, and processes that "
+            "the kernel "
             "killed for it. Red: any process was killed.",
             queries=[
                 Query(expr=f"{per_second('memory_limit_hits_total')} * 60", legend=f"limit reached · {ON}"),
@@ -75,7 +77,7 @@ USAGE = Row(
         ),
         Graph(
             title="Network",
-            text="Bytes received (in) and sent (out) in a second, without loopback.",
+            text="Bytes received (in) and sent (out) per second, without loopback.",
             queries=[
                 Query(expr=per_second("network_receive_bytes_total"), legend=f"in · {ON}"),
                 Query(expr=per_second("network_transmit_bytes_total"), legend=f"out · {ON}"),
@@ -84,7 +86,7 @@ USAGE = Row(
         ),
         Graph(
             title="Block devices",
-            text="Bytes read from and written to block devices in a second. Reads from the file cache are not counted.",
+            text="Bytes read from and written to block devices per second. Reads from the file cache are not counted.",
             queries=[
                 Query(expr=per_second("fs_reads_bytes_total"), legend=f"read · {ON}"),
                 Query(expr=per_second("fs_writes_bytes_total"), legend=f"written · {ON}"),

@@ -38,7 +38,8 @@ VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *shapes.ENGINE, "versio
 dashboard = Dashboard(
     name="engines",
     title="Engines",
-    description="Each engine: its version, what it holds, its disk, how it is read, and systemd units of containers.",
+    description="Each engine: its version, its resources, its disk, how Quarterdeck reads it, and systemd units of "
+    "containers.",
     hours=24,
     rows=(
         Row(
@@ -57,8 +58,9 @@ dashboard = Dashboard(
                     links=(links.runbook("engine-down"),),
                 ),
                 shapes.found(
-                    title="Not from memory",
-                    text="Engines whose lists cannot be answered from memory, so that each command asks the engine. Yellow: at least one.",
+                    title="Without cached state",
+                    text="Engines without a cached state: each command sends a request to the engine. Yellow: at "
+                    "least one.",
                     query=f"{LIVE} == 0",
                     thresholds=NONE_IS_BEST,
                 ),
@@ -73,7 +75,8 @@ dashboard = Dashboard(
                 Stat(
                     title="Without series",
                     links=(links.runbook("engine-series-capped"),),
-                    text="Containers and units above the limit metrics.max_containers, which have no series of their own. Yellow: at "
+                    text="Containers and units without series, because they exceed the limit "
+                    "metrics.max_containers. Yellow: at "
                     "least one.",
                     queries=[
                         Query(
@@ -85,11 +88,12 @@ dashboard = Dashboard(
             ),
         ),
         Row(
-            title="Which engines",
+            title="Engines and versions",
             panels=(
                 Table(
                     title="Engines",
-                    text="Each engine: its version, whether it answers (red: no), its containers in memory, and the used part of "
+                    text="Each engine: its version, whether it answers (red: no), its containers in the cached "
+                    "state, and the used part of "
                     "its file system (yellow: from 80 %, red: from 90 %).",
                     queries=[
                         Query(expr=VERSION, name="info"),
@@ -115,15 +119,16 @@ dashboard = Dashboard(
                     links=(links.runbook("engine-down"),),
                 ),
                 Timeline(
-                    title="Lists from memory",
-                    text="Whether lists of the engine are answered from memory. Green: yes. Red: no; each command asks the engine.",
+                    title="Cached state",
+                    text="Whether Quarterdeck answers lists from its cached state. Green: yes. Red: no. Each "
+                    "command sends a request to the engine.",
                     queries=[Query(expr=LIVE, legend=shapes.ON)],
                     names=states.YES_NO,
                 ),
             ),
         ),
         Row(
-            title="What they hold",
+            title="Resources",
             panels=(
                 shapes.gauges_of_engines(
                     "Containers", "Containers of each engine, in any state.", ("mirror_containers", "")
@@ -148,7 +153,8 @@ dashboard = Dashboard(
             panels=(
                 Bars(
                     title="Used part of the disk",
-                    text="Used part of the file system with the data of each engine. Yellow: from 80 %. Red: from 90 %.",
+                    text="Used part of the file system with the data of each engine. Yellow: from 80 %. Red: from "
+                    "90 %.",
                     queries=[Query(expr=f"sort_desc({DATA_ROOT})", legend=shapes.ON)],
                     unit="percentunit",
                     thresholds=SHARE,
@@ -156,10 +162,10 @@ dashboard = Dashboard(
                     links=(links.runbook("engine-disk-nearly-full"),),
                 ),
                 Graph(
-                    title="Free space, and in a week",
+                    title="Free space now and in a week",
                     links=(links.runbook("engine-disk-fills-up"),),
-                    text="Free space for ordinary users, and what it will be in a week if it goes on as in the shown time. Red: "
-                    "below 0, the disk is full within a week.",
+                    text="Free space for ordinary users, and the expected free space in a week, from the trend of "
+                    "the shown time. Red: below 0. The disk will be full within a week.",
                     queries=[
                         Query(expr=shapes.gauge_of_engines("data_root_free_bytes"), legend=f"now · {shapes.ON}"),
                         Query(expr=FREE_IN_A_WEEK, legend=f"in a week · {shapes.ON}"),
@@ -171,8 +177,9 @@ dashboard = Dashboard(
                     minimum=None,
                 ),
                 shapes.gauges_of_engines(
-                    "What uses the disk",
-                    "Disk space of images, of volumes, of the build cache, and of what containers wrote outside of volumes.",
+                    "Disk use",
+                    "Disk space of images, of volumes, of the build cache, and of data that containers wrote "
+                    "outside of volumes.",
                     ("images_size_bytes", "images"),
                     ("volumes_size_bytes", "volumes"),
                     ("build_cache_size_bytes", "build cache"),
@@ -189,7 +196,7 @@ dashboard = Dashboard(
             ),
         ),
         Row(
-            title="How they are read",
+            title="How Quarterdeck reads them",
             panels=(
                 shapes.gauges_of_engines(
                     "Reading the disk use",
@@ -199,8 +206,8 @@ dashboard = Dashboard(
                 ),
                 shapes.gauges_of_engines(
                     "Reading the usage",
-                    "Duration of the last reading of the containers' usage, and the time between two readings. A reading that "
-                    "takes as long as the interval is too slow.",
+                    "Duration of the last reading of the containers' usage, and the interval between two readings. "
+                    "If a reading takes as long as the interval, it is too slow.",
                     ("usage_read_duration_seconds", "duration"),
                     ("usage_interval_seconds", "interval"),
                     unit="s",
@@ -218,7 +225,7 @@ dashboard = Dashboard(
                 ),
                 Table(
                     title="Units",
-                    text="Each unit with its state. Failed ones need somebody: systemctl status NAME, or the command unit.",
+                    text="Each unit with its state. For a failed unit, see: unit status NAME.",
                     queries=[Query(expr=f"{UNITS} == 1", name="value")],
                     columns=(
                         Column(name="unit", title="Unit"),

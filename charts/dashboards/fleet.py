@@ -66,8 +66,8 @@ WRONG = " or ".join(
     (
         named("unhealthy", UNHEALTHY),
         f'label_replace(max by (host, engine, name, cause) ({ENDED_BADLY}), "problem", "$1", "cause", "(.*)")',
-        named("restarts again and again", RESTARTED),
-        named("memory almost used up", in_project(f"{MEMORY_SHARE} > 0.9")),
+        named("restarts repeatedly", RESTARTED),
+        named("memory near its limit", in_project(f"{MEMORY_SHARE} > 0.9")),
         named("slowed by its CPU limit", THROTTLED),
     )
 )
@@ -75,7 +75,7 @@ WRONG = " or ".join(
 dashboard = Dashboard(
     name="fleet",
     title="Fleet",
-    description="What is up and what is wrong, by engine, host and project.",
+    description="Running containers and problems, by engine, host and project.",
     variables=(PROJECT, CONTAINERS_VARIABLE),
     rows=(
         Row(
@@ -83,13 +83,14 @@ dashboard = Dashboard(
             panels=(
                 shapes.found(
                     title="Engines without answer",
-                    text="Engines that do not answer Quarterdeck. Red: at least one; its containers are not seen.",
+                    text="Engines that do not answer Quarterdeck. Red: at least one. The state of its containers is "
+                    "unknown.",
                     query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
                 shapes.found(
                     title="Running",
-                    text="Containers that run, of those that are selected.",
+                    text="Running containers of the selected hosts, engines and projects.",
                     query=once(RUNNING, *ONE),
                     base=BLUE,
                 ),
@@ -101,7 +102,7 @@ dashboard = Dashboard(
                     links=(links.runbook("container-unhealthy"),),
                 ),
                 shapes.found(
-                    title="Ended badly",
+                    title="Failed recently",
                     text="Containers that crashed, ran out of memory, were killed or were lost in the last 15 minutes. "
                     "Yellow: at least one. Red: at least five.",
                     query=once(ENDED_BADLY, *ONE),
@@ -119,13 +120,13 @@ dashboard = Dashboard(
             ),
         ),
         Row(
-            title="What is wrong",
+            title="Problems",
             panels=(
                 Table(
                     title="Containers with a problem",
-                    text="Containers that are unhealthy, ended badly in the last 15 minutes, restart again and again, "
-                    "have used up nine tenths of their memory, or are slowed by their CPU limit for a quarter of the time. "
-                    "A name opens the container.",
+                    text="Containers that are unhealthy, failed in the last 15 minutes, restart repeatedly, use "
+                    "more than 90 % of their memory limit, or are slowed by their CPU limit for more than a quarter "
+                    "of the time. Click a name to open the container.",
                     queries=[Query(expr=WRONG, name="value")],
                     columns=(
                         Column(name="name", title="Container", links=(links.ROW_TO_CONTAINER,)),
@@ -149,7 +150,8 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Ends of containers by cause",
-                    text="Ends in a minute by cause: what crashed, was killed, ran out of memory, finished or was stopped.",
+                    text="Ends of containers per minute, by cause: crashed, killed, out of memory, finished, "
+                    "stopped and others.",
                     queries=[
                         Query(expr=ENDS, legend="{{cause}}"),
                     ],
@@ -164,7 +166,8 @@ dashboard = Dashboard(
             panels=(
                 Table(
                     title="Engines",
-                    text="Each engine: whether it answers (red: no), running and all containers, and the used part of its "
+                    text="Each engine: whether it answers (red: no), running and all containers, and the used part "
+                    "of its "
                     "file system (yellow: from 80 %, red: from 90 %).",
                     queries=[
                         Query(expr=UP, name="up"),
@@ -195,7 +198,8 @@ dashboard = Dashboard(
                 ),
                 Bars(
                     title="Not running by project",
-                    text="Containers of each project that do not run: ended, created or dead. Grey: they may be jobs that are done.",
+                    text="Containers of each project that do not run: exited, created or dead. Grey: they may be "
+                    "finished jobs.",
                     queries=[
                         Query(expr=by_project(NOT_RUNNING), legend="{{project}}"),
                     ],
@@ -204,11 +208,11 @@ dashboard = Dashboard(
             ),
         ),
         Row(
-            title="Who uses most",
+            title="Highest usage",
             panels=(
                 Bars(
                     title="CPU",
-                    text="The ten containers that use most CPU, in cores, over five minutes.",
+                    text="The ten containers with the highest CPU usage, in cores, over five minutes.",
                     queries=[Query(expr=f"topk(10, {once(in_project(CPU), *ONE)})", legend=BY_NAME)],
                     decimals=2,
                     base=BLUE,
@@ -227,9 +231,9 @@ dashboard = Dashboard(
                     width=8,
                 ),
                 Bars(
-                    title="Memory, as part of the limit",
-                    text="The ten containers that are nearest to their memory limit. Yellow: from 80 %. Red: from 90 %; the "
-                    "kernel kills a process at 100 %. Containers without a limit are not here.",
+                    title="Memory in percent of the limit",
+                    text="The ten containers that are nearest to their memory limit. Yellow: from 80 %. Red: from "
+                    "90 %. At 100 %, the kernel kills a process. Containers without a limit are not shown.",
                     queries=[Query(expr=f"topk(10, {once(in_project(MEMORY_SHARE), *ONE)})", legend=BY_NAME)],
                     unit="percentunit",
                     thresholds=SHARE,
@@ -240,7 +244,8 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Network by engine",
-                    text="Bytes that the containers of each engine receive (in) and send (out), without loopback.",
+                    text="Bytes per second that the containers of each engine receive (in) and send (out), without "
+                    "loopback.",
                     queries=[
                         Query(expr=transferred("network_receive"), legend="in · {{engine}} on {{host}}"),
                         Query(expr=transferred("network_transmit"), legend="out · {{engine}} on {{host}}"),
@@ -249,7 +254,7 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Block devices by engine",
-                    text="Bytes that the containers of each engine read from and write to block devices.",
+                    text="Bytes per second that the containers of each engine read from and write to block devices.",
                     queries=[
                         Query(expr=transferred("fs_reads"), legend="read · {{engine}} on {{host}}"),
                         Query(expr=transferred("fs_writes"), legend="written · {{engine}} on {{host}}"),

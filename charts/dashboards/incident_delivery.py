@@ -1,4 +1,5 @@
-"""Declares the panels of alerts and of their way to people: what fired, what was posted, what waits and what was lost."""
+"""Declares the panels of alerts and of their way to people: what fired, what was posted, what waits and what was "
+"lost."""
 
 from charts.dashboards import links, shapes
 from charts.dashboards.dashboard import Row
@@ -9,16 +10,16 @@ ALERTS = Row(
     title="Alerts",
     panels=(
         shapes.counted(
-            "Alerts that began",
-            "Alerts that began to fire in a minute, by rule.",
+            "New alerts",
+            "Alerts that began to fire, per minute, by rule.",
             "alerts_total",
             "rule",
             selector='rule=~"$rule", state="firing"',
-            data_links=(links.document("What the rules mean", "alerts.md"),),
+            data_links=(links.document("About the rules", "alerts.md"),),
         ),
         Graph(
             title="Firing by severity",
-            text="Alerts of Quarterdeck's own rules that fire. High: act now. Medium: act today. Low: good to know.",
+            text="Firing alerts of Quarterdeck's own rules. High: act now. Medium: act today. Low: for information.",
             queries=[
                 Query(
                     expr=f"sum by (severity) ({once('quarterdeck_alerts_firing', 'severity')})",
@@ -29,14 +30,14 @@ ALERTS = Row(
         ),
         shapes.counted(
             "Messages",
-            "Messages about incidents in a minute: posted, edited and reminders.",
+            "Messages about incidents per minute: posted, edited and reminders.",
             "incident_messages_total",
             "kind",
             selector="",
         ),
         shapes.counted(
-            "Acts of self-healing",
-            "Containers that Quarterdeck started again by itself, in a minute, by how that ended.",
+            "Tries of self-healing",
+            "Tries of self-healing per minute, by outcome.",
             "healing_acts_total",
             "outcome",
             selector="",
@@ -44,13 +45,13 @@ ALERTS = Row(
     ),
 )
 DELIVERY = Row(
-    title="On the way",
+    title="Delivery",
     panels=(
         Graph(
             title="Waiting",
             links=(links.runbook("quarterdeck-alerts-queued"),),
-            text="Alerts that wait for the store (queued; spooled: in the file on disk), and incidents that people are "
-            "not told about yet, and that wait for each receiver. All should be 0 most of the time.",
+            text="Alerts that wait for the store (queued: in memory; spooled: in the file on disk), incidents that "
+            "are not posted yet, and incidents that wait for each receiver. All should be 0 most of the time.",
             queries=[
                 Query(expr="max(quarterdeck_alerts_queued)", legend="queued"),
                 Query(expr="max(quarterdeck_alerts_spooled)", legend="spooled"),
@@ -59,9 +60,9 @@ DELIVERY = Row(
             ],
         ),
         Graph(
-            title="Lost or left out",
-            text="Alerts that were never stored (in a minute), alerts left out because too many were open, and open "
-            "incidents without a series of their own. Anything above 0 is missing above.",
+            title="Lost or omitted",
+            text="Alerts that were lost (per minute), alerts that were dropped because too many were open, and open "
+            "incidents without their own series. If a value is above 0, the other panels are incomplete.",
             queries=[
                 Query(
                     expr="sum by (reason) (rate(quarterdeck_alerts_lost_total[$__rate_interval])) * 60",
@@ -74,7 +75,8 @@ DELIVERY = Row(
         ),
         Graph(
             title="Webhooks and Alertmanagers",
-            text="Requests in a minute by outcome, and incidents that were given up.",
+            text="Requests per minute, by outcome, and incidents that were dropped because they could not be "
+            "delivered.",
             queries=[
                 Query(
                     expr="sum by (kind, outcome) (rate(quarterdeck_outlet_requests_total[$__rate_interval])) * 60",
@@ -82,7 +84,7 @@ DELIVERY = Row(
                 ),
                 Query(
                     expr="sum by (kind) (rate(quarterdeck_outlet_lost_total[$__rate_interval])) * 60",
-                    legend="given up · {{kind}}",
+                    legend="dropped · {{kind}}",
                 ),
             ],
             unit="cpm",
@@ -93,15 +95,16 @@ DELIVERY = Row(
         ),
         shapes.counted(
             "Alerts of an Alertmanager",
-            "Alerts received in a minute, by outcome: stored, refused, unauthorized and others.",
+            "Received alerts per minute, by outcome: stored, refused, unauthorized and others.",
             "alerts_received_total",
             "outcome",
             selector="",
             links=(links.runbook("quarterdeck-alerts-refused"),),
         ),
         Graph(
-            title="Wait of the oldest",
-            text="Age of the oldest incident that waits: to be told in chat, and for each receiver. Yellow: from five "
+            title="Longest wait",
+            text="Age of the oldest incident that waits to be posted in Slack, and of the oldest one that waits for "
+            "each receiver. Yellow: from five "
             "minutes. Red: from one hour.",
             queries=[
                 Query(expr="max(quarterdeck_incidents_oldest_seconds)", legend="chat"),
@@ -112,7 +115,7 @@ DELIVERY = Row(
         ),
         shapes.counted(
             "Heartbeats",
-            "Calls of the heartbeat address in a minute: sent, failed, or not ready to be sent.",
+            "Calls of the heartbeat address per minute: sent, failed, or not sent because Quarterdeck is not ready.",
             "heartbeats_total",
             "outcome",
             selector="",

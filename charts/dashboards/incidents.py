@@ -46,7 +46,7 @@ def number(what: str, *by: str) -> str:
 dashboard = Dashboard(
     name="incidents",
     title="Incidents",
-    description="Open incidents by rule and team, and how long people need to acknowledge and to resolve them.",
+    description="Open incidents by rule and team, and the times to acknowledge and to resolve them.",
     variables=(RULE, TEAM),
     hours=24,
     rows=(
@@ -54,7 +54,7 @@ dashboard = Dashboard(
             title="Now",
             panels=(
                 Stat(
-                    title="Nobody takes care",
+                    title="Not acknowledged",
                     text="Open incidents that nobody has acknowledged. Yellow: at least one. Red: at least ten.",
                     queries=[Query(expr=or_zero(open_incidents(selector=', state="firing"')))],
                     thresholds=((1, YELLOW), (10, RED)),
@@ -62,13 +62,13 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Acknowledged",
-                    text="Open incidents that somebody takes care of.",
+                    text="Open incidents that somebody has acknowledged.",
                     queries=[Query(expr=or_zero(open_incidents(selector=', state="acknowledged"')))],
                     base=BLUE,
                 ),
                 Stat(
                     title="High severity",
-                    text="Open incidents of high severity: somebody must act now. Red: at least one.",
+                    text="Open incidents of high severity, which need an action now. Red: at least one.",
                     queries=[Query(expr=or_zero(open_incidents(selector=', severity="high"')))],
                     thresholds=NONE_IS_GOOD,
                 ),
@@ -81,16 +81,18 @@ dashboard = Dashboard(
                     no_value="none",
                 ),
                 Stat(
-                    title="Not told yet",
-                    text="Incidents that people are not told about yet: Slack cannot be reached, or they are silenced. Yellow: "
+                    title="Not posted yet",
+                    text="Incidents that are not posted yet, because Slack is unreachable, or because they are "
+                    "silenced. Yellow: "
                     "at least one. Red: at least fifty.",
                     queries=[Query(expr="max(quarterdeck_incidents_waiting)")],
                     thresholds=((1, YELLOW), (50, RED)),
                     links=(links.runbook("quarterdeck-incidents-waiting"),),
                 ),
                 shapes.yes_or_no(
-                    "Have a channel",
-                    "Whether incidents can be posted in a channel. Red: no, nobody is told: give the command `alerts here` in a channel.",
+                    "Channel is set",
+                    "Whether a channel for incidents is set. Red: no. Incidents are not posted. Give the command "
+                    "`alerts here` in a channel.",
                     "max(quarterdeck_alert_channel_configured)",
                 ),
             ),
@@ -100,12 +102,12 @@ dashboard = Dashboard(
             panels=(
                 Table(
                     title="Open incidents",
-                    text="Open incidents of the selected hosts and engines, the oldest first; 500 at most. A name opens the "
-                    "container, a rule what it means.",
+                    text="Open incidents of the selected hosts and engines, the oldest first; 500 at most. Click a "
+                    "name to open the container, or a rule to open its description.",
                     queries=[Query(expr=f"sort_desc(time() - {BEGIN})", name="age")],
                     columns=(
                         Column(name="name", title="Name", links=(links.ROW_TO_CONTAINER,)),
-                        Column(name="rule", title="Rule", links=(links.document("What the rule means", "alerts.md"),)),
+                        Column(name="rule", title="Rule", links=(links.document("About this rule", "alerts.md"),)),
                         Column(name="age", title="Open for", unit="s", thresholds=((3600, YELLOW), (86400, RED))),
                         Column(name="severity", title="Severity"),
                         Column(name="state", title="State"),
@@ -129,12 +131,12 @@ dashboard = Dashboard(
             ),
         ),
         Row(
-            title="How long it took, in the shown time",
+            title="Times to acknowledge and to resolve",
             panels=(
                 *(
                     Stat(
-                        title=f"Half {done} in",
-                        text=f"Median of the time from the begin of an incident until it was {done}. Yellow: from "
+                        title=f"50 % {done} in",
+                        text=f"50 % of the incidents in the shown time were {done} in this time or less. Yellow: from "
                         f"{yellow}. Red: from {red}.",
                         queries=[Query(expr=time_to(what, 0.5))],
                         unit="s",
@@ -149,7 +151,7 @@ dashboard = Dashboard(
                 *(
                     Stat(
                         title=f"90 % {done} in",
-                        text=f"Nine tenths of the incidents were {done} in this time or less.",
+                        text=f"90 % of the incidents in the shown time were {done} in this time or less.",
                         queries=[Query(expr=time_to(what, 0.9))],
                         unit="s",
                         base=BLUE,

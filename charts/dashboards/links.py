@@ -19,7 +19,7 @@ DOCS = "https://quarterdeck.example/docs"
 SLACK = "https://app.slack.com/client"
 VARIABLES: tuple[Variable, ...] = (
     Address(
-        name="docs", label="Documentation", text="The folder docs/ of Quarterdeck, as a web server shows it", query=DOCS
+        name="docs", label="Documentation", text="The address of Quarterdeck's folder docs/ on a web server", query=DOCS
     ),
     Address(
         name="slack",

@@ -46,7 +46,7 @@ def yes_or_no(title: str, text: str, query: str, *panel_links: Link) -> Stat:
 def fullest_disk() -> Stat:
     return Stat(
         title="Fullest disk",
-        text="Used part of the fullest file system with data of an engine. Yellow: from 80 %. Red: from 90 %.",
+        text="Used part of the fullest file system that has data of an engine. Yellow: from 80 %. Red: from 90 %.",
         queries=[Query(expr=f"max({DATA_ROOT})")],
         unit="percentunit",
         decimals=0,

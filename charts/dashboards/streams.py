@@ -37,20 +37,21 @@ def lost(*counters: str) -> str:
 dashboard = Dashboard(
     name="events-and-streams",
     title="Events and streams",
-    description="The engines' events: rates, gaps, delay and what was lost.",
+    description="The events of the engines: rates, gaps, delay and losses.",
     rows=(
         Row(
             title="Now",
             panels=(
                 shapes.found(
-                    title="Streams closed",
-                    text="Event streams that are not open. Red: at least one; what happens there is found by lists, later.",
+                    title="Closed streams",
+                    text="Event streams that are not open. Red: at least one. Quarterdeck finds changes of its "
+                    "engine later, by lists.",
                     query=f"{STREAM_UP} == 0",
                     links=(links.runbook("engine-stream-down"),),
                 ),
                 Stat(
                     title="Events",
-                    text="Events in a second, of all selected engines, over five minutes.",
+                    text="Events per second of all selected engines, over five minutes.",
                     queries=[Query(expr=f"sum(rate(quarterdeck_events_total{{{SELECTED}}}[5m]))")],
                     unit="cps",
                     decimals=2,
@@ -58,11 +59,13 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Delay",
-                    text="Time from an event to its processing that 99 of 100 events do not exceed, over five minutes. Yellow: "
+                    text="99 % of the events were processed within this time after they happened, over five "
+                    "minutes. Yellow: "
                     "from one second. Red: from ten seconds, or the clocks differ.",
                     queries=[
                         Query(
-                            expr=f"histogram_quantile(0.99, sum by (le) (rate(quarterdeck_stream_lag_seconds_bucket{{{SELECTED}}}[5m])))"
+                            expr=f"histogram_quantile(0.99, sum by (le) "
+                            f"(rate(quarterdeck_stream_lag_seconds_bucket{{{SELECTED}}}[5m])))"
                         )
                     ],
                     unit="s",
@@ -71,14 +74,15 @@ dashboard = Dashboard(
                 ),
                 shapes.in_shown_time(
                     title="Gaps",
-                    text="Times in which events of an engine were not received, in the shown time. Yellow: at least one.",
+                    text="Number of gaps in the shown time. In a gap, events of an engine are not received. Yellow: "
+                    "at least one.",
                     query=total("stream_gaps_total"),
                     thresholds=NONE_IS_BEST,
                     links=(links.runbook("engine-stream-gaps"),),
                 ),
                 Stat(
                     title="Lost",
-                    text="Events that were dropped, cut or not stored, in the shown time. Red: at least one.",
+                    text="Events in the shown time that were dropped, shortened or not stored. Red: at least one.",
                     queries=[
                         Query(expr=lost("stream_overflows_total", "events_cut_total", "history_lost_events_total"))
                     ],
@@ -88,7 +92,8 @@ dashboard = Dashboard(
                 ),
                 shapes.in_shown_time(
                     title="Not decoded",
-                    text="Events, rows, fields and lines of engines that were left out in the shown time, because they could not "
+                    text="Events, rows, fields and lines of engines that were skipped in the shown time, because "
+                    "they could not "
                     "be decoded. Yellow: at least one.",
                     query=total("engine_data_skipped_total"),
                     thresholds=NONE_IS_BEST,
@@ -100,13 +105,13 @@ dashboard = Dashboard(
             panels=(
                 Graph(
                     title="Events by engine",
-                    text="Events in a second of each engine, including those from replays and lists.",
+                    text="Events per second of each engine, including those from replays and lists.",
                     queries=[Query(expr=EVENTS, legend=shapes.ON)],
                     unit="cps",
                 ),
                 Graph(
                     title="Events by type and action",
-                    text="The ten most frequent kinds of events, in a minute.",
+                    text="The ten most frequent kinds of events, per minute.",
                     queries=[
                         Query(
                             expr="topk(10, "
@@ -120,7 +125,8 @@ dashboard = Dashboard(
                 ),
                 shapes.durations(
                     "Delay by engine",
-                    "Time from an event, by the engine's clock, to its processing: half of the events are faster (50 %), "
+                    "Time from an event, by the engine's clock, to its processing: half of the events are faster "
+                    "(50 %), "
                     "and 99 of 100 (99 %). Yellow: from one second. Red: from ten.",
                     "stream_lag_seconds",
                     *shapes.ENGINE,
@@ -133,7 +139,8 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Time since the last event",
-                    text="Time since the newest event of each engine. It is long on a quiet host; compare it with other days. No "
+                    text="Time since the newest event of each engine. It is long on a quiet host; compare it with "
+                    "other days. No "
                     "series: no event yet.",
                     queries=[Query(expr=f"time() - ({LAST_EVENT} > 0)", legend=shapes.ON)],
                     unit="s",
@@ -152,8 +159,7 @@ dashboard = Dashboard(
                 ),
                 Table(
                     title="Gaps in the shown time",
-                    text="Times in which events were not received, by reason and by what is known of them: replayed by the "
-                    "engine, found by a list, or unknown.",
+                    text="Gaps by reason and by recovery: replayed by the engine, found by a list, or unknown.",
                     queries=[
                         Query(
                             expr=total("stream_gaps_total", *shapes.ENGINE, "reason", "recovery") + " > 0", name="gaps"
@@ -166,7 +172,7 @@ dashboard = Dashboard(
                     columns=(
                         Column(name="engine", title="Engine"),
                         Column(name="reason", title="Reason"),
-                        Column(name="recovery", title="What is known"),
+                        Column(name="recovery", title="Recovery"),
                         Column(name="gaps", title="Gaps", decimals=0),
                         Column(name="time", title="Time", unit="s"),
                         Column(name="host", title="Host"),
@@ -176,14 +182,15 @@ dashboard = Dashboard(
                 ),
                 shapes.counters_of_engines(
                     "Connections",
-                    "Event streams opened in a minute, for the first time and again.",
+                    "Event streams opened per minute, for the first time and again.",
                     ("stream_connects", "opened"),
                     ("stream_reconnects", "again"),
                     as_bars=True,
                 ),
                 Graph(
-                    title="What a crash would miss now",
-                    text="Time since the store last recorded that the engine is watched. Yellow: from one minute. Red: from five "
+                    title="Age of the saved position",
+                    text="Time since the store last recorded that the engine is watched. Yellow: from one minute. "
+                    "Red: from five "
                     "minutes; the store does not accept it.",
                     queries=[Query(expr=CURSOR_AGE, legend=shapes.ON)],
                     unit="s",
@@ -192,20 +199,21 @@ dashboard = Dashboard(
             ),
         ),
         Row(
-            title="Losses and repairs",
+            title="Lost and recovered events",
             panels=(
                 shapes.counters_of_engines(
                     "Repaired",
-                    "Events in a minute that were received again after a gap (replayed), found by a list, or sent twice and "
-                    "left out.",
+                    "Events per minute that were received again after a gap (replayed), found by a list, or sent "
+                    "twice and ignored.",
                     ("stream_replayed_events", "replayed"),
                     ("resync_events", "found by a list"),
                     ("stream_duplicate_events", "twice"),
                 ),
                 shapes.counters_of_engines(
                     "Lost",
-                    "Events in a minute that were dropped because the queue was full, shortened or dropped because a field "
-                    "was too long, or not stored in the history. Anything above 0 is a loss.",
+                    "Events per minute that were dropped because the queue was full, shortened or dropped because a "
+                    "field "
+                    "was too long, or not stored in the history. A value above 0 is a loss.",
                     ("stream_overflows", "queue full"),
                     ("events_cut", "cut"),
                     ("history_lost_events", "not stored"),
@@ -217,7 +225,8 @@ dashboard = Dashboard(
                 Graph(
                     title="Not decoded",
                     links=(links.runbook("engine-data-skipped"),),
-                    text="Events, rows, fields and lines in a minute that could not be decoded, by kind. The log has an example.",
+                    text="Events, rows, fields and lines per minute that could not be decoded, by kind. The log has "
+                    "an example.",
                     queries=[
                         Query(
                             expr=per_minute(
@@ -231,7 +240,8 @@ dashboard = Dashboard(
                 Graph(
                     title="Lists",
                     links=(links.runbook("engine-relists-failing"),),
-                    text="Full lists of each engine in a minute, by outcome: they find what the stream missed.",
+                    text="Full lists of each engine per minute, by outcome. They find the changes that the stream "
+                    "missed.",
                     queries=[
                         Query(
                             expr=per_minute("quarterdeck_relists_total", *shapes.ENGINE, "outcome", selector=SELECTED),
@@ -242,7 +252,7 @@ dashboard = Dashboard(
                 ),
                 shapes.durations(
                     "Duration of a list",
-                    "Time that 95 of 100 full lists do not exceed, with inspections. Yellow: from five seconds.",
+                    "95 % of the full lists, with inspections, took this long or less. Yellow: from five seconds.",
                     "relist_duration_seconds",
                     *shapes.ENGINE,
                     selector=SELECTED,
@@ -252,12 +262,12 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Events in the history",
-                    text="Events that the store has.",
+                    text="Events in the store.",
                     queries=[Query(expr="max(quarterdeck_history_stored_events)", legend="events")],
                 ),
                 Graph(
                     title="Size of the history",
-                    text="Memory of the store for these events, with their index (estimated).",
+                    text="Estimated memory of the store for these events and their index.",
                     queries=[Query(expr="max(quarterdeck_history_stored_bytes)", legend="size")],
                     unit="bytes",
                 ),

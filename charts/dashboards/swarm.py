@@ -49,7 +49,7 @@ def colored(states: tuple[str, ...]) -> dict[int, tuple[str, str]]:
 dashboard = Dashboard(
     name="swarm",
     title="Swarm",
-    description="Services with too few tasks, rollouts that stopped, nodes and their managers.",
+    description="Services with too few tasks, stopped rollouts, nodes and their managers.",
     variables=(
         Variable(
             name="service",
@@ -70,12 +70,12 @@ dashboard = Dashboard(
                 ),
                 shapes.found(
                     title="Too few tasks",
-                    text="Services that have fewer tasks than they should. Red: at least one.",
+                    text="Services that run fewer tasks than desired. Red: at least one.",
                     query=f"{RUNNING} < {DESIRED}",
                     links=(links.runbook("swarm-service-short"),),
                 ),
                 shapes.found(
-                    title="Rollouts stopped",
+                    title="Stopped rollouts",
                     text="Services whose last update or rollback stopped. Red: at least one.",
                     query=f"{STOPPED} == 1",
                     links=(links.runbook("swarm-update-stopped"),),
@@ -88,14 +88,16 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Managers",
-                    text="Managers that can be reached. Red: none. Yellow: fewer than three; a failure of one may stop the Swarm.",
+                    text="Reachable managers. Red: none. Yellow: fewer than three. If one more fails, the Swarm may "
+                    "stop.",
                     queries=[Query(expr=f"sum({REACHED})")],
                     base=RED,
                     thresholds=((1, YELLOW), (3, GREEN)),
                 ),
                 Stat(
                     title="Without series",
-                    text="Services and nodes that are not on this page, above the limit metrics.max_containers. Yellow: at least one.",
+                    text="Services and nodes that are not on this dashboard, because they exceed the limit "
+                    "metrics.max_containers. Yellow: at least one.",
                     queries=[Query(expr=f"sum({CAPPED})")],
                     thresholds=NONE_IS_BEST,
                 ),
@@ -106,7 +108,7 @@ dashboard = Dashboard(
             panels=(
                 Table(
                     title="Services",
-                    text="Each service: running and wanted tasks, and the state of its last update (red: it stopped).",
+                    text="Each service: running and desired tasks, and the state of its last update (red: stopped).",
                     queries=[
                         Query(expr=RUNNING, name="running"),
                         Query(expr=DESIRED, name="desired"),
@@ -125,21 +127,22 @@ dashboard = Dashboard(
                 ),
                 Graph(
                     title="Missing tasks",
-                    text="Tasks that each service should have and has not. Red: from one on, for longer than a rollout takes.",
+                    text="Desired tasks of each service that do not run. Red: at least one. During a rollout this "
+                    "is normal.",
                     queries=[Query(expr=f"{DESIRED} - {RUNNING}", legend="{{service}} on {{host}}")],
                     thresholds=NONE_IS_GOOD,
                     links=(links.runbook("swarm-service-short"),),
                 ),
                 Graph(
                     title="Running tasks",
-                    text="Tasks of each service that run.",
+                    text="Running tasks of each service.",
                     queries=[Query(expr=RUNNING, legend="{{service}} on {{host}}")],
                     stacked=True,
                 ),
                 Timeline(
                     title="Updates",
-                    text="The state of the last update of each service. Blue: it goes on. Green: it is completed. Red: it stopped. "
-                    "Yellow: it is rolled back.",
+                    text="The state of the last update of each service. Blue: in progress. Green: completed. Red: "
+                    "stopped. Yellow: rolled back.",
                     queries=[Query(expr=UPDATE, legend="{{service}} on {{host}}")],
                     names=colored(UPDATE_STATES),
                     width=24,
@@ -151,7 +154,8 @@ dashboard = Dashboard(
             panels=(
                 Table(
                     title="Nodes",
-                    text="Each node: its state and its availability for tasks (yellow: paused or drained), whether the other "
+                    text="Each node: its state and its availability for tasks (yellow: paused or drained), whether "
+                    "the other "
                     "managers reach it, and whether it leads them. Red: it does not work.",
                     queries=[
                         Query(expr=NODE_STATE, name="state"),
@@ -184,7 +188,7 @@ dashboard = Dashboard(
                 ),
                 Timeline(
                     title="Managers",
-                    text="Whether each manager is reached by the others. Green: yes. Red: no. Yellow: unknown.",
+                    text="Whether the other managers can reach each manager. Green: yes. Red: no. Yellow: unknown.",
                     queries=[Query(expr=REACHABILITY, legend="{{node}}")],
                     names=colored(REACHABILITIES),
                 ),

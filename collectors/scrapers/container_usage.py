@@ -41,7 +41,7 @@ VALUES: Sequence[tuple[Family, Value]] = (
     ),
     (_gauge("memory_usage_bytes", "Memory used, with the file cache, in bytes"), lambda row: row.memory_usage),
     (
-        _gauge("memory_working_set_bytes", "Memory used, without what the kernel can free at once, in bytes"),
+        _gauge("memory_working_set_bytes", "Memory used, without memory that the kernel can free at once, in bytes"),
         lambda row: row.memory,
     ),
     (

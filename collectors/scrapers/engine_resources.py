@@ -46,7 +46,7 @@ DISK_USE = (
     (
         _gauge(
             "containers_written_size_bytes",
-            "Disk space of what the engine's containers wrote outside of volumes, in bytes",
+            "Disk space of data that the engine's containers wrote outside of volumes, in bytes",
         ),
         "writable",
     ),

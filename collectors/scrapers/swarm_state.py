@@ -27,7 +27,7 @@ SHORT_ID = 12
 SERVICE_LABELS = (*ENGINE_LABELS, "service", "id")
 NODE_LABELS = (*ENGINE_LABELS, "node", "id")
 
-DESIRED = gauge("swarm_service_replicas_desired", "Tasks that the service is set to run", *SERVICE_LABELS)
+DESIRED = gauge("swarm_service_replicas_desired", "Desired tasks of the service", *SERVICE_LABELS)
 RUNNING = gauge("swarm_service_replicas_running", "Tasks of the service that run", *SERVICE_LABELS)
 UPDATE = gauge(
     "swarm_service_update_state",

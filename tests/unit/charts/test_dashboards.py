@@ -192,7 +192,7 @@ def test_the_fleet_names_what_is_wrong_and_nothing_else(tmp_path: Path) -> None:
         ]
     found = [
         ("crashed", "crashed", ', cause="crashed"'),
-        ("full", "memory almost used up", ""),
+        ("full", "memory near its limit", ""),
         ("ill", "unhealthy", ""),
     ]
     wanted = [
