@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bot import builtin_on_demand, engine_addresses, engine_manager, store_setup
+from bot import engine_addresses, engine_manager, lazy_builtin_runtime, store_setup
 from bot.access import configured_policy, policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits, unfinished_commands
 from commands.catalogue import Catalogue, load_catalogue, open_catalogue
-from core import errors, supervise, tasks, uncounted_metrics
+from core import errors, noop_metrics, supervise, tasks
 from core.config import load
 from core.lazy_dataclass import dataclass
 from core.model import alert_routes
@@ -39,7 +39,7 @@ from runtimes.inventory import fleet
 from runtimes.inventory.mirror import Mirror
 
 if TYPE_CHECKING:
-    from bot import builtin_commands
+    from bot import builtin_runtime
     from bot.notify import alert_runner
     from core.metrics import Metrics
 
@@ -71,7 +71,7 @@ class App:
     replica: str
     routing: alert_routes.Routing
     """Where incidents are posted, as configured."""
-    builtin: builtin_on_demand.BuiltinOnDemand
+    builtin: lazy_builtin_runtime.LazyBuiltinRuntime
     warnings: Sequence[str] = ()
     """Logged once at the start."""
     notifiers: dict[str, Notifier] = field(default_factory=dict)
@@ -196,7 +196,7 @@ async def build(
     """Creates every part and registers it for closing. `watch`: whether to mirror the engines; False for a single
     command, which requests everything from them. `opened`: the store, if it is already open. Raises ConfigError."""
     store, embedded_store = opened or await store_setup.open_store(settings, supervisor, visits=not watch)
-    counts = uncounted_metrics.uncounted_metrics()
+    counts = noop_metrics.noop_metrics()
     if watch:
         from core import metrics  # noqa: PLC0415 (its library is large)
 
@@ -210,7 +210,7 @@ async def build(
     if watch or load.names_alert_rules(settings):
         from bot import builtin_setup  # noqa: PLC0415 (large, and a single command seldom needs it)
 
-        rules = builtin_setup.load_rules(settings)
+        rules = builtin_setup.load_checked_rules(settings)
         if watch:
             alerts = builtin_setup.create_alert_runner(
                 settings, rules, store=store, counts=counts, policies=policies, replica=replica
@@ -218,15 +218,15 @@ async def build(
 
     evaluator = alerts.evaluator if alerts is not None else None
 
-    def create_builtin() -> builtin_commands.BuiltinRuntime:
+    def create_builtin() -> builtin_runtime.BuiltinRuntime:
         from bot import builtin_setup  # noqa: PLC0415 (as above)
 
-        parts = builtin_setup.Parts(
+        parts = builtin_setup.BuiltinDependencies(
             policies=policies, store=store, catalogue=catalogue, clock=_now, fleet=engines.fleet
         )
         return builtin_setup.create_builtin_runtime(settings, parts, routing=routing, evaluator=evaluator)
 
-    builtin = builtin_on_demand.BuiltinOnDemand(create_builtin)
+    builtin = lazy_builtin_runtime.LazyBuiltinRuntime(create_builtin)
     search = engine_discovery.Discovery() if settings.engines is None else None
     addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
     engines = engine_manager.EngineManager(

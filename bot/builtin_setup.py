@@ -1,12 +1,15 @@
-"""Creates what a process needs only for alerts and built-in commands: the alert rules, what evaluates them, and the
-runtime of the built-in commands. A process that runs one command about containers does not import this module."""
+"""Creates the alert rules, the alert runner, and the runtime of the built-in commands. A built-in command needs no
+container engine, such as `rules` or `grant`.
+
+A process that runs one container command does not need these parts and does not import this module.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from bot import builtin_commands, rule_tests
+from bot import builtin_runtime, rule_tests
 from bot.access import policy_in_force
 from bot.notify import alert_runner, configured_rules, unstored_alerts
 from collectors import rule_catalogue
@@ -22,7 +25,7 @@ from runtimes.inventory import stored_events
 from runtimes.inventory.fleet import Fleet
 
 
-def load_rules(settings: load.Config) -> Sequence[Rule]:
+def load_checked_rules(settings: load.Config) -> Sequence[Rule]:
     """Returns the built-in alert rules. Raises ConfigError if the configuration names one that does not exist."""
     rules = rule_catalogue.load_rules()
     with_threshold = [rule.name for rule in rules if rule.threshold is not None]
@@ -46,7 +49,7 @@ def create_alert_runner(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class BuiltinDependencies:
     """Holds the parts of the process that the built-in commands use."""
 
     policies: policy_in_force.PolicyInForce
@@ -57,13 +60,20 @@ class Parts:
 
 
 def create_builtin_runtime(
-    settings: load.Config, parts: Parts, *, routing: alert_routes.Routing, evaluator: Evaluator | None
-) -> builtin_commands.BuiltinRuntime:
+    settings: load.Config,
+    dependencies: BuiltinDependencies,
+    *,
+    routing: alert_routes.Routing,
+    evaluator: Evaluator | None,
+) -> builtin_runtime.BuiltinRuntime:
     """Creates the runtime of the built-in commands. `evaluator`: None in a process that does not watch engines."""
-    runtime = builtin_commands.BuiltinRuntime(
-        policies=parts.policies, store=parts.store, catalogue=parts.catalogue, clock=parts.clock
+    runtime = builtin_runtime.BuiltinRuntime(
+        policies=dependencies.policies,
+        store=dependencies.store,
+        catalogue=dependencies.catalogue,
+        clock=dependencies.clock,
     )
-    testable = configured_rules.testable_rules(load_rules(settings), settings.rules)
-    runtime.rule_tests = rule_tests.RuleTests(testable, stored_events.StoredEvents(parts.store))
-    runtime.evaluator, runtime.fleet, runtime.routing = evaluator, parts.fleet, routing
+    testable = configured_rules.testable_rules(load_checked_rules(settings), settings.rules)
+    runtime.rule_tests = rule_tests.RuleTests(testable, stored_events.StoredEvents(dependencies.store))
+    runtime.evaluator, runtime.fleet, runtime.routing = evaluator, dependencies.fleet, routing
     return runtime

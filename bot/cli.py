@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from bot import process_start
+from bot import subcommand_runner
 from bot.console import command_client
 
 TYPE_CHECKING = False  # the import of `typing` takes longer than this module
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    sys.exit(process_start.exit_code(_run))
+    sys.exit(subcommand_runner.run_subcommand(_run))
 
 
 def do_request(arguments: Sequence[str]) -> command_client.Request | None:
@@ -49,7 +49,7 @@ def do_request(arguments: Sequence[str]) -> command_client.Request | None:
 
 def _run() -> int:
     if sys.argv[1:2] == ["do"] and (request := do_request(sys.argv[2:])) is not None:
-        return process_start.do(request)
+        return subcommand_runner.run_do_subcommand(request)
     from bot import command_line  # noqa: PLC0415
 
     command_line.app()

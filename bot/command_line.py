@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bot import process_start
+from bot import subcommand_runner
 from bot.console import command_client
 from core.metric_families import ListFormat
 
@@ -47,23 +47,23 @@ def run(
 
     # Before the configuration is loaded: if the file changes between the two, no caller agrees with this bot.
     sources = caller_settings.read(str(config or ""), os.environ).sources
-    settings = process_start.load_settings(config)
+    settings = subcommand_runner.load_settings(config)
     from bot import listening_socket  # noqa: PLC0415
 
     # Before the large imports: an early scrape waits instead of being refused.
     listener = listening_socket.open_socket(settings.metrics.listen)
     from bot import run as bot_run  # noqa: PLC0415
 
-    process_start.run_until_done(bot_run.run_bot(settings, config, listener, sources=sources, console=console))
+    subcommand_runner.run_until_done(bot_run.run_bot(settings, config, listener, sources=sources, console=console))
 
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
     """Open a console to the engines. A bot that runs here answers its lines."""
-    settings = process_start.load_settings(config)
+    settings = subcommand_runner.load_settings(config)
     from bot.console import interactive  # noqa: PLC0415
 
-    process_start.run_until_done(interactive.run_console(settings, str(config or "")))
+    subcommand_runner.run_until_done(interactive.run_console(settings, str(config or "")))
 
 
 @app.command()
@@ -83,13 +83,13 @@ def do(
 ) -> None:
     """Run one command and print the reply. The exit code says how it ended."""
     request = command_client.Request(line, named=str(config or ""), as_json=json, yes=yes, verify=verify)
-    raise typer.Exit(process_start.do(request))
+    raise typer.Exit(subcommand_runner.run_do_subcommand(request))
 
 
 @app.command()
 def check(config: ConfigPath = None) -> None:
     """Check the configuration and print every mistake in it."""
-    settings = process_start.load_settings(config)
+    settings = subcommand_runner.load_settings(config)
     from bot.engine_addresses import engine_addresses  # noqa: PLC0415
     from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415

@@ -1,8 +1,8 @@
-"""Chooses the format and the compression of the metrics page from the headers of a request.
+"""Chooses the format and the compression of the metrics page from the headers `Accept` and `Accept-Encoding`.
 
-Both headers list what the client accepts, each with a weight `q` from 0 (not acceptable) to 1. The offer with the
-highest weight is chosen; of equal ones, the one that the client names most exactly; then Prometheus' text format, which
-is also sent to a client that accepts no format that is offered. A part with an invalid weight counts as not sent.
+The offer with the highest weight `q` (0 = not acceptable, 1 = best) is chosen. If two offers have the same weight, the
+more specific media type wins. If that is equal too, or if the client accepts no offer, the Prometheus text format is
+sent. A part with an invalid weight is ignored.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ from runtimes.engine_discovery import Discovery, NotPermitted
 from runtimes.engine_registry import EngineAddress, EngineRegistry
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.fleet import Fleet
-from runtimes.inventory.inaccessible_engine import InaccessibleEngine
 from runtimes.inventory.mirror import Mirror, WatchedEngine
+from runtimes.inventory.permission_denied_engine import PermissionDeniedEngine
 from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents
 from runtimes.swarm import membership_tracker
 
@@ -142,7 +142,7 @@ class EngineManager:
             return
         self._not_permitted = found
         self.fleet.set_not_permitted(
-            InaccessibleEngine(
+            PermissionDeniedEngine(
                 kind=each.address.kind, name=each.address.name, address=str(each.address), reason=each.reason
             )
             for each in found

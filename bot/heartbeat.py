@@ -41,7 +41,7 @@ async def keep_alive(app: App) -> None:
                     reason=error.full_message(),
                     times=times,
                 )
-        await shared_ticks.sleep(HEARTBEAT_SECONDS)
+        await shared_ticks.sleep_to_tick(HEARTBEAT_SECONDS)
 
 
 async def keep_recovering(app: App) -> None:
@@ -51,4 +51,4 @@ async def keep_recovering(app: App) -> None:
             await app.recover()
         except errors.StoreError as error:
             log.debug("Unfinished commands could not be read from the store.", reason=error.message)
-        await shared_ticks.sleep(RECOVERY_SECONDS)
+        await shared_ticks.sleep_to_tick(RECOVERY_SECONDS)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bot.text_tables import COLOURS, GAP, cell_text, coloured, table_lines, text_width
 from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Records, Reply, Table, Text, Tone
-from core.text import moments, person_names, sanitize
+from core.text import person_names, sanitize, text_timestamps
 from core.text.sparkline import sparkline
 
 # For scripts. 1 means “not found”, like grep; 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
@@ -52,7 +52,7 @@ def _on_clock(block: Block, clock: Clock) -> Block:
     """The block with the times of its own texts on the reader's clock. Verbatim lines stay as they are."""
 
     def shown(text: str) -> str:
-        return moments.replace(text, clock)
+        return text_timestamps.replace_timestamps(text, clock)
 
     match block:
         case Text():

@@ -27,7 +27,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_facts import ResourceFacts
 from core.model.rule_tests import ReplayRule, RuleTest
 from core.ports import Runtime
-from core.text import moments
+from core.text import text_timestamps
 from runtimes.inventory.stored_events import StoredEvents
 
 WINDOW = timedelta(hours=1)
@@ -211,4 +211,4 @@ def _told(value: object) -> str:
 
 
 def _clock(at_ns: int) -> str:
-    return moments.write_time(at_ns / 1e9)
+    return text_timestamps.format_timestamp(at_ns / 1e9)

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from bot import app as bot_app
-from bot import heartbeat, listening_socket, metrics_server, read_audit_migration
+from bot import audit_of_reads_migration, heartbeat, listening_socket, metrics_server
 from bot.console import caller_settings, command_server, interactive, prompt
 from bot.healing import healer
 from bot.notify import alert_runner
@@ -68,7 +68,7 @@ async def run_bot(
         supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
         supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), RESTART)
         supervisor.start_background("recovery", lambda: heartbeat.keep_recovering(app), RESTART)
-        supervisor.start_oneshot("audit reads", read_audit_migration.move_read_rows(app.store, datetime.now(UTC)))
+        supervisor.start_oneshot("audit reads", audit_of_reads_migration.move_read_rows(app.store, datetime.now(UTC)))
         app.engines.keep_current()
         if app.alerts is not None:
             app.alerts.start(supervisor, lambda: app.engines.mirrors)
@@ -114,7 +114,7 @@ def _heal(app: bot_app.App, alerts: alert_runner.AlertRunner) -> None:
         store=app.store,
         evaluator=alerts.evaluator,
         mirrors=lambda: app.engines.mirrors,
-        answer=app.dispatcher.answer,
+        run_line=app.dispatcher.answer,
         in_force=lambda: app.policies.policy,
         counts=app.metrics,
         changed=alerts.changed.set,

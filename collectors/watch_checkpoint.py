@@ -41,7 +41,7 @@ class WatchCheckpoint:
 
     async def save_forever(self) -> None:
         while True:
-            await shared_ticks.sleep(self._timing.cursor_save_every)
+            await shared_ticks.sleep_to_tick(self._timing.cursor_save_every)
             if self._gaps.unproven and self._cursor.others_known():
                 self._gaps.decide_unproven(watched=await self._cursor.others_watched())
             self.watched()

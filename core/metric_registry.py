@@ -1,8 +1,7 @@
-"""Creates the Prometheus library's counters, gauges and histograms from declarations, removes series and renders them.
+"""Creates counters, gauges and histograms of the Prometheus client library from declarations, removes series, and
+renders the metrics page.
 
-The library's objects do the counting. For each of them there is one `core.metric_families.Family`, so that the families
-can be listed. Only this module, `core.metrics`, `core.watched_engine_metrics` and the collectors import the Prometheus
-library.
+Each metric also has a `core.metric_families.Family`, so that all metrics can be listed and documented.
 """
 
 from __future__ import annotations

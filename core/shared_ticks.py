@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 
 
-async def sleep(seconds: float) -> None:
+async def sleep_to_tick(seconds: float) -> None:
     """Sleeps until the next moment of an interval: between half of `seconds` and one and a half times as long, and for
     a task that takes little time itself exactly as long from then on."""
     now = asyncio.get_running_loop().time()

@@ -4,7 +4,7 @@ A code has 128 random bits. It is valid for 15 minutes and 5 tries, and it works
 digest. The code is printed to stderr, which chat could show as the log of Quarterdeck's own container. So the code is
 masked in every reply, and only admins may read that log (`bot.access.policy.ADMIN_READ_VERBS`). As long as nobody in
 chat has the right to give grants, each start issues a new code. The person types the code after `claim`, and
-`bot.builtin_commands` checks it.
+`bot.builtin_runtime` checks it.
 """
 
 from __future__ import annotations

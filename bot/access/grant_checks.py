@@ -1,6 +1,6 @@
 """Checks a new grant: its subject, its patterns, and whether the person who gives it has these permissions.
 
-Nobody can grant a permission that they do not have. `bot.builtin_commands` calls these checks before it stores a grant.
+Nobody can grant a permission that they do not have. `bot.builtin_runtime` calls these checks before it stores a grant.
 """
 
 from __future__ import annotations

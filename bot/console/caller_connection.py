@@ -18,7 +18,7 @@ import structlog
 
 from bot import app as composition
 from bot import plain_text
-from bot.console import command_frames, screen, single_command, terminal, terminal_responder
+from bot.console import command_frames, one_command_runner, screen, terminal, terminal_responder
 from bot.console.command_frames import Decoder, FrameError, encode, encode_text
 from bot.console.screen import MAX_WIDTH, Screen
 from core import errors, tasks
@@ -143,26 +143,26 @@ class CallerConnection:
 
     async def _answer(self, request: CommandRequest) -> int:
         out = _Output(self, command_frames.STDOUT)
-        responder = single_command.responder_for(out, request.screen, as_json=request.as_json)
+        responder = one_command_runner.responder_for(out, request.screen, as_json=request.as_json)
         paced = responder if request.as_json else _PacedResponder(responder, self)
         try:
             ask = functools.partial(self._ask, request)
-            reply = await single_command.run(ask, single_command.line_of(request.words), paced, yes=request.yes)
+            reply = await one_command_runner.run(ask, one_command_runner.line_of(request.words), paced, yes=request.yes)
         except errors.Refused as error:  # the process is stopping
             self.write(command_frames.STDERR, f"{error.full_message()}\n")
             return plain_text.EXIT[Ending.REFUSED]
         if reply is None:
-            return single_command.INTERRUPTED
-        streams = single_command.Streams(
+            return one_command_runner.INTERRUPTED
+        streams = one_command_runner.Streams(
             out=out, err=_Output(self, command_frames.STDERR), screen=request.screen, save=self._save
         )
         try:
             if request.console:
                 self._choices = [button.line for button in terminal_responder.shown_buttons(reply, request.screen)]
             hint = not request.console
-            return await single_command.print_reply(reply, streams, as_json=request.as_json, hint=hint)
+            return await one_command_runner.print_reply(reply, streams, as_json=request.as_json, hint=hint)
         except BrokenPipeError:
-            return single_command.code_of(reply)
+            return one_command_runner.code_of(reply)
 
     async def _ask(
         self, request: CommandRequest, line: str, responder: terminal_responder.ConsoleResponder

@@ -20,7 +20,7 @@ import sys
 import time
 
 from bot.console import caller_settings, screen
-from bot.console.command_conversation import READ_BYTES, Conversation
+from bot.console.client_exchange import READ_BYTES, ClientExchange
 from bot.console.command_frames import (
     FROM_BOT,
     GREETING,
@@ -78,7 +78,7 @@ def send(request: Request, environ: Mapping[str, str]) -> int | None:
     with reached.connection:
         more = {"json": request.as_json, "yes": request.yes, "verify": request.verify}
         content = request_content(request.words, screen.screen_of(sys.stdout), more)
-        talk = Conversation(reached.connection, reached.decoder, request.words, foreign=reached.foreign)
+        talk = ClientExchange(reached.connection, reached.decoder, request.words, foreign=reached.foreign)
         return talk.run(encode(REQUEST, content))
 
 

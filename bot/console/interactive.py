@@ -1,9 +1,10 @@
 """Runs `quarterdeck console`: an interactive console in its own process.
 
-The prompt appears first; then the rest is imported and started, and a line that was typed meanwhile waits for it. If a
-bot runs on this state directory with the same settings, it runs the lines (`bot_lines`). Otherwise the console runs
-them itself: it does not watch the engines, each command asks them directly, and it uses the bot's store or starts the
-embedded one. A running bot that has a terminal and no chat opens the same console with `run_prompt`.
+The prompt is printed first; then the rest is imported and started. A line that was typed meanwhile waits for it.
+
+If a bot runs on this state directory with the same settings, it runs the lines (`line_forwarder`). Otherwise the
+console runs them itself: it does not watch the engines, and each command asks them directly. It uses the bot's store or
+starts the embedded one. A running bot that has a terminal and no chat opens the same console with `run_prompt`.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ async def _resumed(first: asyncio.Task[str | None], rest: AsyncIterator[str]) ->
 
 
 async def _run_until_exit(built: App, shown: prompt.Prompt, lines: AsyncIterator[str], named: str) -> None:
-    from bot.console import bot_lines  # noqa: PLC0415 (after the prompt)
+    from bot.console import line_forwarder  # noqa: PLC0415 (after the prompt)
 
-    bot = bot_lines.BotLines(built.supervisor, os.environ, named=named)
+    bot = line_forwarder.LineForwarder(built.supervisor, os.environ, named=named)
     await _answer_lines(built, shown, lines, elsewhere=bot.run)
     built.supervisor.stop("the console was closed")
 

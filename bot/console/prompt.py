@@ -1,7 +1,7 @@
-"""Reads the lines that a person types at the console, or that a program writes to its stdin.
+"""Reads lines at the console: typed by a person, or from stdin of a program.
 
-The prompt is painted before anything else of the console is imported, so that people can type at once. What completes a
-line is set later.
+The prompt is printed before the rest of the console is imported, so that people can type at once. The completion
+function is set later.
 """
 
 from __future__ import annotations

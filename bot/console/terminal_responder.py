@@ -14,7 +14,7 @@ from bot.console import live_line, save_download, screen
 from core.model import typed_times
 from core.model.replies import Button, Reply, Text
 from core.ports import ActionStarted, Progress, Responder, Watched
-from core.text import moments, sanitize
+from core.text import sanitize, text_timestamps
 
 TICK_SECONDS = 10.0  # between two lines that only show that time goes by
 
@@ -128,7 +128,7 @@ def shown(reply: Reply, on: screen.Screen) -> str:
     now = datetime.now(UTC) if on.width else None
     zone = typed_times.find_zone(on.zone) if on.zone else None
     return plain_text.render(
-        reply, on.width, on.colour, offers=on.width > 0, clock=lambda at: moments.local(at, now, zone)
+        reply, on.width, on.colour, offers=on.width > 0, clock=lambda at: text_timestamps.format_local(at, now, zone)
     ).rstrip("\n")
 
 

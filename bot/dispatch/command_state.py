@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.dispatch import change_record, outcome_watch, safe_responder
+from bot.dispatch import change_record, change_verification, safe_responder
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Context
 from core.lazy_dataclass import dataclass
@@ -33,4 +33,4 @@ class CommandState:
     change: change_record.ChangeRecord | None = None
     view: VisibleFleet | None = None
     context: Context | None = None
-    watch: outcome_watch.OutcomeWatch | None = None
+    watch: change_verification.ChangeVerification | None = None

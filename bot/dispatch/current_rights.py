@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from bot.access.policy_in_force import PolicyInForce
-from bot.dispatch.current_people import CurrentPeople
+from bot.dispatch.group_and_name_lookup import CurrentPeople
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
 from core.model.actions import Action

@@ -30,15 +30,15 @@ from bot.dispatch import (
     announcement,
     audit,
     change_record,
+    change_verification,
     command_registration,
-    current_people,
     current_rights,
     decision,
     engine_refusals,
     execution,
+    group_and_name_lookup,
     name_choices,
     offered_buttons,
-    outcome_watch,
     partial_plan,
     pending_questions,
     plan_decision,
@@ -105,9 +105,9 @@ class Dispatcher:
         self._max_unconfirmed = max_unconfirmed
         self._stopping = stopping or asyncio.Event()
         self._bugs = fleet.bugs
-        self.people = current_people.CurrentPeople(store)
+        self.people = group_and_name_lookup.CurrentPeople(store)
         self._rights = current_rights.CurrentRights(policies, store, self.people)
-        self._watch_tools = outcome_watch.WatchTools(
+        self._watch_tools = change_verification.VerificationTools(
             fleet=fleet, store=store, policies=policies, rights=self._rights, audit=audit, stopping=self._stopping
         )
 
@@ -241,7 +241,7 @@ class Dispatcher:
         results = [*await self._execute(plan, view, state, change.record), *hit.unable]
         announced.after(results)
         if inv.verify and command.starts:
-            state.watch = outcome_watch.OutcomeWatch(
+            state.watch = change_verification.ChangeVerification(
                 *(self._watch_tools, inv, command, context, results),
                 view=view,
                 responder=state.responder,

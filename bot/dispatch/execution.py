@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.dispatch import followed_events, job_follower, plan_progress
+from bot.dispatch import followed_event_lines, job_follower, plan_progress
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Result
 from core import errors
@@ -118,7 +118,9 @@ async def run_plan(
             stopping=stopping,
             several=len(plan) > 1,
             refusal=lambda: refusal(action),
-            texts=followed_events.make_event_formatter(action, view_now) if isinstance(action, ListEvents) else None,
+            texts=followed_event_lines.make_event_formatter(action, view_now)
+            if isinstance(action, ListEvents)
+            else None,
         )
 
     with plan_progress.PlanProgress(plan, responder) as shown:

@@ -30,7 +30,7 @@ from core.model.replies import Status
 from core.model.results import DIVIDER, LogLine, Outcome
 from core.ports import Call, Progress, Responder
 from core.store.client import Store
-from core.text import redact, run_dividers
+from core.text import redact, run_separator_lines
 from runtimes.inventory.fleet import Fleet
 
 FOLLOW_SECONDS = 600.0  # a log is followed this long at most
@@ -247,7 +247,7 @@ async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, cal
 
 
 async def _plain_texts(lines: Sequence[LogLine]) -> Sequence[str]:
-    return [line.text if line.stream == DIVIDER else run_dividers.escaped(line.text) for line in lines]
+    return [line.text if line.stream == DIVIDER else run_separator_lines.escaped(line.text) for line in lines]
 
 
 def _with_deadline(call: Call, seconds: float) -> Call:

@@ -1,9 +1,8 @@
-"""Makes the reply to an error, with a button for each resource that an ambiguous name may mean, or for each engine
-that may be meant.
+"""Adds buttons to an error reply: one for each resource that an ambiguous name matches, or one for each matching
+engine.
 
-The button's line is the typed line with the resource's own name in place of the ambiguous one, or with the engine. If
-the command takes several names or engines, a last button names them all. A line that cannot be changed so, without
-changing anything else of its meaning, gets no button.
+A button repeats the typed line with the full name, or with the engine added. If the command accepts several names or
+engines, one more button selects all of them. If the line cannot be rewritten safely, there is no button.
 """
 
 from __future__ import annotations

@@ -14,15 +14,15 @@ from typing import Any
 from bot.dispatch import (
     change_targets,
     engine_refusals,
-    foreseen_refusals,
     freeze_check,
+    preflight_checks,
     question_answers,
     reply_formatting,
 )
 from bot.dispatch.audit import Audit
 from bot.dispatch.change_targets import ChangeTargets
 from bot.dispatch.command_state import CommandState
-from bot.dispatch.current_people import CurrentPeople
+from bot.dispatch.group_and_name_lookup import CurrentPeople
 from bot.dispatch.pending_questions import Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
@@ -50,9 +50,7 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
     state.plan = plan
     # If an answer is refused, its question stays open: it is removed when its plan begins.
     asked = await question_answers.people_of_question(question, people)
-    decided = question_answers.decide_command_or_answer(
-        question, asked, plan, view, inv, max_unconfirmed=max_unconfirmed
-    )
+    decided = question_answers.decide_permission(question, asked, plan, view, inv, max_unconfirmed=max_unconfirmed)
     state.decision, state.verdict = decided, decided.verdict.name.lower()
     if decided.verdict is Verdict.DENY:
         await audit.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decided)
@@ -62,14 +60,14 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
         return ChangeTargets(plan)
 
     def decide_rest(rest: Sequence[Action[Any]]) -> None:
-        again = question_answers.decide_command_or_answer(None, (), rest, view, inv, max_unconfirmed=max_unconfirmed)
+        again = question_answers.decide_permission(None, (), rest, view, inv, max_unconfirmed=max_unconfirmed)
         state.plan, state.decision, state.verdict = rest, again, again.verdict.name.lower()
 
     able, unable = engine_refusals.split(plan, fleet, asks=decided.verdict is not Verdict.ALLOW)
     if unable and able:
         decide_rest(able)
     asks = state.decision.verdict is not Verdict.ALLOW
-    known = await foreseen_refusals.find(able, view, fleet) if asks else {}
+    known = await preflight_checks.find(able, view, fleet) if asks else {}
     hit = await change_targets.find_targets(able, view, known, every=every, asks=asks)
     if hit.plan and hit.notes:
         decide_rest(hit.plan)

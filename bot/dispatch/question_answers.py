@@ -1,9 +1,8 @@
-"""Decides whether a person's yes to a question is accepted, by the grants and guards that are valid then. Collects
-approvals.
+"""Checks whether a person may confirm a pending question, by the grants and guards at that moment. Collects approvals.
 
-The plan is decided again for the requester and for the person who answers. If several guards ask for an approval, each
-must be satisfied, by one approver or by several. A question is removed only when its plan begins, so an answer that is
-refused leaves it as it is. The same function decides a new command, which has no question yet.
+Permission is checked again for the requester and for the person who confirms. If several guards need an approval, each
+guard must get one; one person may satisfy several guards. A rejected confirmation leaves the question open. New
+commands are checked by the same function.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 from bot.access import policy
 from bot.dispatch import audit, decision, questions, reply_formatting, unattended_policy
-from bot.dispatch.current_people import CurrentPeople
+from bot.dispatch.group_and_name_lookup import CurrentPeople
 from bot.dispatch.pending_questions import PendingQuestions, Person, Question
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
@@ -24,7 +23,7 @@ from core.model.policy import Decision, Verdict
 from core.model.replies import Reply
 
 
-def decide_command_or_answer(
+def decide_permission(
     question: Question | None,
     people: Sequence[Person],
     plan: Sequence[Action[Any]],

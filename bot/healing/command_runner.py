@@ -17,18 +17,18 @@ from core.model.replies import Ending, Reply, Text
 START_SECONDS = 60.0  # within which an act must start
 END_SECONDS = 10.0  # for what is recorded after the last line
 MAX_REASON = 300  # characters
-PLACE = Place(channel="healing", kind="healing")
+HEALING_CHANNEL = Place(channel="healing", kind="healing")
 OUTCOMES = {Ending.OK: "done", Ending.NOTHING: "done", Ending.REFUSED: "refused", Ending.UNKNOWN: "unknown"}
 
 
-class Answer(Protocol):
+class RunCommandLine(Protocol):
     """Runs a command line; see bot.dispatch.dispatcher.Dispatcher."""
 
     async def __call__(self, inv: Invocation, /) -> Reply | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TryResult:
+class AttemptResult:
     """How a try ended. `outcome`: done, failed, unknown or refused; refused only if nothing was done before."""
 
     outcome: str
@@ -36,13 +36,13 @@ class TryResult:
 
 
 class CommandRunner:
-    """Runs tries. `answer`: runs a command line. `now`: the time in seconds since the epoch."""
+    """Runs tries. `run_line`: runs a command line. `now`: the time in seconds since the epoch."""
 
-    def __init__(self, answer: Answer, now: Callable[[], float]) -> None:
-        self._answer, self._now = answer, now
+    def __init__(self, run_line: RunCommandLine, now: Callable[[], float]) -> None:
+        self._run_command_line, self._now = run_line, now
         self._late: set[asyncio.Future[Reply | None]] = set()  # those that have not ended in time
 
-    async def run(self, case: DecisionInput, lines: Sequence[str], began: float) -> TryResult:
+    async def run(self, case: DecisionInput, lines: Sequence[str], began: float) -> AttemptResult:
         """Runs the lines until one does not succeed. `began`: when the try was taken, which is a part of the ids of its
         commands: the same try never runs twice."""
         texts: list[str] = []
@@ -58,7 +58,7 @@ class CommandRunner:
             if outcome != "done":
                 outcome = "failed" if outcome == "refused" and number else outcome
                 break
-        return TryResult(outcome=outcome, text="; ".join(texts)[:MAX_REASON])
+        return AttemptResult(outcome=outcome, text="; ".join(texts)[:MAX_REASON])
 
     async def _run_line(self, case: DecisionInput, line: str, number: str, began: float) -> tuple[Ending, str]:
         at = datetime.fromtimestamp(began, UTC)
@@ -66,12 +66,12 @@ class CommandRunner:
             id=f"heal-{case.policy.name}-{case.key}-{number}",
             who=Identity(id=case.policy.identity, name=f"healing rule {case.policy.name}"),
             line=line,
-            place=PLACE,
+            place=HEALING_CHANNEL,
             at=at,
             deadline=datetime.now(UTC) + timedelta(seconds=START_SECONDS),
             answered_guards=frozenset(case.record.answered),
         )
-        work = tasks.start_awaited(f"heal_line {case.policy.name}", self._answer(inv))
+        work = tasks.start_awaited(f"heal_line {case.policy.name}", self._run_command_line(inv))
         done, _ = await asyncio.wait([work], timeout=healing.TRY_SECONDS - END_SECONDS - (self._now() - began))
         if not done:
             self._late.add(work)

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from bot.healing import command_lines
-from bot.healing.command_runner import Answer, CommandRunner, TryResult
+from bot.healing.command_runner import AttemptResult, CommandRunner, RunCommandLine
 from bot.healing.decision_input import DecisionInput
 from bot.healing.healing_state_store import HealingStateStore
 from bot.notify.alert_settings import read_settings
@@ -41,7 +41,7 @@ from core.model.refs import EngineRef, Kind
 from core.model.resource_facts import ResourceFacts
 from core.repeated_log import RepeatedLog
 from core.store.client import Store
-from core.text import durations, moments, redact
+from core.text import durations, redact, text_timestamps
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ ROLLOUTS = frozenset({"updating", "rollback_started"})
 
 
 class Healer:
-    """Acts while `run` runs. `answer`: runs a command line. `in_force`: the policy in force, which also says what to
+    """Acts while `run` runs. `run_line`: runs a command line. `in_force`: the policy in force, which also says what to
     heal. `changed` is called after a note was added to an incident. `now`: our clock, in seconds since the epoch."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Healer:
         store: Store,
         evaluator: Evaluator,
         mirrors: Callable[[], Sequence[Mirror]],
-        answer: Answer,
+        run_line: RunCommandLine,
         in_force: Callable[[], Policy],
         counts: metrics.Metrics,
         changed: Callable[[], None] = lambda: None,
@@ -71,7 +71,7 @@ class Healer:
         self._records = HealingStateStore(store)
         self._evaluator = evaluator
         self._mirrors = mirrors
-        self._runner = CommandRunner(answer, now)
+        self._runner = CommandRunner(run_line, now)
         self._in_force = in_force
         self._counts = counts
         self._changed = changed
@@ -89,7 +89,7 @@ class Healer:
         try:
             while True:
                 await self.tick()
-                await shared_ticks.sleep(TICK_SECONDS)
+                await shared_ticks.sleep_to_tick(TICK_SECONDS)
         finally:
             for task in self._running:
                 task.cancel()
@@ -226,7 +226,7 @@ class Healer:
         except Exception as error:
             self._bugs.report(error, "heal", rule=case.policy.name)
 
-    async def _ended(self, case: DecisionInput, result: TryResult, began: float) -> None:
+    async def _ended(self, case: DecisionInput, result: AttemptResult, began: float) -> None:
         policy = case.policy
         self._count(result.outcome)
         refused = result.text if result.outcome == "refused" else ""
@@ -259,7 +259,7 @@ class Healer:
         if found is None:
             return ""
         window, interval = found
-        return f"maintenance {window.id} lasts until {moments.write_time(interval.end)}"
+        return f"maintenance {window.id} lasts until {text_timestamps.format_timestamp(interval.end)}"
 
     def _rollout(self, case: DecisionInput) -> str:
         """Returns a reason while the Swarm updates the service."""

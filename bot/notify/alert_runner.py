@@ -16,7 +16,7 @@ import structlog
 
 from bot.notify.incident_metrics import IncidentMetrics
 from bot.notify.incident_writer import IncidentWriter, each_incident
-from bot.notify.removed_engines import RemovedEngines
+from bot.notify.removed_engines import RemovedEngineCheck
 from bot.notify.unstored_alerts import UnstoredAlertsFile
 from collectors.alert_evaluator import Evaluator
 from collectors.engine_state_events import EngineStateEvents
@@ -78,7 +78,7 @@ class AlertRunner:
         supervisor.start_background("incident_writer", self.writer.run, RESTART)
         supervisor.start_background("incident_metrics", self._incident_metrics.run, RESTART)
         supervisor.start_background("watch_record", self._record_watch, RESTART)
-        removed = RemovedEngines(self._store, self._restored, mirrors, _fault)
+        removed = RemovedEngineCheck(self._store, self._restored, mirrors, _fault)
         supervisor.start_background("removed_engines", removed.run, RESTART)
         supervisor.start_background("alert_rules", lambda: self._tick_forever(mirrors), RESTART)
 
@@ -109,7 +109,7 @@ class AlertRunner:
             self.evaluator.tick({ref: each.containers for ref, each in answering.items()}.get)
             self._measure()
             self._note_watch(bool(answering))
-            await shared_ticks.sleep(TICK_SECONDS)
+            await shared_ticks.sleep_to_tick(TICK_SECONDS)
 
     def _compare_restarts(self, watched: Sequence[Mirror]) -> None:
         self._restarts = {each.ref: self._restarts.get(each.ref) or RestartCountEvents() for each in watched}
@@ -140,7 +140,7 @@ class AlertRunner:
     async def _record_watch(self) -> None:
         """Records every few seconds that an engine is watched, and reports a time in which no process did that."""
         while True:
-            await shared_ticks.sleep(NOTE_SECONDS)
+            await shared_ticks.sleep_to_tick(NOTE_SECONDS)
             if not self._unwatched.watching:
                 continue
             try:

@@ -18,7 +18,7 @@ from core.model.incidents import Incident
 from core.model.maintenance import Maintenance
 from core.model.silences import Mute, Silence
 from core.store.alert_settings import AlertSettingsStore
-from core.text import moments, sanitize
+from core.text import sanitize, text_timestamps
 
 T = TypeVar("T")
 
@@ -112,4 +112,4 @@ def _words(silence: Silence) -> str:
 
 
 def _time(at: float) -> str:
-    return moments.write_time(at)
+    return text_timestamps.format_timestamp(at)

@@ -14,7 +14,7 @@ from core.model.past_run_settings import PastRunSettings, differences
 from core.model.replies import Block, Chart, Fields, Lines, Reply, Table, Text
 from core.model.resource_usage import Point
 from core.model.signal_names import SIGNALS
-from core.text import moments
+from core.text import text_timestamps
 
 MAX_CHANGES = 8
 POINTS = 20  # of a chart
@@ -129,7 +129,7 @@ def _changes(evidence: Evidence) -> str:
         return ""
     if evidence.good is None:
         return "No good run of it is known yet, so there is nothing to compare with."
-    when = moments.write_time(evidence.good.at)
+    when = text_timestamps.format_timestamp(evidence.good.at)
     found = list(differences(evidence.good, evidence.now))
     if not found:
         return f"Nothing of its image, command, limits and environment changed since the last good run ({when})."
@@ -172,4 +172,4 @@ def _size(number: float | None) -> str:
 
 
 def _time(at_ns: int) -> str:
-    return moments.write_time(at_ns / 1e9)
+    return text_timestamps.format_timestamp(at_ns / 1e9)

@@ -65,7 +65,7 @@ class FreezeAnnouncer:
                 pause = RETRY_SECONDS if isinstance(error, errors.DeliveryError) else POLL_SECONDS
                 if times := self._failed.due(error.message):
                     log.warning("A freeze was not announced in any channel.", reason=error.message, times=times)
-            await shared_ticks.sleep(pause)
+            await shared_ticks.sleep_to_tick(pause)
 
     async def flush(self) -> None:
         """Announces the freeze if it has changed. Raises StoreError and DeliveryError."""

@@ -14,7 +14,7 @@ from core.model.alerts import Alert
 from core.model.incidents import Incident, IncidentNote, IncidentState
 from core.model.refs import Kind
 from core.model.replies import Block, Button, Reply, Table, Text, Tone
-from core.text import command_line, durations, moments, sanitize
+from core.text import command_line, durations, sanitize, text_timestamps
 
 TONES = {
     IncidentState.FIRING: Tone.BAD,
@@ -201,4 +201,4 @@ def _place(alert: Alert) -> str:
 
 
 def _time(at_ns: int) -> str:
-    return moments.write_time(at_ns / 1e9)
+    return text_timestamps.format_timestamp(at_ns / 1e9)

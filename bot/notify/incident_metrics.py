@@ -1,10 +1,9 @@
-"""Measures incidents for the metrics page: how many are open, since when, and how long people and engines needed.
+"""Exports metrics of incidents: the open incidents, their start time, the time to acknowledge and the time to resolve.
 
-It follows the store's log of changes, so it counts what every process and every console does: an acknowledgement at a
-console is counted like one in Slack. Each process with this store counts the same changes; a sum over processes would
-count them twice. Changes while no process runs are not measured. Times in the log are in microseconds since the epoch
-and those of incidents in nanoseconds. The number of series is limited: the names of MAX_TEAMS teams, and MAX_SHOWN open
-incidents, the most severe first. Of all others, little is in memory.
+The module reads the change log of the store, so changes by every process are counted. Every process exports the same
+numbers: do not sum them over processes. Changes made while no process runs are not measured. Times in the log are in
+microseconds since the epoch, those of incidents in nanoseconds. The number of series is limited: MAX_TEAMS team names,
+and MAX_SHOWN open incidents, the most severe first.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ _ORDER = tuple(Severity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """What open incidents are counted by. Thousands have the same one."""
+class IncidentLabels:
+    """The labels by which open incidents are counted. Thousands of incidents may share the same ones."""
 
     rule: str
     team: str
@@ -51,7 +50,7 @@ class Group:
 class OpenIncident(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of an open incident. `begin_ns`: of the incident, or of its last reopening."""
 
-    group: Group
+    group: IncidentLabels
     begin_ns: int
 
 
@@ -62,8 +61,8 @@ class IncidentMetrics:
         self._store = store
         self._counts = counts
         self._open: dict[str, OpenIncident] = {}
-        self._groups: dict[Group, Group] = {}
-        self._numbers = Counter[Group]()
+        self._groups: dict[IncidentLabels, IncidentLabels] = {}
+        self._numbers = Counter[IncidentLabels]()
         self._subjects: dict[str, tuple[str, ...]] = {}  # the labels of the subject of each incident that is shown
         self._position = 0
         self._started = False  # whether what had happened before this process began is read
@@ -79,7 +78,7 @@ class IncidentMetrics:
                 await self.follow()
             except errors.StoreError as error:
                 log.debug("The incidents could not be measured.", reason=error.message)
-            await shared_ticks.sleep(POLL_SECONDS)
+            await shared_ticks.sleep_to_tick(POLL_SECONDS)
 
     async def follow(self) -> None:
         """Reads what changed since the last call. Raises StoreError."""
@@ -133,7 +132,9 @@ class IncidentMetrics:
 
     def _measured(self, incident: Incident) -> OpenIncident:
         main = incident.main
-        group = Group(rule=_rule(main), team=self._team(main.team), severity=main.severity, state=incident.state)
+        group = IncidentLabels(
+            rule=_rule(main), team=self._team(main.team), severity=main.severity, state=incident.state
+        )
         return OpenIncident(self._groups.setdefault(group, group), _begin_ns(incident, incident.firing))
 
     def _team(self, team: str) -> str:

@@ -21,7 +21,7 @@ from core.model.incidents import IncidentState
 from core.model.maintenance import Maintenance
 from core.model.replies import Button, Reply, Text, Tone
 from core.store.alert_settings import AlertSettingsStore
-from core.text import command_line, moments, sanitize
+from core.text import command_line, sanitize, text_timestamps
 
 log = structlog.get_logger(__name__)
 
@@ -102,4 +102,4 @@ def end_text(window: Maintenance, still_open: int) -> Reply:
 
 
 def _time(at: float) -> str:
-    return moments.write_time(at)
+    return text_timestamps.format_timestamp(at)

@@ -18,7 +18,7 @@ from core.store.alert_settings import AlertSettingsStore
 KEEP_SECONDS = 86_400.0
 
 
-async def maintenance_windows(store: AlertSettingsStore, now: float | None = None) -> Sequence[Maintenance]:
+async def list_maintenance_windows(store: AlertSettingsStore, now: float | None = None) -> Sequence[Maintenance]:
     """Returns the windows that are open or will be, the open ones first, and removes those that are long over. Raises
     StoreError."""
     now = time.time() if now is None else now
@@ -35,7 +35,7 @@ async def maintenance_windows(store: AlertSettingsStore, now: float | None = Non
 async def add_maintenance(store: AlertSettingsStore, action: AddMaintenance, now: float | None = None) -> Maintenance:
     """Stores a window. Raises UserError if there are too many, and StoreError."""
     now = time.time() if now is None else now
-    if len(await maintenance_windows(store, now)) >= MAX_WINDOWS:
+    if len(await list_maintenance_windows(store, now)) >= MAX_WINDOWS:
         raise errors.UserError(
             f"There are {MAX_WINDOWS} maintenance windows already, which is the limit.",
             hint="End one of them: maintenance list, then maintenance end ID",

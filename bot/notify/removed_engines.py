@@ -1,10 +1,9 @@
-"""Ends the alerts about engines that nobody watches any more, such as one that was taken out of the configuration while
-it was down.
+"""Resolves alerts of engines that no process watches any more, such as an engine that was removed from the
+configuration while it was down.
 
-Processes that share a store may watch different engines, so each one records there which engines it watches. An engine
-counts as removed when no process has watched it for ten minutes. As long as an engine of this process does not answer,
-nothing counts as removed: a Swarm is only found through its managers, and the name of another host is not known before
-its first answer.
+Each process records in the store which engines it watches. An engine counts as removed when no process has watched it
+for ten minutes. While any engine of this process does not answer, no engine counts as removed. That engine may be the
+only way to find others: a Swarm is found through its managers. A host's name is also not known before its first answer.
 """
 
 from __future__ import annotations
@@ -21,47 +20,48 @@ from core.store.outlets import OutletStore
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
-LOOK_SECONDS = 30.0
+CHECK_SECONDS = 30.0
 REMOVED_SECONDS = 600.0
 RECORD_SECONDS = 30 * 86_400.0
 
 
-class RemovedEngines:
-    """Looks for removed engines while `run` runs. `fault`: why an engine is not watched now; empty if it is. `now`:
-    seconds since the epoch."""
+class RemovedEngineCheck:
+    """Checks for removed engines while `run` runs. `why_unwatched`: the reason why an engine is not watched now, empty
+    if it is watched. `now`: seconds since the epoch.
+    """
 
     def __init__(
         self,
         store: OutletStore,
         alerts: RestoredAlerts,
         mirrors: Callable[[], Sequence[Mirror]],
-        fault: Callable[[Mirror], str],
+        why_unwatched: Callable[[Mirror], str],
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._alerts = alerts
         self._mirrors = mirrors
-        self._fault = fault
+        self._why_unwatched = why_unwatched
         self._now = now
         self._missing_since: dict[EngineRef, float] = {}
 
     async def run(self) -> None:
         """Looks from time to time until it is cancelled."""
         while True:
-            await shared_ticks.sleep(LOOK_SECONDS)
+            await shared_ticks.sleep_to_tick(CHECK_SECONDS)
             try:
-                await self.look()
+                await self.check_once()
             except errors.StoreError as error:
                 log.debug("The list of watched engines could not be stored.", reason=error.message)
 
-    async def look(self) -> None:
+    async def check_once(self) -> None:
         """Records which engines are watched, and ends the alerts about removed ones. Raises StoreError."""
         mirrors, now = self._mirrors(), self._now()
         here = {mirror.ref for mirror in mirrors}
         await self._store.note_watched_engines([str(each) for each in here], now, RECORD_SECONDS)
         missing = self._alerts.engines() - here
-        if any(map(self._fault, mirrors)):
+        if any(map(self._why_unwatched, mirrors)):
             missing = frozenset()
         self._missing_since = {each: self._missing_since.get(each, now) for each in missing}
         due = [each for each, since in self._missing_since.items() if now - since >= REMOVED_SECONDS]

@@ -1,9 +1,8 @@
-"""Saves the alerts that wait for the store in a file, so that a process that ends meanwhile does not lose them.
+"""Saves alerts that could not be written to the store to a file, so that they survive the end of the process.
 
-Each process writes one file of its own, complete each time: a new file replaces the old one. The next process that
-starts reads the files of all, and removes them once the store has their alerts. An alert that is read twice does no
-harm, because its incident ignores what it knows. The folder and the files belong to Quarterdeck's user alone; anything
-else that lies there is not read. The size of a file is limited, and the disk gets a few seconds for each call.
+Each process has one file and replaces it completely at each save. The next process reads all files and deletes each one
+when its alerts are in the store. To read an alert twice is harmless: the incident ignores duplicates. Files of other
+users are not read. The file size is limited, and each disk call has a timeout.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Sends incidents to other systems: to webhooks, one incident in each request, and to Alertmanagers, many at once.
+"""Sends incidents to outlets. An outlet is an external system: a webhook (one incident per request) or an Alertmanager
+(many per request).
 
-The store has a queue for each receiver, so nothing is lost while a receiver cannot be reached or when this process
-ends. Only one process sends; it holds a lease. If its lease ends during a request, another process may send the same
-state again. After a failure, the queue of that receiver pauses, longer each time; other queues continue. An incident is
-left out if its receiver refuses it finally, or if it could not be delivered for a day. If an incident could not be
-delivered several times, the next ones are tried too, because the receiver may refuse only this one. A silenced incident
-is sent to a webhook when the silence is over; later incidents do not wait for it. It is sent to an Alertmanager at
-once, because an Alertmanager has its own silences.
+The store has one queue per outlet, so no incident is lost while an outlet cannot be reached or when this process ends.
+Only one process sends; it holds a lease. If its lease ends during a request, another process may send the same state
+again. After a failure, the queue of that outlet pauses, longer each time. Other queues continue.
+
+An incident is dropped if the outlet rejects it permanently, or after one day. If one incident fails several times, the
+next ones are tried, because perhaps only this one is rejected. A silenced incident is sent to a webhook when the
+silence ends; later incidents do not wait for it. It is sent to an Alertmanager at once, because an Alertmanager has its
+own silences.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Explains options of `docker run`, `podman run` and other commands that create something, which a command here does
-not have: why, and what to write instead."""
+"""Explains options of `docker run`, `podman run` and other create commands that Quarterdeck does not support: the
+reason, and the alternative.
+"""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         while True:
             expected = self._wall_clock() - loop.time()
-            await shared_ticks.sleep(self._clock_seconds)
+            await shared_ticks.sleep_to_tick(self._clock_seconds)
             if self._wall_clock() - loop.time() < expected - SET_BACK_SECONDS:
                 log.warning("The system's clock was set back. All recurring jobs were started.", action="schedule")
                 for name in self._jobs:

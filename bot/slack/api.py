@@ -1,9 +1,9 @@
-"""Calls Slack's Web API and response URLs: counts each call, retries it where that helps, and translates its errors.
+"""Calls Slack's Web API and response URLs. Counts each call, retries it if a retry can help, and translates its errors.
 
-Each method is called at the pace of its tier. After a 429, all calls of that method wait as long as Slack asks and then
-run one by one for a while. A 5xx or a lost
-connection is retried, except for the post of a message, which may have been accepted: `bot.slack.single_post` decides
-about that. All retries of a call share one deadline. Every failure is raised as Undeliverable, with Slack's error code.
+Each method is called at the rate of its tier. After a 429, all calls of that method wait as long as Slack asks. They
+then run one by one for a while. A 5xx or a lost connection is retried. The post of a message is not retried here,
+because Slack may have accepted it: `bot.slack.exactly_once_post` decides about that. All retries of a call share one
+deadline. Every failure is raised as Undeliverable, with Slack's error code.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ MAX_TITLE, MAX_NAME, MAX_LABEL, MAX_UNIT = 50, 20, 20, 50
 MAX_CHARTS, MAX_SERIES, MAX_POINTS, MIN_POINTS = 2, 6, 20, 2
 
 
-def render_chart(
+def render_chart_block(
     block: replies.Chart, *, budget: int, table_format: TableFormat, file_name: str
 ) -> blocks.RenderedBlock:
     """Renders a chart that fits into `budget` bytes of JSON. Slack takes only moments at which all series have a

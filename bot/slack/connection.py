@@ -260,7 +260,7 @@ class SlackConnection:
         assert secret is not None
         refused = self._app.metrics.http_refused_total
         # A copy: a server closes its socket, and a later connection needs it again.
-        async with http_requests.serve(
+        async with http_requests.serve_slack_requests(
             self._listener.dup(), bolt, secret.get_secret_value(), lambda reason: refused.labels("slack", reason).inc()
         ):
             try:

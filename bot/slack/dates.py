@@ -10,7 +10,7 @@ import slackblocks
 
 from bot.slack import markup
 from core.model import replies
-from core.text import moments
+from core.text import text_timestamps
 
 WEIGHT = 60  # characters that a date counts for in a table
 
@@ -18,7 +18,8 @@ WEIGHT = 60  # characters that a date counts for in a table
 def date_cell(text: str) -> slackblocks.RichTextBlock:
     """Returns a cell of a table with this text, which has a point in time."""
     elements: list[Any] = [
-        RichTextDate(part) if isinstance(part, datetime) else slackblocks.RichText(part) for part in moments.parts(text)
+        RichTextDate(part) if isinstance(part, datetime) else slackblocks.RichText(part)
+        for part in text_timestamps.split_timestamps(text)
     ]
     return RichTextCell([slackblocks.RichTextSection(elements)])
 
@@ -26,7 +27,11 @@ def date_cell(text: str) -> slackblocks.RichTextBlock:
 def table_in_utc(block: replies.Table) -> replies.Table:
     """The table with its times in UTC, where a cell can hold only text."""
     rows = [
-        [moments.replace(cell, moments.utc) if isinstance(cell, str) else cell for cell in row] for row in block.rows
+        [
+            text_timestamps.replace_timestamps(cell, text_timestamps.format_utc) if isinstance(cell, str) else cell
+            for cell in row
+        ]
+        for row in block.rows
     ]
     return replace(block, rows=rows)
 
@@ -43,7 +48,7 @@ class RichTextDate(slackblocks.RichText):
     """A date element, which the library does not have. Clients that cannot show it show its text, in UTC."""
 
     def __init__(self, at: datetime) -> None:
-        super().__init__(moments.utc(at))
+        super().__init__(text_timestamps.format_utc(at))
         self._at = int(at.timestamp())
 
     def _resolve(self) -> dict[str, Any]:

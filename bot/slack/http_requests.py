@@ -1,8 +1,7 @@
-"""Receives Slack's signed HTTP requests, and passes those with a valid signature to the Bolt library.
+"""Receives signed HTTP requests from Slack and passes those with a valid signature to the Bolt library.
 
-Everything that can reach the address can send requests. So the signature is checked before anything of a request is
-parsed: a request that Slack has not signed within the last five minutes gets status 401, whatever it holds. What a
-request asks for begins after its response was written.
+Anybody who can reach the address can send requests, so the signature is verified before the body is parsed. An unsigned
+request, or one older than five minutes, gets status 401. The response is sent first; then the request is processed.
 """
 
 from __future__ import annotations
@@ -35,7 +34,9 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 
 
 @contextlib.asynccontextmanager
-async def serve(sock: socket, bolt: AsyncApp, secret: str, refused: Callable[[str], None]) -> AsyncIterator[None]:
+async def serve_slack_requests(
+    sock: socket, bolt: AsyncApp, secret: str, refused: Callable[[str], None]
+) -> AsyncIterator[None]:
     """Receives requests on the socket while the context is open, and closes the socket. `refused`: see HttpServer."""
     server = http_server.HttpServer(RequestHandler(bolt, secret).handle, LIMITS, refused)
     await server.open(sock)

@@ -7,15 +7,15 @@ import contextlib
 from datetime import UTC, datetime
 
 from bot import app as composition
-from bot.alert_log_policy import AlertLogPolicy
+from bot.alert_log_permission import AlertLogPermission
 from bot.notify import alert_runner, crash_evidence, freeze_announcer, incident_reporter, inhibition
 from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import BegunPost, PostRecord
 from bot.schedule import leadership
 from bot.slack import api_errors, post_delivery_state, render
+from bot.slack.exactly_once_post import PostAttempt
 from bot.slack.outbox import Outbox, OutgoingMessage
-from bot.slack.sending_order import Priority
-from bot.slack.single_post import PostAttempt
+from bot.slack.send_queue import Priority
 from core import errors
 from core.model import alert_routes
 from core.model.replies import Reply
@@ -91,7 +91,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
     """Posts incidents while this process holds the lease for it. Never returns."""
     lead = leadership.Leadership(app.store, app.metrics, replica=app.replica, key=leadership.POSTING)
     poster = IncidentPoster(outbox, PostRecord(app.store))
-    log_policy = AlertLogPolicy(app.policies, app.audit, lambda: datetime.now(UTC))
+    log_policy = AlertLogPermission(app.policies, app.audit, lambda: datetime.now(UTC))
     evidence = crash_evidence.CrashEvidence(lambda: app.engines.mirrors, app.store, may_read_log=log_policy.may_read)
     reporter = incident_reporter.IncidentReporter(
         app.store,

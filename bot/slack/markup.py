@@ -3,8 +3,8 @@
 Slack reads `<…>` as mentions and links, `* _ ~` and backticks as formatting, `:word:` as an emoji and a leading `>` as
 a quote. Its only escapes are `&amp; &lt; &gt;`. A word with any other character that Slack would interpret is shown as
 inline code, where Slack interprets nothing. No invisible characters are added, so that people copy the exact text. A
-backtick would end inline code, so ˋ replaces it. A point in time (`core.text.moments`) becomes a date element, which
-Slack shows in the time zone of whoever reads it.
+backtick would end inline code, so ˋ replaces it. A timestamp (`core.text.text_timestamps`) becomes a date element,
+which Slack shows in the time zone of the reader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from core.text import moments, sanitize
+from core.text import sanitize, text_timestamps
 
 MAX_TEXT = 3_000  # bytes of one text object; Block Kit names characters, and some people have seen bytes counted
 DATE_FORMAT = "{date_short_pretty} {time_secs}"
@@ -109,12 +109,12 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
 
 def date(at: datetime) -> str:
     """Mrkdwn of a point in time in the reader's time zone. Clients that cannot show it show it in UTC."""
-    return f"<!date^{int(at.timestamp())}^{DATE_FORMAT}|{moments.utc(at)}>"
+    return f"<!date^{int(at.timestamp())}^{DATE_FORMAT}|{text_timestamps.format_utc(at)}>"
 
 
 def _marked(gap: str, word: str) -> Iterator[tuple[str, str]]:
-    if len(word) <= _LONGEST_WITH_DATE and moments.is_in(word):
-        parts = list(moments.parts(word))
+    if len(word) <= _LONGEST_WITH_DATE and text_timestamps.contains_timestamp(word):
+        parts = list(text_timestamps.split_timestamps(word))
         if not any(isinstance(part, str) and _INTERPRETED.search(part) for part in parts):
             yield gap, "".join(_entities(part) if isinstance(part, str) else date(part) for part in parts)
             return

@@ -1,9 +1,9 @@
-"""Finds out what people, user groups and channels are called in Slack, for replies that contain their ids.
+"""Looks up the names of people, user groups and channels in Slack, for replies that contain ids.
 
-Slack is asked for what is not known, for a few at a time, and again after a while, because names change. What Slack
-does not say is not asked again for a while, and nothing is asked while Slack wants fewer requests; then the reply shows
-the name that was stored last, or the id. Slack names a public channel only to an app with the scope `channels:read`,
-which is optional.
+Unknown names are requested a few at a time. Names are refreshed later, because they change. If Slack does not return a
+name, it is not requested again for a while. While Slack limits the rate, nothing is requested: the reply shows the
+stored name, or the id. Slack returns the name of a public channel only to an app with the scope `channels:read`, which
+is optional.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ import structlog
 
 from bot.slack import format_fallback, pacing
 from bot.slack.api import SlackApi
+from bot.slack.exactly_once_post import PostAttempt, post_once
 from bot.slack.render import Message, TableFormat
-from bot.slack.sending_order import Lane, Priority
-from bot.slack.single_post import PostAttempt, post_once
+from bot.slack.send_queue import Lane, Priority
 from core import errors, tasks
 from core.metrics import Metrics
 

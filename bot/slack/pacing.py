@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from bot.slack.sending_order import Priority, PriorityLock
+from bot.slack.send_queue import Priority, PriorityLock
 from core import errors
 
 TIER_2, TIER_3, TIER_4 = 20, 50, 100  # calls a minute

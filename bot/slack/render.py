@@ -155,7 +155,7 @@ def _rendered(block: Block, budget: int, form: _Form, file_name: str) -> blocks.
         case Table():
             return tables.render_table(block, budget=budget, table_format=form.table_format, file_name=file_name)
         case Chart():
-            return charts.render_chart(block, budget=budget, table_format=form.table_format, file_name=file_name)
+            return charts.render_chart_block(block, budget=budget, table_format=form.table_format, file_name=file_name)
         case Fields():
             return tables.render_fields(
                 block, budget=budget, table_format=form.table_format, file_name=file_name, further=form.further

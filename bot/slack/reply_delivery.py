@@ -16,7 +16,7 @@ import structlog
 from bot.slack import markup, render
 from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox, OutgoingMessage
-from bot.slack.sending_order import Priority
+from bot.slack.send_queue import Priority
 from core import errors
 from core.model.replies import Reply, Text, text_reply
 

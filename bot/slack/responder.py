@@ -1,11 +1,11 @@
 """Answers one SlackRequest: sends a note if the command takes long, shows the start and progress of a change, and sends
 the reply.
 
-Reads and refusals go to the requester alone. An accepted change is posted in the channel under the requester's name,
-and edited from “restarting web…” to its outcome, and again to what became of the containers that it started. If there
-is no message that can be edited, the one reply waits for that. A command that takes longer than a moment gets one
-“Working on it…” note. A question's message is replaced by the outcome. `bot.slack.reply_delivery` decides how each
-message is sent. A failure to send progress never disturbs the command itself.
+Reads and refusals go to the requester alone. An accepted change is posted in the channel under the requester's name.
+The message is edited when the change ends, and again when the started containers were checked. If the message cannot be
+edited, one reply is sent after that check. A command that takes longer than a moment gets one “Working on it…” note. A
+question's message is replaced by the outcome. `bot.slack.reply_delivery` decides how each message is sent. A failure to
+send progress never disturbs the command itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bot.slack import api_errors, live_message, reply_delivery
 from bot.slack.decode_requests import SlackRequest, Source
 from bot.slack.outbox import Outbox
 from bot.slack.reply_delivery import PostedMessage
-from bot.slack.sending_order import Priority
+from bot.slack.send_queue import Priority
 from core import errors, tasks
 from core.model.replies import Ending, Reply, text_reply
 from core.ports import ActionStarted, Progress, Watched

@@ -19,7 +19,7 @@ from bot import plain_text, text_tables
 from bot.slack import blocks, buttons, dates, markup, row_buttons
 from core.lazy_dataclass import dataclass
 from core.model import replies
-from core.text import moments, sanitize
+from core.text import sanitize, text_timestamps
 
 MAX_ROWS, MAX_LONG_ROWS = 99, 200  # below the header; the second where the workspace takes long tables
 MAX_FURTHER_ROWS = 10  # of a second table; a longer one is only in the file
@@ -298,7 +298,7 @@ def _is_number(cell: str | float) -> bool:
 
 def _data_cell(value: str | float, text: str, numeric: bool) -> _DataCell:
     """A number if the whole column has numbers, so that Slack sorts it by value. A cell with a time is rich text."""
-    if moments.is_in(text):
+    if text_timestamps.contains_timestamp(text):
         return dates.date_cell(text)
     return slackblocks.RawNumber(value, text) if numeric and not isinstance(value, str) else slackblocks.RawText(text)
 
@@ -311,7 +311,7 @@ def _cell(cell: str | float, longest: int = sanitize.MAX_LENGTH) -> str:
 
 def _weight(text: str) -> int:
     """The bytes that a cell counts for. A date element has more than its text."""
-    return blocks.text_size(moments.replace(text, lambda _: "x" * dates.WEIGHT))
+    return blocks.text_size(text_timestamps.replace_timestamps(text, lambda _: "x" * dates.WEIGHT))
 
 
 def _shortened(text: str, longest: int) -> str:

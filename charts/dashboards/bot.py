@@ -1,6 +1,6 @@
 """Shows the bot: commands by verb and verdict, refusals, limits, Slack's outbox, the store, and the process."""
 
-from charts.dashboards import links, shapes
+from charts.dashboards import links, panel_templates
 from charts.dashboards.bot_process import JOBS, PROCESS_ROW
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Graph, Query, Stat
@@ -29,14 +29,14 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                shapes.yes_or_no(
+                panel_templates.yes_or_no(
                     "Slack",
                     "Whether Slack is connected. Red: no. Commands in Slack do not work, and incidents are not posted.",
                     gauge("slack_connected"),
                     links.runbook("quarterdeck-slack-disconnected"),
                     links.slack(),
                 ),
-                shapes.yes_or_no(
+                panel_templates.yes_or_no(
                     "Store",
                     "Whether the store answered the last request. Red: no. Changes are refused, and incidents wait.",
                     gauge("store_up", "min"),
@@ -51,14 +51,14 @@ dashboard = Dashboard(
                     thresholds=((3, YELLOW), (30, RED)),
                     no_value="no command",
                 ),
-                shapes.in_shown_time(
+                panel_templates.in_shown_time(
                     title="Refused",
                     text="Commands that were refused in the shown time: because of permissions, rate limits, guards "
                     "or a freeze. Yellow: at least ten.",
                     query=f"sum({REFUSED})",
                     thresholds=((10, YELLOW),),
                 ),
-                shapes.in_shown_time(
+                panel_templates.in_shown_time(
                     title="Errors",
                     text="Commands in the shown time that ended with an error of Quarterdeck or with an unknown "
                     "outcome. Red: at least one.",
@@ -76,14 +76,14 @@ dashboard = Dashboard(
         Row(
             title="Commands",
             panels=(
-                shapes.counted(
+                panel_templates.counted(
                     "Commands",
                     "Commands per minute, by command.",
                     "commands_total",
                     "command",
                     selector=WHICH,
                 ),
-                shapes.counted(
+                panel_templates.counted(
                     "Verdicts and outcomes",
                     "Commands per minute, by the policy's verdict (allow, confirm, approve, deny) and by outcome.",
                     "commands_total",
@@ -91,7 +91,7 @@ dashboard = Dashboard(
                     "outcome",
                     selector=WHICH,
                 ),
-                shapes.durations(
+                panel_templates.durations(
                     "Duration by command",
                     "Time from the receipt of a command to its reply. Yellow: from three seconds. Red: from thirty.",
                     "command_duration_seconds",
@@ -113,7 +113,7 @@ dashboard = Dashboard(
                     decimals=0,
                     base=YELLOW,
                 ),
-                shapes.counted(
+                panel_templates.counted(
                     "Audit",
                     "Rows written to the audit trail per minute, by phase.",
                     "audit_rows_total",
@@ -170,7 +170,7 @@ dashboard = Dashboard(
                     unit="s",
                     thresholds=((10, YELLOW), (120, RED)),
                 ),
-                shapes.counted(
+                panel_templates.counted(
                     "Calls",
                     "Calls to Slack's API per minute, by outcome.",
                     "slack_calls_total",
@@ -204,7 +204,7 @@ dashboard = Dashboard(
                     ],
                     unit="cpm",
                 ),
-                shapes.durations(
+                panel_templates.durations(
                     "From a command to its reply in Slack",
                     "Time from the receipt of a command to the delivery of its reply. Yellow: from three seconds.",
                     "slack_reply_seconds",
@@ -247,7 +247,7 @@ dashboard = Dashboard(
         Row(
             title="Store",
             panels=(
-                shapes.durations(
+                panel_templates.durations(
                     "Duration of a request",
                     "Duration of one request to the store. Yellow: from 50 ms. Red: from one second.",
                     "store_round_trip_seconds",

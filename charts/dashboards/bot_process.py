@@ -1,6 +1,6 @@
-"""Declares the panels of the bot's process: its jobs, event loop, memory, page and configuration."""
+"""Defines the dashboard panels about the bot process: jobs, event loop, memory, metrics page and configuration."""
 
-from charts.dashboards import links, shapes
+from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Row
 from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Column, Graph, Query, Table
 from charts.dashboards.queries import per_minute
@@ -29,7 +29,7 @@ JOBS = Row(
             unit="cpm",
             links=(links.runbook("quarterdeck-job-failing"),),
         ),
-        shapes.durations(
+        panel_templates.durations(
             "Duration",
             "95 % of the runs of each job took this long or less. Yellow: from one minute.",
             "job_duration_seconds",
@@ -65,7 +65,7 @@ JOBS = Row(
 PROCESS_ROW = Row(
     title="The process",
     panels=(
-        shapes.durations(
+        panel_templates.durations(
             "Delay of the event loop",
             "99 % of the tasks of the event loop start with this delay or less. Yellow: from 250 ms. Red: from one "
             "second.",
@@ -123,7 +123,7 @@ PROCESS_ROW = Row(
             unit="percentunit",
             thresholds=SHARE,
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Restarts of tasks",
             "Tasks of Quarterdeck that crashed and were restarted, per minute. A value above 0 is a bug: see the log.",
             "task_restarts_total",
@@ -131,7 +131,7 @@ PROCESS_ROW = Row(
             selector=WHICH,
             links=(links.runbook("quarterdeck-task-restarted"),),
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Failures of tasks",
             "Tasks of Quarterdeck that failed and were not restarted, per minute. A value above 0 is a bug: see the "
             "log.",
@@ -140,7 +140,7 @@ PROCESS_ROW = Row(
             selector=WHICH,
             links=(links.runbook("quarterdeck-task-failed"),),
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Refused HTTP requests",
             "Connections, requests and responses that Quarterdeck's HTTP servers refused, per minute.",
             "http_refused_total",

@@ -1,6 +1,6 @@
 """Shows one container's life: its states, why it ended, what it used, its restarts and its incidents."""
 
-from charts.dashboards import links, shapes, states
+from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.annotations import Annotation
 from charts.dashboards.container_usage import USAGE
 from charts.dashboards.dashboard import Dashboard, Row
@@ -71,7 +71,7 @@ dashboard = Dashboard(
                             expr=coded("quarterdeck_container_state", CONTAINERS, "state", STATES, *ENGINE), legend=ON
                         )
                     ],
-                    names=states.CONTAINER,
+                    names=value_mappings.CONTAINER,
                 ),
                 Stat(
                     title="Health",
@@ -84,7 +84,7 @@ dashboard = Dashboard(
                             legend=ON,
                         )
                     ],
-                    names=states.HEALTH,
+                    names=value_mappings.HEALTH,
                     no_value="no check",
                 ),
                 Stat(
@@ -125,7 +125,7 @@ dashboard = Dashboard(
                     base=BLUE,
                     no_value="none known",
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Open incidents",
                     text="Open incidents about this container. Red: at least one.",
                     query=INCIDENTS,
@@ -146,7 +146,7 @@ dashboard = Dashboard(
                             expr=coded("quarterdeck_container_state", CONTAINERS, "state", STATES, *ENGINE), legend=ON
                         )
                     ],
-                    names=states.CONTAINER,
+                    names=value_mappings.CONTAINER,
                     height=5,
                 ),
                 Timeline(
@@ -160,7 +160,7 @@ dashboard = Dashboard(
                             legend=ON,
                         )
                     ],
-                    names=states.HEALTH,
+                    names=value_mappings.HEALTH,
                     height=5,
                 ),
                 Graph(

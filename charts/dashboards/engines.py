@@ -1,6 +1,6 @@
 """Shows each engine: its version, what it holds, its disk, how it is read, and systemd units of containers."""
 
-from charts.dashboards import links, shapes, states
+from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -23,17 +23,17 @@ from charts.dashboards.queries import SELECTED, once, or_zero
 STALE = 1800  # seconds: two times the interval of upkeep.disk_use
 
 
-UP = shapes.gauge_of_engines("engine_up")
-LIVE = shapes.gauge_of_engines("mirror_live")
-DATA_ROOT = once(shapes.DATA_ROOT, *shapes.ENGINE)
+UP = panel_templates.gauge_of_engines("engine_up")
+LIVE = panel_templates.gauge_of_engines("mirror_live")
+DATA_ROOT = once(panel_templates.DATA_ROOT, *panel_templates.ENGINE)
 FREE_IN_A_WEEK = once(
-    f"predict_linear(quarterdeck_data_root_free_bytes{{{SELECTED}}}[$__range], 7 * 86400)", *shapes.ENGINE
+    f"predict_linear(quarterdeck_data_root_free_bytes{{{SELECTED}}}[$__range], 7 * 86400)", *panel_templates.ENGINE
 )
-MEASURED = f"time() - {shapes.gauge_of_engines('disk_use_timestamp_seconds')}"
-UNITS_CAPPED = f"sum({shapes.gauge_of_engines('unit_series_capped')})"
-UNITS = once(f"quarterdeck_unit_state{{{SELECTED}}}", *shapes.ENGINE, "unit", "state")
-FAILED_UNITS = once(f'quarterdeck_unit_state{{{SELECTED}, state="failed"}}', *shapes.ENGINE, "unit")
-VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *shapes.ENGINE, "version", "api")
+MEASURED = f"time() - {panel_templates.gauge_of_engines('disk_use_timestamp_seconds')}"
+UNITS_CAPPED = f"sum({panel_templates.gauge_of_engines('unit_series_capped')})"
+UNITS = once(f"quarterdeck_unit_state{{{SELECTED}}}", *panel_templates.ENGINE, "unit", "state")
+FAILED_UNITS = once(f'quarterdeck_unit_state{{{SELECTED}, state="failed"}}', *panel_templates.ENGINE, "unit")
+VERSION = once(f"quarterdeck_engine_info{{{SELECTED}}}", *panel_templates.ENGINE, "version", "api")
 
 dashboard = Dashboard(
     name="engines",
@@ -51,20 +51,20 @@ dashboard = Dashboard(
                     queries=[Query(expr=f"count({UP})")],
                     base=BLUE,
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Without answer",
                     text="Engines that do not answer. Red: at least one.",
                     query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Without cached state",
                     text="Engines without a cached state: each command sends a request to the engine. Yellow: at "
                     "least one.",
                     query=f"{LIVE} == 0",
                     thresholds=NONE_IS_BEST,
                 ),
-                shapes.fullest_disk(),
+                panel_templates.fullest_disk(),
                 Stat(
                     title="Failed units",
                     text="Systemd units of containers that failed. Red: at least one.",
@@ -80,7 +80,7 @@ dashboard = Dashboard(
                     "least one.",
                     queries=[
                         Query(
-                            expr=f"sum({shapes.gauge_of_engines('container_series_capped')}) + ({or_zero(UNITS_CAPPED)})"
+                            expr=f"sum({panel_templates.gauge_of_engines('container_series_capped')}) + ({or_zero(UNITS_CAPPED)})"
                         )
                     ],
                     thresholds=NONE_IS_BEST,
@@ -98,13 +98,13 @@ dashboard = Dashboard(
                     queries=[
                         Query(expr=VERSION, name="info"),
                         Query(expr=UP, name="up"),
-                        Query(expr=shapes.gauge_of_engines("mirror_containers"), name="containers"),
+                        Query(expr=panel_templates.gauge_of_engines("mirror_containers"), name="containers"),
                         Query(expr=DATA_ROOT, name="disk"),
                     ],
                     columns=(
                         Column(name="engine", title="Engine"),
                         Column(name="host", title="Host"),
-                        Column(name="up", title="Answers", names=states.YES_NO),
+                        Column(name="up", title="Answers", names=value_mappings.YES_NO),
                         Column(name="containers", title="Containers"),
                         Column(name="disk", title="Disk", unit="percentunit", thresholds=SHARE),
                         Column(name="version", title="Version"),
@@ -114,38 +114,38 @@ dashboard = Dashboard(
                 Timeline(
                     title="Answers",
                     text="Whether each engine answers, over time. Green: yes. Red: no.",
-                    queries=[Query(expr=UP, legend=shapes.ON)],
-                    names=states.UP_DOWN,
+                    queries=[Query(expr=UP, legend=panel_templates.ON)],
+                    names=value_mappings.UP_DOWN,
                     links=(links.runbook("engine-down"),),
                 ),
                 Timeline(
                     title="Cached state",
                     text="Whether Quarterdeck answers lists from its cached state. Green: yes. Red: no. Each "
                     "command sends a request to the engine.",
-                    queries=[Query(expr=LIVE, legend=shapes.ON)],
-                    names=states.YES_NO,
+                    queries=[Query(expr=LIVE, legend=panel_templates.ON)],
+                    names=value_mappings.YES_NO,
                 ),
             ),
         ),
         Row(
             title="Resources",
             panels=(
-                shapes.gauges_of_engines(
+                panel_templates.gauges_of_engines(
                     "Containers", "Containers of each engine, in any state.", ("mirror_containers", "")
                 ),
-                shapes.gauges_of_engines(
+                panel_templates.gauges_of_engines(
                     "Images",
                     "Images of each engine, and those without a tag: `prune` removes them.",
                     ("images", "all"),
                     ("dangling_images", "without a tag"),
                 ),
-                shapes.gauges_of_engines(
+                panel_templates.gauges_of_engines(
                     "Volumes",
                     "Volumes of each engine, and those that no container uses.",
                     ("volumes", "all"),
                     ("unused_volumes", "unused"),
                 ),
-                shapes.gauges_of_engines("Networks", "Networks of each engine.", ("networks", "")),
+                panel_templates.gauges_of_engines("Networks", "Networks of each engine.", ("networks", "")),
             ),
         ),
         Row(
@@ -155,7 +155,7 @@ dashboard = Dashboard(
                     title="Used part of the disk",
                     text="Used part of the file system with the data of each engine. Yellow: from 80 %. Red: from "
                     "90 %.",
-                    queries=[Query(expr=f"sort_desc({DATA_ROOT})", legend=shapes.ON)],
+                    queries=[Query(expr=f"sort_desc({DATA_ROOT})", legend=panel_templates.ON)],
                     unit="percentunit",
                     thresholds=SHARE,
                     maximum=1,
@@ -167,16 +167,22 @@ dashboard = Dashboard(
                     text="Free space for ordinary users, and the expected free space in a week, from the trend of "
                     "the shown time. Red: below 0. The disk will be full within a week.",
                     queries=[
-                        Query(expr=shapes.gauge_of_engines("data_root_free_bytes"), legend=f"now · {shapes.ON}"),
-                        Query(expr=FREE_IN_A_WEEK, legend=f"in a week · {shapes.ON}"),
-                        Query(expr=shapes.gauge_of_engines("data_root_size_bytes"), legend=f"size · {shapes.ON}"),
+                        Query(
+                            expr=panel_templates.gauge_of_engines("data_root_free_bytes"),
+                            legend=f"now · {panel_templates.ON}",
+                        ),
+                        Query(expr=FREE_IN_A_WEEK, legend=f"in a week · {panel_templates.ON}"),
+                        Query(
+                            expr=panel_templates.gauge_of_engines("data_root_size_bytes"),
+                            legend=f"size · {panel_templates.ON}",
+                        ),
                     ],
                     unit="bytes",
                     base=RED,
                     thresholds=((0, GREEN),),
                     minimum=None,
                 ),
-                shapes.gauges_of_engines(
+                panel_templates.gauges_of_engines(
                     "Disk use",
                     "Disk space of images, of volumes, of the build cache, and of data that containers wrote "
                     "outside of volumes.",
@@ -189,7 +195,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Age of the measurement",
                     text="Time since the disk use was measured. Yellow: from half an hour, twice the usual interval.",
-                    queries=[Query(expr=MEASURED, legend=shapes.ON)],
+                    queries=[Query(expr=MEASURED, legend=panel_templates.ON)],
                     unit="s",
                     thresholds=((STALE, YELLOW),),
                 ),
@@ -198,13 +204,13 @@ dashboard = Dashboard(
         Row(
             title="How Quarterdeck reads them",
             panels=(
-                shapes.gauges_of_engines(
+                panel_templates.gauges_of_engines(
                     "Reading the disk use",
                     "Time that the engine needed to measure its disk use.",
                     ("disk_use_duration_seconds", ""),
                     unit="s",
                 ),
-                shapes.gauges_of_engines(
+                panel_templates.gauges_of_engines(
                     "Reading the usage",
                     "Duration of the last reading of the containers' usage, and the interval between two readings. "
                     "If a reading takes as long as the interval, it is too slow.",

@@ -1,6 +1,6 @@
 """Answers what is up and what is wrong, by engine, host and project."""
 
-from charts.dashboards import links, shapes, states
+from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -39,8 +39,8 @@ OPEN = once("quarterdeck_incidents_open", "rule", "team", "severity", "state")
 CPU = f"rate(quarterdeck_container_cpu_usage_seconds_total{{{CONTAINERS}}}[5m])"
 BY_NAME = "{{name}} · {{engine}} on {{host}}"
 ONE = ("host", "engine", "name")
-UP = once(f"quarterdeck_engine_up{{{SELECTED}}}", *shapes.ENGINE)
-BY_STATE = once(f"quarterdeck_containers{{{SELECTED}}}", *shapes.ENGINE, "state")
+UP = once(f"quarterdeck_engine_up{{{SELECTED}}}", *panel_templates.ENGINE)
+BY_STATE = once(f"quarterdeck_containers{{{SELECTED}}}", *panel_templates.ENGINE, "state")
 ENDS = f"sum by (cause) (rate(quarterdeck_container_ends_total{{{SELECTED}}}[$__rate_interval])) * 60"
 NOT_RUNNING = f'quarterdeck_container_state{{{CONTAINERS}, state="running"}} == 0'
 WORKING_SET = in_project(f"quarterdeck_container_memory_working_set_bytes{{{CONTAINERS}}}")
@@ -81,27 +81,27 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                shapes.found(
+                panel_templates.found(
                     title="Engines without answer",
                     text="Engines that do not answer Quarterdeck. Red: at least one. The state of its containers is "
                     "unknown.",
                     query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Running",
                     text="Running containers of the selected hosts, engines and projects.",
                     query=once(RUNNING, *ONE),
                     base=BLUE,
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Unhealthy",
                     text="Containers whose health check fails. Yellow: at least one.",
                     query=once(UNHEALTHY, *ONE),
                     thresholds=NONE_IS_BEST,
                     links=(links.runbook("container-unhealthy"),),
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Failed recently",
                     text="Containers that crashed, ran out of memory, were killed or were lost in the last 15 minutes. "
                     "Yellow: at least one. Red: at least five.",
@@ -116,7 +116,7 @@ dashboard = Dashboard(
                     thresholds=((1, YELLOW), (10, RED)),
                     links=(links.to_dashboard("Incidents", "incidents"), links.slack()),
                 ),
-                shapes.fullest_disk(),
+                panel_templates.fullest_disk(),
             ),
         ),
         Row(
@@ -172,16 +172,18 @@ dashboard = Dashboard(
                     queries=[
                         Query(expr=UP, name="up"),
                         Query(
-                            expr=once(f'quarterdeck_containers{{{SELECTED}, state="running"}}', *shapes.ENGINE),
+                            expr=once(
+                                f'quarterdeck_containers{{{SELECTED}, state="running"}}', *panel_templates.ENGINE
+                            ),
                             name="running",
                         ),
                         Query(expr=f"sum by (host, engine) ({BY_STATE})", name="all"),
-                        Query(expr=once(shapes.DATA_ROOT, *shapes.ENGINE), name="disk"),
+                        Query(expr=once(panel_templates.DATA_ROOT, *panel_templates.ENGINE), name="disk"),
                     ],
                     columns=(
                         Column(name="engine", title="Engine"),
                         Column(name="host", title="Host"),
-                        Column(name="up", title="Answers", names=states.YES_NO, thresholds=((0, RED),)),
+                        Column(name="up", title="Answers", names=value_mappings.YES_NO, thresholds=((0, RED),)),
                         Column(name="running", title="Running"),
                         Column(name="all", title="Containers"),
                         Column(name="disk", title="Disk", unit="percentunit", thresholds=SHARE),

@@ -1,7 +1,7 @@
 """Declares the panels of alerts and of their way to people: what fired, what was posted, what waits and what was "
 "lost."""
 
-from charts.dashboards import links, shapes
+from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Row
 from charts.dashboards.panels import RED, YELLOW, Graph, Query
 from charts.dashboards.queries import once
@@ -9,7 +9,7 @@ from charts.dashboards.queries import once
 ALERTS = Row(
     title="Alerts",
     panels=(
-        shapes.counted(
+        panel_templates.counted(
             "New alerts",
             "Alerts that began to fire, per minute, by rule.",
             "alerts_total",
@@ -28,14 +28,14 @@ ALERTS = Row(
             ],
             stacked=True,
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Messages",
             "Messages about incidents per minute: posted, edited and reminders.",
             "incident_messages_total",
             "kind",
             selector="",
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Tries of self-healing",
             "Tries of self-healing per minute, by outcome.",
             "healing_acts_total",
@@ -93,7 +93,7 @@ DELIVERY = Row(
                 links.runbook("quarterdeck-incidents-waiting"),
             ),
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Alerts of an Alertmanager",
             "Received alerts per minute, by outcome: stored, refused, unauthorized and others.",
             "alerts_received_total",
@@ -113,7 +113,7 @@ DELIVERY = Row(
             unit="s",
             thresholds=((300, YELLOW), (3600, RED)),
         ),
-        shapes.counted(
+        panel_templates.counted(
             "Heartbeats",
             "Calls of the heartbeat address per minute: sent, failed, or not sent because Quarterdeck is not ready.",
             "heartbeats_total",

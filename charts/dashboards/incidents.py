@@ -1,6 +1,6 @@
 """Shows incidents: what is open, by rule and team, and how long people need to acknowledge and to resolve."""
 
-from charts.dashboards import links, shapes
+from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.incident_delivery import ALERTS, DELIVERY
 from charts.dashboards.panels import (
@@ -89,7 +89,7 @@ dashboard = Dashboard(
                     thresholds=((1, YELLOW), (50, RED)),
                     links=(links.runbook("quarterdeck-incidents-waiting"),),
                 ),
-                shapes.yes_or_no(
+                panel_templates.yes_or_no(
                     "Channel is set",
                     "Whether a channel for incidents is set. Red: no. Incidents are not posted. Give the command "
                     "`alerts here` in a channel.",
@@ -160,7 +160,7 @@ dashboard = Dashboard(
                     for what, done in TIMES.items()
                 ),
                 *(
-                    shapes.in_shown_time(
+                    panel_templates.in_shown_time(
                         title=done.capitalize(),
                         text=f"Incidents that were {done} in the shown time.",
                         query=number(what),

@@ -1,6 +1,6 @@
 """Shows the events of the engines and their streams: rates, gaps, delay and what was lost."""
 
-from charts.dashboards import links, shapes, states
+from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -19,19 +19,19 @@ from charts.dashboards.panels import (
 from charts.dashboards.queries import SELECTED, once, or_zero, per_minute
 
 EVENTS = f"sum by (host, engine) (rate(quarterdeck_events_total{{{SELECTED}}}[$__rate_interval]))"
-STREAM_UP = once(f"quarterdeck_stream_up{{{SELECTED}}}", *shapes.ENGINE)
-LAST_EVENT = once(f"quarterdeck_stream_last_event_timestamp_seconds{{{SELECTED}}}", *shapes.ENGINE)
-CURSOR_AGE = once(f"quarterdeck_stream_cursor_age_seconds{{{SELECTED}}}", *shapes.ENGINE)
+STREAM_UP = once(f"quarterdeck_stream_up{{{SELECTED}}}", *panel_templates.ENGINE)
+LAST_EVENT = once(f"quarterdeck_stream_last_event_timestamp_seconds{{{SELECTED}}}", *panel_templates.ENGINE)
+CURSOR_AGE = once(f"quarterdeck_stream_cursor_age_seconds{{{SELECTED}}}", *panel_templates.ENGINE)
 
 
-def total(counter: str, *by: str) -> str:
+def increase_in_range(counter: str, *by: str) -> str:
     """How much a counter of the selected engines grew in the shown time."""
     grown = f"increase(quarterdeck_{counter}{{{SELECTED}}}[$__range])"
     return f"sum by ({', '.join(by)}) ({grown})" if by else f"sum({grown})"
 
 
-def lost(*counters: str) -> str:
-    return or_zero(" + ".join(f"({or_zero(total(counter))})" for counter in counters))
+def lost_in_range(*counters: str) -> str:
+    return or_zero(" + ".join(f"({or_zero(increase_in_range(counter))})" for counter in counters))
 
 
 dashboard = Dashboard(
@@ -42,7 +42,7 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                shapes.found(
+                panel_templates.found(
                     title="Closed streams",
                     text="Event streams that are not open. Red: at least one. Quarterdeck finds changes of its "
                     "engine later, by lists.",
@@ -72,11 +72,11 @@ dashboard = Dashboard(
                     thresholds=((1, YELLOW), (10, RED)),
                     no_value="no event",
                 ),
-                shapes.in_shown_time(
+                panel_templates.in_shown_time(
                     title="Gaps",
                     text="Number of gaps in the shown time. In a gap, events of an engine are not received. Yellow: "
                     "at least one.",
-                    query=total("stream_gaps_total"),
+                    query=increase_in_range("stream_gaps_total"),
                     thresholds=NONE_IS_BEST,
                     links=(links.runbook("engine-stream-gaps"),),
                 ),
@@ -84,18 +84,22 @@ dashboard = Dashboard(
                     title="Lost",
                     text="Events in the shown time that were dropped, shortened or not stored. Red: at least one.",
                     queries=[
-                        Query(expr=lost("stream_overflows_total", "events_cut_total", "history_lost_events_total"))
+                        Query(
+                            expr=lost_in_range(
+                                "stream_overflows_total", "events_cut_total", "history_lost_events_total"
+                            )
+                        )
                     ],
                     decimals=0,
                     thresholds=NONE_IS_GOOD,
                     links=(links.runbook("engine-events-lost"),),
                 ),
-                shapes.in_shown_time(
+                panel_templates.in_shown_time(
                     title="Not decoded",
                     text="Events, rows, fields and lines of engines that were skipped in the shown time, because "
                     "they could not "
                     "be decoded. Yellow: at least one.",
-                    query=total("engine_data_skipped_total"),
+                    query=increase_in_range("engine_data_skipped_total"),
                     thresholds=NONE_IS_BEST,
                 ),
             ),
@@ -106,7 +110,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Events by engine",
                     text="Events per second of each engine, including those from replays and lists.",
-                    queries=[Query(expr=EVENTS, legend=shapes.ON)],
+                    queries=[Query(expr=EVENTS, legend=panel_templates.ON)],
                     unit="cps",
                 ),
                 Graph(
@@ -123,16 +127,16 @@ dashboard = Dashboard(
                     unit="cpm",
                     stacked=True,
                 ),
-                shapes.durations(
+                panel_templates.durations(
                     "Delay by engine",
                     "Time from an event, by the engine's clock, to its processing: half of the events are faster "
                     "(50 %), "
                     "and 99 of 100 (99 %). Yellow: from one second. Red: from ten.",
                     "stream_lag_seconds",
-                    *shapes.ENGINE,
+                    *panel_templates.ENGINE,
                     selector=SELECTED,
                     parts=((0.5, "50 %"), (0.99, "99 %")),
-                    legend=shapes.ON,
+                    legend=panel_templates.ON,
                     name_first=True,
                     thresholds=((1, YELLOW), (10, RED)),
                     links=(links.runbook("engine-stream-lag"),),
@@ -142,7 +146,7 @@ dashboard = Dashboard(
                     text="Time since the newest event of each engine. It is long on a quiet host; compare it with "
                     "other days. No "
                     "series: no event yet.",
-                    queries=[Query(expr=f"time() - ({LAST_EVENT} > 0)", legend=shapes.ON)],
+                    queries=[Query(expr=f"time() - ({LAST_EVENT} > 0)", legend=panel_templates.ON)],
                     unit="s",
                 ),
             ),
@@ -153,8 +157,8 @@ dashboard = Dashboard(
                 Timeline(
                     title="Streams",
                     text="Whether the event stream of each engine is open. Green: open. Red: closed.",
-                    queries=[Query(expr=STREAM_UP, legend=shapes.ON)],
-                    names=states.OPEN_CLOSED,
+                    queries=[Query(expr=STREAM_UP, legend=panel_templates.ON)],
+                    names=value_mappings.OPEN_CLOSED,
                     links=(links.runbook("engine-stream-down"),),
                 ),
                 Table(
@@ -162,10 +166,15 @@ dashboard = Dashboard(
                     text="Gaps by reason and by recovery: replayed by the engine, found by a list, or unknown.",
                     queries=[
                         Query(
-                            expr=total("stream_gaps_total", *shapes.ENGINE, "reason", "recovery") + " > 0", name="gaps"
+                            expr=increase_in_range("stream_gaps_total", *panel_templates.ENGINE, "reason", "recovery")
+                            + " > 0",
+                            name="gaps",
                         ),
                         Query(
-                            expr=total("stream_gap_seconds_total", *shapes.ENGINE, "reason", "recovery") + " > 0",
+                            expr=increase_in_range(
+                                "stream_gap_seconds_total", *panel_templates.ENGINE, "reason", "recovery"
+                            )
+                            + " > 0",
                             name="time",
                         ),
                     ],
@@ -180,7 +189,7 @@ dashboard = Dashboard(
                     width=12,
                     links=(links.runbook("engine-stream-gaps"),),
                 ),
-                shapes.counters_of_engines(
+                panel_templates.counters_of_engines(
                     "Connections",
                     "Event streams opened per minute, for the first time and again.",
                     ("stream_connects", "opened"),
@@ -192,7 +201,7 @@ dashboard = Dashboard(
                     text="Time since the store last recorded that the engine is watched. Yellow: from one minute. "
                     "Red: from five "
                     "minutes; the store does not accept it.",
-                    queries=[Query(expr=CURSOR_AGE, legend=shapes.ON)],
+                    queries=[Query(expr=CURSOR_AGE, legend=panel_templates.ON)],
                     unit="s",
                     thresholds=((60, YELLOW), (300, RED)),
                 ),
@@ -201,7 +210,7 @@ dashboard = Dashboard(
         Row(
             title="Lost and recovered events",
             panels=(
-                shapes.counters_of_engines(
+                panel_templates.counters_of_engines(
                     "Repaired",
                     "Events per minute that were received again after a gap (replayed), found by a list, or sent "
                     "twice and ignored.",
@@ -209,7 +218,7 @@ dashboard = Dashboard(
                     ("resync_events", "found by a list"),
                     ("stream_duplicate_events", "twice"),
                 ),
-                shapes.counters_of_engines(
+                panel_templates.counters_of_engines(
                     "Lost",
                     "Events per minute that were dropped because the queue was full, shortened or dropped because a "
                     "field "
@@ -230,9 +239,12 @@ dashboard = Dashboard(
                     queries=[
                         Query(
                             expr=per_minute(
-                                "quarterdeck_engine_data_skipped_total", *shapes.ENGINE, "what", selector=SELECTED
+                                "quarterdeck_engine_data_skipped_total",
+                                *panel_templates.ENGINE,
+                                "what",
+                                selector=SELECTED,
                             ),
-                            legend=f"{{{{what}}}} · {shapes.ON}",
+                            legend=f"{{{{what}}}} · {panel_templates.ON}",
                         )
                     ],
                     unit="cpm",
@@ -244,20 +256,22 @@ dashboard = Dashboard(
                     "missed.",
                     queries=[
                         Query(
-                            expr=per_minute("quarterdeck_relists_total", *shapes.ENGINE, "outcome", selector=SELECTED),
-                            legend=f"{{{{outcome}}}} · {shapes.ON}",
+                            expr=per_minute(
+                                "quarterdeck_relists_total", *panel_templates.ENGINE, "outcome", selector=SELECTED
+                            ),
+                            legend=f"{{{{outcome}}}} · {panel_templates.ON}",
                         )
                     ],
                     unit="cpm",
                 ),
-                shapes.durations(
+                panel_templates.durations(
                     "Duration of a list",
                     "95 % of the full lists, with inspections, took this long or less. Yellow: from five seconds.",
                     "relist_duration_seconds",
-                    *shapes.ENGINE,
+                    *panel_templates.ENGINE,
                     selector=SELECTED,
                     parts=((0.95, ""),),
-                    legend=shapes.ON,
+                    legend=panel_templates.ON,
                     thresholds=((5, YELLOW),),
                 ),
                 Graph(
@@ -274,7 +288,12 @@ dashboard = Dashboard(
                 Bars(
                     title="Events in the shown time",
                     text="Events of each engine in the shown time.",
-                    queries=[Query(expr=f"sort_desc({total('events_total', *shapes.ENGINE)})", legend=shapes.ON)],
+                    queries=[
+                        Query(
+                            expr=f"sort_desc({increase_in_range('events_total', *panel_templates.ENGINE)})",
+                            legend=panel_templates.ON,
+                        )
+                    ],
                     decimals=0,
                     base=BLUE,
                 ),

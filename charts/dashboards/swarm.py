@@ -1,6 +1,6 @@
 """Shows each Swarm: services with too few tasks, rollouts, nodes and their managers."""
 
-from charts.dashboards import links, shapes
+from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Dashboard, Row
 from charts.dashboards.panels import (
     BLUE,
@@ -62,25 +62,25 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                shapes.found(
+                panel_templates.found(
                     title="Services",
                     text="Services of the selected Swarms.",
                     query=DESIRED,
                     base=BLUE,
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Too few tasks",
                     text="Services that run fewer tasks than desired. Red: at least one.",
                     query=f"{RUNNING} < {DESIRED}",
                     links=(links.runbook("swarm-service-short"),),
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Stopped rollouts",
                     text="Services whose last update or rollback stopped. Red: at least one.",
                     query=f"{STOPPED} == 1",
                     links=(links.runbook("swarm-update-stopped"),),
                 ),
-                shapes.found(
+                panel_templates.found(
                     title="Nodes not ready",
                     text="Nodes that are not ready. Red: at least one.",
                     query=f"{READY} == 0",

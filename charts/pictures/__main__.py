@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from charts.pictures.dashboard_queries import Times
 from charts.pictures.draw import draw
-from charts.pictures.expressions import Times
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from charts.pictures.expressions import Times
+from charts.pictures.dashboard_queries import Times
 
 PARTS = 5  # of an axis of values, at most
 LABEL_WIDTH = 100  # pixels for each text of the time axis

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from charts.pictures import expressions
+from charts.pictures import dashboard_queries
 from charts.pictures.browser import find_chromium, shoot
-from charts.pictures.expressions import Times
-from charts.pictures.marks import Answer
+from charts.pictures.dashboard_queries import Times
 from charts.pictures.page import page, parts
+from charts.pictures.panel_drawing import Answer
 from charts.pictures.prometheus_answers import PrometheusServer
 
 WIDTH, PHONE = 1000, 390  # CSS pixels
@@ -26,7 +26,7 @@ def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Ite
     """Yields the pictures as they are made. `chosen`: values of variables; all others are everything. The first rows of
     the fleet are drawn a second time, as a phone shows them."""
     chromium, server = find_chromium(), PrometheusServer(url)
-    for dashboard in expressions.load():
+    for dashboard in dashboard_queries.load():
         values = {variable["name"]: ".*" for variable in dashboard["templating"]["list"]}
         # A name of container is everywhere but on its own dashboard one of many.
         own = chosen if dashboard["uid"] == "quarterdeck-container" else {}
@@ -46,5 +46,5 @@ def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Ite
 
 
 def _series(server: PrometheusServer, target: Mapping[str, Any], filled: Mapping[str, str], times: Times) -> Any:
-    expr = expressions.fill(target["expr"], filled)
+    expr = dashboard_queries.fill(target["expr"], filled)
     return server.at(expr, times.end) if target["instant"] else server.over(expr, times)

@@ -6,8 +6,8 @@ import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from charts.pictures import marks
-from charts.pictures.expressions import Times
+from charts.pictures import panel_drawing
+from charts.pictures.dashboard_queries import Times
 
 CELL = 26  # pixels of one unit of height
 GAP, PADDING, TITLE, ROW = 6, 8, 22, 24
@@ -34,18 +34,18 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: left; pad
   border-bottom: 1px solid #eceef1; max-width: 260px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 svg text { font-size: 10px; fill: #6b7280; } rect, line { shape-rendering: crispEdges; } .grid { stroke: #eceef1; }
 """
-Draw = Callable[[Mapping[str, Any], marks.Answer, int, int, Times], str]
+Draw = Callable[[Mapping[str, Any], panel_drawing.Answer, int, int, Times], str]
 DRAW: dict[str, Draw] = {
-    "stat": lambda panel, answer, width, height, times: marks.stat(panel, answer, width, height),
-    "timeseries": marks.graph,
-    "bargauge": lambda panel, answer, width, height, times: marks.bars(panel, answer, width, height),
-    "state-timeline": marks.timeline,
-    "table": lambda panel, answer, width, height, times: marks.table(panel, answer, width, height),
+    "stat": lambda panel, answer, width, height, times: panel_drawing.stat(panel, answer, width, height),
+    "timeseries": panel_drawing.graph,
+    "bargauge": lambda panel, answer, width, height, times: panel_drawing.bars(panel, answer, width, height),
+    "state-timeline": panel_drawing.timeline,
+    "table": lambda panel, answer, width, height, times: panel_drawing.table(panel, answer, width, height),
 }
 
 
 def page(
-    dashboard: Mapping[str, Any], ask: Callable[[Mapping[str, Any]], marks.Answer], times: Times, width: int
+    dashboard: Mapping[str, Any], ask: Callable[[Mapping[str, Any]], panel_drawing.Answer], times: Times, width: int
 ) -> tuple[str, int]:
     """Returns the page and its height. `ask`: returns the answers of a panel. A page that is narrower than 700 pixels
     has one panel in each row, as Grafana shows it on a phone."""

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from charts.pictures.expressions import Times
+from charts.pictures.dashboard_queries import Times
 
 PATIENCE = 30  # seconds for one answer
 

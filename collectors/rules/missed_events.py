@@ -1,8 +1,7 @@
-"""Fires once after each time in which an engine's events were missed and did not all arrive later.
+"""Fires once for each period in which events of an engine were lost for good.
 
-A gap of a few seconds, after which a list shows what changed, causes no alert: every restart of an engine has such a
-gap. A time in which Quarterdeck itself did not run causes none either: the rule `nobody-watched` reports it, once for
-all engines.
+A gap of a few seconds is ignored if the list after it shows what changed: every restart of an engine has one. A period
+in which Quarterdeck did not run is ignored too: the rule `nobody-watched` reports it once for all engines.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collectors.rule import Rule, Seen
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 from core.model.gaps import GapReason, Recovery, from_event
-from core.text import moments
+from core.text import text_timestamps
 
 MIN_SECONDS = 60
 
@@ -24,7 +23,7 @@ def check(seen: Seen) -> Finding | None:
         return None
     if gap.recovery is Recovery.REPLAYED or (gap.recovery is Recovery.RESYNCED and gap.seconds < MIN_SECONDS):
         return None
-    began, ended = (moments.write_time(at / 1e9) for at in (gap.from_ns, gap.until_ns))
+    began, ended = (text_timestamps.format_timestamp(at / 1e9) for at in (gap.from_ns, gap.until_ns))
     return Firing(f"its events from {began} to {ended} were missed: {gap.text}")
 
 

@@ -8,13 +8,14 @@ from collectors.rule import Rule, Seen
 from collectors.unwatched_time import ACTION, FROM, UNTIL
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
-from core.text import moments
+from core.text import text_timestamps
 
 
 def check(seen: Seen) -> Finding | None:
     began, ended = (int(seen.last.attrs[name]) / 1e9 for name in (FROM, UNTIL))
     minutes = int((ended - began) // 60)
-    return Firing(f"nobody watched from {moments.write_time(began)} to {moments.write_time(ended)} ({minutes} minutes)")
+    first, last = text_timestamps.format_timestamp(began), text_timestamps.format_timestamp(ended)
+    return Firing(f"nobody watched from {first} to {last} ({minutes} minutes)")
 
 
 rule = Rule(

@@ -15,7 +15,7 @@ from commands._shared import formatting, next_steps, run_verdicts, targets
 from commands.spec import SELECTION, TARGETS, Arg, ArgType, Context, Plan, Render, Result
 from core.lazy_dataclass import dataclass
 from core.model.actions import MAX_STOP_SECONDS, Action
-from core.model.effect_values import REMOVE
+from core.model.effect_factory import REMOVE
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Button, Ending, Reply, Status, Table, Text, Tone
 from core.model.results import Outcome

@@ -23,7 +23,7 @@ from core.model.background_jobs import FollowResult
 from core.model.refs import EngineRef, Ref
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import MAX_PAGE_CHARACTERS, LogLine, LogPage
-from core.text import error_lines, run_dividers
+from core.text import error_lines, run_separator_lines
 
 # Lines shown where no number is given: by default, with --follow, with --since.
 TAIL = 100
@@ -198,7 +198,7 @@ def _page(context: Context, ref: Ref, page: LogPage, prefix: str) -> list[tuple[
         if args["stderr"] and part.stream != "stderr":
             continue
         stamp = f"{part.at} " if args["timestamps"] else ""
-        text = part.text if stamp or prefix else run_dividers.escaped(part.text)
+        text = part.text if stamp or prefix else run_separator_lines.escaped(part.text)
         lines.append((at, f"{prefix}{stamp}{text}", shown_line(ref, part)))
     return lines
 

@@ -1,8 +1,8 @@
 """Formats events for people: what happened, to which resource, and why. Folds events that repeat or explain each other.
 
-Events must be sorted by time; their order is kept. An event is left out if the cause of a container's end already says
-the same, such as the signal of a stop. If the same thing happens to one resource more than MAX_REPEATS times, only the
-newest of these events is shown, with their number.
+Events must be sorted by time; their order is kept. An event is skipped if it only repeats the cause of a container's
+end. Example: the `kill` event of a `docker stop`. If the same thing happens to one resource more than MAX_REPEATS
+times, only the newest of these events is shown, with their number.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from core import errors
 from core.model.containers import Port
 from core.model.refs import EngineRef
 from core.model.replies import Ending, Reply, Text, Tone
-from core.text import durations, moments
+from core.text import durations, text_timestamps
 
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 # In this order: the second is a folder of the first.
@@ -99,8 +99,8 @@ def has_labels(labels: Sequence[str], having: Mapping[str, str]) -> bool:
 
 
 def moment(at: datetime | float) -> str:
-    """Formats a point in time, which each surface shows on the reader's clock (`core.text.moments`)."""
-    return moments.write_time(at)
+    """Formats a point in time, which each surface shows on the reader's clock (`core.text.text_timestamps`)."""
+    return text_timestamps.format_timestamp(at)
 
 
 def span(seconds: float) -> str:

@@ -1,7 +1,8 @@
-"""Fills in the option `--format` of lists: one line of text for each row, a table of chosen fields, or JSON.
+r"""Implements the option `--format` of lists: parses the template and renders the rows as lines, as a table, or as
+JSON.
 
-`{{.Names}} {{.Status}}` is a line, `table {{.Names}}\\t{{.Status}}` a table with a header, `json` or `{{json .}}` JSON.
-`{{.Label "a.b"}}` is one label. Fields are checked before an engine is asked.
+`{{.Names}} {{.Status}}` gives lines, `table {{.Names}}\t{{.Status}}` a table with a header, `json` or `{{json .}}`
+JSON. `{{.Label "a.b"}}` is one label. Fields are checked before an engine is asked.
 """
 
 from __future__ import annotations

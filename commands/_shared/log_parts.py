@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from core.model.results import LogLine, LogPage, LogRun
-from core.text import run_dividers
+from core.text import run_separator_lines
 
 MAX_GAP_NS = 1_000_000_000
 
@@ -61,7 +61,7 @@ def _boundary(runs: Sequence[LogRun], at: int) -> int:
 def _dividers(runs: Sequence[LogRun], first: int, last: int, now_ns: int) -> Iterator[str]:
     """Yields the dividers of these runs, of which only the last one has lines here. Those without lines share one."""
     if last - first > 1:
-        yield run_dividers.empty_runs_divider(runs[first], runs[last - 1], last - first)
+        yield run_separator_lines.empty_runs_divider(runs[first], runs[last - 1], last - first)
         first = last
     for at in range(first, last + 1):
-        yield run_dividers.run_divider(runs[at], now_ns, newest=at == len(runs) - 1)
+        yield run_separator_lines.run_divider(runs[at], now_ns, newest=at == len(runs) - 1)

@@ -9,12 +9,12 @@ from typing import Any
 
 from commands._shared import (
     container_filters,
-    container_format,
     container_status,
     formatting,
     list_commands,
     list_format,
     next_steps,
+    ps_format_fields,
 )
 from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
 from core import errors
@@ -33,7 +33,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     container_filters.parse(args["filter"])
     if args["format"]:
-        list_format.parse(args["format"], container_format.FIELDS, container_format.ELSEWHERE)
+        list_format.parse(args["format"], ps_format_fields.FIELDS, ps_format_fields.ELSEWHERE)
     return [ListContainers(engine=engine, fresh=args["fresh"]) for engine in context.find.engines(query(context))]
 
 
@@ -54,11 +54,11 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ids = [ref.id if args["no_trunc"] else ref.short_id for ref in refs]
         blocks: list[Block] = [Lines(lines=ids)] if ids else []
     elif args["format"]:
-        form = list_format.parse(args["format"], container_format.FIELDS, container_format.ELSEWHERE)
+        form = list_format.parse(args["format"], ps_format_fields.FIELDS, ps_format_fields.ELSEWHERE)
         whole = args["no_trunc"]
         blocks = [
             *list_format.blocks(
-                form, [container_format.fields_of_container(row, context.now, whole=whole) for row in rows]
+                form, [ps_format_fields.fields_of_container(row, context.now, whole=whole) for row in rows]
             )
         ]
     elif not rows:

@@ -1,6 +1,5 @@
-"""`builder prune`: removes the build cache of Docker daemons, as far as no running build uses it.
-
-A running build keeps what it uses. What is used after the question stays, too.
+"""`builder prune`: removes the build cache of Docker daemons. Cache that a running build uses, or that was used after
+the question was shown, is not removed.
 """
 
 from __future__ import annotations

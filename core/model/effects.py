@@ -26,10 +26,10 @@ from core.model import (
 )
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES
-from core.model.effect_values import DESTROYING, REMOVE, REMOVE_VOLUME, STOP, TAG, auto_removal, effect, removal
+from core.model.effect_factory import DESTROYING, REMOVE, REMOVE_VOLUME, STOP, TAG, auto_removal, effect, removal
 from core.model.known_resources import KnownResources, groups, members
 from core.model.refs import Kind, Ref
-from core.model.verbs_without_effects import WITHOUT_EFFECTS
+from core.model.verbs_without_side_effects import WITHOUT_EFFECTS
 
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")

@@ -97,5 +97,5 @@ def decode_freeze(record: bytes) -> Freeze:
 
 
 def _moment(at: float) -> str:
-    """A point in time as `core.text.moments` finds it."""
+    """A point in time as `core.text.text_timestamps` finds it."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

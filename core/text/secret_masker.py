@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from core.text import (
-    closing_signs,
+    masked_line_brackets,
     multiline_secrets,
     named_secrets,
     positional_secrets,
@@ -81,7 +81,7 @@ def mask_secrets(text: str, limit: SecretSearchLimit | None = None) -> str:
             for hint in hints:
                 if hint in low:
                     masked = find(line)
-                    line = closing_signs.restore(line, masked) if masked != line else line
+                    line = masked_line_brackets.restore_brackets(line, masked) if masked != line else line
                     break
         if number and lines[number - 1].endswith((MASK, f"{MASK}\\")):
             line = multiline_secrets.mask_continued(before, line)

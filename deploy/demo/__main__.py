@@ -20,7 +20,7 @@ from core import errors
 from deploy.demo import engine as demo_engine
 from deploy.demo import servers as demo_servers
 from deploy.demo.engine import DemoEngine
-from deploy.demo.folder import Folder, Traces, usual_folder
+from deploy.demo.folder import Folder, Leftovers, usual_folder
 from deploy.demo.problem import Problem
 from deploy.demo.servers import Servers
 from deploy.demo.summary import summary
@@ -81,11 +81,11 @@ def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
         if engine.has_image(name):
             return
         pulled.append(name)
-        folder.remember(Traces(engine=engine.url, pulled=pulled))
+        folder.remember(Leftovers(engine=engine.url, pulled_images=pulled))
         _say(f"Pulling {name} …")
         engine.pull(name)
 
-    folder.remember(Traces(engine=engine.url))
+    folder.remember(Leftovers(engine=engine.url))
     for image in demo_servers.needed_images():
         pull(image)
     if not engine.make_image():
@@ -120,9 +120,9 @@ def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
     """Raises Problem, and keeps the folder, if something is left."""
     _say("\nCleaning up …")
     servers.stop()
-    left = folder.traces
+    left = folder.leftovers
     try:
-        removed = engine.remove_everything(left.pulled if left else ())
+        removed = engine.remove_everything(left.pulled_images if left else ())
     except demo_engine.Failed as error:
         raise Problem(
             f"The containers of the demo are still on {engine.url}: {demo_engine.reason_of(error)}. "
@@ -138,11 +138,11 @@ def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
 def _remove_what_is_left(folder: Folder) -> None:
     """Of a demo that was killed. Its servers ended with it. Raises Problem if its engine does not answer: another demo
     would forget it."""
-    left = folder.traces
+    left = folder.leftovers
     if left is not None:
         try:
             engine = DemoEngine(left.engine, "engine")
-            removed = engine.remove_everything(left.pulled)
+            removed = engine.remove_everything(left.pulled_images)
             engine.close()
         except demo_engine.Failed as error:
             raise Problem(

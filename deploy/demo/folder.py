@@ -1,7 +1,7 @@
-"""Keeps what a demo needs on this machine in one folder, which one demo at a time may use.
+"""Manages the demo's folder. Only one demo at a time may use it; a lock ensures that.
 
-The folder remembers which engine has containers of the demo and which images were pulled for it. So the next demo can
-remove what one that was killed has left.
+The folder records which engine has containers of the demo and which images were pulled. If a demo is killed, the next
+demo removes these.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from deploy.demo.problem import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traces:
-    """What a demo made outside of its folder: on which engine, and the images that were pulled there for it."""
+class Leftovers:
+    """What a demo created outside of its folder: on which engine, and the images that were pulled there for it."""
 
     engine: str
-    pulled: Sequence[str] = ()
+    pulled_images: Sequence[str] = ()
 
 
 class Folder:
@@ -51,18 +51,18 @@ class Folder:
             yield
 
     @property
-    def traces(self) -> Traces | None:
+    def leftovers(self) -> Leftovers | None:
         """What the last demo made and did not remove; None if there was none. A file that is damaged counts as none."""
         try:
             found = json.loads(self._file.read_text())
-            return Traces(engine=str(found["engine"]), pulled=tuple(map(str, found["pulled"])))
+            return Leftovers(engine=str(found["engine"]), pulled_images=tuple(map(str, found["pulled"])))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def remember(self, traces: Traces) -> None:
+    def remember(self, leftovers: Leftovers) -> None:
         """Writes it before it is made, so that a demo that is killed has said so."""
         new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({"engine": traces.engine, "pulled": list(traces.pulled)}))
+        new.write_text(json.dumps({"engine": leftovers.engine, "pulled": list(leftovers.pulled_images)}))
         new.replace(self._file)
 
     def empty(self) -> None:

@@ -27,7 +27,7 @@ from core.model.refs import EngineRef
 from core.model.swarm_status import SwarmState
 from core.ports import Call
 from runtimes.base import argument_validation
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 
 R = TypeVar("R")
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -62,7 +62,7 @@ class BaseAdapter:
         self._ref = ref
         self._allow = tuple(allow)
         self._bugs = unexpected_errors.BugReporter()
-        self.skipped = SkippedData(lambda: str(self.ref))
+        self.skipped = SkippedDataCounter(lambda: str(self.ref))
 
     @property
     def ref(self) -> EngineRef:

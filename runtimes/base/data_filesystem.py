@@ -1,9 +1,9 @@
-"""Reads the size and the free space of the file system that holds an engine's data, if that folder is on this machine.
+"""Reads the size and the free space of the file system that holds an engine's data, if it is on this machine.
 
-An engine reports a path, but a socket may lead to another machine (a tunnel), and this process may run in a container,
-where the same path is another folder. So this module checks the process that serves the socket: at that path it must
-see the same folder as this process. If that process is not visible, as in a container, the path must be a mount point:
-whoever started the container then mounted the engine's folder there.
+The path in the engine's answer may belong to another machine (a tunnel) or to another mount namespace (this process in
+a container). So the module compares the folder as the engine's process sees it with the folder as Quarterdeck sees it.
+If the engine's process is not visible, the path must be a mount point. Then somebody mounted the engine's folder into
+Quarterdeck's container.
 """
 
 from __future__ import annotations

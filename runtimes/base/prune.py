@@ -1,8 +1,8 @@
-"""Removes the resources of a prune one by one, as a job: containers first, then what only these used.
+"""Removes unused resources as a job: containers first, then networks, volumes and images, and the build cache last.
 
-Before each kind, the engine is asked again what is unused. A pinned resource that is used, was renamed or was created
-again meanwhile is kept, with the reason. A build cache goes last. A lost answer ends the job: the outcome is UNKNOWN
-and says what was removed.
+The question listed each resource by its id. Before each kind, the engine is asked again which resources are unused. A
+listed resource that is in use, was renamed or was recreated is kept, with the reason. If the connection is lost, the
+job ends with UNKNOWN and lists what was removed.
 """
 
 from __future__ import annotations

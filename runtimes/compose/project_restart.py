@@ -1,9 +1,9 @@
-"""Restarts the containers of a Compose project, each after the ones that it depends on, as one job.
+"""Restarts the containers of a Compose project as one job, each container after the ones that it depends on.
 
 The job works as Docker Compose does: it waits until a dependency is healthy or has ended with code 0, if that is its
-condition. Containers that do not run stay as they are, and the outcome names them. Before the first container is
-restarted, the job checks that an order exists: services must not depend on each other, and no dependency may be unable
-to start. After a failure nothing more is restarted, and the outcome names what was restarted and what was not.
+condition. Containers that do not run stay as they are, and the outcome lists them. Before the first restart, the job
+checks that the dependencies have no cycle and that every dependency can start. After a failure, no other container is
+restarted. The outcome then lists which containers were restarted and which were not.
 """
 
 from __future__ import annotations

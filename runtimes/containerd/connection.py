@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from core import errors
 from core.model import images
-from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.containerd import client, decode, decode_info, pull
 from runtimes.kernel import procfs
 from runtimes.transport import connect, grpc_channel
@@ -20,7 +20,7 @@ from runtimes.transport import connect, grpc_channel
 ACCESS = "Set `uid` and `gid` under [grpc] in /etc/containerd/config.toml: they open the socket to another user."
 
 
-class Connection(AddressAdapter):
+class Connection(IdentifyingAdapter):
     """Holds the connection to one daemon and what the daemon reported about itself. If another engine on this host is
     watched too (`watched_kinds`), the containerd namespaces that belong to it are excluded."""
 

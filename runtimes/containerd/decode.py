@@ -17,7 +17,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from runtimes.containerd import client, json_models
 from runtimes.containerd.newest_runs import NewestRuns, store_newest
 from runtimes.formats import protobuf_conversion, status_text
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.proto import containerd_task_types_pb2
 
 NAMESPACE_LABEL = "containerd.namespace"
@@ -44,9 +44,9 @@ class ContainerDecoder:
     """Decodes the containers of one engine. It also caches the names of containers, because events contain only ids,
     and the ids of pause containers (sandboxes)."""
 
-    def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
+    def __init__(self, engine: EngineRef, skipped: SkippedDataCounter | None = None) -> None:
         self.engine = engine
-        self.skipped = skipped if skipped is not None else SkippedData(lambda: str(engine))
+        self.skipped = skipped if skipped is not None else SkippedDataCounter(lambda: str(engine))
         self.history = NewestRuns()
         self._refs: dict[str, Ref] = {}
         self._sandboxes: dict[str, None] = {}

@@ -26,10 +26,10 @@ from core.model.engines import Engine
 from core.model.events import Event
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.containerd import client, decode, decode_info, inspect_summaries, stats, unsupported_verbs
 from runtimes.containerd.decode_events import EventDecoder
 from runtimes.containerd.disk_use import DiskUseVerbs

@@ -13,10 +13,10 @@ from core.model.refs import Kind, Ref
 from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
 from core.model.results import Document, Outcome
 from core.text import redact_json
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.base.multi_request_change import MultiRequestChange, report_done
 from runtimes.containerd import client, decode, image_names, inspect_summaries, pull
 from runtimes.containerd.client import FAILED_PRECONDITION

@@ -13,8 +13,8 @@ from typing import Any
 
 from core import errors
 from core.model.refs import Ref
-from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.cri import decode
 from runtimes.cri.snapshot import Snapshot, SnapshotReader
 from runtimes.proto import cri_pb2 as cri
@@ -30,7 +30,7 @@ ACCESS = (
 )
 
 
-class EngineClient(AddressAdapter):
+class EngineClient(IdentifyingAdapter):
     """Sends requests to one CRI engine. `engine_name`: the runtime name that the engine reports, `containerd` or
     `cri-o`; empty before the first response. `major`: the first number of its version, 0 if unknown."""
 

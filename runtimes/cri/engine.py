@@ -21,9 +21,9 @@ from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event, EventList
 from core.model.results import Document
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.cri import (
     client,
     decode,

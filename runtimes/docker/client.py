@@ -13,8 +13,8 @@ import re
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker import decode, json_models
 from runtimes.docker_like.client import HttpEngineClient
 from runtimes.formats import json_decoder

@@ -1,4 +1,6 @@
-"""Copies files out of Docker's containers and makes images of them, with the `docker` package."""
+"""Copies files out of Docker containers, exports containers, and commits them to images, with the Python package
+`docker`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,6 @@ class ContainerFileVerbs(EngineClient, shared.ContainerFileVerbs, abc.ABC):
     """Serves the verbs of a container's files for Docker."""
 
     def _open_package(self, sockets: ThreadSockets) -> PackageClient:
-        from runtimes.docker.docker_package import DockerPackage  # noqa: PLC0415 (it loads the whole package)
+        from runtimes.docker.docker_py_client import DockerPyClient  # noqa: PLC0415 (it loads the whole package)
 
-        return DockerPackage(sockets, self.api)
+        return DockerPyClient(sockets, self.api)

@@ -16,12 +16,12 @@ from core.model.events import Event, EventKind, Origin
 from core.model.networks_and_volumes import Network, Volume
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
-from runtimes.docker import fold_exec_events, json_models, labels_like_attributes
+from runtimes.docker import fold_exec_events, json_models, label_collisions
 from runtimes.docker_like import decode as shared
 from runtimes.docker_like import event_labels
 from runtimes.docker_like import json_models as shared_models
 from runtimes.formats import event_attributes, json_decoder, skipped_data, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm.json_models import KINDS
 
 ACTIONS: dict[str, EventKind] = {
@@ -52,12 +52,12 @@ _EXITED = re.compile(r"(?:Exited|Restarting) \((-?[0-9]{1,10})\)")
 class Decoder:
     """Decodes the answers of one engine. `skipped` counts what cannot be decoded."""
 
-    def __init__(self, engine: EngineRef, skipped: SkippedData | None = None) -> None:
+    def __init__(self, engine: EngineRef, skipped: SkippedDataCounter | None = None) -> None:
         self._engine = engine
         self._refs = shared.RefCache(engine, KINDS)
         self._attrs = event_attributes.AttributesByImage()
         self._skipped = skipped
-        self._misleading_labels = labels_like_attributes.LabelsLikeAttributes()
+        self._misleading_labels = label_collisions.LabelCollisions()
         self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
 
     def containers(self, body: bytes) -> tuple[Container, ...]:
@@ -185,16 +185,16 @@ class Decoder:
         """Returns the attribute that the daemon sets for this action, unless a label of the container hides it."""
         names = self._misleading_labels
         names.learn_from_event(container_id, action, given)
-        if action in ("die", "exec_die") and not names.is_label(container_id, labels_like_attributes.EXIT_CODE):
-            return event_attributes.exit_code(given.exit_code)
-        if action == "kill" and not names.is_label(container_id, labels_like_attributes.SIGNAL):
-            return event_attributes.signal(given.signal)
-        if action == "rename" and not names.is_label(container_id, labels_like_attributes.OLD_NAME):
-            return event_attributes.old_name(given.old_name)
+        if action in ("die", "exec_die") and not names.is_label(container_id, label_collisions.EXIT_CODE):
+            return event_attributes.exit_code_attribute(given.exit_code)
+        if action == "kill" and not names.is_label(container_id, label_collisions.SIGNAL):
+            return event_attributes.signal_attribute(given.signal)
+        if action == "rename" and not names.is_label(container_id, label_collisions.OLD_NAME):
+            return event_attributes.old_name_attribute(given.old_name)
         return {}
 
 
-def networks(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Network, ...]:
+def networks(engine: EngineRef, body: bytes, skipped: SkippedDataCounter | None = None) -> tuple[Network, ...]:
     return tuple(
         [
             Network(
@@ -210,7 +210,7 @@ def networks(engine: EngineRef, body: bytes, skipped: SkippedData | None = None)
     )
 
 
-def volumes(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Volume, ...]:
+def volumes(engine: EngineRef, body: bytes, skipped: SkippedDataCounter | None = None) -> tuple[Volume, ...]:
     return shared.volumes(engine, json_decoder.decode_json(json_models.Volumes, body, skipped).volumes or (), skipped)
 
 

@@ -15,9 +15,9 @@ from typing import ClassVar
 from core.model import actions
 from core.model.containers import Containers
 from core.model.results import Outcome
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.compose.project_restart_verb import ProjectVerbs
 from runtimes.docker.container_files import ContainerFileVerbs
 from runtimes.docker.create import CreateVerbs

@@ -47,6 +47,6 @@ class EventVerbs(EngineClient, abc.ABC):
         async with self._stream("GET", target, OPEN_SECONDS, name="events", pause=False) as chunks:
             opened = time.time_ns()
             yield ()
-            async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
+            async for lines in LineReader(chunks.__anext__, self.skipped.add_long_line):
                 if batch := self._decoder.events(lines, replay_before=opened, fold=True):
                     yield batch

@@ -3,7 +3,7 @@
 A health probe or `docker exec` causes three events. On hosts with health checks, nine of ten events are of this type,
 and Quarterdeck only counts them. So the decoder counts those of one kind in a batch, and they become one Event that
 says how many they are. Two types of events are not folded: replayed events, and events in which a label could be
-mistaken for an attribute (`labels_like_attributes`).
+mistaken for an attribute (`label_collisions`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from runtimes.formats import json_decoder, json_field_types, skipped_data
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.transport.line_splitter import LineSplitter
 
 MAX_LAYERS = 2000
@@ -67,7 +67,7 @@ class PullProgress:
     the engine has sent it. `up_to_date`: whether the image existed already.
     """
 
-    def __init__(self, skipped: SkippedData | None = None) -> None:
+    def __init__(self, skipped: SkippedDataCounter | None = None) -> None:
         self._skipped = skipped
         self.error = ""
         self.digest = ""

@@ -1,8 +1,8 @@
-"""Finds which containers and services keep a network, a volume or an image of a Docker daemon from being removed.
+"""Finds the containers and services that block the removal of a network, a volume or an image in Docker.
 
-Docker refuses to remove a network in which a container has an address, or which a service of its Swarm uses; a volume
-of any container, also of a stopped one; and the last name of an image of which there is a container. With force it
-takes this name away nevertheless. An image that is given by its id cannot be removed while one of its containers runs.
+Docker refuses to remove a network that a container or a Swarm service uses. It refuses to remove a volume of any
+container, running or stopped. It refuses to remove the last tag of an image that has containers; `--force` removes this
+tag. By id, an image cannot be removed while one of its containers runs.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from core import errors
 from core.model import actions
 from core.model.background_jobs import JobStarted
 from core.model.services import Services
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.compose import scale, services
 from runtimes.docker.compose_replicas import ComposeReplicas
 from runtimes.docker.swarm_access import SwarmAccess

@@ -18,9 +18,9 @@ import structlog
 from core import errors
 from core.model.refs import Ref
 from core.model.resource_usage import ReadUsage, Usage, Usages
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker import decode, json_models
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import quoted_id

@@ -14,9 +14,9 @@ from core import errors
 from core.model import swarm
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import MIN_SECONDS
 from runtimes.formats import json_decoder

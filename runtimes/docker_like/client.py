@@ -21,8 +21,8 @@ from core.model.containers import Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
-from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.transport import connect, dialer, http_client
 from runtimes.transport.endpoint import Endpoint
 
@@ -33,7 +33,7 @@ MIN_SECONDS = 0.05
 PROXY_STATUSES = frozenset({502, 503, 504})  # what a proxy answers that does not reach the engine
 
 
-class HttpEngineClient(AddressAdapter, abc.ABC):
+class HttpEngineClient(IdentifyingAdapter, abc.ABC):
     """Sends requests to one engine and decodes its errors."""
 
     sends_headers_early: ClassVar[bool]

@@ -10,7 +10,7 @@ from core.model.networks_and_volumes import Volume
 from core.model.refs import EngineRef, Kind, Ref
 from runtimes.docker_like import json_models
 from runtimes.formats import json_decoder, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 
 SHORT_ID = 12
 NO_NAME = ("<none>:<none>", "<none>@<none>")
@@ -42,7 +42,7 @@ class RefCache:
         return found
 
 
-async def images(engine: EngineRef, body: bytes, skipped: SkippedData | None = None) -> tuple[Image, ...]:
+async def images(engine: EngineRef, body: bytes, skipped: SkippedDataCounter | None = None) -> tuple[Image, ...]:
     rows = await json_decoder.decode_all_rows(json_models.Image, body, skipped)
     return tuple([_image(engine, row) for row in rows])
 
@@ -62,7 +62,7 @@ def _image(engine: EngineRef, row: json_models.Image) -> Image:
 
 
 def volumes(
-    engine: EngineRef, rows: Sequence[json_models.Volume], skipped: SkippedData | None = None
+    engine: EngineRef, rows: Sequence[json_models.Volume], skipped: SkippedDataCounter | None = None
 ) -> tuple[Volume, ...]:
     return tuple(
         [

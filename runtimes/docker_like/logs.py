@@ -18,7 +18,7 @@ from core.model.containers import Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import DIVIDER, LogLine, LogPage, Outcome
-from core.text import run_dividers
+from core.text import run_separator_lines
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import HttpEngineClient, quoted_id
@@ -114,7 +114,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
                 return Outcome(status=Status.DONE, detail=_why_ended(target, restarted))
             code = None if ended.state in containers.LIVE_STATES else ended.exit_code
             at = timestamps.format_time(int((restarted.started_at or time.time()) * 1e9))
-            text = run_dividers.restart_divider(code, (restarted.restarts or -1) + 1)
+            text = run_separator_lines.restart_divider(code, (restarted.restarts or -1) + 1)
             job.add_lines([LogLine(at=at, stream=DIVIDER, text=text)])
             last = timestamps.format_time(int((restarted.finished_at or restarted.started_at or began) * 1e9))
             newest = part.reader.newest if part.reader.newest[0] else (last, 0)

@@ -16,9 +16,9 @@ from typing import Any, Protocol, TypeVar
 
 from core import errors
 from core.model.refs import Ref
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.client_threads import ClientThreads
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker_like.client import MAX_REFUSAL, MIN_SECONDS, HttpEngineClient, quoted_id
 from runtimes.transport.thread_sockets import ThreadSockets
 

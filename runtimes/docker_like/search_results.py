@@ -11,7 +11,7 @@ from core import errors
 from core.model.registry_reads import MAX_FOUND, FoundImage
 from core.text import sanitize
 from runtimes.formats import json_decoder, json_field_types, pull_push_errors
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 
 MAX_NAME, MAX_DESCRIPTION = 200, 120  # characters
 HINT = "Check that the engine's host reaches the registry. pull NAME pulls an image by its exact name."
@@ -31,7 +31,7 @@ class _Row(msgspec.Struct):
 
 
 def decode(
-    body: bytes, limit: int, skipped: SkippedData | None = None, *, registry: str = ""
+    body: bytes, limit: int, skipped: SkippedDataCounter | None = None, *, registry: str = ""
 ) -> tuple[FoundImage, ...]:
     """Returns at most `limit` results, in the order of the registry. `registry`: the one that was searched, which
     Docker does not repeat in the names; empty for Docker Hub."""

@@ -14,17 +14,17 @@ _SIGNAL = re.compile(r"[0-9]{1,3}")
 _NAME = re.compile(r"/?([A-Za-z0-9][A-Za-z0-9_.-]{0,254})")
 
 
-def exit_code(text: str) -> dict[str, str]:
+def exit_code_attribute(text: str) -> dict[str, str]:
     """Such as `137` or `-1`."""
     return {"exit_code": text} if _EXIT_CODE.fullmatch(text) else {}
 
 
-def signal(text: str) -> dict[str, str]:
+def signal_attribute(text: str) -> dict[str, str]:
     """The number of a signal."""
     return {"signal": text} if _SIGNAL.fullmatch(text) else {}
 
 
-def old_name(text: str) -> dict[str, str]:
+def old_name_attribute(text: str) -> dict[str, str]:
     """The name of a container before it was renamed, without Docker's slash."""
     found = _NAME.fullmatch(text)
     return {"old_name": found[1]} if found else {}

@@ -19,7 +19,7 @@ import msgspec
 
 from core import errors
 from runtimes.formats import json_salvage, skipped_data
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}  # by type: making one cost
 HINT = "Check that Quarterdeck supports this version of the engine."
 
 
-def decode_json(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> T:
+def decode_json(kind: type[T], body: bytes, skipped: SkippedDataCounter | None = None) -> T:
     """Decodes JSON to a value of the type `kind`, as far as it can be read. Raises InvalidResponse."""
     _check_size(body, skipped)
     try:
@@ -66,7 +66,7 @@ def convert(kind: type[T], value: Any) -> T:
     return cast(T, found[0])
 
 
-def decode_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> list[T]:
+def decode_rows(kind: type[T], body: bytes, skipped: SkippedDataCounter | None = None) -> list[T]:
     """Decodes a list of rows of the type `kind`. Unreadable rows are left out; null is an empty list. Raises
     InvalidResponse if the body is not a JSON list, or is long."""
     _check_size(body, skipped)
@@ -83,7 +83,9 @@ def decode_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) 
     return [row for each in rows if (row := _decode_one(kind, each, skipped_data.ROW, skipped)) is not None]
 
 
-def decode_lines(kind: type[T], lines: bytes, skipped: SkippedData | None, what: str = skipped_data.EVENT) -> list[T]:
+def decode_lines(
+    kind: type[T], lines: bytes, skipped: SkippedDataCounter | None, what: str = skipped_data.EVENT
+) -> list[T]:
     """Decodes whole lines, each one JSON value of the type `kind`. Unreadable lines are left out and count as
     `what`. So that nonsense does not hold the event loop, at most MAX_SALVAGED_LINES are read in parts, and nothing is
     read after MAX_UNREADABLE_LINES."""
@@ -106,7 +108,7 @@ def decode_lines_or_none(kind: type[T], lines: bytes) -> list[T] | None:
 
 
 def _decode_each(
-    kind: type[T], decoder: msgspec.json.Decoder[Any], lines: bytes, skipped: SkippedData | None, what: str
+    kind: type[T], decoder: msgspec.json.Decoder[Any], lines: bytes, skipped: SkippedDataCounter | None, what: str
 ) -> list[T]:
     rows: list[T] = []
     each_line = [line for line in lines.split(b"\n") if line.strip()]
@@ -128,12 +130,12 @@ def _decode_each(
     return rows
 
 
-async def decode_all_rows(kind: type[T], body: bytes, skipped: SkippedData | None = None) -> list[T]:
+async def decode_all_rows(kind: type[T], body: bytes, skipped: SkippedDataCounter | None = None) -> list[T]:
     """Does the same as `decode_rows` for a list of any length, and lets the event loop run meanwhile."""
     return [row async for part in slices(body, skipped) for row in decode_rows(kind, part, skipped)]
 
 
-async def slices(body: bytes, skipped: SkippedData | None = None) -> AsyncIterator[bytes]:
+async def slices(body: bytes, skipped: SkippedDataCounter | None = None) -> AsyncIterator[bytes]:
     """Cuts a long JSON list into lists of about SLICE bytes each, for `decode_rows`; a short one is returned as it is.
     Lets the event loop run before each further slice. Rows of more than MAX_ROW bytes are left out."""
     if len(body) <= 2 * SLICE:
@@ -189,7 +191,7 @@ def reading(what: str) -> Iterator[None]:
         raise errors.InvalidResponse(f"{what} does not have the form that Quarterdeck expects.", hint=HINT) from error
 
 
-def _decode_one(kind: type[T], data: bytes, what: str, skipped: SkippedData | None) -> T | None:
+def _decode_one(kind: type[T], data: bytes, what: str, skipped: SkippedDataCounter | None) -> T | None:
     try:
         return cast(T, _decoder(kind).decode(data))
     except UNDECODABLE as error:
@@ -201,7 +203,7 @@ def _decode_one(kind: type[T], data: bytes, what: str, skipped: SkippedData | No
         return cast(T, found[0])
 
 
-def _check_size(body: bytes, skipped: SkippedData | None) -> None:
+def _check_size(body: bytes, skipped: SkippedDataCounter | None) -> None:
     if len(body) > MAX_DOCUMENT:
         raise errors.InvalidResponse(
             f"{_sender(skipped)} sent an answer of {len(body) / 1e6:.1f} MB, which is too long to be decoded at once.",
@@ -209,7 +211,7 @@ def _check_size(body: bytes, skipped: SkippedData | None) -> None:
         )
 
 
-def _report(skipped: SkippedData | None, what: str, reason: str) -> None:
+def _report(skipped: SkippedDataCounter | None, what: str, reason: str) -> None:
     if skipped is not None:
         skipped.add(what, reason)
 
@@ -221,7 +223,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return found
 
 
-def _split(body: bytes, skipped: SkippedData | None) -> list[bytes] | None:
+def _split(body: bytes, skipped: SkippedDataCounter | None) -> list[bytes] | None:
     """Returns the rows of a JSON list as bytes, without decoding them; None if no decoder can split it."""
     if body.count(b",") > MAX_COMMAS:
         raise errors.InvalidResponse(
@@ -258,10 +260,10 @@ def _scan(body: bytes) -> Iterator[bytes | None]:
             yield None
 
 
-def _not_json(error: Exception | None, skipped: SkippedData | None) -> errors.InvalidResponse:
+def _not_json(error: Exception | None, skipped: SkippedDataCounter | None) -> errors.InvalidResponse:
     reason = f": {str(error)[:120]}" if isinstance(error, msgspec.MsgspecError) else ""
     return errors.InvalidResponse(f"{_sender(skipped)} sent an answer that cannot be decoded{reason}.", hint=HINT)
 
 
-def _sender(skipped: SkippedData | None) -> str:
+def _sender(skipped: SkippedDataCounter | None) -> str:
     return "The engine" if skipped is None else skipped.engine()

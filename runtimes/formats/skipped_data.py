@@ -22,7 +22,7 @@ MIN_SECONDS, REPEAT_SECONDS = 60.0, 3600.0
 MAX_REASON = 200  # characters
 
 
-class SkippedData:
+class SkippedDataCounter:
     """Counts by EVENT, ROW, FIELD and LINE. `engine` returns the engine's name for the log. `listener` receives what
     was left out, and how many."""
 
@@ -32,7 +32,7 @@ class SkippedData:
         self.engine, self._now = engine, now
         self._logged: dict[str, _Logged] = {}
 
-    def long_line(self) -> None:
+    def add_long_line(self) -> None:
         """Counts a line of a stream that was too long to be read; in a stream of events, it was an event."""
         self.add(EVENT, "a line has more than 1 MiB")
 
@@ -54,10 +54,10 @@ class SkippedData:
         )
 
 
-class Tally(SkippedData):
+class Tally(SkippedDataCounter):
     """Counts in `own` what was left out of one answer, and passes it on to the counts of its engine."""
 
-    def __init__(self, whole: SkippedData) -> None:
+    def __init__(self, whole: SkippedDataCounter) -> None:
         super().__init__(whole.engine)
         self.own: Counter[str] = Counter()
         self._whole = whole

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.model.containers import Port
-from core.text import moments
+from core.text import text_timestamps
 from runtimes.formats import timestamps
 
 MAX_LINES = 200  # of one text
@@ -63,7 +63,7 @@ def time(value: Any) -> str:
         seconds = number(value) / NANOSECONDS
     if not seconds or not 0 < seconds < timestamps.MAX_NANOSECONDS / NANOSECONDS:
         return ""
-    return moments.write_time(seconds)
+    return text_timestamps.format_timestamp(seconds)
 
 
 def size(value: Any, *, binary: bool = False) -> str:

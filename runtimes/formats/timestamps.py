@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from core import errors
 from runtimes.formats import json_field_types, skipped_data
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 
 MAX_NANOSECONDS = json_field_types.MAX_INT64
 """In the year 2262. Later times cannot be stored."""
@@ -36,7 +36,7 @@ def is_before(one: str, other: str) -> bool:
     return second is not None and (first is None or first < second)
 
 
-def parse_seconds(text: str, skipped: SkippedData | None = None) -> float | None:
+def parse_seconds(text: str, skipped: SkippedDataCounter | None = None) -> float | None:
     """Converts RFC 3339 to seconds since the epoch; None for an empty text, for Docker's year 1, which means never, and
     for an invalid time, which `skipped` counts."""
     if not text or text.startswith(_NO_TIME):

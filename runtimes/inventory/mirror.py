@@ -30,8 +30,8 @@ from core.model.results import Document, LogPage
 from core.model.swarm_status import SwarmState
 from core.model.verification import VerifyRuns
 from core.ports import Call, Runtime
-from core.text import moments
-from runtimes.formats.skipped_data import SkippedData
+from core.text import text_timestamps
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.inventory import (
     container_end_records,
     engine_readings,
@@ -189,7 +189,7 @@ class Mirror(ContainerCache):
         cause = died.attrs.get("cause_text", unknown)
         by = f" ({died.attrs['cause_by']})" if "cause_by" in died.attrs else ""
         texts = list(document.summary.items())
-        texts.insert(2, ("Last end", f"{moments.write_time(died.at_ns / 1e9)}: {cause}{by}"))
+        texts.insert(2, ("Last end", f"{text_timestamps.format_timestamp(died.at_ns / 1e9)}: {cause}{by}"))
         return msgspec.structs.replace(document, summary=dict(texts))
 
     def _with_stream(self, engine: Engine) -> Engine:
@@ -223,7 +223,7 @@ class WatchedEngine(Runtime, Protocol):
     inspects containers, a few at once, within `deadline` seconds for all of them; None for a container that does not
     exist any more."""
 
-    skipped: SkippedData
+    skipped: SkippedDataCounter
     replays_events: bool
 
     @property

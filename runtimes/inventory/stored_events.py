@@ -31,7 +31,7 @@ from core.model.verification import VerifyRuns
 from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
-from core.text import moments
+from core.text import text_timestamps
 from runtimes.inventory import event_history, event_rows, log_runs, own_changes, verification_evidence
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_changes import WINDOW_SECONDS
@@ -293,4 +293,4 @@ def _notes(found: EventsFound, action: ListEvents) -> list[str]:
 
 
 def _time(at_us: int) -> str:
-    return moments.write_time(at_us / 1e6)
+    return text_timestamps.format_timestamp(at_us / 1e6)

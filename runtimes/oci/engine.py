@@ -30,9 +30,9 @@ from core.model.events import Event
 from core.model.refs import Ref
 from core.model.results import Document
 from core.text import redact_json
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.formats import oci_host_access, status_text
 from runtimes.kernel import cgroup_reader, process_list
 from runtimes.oci import decode, inspect_summaries, state_dirs, unsupported_verbs, update

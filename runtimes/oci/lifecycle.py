@@ -24,9 +24,9 @@ from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import ExecResult, Outcome
 from runtimes.base import stop_grace
-from runtimes.base.address_adapter import AddressAdapter
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import IdentifyingAdapter
 from runtimes.formats import oci_process, signals
 from runtimes.oci import decode, decode_errors, programs, state_dirs
 from runtimes.oci.events import EventStream
@@ -39,7 +39,7 @@ CONFLICT = 409  # codes of refusals, as in HTTP
 FORBIDDEN = 403
 
 
-class LifecycleVerbs(AddressAdapter, abc.ABC):
+class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
     """Serves the verbs that change a container of runc or crun, and `container.exec`."""
 
     def __init__(self, url: str, options: EngineOptions, *, dirs: state_dirs.StateDirUrl) -> None:

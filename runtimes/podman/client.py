@@ -17,8 +17,8 @@ import time
 from core import errors
 from core.model.containers import Container
 from core.model.refs import EngineRef
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker_like.client import PROXY_STATUSES, HttpEngineClient
 from runtimes.formats import json_decoder
 from runtimes.podman import decode, json_models

@@ -14,9 +14,9 @@ class ContainerFileVerbs(EngineClient, shared.ContainerFileVerbs, abc.ABC):
     """Serves the verbs of a container's files for Podman."""
 
     def _open_package(self, sockets: ThreadSockets) -> PackageClient:
-        from runtimes.podman.podman_package import PodmanPackage  # noqa: PLC0415 (it loads the whole package)
+        from runtimes.podman.podman_py_client import PodmanPyClient  # noqa: PLC0415 (it loads the whole package)
 
-        return PodmanPackage(sockets, API)
+        return PodmanPyClient(sockets, API)
 
     async def _check_can_pause(self, verb: str, seconds: float) -> None:
         await self._check_pause(verb, seconds)

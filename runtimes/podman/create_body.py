@@ -1,9 +1,10 @@
-"""Builds the bodies of the requests that create containers, pods and networks on Podman, and the `podman` command line
-of a container.
+"""Builds request bodies for creating containers, pods and networks on Podman, and the `podman` command line of a
+container.
 
 Podman stores that command line with the container, so that `podman generate systemd --new` can write a unit that
-creates the container again. Ports, sizes and health checks are interpreted by the `docker` package, as for Docker. The
-package is loaded at the first request, so call this in a thread. A value that it refuses is a BadUsage with its words.
+creates the container again. The `docker` package parses ports, sizes and health checks, as for Docker. The package is
+imported at the first call, so call this module in a thread. Raises BadUsage with the package's message for an invalid
+value.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from runtimes.docker_like import decode as shared
 from runtimes.docker_like import event_labels
 from runtimes.docker_like import json_models as shared_models
 from runtimes.formats import event_attributes, json_decoder, skipped_data, status_text, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.podman import json_models
 
 MAX_HEALTHS = 20_000
@@ -82,9 +82,11 @@ class Decoder:
     """Decodes the answers of one engine. `skipped` counts what cannot be decoded. `has_health`: its health events have
     the status after the check."""
 
-    def __init__(self, engine: EngineRef, skipped: SkippedData | None = None, *, has_health: bool = False) -> None:
+    def __init__(
+        self, engine: EngineRef, skipped: SkippedDataCounter | None = None, *, has_health: bool = False
+    ) -> None:
         self._engine = engine
-        self._skipped = skipped if skipped is not None else SkippedData(lambda: str(engine))
+        self._skipped = skipped if skipped is not None else SkippedDataCounter(lambda: str(engine))
         self.ref = shared.RefCache(engine, KINDS).ref
         self._has_health = has_health
         self._healths: dict[str, str] = {}  # the last one, by container
@@ -142,7 +144,7 @@ class Decoder:
             if kind in event_labels.LABELLED:
                 self._labels.want(raw.id)
             if raw.action in ENDS:
-                attrs |= event_attributes.exit_code(raw.code)
+                attrs |= event_attributes.exit_code_attribute(raw.code)
             if raw.image:
                 attrs["image"] = raw.image
             if kind is _HEALTH and self._has_health:

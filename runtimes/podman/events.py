@@ -77,7 +77,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         target = f"/events?stream=false&since=1&until={until}"
         try:
             async with asyncio.timeout(seconds), self._stream("GET", target, seconds, pause=False) as chunks:
-                async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
+                async for lines in LineReader(chunks.__anext__, self.skipped.add_long_line):
                     if batch := self._decoder.events(lines, replay_before=until_ns, since=0):
                         return batch[0].at_ns if batch[0].at_ns < until_ns else None
         except (errors.EngineError, TimeoutError):
@@ -107,7 +107,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         asked = begin or opened
         async with self._stream("GET", f"/events?since={_since(asked)}", OPEN_SECONDS, pause=False) as chunks:
             yield ()
-            async for lines in LineReader(chunks.__anext__, self.skipped.long_line):
+            async for lines in LineReader(chunks.__anext__, self.skipped.add_long_line):
                 if batch := self._decoder.events(lines, replay_before=opened, since=begin):
                     yield batch
 

@@ -15,9 +15,9 @@ import msgspec
 from core import errors
 from core.model.refs import Ref
 from core.model.resource_usage import ReadUsage, Usage, Usages
-from runtimes.base.address_adapter import DEFAULTS
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman.client import EngineClient

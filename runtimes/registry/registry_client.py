@@ -1,7 +1,8 @@
 """Reads images from registries: the digest of a tag, and everything that `skopeo inspect` shows.
 
 Digests are cached for CACHE_SECONDS, so that many containers of one image cost one request. A registry that cannot be
-reached is not asked again for BROKEN_SECONDS, and one that limits requests not before the time that it names.
+reached is not requested again for BROKEN_SECONDS. After a rate limit (429), it is not requested again before the time
+in its `Retry-After` header.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ BROKEN_SECONDS = 30.0
 MAX_TEXT = 200  # characters of one label, argument or tag
 
 
-class RemoteDigests(msgspec.Struct, frozen=True):
+class TagDigests(msgspec.Struct, frozen=True):
     """`digest`: of what a tag points to; `members`: the digests of its platforms, None if they were not read."""
 
     digest: str
@@ -49,11 +50,11 @@ class RegistryClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logins, self._listed, self._clock = logins, tuple(listed), clock
-        self._digests: OrderedDict[str, tuple[float, RemoteDigests]] = OrderedDict()
+        self._digests: OrderedDict[str, tuple[float, TagDigests]] = OrderedDict()
         self._closed: dict[str, tuple[float, errors.EngineError]] = {}
         self._asking: dict[str, asyncio.Lock] = {}
 
-    async def digests(self, image: str, *, members: bool = False) -> RemoteDigests:
+    async def digests(self, image: str, *, members: bool = False) -> TagDigests:
         """Returns the digest that the tag of an image points to now; with `members` also those of its platforms. Raises
         BadUsage, NotFound, Refused and EngineError."""
         name = registry_address.parse(image, self._listed)
@@ -115,7 +116,7 @@ class RegistryClient:
             more_tags=more,
         )
 
-    def _cached(self, name: str) -> RemoteDigests | None:
+    def _cached(self, name: str) -> TagDigests | None:
         found = self._digests.get(name)
         return found[1] if found is not None and self._clock() - found[0] < CACHE_SECONDS else None
 
@@ -143,12 +144,12 @@ class RegistryClient:
         self._closed[registry] = (self._clock() + seconds, error)
 
 
-async def _read_digests(session: RegistrySession, name: RemoteName, *, members: bool) -> RemoteDigests:
+async def _read_digests(session: RegistrySession, name: RemoteName, *, members: bool) -> TagDigests:
     if not members:
-        return RemoteDigests(digest=await session.digest(name.reference))
+        return TagDigests(digest=await session.digest(name.reference))
     digest, _, body = await session.manifest(name.reference)
     parts = remote_manifest.decode_manifest(body, str(name)).manifests or ()
-    return RemoteDigests(digest=digest, members=frozenset(part.digest for part in parts))
+    return TagDigests(digest=digest, members=frozenset(part.digest for part in parts))
 
 
 def _load() -> Any:

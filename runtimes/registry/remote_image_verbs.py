@@ -19,10 +19,10 @@ from core import errors
 from core.model import image_names, images, registry_reads
 from core.model.actions import ListContainers
 from core.model.containers import LIVE_STATES, Container
-from runtimes.base.address_adapter import DEFAULTS, AddressAdapter
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.base.engine_options import EngineOptions
+from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.registry.registry_client import RegistryClient
 
 LIST_SECONDS = 20.0
@@ -31,7 +31,7 @@ CONCURRENT = 6
 SHORT_ID = 12  # digits
 
 
-class RemoteImageVerbs(AddressAdapter):
+class RemoteImageVerbs(IdentifyingAdapter):
     """Serves the verbs for an engine that lists containers and images."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS, **more: Any) -> None:

@@ -18,7 +18,7 @@ from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
 from runtimes.formats import json_decoder, skipped_data, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm import json_models
 from runtimes.swarm.json_models import LocalSwarmInfo, Node, Task
 
@@ -52,7 +52,9 @@ CHANGED: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def events(engine: EngineRef, lines: bytes, skipped: SkippedData | None = None, *, replay_before: int) -> list[Event]:
+def events(
+    engine: EngineRef, lines: bytes, skipped: SkippedDataCounter | None = None, *, replay_before: int
+) -> list[Event]:
     """Decodes whole lines of a manager's `/events`; only events of the Swarm are returned. Lines that cannot be decoded
     are left out."""
     found = []
@@ -102,7 +104,11 @@ def node(engine: EngineRef, raw: Node, tasks: int | None) -> swarm.Node:
 
 
 def task(
-    engine: EngineRef, raw: Task, service: json_models.Service | None, node: str, skipped: SkippedData | None = None
+    engine: EngineRef,
+    raw: Task,
+    service: json_models.Service | None,
+    node: str,
+    skipped: SkippedDataCounter | None = None,
 ) -> swarm.Task:
     """Decodes one task of `/tasks`. `service`: its service, None if it was removed. `node`: the name of its node."""
     labels = (raw.spec.container and raw.spec.container.labels) or {}

@@ -193,7 +193,7 @@ class Swarm(ServiceVerbs):
     async def inspect_node(self, action: swarm.InspectNode, seconds: float) -> Document:
         body = await self._ask_target(action.target, action.verb, "GET", f"/nodes/{_id(action.target)}", seconds)
         data = redact_json.mask_env_values(json_decoder.decode_json_object(body))
-        return Document(ref=action.target, data=data, summary=node_summary.summarise(data))
+        return Document(ref=action.target, data=data, summary=node_summary.make_summary_fields(data))
 
     @does(swarm.DrainNode)
     async def drain_node(self, action: swarm.DrainNode, seconds: float) -> Outcome:

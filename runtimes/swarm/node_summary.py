@@ -8,7 +8,7 @@ from typing import Any
 from runtimes.formats import summary_text as text
 
 
-def summarise(data: Mapping[str, Any]) -> dict[str, str]:
+def make_summary_fields(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one node of `/nodes/ID`."""
     spec, status, described = (text.mapping(data.get(key)) for key in ("Spec", "Status", "Description"))
     manager, engine = text.mapping(data.get("ManagerStatus")), text.mapping(described.get("Engine"))

@@ -12,7 +12,7 @@ from core.model.secrets_and_configs import ListConfigs, ListSecrets, StoredValue
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import JobAdapter
 from runtimes.formats import json_decoder, json_field_types, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm.manager_pool import ManagerPool
 
 
@@ -32,7 +32,7 @@ class SecretAndConfigVerbs(JobAdapter):
         return StoredValues(rows=await decode(self.ref, Kind.CONFIG, answer.body, self.skipped))
 
 
-async def decode(engine: EngineRef, kind: Kind, body: bytes, skipped: SkippedData) -> tuple[StoredValue, ...]:
+async def decode(engine: EngineRef, kind: Kind, body: bytes, skipped: SkippedDataCounter) -> tuple[StoredValue, ...]:
     """Decodes the rows of `/secrets` or `/configs`. The content of a config is not even decoded."""
     rows = await json_decoder.decode_all_rows(_Row, body, skipped)
     return tuple(

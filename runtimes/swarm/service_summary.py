@@ -14,7 +14,7 @@ from runtimes.swarm import decode
 SECOND = 1_000_000_000
 
 
-def summarise(raw: Mapping[str, Any]) -> dict[str, str]:
+def make_summary_fields(raw: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one service of `/services/ID`. Settings without a value are left out."""
     spec = raw.get("Spec") or {}
     template = spec.get("TaskTemplate") or {}

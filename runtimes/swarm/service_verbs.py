@@ -64,7 +64,7 @@ class ServiceVerbs(SecretAndConfigVerbs):
         pretty: dict[str, str] = {}
         # A summary that cannot be made must not hide the document.
         with contextlib.suppress(errors.InvalidResponse), json_decoder.reading(action.target.name):
-            pretty = service_summary.summarise(data)
+            pretty = service_summary.make_summary_fields(data)
         return Document(ref=action.target, data=data, summary=pretty)
 
     @does(swarm.ReadServiceLogs)

@@ -56,7 +56,7 @@ async def check_volumes(
 async def _check(daemon: Manager, name: str, reaches: bool) -> None:
     filters = urllib.parse.quote(msgspec.json.encode({"volume": [name]}).decode())
     answer = await daemon.ask("GET", f"/containers/json?all=true&filters={filters}", SECONDS)
-    left_out = skipped_data.SkippedData(lambda: str(daemon.ref))
+    left_out = skipped_data.SkippedDataCounter(lambda: str(daemon.ref))
     rows = await json_decoder.decode_all_rows(_Container, answer.body, left_out)
     if left_out.counts:
         raise unknown_users(name)

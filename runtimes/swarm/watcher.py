@@ -30,7 +30,7 @@ from core.model.events import Event, EventList, Origin
 from core.model.refs import EngineRef
 from core.model.swarm_status import SwarmState
 from runtimes.formats import json_decoder, skipped_data, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm import decode, json_models, snapshot_diff, state
 from runtimes.swarm.manager_pool import ANY_VERB, ManagerPool
 
@@ -53,7 +53,7 @@ SCOPE = urllib.parse.quote('{"scope":["swarm"]}')
 class SwarmWatcher:
     """Watches one Swarm and yields its events."""
 
-    def __init__(self, managers: ManagerPool, engine: EngineRef, skipped: SkippedData) -> None:
+    def __init__(self, managers: ManagerPool, engine: EngineRef, skipped: SkippedDataCounter) -> None:
         self._managers, self._engine, self._skipped = managers, engine, skipped
         self._bodies: tuple[bytes, ...] = ()
         self._snapshot = self._compared = self._last = snapshot_diff.Snapshot()
@@ -199,7 +199,7 @@ class SwarmWatcher:
             if stream.status != 200:
                 raise errors.Rejected(stream.status, (await stream.read_all(4096)).decode("utf-8", "replace"))
             self._following.set()
-            async for lines in stream.lines(self._skipped.long_line):
+            async for lines in stream.lines(self._skipped.add_long_line):
                 self._receive(decode.events(self._engine, lines, self._skipped, replay_before=opened))
         finally:
             self._following.clear()

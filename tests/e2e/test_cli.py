@@ -294,7 +294,7 @@ def test_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
     """Engines' and chats' packages cost tens of megabytes; what is everyday on a local socket does without. So it does
     without what only a bot needs: alert rules, metrics and watching."""
     dockerd.run("web")
-    unused = (*HEAVY, "aiohttp", "prometheus_client", "typer", "bot.builtin_commands", "bot.rule_tests", "collectors")
+    unused = (*HEAVY, "aiohttp", "prometheus_client", "typer", "bot.builtin_runtime", "bot.rule_tests", "collectors")
     script = TELLS_WHAT_IT_LOADED.replace(repr(HEAVY), repr(unused))
     for line in ("ps", "logs web", "restart web -t 1", "events web", "images"):
         done = subprocess.run(

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from charts.pictures import draw, expressions
-from charts.pictures.expressions import Question, Times
+from charts.pictures import dashboard_queries, draw
+from charts.pictures.dashboard_queries import DashboardQuery, Times
 from charts.pictures.prometheus_answers import PrometheusServer
 from tests.daemons.prometheus import Prometheus, private_prometheus
 from tests.e2e.test_webhooks import receiver
@@ -147,7 +147,7 @@ class Asker:
     def __init__(self, url: str) -> None:
         self.server = PrometheusServer(url)
         self.begin = time.time() - SCRAPE
-        self.open = {question for one in expressions.load() for question in expressions.questions(one)}
+        self.open = {question for one in dashboard_queries.load() for question in dashboard_queries.queries(one)}
         self.asked = len(self.open)
         self.chosen = dict.fromkeys(("host", "engine", "project", "instance", "rule", "team", "service"), ".*")
         self.chosen["container"] = "shop-web-1|shop-job-1"  # one that is busy and crashes, and one that stays ended
@@ -160,12 +160,12 @@ class Asker:
         self.open = {question for question in self.open if not self._has_answer(question)}
         return not self.unanswered()
 
-    def unanswered(self) -> list[Question]:
+    def unanswered(self) -> list[DashboardQuery]:
         return [one for one in self.open if not set(re.findall(r"quarterdeck_\w+", one.expr)) & set(EMPTY)]
 
-    def _has_answer(self, question: Question) -> bool:
+    def _has_answer(self, question: DashboardQuery) -> bool:
         times = self.times
-        expr = expressions.fill(question.expr, self.chosen | times.builtin)
+        expr = dashboard_queries.fill(question.expr, self.chosen | times.builtin)
         if question.label:
             return bool(self.server.values(expr, question.label, times))
         found = self.server.at(expr, times.end) if question.instant else self.server.over(expr, times)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from bot import builtin_commands
+from bot import builtin_runtime
 from bot.access import policy_in_force
 from bot.dispatch import audit, dispatcher, pending_questions, rate_limits
 from commands.catalogue import load_catalogue
@@ -49,9 +49,7 @@ class Deck:
         self.seconds = seconds
         self.stopping = asyncio.Event()
         self.policies = policy_in_force.PolicyInForce(self.store, policy or Policy())
-        self.desk = builtin_commands.BuiltinRuntime(
-            policies=self.policies, store=self.store, catalogue=WORDS, clock=now
-        )
+        self.desk = builtin_runtime.BuiltinRuntime(policies=self.policies, store=self.store, catalogue=WORDS, clock=now)
         self.fleet = Fleet(self.engines, builtin=self.desk)
         self.desk.fleet = self.fleet
         self.audit = audit.Audit(self.store, clock=now, count=lambda phase: None)

@@ -23,7 +23,7 @@ from runtimes.docker import info, pull_progress
 from runtimes.docker import json_models as docker_models
 from runtimes.docker_like import decode as docker_like
 from runtimes.formats import exec_output_decoder, json_decoder, log_decoder
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.oci import decode as oci
 from runtimes.oci import decode_errors
 from runtimes.podman import decode as podman
@@ -51,8 +51,8 @@ class Dialect(NamedTuple):
     decode: Callable[[bytes], Any]
 
 
-def skipped() -> SkippedData:
-    return SkippedData(lambda: "an engine")
+def skipped() -> SkippedDataCounter:
+    return SkippedDataCounter(lambda: "an engine")
 
 
 # ── messages of protobuf ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -146,7 +146,7 @@ def decode_services(data: bytes) -> Any:
 
 def decode_service_document(data: bytes) -> Any:
     with json_decoder.reading("The service"):
-        return service_summary.summarise(json_decoder.decode_rows(dict[str, Any], data)[0])
+        return service_summary.make_summary_fields(json_decoder.decode_rows(dict[str, Any], data)[0])
 
 
 def decode_tasks(data: bytes) -> Any:

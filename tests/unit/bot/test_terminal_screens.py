@@ -9,7 +9,7 @@ import pytest
 
 from bot import plain_text
 from bot.text_tables import text_width
-from core.text import moments
+from core.text import text_timestamps
 from tests.helpers.paths import GOLDEN
 from tests.unit.bot.slack import samples, samples_engines
 
@@ -20,7 +20,10 @@ NAMES = ("ps-12", "ps-250", "services", "images", "engines", "events", "audit", 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_terminal_of_80_columns_shows(name: str) -> None:
-    text = plain_text.render(SAMPLES[name][1], WIDTH, colour=True, clock=lambda at: moments.utc(at)[11:]) + "\n"
+    text = (
+        plain_text.render(SAMPLES[name][1], WIDTH, colour=True, clock=lambda at: text_timestamps.format_utc(at)[11:])
+        + "\n"
+    )
     plain = re.sub(r"\x1b\[[0-9]+m", "", text)
     table = [line for line in plain.split("\n") if "  " in line]
     assert max(map(text_width, table)) <= WIDTH

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from charts.pictures.axes import time_ticks, value_ticks
-from charts.pictures.expressions import Times
-from charts.pictures.marks import MOST_NAME_ROWS, NAME_ROW, legend_below
+from charts.pictures.dashboard_queries import Times
+from charts.pictures.panel_drawing import MOST_NAME_ROWS, NAME_ROW, legend_below
 
 
 @pytest.mark.parametrize(

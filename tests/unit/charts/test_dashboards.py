@@ -17,7 +17,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from charts.dashboards.annotations import PrometheusAnnotation
 from charts.dashboards.catalogue import FOLDER, as_json, dashboards
-from charts.pictures.expressions import Question, Times, fill, load, panels, questions, variables_in
+from charts.pictures.dashboard_queries import DashboardQuery, Times, fill, load, panels, queries, variables_in
 from collectors.metric_list import list_families
 from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
@@ -25,7 +25,7 @@ from tests.helpers.requirements import need
 COMMITTED = load()
 BY_UID = pytest.mark.parametrize("dashboard", COMMITTED, ids=[one["uid"] for one in COMMITTED])
 TIMES = Times(begin=0, end=3600, step=15, scrape=15)
-QUESTIONS = [question for dashboard in COMMITTED for question in questions(dashboard)]
+QUESTIONS = [question for dashboard in COMMITTED for question in queries(dashboard)]
 # Labels that Prometheus or a histogram adds.
 ADDED = {"instance", "job", "le"}
 NAMES = {
@@ -39,7 +39,7 @@ NAMES = {
 }
 
 
-def filled(question: Question) -> str:
+def filled(question: DashboardQuery) -> str:
     """The query with any value for each of its variables."""
     values = dict.fromkeys(variables_in(question.expr), ".*") | TIMES.builtin
     return fill(question.expr, values)
@@ -104,7 +104,7 @@ def test_panels_do_not_overlap_and_fit(dashboard: dict[str, Any]) -> None:
 def test_variables_are_declared_and_used(dashboard: dict[str, Any]) -> None:
     declared = {one["name"]: one for one in dashboard["templating"]["list"]}
     assert len(declared) == len({one["id"] for one in declared.values()}) == len(dashboard["templating"]["list"])
-    used = set().union(*(variables_in(question.expr) for question in questions(dashboard)))
+    used = set().union(*(variables_in(question.expr) for question in queries(dashboard)))
     shown = {name for name, one in declared.items() if one.get("hide", 0) == 0}
     assert {name for name in used if not name.startswith("__")} <= set(declared)
     assert shown - used == {"datasource"}

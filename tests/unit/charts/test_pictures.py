@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from charts.pictures.dashboard_queries import Times, fill, load, panels
 from charts.pictures.draw import MOST
-from charts.pictures.expressions import Times, fill, load, panels
-from charts.pictures.marks import Answer
 from charts.pictures.page import page, parts
+from charts.pictures.panel_drawing import Answer
 from charts.pictures.prometheus_answers import Series
 from charts.pictures.units import COLORS, color_of, written
 

@@ -9,7 +9,7 @@ import pytest
 from core.model import (
     action_codec,
     actions,
-    effect_values,
+    effect_factory,
     effects,
     images,
     inside_containers,
@@ -78,7 +78,7 @@ REMOVED_KINDS = ("container", "volume", "network", "image")
 def test_what_an_effect_is_has_the_risk_of_its_verb():
     risks = {kind.verb: kind.risk for kind in actions.all_actions()}
     for verb in effects.TABLE:
-        assert effect_values.effect(verb, ref("web")).risk is (
+        assert effect_factory.effect(verb, ref("web")).risk is (
             risks[verb] if verb.endswith(".remove") and verb.partition(".")[0] in REMOVED_KINDS else Risk.CHANGE
         )
     used = {
@@ -91,7 +91,7 @@ def test_what_an_effect_is_has_the_risk_of_its_verb():
     }
     assert {risks[verb] for verb in used} == {Risk.CHANGE}
     for verb in (*used, "container.remove", "volume.remove"):
-        assert effect_values.effect(verb, ref("web")).ends is effects.TABLE[verb].ends
+        assert effect_factory.effect(verb, ref("web")).ends is effects.TABLE[verb].ends
     assert risks["container.remove"] is risks["volume.remove"] is Risk.DESTROY
 
 

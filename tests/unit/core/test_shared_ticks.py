@@ -13,7 +13,7 @@ async def wakes(first: float, seconds: float, until: float) -> list[float]:
     loop, found = asyncio.get_running_loop(), []
     await asyncio.sleep(first)
     while loop.time() < until:
-        await shared_ticks.sleep(seconds)
+        await shared_ticks.sleep_to_tick(seconds)
         found.append(round(loop.time(), 6))
     return found
 
@@ -35,4 +35,4 @@ async def test_the_first_sleep_is_never_much_shorter_or_longer(first):
 
 async def test_no_interval_is_no_sleep():
     async with asyncio.timeout(30):
-        await shared_ticks.sleep(0)
+        await shared_ticks.sleep_to_tick(0)

@@ -18,7 +18,7 @@ from deploy.demo import __main__ as demo
 from deploy.demo import engine as demo_engine
 from deploy.demo import servers as demo_servers
 from deploy.demo import summary, workloads
-from deploy.demo.folder import Folder, Traces
+from deploy.demo.folder import Folder, Leftovers
 from deploy.demo.problem import Problem
 from deploy.demo.servers import Servers
 
@@ -81,11 +81,11 @@ def test_one_demo_at_a_time(tmp_path):
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"engine": "unix:///x"}', '{"engine": "unix:///x", "pulled": 3}'])
 def test_traces_are_remembered_and_damaged_ones_are_none(tmp_path, damage):
-    folder, traces = Folder(tmp_path), Traces(engine="unix:///run/docker.sock", pulled=["busybox:1"])
-    folder.remember(traces)
-    assert folder.traces == Traces(engine="unix:///run/docker.sock", pulled=("busybox:1",))
+    folder, leftovers = Folder(tmp_path), Leftovers(engine="unix:///run/docker.sock", pulled_images=["busybox:1"])
+    folder.remember(leftovers)
+    assert folder.leftovers == Leftovers(engine="unix:///run/docker.sock", pulled_images=("busybox:1",))
     (tmp_path / "traces.json").write_text(damage)
-    assert folder.traces is None
+    assert folder.leftovers is None
 
 
 def test_the_configuration_of_its_quarterdeck_is_valid(tmp_path, engine, monkeypatch):

@@ -34,9 +34,11 @@ def test_its_exposure_is_what_the_documentation_says():
 
 
 def test_it_does_not_start_again_with_a_configuration_that_is_wrong():
-    from bot import process_start
+    from bot import subcommand_runner
 
-    assert ("RestartPreventExitStatus", str(process_start.INVALID_CONFIG)) in sections(UNIT.read_text())["[Service]"]
+    assert ("RestartPreventExitStatus", str(subcommand_runner.INVALID_CONFIG)) in sections(UNIT.read_text())[
+        "[Service]"
+    ]
 
 
 def test_its_user_can_be_made():

@@ -26,8 +26,8 @@ import pytest
 from bot import cli, plain_text
 from bot.console import (
     caller_settings,
+    client_exchange,
     command_client,
-    command_conversation,
     command_frames,
     command_server,
     command_socket,
@@ -261,8 +261,8 @@ def test_ctrl_c_leaves_a_change_running_and_a_second_one_its_outcome(
         written(conversation)
         warned.set()
 
-    written = command_conversation.Conversation._write
-    monkeypatch.setattr(command_conversation.Conversation, "_write", write)
+    written = client_exchange.ClientExchange._write
+    monkeypatch.setattr(client_exchange.ClientExchange, "_write", write)
     bot.answers = answers
     press_ctrl_c(began, warned)
     assert do(bot, "restart web") == 130
@@ -491,7 +491,7 @@ def test_another_users_bot_writes_for_root_only_where_root_typed(
 def test_another_users_bot_sends_root_text_and_colours_only() -> None:
     near, far = socket.socketpair()
     with near, far:
-        shown = command_conversation.Conversation(near, command_frames.Decoder(b""), [], foreign=True)
+        shown = client_exchange.ClientExchange(near, command_frames.Decoder(b""), [], foreign=True)
         sent = "ok \x1b[31mred\x1b[0m\n\x1b]0;title\x07\x1b[2J\x9b5n\ttab 三"
         assert shown._printable(sent.encode()).decode() == "ok \x1b[31mred\x1b[0m\n]0;title[2J5n\ttab 三"
 

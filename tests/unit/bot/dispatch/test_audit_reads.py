@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from bot import audit_search, plain_text, read_audit_migration
+from bot import audit_of_reads_migration, audit_search, plain_text
 from core.model import bot_actions
 from core.model.policy import Policy
 from core.model.replies import Ending
@@ -119,7 +119,9 @@ async def test_reads_of_an_older_version_are_moved_once_and_changes_stay(valkey)
     await store.append_audit(old)
     before = (await store.usage()).audit_bytes
     with capture_logs() as logs:
-        await asyncio.gather(*(read_audit_migration.move_read_rows(each, datetime.now(UTC)) for each in (store, other)))
+        await asyncio.gather(
+            *(audit_of_reads_migration.move_read_rows(each, datetime.now(UTC)) for each in (store, other))
+        )
     assert [(entry["event"], entry["rows"]) for entry in logs] == [
         ("Old audit rows of reads were moved to the audit of reads.", 1000)
     ]
@@ -129,7 +131,7 @@ async def test_reads_of_an_older_version_are_moved_once_and_changes_stay(valkey)
     page = await audit_search.search_audit(store, bot_actions.ReadAudit(target="web", limit=500))
     assert len(page.entries) == 499
     await store.append_audit([read(1)])  # an older replica that still runs
-    await read_audit_migration.move_read_rows(store, datetime.now(UTC))
+    await audit_of_reads_migration.move_read_rows(store, datetime.now(UTC))
     page = await audit_search.search_audit(store, bot_actions.ReadAudit(limit=1))
     assert page.entries[0].phase == "outcome"
     for each in (store, other):
@@ -139,6 +141,6 @@ async def test_reads_of_an_older_version_are_moved_once_and_changes_stay(valkey)
 async def test_a_store_that_fails_leaves_the_old_rows_where_they_are(valkey):
     store = Store.open("unix:///nonexistent/quarterdeck.sock")
     with capture_logs() as logs:
-        await read_audit_migration.move_read_rows(store, datetime.now(UTC))
+        await audit_of_reads_migration.move_read_rows(store, datetime.now(UTC))
     assert [entry["event"] for entry in logs] == ["Old audit rows of reads could not be moved to the audit of reads."]
     await store.aclose()

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from bot import plain_text
-from bot.healing.command_runner import PLACE as HEALING
+from bot.healing.command_runner import HEALING_CHANNEL as HEALING
 from core.model import effects
 from core.model.actions import Action, all_actions
 from core.model.host_access import HostAccess

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from bot import builtin_commands
+from bot import builtin_runtime
 from bot.access import policy_in_force
 from bot.dispatch import audit, pending_questions, rate_limits, unfinished_commands
 from bot.dispatch.dispatcher import Dispatcher
@@ -130,7 +130,7 @@ class World:
         self.stores.append(store)
         words = load_catalogue()
         kept = policy_in_force.PolicyInForce(store, self.policy)
-        front = builtin_commands.BuiltinRuntime(policies=kept, store=store, catalogue=words, clock=now)
+        front = builtin_runtime.BuiltinRuntime(policies=kept, store=store, catalogue=words, clock=now)
         fleet = Fleet([self.engine], builtin=front)
         front.fleet = fleet
         made = Dispatcher(

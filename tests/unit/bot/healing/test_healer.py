@@ -69,7 +69,7 @@ class Process:
             store=store,
             evaluator=self.evaluator,
             mirrors=lambda: [self.mirror],
-            answer=dispatcher.answer,
+            run_line=dispatcher.answer,
             in_force=lambda: replace(scene.world.policy, healing=(policy,)),
             counts=self.counts,
             now=lambda: scene.now,

@@ -11,7 +11,7 @@ import pytest
 
 from bot.notify import inhibition
 from bot.notify.incident_writer import stored_incidents
-from bot.notify.maintenance_windows import end_maintenance, maintenance_windows
+from bot.notify.maintenance_windows import end_maintenance, list_maintenance_windows
 from bot.notify.silences import add_silence, silences_in_force
 from core import errors
 from core.model.alert_routes import Route, parse_matcher
@@ -98,7 +98,7 @@ async def test_maintenance_that_comes_back_is_announced_each_time(world):
         await pass_time(world, HOUR)
         assert sum("is over" in text for text in world.chat.in_channel("C1")) == day
         world.seconds = EVENING + day * 24 * HOUR + 10
-    (window,) = await maintenance_windows(world.desk.store, world.seconds)
+    (window,) = await list_maintenance_windows(world.desk.store, world.seconds)
     assert window.hours == at_ten
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.notify.removed_engines import LOOK_SECONDS, REMOVED_SECONDS, RemovedEngines
+from bot.notify.removed_engines import CHECK_SECONDS, REMOVED_SECONDS, RemovedEngineCheck
 from core.model.refs import EngineRef
 from core.store.client import Store
 
@@ -21,17 +21,19 @@ class Scene:
         self.ended: list[EngineRef] = []
         self.fault = ""
 
-    def process(self, *engines: EngineRef) -> RemovedEngines:
+    def process(self, *engines: EngineRef) -> RemovedEngineCheck:
         alerts = SimpleNamespace(engines=lambda: frozenset(self.alerts_about), end_alerts_of=self.ended.append)
         mirrors = [SimpleNamespace(ref=each) for each in engines]
-        return RemovedEngines(self.store, alerts, lambda: mirrors, lambda mirror: self.fault, now=lambda: self.seconds)
+        return RemovedEngineCheck(
+            self.store, alerts, lambda: mirrors, lambda mirror: self.fault, now=lambda: self.seconds
+        )
 
-    async def wait(self, seconds: float, *processes: RemovedEngines) -> None:
+    async def wait(self, seconds: float, *processes: RemovedEngineCheck) -> None:
         until = self.seconds + seconds
         while self.seconds < until:
-            self.seconds += LOOK_SECONDS
+            self.seconds += CHECK_SECONDS
             for each in processes:
-                await each.look()
+                await each.check_once()
 
 
 @pytest.fixture

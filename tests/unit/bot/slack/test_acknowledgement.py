@@ -108,7 +108,9 @@ async def test_a_request_by_http_begins_after_its_response_was_written() -> None
     async with contextlib.AsyncExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(aiohttp.web.Response, "write_eof", noted)
-        await stack.enter_async_context(http_requests.serve(sock, bolt_app(happened), "secret", lambda _: None))
+        await stack.enter_async_context(
+            http_requests.serve_slack_requests(sock, bolt_app(happened), "secret", lambda _: None)
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         async with session.post(url, data=body, headers=headers) as answer:
             assert answer.status == 200

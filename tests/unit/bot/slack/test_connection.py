@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bot import listening_socket
 from bot.access import first_admin
-from bot.dispatch.current_people import CurrentPeople
+from bot.dispatch.group_and_name_lookup import CurrentPeople
 from bot.slack import connection, incident_poster
 from bot.slack.connection import SlackConnection
 from core import errors

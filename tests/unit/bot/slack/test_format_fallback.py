@@ -12,7 +12,7 @@ from bot.slack.format_fallback import SendingWithFallback
 from bot.slack.render import Message, TableFormat
 from core import errors
 from core.model.replies import Button, Lines, Reply, Table, Text, text_reply
-from core.text import moments
+from core.text import text_timestamps
 from tests.unit.bot.slack import limits
 from tests.unit.bot.slack.scripted import FakeSlackApi, outbox
 
@@ -88,7 +88,7 @@ def test_a_text_that_is_too_long_is_cut_once_between_words() -> None:
 
 
 def test_a_date_is_not_cut_and_counts_in_a_long_table() -> None:
-    at = moments.write_time(datetime(2026, 11, 30, 3, 0, tzinfo=UTC))
+    at = text_timestamps.format_timestamp(datetime(2026, 11, 30, 3, 0, tzinfo=UTC))
     long = sending(Text(text=f"Since {at}. " * 60), richest=TableFormat.PLAIN)
     assert long.simplify(refused("msg_too_long"))
     assert long.message.text.count("<") == long.message.text.count(">") > 5

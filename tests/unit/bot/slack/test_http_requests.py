@@ -60,7 +60,7 @@ async def opened() -> AsyncIterator[Door]:
     assert sock is not None
     async with aiohttp.ClientSession() as session:
         door = Door(f"http://127.0.0.1:{sock.getsockname()[1]}/slack/events", session)
-        async with http_requests.serve(sock, bolt_app(door.took), SECRET, door.refused.append):
+        async with http_requests.serve_slack_requests(sock, bolt_app(door.took), SECRET, door.refused.append):
             yield door
 
 

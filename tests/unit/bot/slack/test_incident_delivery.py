@@ -11,12 +11,12 @@ import pytest
 from bot.notify import incident_reporter
 from bot.notify.incident_reporter import IncidentReporter
 from bot.notify.post_record import PostRecord
+from bot.slack import exactly_once_post, rate_limit
 from bot.slack import outbox as outbox_module
-from bot.slack import rate_limit, single_post
 from bot.slack.api import SlackApi
+from bot.slack.exactly_once_post import REPEATED
 from bot.slack.incident_poster import IncidentPoster
 from bot.slack.outbox import Outbox
-from bot.slack.single_post import REPEATED
 from core.model.alert_routes import Routing
 from core.model.alerts import Severity
 from tests.standins.slack import state
@@ -72,8 +72,8 @@ async def scene(valkey, monkeypatch):
         (incident_reporter, "POLL_SECONDS", 0.02),
         (incident_reporter, "RETRY_SECONDS", 0.1),
         (outbox_module, "POST_INTERVAL_SECONDS", 0.01),
-        (single_post, "MIN_PAUSE_SECONDS", 0.01),
-        (single_post, "MAX_PAUSE_SECONDS", 0.02),
+        (exactly_once_post, "MIN_PAUSE_SECONDS", 0.01),
+        (exactly_once_post, "MAX_PAUSE_SECONDS", 0.02),
     ):
         monkeypatch.setattr(module, name, seconds)
     monkeypatch.setattr(rate_limit.random, "random", lambda: 0.0)

@@ -13,7 +13,7 @@ from bot.slack import outbox as module
 from bot.slack import pacing
 from bot.slack.outbox import EDIT_INTERVAL_SECONDS, POST_INTERVAL_SECONDS, OutgoingMessage
 from bot.slack.render import Message, TableFormat, TextFile
-from bot.slack.sending_order import Priority
+from bot.slack.send_queue import Priority
 from core import errors
 from tests.unit.bot.slack.scripted import FakeSlackApi, FakeStore, outbox, outgoing
 

@@ -20,8 +20,8 @@ from core.model.events import Event
 from core.model.refs import EngineRef, Kind, Ref
 from core.ports import Call
 from runtimes.base import base_adapter
-from runtimes.base.address_adapter import AddressAdapter
 from runtimes.base.base_adapter import BaseAdapter, does
+from runtimes.base.identifying_adapter import IdentifyingAdapter
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.engine_registry import KINDS
 
@@ -230,7 +230,7 @@ def test_no_adapter_has_a_way_around_the_door(kind: str) -> None:
 # ── what is known of a change whose answer is missing ────────────────────────────────────────────────────────────────
 
 
-class Twins(AddressAdapter):
+class Twins(IdentifyingAdapter):
     """Another engine answers at its address."""
 
     kind = "docker"

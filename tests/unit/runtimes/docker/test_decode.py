@@ -12,7 +12,7 @@ from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode
 from runtimes.docker_like import decode as shared
 from runtimes.formats import event_attributes, timestamps
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm.json_models import KINDS
 from tests.helpers.paths import CAPTURES
 
@@ -227,7 +227,7 @@ def test_a_signal_is_a_number_and_a_former_name_is_a_name():
 
 @pytest.mark.parametrize("at", ["1" + "0" * 30, "-5", "null", '"5"', "[]", "5.5", "1e400", "9223372036854775808"])
 def test_an_event_with_an_absurd_time_has_the_time_in_seconds_or_is_left_out(at):
-    skipped = SkippedData(lambda: str(ENGINE))
+    skipped = SkippedDataCounter(lambda: str(ENGINE))
     good = event("start", {})
     bad = good.replace(b'"timeNano": 5', f'"timeNano": {at}'.encode())
     seconds = bad.replace(b'"Type"', b'"time": 7, "Type"')
@@ -237,7 +237,7 @@ def test_an_event_with_an_absurd_time_has_the_time_in_seconds_or_is_left_out(at)
 
 
 def test_a_list_with_damage_shows_all_that_can_be_read():
-    skipped = SkippedData(lambda: str(ENGINE))
+    skipped = SkippedDataCounter(lambda: str(ENGINE))
     rows = b'[{"Id":"a","Names":["/web"],"Status":"Up \xff"},{"Id":"b","Ports":null,"Created":"x"},7,{"Id":"c"}]'
     found = decode.Decoder(ENGINE, skipped).containers(rows)
     assert [row.ref.id for row in found] == ["a", "b", "c"]
@@ -255,7 +255,7 @@ def test_an_inspection_without_a_state_or_labels_does_not_count():
 
 @pytest.mark.parametrize("at", ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "1969-12-31T00:00:00Z", "soon"])
 def test_a_time_that_does_not_exist_is_unknown(at):
-    skipped = SkippedData(lambda: str(ENGINE))
+    skipped = SkippedDataCounter(lambda: str(ENGINE))
     body = {"Id": "a", "Created": at, "State": {"Status": "running", "StartedAt": at}, "Config": {}}
     found = decode.Decoder(ENGINE, skipped).container(json.dumps(body).encode())
     assert (found.created_at, found.started_at) == (0.0, None)

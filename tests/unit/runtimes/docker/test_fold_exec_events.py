@@ -16,7 +16,7 @@ from benchmarks import recordings
 from core.model.events import Event, Origin, is_execution
 from core.model.refs import EngineRef
 from runtimes.docker.decode import Decoder
-from runtimes.formats.skipped_data import EVENT, SkippedData
+from runtimes.formats.skipped_data import EVENT, SkippedDataCounter
 from tests.helpers import mutations
 from tests.helpers.paths import CAPTURES, ROOT
 
@@ -45,7 +45,7 @@ class Decoded:
     """What one decoder makes of lines, in the form in which both ways must agree."""
 
     def __init__(self, lines: bytes, *, fold: bool, replay_before: int = 0) -> None:
-        skipped = SkippedData(lambda: "an engine")
+        skipped = SkippedDataCounter(lambda: "an engine")
         decoder = Decoder(ENGINE, skipped)
         self.events = decoder.events(lines, replay_before=replay_before, fold=fold)
         self.others = [event for event in self.events if not is_execution(event)]

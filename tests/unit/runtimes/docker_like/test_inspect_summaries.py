@@ -155,7 +155,7 @@ def test_a_damaged_document_hides_only_what_is_damaged(data):
         cri_inspect_summaries.summarise_image(data),
         cri_inspect_summaries.summarise_pod(data),
         oci_inspect_summaries.summarise_container(data, ROW),
-        node_summary.summarise(data),
+        node_summary.make_summary_fields(data),
     ):
         assert all(isinstance(text, str) and text for text in told.values())
 

@@ -295,7 +295,7 @@ async def test_nothing_on_this_machine_has_a_say(daemon, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_of_a_package_ends_at_its_door(kind):
-    package = importlib.import_module(f"runtimes.{kind}.{kind}_package")
+    package = importlib.import_module(f"runtimes.{kind}.{kind}_py_client")
     failures = package.FAILURES
     for name in (f"{kind}.errors", "requests.exceptions", "urllib3.exceptions"):
         module = importlib.import_module(name)

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from core import errors
 from runtimes.formats import json_decoder, json_field_types, skipped_data
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 
 RUNTIMES = Path(json_decoder.__file__).parent.parent
 
@@ -35,8 +35,8 @@ class Row(msgspec.Struct):
     port: Port = msgspec.field(default_factory=Port)
 
 
-def skipped() -> SkippedData:
-    return SkippedData(lambda: "docker/h")
+def skipped() -> SkippedDataCounter:
+    return SkippedDataCounter(lambda: "docker/h")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_code_that_reads_by_keys_raises_one_error() -> None:
 
 def test_what_is_left_out_is_logged_when_the_reason_changes_and_then_seldom() -> None:
     now = 0.0
-    found = SkippedData(lambda: "docker/h", now=lambda: now)
+    found = SkippedDataCounter(lambda: "docker/h", now=lambda: now)
     heard: list[tuple[str, int]] = []
     found.listener = lambda what, number: heard.append((what, number))
     with capture_logs() as logs:

@@ -12,7 +12,7 @@ from core import errors
 from core.model.containers import STATES
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.podman import decode
 from tests.helpers.paths import CAPTURES
 
@@ -108,7 +108,7 @@ def test_what_the_file_says_is_what_the_api_says():
 def test_a_torn_line_of_the_file_hides_no_other():
     whole = b'{"ID":"b","Name":"web","Status":"start","Time":"2026-11-24T17:23:32Z","Type":"container"}'
     lines = b"\n".join([whole, whole[:40], b"\0\0\0", whole.replace(b"2026-11", b"2026-99"), b"", whole])
-    skipped = SkippedData(lambda: str(ENGINE))
+    skipped = SkippedDataCounter(lambda: str(ENGINE))
     found = decode.Decoder(ENGINE, skipped).file_events(lines + b"\n", replay_before=0)
     assert (len(found), skipped.counts) == (2, {"event": 3})
 

@@ -13,7 +13,7 @@ from core.model.registry_reads import BEHIND, CURRENT, UNKNOWN, FindOutdated
 from core.ports import Call
 from runtimes.base.base_adapter import does
 from runtimes.registry import remote_image_verbs
-from runtimes.registry.registry_client import RemoteDigests
+from runtimes.registry.registry_client import TagDigests
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 OLD, NEW, PART = (f"sha256:{digit * 64}" for digit in "123")
@@ -31,7 +31,7 @@ class Registry:
         found = self.says[image]
         if isinstance(found, Exception):
             raise found
-        return found if members else RemoteDigests(digest=found.digest)
+        return found if members else TagDigests(digest=found.digest)
 
 
 class Engine(RemoteImageVerbs):
@@ -87,8 +87,8 @@ async def test_the_same_digest_is_current_and_another_is_behind(engine):
     engine.add_image("sha256:aa", f"nginx@{NEW}", tags=("nginx:1",))
     engine.add_image("sha256:bb", f"docker.io/library/nginx@{OLD}")
     engine.registry.says = {
-        "nginx:1": RemoteDigests(digest=NEW),
-        "nginx:0": RemoteDigests(digest=NEW, members=frozenset()),
+        "nginx:1": TagDigests(digest=NEW),
+        "nginx:0": TagDigests(digest=NEW, members=frozenset()),
     }
     found = await ages(engine)
     assert {name: (row.state, row.local, row.remote) for name, row in found.items()} == {
@@ -102,7 +102,7 @@ async def test_many_of_one_image_are_one_question(engine):
     for number in range(20):
         engine.add(f"web-{number}", "nginx:1", "sha256:aa")
     engine.add_image("sha256:aa", f"nginx@{NEW}", tags=("nginx:1",))
-    engine.registry.says = {"nginx:1": RemoteDigests(digest=NEW)}
+    engine.registry.says = {"nginx:1": TagDigests(digest=NEW)}
     assert len(await ages(engine)) == 20 and len(engine.registry.asked) == 1
     assert (await ages(engine, only=("id-web-3",))).keys() == {"web-3"}
 
@@ -110,7 +110,7 @@ async def test_many_of_one_image_are_one_question(engine):
 async def test_the_digest_of_the_platform_alone_is_current_too(engine):
     engine.add("web", "nginx:1", PART)
     engine.add_image("sha256:aa", f"nginx@{PART}", tags=("nginx:1",))
-    engine.registry.says = {"nginx:1": RemoteDigests(digest=NEW, members=frozenset({PART}))}
+    engine.registry.says = {"nginx:1": TagDigests(digest=NEW, members=frozenset({PART}))}
     assert (await ages(engine))["web"].state == CURRENT
     assert engine.registry.asked == [("nginx:1", False), ("nginx:1", True)]
 
@@ -119,10 +119,10 @@ async def test_an_image_that_lost_its_tag_and_its_digest(engine):
     engine.add("web", "nginx:1", "aa" * 32)
     engine.add_image("aa" * 32)
     engine.add_image("bb" * 32, f"docker.io/library/nginx@{NEW}", tags=("docker.io/library/nginx:1",))
-    engine.registry.says = {"nginx:1": RemoteDigests(digest=NEW)}
+    engine.registry.says = {"nginx:1": TagDigests(digest=NEW)}
     row = (await ages(engine))["web"]
     assert (row.state, row.local, row.remote) == (BEHIND, "", NEW)
-    engine.registry.says = {"nginx:1": RemoteDigests(digest=OLD, members=frozenset())}
+    engine.registry.says = {"nginx:1": TagDigests(digest=OLD, members=frozenset())}
     row = (await ages(engine))["web"]
     assert row.state == UNKNOWN and "lost its tag" in row.reason
 
@@ -130,10 +130,10 @@ async def test_an_image_that_lost_its_tag_and_its_digest(engine):
 async def test_an_engine_that_does_not_say_which_image_a_container_was_made_of(engine):
     engine.add("web", "nginx:1", "")
     engine.add_image("default/sha256:aa", f"docker.io/library/nginx@{OLD}", tags=("docker.io/library/nginx:1",))
-    engine.registry.says = {"nginx:1": RemoteDigests(digest=OLD)}
+    engine.registry.says = {"nginx:1": TagDigests(digest=OLD)}
     row = (await ages(engine))["web"]
     assert row.state == UNKNOWN and "does not say whether" in row.reason
-    engine.registry.says = {"nginx:1": RemoteDigests(digest=NEW, members=frozenset())}
+    engine.registry.says = {"nginx:1": TagDigests(digest=NEW, members=frozenset())}
     assert (await ages(engine))["web"].state == BEHIND
 
 
@@ -169,7 +169,7 @@ async def test_one_registry_that_fails_costs_its_own_rows_only(engine, error):
     engine.add("fine", "redis:7", "sha256:bb")
     engine.add_image("sha256:aa", f"nginx@{OLD}", tags=("nginx:1",))
     engine.add_image("sha256:bb", f"redis@{NEW}", tags=("redis:7",))
-    engine.registry.says = {"nginx:1": error, "redis:7": RemoteDigests(digest=NEW)}
+    engine.registry.says = {"nginx:1": error, "redis:7": TagDigests(digest=NEW)}
     found = await ages(engine)
     assert (found["web"].state, found["web"].reason) == (UNKNOWN, error.full_message())
     assert found["fine"].state == CURRENT
@@ -180,7 +180,7 @@ async def test_there_is_a_limit_of_images(engine, monkeypatch):
     for number in range(2):
         engine.add(f"web-{number}", f"nginx:{number}", f"sha256:{number}")
         engine.add_image(f"sha256:{number}", f"nginx@{NEW}", tags=(f"nginx:{number}",))
-    engine.registry.says = {"nginx:0": RemoteDigests(digest=NEW)}
+    engine.registry.says = {"nginx:0": TagDigests(digest=NEW)}
     found = await ages(engine)
     assert (found["web-0"].state, found["web-1"].state) == (CURRENT, UNKNOWN)
     assert "only 1 images" in found["web-1"].reason

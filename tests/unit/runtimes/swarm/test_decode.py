@@ -8,7 +8,7 @@ from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.docker import decode as docker_decode
 from runtimes.formats import json_decoder
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm import decode, json_models, service_summary
 from tests.helpers.paths import CAPTURES
 
@@ -76,7 +76,7 @@ def test_a_service_without_labels_or_tasks_is_a_service():
     bare = {"ID": "x" * 25, "Spec": {"Mode": {"Replicated": {}}, "TaskTemplate": {}}}
     row = decode.service(ENGINE, service(bare), ())
     assert (row.ref.name, row.running, row.desired, row.project, row.labels) == ("x" * 12, 0, 1, None, ({},))
-    assert service_summary.summarise(bare) == {"ID": "x" * 25, "Mode": "replicated"}
+    assert service_summary.make_summary_fields(bare) == {"ID": "x" * 25, "Mode": "replicated"}
 
 
 def test_a_task_tells_where_it_ran_how_it_ended_and_why():
@@ -157,7 +157,7 @@ def test_a_worker_tells_nothing_of_the_swarm_but_of_its_own_containers():
 
 
 def test_rows_and_events_that_cannot_be_decoded_hide_no_others():
-    skipped = SkippedData(lambda: "swarm/k1")
+    skipped = SkippedDataCounter(lambda: "swarm/k1")
     for kind in (json_models.Task, json_models.Node, json_models.Service):
         (row,) = json_decoder.decode_rows(kind, b'[{}, "x", {"ID": "a"}, null]', skipped)
         assert row.id == "a"
@@ -208,7 +208,7 @@ def test_the_short_form_names_what_was_asked_for_and_no_secret():
             "UpdateConfig": {"Parallelism": 2, "Monitor": 5_000_000_000, "FailureAction": "rollback"},
         },
     }
-    told = service_summary.summarise(raw)
+    told = service_summary.make_summary_fields(raw)
     assert "hunter2" not in repr(told)
     assert {key: told[key] for key in ("Environment", "Mounts", "Secrets", "Limits", "Placement", "Ports")} == {
         "Environment": "TOKEN",

@@ -15,7 +15,7 @@ from core import errors
 from core.model import event_actions
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef
-from runtimes.formats.skipped_data import SkippedData
+from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.swarm import watcher
 from runtimes.swarm.manager_pool import ManagerPool
 from runtimes.transport.http_client import Response
@@ -97,7 +97,7 @@ class Scene:
         self.manager = Manager()
         self.managers = ManagerPool(lambda: ENGINE, lambda manager: None)
         self.managers.add(self.manager)
-        self.lookout = watcher.SwarmWatcher(self.managers, ENGINE, SkippedData(lambda: str(ENGINE)))
+        self.lookout = watcher.SwarmWatcher(self.managers, ENGINE, SkippedDataCounter(lambda: str(ENGINE)))
         self.heard: list[Event] = []
         self.stands = 0
         self.end: BaseException | None = None

@@ -1,0 +1,38 @@
+"""Formats followed events as lines. Skips events that the requester is not permitted to see now, and events whose
+resource name does not match the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+from bot.dispatch.job_follower import Texts
+from bot.dispatch.visible_fleet import VisibleFleet
+from commands._shared import event_selection, event_text
+from core import errors
+from core.model.event_actions import ListEvents
+from core.model.events import Event, EventList
+from core.model.results import LogLine
+from runtimes.inventory import event_followers
+
+
+def make_event_formatter(action: ListEvents, view_now: Callable[[], Awaitable[VisibleFleet]]) -> Texts:
+    """Returns a function that formats the lines of a job that `action` started. `view_now` returns what the requester
+    may see now."""
+
+    async def format_lines(lines: Sequence[LogLine]) -> Sequence[str]:
+        events = tuple(event for line in lines if (event := event_followers.decode(line)) is not None)
+        try:
+            seen = await (await view_now()).filter_events(action, EventList(rows=events))
+        except errors.NotPermitted:  # the next look at the permission ends the job, and says why
+            return ()
+        return [_line(event) for event in event_selection.select_events(action.names, seen.rows)]
+
+    return format_lines
+
+
+def _line(event: Event) -> str:
+    at = f"{datetime.fromtimestamp(event.at_ns / 1e9, UTC):%H:%M:%SZ}"
+    detail = event_text.detail(event)
+    return f"{at} {event_text.what(event)} {event_text.name(event)}{f': {detail}' if detail else ''}"

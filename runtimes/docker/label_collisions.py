@@ -1,0 +1,45 @@
+"""Tracks which containers have labels that are named like attributes of events.
+
+Docker copies a container's labels into the attributes of its events, over the daemon's own attributes: the label
+`exitCode=0` hides the real exit code. The labels of a container are learnt from a list, or from its `create` event: the
+daemon itself adds no `exitCode` there, so an `exitCode` in it is a label. If a container has a label with the name of
+an attribute, this attribute is ignored in all of its events, and the container is inspected instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from runtimes.docker.json_models import Attributes
+
+EXIT_CODE, SIGNAL, OLD_NAME = "exitCode", "signal", "oldName"
+_NAMES = frozenset({EXIT_CODE, SIGNAL, OLD_NAME})
+# The actions whose events have the attribute from the daemon. With any other action, it comes from a label.
+_OWN_ACTIONS = {EXIT_CODE: frozenset({"die", "exec_die"}), SIGNAL: frozenset({"kill"}), OLD_NAME: frozenset({"rename"})}
+MAX_CONTAINERS = 20_000
+
+
+class LabelCollisions:
+    """Stores, for each container with such labels, their names. `is_label` says whether an attribute is a label."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, set[str]] = {}
+
+    def learn(self, container_id: str, labels: Collection[str]) -> None:
+        """`labels`: the names of all labels of a container."""
+        if not _NAMES.isdisjoint(labels):
+            self._add(container_id, _NAMES.intersection(labels))
+
+    def learn_from_event(self, container_id: str, action: str, given: Attributes) -> None:
+        """Learns from an attribute that the daemon does not set for this action."""
+        for name, value in ((EXIT_CODE, given.exit_code), (SIGNAL, given.signal), (OLD_NAME, given.old_name)):
+            if value and action not in _OWN_ACTIONS[name]:
+                self._add(container_id, (name,))
+
+    def is_label(self, container_id: str, name: str) -> bool:
+        return name in self._found.get(container_id, ())
+
+    def _add(self, container_id: str, names: Collection[str]) -> None:
+        if container_id not in self._found and len(self._found) >= MAX_CONTAINERS:
+            del self._found[next(iter(self._found))]
+        self._found.setdefault(container_id, set()).update(names)
