@@ -1,7 +1,7 @@
-"""Decides whether an alert may show the log of a container in a channel, and audits that it does.
+"""Decides whether an alert may show a container's log in a channel, and writes the decision to the audit.
 
-The configuration of the route allows it: nobody asks for it. So no grant is needed, but every guard applies as if
-somebody in that channel asked, and a log of Quarterdeck's own containers is never shown.
+The configuration of the route allows it, not a person, so no grant is needed. But every guard applies as if somebody in
+that channel had asked. A log of Quarterdeck's own containers is never shown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RULE = "route-logs"
 
 
 class AlertLogPermission:
-    """Asks the policy in force."""
+    """Checks the permission by the policy in force."""
 
     def __init__(self, policies: PolicyInForce, audit: Audit, clock: Callable[[], datetime]) -> None:
         self._policies = policies

@@ -1,5 +1,6 @@
-"""Runs the commands that change where and when alerts are posted: channel, snoozes, maintenance windows and mutes.
-bot.alert_action_runner runs the other commands about alerts.
+"""Runs the actions that change where and when alerts are posted: the channel, snoozes, maintenance windows and mutes.
+
+`bot.alert_action_runner` runs the other actions about alerts.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from runtimes.inventory.mirror import Mirror
 
 
 class AlertSettingActionRunner(AlertActionRunner):
-    """The actions about the settings of alerts, for BuiltinRuntime."""
+    """Runs the actions about the settings of alerts, for BuiltinRuntime."""
 
     max_mutes: ClassVar[int] = 5_000
 

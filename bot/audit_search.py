@@ -1,11 +1,11 @@
-"""Searches all stored audit rows for those that the command `audit` asks for.
+"""Searches all stored audit rows for the rows that the command `audit` asks for.
 
-A search for a person, a target or refusals uses an index of these, so that other rows are not read. A glob is compared
-with the names in the index. Any other search reads the newest rows. The rows of commands that only read are in an audit
-of their own, which is searched only with `--reads`. The number of rows and names that one search may read is limited.
+A search for a person, a target or refusals uses an index, so that other rows are not read. A glob is compared with the
+names in the index. Any other search reads the newest rows. The rows of commands that only read are in a separate audit,
+which is searched only with `--reads`. The number of rows and names that one search may read is limited.
 
-A row holds the id of a person. The store has the name under which each person last gave a command; a search for a name
-is a search for all ids with that name.
+A row holds the id of a person. The store has the name under which each person last gave a command. A search for a name
+searches all ids with that name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs the commands that need no container engine: help, whoami, can, grant, revoke, grants, claim and audit.
 
-The dispatcher calls BuiltinRuntime in the same way as the adapter of an engine. The answers come from the policy in
-force and from the store. After a grant was added or removed, every replica reads the grants again before it runs its
+The dispatcher calls BuiltinRuntime in the same way as the adapter of an engine. The answers come from the current
+policy and from the store. After a grant was added or removed, every replica reads the grants again before it runs its
 next command.
 """
 

@@ -1,7 +1,8 @@
-"""The program `quarterdeck`. Runs `quarterdeck do` by itself, and every other subcommand through `bot.command_line`.
+"""Starts the program `quarterdeck`. Runs `quarterdeck do` directly, and every other subcommand through
+`bot.command_line`.
 
-Beside a running bot, an ordinary `do` imports neither typer nor anything else that is large (a test lists what it
-imports). Options that are not written as the help shows them, `--help` and mistakes are left to typer.
+If a bot runs already, an ordinary `do` imports neither typer nor another large module (a test lists what it imports).
+Options that are not written as the help shows them, `--help` and mistakes are parsed by typer.
 """
 
 from __future__ import annotations

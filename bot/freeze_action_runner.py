@@ -1,4 +1,4 @@
-"""Runs the commands about the freeze of all changes: freeze, unfreeze and frozen."""
+"""Runs the actions about the freeze of all changes: freeze, unfreeze and frozen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from runtimes.base.base_adapter import BaseAdapter, does
 
 
 class FreezeActionRunner(BaseAdapter):
-    """The actions about the freeze, for BuiltinRuntime."""
+    """Runs the actions about the freeze, for BuiltinRuntime."""
 
     _store: Store
     _clock: Callable[[], datetime]

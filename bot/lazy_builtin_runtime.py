@@ -1,7 +1,7 @@
-"""Stands for the runtime of the built-in commands in a process that may not need it, and creates it at its first use.
+"""Creates the runtime of the built-in commands at its first use, for a process that may not need it.
 
-What runs these commands, such as tests of alert rules, is a large part of the program. A process that runs one command
-about containers does not need it.
+The code of these commands, such as tests of alert rules, is a large part of the program. A process that runs one
+command on containers does not need it.
 """
 
 from __future__ import annotations

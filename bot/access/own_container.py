@@ -2,7 +2,7 @@
 
 A container's id has 64 hex digits. Engines put it into the cgroup path (v1, or v2 without a cgroup namespace). They
 also put it into the paths of the files that they mount at /etc/hostname, /etc/hosts and /etc/resolv.conf. If no path
-contains the id, the host name of this process is taken as the first 12 digits of the id. This module reads /proc and
+contains the id, the host name of this process is used as the first 12 digits of the id. This module reads /proc and
 calls no engine. `bot.access.protected_resources` compares the ids with the containers that an engine lists.
 """
 

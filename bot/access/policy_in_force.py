@@ -1,7 +1,7 @@
-"""Holds the policy in force: merges the configured policy with the grants that it reads from the store.
+"""Holds the current policy: merges the configured policy with the grants that it reads from the store.
 
-The store has a version number that grows with each change of its grants. Every command reads that number first. If it
-has changed, the grants are read again. So a grant that was revoked is invalid from the next command on, on every
+The store has a version number that increases with each change of its grants. Every command reads that number first. If
+the number has changed, the grants are read again. So a revoked grant is invalid from the next command on, on every
 replica.
 """
 

@@ -1,14 +1,14 @@
-"""Finds the resources that no command may stop: Quarterdeck's own containers, the container of its store, and labelled
-containers.
+"""Finds the resources that no command may stop: Quarterdeck's own containers, the container of its store, and
+containers with a protection label.
 
-A pod, service, node or systemd unit that holds one of these containers is protected too. ProtectedSet learns the
-protected containers from the container lists of the engines. It then sets `protected` in the facts of each resource,
-and `bot.access.policy` refuses the verbs that would stop it.
+A pod, service, node or systemd unit that holds one of these containers is protected too. ProtectedSet finds the
+protected containers in the container lists of the engines. It then sets `protected` in the facts of each resource, and
+`bot.access.policy` refuses the verbs that would stop it.
 
-The parts of Quarterdeck are its own containers, those of other processes with the same store, the store, other
-containers in the services of these, and every container of Quarterdeck's image or with the label quarterdeck.part. Each
-part is marked `own`: only admins may read its log and details. Several engines may list one container (Docker,
-containerd and runc), so containers are compared by the id that their runtime uses.
+Some resources are also marked `own`: only admins may read their logs and details. These are Quarterdeck's own
+containers, those of other processes with the same store, the store, and other containers in the services of these.
+Every container of Quarterdeck's image or with the label quarterdeck.part is marked too. Several engines may list one
+container (Docker, containerd and runc), so containers are compared by the id that their runtime uses.
 """
 
 from __future__ import annotations

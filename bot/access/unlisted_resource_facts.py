@@ -1,7 +1,8 @@
-"""Builds the facts for the access policy about a resource that an alert or a past event is about, and that is not
-listed now.
+"""Builds the facts for the access policy about a resource of an alert or a past event, if no engine lists that resource
+now.
 
-What is not known must not count as absent: a guard about a project also hides a container whose project nobody knows.
+An unknown fact must not count as absent. Example: a guard about a project also hides a container whose project is
+unknown.
 """
 
 from __future__ import annotations

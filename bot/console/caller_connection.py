@@ -1,8 +1,8 @@
-"""Runs the command of one caller of the command socket, and sends it what a terminal would show.
+"""Runs the command of one caller of the command socket, and sends the caller what a terminal would show.
 
-If the caller goes away, a read is cancelled, and a change goes on to its recorded end. The time until a request, its
-bytes, and the output that waits for a slow reader are bounded. Lines of a followed log that find no room are counted,
-as those that arrive too fast are.
+If the caller disconnects, a read is cancelled, and a change continues to its recorded end. Three things are limited:
+the time until a request, the size of the request, and the output that waits for a slow reader. Lines of a followed log
+that do not fit are skipped and counted.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Compares the settings of a caller with those of the running bot, so that the bot answers only as the caller itself
-would have.
+"""Compares the settings of a caller with those of the running bot. The bot answers only if the caller would give the
+same answer by itself.
 
 `quarterdeck do -c staging.yaml` must not be answered by the bot of `prod.yaml` that has the same state directory. What
-the caller sets has to agree with the bot: the configuration file by its path and content, `.env`, and each environment
-variable. What the caller does not set follows the bot, so a login shell without the unit's variables also reaches it.
-Contents are compared by their digests, because they may hold secrets. Sections that no reply depends on, such as
-Slack's, are not compared.
+the caller sets must agree with the bot: the path and content of the configuration file, `.env`, and each environment
+variable. For everything else, the bot's settings are used, so a login shell without the unit's variables can also reach
+the bot. Contents are compared by their digests, because they may hold secrets. Sections that do not affect a reply,
+such as Slack's, are not compared.
 
-The state directory is found without a YAML parser: `state:` has to be an ordinary line of the file. Whatever is not
-plain makes the caller run the command itself. Few modules are imported, so that the client starts fast.
+The state directory is found without a YAML parser: `state:` must be an ordinary line of the file. If anything is
+unclear, the caller runs the command itself. This module imports few modules, so that the client starts fast.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Sends one command of `quarterdeck do` to the bot that runs on this state directory, and shows what the bot answers.
+"""Sends one command of `quarterdeck do` to the bot that runs on this state directory, and shows the bot's answer.
 
 The bot runs the command as if this process ran it: as the same console user, under the same limits, with the same
-audit. `send` returns None, and nothing was sent, whenever this process should run the command itself: no bot listens,
-it has other settings, another version or another user, or it does not greet in time. After the request was sent,
-nothing is sent twice, whatever happens.
+audit. `send` returns None, and sends nothing, if this process should run the command itself. That is so if no bot
+listens, if the bot has other settings, another version or another user, or if it does not send its greeting in time.
+After the request was sent, nothing is ever sent twice.
 
-Few modules are imported, so that the process starts fast; `typing`, `pathlib` and `dataclasses` are not among them.
+This module imports few modules, so that the process starts fast; `typing`, `pathlib` and `dataclasses` are not among
+them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Answers `quarterdeck do` on the private socket of the state directory, in the process of the running bot.
 
-A caller is the user at the other end of the socket, as the kernel reports it; only root and the bot's own user are
-answered. Its command goes through the dispatcher as if the caller's own process had built it: with the same identity,
-limits and audit. The number of callers is bounded; those beyond it run their commands themselves.
+The kernel reports the user at the other end of the socket. Only root and the bot's own user are answered. The caller's
+command runs through the dispatcher as if the caller's own process had built it: with the same identity, limits and
+audit. The number of callers is limited; more callers run their commands themselves.
 """
 
 from __future__ import annotations

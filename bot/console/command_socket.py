@@ -1,9 +1,9 @@
 """Opens the private socket `commands.sock` in the state directory, on which the running bot answers `quarterdeck do`.
 
-Only one process of a state directory listens: the one that holds the lock `commands.lock`. The kernel releases the lock
-however that process ends, so a socket that a killed bot left behind is replaced, and that of a living bot never is.
-The state directory has to be this user's alone, and nothing but a socket is ever removed from it. Linux only: elsewhere
-the system does not report who is at the other end of a socket.
+Only one process per state directory listens: the one that holds the lock `commands.lock`. The kernel releases the lock
+however that process ends. So the socket of a killed bot is replaced, and the socket of a running bot is never replaced.
+The state directory must belong to this user alone. Only a socket is ever removed from it. This works on Linux only:
+other systems do not report who is at the other end of a socket.
 """
 
 from __future__ import annotations

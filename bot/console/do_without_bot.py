@@ -1,9 +1,8 @@
-"""Runs `quarterdeck do` without a bot: runs one command, prints its reply to stdout, and returns an exit code that
-shows how the command ended.
+"""Runs `quarterdeck do` without a running bot: runs one command, prints its reply to stdout, and returns an exit code.
 
 The command asks the engines directly and does not watch them. If the store of a bot on this host runs, the command uses
-it; otherwise it starts the embedded store. Beside a running bot, `command_client` sends the command to that bot
-instead. Most modules are imported while the store's server starts.
+it; otherwise it starts the embedded store. If a bot runs, `command_client` sends the command to that bot instead. Most
+modules are imported while the store's server starts.
 """
 
 from __future__ import annotations

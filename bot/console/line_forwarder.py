@@ -1,8 +1,8 @@
-"""Gives each line of `quarterdeck console` to the bot that runs on this state directory, as `quarterdeck do` does.
+"""Sends each line of `quarterdeck console` to the bot that runs on this state directory, as `quarterdeck do` does.
 
-So the console answers from what the bot knows: its history, its samples of resource usage, its jobs. The bot runs a
-line as the same console user, under the same limits, with the same audit. If no bot listens, or one with other
-settings, the console runs the line itself. After a line was sent, it is not sent or run again, whatever happens.
+So the console uses the bot's data: its history, its samples of resource usage, its jobs. The bot runs a line as the
+same console user, under the same limits, with the same audit. If no bot listens, or one with other settings, the
+console runs the line itself. After a line was sent, it is never sent or run again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from core.supervise import Supervisor
 
 
 class LineForwarder:
-    """Runs lines through the bot. `named`: the file given by `--config`; `out`: where replies are printed, by default
-    stdout as it is when a line is run."""
+    """Sends lines to the bot. `named`: the file given by `--config`; `out`: where replies are printed, by default"""
 
     def __init__(
         self, supervisor: Supervisor, environ: Mapping[str, str], *, named: str = "", out: TextIO | None = None

@@ -1,7 +1,7 @@
-"""Shows one line at the bottom of a terminal that says what is going on now, and removes it again.
+"""Shows one line with the current progress at the bottom of a terminal, and removes it again.
 
-The line is as wide as the terminal at most, so that one movement of the cursor removes it. Where the output is no
-terminal, nothing is shown.
+The line is never wider than the terminal, so one cursor movement removes it. If the output is not a terminal, nothing
+is shown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs one command of `quarterdeck do`, and prints its reply to the streams of the requester.
 
-The streams are those of this process, or of a client of the running bot (`command_server`), so that both ways print the
-same. A question is answered at once if the requester passed `--yes`; otherwise the reply says how to confirm it.
+The streams belong to this process or to a client of the running bot (`command_server`), so both print the same. A
+question is confirmed at once if the requester passed `--yes`; otherwise the reply explains how to confirm it.
 """
 
 from __future__ import annotations

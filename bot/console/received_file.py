@@ -1,7 +1,7 @@
-"""Saves the file that the running bot sends to `quarterdeck do`, as the direct way saves the file of a reply.
+"""Saves a file that the running bot sends to `quarterdeck do`.
 
-The bot sends where to save it, because it parsed the command. If the bot is another user's, it may only name a path
-that the caller typed: root must not write where that user likes.
+The bot parsed the command, so the bot sends the path where the file is saved. If the bot belongs to another user, it
+may only use a path that the caller typed: root must not write to a path that the other user chose.
 """
 
 from __future__ import annotations

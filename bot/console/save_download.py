@@ -1,8 +1,8 @@
-"""Saves the file of a reply on the machine of the console, or prints it as it is.
+"""Saves the file of a reply on the machine of the console, or prints its content.
 
-The file is written under another name in the same folder and then renamed, so that no half file has the final name.
-Only its owner may read it, whatever rights it had in the container. If something exists under the final name, it is
-replaced only if it is an ordinary file.
+The file is written under a temporary name in the same folder and then renamed, so that no incomplete file has the final
+name. Only its owner may read it, whatever permissions it had in the container. If something exists under the final
+name, it is replaced only if it is an ordinary file.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Describes the terminal that shows a reply: its width and its colours. Also what is printed at Ctrl-C.
+"""Describes the terminal that shows a reply: its width and its colours. Also defines the message for Ctrl-C.
 
-Few modules are imported, so that `quarterdeck do` beside a running bot starts fast.
+This module imports few modules, so that `quarterdeck do` starts fast if a bot runs already.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shows on a terminal, or writes to a pipe, what one command does, and its reply."""
+"""Shows the progress and the reply of one command on a terminal, or writes them to a pipe."""
 
 from __future__ import annotations
 

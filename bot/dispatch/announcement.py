@@ -1,8 +1,8 @@
 """Announces a change to everybody in the channel where it was requested, when it starts.
 
-If the engines of a change are known not to answer, it is announced later: only once it has, or may have, changed
-something. Otherwise everybody would read about a change that fails a few seconds later. If nothing was done, only the
-requester gets a reply.
+If the engines of a change are known not to answer, the change is announced later: only when it has, or may have,
+changed something. Otherwise everybody would read about a change that fails a few seconds later. If nothing was done,
+only the requester gets a reply.
 """
 
 from __future__ import annotations

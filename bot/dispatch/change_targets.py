@@ -1,9 +1,8 @@
-"""Finds out what a change will really hit: leaves out targets with which it has nothing to do, and says so.
+"""Finds which targets a change affects: leaves out targets that need no change, and reports them.
 
-Nothing is left out because of a list that may be old: the targets are listed again first, and inspected if the list
-shows them as running. A target that somebody named
-by itself, and not as a part of a group, is left to the engine, unless a question would be asked about it. A change that
-the engine would refuse is refused before the question.
+A list may be old. So the targets are listed again before one is left out, and inspected if the list shows them as
+running. A target that somebody named by itself, not as a part of a group, is left to the engine, unless a question must
+be asked about it. A change that the engine would refuse is refused before the question.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Watches what an accepted change has started, and completes its reply with what became of it.
+"""Verifies what an accepted change has started, and adds the verdict to its reply.
 
-The change has ended, its outcome is in the audit and its leases are released before the watching begins, so everybody
-can change the containers again. The watching is a job on each engine. It ends with the last verdict, when somebody
-stops the job, when the requester ends it, and when Quarterdeck stops. It changes nothing, and whatever fails in it
-costs only the verdict.
+Before the verification begins, the change has ended, its outcome is in the audit and its leases are released. So
+everybody can change the containers again. The verification is a job on each engine. It ends with the last verdict, when
+somebody stops the job, when the requester ends it, and when Quarterdeck stops. It changes nothing. If it fails, only
+the verdict is missing.
 """
 
 from __future__ import annotations

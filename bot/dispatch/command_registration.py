@@ -1,4 +1,6 @@
-"""Registers an invocation, spends its rate limit and reads the version of the policy, in one request to the store."""
+"""Registers a command in one request to the store: records it, counts it against its rate limit and reads the version
+of the policy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds what is known so far of one command that runs: for its metrics, the audit and an unexpected end."""
+"""Holds the current state of one running command: for its metrics, the audit, and a report if it ends unexpectedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds out what a requester may see and do now, for commands that take minutes, such as following a log."""
+"""Finds what a requester may see and do now, for commands that take minutes, such as following a log."""
 
 from __future__ import annotations
 

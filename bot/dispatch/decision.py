@@ -1,8 +1,8 @@
-"""Decides on a whole plan: asks the policy about each target and returns the strictest answer, brakes included.
+"""Decides on a whole plan: asks the policy about each target and returns the strictest decision, brakes included.
 
-A brake is a built-in rule that asks the requester for a confirmation. There is one for changes that cannot be undone,
-one for changes of many targets, and one for changes whose command names no target: a whole engine, or only --label,
---host or --engine.
+A brake is a built-in rule that asks the requester for a confirmation. There are three: for changes that cannot be
+undone, for changes of many targets, and for changes whose command names no target. Such a command names a whole engine,
+or only --label, --host or --engine.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Collects the facts that are needed to predict what a plan will affect: lists of images and tasks, and inspections of
 containers.
 
-core.model.effects makes the prediction from them. A fact that cannot be found out stays unknown, and the effects that
-depend on it are not certain. There are three exceptions, in which the command fails if the engine does not answer: the
-tasks of a node that is to be drained, the containers of an engine that may all end, and the inspection of a container
-in which something is used, because the container may reach its host.
+core.model.effects uses these facts for the prediction. If a fact is unknown, the effects that depend on it are marked
+as uncertain. In three cases the command fails if the engine does not answer: the tasks of a node that is to be drained,
+the containers of an engine that may all end, and the inspection of a container in which a command runs, because the
+container may reach its host.
 """
 
 from __future__ import annotations

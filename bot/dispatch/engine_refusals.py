@@ -1,7 +1,8 @@
-"""Separates what an engine can do from what it refuses in every state, before anything is asked, locked or recorded.
+"""Separates the actions that an engine can do from those that it always refuses, before anything is asked, locked or
+recorded.
 
-An engine refuses a verb that it does not have, a verb that its owner does not allow, and an invalid argument. The
-adapters know this without a request, so a refusal costs no time, also if the engine does not answer.
+An engine always refuses a verb that it does not have, a verb that its owner does not allow, and an invalid argument.
+The adapters know this without a request, so a refusal costs no time, even if the engine does not answer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs the actions of an accepted plan on their engines, at most MAX_CONCURRENT at a time on each engine, and follows
 the jobs that they start.
 
-Each action ends with a result of its own, whatever it raises. An unexpected exception is a bug: it is logged with a
-reference, and it costs only the result of its own action.
+Each action has its own result, whatever it raises. An unexpected exception is a bug: it is logged with a reference, and
+only its own action fails.
 """
 
 from __future__ import annotations

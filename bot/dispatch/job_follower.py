@@ -1,14 +1,14 @@
 """Follows a job on an engine until it ends: reads its output page by page, and reports progress.
 
 A job, such as a pull or a followed log, continues after the call that started it has returned. A change is followed
-until the time limit of its command; if its end is not seen by then, its outcome is UNKNOWN. A followed log ends with
-its container, by a stop request, after FOLLOW_SECONDS, when the requester loses the permission, or when its lines
-cannot be shown any more. Its job is then also stopped on the engine. Followed events end for the same reasons. Each
-page of them is filtered by what the requester may see at that moment.
+until the time limit of its command. If it has not ended by then, its outcome is UNKNOWN. A followed log ends with its
+container, by a stop request, after FOLLOW_SECONDS, when the requester loses the permission, or when its lines cannot be
+shown any more. Its job is then also stopped on the engine. Followed events end for the same reasons. Each page of them
+is filtered by what the requester may see at that moment.
 
 After each read there is a pause, so that a busy log cannot cause too many reads. Lines that were not read are counted
-as skipped. The process that follows a job writes to the store that it does so. It also reads stop requests from the
-store, because a click on Stop may arrive at any process.
+as skipped. The process that follows a job records that in the store. It also reads stop requests from the store,
+because a click on Stop may arrive at any process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Converts what a command shows into records for programs, for `quarterdeck do --json`.
+"""Converts the results of a command into JSON records for programs, for `quarterdeck do --json`.
 
 A record is a JSON object made from a value of core.model, field by field. Numbers stay numbers (sizes are bytes,
-durations are seconds), ids are complete, and times are RFC 3339 in UTC, or null where the time is not known. The `ref`
-of a value becomes `id`, `name` and `engine`; a value without one gets the `engine` and the `target` of its action.
-`json_schema` describes the same records. Does no I/O; secrets are hidden afterwards.
+durations are seconds). Ids are complete. Times are RFC 3339 in UTC, or null if unknown. The `ref` of a value becomes
+`id`, `name` and `engine`. A value without a `ref` gets the `engine` and the `target` of its action. `json_schema`
+describes the same records. This module does no I/O; secrets are masked later.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Renews the leases of a change while the change runs.
 
 A change may take an hour, but its leases are short, so that its targets are soon free if this process dies. While the
-store is away, the leases are not renewed. They may then expire; the next renewal logs that, and the change continues.
+store cannot be reached, the leases are not renewed. They may then expire; the next renewal logs that, and the change
+continues.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Leaves out the buttons of a reply that offer what its requester may not do, or what no engine can do.
+"""Removes the buttons of a reply whose command the requester is not permitted to give, or that no engine can do.
 
-Each offered line is parsed and planned as if it was typed, and then decided by the policy. Nothing is run. A click is
-decided again. This takes a limited time. A button that is not decided by then is left out.
+The command line of each button is parsed, planned and checked by the policy as if it was typed. Nothing is run. A click
+is checked again. The checks have a time limit. A button that was not checked in that time is removed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Splits the plan of a command into what runs now and the optional parts that are left out of its reply.
+"""Splits the plan of a command into the actions that run now and the optional actions that are left out.
 
-A command declares the verbs without which its reply is still useful (`Command.optional`). A part is left out if its
-requester may not run it, or only after a question. The command's reply names it or does without it.
+A command declares the verbs without which its reply is still useful (`Command.optional`). An optional action is left
+out if its requester may not run it, or if it needs a question first. The command's reply then mentions it or does not
+need it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Decides on the plan of a command: checks permission, then the freeze, and leaves out what an engine cannot do and
-what needs no change.
+"""Decides on the plan of a command: checks permission, then the freeze, and leaves out actions that an engine cannot do
+or that change nothing.
 
-A refusal is recorded in the audit before it is raised or shown. If something is left out, the rest is decided again, so
-that a question is asked about it alone.
+A refusal is recorded in the audit before it is raised or shown. If something is left out, the rest is checked again, so
+that a question is asked about the rest alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shows once a second that the actions of a plan are still running, and what each of them is waiting for.
 
-Jobs report their own progress. Nothing is shown in the first second.
+Jobs report their own progress. During the first second, nothing is shown.
 """
 
 from __future__ import annotations

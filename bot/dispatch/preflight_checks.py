@@ -1,9 +1,9 @@
-"""Finds out, before a question is asked about a plan, what an engine would refuse or would not change: the removal of
-what is in use, a name that is taken, a container that is connected already.
+"""Finds changes that an engine would refuse, or that would change nothing, before a question is asked about a plan.
+Examples: the removal of a resource in use, a name that is taken, a container that is connected already.
 
-The lists do not show this, so each engine is asked, with one small request and at most LOOK_SECONDS. If an engine does
-not answer in time, nothing is known, and the question is asked. The names of users that the requester may not list are
-not shown; these users are counted.
+The lists do not show this. So each engine gets one small request, with a timeout of LOOK_SECONDS. If an engine does not
+answer in time, the question is asked without this information. If a user of a resource is hidden from the requester,
+its name is not shown; such users are only counted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Says in a question what a change will hit: each target with its state and age, the volumes that stay, and how the
-change can be undone.
+"""Writes the text of a question: each target with its state and age, the volumes that stay, and how the change can be
+undone.
 
 The states come from the lists in which the targets were found. Volumes are counted by an inspection of a few
-containers, which may fail; then they are not mentioned.
+containers. If the inspection fails, the question does not mention volumes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Hides secrets in the records of a reply, which a program reads.
+"""Masks secrets in the JSON records of a reply.
 
-Most records have nothing to hide, so many are searched together first. Lines of a log are searched as one text, because
-a private key spans many lines. What there is no time for is left out, and counted.
+Most records contain no secret, so many are searched together first. Lines of a log are searched as one text, because a
+private key spans many lines. If the search takes too long, the remaining records are left out and counted.
 """
 
 from __future__ import annotations

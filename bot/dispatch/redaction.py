@@ -1,7 +1,8 @@
-"""Hides secrets in what a command shows: in the engines' documents before they are rendered, then in the whole reply.
+"""Masks secrets in the output of a command: in the engines' documents before they are rendered, then in the whole
+reply.
 
-Searching a megabyte of text takes part of a second, so long texts are searched in threads of their own. What would take
-much longer is left out, and the reply says so.
+A search of a megabyte of text takes part of a second, so long texts are searched in separate threads. If a text takes
+much longer, it is left out, and the reply says so.
 """
 
 from __future__ import annotations

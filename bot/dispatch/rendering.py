@@ -1,6 +1,7 @@
-"""Renders the results of a command, for people and, if a program reads the reply, as records. If a result cannot be
-rendered because of a bug, only that result is missing in the reply, and the log has the reason. What was done is always
-reported.
+"""Renders the results of a command for people and, if a program reads the reply, as records.
+
+If a result cannot be rendered because of a bug, only that result is missing in the reply, and the log has the reason.
+The outcome of a change is always reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Limits the characters of a reply, whatever the engines have answered, and says what is left out.
+"""Limits the characters of a reply, and notes in it what is left out.
 
-The beginning of a reply is shown. Each text, cell and value has a limit of its own, so that one of them does not take
-the place of all others.
+The beginning of a reply is shown. Each text, cell and value also has its own limit, so that one of them does not
+displace all others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Adjusts the policy and its decision for command lines that no person gives, such as those of self-healing.
 
-Nobody can be asked, so a decision that asks for a confirmation or an approval is a refusal. Exceptions are guards
-that ask for a confirmation, and whose question was answered when the rule behind the command line was saved. The rule
+Nobody can be asked, so a decision that needs a confirmation or an approval becomes a refusal. Some guards that ask for
+a confirmation are an exception: their question was answered when the rule behind the command line was saved. The rule
 stores a digest of each such guard, so a changed guard counts as unanswered. A guard that asks for an approval always
 needs another person.
 """

@@ -1,10 +1,10 @@
-"""Reports the commands that a dead process left unfinished. One process reports each command, once; nothing is run
-again.
+"""Reports the commands that were unfinished when their process died. One process reports each command, once; no command
+is run again.
 
-The store holds a record of each command until the reply was delivered. The phase in the record shows how far the
-command had come when its process died. BEGUN: nothing was changed. INTENT: a change may have happened; it is audited
-and reported as UNKNOWN, except the actions whose outcome was recorded. ENDED: the change has ended, but its reply was
-not delivered.
+The store holds a record of each command until the reply was delivered. The phase in the record is the last step of the
+command before its process died. BEGUN: nothing was changed. INTENT: a change may have happened. It is audited and
+reported as UNKNOWN, except the actions whose outcome was recorded. ENDED: the change has ended, but its reply was not
+delivered.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Selects what one person may list and remove by a prune, from what an engine does not use.
+"""Selects the unused resources of an engine that one person may list and remove by a prune.
 
-Resources that are protected or belong to Quarterdeck are left out, and so are those that a grant or a guard denies: a
-prune removes the rest, and the reply says how many were left out. What the person may not list is neither removed nor
-counted. The build cache belongs to the whole engine: it is left out if the prune of the engine itself is denied.
+Resources that are protected, that belong to Quarterdeck, or that a grant or guard denies are left out. The prune
+removes the rest, and the reply counts those that were left out. Resources that the person may not list are neither
+removed nor counted. The build cache belongs to the whole engine: it is left out if the prune of the engine itself is
+denied.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Selects the rows that a person may see. Also remembers which resources a command searched for.
+"""Selects the rows that a person may see. Also records which resources a command searched for.
 
-The policy uses this memory to find out whether a change affects everything that an engine has.
+The policy uses this record to find whether a change affects everything that an engine has.
 """
 
 from __future__ import annotations
