@@ -18,7 +18,8 @@ FIRST_VERSION = (4, 4)
 _BARE = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _ALLOWED = r"A-Za-z0-9_@+=:,./\[\]%$|&<>()*?~^!#;{}\-"
 _RAW = re.compile(rf"[A-Za-z0-9_@+=:,/\[-](?:[{_ALLOWED} ]*[{_ALLOWED}])?")
-# A name with one of these suffixes means another Quadlet file.
+# A name with one of these suffixes means another Quadlet file. So does the name of a volume before its path:
+# `data.volume:/data`.
 _SUFFIXES = (".volume", ".network", ".image", ".build", ".pod", ".kube", ".container", ".artifact")
 # Podman reads the values of these as lists. The meaning of commas and quotes in them differs between versions.
 _LISTS = frozenset(
@@ -48,7 +49,7 @@ class ContainerSection:
         if self._leave_out(flag, value):
             return
         plain = raw_value(value) if spaces or " " not in value else None
-        if plain is None or self._version < since:
+        if plain is None or self._version < since or value.partition(":")[0].endswith(_SUFFIXES):
             self.add_argument(flag, value)
         else:
             self.lines.append(f"{key}={plain}")

@@ -89,6 +89,26 @@ def test_what_the_image_says_is_left_to_it():
     assert not values(draft(*recorded("sec")).text, "Label")
 
 
+# A volume may be called like a Quadlet file. Quadlet would look for that file, and fail without it.
+VOLUMES_LIKE_FILES = ["data.volume", "0.volume", "web.image", "a.b.volume"]
+
+
+@pytest.mark.parametrize("name", VOLUMES_LIKE_FILES)
+def test_a_volume_with_the_name_of_a_quadlet_file_is_given_as_an_argument(name):
+    text = draft(container(Mounts=[{"Type": "volume", "Name": name, "Destination": "/data", "RW": True}])).text
+    assert not values(text, "Volume") and f"--volume={name}:/data" in arguments(text)
+
+
+@pytest.mark.parametrize("name", VOLUMES_LIKE_FILES)
+def test_the_generator_mounts_a_volume_with_the_name_of_a_quadlet_file(name):
+    text = draft(container(Mounts=[{"Type": "volume", "Name": name, "Destination": "/data", "RW": True}])).text
+    assert f"--volume={name}:/data" in run_line(unit_syntax.generated(text))
+
+
+def test_an_image_with_such_a_name_and_a_tag_stays_an_image():
+    assert values(draft(container(ImageName="localhost/web.image:1")).text, "Image") == ["localhost/web.image:1"]
+
+
 def test_words_that_quadlet_loses_are_given_as_the_program():
     made = draft(*recorded("entry2", "entry"))
     assert not values(made.text, "Exec")
