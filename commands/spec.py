@@ -148,6 +148,13 @@ _CONTAINER_NAMES = "container, start of its name or id, project, service (shop/w
 # Without a name, a command that only lists takes all containers; any other needs an option that selects some.
 OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{_CONTAINER_NAMES}; without TARGET: all")
 TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; needed unless --label, --host or --engine is given")
+ONE_CONTAINER = Arg(
+    name="target",
+    type=ArgType.TARGET,
+    required=True,
+    placeholder="CONTAINER",
+    help="name, start of its name or id of one container",
+)
 LABEL = Arg(
     name="--label",
     short="l",
@@ -165,6 +172,11 @@ ONE_HOST = Arg(name="--host", help="use the engine of this host, such as prod-1 
 ONE_ENGINE = Arg(
     name="--engine", help="use this engine, such as docker/prod-1; needed if several engines can run this command"
 )
+
+
+def timeout_option(default: int, maximum: int, text: str, *, short: str = "") -> Arg:
+    """Returns the option `--timeout` of a command. `default` and `maximum`: seconds. `text`: what may take so long."""
+    return Arg(name="--timeout", short=short, type=ArgType.SECONDS, default=default, maximum=maximum, help=text)
 
 
 def query(context: Context, key: str = "target") -> Query:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import container_limits, new_resources
-from commands.spec import ONE_ENGINE, ONE_HOST, Arg, ArgType, Context
+from commands.spec import ONE_ENGINE, ONE_HOST, Arg, ArgType, Context, timeout_option
 from core import errors
 from core.model import image_names
 from core.model.actions import Action
@@ -107,13 +107,7 @@ ARGS = (
         )
         for kind, what in _KINDS.items()
     ),
-    Arg(
-        name="--timeout",
-        type=ArgType.SECONDS,
-        default=DEFAULT_TIMEOUT_SECONDS,
-        maximum=MAX_TIMEOUT_SECONDS,
-        help="longest time for the pull",
-    ),
+    timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the pull"),
     ONE_HOST,
     ONE_ENGINE,
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from commands.spec import Arg, ArgType
+from commands.spec import Arg, ArgType, timeout_option
 from core.model.service_settings import (
     ENDPOINT_MODES,
     ORDERS,
@@ -128,10 +128,4 @@ COMMON = (
 
 
 def timeout(default: int) -> Arg:
-    return Arg(
-        name="--timeout",
-        type=ArgType.SECONDS,
-        default=default,
-        maximum=MAX_TIMEOUT_SECONDS,
-        help="time to wait until the tasks run",
-    )
+    return timeout_option(default, MAX_TIMEOUT_SECONDS, "time to wait until the tasks run")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from commands._shared import changes, targets
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, Arg, ArgType, Command, Context, Result, timeout_option
 from core import errors
 from core.model import image_names
 from core.model.actions import Action, Risk
@@ -61,13 +61,7 @@ command = Command(
     doing="committing",
     verbs=(CommitContainer.verb,),
     args=(
-        Arg(
-            name="target",
-            type=ArgType.TARGET,
-            required=True,
-            placeholder="CONTAINER",
-            help="name, start of its name or id of one container",
-        ),
+        ONE_CONTAINER,
         Arg(
             name="image",
             help="name of the new image: repository[:tag] (default tag: latest); without IMAGE, it has only an id",
@@ -92,13 +86,7 @@ command = Command(
             type=ArgType.FLAG,
             help="do not pause the container; files that it writes at that time may be incomplete (default on Podman)",
         ),
-        Arg(
-            name="--timeout",
-            type=ArgType.SECONDS,
-            default=DEFAULT_TIMEOUT_SECONDS,
-            maximum=MAX_TIMEOUT_SECONDS,
-            help="longest time for making the image",
-        ),
+        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for making the image"),
         HOST,
         ENGINE,
     ),

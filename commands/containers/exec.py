@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import formatting, targets
-from commands.spec import ENGINE, HOST, SHARE, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, SHARE, Arg, ArgType, Command, Context, Result, timeout_option
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.inside_containers import EXEC_SECONDS, MAX_EXEC_SECONDS, Exec
@@ -109,13 +109,7 @@ command = Command(
     doing="running a program in",
     verbs=(Exec.verb,),
     args=(
-        Arg(
-            name="target",
-            type=ArgType.TARGET,
-            required=True,
-            placeholder="CONTAINER",
-            help="name, start of its name or id of one container",
-        ),
+        ONE_CONTAINER,
         Arg(name="command", required=True, remainder=True, help="the program and its arguments; no shell is used"),
         Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
         Arg(
@@ -132,13 +126,7 @@ command = Command(
             type=ArgType.FLAG,
             help="run without a terminal (always done, so this option changes nothing)",
         ),
-        Arg(
-            name="--timeout",
-            type=ArgType.SECONDS,
-            default=EXEC_SECONDS,
-            maximum=MAX_EXEC_SECONDS,
-            help="longest time that the program may run",
-        ),
+        timeout_option(EXEC_SECONDS, MAX_EXEC_SECONDS, "longest time that the program may run"),
         SHARE,
         HOST,
         ENGINE,

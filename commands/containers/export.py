@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import formatting, output_file, targets
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, Arg, Command, Context, Result, timeout_option
 from core import errors
 from core.model.actions import Action
 from core.model.inside_containers import ExportContainer, ExportedFiles
@@ -50,26 +50,14 @@ command = Command(
     verbs=(ExportContainer.verb,),
     console_only=True,
     args=(
-        Arg(
-            name="target",
-            type=ArgType.TARGET,
-            required=True,
-            placeholder="CONTAINER",
-            help="name, start of its name or id of one container",
-        ),
+        ONE_CONTAINER,
         Arg(
             name="--output",
             short="o",
             placeholder="FILE",
             help="file to write on the machine of the console; with -, write to standard output",
         ),
-        Arg(
-            name="--timeout",
-            type=ArgType.SECONDS,
-            default=DEFAULT_TIMEOUT_SECONDS,
-            maximum=MAX_TIMEOUT_SECONDS,
-            help="longest time for the export",
-        ),
+        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the export"),
         HOST,
         ENGINE,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import formatting, targets
-from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, Result
+from commands.spec import SELECTION, TARGETS, Command, Context, Result, timeout_option
 from core.model.actions import Action
 from core.model.background_jobs import FollowResult
 from core.model.container_reads import MAX_WAIT_SECONDS, WaitForEnd
@@ -46,14 +46,7 @@ command = Command(
     shows=(FollowResult,),
     args=(
         TARGETS,
-        Arg(
-            name="--timeout",
-            short="t",
-            type=ArgType.SECONDS,
-            default=DEFAULT_SECONDS,
-            maximum=MAX_WAIT_SECONDS,
-            help="longest time to wait",
-        ),
+        timeout_option(DEFAULT_SECONDS, MAX_WAIT_SECONDS, "longest time to wait", short="t"),
         *SELECTION,
     ),
 )

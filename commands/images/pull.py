@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context
+from commands.spec import ENGINE, HOST, Arg, Command, Context, timeout_option
 from core import errors
 from core.model import image_names
 from core.model.actions import Action, Risk
@@ -73,14 +73,7 @@ command = Command(
             required=True,
             help="repository, repository:tag (default tag: latest) or repository@digest; add @ENGINE for one engine",
         ),
-        Arg(
-            name="--timeout",
-            short="t",
-            type=ArgType.SECONDS,
-            default=DEFAULT_TIMEOUT_SECONDS,
-            maximum=MAX_TIMEOUT_SECONDS,
-            help="longest time for the pull",
-        ),
+        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the pull", short="t"),
         HOST,
         ENGINE,
     ),

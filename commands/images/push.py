@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commands._shared import changes
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, timeout_option
 from core.model.actions import Risk
 from core.model.images import PushImage
 from core.model.refs import Kind
@@ -35,14 +35,7 @@ command = Command(
             placeholder="IMAGE",
             help="name of the image: repository:tag",
         ),
-        Arg(
-            name="--timeout",
-            short="t",
-            type=ArgType.SECONDS,
-            default=DEFAULT_TIMEOUT_SECONDS,
-            maximum=MAX_TIMEOUT_SECONDS,
-            help="longest time for the push",
-        ),
+        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the push", short="t"),
         HOST,
         ENGINE,
     ),

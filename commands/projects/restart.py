@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import formatting, run_verdicts
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result, timeout_option
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.project_actions import PROJECT_SECONDS, RestartProject
@@ -108,13 +108,7 @@ command = Command(
     verbs=(RestartProject.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="the whole name of a project"),
-        Arg(
-            name="--timeout",
-            type=ArgType.SECONDS,
-            default=PROJECT_SECONDS,
-            maximum=MAX_TIMEOUT_SECONDS,
-            help="time to wait until all its containers run",
-        ),
+        timeout_option(PROJECT_SECONDS, MAX_TIMEOUT_SECONDS, "time to wait until all its containers run"),
         HOST,
         ENGINE,
     ),

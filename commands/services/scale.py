@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from commands._shared import changes
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context
+from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, timeout_option
 from core import errors
 from core.model.actions import Action, Risk, Scale
 from core.model.refs import Kind, Ref
@@ -94,14 +94,7 @@ command = Command(
             required=True,
             help="Compose or Swarm service with its new number of replicas: shop/web=3 or shop/web 3",
         ),
-        Arg(
-            name="--timeout",
-            short="t",
-            type=ArgType.SECONDS,
-            default=DEFAULT_TIMEOUT_SECONDS,
-            maximum=MAX_TIMEOUT_SECONDS,
-            help="time to wait until all replicas run",
-        ),
+        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "time to wait until all replicas run", short="t"),
         HOST,
         ENGINE,
     ),
