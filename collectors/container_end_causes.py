@@ -21,7 +21,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from core.lazy_dataclass import dataclass
+import msgspec
+
 from core.model.containers import SWARM_SERVICE_LABEL, Container
 from core.model.end_causes import Cause, CauseKind
 from core.model.events import Event, EventKind
@@ -55,11 +56,11 @@ FAULT_SIGNALS = {
 REPORTING_ENGINES = frozenset({"docker"})
 # Looked up once: on its class, a member of an enum is slow to find (Python 3.11).
 _KILLED, _OOM, _RESTARTED, _STOPPED = EventKind.KILLED, EventKind.OOM, EventKind.RESTARTED, EventKind.STOPPED
+_REQUESTS = frozenset({_KILLED, _STOPPED, _RESTARTED})
 CODES = {126: "its command could not be executed", 127: "its command was not found"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndEvidence:
+class EndEvidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The evidence about one end of a container.
 
     `died`: the event of the end. `run`: the container's events since its last start, and those shortly after the end,
@@ -103,8 +104,9 @@ def is_certain(end: EndEvidence) -> bool:
     code = exit_code(end)
     if end.died.subject.engine.kind not in REPORTING_ENGINES or end.call is not None or code in (None, 0):
         return False
-    if any(event.kind in (EventKind.KILLED, EventKind.STOPPED, EventKind.RESTARTED) for event in end.run):
-        return False
+    for event in end.run:
+        if event.kind in _REQUESTS:
+            return False
     number = (code or 0) - SIGNAL_BASE
     return number < 1 or number in FAULT_SIGNALS or _is_out_of_memory(end, code)
 

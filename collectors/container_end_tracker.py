@@ -13,6 +13,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 
+import msgspec
+
 from collectors.container_end_causes import REPORTING_ENGINES, SECOND, EndEvidence, explain, is_certain
 from core import unexpected_errors
 from core.lazy_dataclass import dataclass
@@ -60,8 +62,7 @@ _CREATED, _DIED, _OTHER, _RENAMED, _RESTARTED, _STARTED = (
 _TASK_NAME = "com.docker.swarm.task.name"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Pending:
+class _Pending(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """An end whose cause is not reported yet. `seen_ns`: our time when it was observed. `row`: the container as it was
     known then. `run`: its events."""
 
@@ -110,7 +111,7 @@ class EndTracker:
         self._last_known = last_known or (lambda container_id: None)
         self._report_early = report_early
         self._now_ns = now_ns
-        self._runs: OrderedDict[str, deque[Event]] = OrderedDict()
+        self._runs: OrderedDict[str, list[Event]] = OrderedDict()
         self._names: OrderedDict[str, Event] = OrderedDict()  # the newest container that got each name
         # Ends whose cause is not reported yet, the oldest first: those that were not looked at, and those that a client
         # of the engine requested.
@@ -186,7 +187,7 @@ class EndTracker:
             self._records.observe(event)
         run = self._runs.get(container_id)
         if run is None:
-            run = self._runs[container_id] = deque(maxlen=MAX_EVENTS)
+            run = self._runs[container_id] = []
             if len(self._runs) > MAX_CONTAINERS:
                 self._runs.popitem(last=False)
         if kind is _STARTED:
@@ -203,8 +204,10 @@ class EndTracker:
                 end.run.append(event)
         if not (kind is _RESTARTED and run and _is_notice_of_start(event, run[-1])):
             run.append(event)
+            if len(run) > MAX_EVENTS:
+                del run[0]
         if kind is _DIED:
-            self._ended(event, list(run))
+            self._ended(event, run.copy())
 
     def _ended(self, died: Event, run: list[Event]) -> None:
         if self._gap is not None and self._in_gap(died):
@@ -224,7 +227,11 @@ class EndTracker:
             return False
         if not is_certain(EndEvidence(died=end.died, run=end.run, container=end.row, call=end.call)):
             return False
-        return any(row.state in LIVE_STATES and key != end.died.subject.id for key, row in self._containers().items())
+        ended_id = end.died.subject.id
+        for container_id, row in self._containers().items():
+            if row.state in LIVE_STATES and container_id != ended_id:
+                return True
+        return False
 
     def _in_gap(self, died: Event) -> bool:
         gap = self._gap

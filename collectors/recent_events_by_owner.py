@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from collectors.rule import Rule, SeenEvent
 from core.model.events import EventKind
 from core.model.refs import EngineRef, Kind
+from core.oldest_entries import limit_entries
 
 OwnerKey = tuple[EngineRef, Kind, str]
 MAX_OWNERS, MAX_EVENTS = 10_000, 128
@@ -34,8 +35,7 @@ class RecentEventsByOwner:
             return self._labels.get(container_id, NO_LABELS)
         self._labels.pop(container_id, None)
         self._labels[container_id] = known
-        if len(self._labels) > MAX_OWNERS:
-            del self._labels[next(iter(self._labels))]
+        limit_entries(self._labels, MAX_OWNERS)
         return known
 
     def add(self, key: OwnerKey, seen: SeenEvent) -> bool:
@@ -44,8 +44,7 @@ class RecentEventsByOwner:
         identity = seen.event.identity()
         is_new = not any(known.event.identity() == identity for known in events)
         self._events[key] = (*events, seen)[-MAX_EVENTS:] if is_new else events
-        if len(self._events) > MAX_OWNERS:
-            del self._events[next(iter(self._events))]
+        limit_entries(self._events, MAX_OWNERS)
         return is_new
 
     def seen_by(self, rule: Rule, key: OwnerKey) -> Sequence[SeenEvent]:

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import readers, recordings, replay, stage
 from benchmarks.harness import Figure, Goal, Once, Table, best_ratio, rounds
 from benchmarks.readers import OURS, RAW, THEIRS, WATCHED
+from core import import_speed
 
 MANY, FEWER = 30_000, 10_000
 RATE = 20_000
@@ -30,6 +31,7 @@ Lost = dict[str, list[float]]
 
 async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     lost: Lost = {}
+    import_speed.turn_collector_on()  # as in the product, for every way to read
     async with readers.ways(scene) as ways:
         tables = [await rates(ways, name, how, times, lost) for name, how in LEAST]
         tables += [await live(ways, name, times, lost) for name in recordings.RECORDINGS]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from core.lazy_dataclass import dataclass
+from core.oldest_entries import limit_entries
 from runtimes.containerd.client import Process
 
 T = TypeVar("T")
@@ -67,5 +68,4 @@ def store_newest(table: dict[str, T], key: str, value: T) -> None:
     removed."""
     table.pop(key, None)
     table[key] = value
-    if len(table) > MAX_CONTAINERS:
-        del table[next(iter(table))]
+    limit_entries(table, MAX_CONTAINERS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from core.oldest_entries import limit_entries
 from runtimes.docker.json_models import Attributes
 
 EXIT_CODE, SIGNAL, OLD_NAME = "exitCode", "signal", "oldName"
@@ -32,14 +33,16 @@ class LabelCollisions:
 
     def learn_from_event(self, container_id: str, action: str, given: Attributes) -> None:
         """Learns from an attribute that the daemon does not set for this action."""
-        for name, value in ((EXIT_CODE, given.exit_code), (SIGNAL, given.signal), (OLD_NAME, given.old_name)):
-            if value and action not in _OWN_ACTIONS[name]:
-                self._add(container_id, (name,))
+        if given.exit_code and action not in _OWN_ACTIONS[EXIT_CODE]:
+            self._add(container_id, (EXIT_CODE,))
+        if given.signal and action not in _OWN_ACTIONS[SIGNAL]:
+            self._add(container_id, (SIGNAL,))
+        if given.old_name and action not in _OWN_ACTIONS[OLD_NAME]:
+            self._add(container_id, (OLD_NAME,))
 
     def is_label(self, container_id: str, name: str) -> bool:
         return name in self._found.get(container_id, ())
 
     def _add(self, container_id: str, names: Collection[str]) -> None:
-        if container_id not in self._found and len(self._found) >= MAX_CONTAINERS:
-            del self._found[next(iter(self._found))]
         self._found.setdefault(container_id, set()).update(names)
+        limit_entries(self._found, MAX_CONTAINERS)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from core.model.events import Event, EventKind
+from core.oldest_entries import limit_entries
 from runtimes.formats import event_attributes, json_decoder
 
 LABELLED = frozenset({EventKind.CREATED, EventKind.STARTED, EventKind.DIED})
@@ -43,14 +44,14 @@ class LabelsOfEvents:
     def known(self, container_id: str) -> None:
         """Records that a list or an inspection has shown the labels of a container."""
         if container_id not in self._known:
-            if len(self._known) >= MAX_KNOWN:
-                del self._known[next(iter(self._known))]
             self._known[container_id] = None
+            limit_entries(self._known, MAX_KNOWN)
 
     def want(self, container_id: str) -> None:
         """Asks for the labels of a container, if they are not known, from the lines that are being decoded."""
         if container_id not in self._known:
-            self.known(container_id)
+            self._known[container_id] = None
+            limit_entries(self._known, MAX_KNOWN)
             self._wanted.append(container_id)
 
     @property

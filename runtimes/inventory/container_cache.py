@@ -22,6 +22,7 @@ from core import errors
 from core.model.containers import Container, Containers
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import Kind
+from core.oldest_entries import limit_entries
 from runtimes.formats import status_text
 from runtimes.inventory import event_history, state_updates
 
@@ -303,15 +304,13 @@ class ContainerCache:
             self.version += 1
         if (row := listed or uninspected or self._as_reported.get(container_id)) is not None:
             self._removed[container_id] = row
-            if len(self._removed) > MAX_REMOVED_ROWS:
-                del self._removed[next(iter(self._removed))]
+            limit_entries(self._removed, MAX_REMOVED_ROWS)
         self._partly_known.pop(container_id, None)
         self._changed_at.pop(container_id, None)
         self.dirty.pop(container_id, None)
         # Late input does not restore a removed container, but another one with the same id may be created.
         self._removed_at[container_id] = at_ns
-        if len(self._removed_at) > MAX_REMOVALS:
-            del self._removed_at[next(iter(self._removed_at))]
+        limit_entries(self._removed_at, MAX_REMOVALS)
 
     def _was_removed(self, row: Container) -> bool:
         """Whether it was removed after the list was made. Docker rounds the creation time down to seconds."""

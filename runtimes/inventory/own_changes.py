@@ -52,6 +52,8 @@ class OwnChanges:
     def take(self, container_id: str) -> OwnChange | None:
         """Returns the newest change that may have ended this container. A change ends each container only once, so it
         is not returned for this container again."""
+        if not self._calls:
+            return None
         now = self._now()
         for found, ids in reversed(self._calls):
             if container_id in ids and now <= found.until:
