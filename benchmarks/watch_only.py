@@ -38,7 +38,7 @@ async def main(url: str, state: str, port: str) -> None:
         return mirror.live, {}
 
     listener = socket.create_server(("127.0.0.1", int(port)))
-    http = await metrics_server.serve(listener, page=page.render, ready=ready, refused=lambda reason: None)
+    http = await metrics_server.serve_metrics(listener, page=page.render, ready=ready, refused=lambda reason: None)
     while not mirror.live or mirror.dirty or not mirror.usage.read_at:
         await asyncio.sleep(0.05)
     print("ready", flush=True)

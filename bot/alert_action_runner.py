@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 
 from bot.access import policy
 from bot.access.policy_in_force import PolicyInForce
-from bot.access.unlisted_resource_facts import unlisted_resource_facts
+from bot.access.unlisted_resource_facts import build_unlisted_resource_facts
 from bot.notify.alert_settings import named_channel
 from bot.notify.incident_writer import change_incident, newest_incidents, stored_incidents
-from bot.notify.silences import add_silence, remove_silence, silences_in_force
-from bot.rule_tests import RuleTests
+from bot.notify.silences import add_silence, list_silences_in_force, remove_silence
+from bot.rule_tests import RuleTestRunner
 from collectors.alert_evaluator import Evaluator
 from core import errors
 from core.model import list_action_by_kind
@@ -86,7 +86,7 @@ class AlertActionRunner(BaseAdapter):
     _store: Store
     _clock: Callable[[], datetime]
     evaluator: Evaluator | None = None
-    rule_tests: RuleTests | None = None
+    rule_tests: RuleTestRunner | None = None
     fleet: Fleet | None
     routing = Routing()
     """Where incidents are posted, as configured."""
@@ -186,7 +186,7 @@ class AlertActionRunner(BaseAdapter):
 
     @does(ListSilences)
     async def silences(self, action: ListSilences, seconds: float) -> tuple[Silence, ...]:
-        return tuple(await silences_in_force(self._store))
+        return tuple(await list_silences_in_force(self._store))
 
     @does(RemoveSilence)
     async def unsilence(self, action: RemoveSilence, seconds: float) -> Silence:
@@ -271,7 +271,7 @@ def engine_target(engine: EngineRef) -> Ref:
 
 
 def _facts(alert: Alert, now: datetime) -> ResourceFacts | None:
-    return unlisted_resource_facts(alert.subject, alert.labels if alert.labels_known else None, now)
+    return build_unlisted_resource_facts(alert.subject, alert.labels if alert.labels_known else None, now)
 
 
 def _may_match(action: AddSilence, incident: Incident) -> bool:

@@ -15,7 +15,7 @@ from bot.notify import inhibition
 from bot.notify.alert_settings import decoded, named_channel
 from bot.notify.incident_writer import decode_incident
 from bot.notify.maintenance_windows import add_maintenance, end_maintenance, list_maintenance_windows
-from bot.notify.silences import add_silence, silences_in_force
+from bot.notify.silences import add_silence, list_silences_in_force
 from core import errors
 from core.model import alert_routes
 from core.model.alert_actions import AddSilence
@@ -46,14 +46,14 @@ class AlertSettingActionRunner(AlertActionRunner):
     async def show_incident(self, action: ShowIncident, seconds: float) -> ShownIncident:
         incident = await self._visible_incident(action.id, action.who, action.place)
         now = time.time()
-        silences = [each for each in await silences_in_force(self._store) if each.matches(incident, now)]
+        silences = [each for each in await list_silences_in_force(self._store) if each.matches(incident, now)]
         windows = [
             each
             for each in await list_maintenance_windows(self._store)
             if each.open_at(now) is not None and each.covers(incident)
         ]
         mirrors = [each for each in self.fleet.runtimes if isinstance(each, Mirror)] if self.fleet is not None else []
-        nodes = inhibition.nodes_of(incident, mirrors)
+        nodes = inhibition.find_nodes_of_incident(incident, mirrors)
         causes = [
             each
             for each in await inhibition.open_causes(self._store, incident, nodes)

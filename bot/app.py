@@ -151,7 +151,7 @@ class App:
     async def recover(self) -> None:
         """Reports the unfinished commands of dead replicas to their requesters, if this process can send them
         messages."""
-        async for lost in unfinished_commands.recover(self.store, self.audit, {"console", "rule", *self.notifiers}):
+        async for lost in unfinished_commands.take_over(self.store, self.audit, {"console", "rule", *self.notifiers}):
             log.warning(lost.text, action="recover", who=lost.who, line=lost.line)
             if (notify := self.notifiers.get(lost.who.partition(":")[0])) is not None:
                 await notify(lost)
@@ -172,7 +172,7 @@ class App:
         self.restart_needed = later = load.needs_restart(self.config, fresh)
         if later:
             log.warning("Settings were changed that take effect at the next start.", action="reload", settings=later)
-        self.policies.replace_configured(configured_policy.configured_policy(fresh))
+        self.policies.replace_configured(configured_policy.build_configured_policy(fresh))
         self.route(load.routing_from(fresh))
         self.metrics.config_last_reload_successful.set(1)
         self.metrics.config_last_reload_timestamp_seconds.set(time.time())
@@ -203,7 +203,7 @@ async def build(
         counts = metrics.Metrics(version=quarterdeck_version())
     _count_tasks(supervisor, counts)
     catalogue = load_catalogue() if watch else open_catalogue()
-    policies = policy_in_force.PolicyInForce(store, configured_policy.configured_policy(settings))
+    policies = policy_in_force.PolicyInForce(store, configured_policy.build_configured_policy(settings))
     replica = f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     routing = load.routing_from(settings)
     alerts = None
@@ -228,7 +228,7 @@ async def build(
 
     builtin = lazy_builtin_runtime.LazyBuiltinRuntime(create_builtin)
     search = engine_discovery.Discovery() if settings.engines is None else None
-    addresses = search.look() if search is not None else engine_addresses.engine_addresses(settings)
+    addresses = search.look() if search is not None else engine_addresses.read_engine_addresses(settings)
     engines = engine_manager.EngineManager(
         builtin=builtin,
         supervisor=supervisor,

@@ -1,5 +1,6 @@
-"""Moves the audit rows of reads to a stream of their own. Earlier versions wrote the rows of reads and changes to one
-stream."""
+"""Moves the audit rows of reads to a separate stream. Earlier versions wrote the rows of reads and changes to one
+stream.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def create_alert_runner(
     replica: str,
 ) -> alert_runner.AlertRunner:
     """Creates what evaluates the alert rules and stores incidents."""
-    in_force = configured_rules.rules_in_force(rules, settings.rules)
+    in_force = configured_rules.build_rules_in_force(rules, settings.rules)
     spool = unstored_alerts.UnstoredAlertsFile(settings.state / "spool", replica, counts)
     return alert_runner.AlertRunner(in_force, store, counts, is_own=policies.is_own, spool=spool)
 
@@ -74,6 +74,6 @@ def create_builtin_runtime(
         clock=dependencies.clock,
     )
     testable = configured_rules.testable_rules(load_checked_rules(settings), settings.rules)
-    runtime.rule_tests = rule_tests.RuleTests(testable, stored_events.StoredEvents(dependencies.store))
+    runtime.rule_tests = rule_tests.RuleTestRunner(testable, stored_events.StoredEvents(dependencies.store))
     runtime.evaluator, runtime.fleet, runtime.routing = evaluator, dependencies.fleet, routing
     return runtime

@@ -90,13 +90,13 @@ def do(
 def check(config: ConfigPath = None) -> None:
     """Check the configuration and print every mistake in it."""
     settings = subcommand_runner.load_settings(config)
-    from bot.engine_addresses import engine_addresses  # noqa: PLC0415
+    from bot.engine_addresses import read_engine_addresses  # noqa: PLC0415
     from commands.catalogue import load_catalogue  # noqa: PLC0415
     from core.config import load  # noqa: PLC0415
     from runtimes import engine_registry  # noqa: PLC0415
 
     load.check_slack_commands(settings, load_catalogue().names)
-    addresses = engine_addresses(settings)
+    addresses = read_engine_addresses(settings)
     for warning in (*settings.warnings, *engine_registry.security_warnings(addresses)):
         typer.echo(f"warning: {warning}", err=True)
     engines = ", ".join(
@@ -152,7 +152,7 @@ def manifest(
     # Before the app exists there are no tokens. Placeholders replace those that are not configured.
     settings = load.load(config, {**slack_manifest.PLACEHOLDER_TOKENS, **os.environ})
     load.check_slack_commands(settings, load_catalogue().names)
-    typer.echo(slack_manifest.app_manifest(settings.slack, load_catalogue(), url=url))
+    typer.echo(slack_manifest.make_app_manifest(settings.slack, load_catalogue(), url=url))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from runtimes.engine_registry import EngineAddress
 from runtimes.transport import endpoint
 
 
-def engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
+def read_engine_addresses(settings: load.Config) -> Sequence[EngineAddress]:
     """Returns the address of every engine to use. Raises ConfigError for an unusable docker context, and for one engine
     listed twice; BadUsage for an unusable name of this machine."""
     machine_name.machine_name()  # it must be valid before the first engine is named after it

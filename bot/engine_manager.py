@@ -58,7 +58,7 @@ class EngineManager:
         supervisor: supervise.Supervisor,
         counts: Metrics,
         cursors: CursorStore,
-        history: engine_watch.History,
+        history: engine_watch.EventHistory,
         watch: bool,
         alerts: Evaluator | None = None,
         discovery: Discovery | None = None,

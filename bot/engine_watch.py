@@ -25,7 +25,7 @@ from runtimes.inventory.stored_events import EventStore, StoredEvents
 RESTART = supervise.Backoff()
 
 
-class History(EventStore, EventWriter, Protocol):
+class EventHistory(EventStore, EventWriter, Protocol):
     """Stores the history of events, and reads it."""
 
 
@@ -47,7 +47,7 @@ def start(
     supervisor: supervise.Supervisor,
     counts: metrics.Metrics,
     cursors: CursorStore,
-    history: History,
+    history: EventHistory,
     stored: StoredEvents,
     alerts: Evaluator | None,
 ) -> EngineWatch:

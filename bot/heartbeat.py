@@ -1,5 +1,5 @@
-"""Records every few seconds that this process is alive, and reports the unfinished commands of processes that are
-not.
+"""Records every few seconds that this process is alive, and reports the unfinished commands of processes that have
+died.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MEASURED_EVERY = 3  # records; measuring the store costs more than a record
 RECOVERY_SECONDS = 5.0  # between searches for unfinished commands of dead replicas
 
 
-async def keep_alive(app: App) -> None:
+async def record_heartbeats(app: App) -> None:
     """Records every few seconds that this replica is alive, and writes the records that wait for the store. Measures
     the store at first, whenever it answers again, and from time to time. Never returns."""
     repeated = RepeatedLog()

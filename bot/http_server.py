@@ -1,10 +1,9 @@
 """Serves HTTP on one listening socket, within limits that no client can exceed.
 
-A connection waits for a request, is being answered, or is being sent a response. If there are too many connections, in
-all or from one address, one that is not being answered is closed in favour of the new one: the one that has waited
-longest, of the address with the most connections. So a client that sends nothing, half a request, or does not read,
-keeps nobody else out. The head of a request, its body and the response are limited in size and time. Bodies are not
-decompressed.
+A connection waits for a request, is being answered, or receives a response. If there are too many connections, in all
+or from one address, one that is not being answered is closed in favour of the new one. It is the one that has waited
+longest, of the address with the most connections. So a slow or silent client cannot block the others. The head of a
+request, its body and the response are limited in size and time. Bodies are not decompressed.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ConnectionLimits:
     """`connections`: in all; `per_peer`: from one address. In seconds: `idle` for the head of the first or the next
     request, `receive` for a body, `send` for a client to read a response. In bytes: `line` of the request line or of a
     header, `body` (0: bodies are not read). `headers`: their number."""
@@ -48,7 +47,7 @@ class Limits:
     headers: int = 64
     body: int = 0
 
-    def within(self, descriptors: int) -> Limits:
+    def within(self, descriptors: int) -> ConnectionLimits:
         """The same limits, with fewer connections if the process may open only few files."""
         most = min(self.connections, max(MIN_CONNECTIONS, descriptors // SHARE_OF_DESCRIPTORS))
         return replace(self, connections=most, per_peer=min(self.per_peer, most))
@@ -65,7 +64,7 @@ class HttpServer:
     def __init__(
         self,
         handle: Handle,
-        limits: Limits,
+        limits: ConnectionLimits,
         refused: Callable[[str], None],
         body_limit: Callable[[web.BaseRequest], int] | None = None,
     ) -> None:

@@ -1,8 +1,8 @@
 """Renders and compresses the metrics page. Rendering uses at most a tenth of the time, however many clients ask.
 
 Rendering blocks the event loop for some milliseconds. The same page is then sent for nine times as long as rendering
-took, so a page of 10 ms is at most 90 ms old, and several Prometheus servers cost as much as one. A thread compresses
-large pages beside the event loop, each once.
+took. So a page of 10 ms is at most 90 ms old, and several Prometheus servers cost as much as one. A thread compresses
+large pages, each page once.
 """
 
 from __future__ import annotations

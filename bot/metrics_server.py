@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 Ready = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 
-LIMITS = http_server.Limits()  # Prometheus scrapes every 15 to 60 seconds over one connection
+LIMITS = http_server.ConnectionLimits()  # Prometheus scrapes every 15 to 60 seconds over one connection
 READY_TIMEOUT_SECONDS = 5.0  # for the parts to report their state
 GRACE_SECONDS = 2.0  # for responses in progress when the server stops
 JSON, HTML = "application/json", "text/html; charset=utf-8"
@@ -38,13 +38,13 @@ INDEX = (
 )
 
 
-async def serve(
+async def serve_metrics(
     sock: socket.socket,
     *,
     page: metrics_page_cache.Render,
     ready: Ready,
     refused: Callable[[str], None],
-    limits: http_server.Limits = LIMITS,
+    limits: http_server.ConnectionLimits = LIMITS,
     prepare: metrics_page_cache.Prepare | None = None,
     endpoints: Mapping[str, Endpoint] | None = None,
 ) -> Server:
@@ -64,13 +64,13 @@ class Endpoint(Protocol):
 
 
 class Server:
-    """The server that `serve` started."""
+    """The server that `serve_metrics` started."""
 
     def __init__(
         self,
         pages: metrics_page_cache.MetricsPageCache,
         ready: Ready,
-        limits: http_server.Limits,
+        limits: http_server.ConnectionLimits,
         refused: Callable[[str], None],
         endpoints: Mapping[str, Endpoint],
     ) -> None:

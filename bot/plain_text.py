@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from bot.text_tables import COLOURS, GAP, cell_text, coloured, table_lines, text_width
+from bot.text_tables import COLOURS, GAP, cell_text, coloured, format_table_lines, text_width
 from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Records, Reply, Table, Text, Tone
 from core.text import person_names, sanitize, text_timestamps
 from core.text.sparkline import sparkline
@@ -127,7 +127,7 @@ def _table(table: Table, width: int, colour: bool) -> str:
     head = _title(table.title, colour)
     if not table.rows or not table.columns:
         return "\n".join([*head, sanitize.multiline(table.empty)])
-    return "\n".join([*head, *table_lines(table, width, colour)])
+    return "\n".join([*head, *format_table_lines(table, width, colour)])
 
 
 def _fields(fields: Fields, colour: bool) -> str:

@@ -1,7 +1,7 @@
-"""Tests an alert rule on the past: reads the history of events hour by hour, and replays it in a thread.
+"""Tests an alert rule on past events: reads the history of events hour by hour, and replays it in a thread.
 
-A test is limited: a number of events for each hour, a time in all, and one test at a time in this process. What the
-requester may not list is left out before the replay, so that no number tells about it.
+A test has limits: the number of events per hour, the total time, and one test at a time in this process. Events that
+the requester may not list are removed before the replay, so that no count reveals them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot import recorded_events
-from bot.access.unlisted_resource_facts import unlisted_resource_facts
+from bot import event_file
+from bot.access.unlisted_resource_facts import build_unlisted_resource_facts
 from bot.notify import configured_rules
 from collectors.rule import Rule
 from collectors.rule_replay import RuleReplay, is_stored
@@ -38,7 +38,7 @@ MayList = Callable[[Ref, ResourceFacts | None], bool]
 _SECOND = 1_000_000_000
 
 
-class RuleTests:
+class RuleTestRunner:
     """Runs tests. `rules`: all rules by name, also those that are switched off. `stored`: the history."""
 
     def __init__(self, rules: Sequence[Rule], stored: StoredEvents) -> None:
@@ -78,7 +78,7 @@ class RuleTests:
             replay = RuleReplay(rule, known, raw=bool(action.file))
             since_ns = action.since_ns
             if action.file:
-                events = await asyncio.to_thread(recorded_events.read_events, action.file)
+                events = await asyncio.to_thread(event_file.read_events, action.file)
                 since_ns, until_ns = events[0].at_ns, events[-1].at_ns
                 await asyncio.to_thread(_replay, replay, events, None, {}, now)
             else:
@@ -191,7 +191,9 @@ def _replay(
     @functools.cache
     def visible(subject: Ref) -> bool:
         row = known.get(subject.id)
-        return may_list(subject, row.facts(now) if row is not None else unlisted_resource_facts(subject, None, now))
+        return may_list(
+            subject, row.facts(now) if row is not None else build_unlisted_resource_facts(subject, None, now)
+        )
 
     replay.feed([event for event in events if visible(event.subject)])
 

@@ -66,7 +66,7 @@ async def run_bot(
             supervisor.start_background("embedded_store", app.embedded.watch, RESTART)
         watchdog = loop_watchdog.LoopWatchdog(app.metrics.loop_lag_seconds.observe)
         supervisor.start_background("loop_watchdog", watchdog.run, RESTART)
-        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), RESTART)
+        supervisor.start_background("heartbeat", lambda: heartbeat.record_heartbeats(app), RESTART)
         supervisor.start_background("recovery", lambda: heartbeat.keep_recovering(app), RESTART)
         supervisor.start_oneshot("audit reads", audit_of_reads_migration.move_read_rows(app.store, datetime.now(UTC)))
         app.engines.keep_current()
@@ -123,7 +123,7 @@ def _heal(app: bot_app.App, alerts: alert_runner.AlertRunner) -> None:
 
 
 def _schedule(app: bot_app.App, settings: load.Config) -> scheduler.Scheduler:
-    jobs = slow_reads_and_cleanup.shared_jobs(
+    jobs = slow_reads_and_cleanup.make_shared_jobs(
         lambda: app.engines.mirrors, app.store, replica=app.replica, disk_use=settings.upkeep.disk_use
     )
     jobs = (*jobs, *outlet_setup.recurring_jobs(app))
@@ -139,7 +139,7 @@ async def _serve_http(app: bot_app.App, settings: load.Config, listener: socket.
             max_containers=settings.metrics.max_containers,
         ),
     )
-    server = await metrics_server.serve(
+    server = await metrics_server.serve_metrics(
         listener,
         page=page.render,
         prepare=page.prepare,

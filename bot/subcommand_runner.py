@@ -76,5 +76,7 @@ def run_do_subcommand(request: command_client.Request) -> int:
     settings = load_settings(Path(request.named) if request.named else None)
     from bot.console import do_without_bot  # noqa: PLC0415
 
-    work = do_without_bot.do(settings, request.words, as_json=request.as_json, yes=request.yes, verify=request.verify)
+    work = do_without_bot.run_command(
+        settings, request.words, as_json=request.as_json, yes=request.yes, verify=request.verify
+    )
     return int(run_until_done(work))

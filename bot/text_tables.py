@@ -25,7 +25,7 @@ COLOURS = {Tone.GOOD: "32", Tone.WARN: "33", Tone.BAD: "31"}
 _BOLD, _DIM = "1", "2"
 
 
-def table_lines(table: Table, width: int = 0, colour: bool = False) -> list[str]:
+def format_table_lines(table: Table, width: int = 0, colour: bool = False) -> list[str]:
     """Returns the header, the rows and, if columns are left out, their names. `table` has rows and columns. `width`: 0
     for no limit."""
     layout = _layout(table, width)

@@ -69,7 +69,7 @@ def _cpu_seconds(seconds: int) -> float:
         NewRule(name=f"own-{number}", on=EventKind.HEALTH, where={"name": "=~web-.*", "health": "unhealthy"}, count=50)
         for number in range(RULES - len(built_in))
     ]
-    scene = AlertScene(configured_rules.rules_in_force(built_in, Rules(add=tuple(more))))
+    scene = AlertScene(configured_rules.build_rules_in_force(built_in, Rules(add=tuple(more))))
     refs = [scene.add(f"web-{number}") for number in range(CONTAINERS)]
     began = time.process_time()
     for second in range(seconds):

@@ -38,7 +38,7 @@ async def measure(scene: stage.Stage, times: int) -> Sequence[Table]:
     settings = load.load(file)
     async with supervise.Supervisor() as supervisor:
         app = await composition.build(settings, watch=True, supervisor=supervisor)
-        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(app), supervise.Backoff())
+        supervisor.start_background("heartbeat", lambda: heartbeat.record_heartbeats(app), supervise.Backoff())
         async with asyncio.timeout(60):
             while not all(mirror.live and not mirror.dirty for mirror in app.engines.mirrors):
                 await asyncio.sleep(0.01)

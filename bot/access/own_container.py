@@ -17,7 +17,7 @@ _MOUNTED_FILES = re.compile(r" /etc/(?:hostname|hosts|resolv\.conf) ")
 _SHORT_ID = re.compile(r"[0-9a-f]{12}")
 
 
-def container_ids(proc: Path = Path("/proc/self")) -> frozenset[str]:
+def find_own_container_ids(proc: Path = Path("/proc/self")) -> frozenset[str]:
     """Returns the ids of the containers that this process runs in. Empty outside a container."""
     return frozenset(ids_in_cgroup(_read(proc / "cgroup")) | ids_in_mountinfo(_read(proc / "mountinfo")))
 

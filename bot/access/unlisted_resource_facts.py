@@ -18,7 +18,9 @@ _WITHOUT_LABELS = (Kind.ENGINE, Kind.BOT)
 _WITHOUT_PROJECT = (Kind.NODE, Kind.IMAGE)
 
 
-def unlisted_resource_facts(subject: Ref, labels: Mapping[str, str] | None, now: datetime) -> ResourceFacts | None:
+def build_unlisted_resource_facts(
+    subject: Ref, labels: Mapping[str, str] | None, now: datetime
+) -> ResourceFacts | None:
     """Returns the facts as of now; None if they are not known. `labels`: the last known ones; None if nobody has seen
     them."""
     if subject.kind in _WITHOUT_LABELS:

@@ -18,9 +18,9 @@ import structlog
 
 from bot import app as composition
 from bot import plain_text
-from bot.console import command_frames, one_command_runner, screen, terminal, terminal_responder
+from bot.console import command_frames, one_command_runner, terminal, terminal_properties, terminal_responder
 from bot.console.command_frames import Decoder, FrameError, encode, encode_text
-from bot.console.screen import MAX_WIDTH, Screen
+from bot.console.terminal_properties import MAX_WIDTH, TerminalProperties
 from core import errors, tasks
 from core.lazy_dataclass import dataclass
 from core.model.replies import Download, Ending, Reply, Text, Tone
@@ -44,7 +44,7 @@ class CommandRequest:
     yes: bool
     verify: bool
     console: bool
-    screen: Screen
+    screen: TerminalProperties
 
 
 class CallerConnection:
@@ -139,7 +139,7 @@ class CallerConnection:
     def warn_still_running(self) -> None:
         """Says at Ctrl-C that a change goes on. Does nothing if the caller has left."""
         with contextlib.suppress(BrokenPipeError):
-            self.write(command_frames.STDERR, screen.STILL_RUNNING)
+            self.write(command_frames.STDERR, terminal_properties.STILL_RUNNING)
 
     async def _answer(self, request: CommandRequest) -> int:
         out = _Output(self, command_frames.STDOUT)
@@ -276,5 +276,5 @@ def _request_of(content: Mapping[str, Any]) -> CommandRequest:
         yes="yes" in flags,
         verify="verify" in flags,
         console="console" in flags,
-        screen=Screen(width, colour="colour" in flags, live="live" in flags, zone=zone),
+        screen=TerminalProperties(width, colour="colour" in flags, live="live" in flags, zone=zone),
     )

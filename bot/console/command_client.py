@@ -20,7 +20,7 @@ import struct
 import sys
 import time
 
-from bot.console import caller_settings, screen
+from bot.console import caller_settings, terminal_properties
 from bot.console.client_exchange import READ_BYTES, ClientExchange
 from bot.console.command_frames import (
     FROM_BOT,
@@ -78,7 +78,7 @@ def send(request: Request, environ: Mapping[str, str]) -> int | None:
         return None
     with reached.connection:
         more = {"json": request.as_json, "yes": request.yes, "verify": request.verify}
-        content = request_content(request.words, screen.screen_of(sys.stdout), more)
+        content = request_content(request.words, terminal_properties.screen_of(sys.stdout), more)
         talk = ClientExchange(reached.connection, reached.decoder, request.words, foreign=reached.foreign)
         return talk.run(encode(REQUEST, content))
 
@@ -100,7 +100,9 @@ def reach(named: str, environ: Mapping[str, str]) -> Reached | None:
     return None
 
 
-def request_content(words: list[str], shown: screen.Screen, more: Mapping[str, bool]) -> dict[str, Any]:
+def request_content(
+    words: list[str], shown: terminal_properties.TerminalProperties, more: Mapping[str, bool]
+) -> dict[str, Any]:
     """Returns the content of a REQUEST. `shown`: the screen of the reply; `more`: the options."""
     return {
         "words": words,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bot import store_setup
-from bot.console.screen import screen_of
+from bot.console.terminal_properties import screen_of
 from core import import_speed, logs, supervise, tasks
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 RETRY = supervise.Backoff()
 
 
-async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: bool, verify: bool = False) -> int:
+async def run_command(
+    settings: load.Config, words: list[str], *, as_json: bool, yes: bool, verify: bool = False
+) -> int:
     """Runs one line and returns the exit code. `verify`: what a change starts is watched after it. Ctrl-C ends a read
     at once; for a change, the process waits for the outcome as long as stopping may take."""
     _configure_logs(settings)
@@ -40,7 +42,7 @@ async def do(settings: load.Config, words: list[str], *, as_json: bool, yes: boo
 
         built = await app.build(settings, watch=False, supervisor=supervisor, opened=await opening)
         import_speed.turn_collector_on()
-        supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
+        supervisor.start_background("heartbeat", lambda: heartbeat.record_heartbeats(built), RETRY)
         responder = one_command_runner.responder_for(sys.stdout, screen_of(sys.stdout), as_json=as_json)
         work = supervisor.start_oneshot("do", _run(built, words, responder, as_json=as_json, yes=yes, verify=verify))
         stopped = tasks.start_awaited("stopped", supervisor.stopping.wait())

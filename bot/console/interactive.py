@@ -72,7 +72,7 @@ async def _start(built: App) -> None:
     from bot import heartbeat  # noqa: PLC0415 (after the prompt)
 
     supervisor = built.supervisor
-    supervisor.start_background("heartbeat", lambda: heartbeat.keep_alive(built), RETRY)
+    supervisor.start_background("heartbeat", lambda: heartbeat.record_heartbeats(built), RETRY)
     built.engines.keep_current()
     if built.embedded is not None:
         supervisor.start_background("embedded_store", built.embedded.watch, RETRY)
@@ -130,7 +130,7 @@ async def _answer_lines(
             reading.cancel()
             await asyncio.wait([reading])
 
-    shown.complete = lambda typed: completion.complete(typed, built.catalogue, targets)
+    shown.complete = lambda typed: completion.complete_last_word(typed, built.catalogue, targets)
     await terminal.run_prompt(
         built.dispatcher,
         terminal.identity(built.config.state),

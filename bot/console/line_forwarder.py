@@ -14,14 +14,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from bot.console import client_exchange, command_client, command_frames, screen
+from bot.console import client_exchange, command_client, command_frames, terminal_properties
 from bot.console.command_frames import FrameError, decode_object, encode
 from bot.console.received_file import ReceivedFile
 from core.supervise import Supervisor
 
 
 class LineForwarder:
-    """Sends lines to the bot. `named`: the file given by `--config`; `out`: where replies are printed, by default"""
+    """Sends lines to the bot. `named`: the file given by `--config`; `out`: where replies are printed, by default the
+    stdout at the time when a line is run.
+    """
 
     def __init__(
         self, supervisor: Supervisor, environ: Mapping[str, str], *, named: str = "", out: TextIO | None = None
@@ -56,7 +58,7 @@ class _Line:
         self._file: ReceivedFile | None = None
 
     async def run(self, reader: asyncio.StreamReader, supervisor: Supervisor) -> Sequence[str]:
-        on = screen.screen_of(self._out)
+        on = terminal_properties.screen_of(self._out)
         words = [self._line]
         more = {"console": True, "verify": True}
         self._writer.write(encode(command_frames.REQUEST, command_client.request_content(words, on, more)))

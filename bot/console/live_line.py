@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot import text_tables
-from bot.console.screen import Screen
+from bot.console.terminal_properties import TerminalProperties
 from core.text import sanitize
 
 _TO_START, _ERASE = "\r", "\x1b[K"
@@ -18,7 +18,7 @@ _TO_START, _ERASE = "\r", "\x1b[K"
 class LiveLine:
     """The live line of one output. Whoever writes anything else to it calls `clear` first."""
 
-    def __init__(self, out: Any, screen: Screen) -> None:
+    def __init__(self, out: Any, screen: TerminalProperties) -> None:
         self._out, self._screen = out, screen
         self._shown = False
         self.shown_in_place = screen.live

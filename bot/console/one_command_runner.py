@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bot import plain_text
 from bot.console import save_download, terminal_responder
-from bot.console.screen import Screen
+from bot.console.terminal_properties import TerminalProperties
 from bot.dispatch import reply_limits
 from core.lazy_dataclass import dataclass
 from core.model.replies import Ending, Reply
@@ -40,7 +40,7 @@ class Streams:
 
     out: TextOutput
     err: TextOutput
-    screen: Screen
+    screen: TerminalProperties
     save: Callable[[Reply], Awaitable[Reply]]
 
 
@@ -57,7 +57,9 @@ async def run(answer: Answer, line: str, responder: terminal_responder.ConsoleRe
     return reply
 
 
-def responder_for(out: TextOutput, screen: Screen, *, as_json: bool) -> terminal_responder.TerminalResponder:
+def responder_for(
+    out: TextOutput, screen: TerminalProperties, *, as_json: bool
+) -> terminal_responder.TerminalResponder:
     """Returns the responder of a single command, whose reply `print_reply` prints."""
     return _Silent(out, screen) if as_json else ProgressOnly(out, screen)
 
@@ -82,7 +84,7 @@ def code_of(reply: Reply) -> int:
     return plain_text.EXIT[reply.ending]
 
 
-async def _text(reply: Reply, screen: Screen, *, as_json: bool) -> str:
+async def _text(reply: Reply, screen: TerminalProperties, *, as_json: bool) -> str:
     """Renders a reply. A large one is rendered in a thread, so that the event loop of a running bot does not wait. So
     are records, whatever their number."""
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from bot.console import screen, terminal_responder
+from bot.console import terminal_properties, terminal_responder
 from bot.dispatch.dispatcher import Dispatcher
 from bot.parsing import parser
 from commands.catalogue import Catalogue
@@ -67,7 +67,7 @@ async def run_prompt(
         if reply is None:
             out.write("\n")
         else:
-            shown = terminal_responder.shown_buttons(reply, screen.screen_of(out))
+            shown = terminal_responder.shown_buttons(reply, terminal_properties.screen_of(out))
             choices = [button.line for button in shown]
 
 
@@ -80,7 +80,10 @@ def identity(state: Path, uid: int | None = None, zone: str = "") -> Identity:
     except KeyError:  # a container may run under an id without a name
         name = str(uid)
     return Identity(
-        id=f"console:{name}", name=name, admin=uid == 0 or _owns(state, uid), zone=zone or screen.local_zone()
+        id=f"console:{name}",
+        name=name,
+        admin=uid == 0 or _owns(state, uid),
+        zone=zone or terminal_properties.local_zone(),
     )
 
 
@@ -151,7 +154,7 @@ async def answer(
 
 
 def _warn_still_running() -> None:
-    sys.stderr.write(screen.STILL_RUNNING)
+    sys.stderr.write(terminal_properties.STILL_RUNNING)
     sys.stderr.flush()
 
 

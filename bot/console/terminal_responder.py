@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, Protocol, TextIO, cast
 
 from bot import plain_text
-from bot.console import live_line, save_download, screen
+from bot.console import live_line, save_download, terminal_properties
 from core.model import typed_times
 from core.model.replies import Button, Reply, Text
 from core.ports import ActionStarted, Progress, Responder, Watched
@@ -33,10 +33,10 @@ class TerminalResponder:
     `end_watching`: ends the watching after a change, while there is one.
     """
 
-    def __init__(self, out: Any, on: screen.Screen | None = None) -> None:
+    def __init__(self, out: Any, on: terminal_properties.TerminalProperties | None = None) -> None:
         """`on`: the screen that shows the output, by default that of an open text stream."""
         self._out = out
-        self._live = live_line.LiveLine(out, on or screen.screen_of(out))
+        self._live = live_line.LiveLine(out, on or terminal_properties.screen_of(out))
         self._progress: dict[str, str] = {}
         self._doing = ""
         self._next_tick = 0.0
@@ -119,11 +119,11 @@ def _bytes_of(out: Any) -> BinaryIO:
 
 
 def show(reply: Reply, out: TextIO) -> None:
-    out.write(shown(reply, screen.screen_of(out)) + "\n")
+    out.write(shown(reply, terminal_properties.screen_of(out)) + "\n")
     out.flush()
 
 
-def shown(reply: Reply, on: screen.Screen) -> str:
+def shown(reply: Reply, on: terminal_properties.TerminalProperties) -> str:
     """Returns the text of a reply on a screen, without a final line break."""
     now = datetime.now(UTC) if on.width else None
     zone = typed_times.find_zone(on.zone) if on.zone else None
@@ -132,6 +132,6 @@ def shown(reply: Reply, on: screen.Screen) -> str:
     ).rstrip("\n")
 
 
-def shown_buttons(reply: Reply, on: screen.Screen) -> Sequence[Button]:
+def shown_buttons(reply: Reply, on: terminal_properties.TerminalProperties) -> Sequence[Button]:
     """Returns the buttons that are printed: a program at the other end of a pipe gets no offers of what to do next."""
     return reply.buttons if on.width else tuple(button for button in reply.buttons if not button.offered)

@@ -65,7 +65,7 @@ class ChangeRecord:
         self._leases: Sequence[Lease] = ()
         self._ended: set[int] = set()
         self._unwritten: dict[int, OutcomeRow] = {}
-        self._lease_seconds = lease_renewal.lease_seconds(execution.plan_seconds(plan))
+        self._lease_seconds = lease_renewal.lease_seconds(execution.maximum_plan_seconds(plan))
         self._renewal: asyncio.Task[None] | None = None
 
     async def begin(self, question: str = "") -> None:

@@ -16,7 +16,7 @@ from core.model.policy import Policy
 from core.store.client import Store
 
 
-async def register(
+async def register_command(
     inv: Invocation,
     risk: Risk,
     state: CommandState,
@@ -49,4 +49,4 @@ async def register(
         wait, policy = limits.spend_locally(inv.who.id, risk), policies.configured
     if wait > 0:
         raise errors.RateLimited(timedelta(seconds=wait), risk=risk)
-    return unattended_policy.policy_after_answers(policy, inv)
+    return unattended_policy.remove_answered_guards(policy, inv)

@@ -272,7 +272,7 @@ class Dispatcher:
     async def _enter(self, inv: Invocation, risk: Risk, state: CommandState) -> Policy | None:
         """Registers the invocation and returns the policy in force. Returns None for a second delivery. Raises
         RateLimited."""
-        return await command_registration.register(
+        return await command_registration.register_command(
             *(inv, risk, state), store=self._store, limits=self._limits, policies=self._policies, replica=self._replica
         )
 

@@ -25,7 +25,9 @@ STATE_RULE = "state"
 """The rule of a refusal because of the present state of a target, in the audit."""
 
 
-def split(plan: Sequence[Action[Any]], fleet: Fleet, *, asks: bool) -> tuple[Sequence[Action[Any]], Sequence[Result]]:
+def split_refused_actions(
+    plan: Sequence[Action[Any]], fleet: Fleet, *, asks: bool
+) -> tuple[Sequence[Action[Any]], Sequence[Result]]:
     """Returns the actions that the engines can do, and a result with an error for each of the others. `asks`: a
     question would be asked about the plan. A plan that only reads is not split: its reply shows the errors of some
     engines. It is refused if a question would be asked and no engine can do it."""

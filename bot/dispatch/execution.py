@@ -35,7 +35,7 @@ PART_SECONDS = 3.0  # for an optional part of a reply
 Recorder = Callable[[int, Result], Awaitable[None]]
 
 
-def plan_seconds(plan: Sequence[Action[Any]]) -> float:
+def maximum_plan_seconds(plan: Sequence[Action[Any]]) -> float:
     """Returns how long the actions of a plan may take together, each within its own timeout."""
     longest = max((action.timeout_seconds() for action in plan), default=0.0)
     return longest * -(-len(plan) // MAX_CONCURRENT)
@@ -65,7 +65,7 @@ async def run_plan(
     # An engine that does not answer holds only its own slots.
     slots = {action.engine: asyncio.Semaphore(MAX_CONCURRENT) for action in plan}
     # The requester's deadline is for finding the targets: from here on, each action has its own time.
-    ends = datetime.now(UTC) + timedelta(seconds=plan_seconds(plan) + PAUSE_SECONDS)
+    ends = datetime.now(UTC) + timedelta(seconds=maximum_plan_seconds(plan) + PAUSE_SECONDS)
     call = replace(view.call, deadline=max(view.call.deadline, ends))
 
     async def one(index: int, action: Action[Any]) -> Result:

@@ -63,11 +63,11 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
         again = question_answers.decide_permission(None, (), rest, view, inv, max_unconfirmed=max_unconfirmed)
         state.plan, state.decision, state.verdict = rest, again, again.verdict.name.lower()
 
-    able, unable = engine_refusals.split(plan, fleet, asks=decided.verdict is not Verdict.ALLOW)
+    able, unable = engine_refusals.split_refused_actions(plan, fleet, asks=decided.verdict is not Verdict.ALLOW)
     if unable and able:
         decide_rest(able)
     asks = state.decision.verdict is not Verdict.ALLOW
-    known = await preflight_checks.find(able, view, fleet) if asks else {}
+    known = await preflight_checks.check_plan(able, view, fleet) if asks else {}
     hit = await change_targets.find_targets(able, view, known, every=every, asks=asks)
     if hit.plan and hit.notes:
         decide_rest(hit.plan)

@@ -46,7 +46,7 @@ Found = Mapping[change_targets.ActionKey, Finding]
 REMOVALS = (RemoveNetwork, RemoveVolume, RemoveImage)
 
 
-async def find(plan: Sequence[Action[Any]], view: VisibleFleet, fleet: Fleet) -> Found:
+async def check_plan(plan: Sequence[Action[Any]], view: VisibleFleet, fleet: Fleet) -> Found:
     """Returns what is known about the changes of a plan. A change that is not in it was not looked at, or its engine
     did not answer. Raises nothing."""
     reader = _Reader(view, fleet)

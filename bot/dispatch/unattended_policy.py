@@ -17,7 +17,7 @@ from core.model.policy import Ask, Decision, Policy, Verdict
 HINT = "A person may give this command. If the rule may do it by itself, save the rule again after the guard."
 
 
-def policy_after_answers(policy: Policy, inv: Invocation) -> Policy:
+def remove_answered_guards(policy: Policy, inv: Invocation) -> Policy:
     """Returns the policy without the guards whose question is answered."""
     if not inv.answered_guards:
         return policy

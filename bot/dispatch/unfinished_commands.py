@@ -27,7 +27,7 @@ MAX_TEXT = 1500  # characters of a reply stored for reporting it later
 NO_BUTTON = ("confirm ", "cancel ")  # commands that cannot be given again: their question may be gone
 
 
-async def recover(store: Store, rows: audit.Audit, sources: Container[str]) -> AsyncIterator[Unfinished]:
+async def take_over(store: Store, rows: audit.Audit, sources: Container[str]) -> AsyncIterator[Unfinished]:
     """Takes over the unfinished invocations that came from one of these sources (`console`, `slack`), and yields their
     reports.
 

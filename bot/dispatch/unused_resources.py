@@ -28,7 +28,7 @@ OWN = "part of Quarterdeck, or protected"
 DENIED = "not allowed to you"
 
 
-async def select(
+async def select_removable_resources(
     prune: Prune,
     found: UnusedResources,
     listings: Sequence[FleetRows],

@@ -101,7 +101,7 @@ class VisibleFleet:
         kinds, engine = {Kind.CONTAINER, *prune.kinds}, str(prune.engine)
         listings = [await self._list(Query(kind=kind, engine=engine), fresh=True) for kind in kinds]
         self._remember(row for listing in listings for row in listing.rows)
-        return await unused_resources.select(
+        return await unused_resources.select_removable_resources(
             *(prune, await self._fleet.run(FindUnused(engine=prune.engine, kinds=prune.kinds), self.call), listings),
             row_of=self._rows.get,
             visible=self._visible,

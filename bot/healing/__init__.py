@@ -1,1 +1,1 @@
-"""Acts on alerts by itself, within a budget: self-healing."""
+"""Runs commands automatically when alerts fire, within limits: self-healing."""

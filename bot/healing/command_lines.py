@@ -1,7 +1,7 @@
-"""Finds on which containers a healing policy acts, and writes the command lines for that.
+"""Finds the containers for a healing policy to act on, and writes the command lines for them.
 
-The lines name each container by its id, so that they act on the container that was chosen, and not on a later one with
-its name.
+The lines name each container by its id. So they act on the chosen container, and not on a later container with its
+name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.text import command_line
 DEPENDS_LABEL = "com.docker.compose.depends_on"
 
 
-def container_of_alert(
+def find_container_of_alert(
     alert: Alert, containers: Mapping[str, Container], newest: Mapping[str, Container] | None = None
 ) -> Container | None:
     """Returns the container that an alert is about: if it was recreated, the newest one of its owner. None if the

@@ -1,4 +1,4 @@
-"""Runs the command lines of one try of self-healing, one after another, and returns how they ended."""
+"""Runs the command lines of one attempt of self-healing, one after another, and returns their outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunCommandLine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """How a try ended. `outcome`: done, failed, unknown or refused; refused only if nothing was done before."""
+    """The result of an attempt. `outcome`: done, failed, unknown or refused; refused only if nothing was done before."""
 
     outcome: str
     text: str

@@ -1,4 +1,4 @@
-"""Defines what a healing policy looks at when it decides about one incident."""
+"""Defines the facts that a healing policy uses to decide about one incident."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Acts when alerts fire, as the healing policies of the configuration say.
+"""Runs command lines when alerts fire, as the healing policies of the configuration define.
 
-Each act is a command line of the policy's own identity, and passes the same checks as every command: permissions,
-guards, limits, leases, the freeze and the audit. Nobody can be asked, so a command that would ask a question is
-refused. Guards that were in force when the policy was saved count as answered with yes. Before an act, the process
-records the try in the store: so only one of several processes acts. If the process is killed between the record and the
-act, that try is not repeated.
+Each policy has its own identity. Its command lines pass the same checks as every command: permissions, guards, limits,
+leases, the freeze and the audit. Nobody can be asked, so a command that needs a confirmation is refused. Guards that
+were in force when the policy was saved count as confirmed. Before an attempt, the process records it in the store, so
+only one of several processes acts. If the process is killed between the record and the command, that attempt is not
+repeated.
 
-The time between two tries doubles. After the last try, the policy gives up, fires an alert and leaves the incident
-alone for a time. It does nothing while somebody takes care of the incident, in maintenance and during a rollout.
+The time between two attempts doubles. After the last attempt, the policy gives up, fires an alert and ignores the
+incident for a time. It does nothing while somebody takes care of the incident, in maintenance and during a rollout.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Healer:
             row = containers.get(alert.subject.id)
             if row is None:
                 newest = await self._newest_of(alert.subject.engine, containers)
-                row = command_lines.container_of_alert(alert, containers, newest)
+                row = command_lines.find_container_of_alert(alert, containers, newest)
         if row is None and alert.subject.kind is Kind.CONTAINER:
             return None  # it was removed, or its engine does not answer
         if quarterdeck_labels.healing_is_off(row.labels if row is not None else alert.labels):

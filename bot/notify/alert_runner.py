@@ -1,7 +1,7 @@
 """Runs the alert rules of this process: evaluates them once a second and at each event, and passes the alerts to the
 writer, which stores them in incidents.
 
-After a restart, the alerts that fired before go on. Those whose trouble is over by then end.
+After a restart, the alerts that fired before continue. If their condition is over by then, they end.
 """
 
 from __future__ import annotations

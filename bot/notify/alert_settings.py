@@ -1,6 +1,7 @@
-"""Reads what people decided about alerts: silences, maintenance windows, mutes, and the channel named in chat.
+"""Reads the alert settings that people made in chat: silences, maintenance windows, mutes, and the channel of alerts.
 
-A record that another version wrote and this one cannot read is ignored, and removed when its kind is read by a command.
+If this version cannot read a record of another version, the record is ignored. It is removed when a command reads its
+kind of setting.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class HoldReason:
     """What holds an incident back. `until`: seconds since the epoch; 0 if nothing does. `text`: for its message, such
     as `snoozed by Ada until 2026-11-30T08:00:00Z`."""
 
@@ -48,13 +49,13 @@ class AlertSettings:
         windows = [window for window, _ in self.windows]
         object.__setattr__(self, "_index", SilenceIndex(self.silences, windows, self.mutes))
 
-    def hold(self, incident: Incident, now: float) -> Hold:
+    def hold(self, incident: Incident, now: float) -> HoldReason:
         """Returns the silence or the maintenance window that holds an incident back for the longest time."""
         silences = self._index.silences_of(incident, now)
-        found = [Hold(until=each.until, text=_words(each)) for each in silences]
+        found = [HoldReason(until=each.until, text=_words(each)) for each in silences]
         for _, interval in self._index.windows_of(incident, now):
-            found.append(Hold(until=interval.end, text=f"in maintenance until {_time(interval.end)}"))
-        return max(found, key=lambda each: each.until, default=Hold())
+            found.append(HoldReason(until=interval.end, text=f"in maintenance until {_time(interval.end)}"))
+        return max(found, key=lambda each: each.until, default=HoldReason())
 
     def holds(self, now: float) -> frozenset[str]:
         """Returns the ids of the silences and the maintenance windows that are in force."""

@@ -1,8 +1,9 @@
-"""Posts and edits the messages of each channel: one for each incident, or one that several share.
+"""Posts and edits the messages of each channel: one message for each incident, or one that several incidents share.
 
-In each channel, new incidents of high severity come first, the oldest at the top. Several share a message if they began
-at almost the same time, if their route groups them, or if quiet hours held them back. If somebody deleted a message,
-the next news about its incidents gets a new one. A message that the chat refuses does not stop the others.
+In each channel, new incidents of high severity come first, the oldest at the top. Several incidents share a message if
+they began at almost the same time, if their route groups them, or if quiet hours delayed them. If somebody deleted a
+message, the next change of its incidents is posted as a new one. If the chat refuses one message, the others are still
+posted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 import structlog
 
 from bot.notify import crash_card_poster, incident_message, incident_storms, posting_decision
-from bot.notify.delivery_failures import Failures
+from bot.notify.delivery_failures import DeliveryFailures
 from bot.notify.message_sender import MessageSender, SentMessage, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
 from bot.notify.shared_message_editor import Place, SharedMessageEditor, Work
@@ -55,7 +56,7 @@ class ChannelPoster:
         self.cards = crash_card_poster.CrashCardPoster(poster, card)
         self._windows: dict[str, incident_storms.StormGrouping] = {}
         # With the time until which others join them, by destination:
-        self._summaries: dict[tuple[str, posting_decision.MissedHours], tuple[Place, float]] = {}
+        self._summaries: dict[tuple[str, posting_decision.EndedQuietHours], tuple[Place, float]] = {}
         self._open = OpenMessages(store)
         self._shared = SharedMessageEditor(store, poster, counts, self._open, now=now, now_ns=now_ns)
 
@@ -93,7 +94,7 @@ class ChannelPoster:
     async def post_changes(self, to: str, work: Sequence[Work], routing: Routing, now: float) -> None:
         """Says in one channel what is new about these incidents, as far as it is ready for it. `now`: seconds since the
         epoch. Raises the first DeliveryError after the other incidents had their turn; StoreError."""
-        window, failures = self._window(to, routing), Failures()
+        window, failures = self._window(to, routing), DeliveryFailures()
         unposted = [each for each in work if _posted(each, to) is None]
         unposted.sort(key=lambda each: (_ORDER.index(each[0].incident.severity), each[0].incident.began_ns))
         shared: dict[Place, dict[str, Work]] = {}
@@ -133,12 +134,12 @@ class ChannelPoster:
         return self._windows[to]
 
     async def _summarize(
-        self, to: str, new: Sequence[Work], now: float, failures: Failures, shared: dict[Place, dict[str, Work]]
+        self, to: str, new: Sequence[Work], now: float, failures: DeliveryFailures, shared: dict[Place, dict[str, Work]]
     ) -> Sequence[Work]:
         """Posts one message about what the quiet hours held back, or adds it in `shared` to the message that was posted
         a moment ago. Returns the other incidents. A single open one gets its own message, unless an earlier try of the
         summary named it."""
-        missed: dict[posting_decision.MissedHours, list[Work]] = {}
+        missed: dict[posting_decision.EndedQuietHours, list[Work]] = {}
         summarized: set[str] = set()
         for each in new:
             if hours := posting_decision.missed_quiet_hours(each[0].incident, each[1], now):
@@ -234,7 +235,7 @@ class ChannelPoster:
         resolved = incident.state is IncidentState.RESOLVED
         mention = () if resolved else destination.mention
         urgent = incident.severity is Severity.HIGH
-        reply = incident_message.incident_reply(incident, mention, pending.held)
+        reply = incident_message.make_incident_reply(incident, mention, pending.held)
         gone = incident.post_at(destination.to)
         once = message_name(incident, destination.to, "message" if gone is None else f"message after {gone.ts}")
         sent = await self._poster.post(destination.to, reply, once=once, urgent=urgent)
@@ -271,7 +272,7 @@ class ChannelPoster:
     async def _say_news(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
         incident = pending.incident
         if post.version < incident.version or post.held != pending.held:
-            reply = incident_message.incident_reply(incident, post.mentioned, pending.held)
+            reply = incident_message.make_incident_reply(incident, post.mentioned, pending.held)
             await self._poster.edit(post.channel, post.ts, reply)
             self._counts.incident_messages_total.labels("edited").inc()
         told, mentioned = post.told, post.mentioned

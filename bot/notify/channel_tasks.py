@@ -1,4 +1,4 @@
-"""Runs the tasks of each channel one after another, and the channels side by side. So a channel that does not answer
+"""Runs the tasks of each channel one after another, and the channels in parallel. So a channel that does not answer
 delays only itself.
 """
 

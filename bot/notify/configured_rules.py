@@ -1,4 +1,4 @@
-"""Builds the alert rules that are in force: the built-in ones as configured, and those that the configuration adds."""
+"""Builds the alert rules that run: the built-in rules as configured, and the rules that the configuration adds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPERATORS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def rules_in_force(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
+def build_rules_in_force(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
     """Returns the rules that run."""
     rules = [_as_configured(rule, settings) for rule in builtin if rule.on_by_default and rule.name not in settings.off]
     return (*rules, *map(added, settings.add), *map(_about_logs, settings.logs))

@@ -1,5 +1,8 @@
-"""Writes the first entry of an incident's thread, the crash card: what is known about the trouble and about the run
-that ended. The evidence comes from `bot.notify.crash_evidence`; what is not known is left out."""
+"""Builds the crash card, the first entry of an incident's thread: the known facts about the problem and the run that
+ended.
+
+The evidence comes from `bot.notify.crash_evidence`. Unknown facts are left out.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ SIGNAL_WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PastEnd:
+class PastContainerEnd:
     """An earlier end. `at_ns`: the engine's time; `why`: its cause in words."""
 
     at_ns: int
@@ -61,7 +64,7 @@ class Evidence:
     memory_limit: int | None = None
     now: PastRunSettings | None = None
     good: PastRunSettings | None = None
-    ends: Sequence[PastEnd] = ()
+    ends: Sequence[PastContainerEnd] = ()
     log: Sequence[str] | None = None
     notes: Sequence[str] = field(default=())
 

@@ -1,9 +1,10 @@
-"""Posts in the thread of an incident: first its crash card, without letting other incidents wait, later what is new.
+"""Posts entries in the thread of an incident: first its crash card, later its changes. Other incidents do not wait for
+a card.
 
-A card is made as soon as the message is posted, but it is held until it is known whether other incidents share the
-message: the message of a storm has no thread. The evidence of a card may take seconds to collect. So each card is made
-in a task of its own, a few at once. A card that cannot be made, or that the chat refuses then, is logged and left out:
-the message itself has been posted.
+A card is made as soon as the message is posted, but it is not posted at once. The poster first waits until it is known
+whether other incidents share the message: the message of a storm has no thread. The evidence of a card may take seconds
+to collect. So each card is made in its own task, a few in parallel. If a card cannot be made, or if the chat refuses
+it, this is logged and there is no card. The message itself was posted before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Collects the evidence for the crash card of an incident about a container: from the mirror of its engine, from an
-inspection, from its log and from the store.
+"""Collects the evidence for the crash card of a container's incident: from the mirror of its engine, an inspection, its
+log, and the store.
 
-Each source has a short time, and what fails or takes too long is left out. A log is read only if the route of the
-channel allows it, the container's labels do not forbid it, and no guard of the policy restricts reading it. Each such
+Each source has a short time limit. A source that fails or takes too long is left out. A log is read only if the route
+of the channel allows it, the container's labels do not forbid it, and no guard of the policy restricts it. Each such
 read is audited.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from bot.notify.crash_card import Evidence, PastEnd, crash_card
+from bot.notify.crash_card import Evidence, PastContainerEnd, crash_card
 from collectors import quarterdeck_labels
 from core import errors
 from core.model.actions import InspectContainer, ReadLogs
@@ -110,7 +110,7 @@ class CrashEvidence:
             now=run_settings(subject, document) if document is not None else None,
             good=good,
             ends=[
-                PastEnd(at_ns=end.at_ns, why=end.attrs.get("cause_text", "its cause is not known"))
+                PastContainerEnd(at_ns=end.at_ns, why=end.attrs.get("cause_text", "its cause is not known"))
                 for end in reversed(ends[-MAX_ENDS:])
             ],
             log=lines,

@@ -1,7 +1,7 @@
 """Continues with the next messages of a channel after the chat refused one, and reports the first failure at the end.
 
-After a few failures it stops, because then the channel or the chat fails, not a single message. It stops at once if the
-chat did not answer or asks to wait, so that the messages stay in their order.
+After a few failures it stops, because then the channel or the chat fails, not a single message. If the chat did not
+answer or limits the rate, it stops at once, so that the messages stay in order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_FAILURES = 3
 PASSING = frozenset({"overflow", "ratelimited", "unreachable"})  # of the chat, whatever the message is
 
 
-class Failures:
+class DeliveryFailures:
     """Collects the failures of one round."""
 
     def __init__(self) -> None:

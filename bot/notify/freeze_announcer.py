@@ -1,9 +1,9 @@
-"""Posts in the channel of the alerts that all changes were frozen, and that they are possible again.
+"""Posts in the channel of the alerts when all changes are frozen, and when the freeze ends.
 
-A freeze may be set and lifted by any process, also by a console, and may end by itself. So the process that posts
-compares the freeze in the store with the one that was announced last. It stores what it announced after it has posted:
-if it ends in between, the next process posts the same again. A channel that cannot be reached is tried again some
-times; if one channel got it, the freeze counts as announced.
+Any process may set or lift a freeze, also a console, and a freeze may end by itself. So the process that posts compares
+the freeze in the store with the last announcement. It stores the announcement after it has posted it: if it dies in
+between, the next process posts the same again. If a channel cannot be reached, it is retried a few times. If one
+channel received the message, the freeze counts as announced.
 """
 
 from __future__ import annotations

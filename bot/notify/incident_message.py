@@ -1,8 +1,9 @@
-"""Writes the messages about incidents: that of one incident, the entries of its thread, and one message for many.
+"""Builds the messages about incidents: the message of one incident, the entries of its thread, and one message for many
+incidents.
 
-The first line says the state, what it is about and what is wrong, or was. The second says where, since when, how often,
-and who takes care of it or how it ended. All names and texts come from engines, so they are shown as plain text and
-mention nobody.
+The first line has the state, the resource and the problem. The second line has the place, the begin, the number of
+repeats, and the person who takes care of it or the reason of its end. All names and texts come from engines, so they
+are shown as plain text and mention nobody.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ RESTARTING_ENGINES = ("docker", "podman", "containerd")  # the others have no re
 WITH_LOGS = frozenset({Kind.CONTAINER, Kind.SERVICE})
 
 
-def incident_reply(incident: Incident, mention: Sequence[str] = (), held: str = "") -> Reply:
+def make_incident_reply(incident: Incident, mention: Sequence[str] = (), held: str = "") -> Reply:
     """Returns the message of one incident. `mention`: ids of user groups and people whom it mentions. `held`: what
     holds it back, such as `snoozed by Ada until …`."""
     main, state = incident.main, incident.state

@@ -1,12 +1,13 @@
 """Posts incidents: a message for each, edited when the incident changes, and entries in its thread.
 
 The routes decide where. The store holds which incidents changed and which messages were posted. So nothing is lost when
-this process ends: the next one goes on. Only one process posts; it holds a lease. Each message has a name (`once`), by
-which it is posted once, also if a process ends between the post and its record. If a channel cannot be reached, its
-incidents wait, and only the newest state of each is posted; the other channels go on. The same is true while an
-incident is silenced, in maintenance, or a consequence of another one; a message that is there is edited and says so.
-What began and ended in that time is not posted at all. In the quiet hours of a route nothing new is posted; at their
-end, one message lists what happened.
+this process ends: the next process continues. Only one process posts; it holds a lease. Each message has a name
+(`once`), under which it is posted once, even if a process dies between the post and its record.
+
+If a channel cannot be reached, its incidents wait, and only the newest state of each is posted; the other channels
+continue. The same is true while an incident is silenced, in maintenance, or a consequence of another one. A message
+that was posted before is edited and shows that. An incident that began and ended in that time is not posted at all. In
+the quiet hours of a route nothing new is posted. At their end, one message lists what happened.
 """
 
 from __future__ import annotations

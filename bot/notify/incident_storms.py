@@ -1,10 +1,10 @@
 """Decides, for one channel, whether new incidents get a message each or share one.
 
-A few incidents get a message each. If more of one host, or of one project, stack or namespace, begin at almost the same
-time, they share one message: the newest message about one of them becomes a table of them all. Incidents of the channel
-that have nothing in common share a message too, but only if there are three times as many. Slack allows about one
-message a second in a channel, so after a message the next incidents are collected for a moment. The table is written
-when no more incidents join it, or after some seconds; while thousands join, it is written again and again, but rarely.
+A few incidents get a message each. If more incidents of one host, project, stack or namespace begin at almost the same
+time, they share one message: the newest message about one of them becomes a table of them all. Incidents that have
+nothing in common except the channel share a message too, but only if there are three times as many. Slack allows about
+one message a second in a channel, so after a message the next incidents are collected for a moment. The table is
+written when no more incidents arrive, or after some seconds. While thousands arrive, it is rewritten, but rarely.
 """
 
 from __future__ import annotations

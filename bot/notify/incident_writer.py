@@ -1,10 +1,10 @@
-"""Takes alerts from the evaluator and stores each one in its incident.
+"""Receives alerts from the evaluator and stores each one in its incident.
 
 The evaluator must never wait, so alerts wait here in a queue. For each fingerprint, the queue has only the newest
 firing and the newest resolved alert, because an incident shows only these two. If the store does not answer, the alerts
 stay in the queue, and a file has a copy (`bot.notify.unstored_alerts`). If the queue is full, alerts that are not of
-high severity are dropped first. Another process may change the same incident at the same time; then the incident is
-read and merged again.
+high severity are dropped first. If another process changes the same incident at the same time, the incident is read and
+merged again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Finds out whether an incident is a consequence of another one that is open, so that only the other one is posted.
+"""Checks whether an incident is a consequence of another open incident. Then only the other one is posted.
 
-While an engine is down, incidents about what runs on it wait. While the update of a Swarm service is stopped, incidents
+While an engine is down, incidents about its resources wait. While the update of a Swarm service is stopped, incidents
 about its tasks and replicas wait. While a node of a Swarm is down, incidents about its tasks and their containers wait.
-The cause is looked up by its key, so nothing has to be searched.
+The cause is read by its key, so no search is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NEVER = (Kind.ENGINE, Kind.BOT, Kind.NODE)
 NodesOf = Callable[[Incident], Sequence[Ref]]
 
 
-def nodes_of(incident: Incident, mirrors: Iterable[Mirror]) -> Sequence[Ref]:
+def find_nodes_of_incident(incident: Incident, mirrors: Iterable[Mirror]) -> Sequence[Ref]:
     """Returns the node of a Swarm on which the subject of an incident ran, once for each watched manager that knows it;
     nothing if it is no task and no container of one."""
     node_id = incident.main.labels.get(SWARM_NODE_LABEL)
@@ -42,7 +42,7 @@ def no_nodes(incident: Incident) -> Sequence[Ref]:
 
 
 def cause_keys(incident: Incident, nodes: Sequence[Ref] = ()) -> Sequence[str]:
-    """Returns the keys of the incidents that would explain this one. `nodes`: as `nodes_of` returns them."""
+    """Returns the keys of the incidents that would explain this one. `nodes`: of `find_nodes_of_incident`."""
     main = incident.main
     subject = main.subject
     if subject.kind in _NEVER or main.topic == update_stopped.rule.topic:

@@ -1,9 +1,9 @@
-"""Records with which settings containers run well: those that have run for some minutes and are not unhealthy, and
-jobs that finished with exit code 0.
+"""Records the settings with which containers run well. A container runs well if it has run for some minutes and is not
+unhealthy, or if it is a job that finished with exit code 0.
 
 Each run is inspected once. A crash card compares a later run with it. At most INSPECTED containers of an engine are
-inspected in a round, so that a start does not ask a large engine about everything at once. A container whose inspection
-failed is left out for an hour, so that it does not keep others from their turn.
+inspected in a round, so that a start does not send many requests to a large engine. If an inspection fails, that
+container is skipped for an hour, so that others get their turn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Announces the beginning and the end of maintenance windows in the channel of alerts, and where each was asked for.
+"""Announces the beginning and the end of maintenance windows: in the channel of alerts, and in the place where the
+window was requested.
 
 The store holds what was announced, so a restart repeats nothing. If a channel cannot be reached, that is logged, and
-the window counts as announced: its effect does not depend on the announcement. All channels get it at the same time, so
-that one that does not answer delays no other one.
+the window counts as announced: its effect does not depend on the announcement. All channels are posted to in parallel,
+so a channel that does not answer delays no other one.
 """
 
 from __future__ import annotations

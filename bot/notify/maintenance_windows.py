@@ -1,4 +1,4 @@
-"""Opens, lists and ends maintenance windows in the store."""
+"""Opens, lists and ends maintenance windows in the store. Removes windows that ended long ago."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Records in the store where the messages about incidents are, and finds the message that a new incident of a group is
-added to.
+"""Records in the store where the messages about incidents are. Finds the message to which a new incident of a group is
+added.
 
-The store has an index of the incidents that each message is about. Each record adds to it. An entry may be out of date:
-the incident was removed, began anew, or has another message since then. Then `remove_old_entries` removes it.
+The store has an index of the incidents of each message. Each record adds to it. An entry may be out of date, because
+the incident was removed, began again, or has another message. Then `remove_old_entries` removes it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decides in which channels, and to which people, a changed incident is posted now, and which have to wait.
 
-In the quiet hours of a route, to a person who is muted, and while an incident is silenced, snoozed or in maintenance,
-nothing new is posted. A message that was posted before is edited, because an edit notifies nobody. It also says what
-holds the incident back.
+Nothing new is posted in the quiet hours of a route, to a person who is muted, and while an incident is silenced,
+snoozed or in maintenance. A message that was posted before is edited, because an edit notifies nobody. The message also
+shows the reason why the incident is not posted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OLD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MissedHours:
+class EndedQuietHours:
     """Quiet hours that are over. `text`: names them in words; `begin`: of this one time, in seconds since the epoch."""
 
     text: str
@@ -56,14 +56,14 @@ def places_to_post(
     return found
 
 
-def missed_quiet_hours(incident: Incident, destination: Destination, now: float) -> MissedHours | None:
+def missed_quiet_hours(incident: Incident, destination: Destination, now: float) -> EndedQuietHours | None:
     """Returns the quiet hours in which an incident that was never posted began or ended; None if there are none."""
     if destination.quiet is None:
         return None
     hours = destination.quiet.ended(now)
     if hours is None or not (incident.began_ns / 1e9 in hours or incident.changed_ns / 1e9 in hours):
         return None
-    return MissedHours(text=f"in the quiet hours {destination.quiet.text()}", begin=hours.begin)
+    return EndedQuietHours(text=f"in the quiet hours {destination.quiet.text()}", begin=hours.begin)
 
 
 def newly_mentioned(incident: Incident, post: PostedIncident, destination: Destination) -> tuple[str, ...]:

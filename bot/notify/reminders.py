@@ -1,8 +1,8 @@
-"""Posts reminders of incidents that are still open: at the end of a snooze, and as often as a route repeats.
+"""Posts reminders of incidents that are still open: at the end of a snooze, and at the repeat interval of a route.
 
 A reminder is an entry of the incident's thread that is also shown in the channel. If somebody takes care of the
-incident, it is not repeated. Nothing is repeated in quiet hours, and nothing that is silenced or in maintenance. Each
-channel has a task of its own, so that one that does not answer delays no other one.
+incident, it is not repeated. In quiet hours, nothing is repeated, and neither are silenced incidents and those in
+maintenance. Each channel has its own task, so that one that does not answer delays no other one.
 """
 
 from __future__ import annotations

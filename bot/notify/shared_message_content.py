@@ -1,7 +1,8 @@
-"""Collects what a message that several incidents share must say: its table, whom it mentions, the next entry of its
-thread, and what has to be recorded afterwards about the incidents that are not in memory.
+"""Builds the content of a message that several incidents share: its table, its mentions, and the next entry of its
+thread.
 
-It is given one incident after the other, so it is small for ten thousand incidents.
+It also returns what must be recorded afterwards about incidents that are not in memory. It is given one incident after
+the other, so it needs little memory even for ten thousand incidents.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MAX_SAID = 4 * incident_message.MAX_ENTRIES  # incidents that are kept for the e
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownIncident:
     """What the message shows of an incident. `destination`: None if the incident has no news that anybody must be told
     of."""
 
@@ -28,7 +29,7 @@ class Shown:
     destination: Destination | None
 
     @classmethod
-    def of(cls, incident: Incident, destination: Destination | None) -> Shown:
+    def of(cls, incident: Incident, destination: Destination | None) -> ShownIncident:
         return cls(version=incident.version, turns=incident.turns, destination=destination)
 
     def told(self, post: PostedIncident, group: str) -> int:
@@ -46,9 +47,9 @@ class SharedContent:
         self.place = place
         self._told = told or {}
         self.table = incident_message.IncidentTable()
-        self.unrecorded: dict[str, Shown] = {}
+        self.unrecorded: dict[str, ShownIncident] = {}
         """What the message shows of incidents that are not in memory, by key, if that is not recorded yet."""
-        self._same: dict[Shown, Shown] = {}  # most of thousands are the same
+        self._same: dict[ShownIncident, ShownIncident] = {}  # most of thousands are the same
         self._labelled: dict[tuple[str, str], list[str]] = {}
         self._group, self._storm = group, ""
         self._joining: set[str] = set()
@@ -100,7 +101,7 @@ class SharedContent:
         post = self.post_of(incident)
         self.add(incident, destination, post.held if post is not None and destination is None else held)
         if post is None or destination is not None or post.version != incident.version or not post.shared:
-            shown = Shown.of(incident, destination)
+            shown = ShownIncident.of(incident, destination)
             self.unrecorded[incident.key] = self._same.setdefault(shown, shown)
         if post is not None:
             self._labelled.setdefault((post.group, post.storm), []).append(incident.key)

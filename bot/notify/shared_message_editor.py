@@ -1,9 +1,8 @@
-"""Posts and edits the messages that several incidents share: a storm, a group of a route, and the list of what
-happened in quiet hours.
+"""Posts and edits the messages that several incidents share: of a storm, of a group of a route, and the summary of
+quiet hours.
 
-An edit reads the incidents that share the message from the store, a few at a time, because the message shows them all.
-So ten thousand of them are never in memory together. What happens between two edits of a message waits for the next
-one, by key.
+The message shows all its incidents, so an edit reads them from the store, a few at a time. So ten thousand of them are
+never in memory together. Changes between two edits of a message wait, by key, for the next edit.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from bot.notify.channel_tasks import all_at_once
 from bot.notify.incident_writer import AT_ONCE, decode_incident
 from bot.notify.message_sender import MessageSender
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
-from bot.notify.posting_decision import MissedHours
-from bot.notify.shared_message_content import SharedContent, Shown
+from bot.notify.posting_decision import EndedQuietHours
+from bot.notify.shared_message_content import SharedContent, ShownIncident
 from bot.notify.shared_message_record import SharedMessageRecord
 from bot.notify.waiting_incidents import WaitingIncidents
 from core import errors, metrics, supervise
@@ -132,11 +131,11 @@ class SharedMessageEditor:
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def is_in_summary(self, to: str, hours: MissedHours, incident: Incident) -> bool:
+    async def is_in_summary(self, to: str, hours: EndedQuietHours, incident: Incident) -> bool:
         """Whether an earlier try of the summary of these hours named the incident."""
         return incident.key in await self._said.members(_summary_name(to, hours))
 
-    async def post_summary(self, to: str, hours: MissedHours, members: Sequence[Work]) -> Place:
+    async def post_summary(self, to: str, hours: EndedQuietHours, members: Sequence[Work]) -> Place:
         """Posts one message about what these quiet hours held back. Returns where it is. If it was posted before, these
         incidents join it: an earlier try may have ended before all of them were recorded, and others may come later."""
         mention = _called(members)
@@ -167,7 +166,7 @@ class SharedMessageEditor:
                 self._recorded(
                     pending,
                     self._new_post(place, pending, to, mention if destination.mention else ()),
-                    Shown.of(pending.incident, destination),
+                    ShownIncident.of(pending.incident, destination),
                     group=hours.text,
                 )
                 for pending, destination in members
@@ -242,7 +241,7 @@ class SharedMessageEditor:
         for pending, destination in members.values():
             called = content.called_before(pending.incident, destination)
             post = content.post_of(pending.incident) or self._new_post(content.place, pending, destination.to, called)
-            shown = Shown.of(pending.incident, destination)
+            shown = ShownIncident.of(pending.incident, destination)
             records.append(self._recorded(pending, post, shown, group=content.group, storm=storm))
         await self._record(records)
         records, told = [], []
@@ -289,7 +288,7 @@ class SharedMessageEditor:
 
     @staticmethod
     def _recorded(
-        pending: PendingIncident, post: PostedIncident, shown: Shown | None, *, group: str, storm: str = ""
+        pending: PendingIncident, post: PostedIncident, shown: ShownIncident | None, *, group: str, storm: str = ""
     ) -> Record:
         """Returns the record of a message before and after it showed this. `shown`: None if that is recorded."""
         version, told = (post.version, post.told) if shown is None else (shown.version, shown.told(post, group))
@@ -304,7 +303,7 @@ class SharedMessageEditor:
             await all_at_once(save_post(self._store, *each) for each in new[start : start + AT_ONCE])
 
 
-def _summary_name(to: str, hours: MissedHours) -> str:
+def _summary_name(to: str, hours: EndedQuietHours) -> str:
     return f"{to}.summary {hours.begin:.0f} {hours.text}"
 
 

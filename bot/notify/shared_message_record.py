@@ -1,8 +1,8 @@
-"""Records in the store what a shared message or an entry of its thread named first, so that a later try says the same
-about the same incidents, whatever has changed meanwhile.
+"""Records in the store which incidents a shared message, or an entry of its thread, named first. So a later attempt
+names the same incidents.
 
-A summary of quiet hours and an entry of a group name several incidents. If the store fails or the process ends before
-all of them are recorded, the next try finds here which ones people were told of already.
+A summary of quiet hours and an entry of a group name several incidents. If the store fails or the process dies before
+all of them are recorded, the next attempt reads here which ones were posted already.
 """
 
 from __future__ import annotations

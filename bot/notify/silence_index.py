@@ -1,8 +1,8 @@
-"""Finds which silences and maintenance windows hold an incident back, without comparing it with every one of them.
+"""Finds which silences and maintenance windows apply to an incident, without a comparison with each of them.
 
 There may be 500 silences, 200 windows and thousands of incidents, and all of them are compared in one go. So silences
-of one name are found by that name, one pattern says whether any other one can match, the open windows are computed once
-for each time, and people are found by their id.
+of one name are found by that name. One pattern shows whether any other silence can match. The open windows are computed
+once for each time, and people are found by their id.
 """
 
 from __future__ import annotations

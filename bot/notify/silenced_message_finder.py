@@ -1,8 +1,9 @@
-"""Finds the incidents whose messages must say that something holds the incident back, or must not say it any more.
+"""Finds the incidents whose messages must now show, or must stop showing, that they are silenced, snoozed or in
+maintenance.
 
 All incidents are read when a silence, a snooze or a maintenance window begins or ends, and once when a process begins
-to post. Those whose messages say something else are marked as changed in the store. So the messages are edited like
-those of any other change, also if this process ends before that.
+to post. If a message is out of date, its incident is marked as changed in the store. So the message is edited like that
+of any other change, even if this process dies before that.
 """
 
 from __future__ import annotations

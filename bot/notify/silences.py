@@ -17,7 +17,7 @@ from core.store.incidents import IncidentStore
 KEEP_SECONDS = 3_600.0
 
 
-async def silences_in_force(store: IncidentStore, now: float | None = None) -> Sequence[Silence]:
+async def list_silences_in_force(store: IncidentStore, now: float | None = None) -> Sequence[Silence]:
     """Returns the silences that are in force, the one that ends first at the top, and removes those that are over. A
     snooze that is over stays for the process that reminds people of it. Raises StoreError."""
     now = time.time() if now is None else now
@@ -35,7 +35,7 @@ async def add_silence(
 ) -> Silence:
     """Stores a silence. `reminds`: it is a snooze. Raises UserError if there are too many, and StoreError."""
     now = time.time() if now is None else now
-    if len(await silences_in_force(store, now)) >= MAX_SILENCES:
+    if len(await list_silences_in_force(store, now)) >= MAX_SILENCES:
         raise errors.UserError(
             f"There are {MAX_SILENCES} silences already, which is the limit.",
             hint="End one of them: silences, then unsilence ID",
@@ -58,7 +58,7 @@ async def add_silence(
 
 async def remove_silence(store: IncidentStore, id: str) -> Silence:  # noqa: A002
     """Removes a silence and returns it. Raises NotFound, StoreError."""
-    found = next((each for each in await silences_in_force(store) if each.id == id), None)
+    found = next((each for each in await list_silences_in_force(store) if each.id == id), None)
     if found is None or not await store.remove_silences([id]):
         raise errors.NotFound(f"There is no silence “{id}”.", hint="List the silences with: silences")
     return found

@@ -2,10 +2,10 @@
 second.
 
 An incident is read again when it changes, when its time has come, or when somebody changed a silence, a maintenance
-window, a mute or a route. One that waits for another incident is read again after a few seconds. Nothing of this is
-stored: after a restart, each incident is read once. Thousands may wait, for example while they are silenced. So the
-store's list of changed incidents is read in parts, and only if its length or its newest change differs from before, or
-if something was left over; otherwise every few seconds.
+window, a mute or a route. An incident that waits for another incident is read again after a few seconds. Nothing of
+this is stored: after a restart, each incident is read once. Thousands may wait, for example while they are silenced. So
+the store's list of changed incidents is read in parts. It is read only if its length or its newest change differs from
+before, or if something was left over; otherwise every few seconds.
 """
 
 from __future__ import annotations

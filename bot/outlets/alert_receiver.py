@@ -1,11 +1,11 @@
 """Receives alerts from Prometheus' Alertmanager: the requests of its webhook receiver, version 4.
 
-A request is checked in this order: the method, who sends it, the content type, the size, the JSON. Then its alerts are
-stored, and only then it is answered with 200. If the store does not answer, the answer is 503, and Alertmanager sends
-the request again. An alert is known by its fingerprint and its start, so what comes twice changes nothing. The first
-delivery decides which container an alert is about; its end is assigned to the same container, even if that is gone.
-Alerts with one name about one container or pod are one incident; each other alert is an incident of its own. An alert
-that Quarterdeck itself sent to an Alertmanager is left out.
+A request is checked in this order: the method, the sender's credentials, the content type, the size, the JSON. Then its
+alerts are stored, and after that the response is 200. If the store does not answer, the response is 503, and
+Alertmanager sends the request again. An alert is identified by its fingerprint and its start, so a second delivery
+changes nothing. The first delivery decides which container an alert is about. Its end is assigned to the same
+container, even if that container was removed. Alerts with one name about one container or pod are one incident; each
+other alert is an incident of its own. An alert that Quarterdeck itself sent to an Alertmanager is ignored.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bot.outlets.http_sender import HttpSender, Outcome, Sent
+from bot.outlets.http_sender import HttpSender, SendOutcome, Sent
 from bot.outlets.webhook import rfc3339
 from core.model.alerts import Alert, AlertState, Severity
 from core.model.containers import COMPOSE_SERVICE_LABEL
@@ -59,15 +59,15 @@ class AlertmanagerSender:
             for alert in incident.alerts
             if not alert.source and (alert.state is AlertState.FIRING or now_ns - alert.at_ns < RESOLVED_NS)
         ]
-        result = Sent(outcome=Outcome.DELIVERED)
+        result = Sent(outcome=SendOutcome.DELIVERED)
         if len(self._texts) > MAX_TEXTS:
             self._texts.clear()
         for start in range(0, len(alerts), BATCH):
             bodies = [self._body(incident, alert, now_ns) for incident, alert in alerts[start : start + BATCH]]
             sent = await self._sender.send("POST", self._url, msgspec.json.encode(bodies), self._headers)
-            if sent.outcome is Outcome.FAILED:
+            if sent.outcome is SendOutcome.FAILED:
                 return sent
-            if sent.outcome is Outcome.REFUSED:
+            if sent.outcome is SendOutcome.REFUSED:
                 result = sent
         return result
 

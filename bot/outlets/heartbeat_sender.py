@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bot.outlets.http_sender import HttpSender, Outcome
+from bot.outlets.http_sender import HttpSender, SendOutcome
 from bot.schedule.recurring_job import RecurringJob, RunReport
 from core import metrics
 
@@ -17,7 +17,7 @@ WITHIN_SECONDS = 20.0
 Ready = Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
 
 
-def heartbeat_job(
+def make_heartbeat_job(
     url: str,
     *,
     every: float,
@@ -36,7 +36,7 @@ def heartbeat_job(
             counts.heartbeats_total.labels("not_ready").inc()
             return RunReport(faults=("The heartbeat was not sent, because Quarterdeck is not ready.",))
         sent = await sender.send("GET", url, b"", {"User-Agent": "Quarterdeck"})
-        delivered = sent.outcome is Outcome.DELIVERED
+        delivered = sent.outcome is SendOutcome.DELIVERED
         counts.heartbeats_total.labels("sent" if delivered else "failed").inc()
         return RunReport() if delivered else RunReport(faults=(f"The heartbeat was not accepted. {sent.reason}",))
 

@@ -1,6 +1,6 @@
-"""Sends JSON to other systems over HTTP, and decides which failures are final and which must be tried again.
+"""Sends JSON to other systems over HTTP, and decides which failures are permanent and which must be retried.
 
-A redirect is not followed, because a signature or a password must reach nobody else. Bodies of answers are not read.
+A redirect is not followed, because a signature or a password must reach nobody else. Response bodies are not read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 REFUSED = frozenset({400, 405, 410, 411, 413, 414, 415, 422, 431})
 
 
-class Outcome(enum.StrEnum):
+class SendOutcome(enum.StrEnum):
     """DELIVERED: the receiver took it. REFUSED: it never will. FAILED: it must be sent again."""
 
     DELIVERED = "delivered"
@@ -34,7 +34,7 @@ class Sent:
     """What became of one request. `reason`: a sentence, unless it was delivered. `retry_after`: the seconds that the
     receiver asks to wait; 0 if it does not ask."""
 
-    outcome: Outcome
+    outcome: SendOutcome
     reason: str = ""
     retry_after: float = 0.0
 
@@ -62,16 +62,16 @@ class HttpSender:
                 answer.close()  # its body is not read, however long it is
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # Not the error's own text: it may quote the address, which may hold a secret.
-            return Sent(outcome=Outcome.FAILED, reason=f"The receiver cannot be reached ({type(error).__name__}).")
+            return Sent(outcome=SendOutcome.FAILED, reason=f"The receiver cannot be reached ({type(error).__name__}).")
         if 200 <= status < 300:
-            return Sent(outcome=Outcome.DELIVERED)
+            return Sent(outcome=SendOutcome.DELIVERED)
         if status in REFUSED:
-            return Sent(outcome=Outcome.REFUSED, reason=f"The receiver refused the content with status {status}.")
+            return Sent(outcome=SendOutcome.REFUSED, reason=f"The receiver refused the content with status {status}.")
         if 300 <= status < 400:
             reason = f"The receiver answered with a redirect ({status}), which is not followed."
         else:
             reason = f"The receiver answered with status {status}."
-        return Sent(outcome=Outcome.FAILED, reason=reason, retry_after=_seconds(asked))
+        return Sent(outcome=SendOutcome.FAILED, reason=reason, retry_after=_seconds(asked))
 
     async def aclose(self) -> None:
         session, self._session = self._session, None

@@ -23,7 +23,7 @@ import structlog
 
 from bot.notify.incident_writer import decode_incident, each_incident
 from bot.outlets.alertmanager_sender import REPEAT_SECONDS, RESOLVED_NS, AlertmanagerSender
-from bot.outlets.http_sender import Outcome, Sent
+from bot.outlets.http_sender import SendOutcome, Sent
 from bot.outlets.webhook import Webhook
 from core import errors, metrics, supervise
 from core.model.incidents import Incident, IncidentState
@@ -41,12 +41,12 @@ FAILURES = 3  # in a row, or of one incident, after which other incidents are tr
 MAX_PROBES = 3  # incidents that are tried at once while all fail
 MAX_COUNTED = 1_000  # incidents whose failures are counted
 
-Held = Callable[[Sequence[Incident]], Awaitable[frozenset[str]]]
+FindSilenced = Callable[[Sequence[Incident]], Awaitable[frozenset[str]]]
 """Returns the keys of those incidents that a silence holds back."""
 
 
 class OutletRunner:
-    """Serves one outlet while `run` runs. `leads`: whether this process delivers. `held`: see Held."""
+    """Serves one outlet while `run` runs. `leads`: whether this process delivers. `held`: see FindSilenced."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class OutletRunner:
         counts: metrics.Metrics,
         *,
         leads: Callable[[], bool],
-        held: Held,
+        held: FindSilenced,
         now: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> None:
@@ -141,7 +141,7 @@ class OutletRunner:
             else:
                 sent = await webhook.send(incident)
                 self._count(sent, pauses=entry not in self._left_out)
-                if sent.outcome is Outcome.FAILED and not self._is_too_old(entry):
+                if sent.outcome is SendOutcome.FAILED and not self._is_too_old(entry):
                     if entry in self._left_out:
                         self._leave_out(entry)
                         continue
@@ -152,7 +152,9 @@ class OutletRunner:
                     continue
                 self._failed.pop(entry, None)
                 self._left_out.discard(entry)
-                if sent.outcome is not Outcome.FAILED:  # the receiver answers, so it has trouble with the others only
+                if (
+                    sent.outcome is not SendOutcome.FAILED
+                ):  # the receiver answers, so it has trouble with the others only
                     self._wait_until = 0.0
                     for each in failing:
                         self._leave_out(each)
@@ -195,7 +197,7 @@ class OutletRunner:
             sent = await self._send(server, list((await self._read(queue.entries)).values()), now_ns)
         else:
             return
-        if sent.outcome is not Outcome.FAILED:
+        if sent.outcome is not SendOutcome.FAILED:
             if refreshes:
                 self._refresh_at = now + REPEAT_SECONDS
             for entry in queue.entries:
@@ -207,17 +209,17 @@ class OutletRunner:
     async def _send_current(self, server: AlertmanagerSender, now_ns: int) -> Sent:
         """Sends all incidents that are open, or were until a moment ago, a part of them at a time. Returns the first
         failure, or else the last refusal."""
-        result, part = Sent(outcome=Outcome.DELIVERED), []
+        result, part = Sent(outcome=SendOutcome.DELIVERED), []
         async for incident in each_incident(self._store):
             if _is_current(incident, now_ns):
                 part.append(incident)
             if len(part) == BATCH:
                 sent, part = await self._send(server, part, now_ns), []
-                if sent.outcome is Outcome.FAILED:
+                if sent.outcome is SendOutcome.FAILED:
                     return sent
-                result = sent if sent.outcome is Outcome.REFUSED else result
+                result = sent if sent.outcome is SendOutcome.REFUSED else result
         sent = await self._send(server, part, now_ns)
-        return result if sent.outcome is Outcome.DELIVERED else sent
+        return result if sent.outcome is SendOutcome.DELIVERED else sent
 
     async def _send(self, server: AlertmanagerSender, incidents: Sequence[Incident], now_ns: int) -> Sent:
         sent = await server.send(incidents, now_ns)
@@ -236,7 +238,7 @@ class OutletRunner:
         return f"{self._outlet.kind}:{self._outlet.name}"
 
     async def _done(self, entry: QueuedChange, sent: Sent) -> None:
-        if sent.outcome is Outcome.FAILED:
+        if sent.outcome is SendOutcome.FAILED:
             self._counts.outlet_lost_total.labels(self._outlet.kind).inc()
             log.error(
                 "An incident was dropped, because it could not be delivered within a day.",
@@ -248,12 +250,12 @@ class OutletRunner:
     def _count(self, sent: Sent, *, pauses: bool = True) -> None:
         """Counts a request. `pauses`: a failure lets the receiver rest."""
         self._counts.outlet_requests_total.labels(self._outlet.kind, str(sent.outcome)).inc()
-        if sent.outcome is Outcome.FAILED and pauses:
+        if sent.outcome is SendOutcome.FAILED and pauses:
             self._failures += 1
             self._wait_until = self._now() + max(self._pause(self._failures), sent.retry_after)
-        elif sent.outcome is not Outcome.FAILED:
+        elif sent.outcome is not SendOutcome.FAILED:
             self._failures = 0
-        if sent.outcome is Outcome.DELIVERED:
+        if sent.outcome is SendOutcome.DELIVERED:
             if self._failing.ended():
                 log.info("A receiver accepted an incident again.", to=self._name)
         elif times := self._failing.due(sent.reason):

@@ -66,7 +66,7 @@ def recurring_jobs(app: App) -> Sequence[RecurringJob]:
     if settings.url is not None and alerts is not None:
         sender = HttpSender()
         app.supervisor.on_close("heartbeat", sender.aclose)
-        heartbeat = heartbeat_sender.heartbeat_job(
+        heartbeat = heartbeat_sender.make_heartbeat_job(
             settings.url.get_secret_value(),
             every=settings.every.total_seconds(),
             ready=app.ready,
@@ -76,7 +76,7 @@ def recurring_jobs(app: App) -> Sequence[RecurringJob]:
         )
         jobs.append(heartbeat)
     if app.config.alertmanager.receives:
-        jobs.append(received_alert_cleanup.cleanup_job(app.store))
+        jobs.append(received_alert_cleanup.make_cleanup_job(app.store))
     return jobs
 
 

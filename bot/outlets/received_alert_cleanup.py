@@ -1,8 +1,8 @@
 """Removes the records of received alerts whose incident does not fire any more, for example because it was removed.
 
-An Alertmanager reports the end of each alert, and then its record is removed at once. This finds what is left over when
-such a report never came. A record is removed only if two runs found it left over, because its incident is stored a
-moment after it.
+When an Alertmanager reports the end of an alert, its record is removed at once. This job removes the records for which
+such a report never came. A record is removed only if two runs found it without a firing incident, because its incident
+is stored a moment after it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.store.client import Store
 EVERY_SECONDS, WITHIN_SECONDS = 600.0, 60.0
 
 
-def cleanup_job(store: Store) -> RecurringJob:
+def make_cleanup_job(store: Store) -> RecurringJob:
     found_before: frozenset[str] = frozenset()
 
     async def run() -> RunReport:

@@ -12,7 +12,7 @@ from core import errors
 from core.text import command_line
 
 
-def complete(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
+def complete_last_word(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
     """Returns the completions of the last word of `text`, sorted. `names`: the names that a target may have."""
     try:
         words = command_line.split(text)

@@ -1,6 +1,9 @@
-"""Translates the option `--filter KEY=VALUE` of other programs into our options: `network ls --filter driver=bridge`
-becomes `network ls --driver bridge`. An unknown key is left unchanged; the parser then reports it and names our
-options. `ps` has an option `--filter` of its own."""
+"""Translates the option `--filter KEY=VALUE` of other programs into Quarterdeck's options. Example: `network ls
+--filter driver=bridge` becomes `network ls --driver bridge`.
+
+An unknown key is left unchanged; the parser then reports it and lists Quarterdeck's options. `ps` has its own option
+`--filter`.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ FILTERS: Mapping[tuple[str, str], str] = {
 PARTS = frozenset({("network ls", "name"), ("volume ls", "name"), ("secret ls", "name")})
 
 
-def filters_to_options(command: str, words: Sequence[str], having: Mapping[str, object]) -> list[str]:
+def convert_filters_to_options(command: str, words: Sequence[str], having: Mapping[str, object]) -> list[str]:
     """Returns the words with our options. `having`: the command's own options, which are never taken for a filter."""
     left, found = list(words), list[str]()
     while left:

@@ -1,5 +1,5 @@
-"""Lists how the commands of docker, podman, crictl and other programs are called here, and what to do instead of those
-that do not exist here.
+"""Maps the commands of docker, podman, crictl and other programs to Quarterdeck's commands, and gives an alternative
+for those that do not exist here.
 
 A line of such a program begins with its name. The next one or two words are looked up in the tables of this module. A
 phrase that is in no table has the same name here.

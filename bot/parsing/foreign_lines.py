@@ -1,9 +1,9 @@
 """Translates a line of docker, podman, crictl or a similar program into a command line of Quarterdeck.
 
 `docker container ls -a` becomes `ps -a`, `crictl pods` becomes `pods --engine cri`. The tables are in
-`foreign_commands` and `unsupported_commands`. A command that Quarterdeck does not have is refused with what to do
-instead. Only the command's name and the options before it are translated, so a line never does something else than its
-author wrote.
+`foreign_commands` and `unsupported_commands`. A command that Quarterdeck does not have is refused, with an alternative.
+Only the command's name and the options before it are translated, so a line never does something else than its author
+wrote.
 """
 
 from __future__ import annotations

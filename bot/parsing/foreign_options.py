@@ -1,4 +1,4 @@
-"""Explains options of other programs' commands that a command here does not have: why, and what to write instead."""
+"""Explains options of other programs' commands that Quarterdeck does not support: the reason, and the alternative."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Parses a command line into a command and its arguments.
 
 The parser never guesses: it does not complete options from a prefix, and it does not accept a value that looks like an
-option. It refuses a line that it does not understand completely, with a hint, because half of a command may change the
-wrong container. `--` ends the options; only after it may a name begin with a dash.
+option. It refuses a line that it does not understand completely, with a hint, because a half-understood command may
+change the wrong container. `--` ends the options; only after it may a name begin with a dash.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
     if _asks_for_help(command, words):
         words = [word for word in words if word not in HELP_WORDS] if command.name == "help" else command.name.split()
         command = catalogue.find("help")
-    words = docker_filters.filters_to_options(command.name, words, usage.options_by_name(command))
+    words = docker_filters.convert_filters_to_options(command.name, words, usage.options_by_name(command))
     args = _ArgumentParser(command, catalogue).parse(words)
     return Parsed(command=command, args=args, line=command_line.quote([*command.name.split(), *words]))
 
@@ -175,7 +175,7 @@ class _ArgumentParser:
         if left:
             raise errors.BadUsage(
                 f"{self.command.name} does not take the argument “{command_line.abbreviate(left[0])}”.",
-                hint=f"Usage: {usage.usage_line(self.command)}",
+                hint=f"Usage: {usage.format_usage_line(self.command)}",
             )
 
     def _result(self, arg: Arg) -> Any:
@@ -235,7 +235,7 @@ class _ArgumentParser:
     def _example(self) -> str:
         if self.command.examples:
             return f"For example: {self.command.examples[0]}"
-        return f"Usage: {usage.usage_line(self.command)}"
+        return f"Usage: {usage.format_usage_line(self.command)}"
 
 
 def _count(arg: Arg, name: str, text: str) -> int:

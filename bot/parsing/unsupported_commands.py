@@ -1,6 +1,6 @@
-"""Lists commands of other programs that Quarterdeck does not have, each with the reason and with what to do instead.
+"""Lists commands of other programs that Quarterdeck does not have, each with the reason and the alternative.
 
-A command that Quarterdeck has is never looked up here, so an entry has no effect any more once the command exists.
+A command that Quarterdeck has is never looked up here, so an entry has no effect once the command exists.
 """
 
 from __future__ import annotations

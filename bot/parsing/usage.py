@@ -23,7 +23,7 @@ EXAMPLE_VALUES = {ArgType.COUNT: "50", ArgType.SECONDS: "10", ArgType.DURATION: 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-def usage_line(command: Command) -> str:
+def format_usage_line(command: Command) -> str:
     """Returns the usage line of a command, for example `logs [options] TARGET…`."""
     parts = [command.name]
     if any(arg.option for arg in command.args):
@@ -40,7 +40,7 @@ def command_help(command: Command) -> bot_actions.HelpEntry:
     return bot_actions.HelpEntry(
         name=command.name,
         summary=command.summary,
-        usage=usage_line(command),
+        usage=format_usage_line(command),
         risk=str(command.risk),
         verbs=tuple(command.verbs),
         aliases=tuple(command.aliases),

@@ -1,6 +1,6 @@
-"""Elects a leader among the processes that share a store, for work that is needed only once.
+"""Elects a leader among the processes that share a store, for work that must be done by one process only.
 
-There are two leases, and each has a leader of its own: `schedule` for the shared recurring jobs, and `posting` for the
+There are two leases, and each has its own leader: `schedule` for the shared recurring jobs, and `posting` for the
 messages about incidents. The leader holds the lease and renews it. If it dies, its lease ends, and another process
 takes it. If the store does not answer, the leader stops leading before its lease ends by the server's clock, so there
 are never two leaders at once. The time of a lease is counted from the moment before its request was sent, because the
@@ -47,7 +47,7 @@ RENEWALS = 3  # within the time of one lease
 SAFETY = 0.1  # of the lease's time, by which the leader stops earlier: two clocks may not run equally fast
 
 
-class Leases(Protocol):
+class LeaseStore(Protocol):
     """Gives leases; see core.store.recurring_jobs."""
 
     async def take_lease(self, request: LeaseRequest, /) -> Lease | LeaseConflict: ...
@@ -63,7 +63,7 @@ class Leadership:
 
     def __init__(
         self,
-        leases: Leases,
+        leases: LeaseStore,
         counts: metrics.Metrics,
         *,
         replica: str,

@@ -1,7 +1,7 @@
-"""Lists the jobs of every process: reading what changes slowly from the engines, and removing old data from the store.
+"""Lists the jobs of every process: reading slowly changing data from the engines, and removing old data from the store.
 
-Most jobs look for what is due each minute, so that a new engine has its values soon; see the collectors for how often
-each engine is asked.
+Most jobs check once a minute whether work is due, so that a new engine has its values soon. The collectors document how
+often each engine is asked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DISK_USE_SECONDS = 3600.0  # for all engines together; each has a deadline of it
 RETENTION_SECONDS = 600.0
 
 
-def shared_jobs(
+def make_shared_jobs(
     mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
 ) -> Sequence[RecurringJob]:
     """`disk_use`: the time between two measurements of one engine; None: never."""

@@ -1,8 +1,8 @@
-"""Lets requests start only after Slack has their acknowledgement, for which it waits three seconds.
+"""Delays the work of a request until Slack has the acknowledgement, which Slack expects within three seconds.
 
-What a request starts may import modules, search a long text for secrets or otherwise keep the event loop busy. So each
-receiver of requests opens `acknowledge_first`, passes a payload to the Bolt library and sends the acknowledgement
-inside it. What the listeners pass to `run_afterwards` meanwhile is called afterwards, also if the acknowledgement could
+The work may import modules, search a long text for secrets or otherwise block the event loop. So each receiver of
+requests opens `acknowledge_first`, passes a payload to the Bolt library and sends the acknowledgement inside it.
+Functions that the listeners pass to `run_afterwards` meanwhile are called afterwards, even if the acknowledgement could
 not be sent.
 """
 

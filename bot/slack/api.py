@@ -20,7 +20,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncConnectionErrorRetr
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.slack import api_errors, pacing, rate_limit
+from bot.slack import api_errors, pause_after_429, rate_limiter
 from bot.slack.render import Message, TextFile
 from core import errors
 from core.metrics import Metrics
@@ -60,13 +60,13 @@ class SlackApi:
         self._session: aiohttp.ClientSession | None = None
         self.named_channels: dict[str, str] = {}  # the ids of channels to which something was posted by their name
         self._scopes: frozenset[str] = frozenset()
-        self._throttles = {method: rate_limit.MethodThrottle() for method in METHODS - {LIMITED_PER_CHANNEL}}
-        self._paces = pacing.MethodPaces()
-        throttled = rate_limit.ThrottledRetry(MAX_THROTTLED_RETRIES, self._count_throttled)
+        self._throttles = {method: pause_after_429.MethodThrottle() for method in METHODS - {LIMITED_PER_CHANNEL}}
+        self._paces = rate_limiter.MethodPaces()
+        throttled = pause_after_429.ThrottledRetry(MAX_THROTTLED_RETRIES, self._count_throttled)
         # All calls share these: they have no state of their own, and a RetryState counts the retries of a call.
         self._handlers = [
             AsyncConnectionErrorRetryHandler(max_retry_count=MAX_FAILED_RETRIES),
-            rate_limit.ServerErrorRetry(max_retry_count=MAX_FAILED_RETRIES),
+            pause_after_429.ServerErrorRetry(max_retry_count=MAX_FAILED_RETRIES),
             throttled,
         ]
         self.web = AsyncWebClient(
@@ -250,11 +250,11 @@ class SlackApi:
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
                 await self._paces.turn(method)
-                async with rate_limit.turn(self._throttles.get(method)):
+                async with pause_after_429.turn(self._throttles.get(method)):
                     yield
             outcome = "ok"
         except SlackApiError as error:
-            body, status = api_errors.response(error)
+            body, status = api_errors.read_response(error)
             code = api_errors.error_code(body.get("error", ""), status)
             unsure = status >= 500 or code in api_errors.UNSURE_CODES or (status < 300 and "error" not in body)
             raise errors.Undeliverable(

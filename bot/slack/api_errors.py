@@ -1,4 +1,4 @@
-"""Reads Slack's error codes from its answers, and says what to do about them."""
+"""Reads the error codes in Slack's answers, and returns a hint for each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ THREAD_GONE_CODES = frozenset({"message_not_found", "thread_not_found", "cannot_
 UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout"})
 
 
-def response(error: SlackApiError) -> tuple[Mapping[str, Any], int]:
+def read_response(error: SlackApiError) -> tuple[Mapping[str, Any], int]:
     """The response's JSON object and HTTP status. The library's error holds its own response or the bare HTTP one."""
-    response: Any = error.response
-    data = getattr(response, "data", None)
-    status: int = getattr(response, "status_code", 0) or getattr(response, "status", 0)
+    read_response: Any = error.response
+    data = getattr(read_response, "data", None)
+    status: int = getattr(read_response, "status_code", 0) or getattr(read_response, "status", 0)
     return data if isinstance(data, dict) else {}, status
 
 

@@ -1,10 +1,10 @@
 """Extracts the command line from a Slack message or slash command.
 
-A message has rich text, which says what is formatted. A slash command has only `text`: Slack sends `& < >` as entities
-and wraps what it recognises in `<…>`; people put commands in backticks, because they look like code. This module
+A message has rich text, which shows the formatting. A slash command has only `text`: Slack sends `& < >` as entities
+and wraps links and mentions in `<…>`. People put commands in backticks, because they look like code. This module
 removes all of that, and mentions of the bot, and nothing else. `bot.parsing` handles quotes, dashes, invisible
 characters, and a `/deck` at the beginning of the line. The line breaks of a message stay, and the parser refuses a
-message of several lines, because its first line alone is not what the person meant.
+message of several lines, because the first line alone may not be what the person meant.
 
 Each `<…>` is replaced. A person becomes `<@U123>`, which the caller looks up. A user group becomes `group:handle`. A
 channel becomes its id. A link, an address or a date becomes the text that people see.
@@ -39,7 +39,7 @@ MAX_NESTING = 4  # formats around one word
 _QUOTES = frozenset(command_line.DOUBLE_QUOTES + command_line.SINGLE_QUOTES)
 
 
-def possible_commands(text: str, rich_text: RichTextReadings | None, bot: BotName) -> tuple[str, ...]:
+def find_possible_commands(text: str, rich_text: RichTextReadings | None, bot: BotName) -> tuple[str, ...]:
     """Returns the command lines that a message may mean, the likeliest first: one if nothing is doubtful, at most
     three. A line is empty if the message has only the bot's name. Never raises."""
     if rich_text is not None:

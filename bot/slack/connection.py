@@ -173,7 +173,7 @@ class SlackConnection:
 
         bolt = AsyncApp(
             name="quarterdeck",
-            logger=library_logger.library_logger(),
+            logger=library_logger.make_library_logger(),
             signing_secret="",
             request_verification_enabled=False,  # by http_requests
             process_before_response=True,  # listeners only acknowledge; otherwise the library looks every 10 ms
@@ -195,7 +195,7 @@ class SlackConnection:
         handler = SocketRequestHandler(
             bolt,
             token.get_secret_value(),
-            logger=library_logger.library_logger(),
+            logger=library_logger.make_library_logger(),
             web_client=self._api.web,
             ping_interval=PING_INTERVAL_SECONDS,
         )

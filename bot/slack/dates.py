@@ -1,4 +1,4 @@
-"""Renders a text with points in time as rich text: Slack shows them in the time zone of whoever reads the message."""
+"""Renders a text that contains timestamps as rich text: Slack shows them in the time zone of the reader."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.text import text_timestamps
 WEIGHT = 60  # characters that a date counts for in a table
 
 
-def date_cell(text: str) -> slackblocks.RichTextBlock:
+def make_date_cell(text: str) -> slackblocks.RichTextBlock:
     """Returns a cell of a table with this text, which has a point in time."""
     elements: list[Any] = [
         RichTextDate(part) if isinstance(part, datetime) else slackblocks.RichText(part)

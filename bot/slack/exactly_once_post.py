@@ -1,9 +1,9 @@
-"""Posts one message once, also if Slack's answer to the post is lost.
+"""Posts one message exactly once, even if Slack's answer to the post is lost.
 
 An answer counts as lost after a 5xx, a broken connection or a timeout; a refusal and a 429 are answers. Each post has a
 token in its metadata. After a lost answer, the channel is searched for the token, and the message is posted again only
-if it is not there. The search needs the scope channels:history (groups:history for a private channel). Without it, the
-message is posted again with a note that it may be there twice.
+if it is not there. The search needs the scope channels:history (groups:history for a private channel). Without the
+scope, the message is posted again with a note that it may be there twice.
 """
 
 from __future__ import annotations

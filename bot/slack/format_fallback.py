@@ -1,9 +1,9 @@
-"""Sends one message again in a simpler form when Slack refuses its blocks or its text.
+"""Sends a message again in a simpler form when Slack refuses its blocks or its text.
 
-Workspaces get new blocks at different times, and Slack counts sizes by rules that it does not publish. So the richest
-table format is tried first, then the simpler ones. Slack's reasons name the blocks that it refused: if these are no
-tables or charts, only they are left out, and a file has the whole answer. The last form is the text alone, with that
-file. What is learned about the workspace is remembered by the caller.
+Workspaces get new blocks at different times, and Slack does not publish how it counts sizes. So the richest table
+format is tried first, then the simpler ones. Slack's errors name the refused blocks. If these are no tables or charts,
+only they are removed, and a file has the whole answer. The last form is the text alone, with that file. The caller
+remembers which formats the workspace accepts.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class SlackHandler:
             return (request.text,), False
         readings = [
             _USER_MENTION.sub(lambda match: self._users.id_of(match[1]), line)[: command_line.MAX_LINE_LENGTH + 1]
-            for line in command_text.possible_commands(request.text, request.rich_text, self._bot)
+            for line in command_text.find_possible_commands(request.text, request.rich_text, self._bot)
         ]
         if len(readings) == 1:
             return (readings[0],), False

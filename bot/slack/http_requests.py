@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 PATH = "/slack/events"
 # Slack waits three seconds for an answer. Its largest payload, a click on a long message, has about 200 KB. Idle
 # connections stay longer than those of usual proxies (60 s), which would otherwise use one that is being closed.
-LIMITS = http_server.Limits(idle=75.0, receive=5.0, body=512 << 10)
+LIMITS = http_server.ConnectionLimits(idle=75.0, receive=5.0, body=512 << 10)
 GRACE_SECONDS = 3.0  # for responses in progress when the server stops
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")

@@ -101,7 +101,7 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
         changed=alerts.changed,
         leads=lambda: lead.held,
         card=evidence.card,
-        nodes_of=lambda incident: inhibition.nodes_of(incident, app.engines.mirrors),
+        nodes_of=lambda incident: inhibition.find_nodes_of_incident(incident, app.engines.mirrors),
     )
     lead.on_lost = reporter.stop_posting
     announcer = freeze_announcer.FreezeAnnouncer(

@@ -1,11 +1,11 @@
-"""Makes the logger of Slack's libraries."""
+"""Creates the logger of Slack's libraries."""
 
 from __future__ import annotations
 
 import logging
 
 
-def library_logger() -> logging.Logger:
+def make_library_logger() -> logging.Logger:
     """The logger of Slack's libraries. It logs their warnings without tracebacks, because the bot
     reconnects by design."""
     logger = logging.getLogger("quarterdeck.slack")

@@ -1,9 +1,8 @@
 """Registers Quarterdeck's listeners with Slack's Bolt library. Each listener acknowledges a request, decodes it and
 passes it on.
 
-A listener does nothing before the acknowledgement: what it received is decoded and passed on when Slack has that. A
-request that Quarterdeck does not use is acknowledged too, and counted; otherwise Slack would send it again and show an
-error.
+Before the acknowledgement, a listener does nothing else. A request that Quarterdeck does not use is acknowledged too,
+and counted; otherwise Slack would send it again and show an error.
 """
 
 from __future__ import annotations

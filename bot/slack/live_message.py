@@ -1,5 +1,5 @@
 """Builds the message that Slack shows while a command runs: the last lines of a followed log, the progress of a change,
-or its outcome while the containers that it started are watched.
+or its outcome while the started containers are verified.
 
 ProgressMessage collects values of core.ports.Progress, and can return the current reply at any time. It holds as many
 of the last lines as fit into one Slack message, and only counts the older lines.

@@ -41,7 +41,7 @@ MAX_HINT = 1000  # characters
 MAX_SUMMARY = 2000  # characters
 
 
-def app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str = "") -> str:
+def make_app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url: str = "") -> str:
     """Returns the manifest as JSON. `url`: the public address for http mode, without the path /slack/events. Raises
     BadUsage."""
     mode = settings.mode if settings else "socket"

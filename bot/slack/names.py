@@ -35,7 +35,7 @@ class NamesApi(Protocol):
     async def channel(self, channel: str) -> Mapping[str, Any]: ...
 
 
-class RememberedNames(Protocol):
+class NameWriter(Protocol):
     """Stores names for other processes."""
 
     async def remember_names(self, names: Mapping[str, str], /) -> None: ...
@@ -48,7 +48,7 @@ class SlackNames:
     def __init__(
         self,
         api: NamesApi,
-        store: RememberedNames,
+        store: NameWriter,
         *,
         team: str,
         group_names: Callable[[], Awaitable[Mapping[str, str]]],

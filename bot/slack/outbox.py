@@ -1,10 +1,11 @@
 """Sends messages to Slack at the rate that Slack allows, and in the richest table format that the workspace accepts.
 
 Each channel gets about one new message a second, the most urgent first, and each message at most one edit a second. All
-edits together keep the pace of Slack's method: those of replies come before those of live messages and incidents. A
-newer edit replaces an edit that still waits. An OutgoingMessage is a function that renders the message in a given table
-format. If Slack refuses a message, it is sent in a simpler form (`bot.slack.format_fallback`), and the store remembers
-which format the workspace accepts. If too many messages wait, the least urgent ones are refused with an error.
+edits together stay within the rate of Slack's method. Edits of replies come before those of live messages and
+incidents. A newer edit replaces an edit that still waits. An OutgoingMessage is a function that renders the message in
+a given table format. If Slack refuses a message, it is sent in a simpler form (`bot.slack.format_fallback`), and the
+store remembers which format the workspace accepts. If too many messages wait, the least urgent ones are refused with an
+error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.slack import format_fallback, pacing
+from bot.slack import format_fallback, rate_limiter
 from bot.slack.api import SlackApi
 from bot.slack.exactly_once_post import PostAttempt, post_once
 from bot.slack.render import Message, TableFormat
@@ -49,7 +50,7 @@ class Outbox:
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._edits = pacing.edit_pace(clock)
+        self._edits = rate_limiter.edit_pace(clock)
         self._lanes: OrderedDict[tuple[str, str], Lane] = OrderedDict()
         self._direct_channels: dict[str, str] = {}
         self._waiting = 0

@@ -1,7 +1,7 @@
 """Records whether a post may have reached Slack: it waits, it is being sent, or Slack refused it.
 
 A post waits until its channel is free, and after a 429 for the time that Slack asks for. If it is cancelled while it
-waits, Slack certainly does not have it. So the next process posts it without searching for an earlier copy.
+waits, it certainly was not sent to Slack. So the next process posts it without a search for an earlier copy.
 """
 
 from __future__ import annotations

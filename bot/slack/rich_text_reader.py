@@ -1,10 +1,10 @@
-"""Reads the rich text of a message: the words that a person typed, apart from their formatting.
+"""Reads the rich text of a message: the words that a person typed, without their formatting.
 
 People format messages in Slack's editor, which turns a typed `*web*` into a bold word. The message's `text` then has
-the asterisks again, and its `blocks` say that the word is bold. So the words are read from the blocks. Lists, quotes
-and code become lines without their marks; links become the text that people see.
+the asterisks again, and its `blocks` mark the word as bold. So the words are read from the blocks. Lists, quotes and
+code become lines without their marks; links become the text that people see.
 
-Sometimes formatting is doubtful. If only a part of a word is formatted, the person may have typed the marks as a part
+Sometimes formatting is ambiguous. If only a part of a word is formatted, the person may have typed the marks as a part
 of a name or pattern, such as `web-*-*`. If words are struck through, the person may not want them.
 """
 

@@ -1,4 +1,6 @@
-"""Sends the messages to one place one after the other: the most urgent first, then in the order of their arrival."""
+"""Queues the messages to one place and sends them one after the other: the most urgent first, then in the order of
+their arrival.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Receives Slack's requests from a Socket Mode connection, and passes them to the Bolt library.
 
-Each is acknowledged through the same connection before anything that it asks for begins.
+Each request is acknowledged through the same connection before its work begins.
 """
 
 from __future__ import annotations

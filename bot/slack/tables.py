@@ -299,7 +299,7 @@ def _is_number(cell: str | float) -> bool:
 def _data_cell(value: str | float, text: str, numeric: bool) -> _DataCell:
     """A number if the whole column has numbers, so that Slack sorts it by value. A cell with a time is rich text."""
     if text_timestamps.contains_timestamp(text):
-        return dates.date_cell(text)
+        return dates.make_date_cell(text)
     return slackblocks.RawNumber(value, text) if numeric and not isinstance(value, str) else slackblocks.RawText(text)
 
 

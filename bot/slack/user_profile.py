@@ -1,4 +1,4 @@
-"""Decodes what Slack says of a person (`users.info`) and of the user groups of a workspace (`usergroups.list`).
+"""Decodes Slack's data about a person (`users.info`) and about the user groups of a workspace (`usergroups.list`).
 
 Nothing is raised: a field of another type than Slack documents counts as absent.
 """

@@ -51,7 +51,7 @@ PASSING_ERRORS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class AppInstallation:
     """Where the app is installed, as `auth.test` says: in one workspace, or in a whole Enterprise organization.
 
     `team`: the id of the workspace, or of the organization. It is the first part of every identity. `enterprise`: the
@@ -65,19 +65,19 @@ class Installation:
         return bool(self.enterprise) and self.team == self.enterprise
 
 
-def installation(identity: Mapping[str, Any]) -> Installation:
+def installation(identity: Mapping[str, Any]) -> AppInstallation:
     """Decodes the answer of `auth.test`. The team is empty if Slack does not name a team."""
     enterprise = str(identity.get("enterprise_id") or "")
     if identity.get("is_enterprise_install") and enterprise:
-        return Installation(team=enterprise, enterprise=enterprise)
-    return Installation(team=str(identity.get("team_id") or ""), enterprise=enterprise)
+        return AppInstallation(team=enterprise, enterprise=enterprise)
+    return AppInstallation(team=str(identity.get("team_id") or ""), enterprise=enterprise)
 
 
 class SlackUsers:
     """Looks up people and their groups, and caches Slack's answers."""
 
     def __init__(
-        self, api: UsersApi, *, installed: Installation, guests: bool, clock: Callable[[], float] = time.monotonic
+        self, api: UsersApi, *, installed: AppInstallation, guests: bool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.team = installed.team
         self._installed = installed

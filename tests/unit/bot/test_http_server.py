@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bot import http_server, listening_socket
-from bot.http_server import HttpServer, Limits
+from bot.http_server import ConnectionLimits, HttpServer
 from core import open_file_limit
 from core.config.load import ListenAddress
 from tests.helpers.paths import ROOT
@@ -33,7 +33,7 @@ class Served:
         self.bodies: list[bytes] = []
         self.answer: Callable[[], Any] | None = None
         self.page = b"hello\n"
-        self.server = HttpServer(self.handle, Limits(**limits), self.refused.append)
+        self.server = HttpServer(self.handle, ConnectionLimits(**limits), self.refused.append)
         self.port = 0
 
     async def handle(self, request: Any, body: bytes) -> Any:
@@ -257,7 +257,7 @@ def test_who_counts_as_one_client(address: Any, peer: str) -> None:
 
 @pytest.mark.parametrize(("files", "connections"), [(1 << 20, 64), (1024, 64), (256, 16), (64, 4), (10, 4)])
 def test_few_descriptors_mean_few_connections(files: int, connections: int) -> None:
-    limits = Limits().within(files)
+    limits = ConnectionLimits().within(files)
     assert (limits.connections, limits.per_peer) == (connections, min(connections, 48))
 
 
@@ -275,7 +275,7 @@ async def main():
         sock = socket.create_server(("127.0.0.1", 0))
         sock.setblocking(False)
         print(sock.getsockname()[1], flush=True)
-        servers.append(http_server.HttpServer(handle, http_server.Limits(body=1000), lambda reason: None))
+        servers.append(http_server.HttpServer(handle, http_server.ConnectionLimits(body=1000), lambda reason: None))
         await servers[-1].open(sock)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     mine = [open("/dev/null") for _ in range(128)]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bot import listening_socket, metrics_page_cache, metrics_server
-from bot.http_server import Limits
+from bot.http_server import ConnectionLimits
 from core.config.load import ListenAddress
 from core.errors import ConfigError
 from core.metric_families import Format
@@ -51,8 +51,8 @@ async def opened(door: Door, **more: Any) -> None:
     assert sock is not None
     door.port = sock.getsockname()[1]
     door.refused = []
-    limits = Limits(**more)
-    door.server = await metrics_server.serve(
+    limits = ConnectionLimits(**more)
+    door.server = await metrics_server.serve_metrics(
         sock, page=door.render, ready=door.readiness, refused=door.refused.append, limits=limits
     )
 
@@ -282,7 +282,7 @@ async def test_an_early_scrape_waits_instead_of_being_refused() -> None:
     client = socket.create_connection(("127.0.0.1", port))  # connected although nobody answers yet
     client.close()
     door = Door()
-    door.server = await metrics_server.serve(sock, page=door.render, ready=door.readiness, refused=print)
+    door.server = await metrics_server.serve_metrics(sock, page=door.render, ready=door.readiness, refused=print)
     assert (await early)[0] == 200
     await door.server.aclose()
 

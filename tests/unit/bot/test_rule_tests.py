@@ -62,7 +62,7 @@ class Desk:
         self.hidden: set[str] = set()
         self.may_list = None
         rules = configured_rules.testable_rules(load_rules(), Rules(off=("crash",)))
-        self.tests = rule_tests.RuleTests(rules, StoredEvents(store))
+        self.tests = rule_tests.RuleTestRunner(rules, StoredEvents(store))
 
     async def crash(self, name: str, *, ago: float, code: str = "2") -> None:
         at = time.time_ns() - int(ago * NS)

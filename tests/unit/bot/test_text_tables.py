@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.text_tables import fitting_columns, has_cut_cells, table_lines, text_width
+from bot.text_tables import fitting_columns, format_table_lines, has_cut_cells, text_width
 from core.model.replies import Table, Tone
 
 CONTAINERS = Table(
@@ -20,7 +20,7 @@ CONTAINERS = Table(
 
 
 def test_a_wide_window_shows_everything():
-    lines = table_lines(CONTAINERS, 100)
+    lines = format_table_lines(CONTAINERS, 100)
     assert lines[0].split() == list(CONTAINERS.columns)
     assert len(lines) == 3
 
@@ -35,7 +35,7 @@ def test_a_wide_window_shows_everything():
     ],
 )
 def test_the_least_important_columns_are_left_out_first_and_named(width, shown):
-    lines = table_lines(CONTAINERS, width)
+    lines = format_table_lines(CONTAINERS, width)
     left_out = [name for name in CONTAINERS.columns if name not in shown]
     assert lines[0].split() == shown
     assert lines[-1] == f"Not shown: {', '.join(left_out)}. A wider window shows more."
@@ -46,7 +46,7 @@ def test_the_least_important_columns_are_left_out_first_and_named(width, shown):
 
 def test_a_pipe_gets_every_character():
     table = Table(columns=("NAME", "WHY"), rows=(("x" * 300, "y " * 300),), wrap=True)
-    assert table_lines(table, 0)[1] == f"{'x' * 300}  {'y ' * 300}".rstrip()
+    assert format_table_lines(table, 0)[1] == f"{'x' * 300}  {'y ' * 300}".rstrip()
 
 
 def test_a_long_name_is_whole_and_the_cells_after_it_are_on_the_next_line():
@@ -55,14 +55,14 @@ def test_a_long_name_is_whole_and_the_cells_after_it_are_on_the_next_line():
         columns=("NAME", "STATUS", "SERVICE"),
         rows=((name, "up · 3d", "kube-system/coredns"), ("web", "exited (1) · 2h", "")),
     )
-    assert table_lines(table, 60) == [
+    assert format_table_lines(table, 60) == [
         f"{'NAME':<22}  STATUS           SERVICE",
         name,
         f"{'':<22}  up · 3d          kube-system/coredns",
         f"{'web':<22}  exited (1) · 2h",
     ]
     events = Table(columns=("TIME", "NAME", "DETAIL"), rows=(("14:05:07", name, "pulled"),), priority=("NAME", "TIME"))
-    assert table_lines(events, 40) == [
+    assert format_table_lines(events, 40) == [
         f"TIME      {'NAME':<22}  DETAIL",
         f"14:05:07  {name}",
         f"{'':<32}  pulled",
@@ -71,7 +71,7 @@ def test_a_long_name_is_whole_and_the_cells_after_it_are_on_the_next_line():
 
 def test_the_second_column_is_cut_only_where_nothing_else_is_left():
     table = Table(columns=("NAME", "STATE", "ID"), rows=(("docker/vm", "down 10 min: connection refused", "4f2a"),))
-    assert table_lines(table, 24)[1] == "docker/vm  down 10 min:…"
+    assert format_table_lines(table, 24)[1] == "docker/vm  down 10 min:…"
     assert has_cut_cells(table, 24)
 
 
@@ -82,7 +82,7 @@ def test_a_wrapped_column_is_continued_and_not_left_out():
         priority=("NAME", "TIME"),
         wrap=True,
     )
-    assert table_lines(table, 40) == [
+    assert format_table_lines(table, 40) == [
         "TIME      NAME  DETAIL",
         "14:05:07  web   it ended with code 137",
         "                because nobody had any",
@@ -94,8 +94,8 @@ def test_a_wrapped_column_is_continued_and_not_left_out():
 def test_colour_shows_how_good_each_row_is_and_nothing_else():
     tones = (Tone.BAD, Tone.PLAIN)
     table = Table(columns=("NAME", "STATUS"), rows=(("web", "dead"), ("api", "up")), tones=tones, toned="STATUS")
-    assert table_lines(table, 40, colour=True)[1:] == ["web   \x1b[31mdead\x1b[0m", "api   up"]
-    assert "\x1b" not in "".join(table_lines(table, 40))
+    assert format_table_lines(table, 40, colour=True)[1:] == ["web   \x1b[31mdead\x1b[0m", "api   up"]
+    assert "\x1b" not in "".join(format_table_lines(table, 40))
 
 
 CELLS = st.text(st.sampled_from("ab容- "), max_size=60)
@@ -105,7 +105,7 @@ CELLS = st.text(st.sampled_from("ab容- "), max_size=60)
 @given(st.lists(st.lists(CELLS, min_size=4, max_size=4), min_size=1, max_size=4), st.integers(20, 120), st.booleans())
 def test_no_name_is_cut_and_no_other_line_is_too_wide(rows, width, wrap):
     table = Table(columns=("NAME", "B", "C", "D"), rows=rows, wrap=wrap)
-    lines = table_lines(table, width)
+    lines = format_table_lines(table, width)
     names = [row[0].rstrip() for row in rows]
     for name in names:
         assert any(line.startswith(name) for line in lines)

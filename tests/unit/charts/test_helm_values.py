@@ -56,7 +56,7 @@ def test_the_product_accepts_the_configuration_of_every_example(name, part, tmp_
     load.check_slack_commands(settings, load_catalogue().names)
     rules = rule_catalogue.load_rules()
     load.check_rules(settings, [rule.name for rule in rules])
-    addresses = engine_addresses.engine_addresses(settings)
+    addresses = engine_addresses.read_engine_addresses(settings)
     assert str(settings.metrics.listen) == ":9108"
     assert str(settings.state) == "/var/lib/quarterdeck"
     container = rendered.pods()[part]["spec"]["containers"][0]

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot import recorded_events
+from bot import event_file
 from collectors.rule_catalogue import load_rules
 from collectors.rule_replay import RuleReplay, is_stored
 from core.model.containers import Container
@@ -162,7 +162,7 @@ def test_the_messages_that_are_returned_are_limited() -> None:
 
 @pytest.mark.parametrize("name", ["docker-20.10", "docker-26.1", "podman-4.3.libpod", "podman-5.4.libpod"])
 def test_recorded_events_of_real_engines_are_replayed_with_their_causes(name: str) -> None:
-    events = recorded_events.read_events(str(ROOT / "tests" / "captures" / f"{name}.events.jsonl"))
+    events = event_file.read_events(str(ROOT / "tests" / "captures" / f"{name}.events.jsonl"))
     made = RuleReplay(CRASH, {}, raw=True)
     made.feed(events)
     made.finish(events[-1].at_ns + 60 * SECOND)

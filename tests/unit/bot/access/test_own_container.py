@@ -31,7 +31,7 @@ def test_the_cgroup_tells(text):
 def test_the_mounts_tell_where_the_cgroup_is_a_namespace_of_its_own(tmp_path):
     (tmp_path / "cgroup").write_text("0::/\n")
     (tmp_path / "mountinfo").write_text(MOUNTS.format(own=OWN))
-    assert own_container.container_ids(tmp_path) == {OWN}
+    assert own_container.find_own_container_ids(tmp_path) == {OWN}
 
 
 def test_other_containers_folders_mounted_to_be_watched_are_not_us():
@@ -42,7 +42,7 @@ def test_other_containers_folders_mounted_to_be_watched_are_not_us():
 def test_a_container_within_a_container_is_both(tmp_path):
     (tmp_path / "cgroup").write_text(f"0::/docker/{OTHER}/docker/{OWN}\n")
     (tmp_path / "mountinfo").write_text(MOUNTS.format(own=OWN))
-    assert own_container.container_ids(tmp_path) == {OWN, OTHER}
+    assert own_container.find_own_container_ids(tmp_path) == {OWN, OTHER}
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_container_within_a_container_is_both(tmp_path):
 )
 def test_a_plain_host_is_no_container(tmp_path, text):
     (tmp_path / "cgroup").write_text(text)
-    assert own_container.container_ids(tmp_path) == frozenset()
-    assert own_container.container_ids(tmp_path / "no such folder") == frozenset()
+    assert own_container.find_own_container_ids(tmp_path) == frozenset()
+    assert own_container.find_own_container_ids(tmp_path / "no such folder") == frozenset()
 
 
 def test_mounts_cut_short_or_odd_are_no_reason_to_stop():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.console import live_line, screen, terminal, terminal_responder
+from bot.console import live_line, terminal, terminal_properties, terminal_responder
 from commands.catalogue import load_catalogue
 from core import supervise
 from core.model.replies import Tone, text_reply
@@ -78,7 +78,7 @@ async def test_where_lines_stay_each_step_is_one_line() -> None:
 
 def test_the_line_never_wraps_and_shows_no_escape_sequence() -> None:
     out = Terminal()
-    line = live_line.LiveLine(out, screen.screen_of(out))
+    line = live_line.LiveLine(out, terminal_properties.screen_of(out))
     line.show("世" * 100 + "\x1b[2J")
     (shown,) = out.screen
     assert shown == "世" * 39

@@ -11,7 +11,7 @@ import pytest
 from bot import plain_text
 from bot.access import first_admin
 from bot.dispatch import pending_questions
-from bot.rule_tests import RuleTests
+from bot.rule_tests import RuleTestRunner
 from collectors.alert_evaluator import Evaluator
 from collectors.rule_catalogue import load_rules
 from core.model.actions import Risk
@@ -165,7 +165,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             await deck.store.offer_claim(first_admin.code_digest(said[-1]), ttl=60, tries=1)
         if command.name in ("alerts", "rules"):
             deck.desk.evaluator = Evaluator(load_rules(), lambda _: None)
-            deck.desk.rule_tests = RuleTests(load_rules(), StoredEvents(deck.store))
+            deck.desk.rule_tests = RuleTestRunner(load_rules(), StoredEvents(deck.store))
         if command.name in ("ack", "incidents", "incident", "snooze", "silence"):
             await keep_incident(deck)
         if command.name == "maintenance" and "end" in said:

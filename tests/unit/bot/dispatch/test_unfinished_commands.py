@@ -52,7 +52,7 @@ def detail(*targets: str) -> bytes:
 
 async def found(store: Any, *sources: str) -> list[unfinished_commands.Unfinished]:
     rows = audit.Audit(store, clock=lambda: NOW, count=lambda phase: None)
-    return [one async for one in unfinished_commands.recover(store, rows, sources or ("slack",))]
+    return [one async for one in unfinished_commands.take_over(store, rows, sources or ("slack",))]
 
 
 async def test_each_is_taken_when_the_one_before_was_told() -> None:
@@ -60,7 +60,7 @@ async def test_each_is_taken_when_the_one_before_was_told() -> None:
     rows = audit.Audit(store, clock=lambda: NOW, count=lambda phase: None)
     told = []
     with pytest.raises(ZeroDivisionError):
-        async for lost in unfinished_commands.recover(store, rows, {"slack"}):
+        async for lost in unfinished_commands.take_over(store, rows, {"slack"}):
             assert store.taken == [*told, lost.id]
             told.append(lost.id)
             if lost.id == "two":

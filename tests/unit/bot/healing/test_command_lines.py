@@ -91,10 +91,10 @@ def test_a_recreated_container_is_found_by_its_owner(exists: bool) -> None:
         del scene.containers[old.id]
     new = scene.add("web", number=2, created_at=2e9)
     scene.add("db")
-    found = command_lines.container_of_alert(about, scene.containers)
+    found = command_lines.find_container_of_alert(about, scene.containers)
     assert found is not None and found.ref.id == (old.id if exists else new.id)
     scene.containers = {key: row for key, row in scene.containers.items() if row.ref.name != "web"}
-    assert command_lines.container_of_alert(about, scene.containers) is None
+    assert command_lines.find_container_of_alert(about, scene.containers) is None
 
 
 async def test_the_newest_container_of_each_owner_is_computed_once_for_many_alerts() -> None:
@@ -106,11 +106,11 @@ async def test_the_newest_container_of_each_owner_is_computed_once_for_many_aler
     scene.add("web", number=3, created_at=1e9)
     scene.add("db")
     newest = await command_lines.newest_of_owners(scene.containers)
-    found = command_lines.container_of_alert(about, scene.containers, newest)
+    found = command_lines.find_container_of_alert(about, scene.containers, newest)
     assert found is not None and found.ref.id == new.id
-    assert command_lines.container_of_alert(about, scene.containers) == found
+    assert command_lines.find_container_of_alert(about, scene.containers) == found
     del scene.containers[new.id]
-    assert command_lines.container_of_alert(about, scene.containers, newest) is None, "it was removed meanwhile"
+    assert command_lines.find_container_of_alert(about, scene.containers, newest) is None, "it was removed meanwhile"
 
 
 def test_a_hostile_name_is_one_word_of_the_line() -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.notify.configured_rules import rules_in_force
+from bot.notify.configured_rules import build_rules_in_force
 from collectors.rule_catalogue import load_rules
 from core import errors
 from core.config import load
@@ -20,13 +20,13 @@ BUILTIN = load_rules()
 
 
 def scene(**settings: object) -> AlertScene:
-    return AlertScene(rules_in_force(BUILTIN, Rules.model_validate(settings)))
+    return AlertScene(build_rules_in_force(BUILTIN, Rules.model_validate(settings)))
 
 
 def test_a_rule_is_switched_off_and_another_one_is_changed() -> None:
     rules = {
         rule.name: rule
-        for rule in rules_in_force(
+        for rule in build_rules_in_force(
             BUILTIN,
             Rules.model_validate(
                 {"off": "crash, flapping", "change": {"unhealthy": {"for": "5m", "severity": "critical"}}}

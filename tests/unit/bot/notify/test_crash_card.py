@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import plain_text
-from bot.notify.crash_card import EXIT_CODES, Evidence, PastEnd, crash_card, exit_code_in_words
+from bot.notify.crash_card import EXIT_CODES, Evidence, PastContainerEnd, crash_card, exit_code_in_words
 from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import merge_alert
 from core.model.past_run_settings import settings_of
@@ -70,7 +70,7 @@ def test_what_changed_since_the_last_good_run() -> None:
 
 
 def test_recent_ends_and_log_lines() -> None:
-    text = card(ends=[PastEnd(at_ns=2 * SECOND, why="crashed")], log=["a", "b"])
+    text = card(ends=[PastContainerEnd(at_ns=2 * SECOND, why="crashed")], log=["a", "b"])
     assert "Recent ends" in text and "1970-01-01T00:00:02Z  crashed" in text
     assert "The last 2 log lines" in text
     assert not [block for block in crash_card(INCIDENT, Evidence(log=[])).blocks if isinstance(block, Lines)]

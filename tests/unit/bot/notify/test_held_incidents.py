@@ -12,7 +12,7 @@ import pytest
 from bot.notify import inhibition
 from bot.notify.incident_writer import stored_incidents
 from bot.notify.maintenance_windows import end_maintenance, list_maintenance_windows
-from bot.notify.silences import add_silence, silences_in_force
+from bot.notify.silences import add_silence, list_silences_in_force
 from core import errors
 from core.model.alert_routes import Route, parse_matcher
 from core.model.alerts import AlertState, Severity
@@ -159,13 +159,13 @@ async def test_a_silence_until_resolved_ends_with_the_incident(world):
     await add_silence(world.desk.store, silence, now=world.seconds)
     await world.happen(fresh(world, "web", at=now(world) + 1, count=2))
     await world.wait(40)
-    assert len(await silences_in_force(world.desk.store, world.seconds)) == 1
+    assert len(await list_silences_in_force(world.desk.store, world.seconds)) == 1
     text = world.chat.messages["C1", "1"]
     assert "2 times" in text and "Silenced by Ada until it is resolved." in text
     assert len(world.chat.threads["C1", "1"]) == 1
     await world.happen(over(world, "web", at=now(world)))
     await world.wait(60)
-    assert await silences_in_force(world.desk.store, world.seconds) == ()
+    assert await list_silences_in_force(world.desk.store, world.seconds) == ()
     assert "Resolved: web" in world.chat.messages["C1", "1"]
 
 
@@ -290,7 +290,7 @@ async def test_a_node_that_is_down_explains_its_tasks_and_their_containers_and_n
     )
     nodes = (NodeState(id="n1", name="worker-1", role="worker", state="down", availability="active"),)
     mirror = SimpleNamespace(ref=swarm, swarm_state=SwarmState(services=(), nodes=nodes, read_at=1.0))
-    world.reporter._nodes_of = lambda incident: inhibition.nodes_of(incident, [mirror])
+    world.reporter._nodes_of = lambda incident: inhibition.find_nodes_of_incident(incident, [mirror])
     on_node, elsewhere = {"com.docker.swarm.node.id": "n1"}, {"com.docker.swarm.node.id": "n2"}
     down = {"topic": "node", "subject": node, "owner": "worker-1", "fingerprint": "down", "text": "the node is down"}
     await world.happen(fresh(world, "x", rule="node-down", **down))

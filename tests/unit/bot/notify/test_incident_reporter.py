@@ -15,7 +15,7 @@ from bot.notify import channel_tasks, crash_card_poster, silences
 from bot.notify.incident_reporter import RETRY_SECONDS, IncidentReporter
 from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.notify.message_sender import SentMessage
-from bot.notify.silences import add_silence, remove_silence, silences_in_force
+from bot.notify.silences import add_silence, list_silences_in_force, remove_silence
 from core import errors, supervise
 from core.model.alert_actions import AddSilence
 from core.model.alert_routes import Route, Routing
@@ -400,7 +400,7 @@ async def test_a_silenced_incident_is_posted_in_its_newest_state_when_the_silenc
     await world.wait(3)
     (told,) = [text for text in world.chat.messages.values() if "shop/web" in text]
     assert "5 times" in told
-    assert await silences_in_force(world.desk.store, world.seconds) == ()
+    assert await list_silences_in_force(world.desk.store, world.seconds) == ()
     assert await world.desk.store.silences() == {}
 
 

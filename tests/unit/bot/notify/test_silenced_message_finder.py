@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from bot.notify.incident_writer import stored_incidents
-from bot.notify.silences import add_silence, silences_in_force
+from bot.notify.silences import add_silence, list_silences_in_force
 from core import errors
 from core.model.alert_routes import Route, parse_matcher
 from tests.unit.bot.notify.route_scene import EVENING, HOUR, fresh, maintain, now, of_project, over, pass_time
@@ -52,7 +52,7 @@ async def test_a_message_says_that_its_incident_is_snoozed_until_the_snooze_is_o
 async def test_a_process_that_begins_to_post_removes_what_is_not_true_any_more(world):
     await snoozed(world, "web")
     await world.wait(2)
-    await world.desk.store.remove_silences([each.id for each in await silences_in_force(world.desk.store, 0.0)])
+    await world.desk.store.remove_silences([each.id for each in await list_silences_in_force(world.desk.store, 0.0)])
     world.reporter = world.process()
     await world.wait(2)
     assert "Snoozed" not in world.chat.messages["C1", "1"]

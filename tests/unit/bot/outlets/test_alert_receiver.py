@@ -83,7 +83,7 @@ class Door:
         async def ready():
             return True, {}
 
-        self.server = await metrics_server.serve(
+        self.server = await metrics_server.serve_metrics(
             sock, page=lambda form: b"", ready=ready, refused=print, endpoints={alert_receiver.PATH: self.receiver}
         )
 
@@ -326,7 +326,7 @@ async def test_alerts_about_different_things_are_different_incidents_whoever_exp
 
 async def test_what_is_left_over_is_removed_in_the_second_run_only(door):
     (incident,) = await door.tell(entry(name="web"))
-    job = received_alert_cleanup.cleanup_job(door.desk.store)
+    job = received_alert_cleanup.make_cleanup_job(door.desk.store)
     await job.run()
     await job.run()
     assert len(await door.desk.store.all_received_alerts()) == 1

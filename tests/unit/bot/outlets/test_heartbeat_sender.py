@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.outlets.heartbeat_sender import heartbeat_job
-from bot.outlets.http_sender import Outcome, Sent
+from bot.outlets.heartbeat_sender import make_heartbeat_job
+from bot.outlets.http_sender import SendOutcome, Sent
 from core import metrics
 
 URL = "https://ping.example/secret-path"
@@ -16,10 +16,10 @@ class Service:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, bytes]] = []
-        self.answer = Sent(outcome=Outcome.DELIVERED)
+        self.answer = Sent(outcome=SendOutcome.DELIVERED)
         self.is_ready = self.evaluates = True
         self.counts = metrics.Metrics()
-        self.job = heartbeat_job(
+        self.job = make_heartbeat_job(
             URL,
             every=60,
             ready=self.ready,
@@ -61,7 +61,7 @@ async def test_it_is_not_sent_by_a_process_that_is_not_ready_or_evaluates_no_rul
 
 async def test_what_the_service_does_not_accept_is_a_fault_that_quotes_no_address() -> None:
     service = Service()
-    service.answer = Sent(outcome=Outcome.FAILED, reason="The receiver answered with status 503.")
+    service.answer = Sent(outcome=SendOutcome.FAILED, reason="The receiver answered with status 503.")
     report = await service.job.run()
     assert report.faults == ("The heartbeat was not accepted. The receiver answered with status 503.",)
     assert service.counted() == {"sent": 0, "failed": 1, "not_ready": 0}

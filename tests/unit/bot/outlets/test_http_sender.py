@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from bot.outlets.http_sender import HttpSender, Outcome
+from bot.outlets.http_sender import HttpSender, SendOutcome
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,21 +50,21 @@ async def sender() -> AsyncIterator[HttpSender]:
 
 @pytest.mark.parametrize(
     ("code", "outcome"),
-    [(200, Outcome.DELIVERED), (202, Outcome.DELIVERED), (204, Outcome.DELIVERED)]
-    + [(code, Outcome.REFUSED) for code in (400, 410, 413, 415, 422)]
-    + [(code, Outcome.FAILED) for code in (401, 403, 404, 408, 409, 425, 429, 500, 502, 503, 504)],
+    [(200, SendOutcome.DELIVERED), (202, SendOutcome.DELIVERED), (204, SendOutcome.DELIVERED)]
+    + [(code, SendOutcome.REFUSED) for code in (400, 410, 413, 415, 422)]
+    + [(code, SendOutcome.FAILED) for code in (401, 403, 404, 408, 409, 425, 429, 500, 502, 503, 504)],
 )
-async def test_the_status_decides(sender: HttpSender, code: int, outcome: Outcome) -> None:
+async def test_the_status_decides(sender: HttpSender, code: int, outcome: SendOutcome) -> None:
     async with receiver(status(code)) as (url, seen):
         sent = await sender.send("POST", f"{url}/hook", b"{}", {"Content-Type": "application/json"})
     assert sent.outcome is outcome and len(seen) == 1
-    assert bool(sent.reason) is (outcome is not Outcome.DELIVERED)
+    assert bool(sent.reason) is (outcome is not SendOutcome.DELIVERED)
 
 
 async def test_a_redirect_is_not_followed(sender: HttpSender) -> None:
     async with receiver(status(200)) as (other, stolen), receiver(status(307, Location=other)) as (url, seen):
         sent = await sender.send("POST", url, b"{}", {"Authorization": "Bearer secret"})
-    assert sent.outcome is Outcome.FAILED and "redirect (307)" in sent.reason
+    assert sent.outcome is SendOutcome.FAILED and "redirect (307)" in sent.reason
     assert len(seen) == 1 and stolen == []
 
 
@@ -93,7 +93,7 @@ async def test_an_endless_body_is_not_read(sender: HttpSender) -> None:
         return response
 
     async with receiver(endless) as (url, _):
-        assert (await sender.send("POST", url, b"{}", {})).outcome is Outcome.DELIVERED
+        assert (await sender.send("POST", url, b"{}", {})).outcome is SendOutcome.DELIVERED
     assert sent_bytes < 64 << 20
 
 
@@ -115,6 +115,6 @@ async def test_no_answer_is_a_failure_that_quotes_no_address(sender: HttpSender,
         server.close()
     url = "http://nowhere.invalid/s3cr3t" if way == "no host" else f"http://127.0.0.1:{port}/s3cr3t"
     sent = await quick.send("POST", url, b"{}", {})
-    assert sent.outcome is Outcome.FAILED and "cannot be reached" in sent.reason and "s3cr3t" not in sent.reason
+    assert sent.outcome is SendOutcome.FAILED and "cannot be reached" in sent.reason and "s3cr3t" not in sent.reason
     await quick.aclose()
     server.close()

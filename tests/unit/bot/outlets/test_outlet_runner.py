@@ -12,7 +12,7 @@ import pytest
 from bot.notify.incident_writer import change_incident, stored_incidents
 from bot.outlets import outlet_runner
 from bot.outlets.alertmanager_sender import REPEAT_SECONDS, AlertmanagerSender
-from bot.outlets.http_sender import Outcome, Sent
+from bot.outlets.http_sender import SendOutcome, Sent
 from bot.outlets.outlet_runner import OutletRunner
 from bot.outlets.webhook import Webhook
 from core import errors
@@ -24,10 +24,10 @@ from tests.unit.bot.notify.test_incident_writer import Desk
 
 SECOND = 1_000_000_000
 OK, DOWN = (
-    Sent(outcome=Outcome.DELIVERED),
-    Sent(outcome=Outcome.FAILED, reason="The receiver answered with status 503."),
+    Sent(outcome=SendOutcome.DELIVERED),
+    Sent(outcome=SendOutcome.FAILED, reason="The receiver answered with status 503."),
 )
-NO = Sent(outcome=Outcome.REFUSED, reason="The receiver refused the content with status 400.")
+NO = Sent(outcome=SendOutcome.REFUSED, reason="The receiver refused the content with status 400.")
 
 
 class Receiver:
@@ -41,7 +41,7 @@ class Receiver:
     async def send(self, method, url, body, headers):
         self.asked += 1
         answer = self.answers.pop(0) if self.answers else self.always
-        if answer.outcome is Outcome.DELIVERED:
+        if answer.outcome is SendOutcome.DELIVERED:
             self.took.append(msgspec.json.decode(body))
         return answer
 
@@ -188,7 +188,7 @@ async def test_what_the_receiver_refuses_holds_up_nothing(world):
 
 async def test_a_receiver_may_ask_for_a_longer_pause(world):
     world.receiver.answers = [
-        Sent(outcome=Outcome.FAILED, reason="The receiver answered with status 429.", retry_after=120)
+        Sent(outcome=SendOutcome.FAILED, reason="The receiver answered with status 429.", retry_after=120)
     ]
     await world.happen(alert())
     await world.wait(118)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from bot.outlets import webhook
-from bot.outlets.http_sender import Outcome, Sent
+from bot.outlets.http_sender import SendOutcome, Sent
 from bot.outlets.webhook import Webhook, payload, signed_headers, signing_key
 from core.config.alert_routes import matchers
 from core.model.alerts import AlertState, Severity
@@ -30,7 +30,7 @@ class Wire:
 
     async def send(self, method, url, body, headers):
         self.requests.append((method, url, body, dict(headers)))
-        return Sent(outcome=Outcome.DELIVERED)
+        return Sent(outcome=SendOutcome.DELIVERED)
 
 
 def incident(*more, **fields):

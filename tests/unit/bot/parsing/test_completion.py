@@ -44,4 +44,4 @@ from tests.unit.bot.parsing.test_parser import CATALOGUE
     ],
 )
 def test_completion(text, expected):
-    assert sorted(completion.complete(text, CATALOGUE, ["web", "api", "my web"])) == sorted(expected)
+    assert sorted(completion.complete_last_word(text, CATALOGUE, ["web", "api", "my web"])) == sorted(expected)

@@ -5,9 +5,9 @@ from tests.unit.bot.parsing.test_parser import CATALOGUE
 
 
 def test_usage():
-    assert usage.usage_line(CATALOGUE.find("logs")) == "logs [options] TARGET…"
-    assert usage.usage_line(CATALOGUE.find("ps")) == "ps [options] [TARGET…]"
-    assert usage.usage_line(CATALOGUE.find("help")) == "help [options] [TOPIC]"
+    assert usage.format_usage_line(CATALOGUE.find("logs")) == "logs [options] TARGET…"
+    assert usage.format_usage_line(CATALOGUE.find("ps")) == "ps [options] [TARGET…]"
+    assert usage.format_usage_line(CATALOGUE.find("help")) == "help [options] [TOPIC]"
 
 
 def test_describe_shows_arguments_as_typed():

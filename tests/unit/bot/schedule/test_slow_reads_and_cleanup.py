@@ -11,7 +11,7 @@ import pytest
 from bot.schedule.leadership import Leadership
 from bot.schedule.recurring_job import RecurringJob
 from bot.schedule.scheduler import Scheduler
-from bot.schedule.slow_reads_and_cleanup import shared_jobs
+from bot.schedule.slow_reads_and_cleanup import make_shared_jobs
 from collectors.exposition import Exposition
 from core import metrics
 from core.model.disk_use import DiskUse, ReadDiskUse
@@ -39,7 +39,7 @@ async def store(valkey: Valkey) -> AsyncIterator[Store]:
 def jobs(
     mirrors: Sequence[Mirror], store: Store, disk_use: timedelta | None = timedelta(minutes=15)
 ) -> Sequence[RecurringJob]:
-    return shared_jobs(lambda: mirrors, store, replica="r1", disk_use=disk_use)
+    return make_shared_jobs(lambda: mirrors, store, replica="r1", disk_use=disk_use)
 
 
 def test_only_the_removal_of_old_data_is_shared_and_disk_use_may_be_off(store: Store) -> None:

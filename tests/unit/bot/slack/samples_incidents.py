@@ -85,7 +85,7 @@ EVIDENCE = crash_card.Evidence(
     memory_limit=512 * MEBIBYTE,
     now=settings_of("b", 0.0, GOOD | {"Image": "shop/web:42", "Image ID": "sha256:42", "Environment": "PATH, DB_DSN"}),
     good=settings_of("a", START / SECOND - 86_400, GOOD),
-    ends=[crash_card.PastEnd(at_ns=START - at * 60 * SECOND, why=CRASHED.text) for at in range(3)],
+    ends=[crash_card.PastContainerEnd(at_ns=START - at * 60 * SECOND, why=CRASHED.text) for at in range(3)],
     log=["connecting to the database", "Error: DB_URL is not set", "exit status 2"],
 )
 NOTES = [
@@ -105,19 +105,19 @@ def shared(snoozed: Incident | None = None) -> incident_message.IncidentTable:
 
 
 SAMPLES: Mapping[str, tuple[str, Reply]] = {
-    "incident-firing": ("", incident_message.incident_reply(FIRING)),
-    "incident-snoozed": ("", incident_message.incident_reply(FIRING, held=SNOOZED)),
-    "incident-acknowledged": ("", incident_message.incident_reply(acknowledge(FIRING, "slack:T1/U1", "alice"))),
-    "incident-resolved": ("", incident_message.incident_reply(RESOLVED)),
+    "incident-firing": ("", incident_message.make_incident_reply(FIRING)),
+    "incident-snoozed": ("", incident_message.make_incident_reply(FIRING, held=SNOOZED)),
+    "incident-acknowledged": ("", incident_message.make_incident_reply(acknowledge(FIRING, "slack:T1/U1", "alice"))),
+    "incident-resolved": ("", incident_message.make_incident_reply(RESOLVED)),
     "incident-thread": ("", crash_card.crash_card(FIRING, EVIDENCE)),
     "incident-note": ("", incident_message.note_entry(NOTES)),
     "incident-thread-end": ("", incident_message.thread_entry(RESOLVED)),
     "incident-storm": ("", shared(snoozed=STORM[1]).reply(storm="in shop")),
-    "incident-mention": ("", incident_message.incident_reply(FIRING, ("S0ONCALL", "U0ADA", "<!channel>"))),
+    "incident-mention": ("", incident_message.make_incident_reply(FIRING, ("S0ONCALL", "U0ADA", "<!channel>"))),
     "incident-group": ("", shared().reply("of project shop", ("S0ONCALL",))),
     "incident-group-entry": ("", incident_message.group_entry(STORM[-2:], 2)),
     "incident-reminder": ("", incident_message.reminder([FIRING], "after 4 h 0 min", ("S0ONCALL",))),
     "maintenance-begin": ("", maintenance_announcer.begin_text(WINDOW, START / SECOND + 7200)),
     "maintenance-end": ("", maintenance_announcer.end_text(WINDOW, 2)),
-    "incident-hostile": ("", incident_message.incident_reply(HOSTILE)),
+    "incident-hostile": ("", incident_message.make_incident_reply(HOSTILE)),
 }

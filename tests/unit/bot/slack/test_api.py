@@ -18,7 +18,7 @@ from slack_sdk.http_retry.request import HttpRequest
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.http_retry.state import RetryState
 
-from bot.slack import api, pacing, rate_limit
+from bot.slack import api, pause_after_429, rate_limiter
 from bot.slack.api import SlackApi
 from bot.slack.render import Message, TextFile
 from core import errors
@@ -217,7 +217,7 @@ async def test_slacks_refusal_is_not_tried_again_and_says_its_word_and_cure() ->
 
 
 async def test_a_429_is_waited_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.slack.rate_limit.random.random", lambda: 0.0)
+    monkeypatch.setattr("bot.slack.pause_after_429.random.random", lambda: 0.0)
     async with slack() as (server, calls):
         again = said(429, headers={"Retry-After": "0"}, ok=False, error="ratelimited")
         server.put("chat.postMessage", again, again, said(ok=True, ts="1.1"))
@@ -340,7 +340,7 @@ class Slack:
 
 
 async def call(
-    slack: Slack, gate: rate_limit.MethodThrottle | None, handler: rate_limit.ThrottledRetry, tries: int
+    slack: Slack, gate: pause_after_429.MethodThrottle | None, handler: pause_after_429.ThrottledRetry, tries: int
 ) -> bool:
     """As slack_sdk makes a call with its retries."""
     state = RetryState()
@@ -348,7 +348,7 @@ async def call(
         HttpRequest(method="POST", url="x", headers={}),
         HttpResponse(status_code=429, headers={"Retry-After": "1"}),
     )
-    async with asyncio.timeout(api.CALL_TIMEOUT_SECONDS), rate_limit.turn(gate):
+    async with asyncio.timeout(api.CALL_TIMEOUT_SECONDS), pause_after_429.turn(gate):
         while True:
             await asyncio.sleep(0.1)
             if slack.take(asyncio.get_running_loop().time()):
@@ -361,8 +361,8 @@ async def call(
 @pytest.mark.looptime
 async def test_a_burst_beyond_a_methods_limit_loses_nothing() -> None:
     told: list[str] = []
-    handler = rate_limit.ThrottledRetry(api.MAX_THROTTLED_RETRIES, told.append)
-    slack, gate = Slack(burst=50, every=0.6), rate_limit.MethodThrottle()
+    handler = pause_after_429.ThrottledRetry(api.MAX_THROTTLED_RETRIES, told.append)
+    slack, gate = Slack(burst=50, every=0.6), pause_after_429.MethodThrottle()
     done = await asyncio.gather(*(call(slack, gate, handler, api.MAX_THROTTLED_RETRIES) for _ in range(150)))
     assert all(done)
     assert asyncio.get_running_loop().time() < api.CALL_TIMEOUT_SECONDS
@@ -377,19 +377,19 @@ async def test_a_burst_beyond_a_methods_limit_loses_nothing() -> None:
 @pytest.mark.looptime
 async def test_who_comes_during_a_pause_waits_for_its_end_and_later_ones_go_at_once() -> None:
     loop = asyncio.get_running_loop()
-    handler = rate_limit.ThrottledRetry(5, lambda url: None)
-    slack, gate = Slack(burst=1, every=30.0), rate_limit.MethodThrottle()
+    handler = pause_after_429.ThrottledRetry(5, lambda url: None)
+    slack, gate = Slack(burst=1, every=30.0), pause_after_429.MethodThrottle()
     slack.tokens = 0
     first = asyncio.create_task(call(slack, gate, handler, 99))
     await asyncio.sleep(5)
     assert gate.opens_at > loop.time() - 1
     calm = Slack(burst=99, every=1)
-    other = asyncio.create_task(call(calm, rate_limit.MethodThrottle(), handler, 5))
+    other = asyncio.create_task(call(calm, pause_after_429.MethodThrottle(), handler, 5))
     assert await other
     assert loop.time() == pytest.approx(5.1)
     assert await first
-    began = loop.time() + rate_limit.PARALLEL_AFTER_SECONDS + 2
-    await asyncio.sleep(rate_limit.PARALLEL_AFTER_SECONDS + 2)
+    began = loop.time() + pause_after_429.PARALLEL_AFTER_SECONDS + 2
+    await asyncio.sleep(pause_after_429.PARALLEL_AFTER_SECONDS + 2)
     many = Slack(burst=99, every=1)
     assert all(await asyncio.gather(*(call(many, gate, handler, 5) for _ in range(20))))
     assert loop.time() == pytest.approx(began + 0.1)
@@ -397,8 +397,8 @@ async def test_who_comes_during_a_pause_waits_for_its_end_and_later_ones_go_at_o
 
 @pytest.mark.looptime
 async def test_one_that_is_cancelled_in_its_turn_lets_the_next_in() -> None:
-    handler = rate_limit.ThrottledRetry(5, lambda url: None)
-    slack, gate = Slack(burst=1, every=10.0), rate_limit.MethodThrottle()
+    handler = pause_after_429.ThrottledRetry(5, lambda url: None)
+    slack, gate = Slack(burst=1, every=10.0), pause_after_429.MethodThrottle()
     tasks = [asyncio.create_task(call(slack, gate, handler, 99)) for _ in range(4)]
     await asyncio.sleep(3)
     tasks[1].cancel()
@@ -413,7 +413,7 @@ async def test_one_that_is_cancelled_in_its_turn_lets_the_next_in() -> None:
     [({"Retry-After": "30"}, 30), ({"retry-after": "1.5"}, 1.5), ({"Retry-After": "soon"}, 1), ({}, 1)],
 )
 def test_how_long_slack_asks_to_wait(headers: dict[str, str], seconds: float) -> None:
-    assert rate_limit._retry_after_seconds(HttpResponse(status_code=429, headers=headers)) == seconds  # type: ignore[arg-type]
+    assert pause_after_429._retry_after_seconds(HttpResponse(status_code=429, headers=headers)) == seconds  # type: ignore[arg-type]
 
 
 # What is sent, and what is said about it.
@@ -464,7 +464,7 @@ async def test_slacks_reasons_come_with_its_refusal() -> None:
 
 @pytest.mark.looptime
 async def test_calls_of_a_method_come_at_the_pace_of_its_tier_and_too_many_are_refused() -> None:
-    paces = pacing.MethodPaces()
+    paces = rate_limiter.MethodPaces()
     loop = asyncio.get_running_loop()
 
     async def call() -> float:
@@ -475,16 +475,16 @@ async def test_calls_of_a_method_come_at_the_pace_of_its_tier_and_too_many_are_r
     results = await asyncio.gather(*(call() for _ in range(300)), return_exceptions=True)
     times = [each for each in results if isinstance(each, float)]
     refused = [each for each in results if isinstance(each, errors.Undeliverable)]
-    assert sum(at == 0.0 for at in times) == pacing.TIER_3
-    assert max(times) <= pacing.MAX_PACE_SECONDS + 2
+    assert sum(at == 0.0 for at in times) == rate_limiter.TIER_3
+    assert max(times) <= rate_limiter.MAX_PACE_SECONDS + 2
     assert len(times) + len(refused) == 300 and {each.code for each in refused} == {"overflow"}
     await paces.turn("auth.test")
 
 
 @pytest.mark.looptime
 async def test_only_necessary_messages_are_sent_while_calls_wait() -> None:
-    paces = pacing.MethodPaces()
-    calls = [asyncio.create_task(paces.turn("chat.postEphemeral")) for _ in range(pacing.TIER_4 + 2)]
+    paces = rate_limiter.MethodPaces()
+    calls = [asyncio.create_task(paces.turn("chat.postEphemeral")) for _ in range(rate_limiter.TIER_4 + 2)]
     await asyncio.sleep(0.1)
     assert paces.is_tight()
     await asyncio.gather(*calls)

@@ -63,11 +63,11 @@ BOT = BotName(user="UBOT", name="deck")
     ],
 )
 def test_line(delivered: str, line: str) -> None:
-    assert command_text.possible_commands(delivered, None, BOT) == (line,)
+    assert command_text.find_possible_commands(delivered, None, BOT) == (line,)
 
 
 def test_without_a_known_bot_no_name_is_dropped() -> None:
-    assert command_text.possible_commands("<@U1> ps @", None, BotName(user="")) == ("<@U1> ps @",)
+    assert command_text.find_possible_commands("<@U1> ps @", None, BotName(user="")) == ("<@U1> ps @",)
 
 
 @pytest.mark.parametrize(
@@ -99,34 +99,34 @@ def test_without_a_known_bot_no_name_is_dropped() -> None:
 def test_a_text_without_rich_text_has_a_reading_for_each_thing_it_may_mean(
     delivered: str, lines: tuple[str, ...]
 ) -> None:
-    assert command_text.possible_commands(delivered, None, BOT) == lines
+    assert command_text.find_possible_commands(delivered, None, BOT) == lines
 
 
 def test_rich_text_says_what_is_meant_and_the_text_is_not_looked_at() -> None:
     same = RichTextReadings(
         plain="<@UBOT> restart web\n", literal="<@UBOT> restart web\n", kept="<@UBOT> restart web\n"
     )
-    assert command_text.possible_commands("<@UBOT> restart *web*", same, BOT) == ("restart web",)
+    assert command_text.find_possible_commands("<@UBOT> restart *web*", same, BOT) == ("restart web",)
     doubtful = RichTextReadings(
         plain="<@UBOT> restart web\n", literal="<@UBOT> restart w*eb*\n", kept="<@UBOT> restart \n"
     )
-    assert command_text.possible_commands("x", doubtful, BOT) == ("restart w*eb*", "restart web", "restart")
+    assert command_text.find_possible_commands("x", doubtful, BOT) == ("restart w*eb*", "restart web", "restart")
     # Entities and backticks that a person typed are the person's.
     typed = "exec web 'a &amp; <b> `c`'"
-    assert command_text.possible_commands("x", RichTextReadings(plain=typed, literal=typed, kept=typed), BOT) == (
+    assert command_text.find_possible_commands("x", RichTextReadings(plain=typed, literal=typed, kept=typed), BOT) == (
         typed,
     )
 
 
 def test_the_grammar_reads_on() -> None:
     known = load_catalogue()
-    (line,) = command_text.possible_commands("<@UBOT> ps —all “shop-*” --label app=a&amp;b", None, BOT)
+    (line,) = command_text.find_possible_commands("<@UBOT> ps —all “shop-*” --label app=a&amp;b", None, BOT)
     parsed = parser.parse(line, known)
     assert parsed.args["all"]
     assert parsed.args["target"] == ("shop-*",)
     assert parsed.args["label"] == ("app=a&b",)
     with pytest.raises(errors.BadUsage, match="this one has 2"):
-        parser.parse(command_text.possible_commands("<@UBOT> ps\nrm web", None, BOT)[0], known)
+        parser.parse(command_text.find_possible_commands("<@UBOT> ps\nrm web", None, BOT)[0], known)
 
 
 SLACK = st.sampled_from(["<@UBOT>", "<@U1|x>", "<!here>", "<#C1|a>", "<http://a|b>", "<", ">", "|", "&amp;", "&lt;"])
@@ -138,7 +138,10 @@ TYPED = st.lists(st.one_of(SLACK, SIGNS, st.text(max_size=6))).map("".join)
 def test_it_never_raises(text: str, user: str, name: str) -> None:
     bot = BotName(user=user, name=name)
     rich_text = RichTextReadings(plain=text, literal=text, kept=text)
-    for lines in (command_text.possible_commands(text, None, bot), command_text.possible_commands("", rich_text, bot)):
+    for lines in (
+        command_text.find_possible_commands(text, None, bot),
+        command_text.find_possible_commands("", rich_text, bot),
+    ):
         assert 1 <= len(lines) <= 3
         assert [line.strip() for line in lines] == list(lines)
 
@@ -146,17 +149,17 @@ def test_it_never_raises(text: str, user: str, name: str) -> None:
 @given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9_.-]+", fullmatch=True), min_size=1, max_size=4))
 def test_names_that_engines_allow_are_never_doubtful(names: list[str]) -> None:
     line = f"restart {' '.join(names)}"
-    assert command_text.possible_commands(line, None, BOT) == (line,)
+    assert command_text.find_possible_commands(line, None, BOT) == (line,)
 
 
 @given(st.text(st.characters(exclude_characters="<>&`*_~@"), max_size=60))
 def test_plain_text_is_read_once(text: str) -> None:
-    (line,) = command_text.possible_commands(text, None, BOT)
-    assert command_text.possible_commands(line, None, BOT) == (line,)
+    (line,) = command_text.find_possible_commands(text, None, BOT)
+    assert command_text.find_possible_commands(line, None, BOT) == (line,)
 
 
 @pytest.mark.parametrize("sign", ["*", "~x", "`", "<@UBOT>", "<", "*_~", "@deck ", "/deck "])
 def test_a_text_of_the_greatest_length_is_read(sign: str) -> None:
     text = (sign * decode_requests.MAX_TEXT)[: decode_requests.MAX_TEXT]
-    assert len(command_text.possible_commands(text, None, BOT)) <= 3
-    assert len(command_text.possible_commands("", RichTextReadings(plain=text, literal=text, kept=text), BOT)) == 1
+    assert len(command_text.find_possible_commands(text, None, BOT)) <= 3
+    assert len(command_text.find_possible_commands("", RichTextReadings(plain=text, literal=text, kept=text), BOT)) == 1

@@ -22,7 +22,7 @@ from bot.slack.decode_requests import Source
 from bot.slack.handler import SlackHandler
 from bot.slack.reply_delivery import PostedMessage
 from bot.slack.rich_text_reader import RichTextReadings
-from bot.slack.users import Installation, SlackUsers
+from bot.slack.users import AppInstallation, SlackUsers
 from commands.catalogue import load_catalogue
 from core import errors
 from core.metrics import Metrics
@@ -79,7 +79,7 @@ class Scene:
         }
         self.handler = SlackHandler(
             outbox=outbox(self.calls, self.memory, self.metrics),
-            users=SlackUsers(self.calls, installed=Installation(team="T1"), guests=False, clock=clock),
+            users=SlackUsers(self.calls, installed=AppInstallation(team="T1"), guests=False, clock=clock),
             supervisor=supervisor,
             metrics=self.metrics,
             **parts,

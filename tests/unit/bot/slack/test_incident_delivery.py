@@ -11,7 +11,7 @@ import pytest
 from bot.notify import incident_reporter
 from bot.notify.incident_reporter import IncidentReporter
 from bot.notify.post_record import PostRecord
-from bot.slack import exactly_once_post, rate_limit
+from bot.slack import exactly_once_post, pause_after_429
 from bot.slack import outbox as outbox_module
 from bot.slack.api import SlackApi
 from bot.slack.exactly_once_post import REPEATED
@@ -76,7 +76,7 @@ async def scene(valkey, monkeypatch):
         (exactly_once_post, "MAX_PAUSE_SECONDS", 0.02),
     ):
         monkeypatch.setattr(module, name, seconds)
-    monkeypatch.setattr(rate_limit.random, "random", lambda: 0.0)
+    monkeypatch.setattr(pause_after_429.random, "random", lambda: 0.0)
     async with Standin(seed=1, post_rate=0) as slack:
         made = Scene(valkey.url, slack)
         await made.calls.open()

@@ -119,12 +119,12 @@ def without_dates(text: str) -> str:
 
 def test_only_ids_of_groups_and_people_are_mentioned_and_only_outside_the_text() -> None:
     given = ("S0ONCALL", "U0ADA", "!channel", "<!here>", "here", "C0OPS", "S0|x", "")
-    message = render_message(incident_message.incident_reply(FIRING, given), table_format=TableFormat.DATA_TABLE)
+    message = render_message(incident_message.make_incident_reply(FIRING, given), table_format=TableFormat.DATA_TABLE)
     (called,) = [block for block in message.blocks if "<" in without_dates(block.get("text", {}).get("text", ""))]
     assert called["text"]["text"] == "<!subteam^S0ONCALL> <@U0ADA>"
     assert message.text.endswith("<!subteam^S0ONCALL> <@U0ADA>")
 
 
 def test_nobody_is_mentioned_without_being_named() -> None:
-    message = render_message(incident_message.incident_reply(FIRING), table_format=TableFormat.DATA_TABLE)
+    message = render_message(incident_message.make_incident_reply(FIRING), table_format=TableFormat.DATA_TABLE)
     assert "<" not in without_dates(message.text)

@@ -82,7 +82,7 @@ def breaks(document):
 @pytest.mark.parametrize("name", CASES)
 def test_the_manifest_is_what_slack_takes(name):
     more, url = CASES[name]
-    made = manifest.app_manifest(settings(**more), WORDS, url=url)
+    made = manifest.make_app_manifest(settings(**more), WORDS, url=url)
     assert breaks(json.loads(made)) == []
     golden = GOLDEN / f"{name}.json"
     if os.environ.get("GOLDEN") == "1":
@@ -91,7 +91,7 @@ def test_the_manifest_is_what_slack_takes(name):
 
 
 def test_what_slack_would_not_take_is_found():
-    document = json.loads(manifest.app_manifest(None, WORDS))
+    document = json.loads(manifest.make_app_manifest(None, WORDS))
     document["features"]["slash_commands"][0] |= {"command": "deck", "should_escape": False, "icon": "x"}
     document["settings"]["event_subscriptions"]["request_url"] = "http://x"
     assert len(breaks(document)) == 4
@@ -100,9 +100,9 @@ def test_what_slack_would_not_take_is_found():
 @pytest.mark.parametrize("url", ["", "http://deck.example.com", "deck.example.com"])
 def test_http_mode_needs_its_public_address(url):
     with pytest.raises(errors.BadUsage, match="--url https"):
-        manifest.app_manifest(settings(mode="http"), WORDS, url=url)
+        manifest.make_app_manifest(settings(mode="http"), WORDS, url=url)
 
 
 def test_two_slash_commands_of_one_name_are_refused():
     with pytest.raises(errors.BadUsage, match="have the name"):
-        manifest.app_manifest(settings(command="/ps", direct="ps"), WORDS)
+        manifest.make_app_manifest(settings(command="/ps", direct="ps"), WORDS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.slack import outbox as module
-from bot.slack import pacing
+from bot.slack import rate_limiter
 from bot.slack.outbox import EDIT_INTERVAL_SECONDS, POST_INTERVAL_SECONDS, OutgoingMessage
 from bot.slack.render import Message, TableFormat, TextFile
 from bot.slack.send_queue import Priority
@@ -277,9 +277,9 @@ async def test_five_followed_logs_stay_below_what_slack_grants_and_share_it() ->
     tasks = await follow_logs(outbox(calls), 5, 180.0)
     await asyncio.gather(*tasks)
     for begin in range(0, 180, 10):
-        assert sum(begin <= one.at < begin + 60 for one in calls.said) <= pacing.EDITS_PER_MINUTE
+        assert sum(begin <= one.at < begin + 60 for one in calls.said) <= rate_limiter.EDITS_PER_MINUTE
     shares = Counter(one.ts for one in calls.said)
-    assert len(calls.said) >= 2 * (pacing.EDITS_PER_MINUTE - pacing.EDIT_BURST)
+    assert len(calls.said) >= 2 * (rate_limiter.EDITS_PER_MINUTE - rate_limiter.EDIT_BURST)
     assert max(shares.values()) - min(shares.values()) <= 3
 
 

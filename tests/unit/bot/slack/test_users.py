@@ -10,19 +10,19 @@ from structlog.testing import capture_logs
 
 from bot.slack import users
 from bot.slack.decode_requests import Source
-from bot.slack.users import Installation, SlackUsers
+from bot.slack.users import AppInstallation, SlackUsers
 from core import errors
 from tests.unit.bot.slack.scripted import FakeSlackApi, slack_request
 
 pytestmark = pytest.mark.looptime
 
 
-HERE = Installation(team="T1")
-GRID = Installation(team="T1", enterprise="E1")
-ORGANIZATION = Installation(team="E1", enterprise="E1")
+HERE = AppInstallation(team="T1")
+GRID = AppInstallation(team="T1", enterprise="E1")
+ORGANIZATION = AppInstallation(team="E1", enterprise="E1")
 
 
-def directory(calls: FakeSlackApi, *, guests: bool = False, installed: Installation = HERE) -> SlackUsers:
+def directory(calls: FakeSlackApi, *, guests: bool = False, installed: AppInstallation = HERE) -> SlackUsers:
     return SlackUsers(calls, installed=installed, guests=guests, clock=asyncio.get_running_loop().time)
 
 
@@ -329,9 +329,9 @@ async def test_the_number_of_workspaces_remembered_is_bounded() -> None:
         ({"team_id": "T1", "enterprise_id": "E1", "is_enterprise_install": False}, GRID),
         ({"team_id": "E1", "enterprise_id": "E1", "is_enterprise_install": True}, ORGANIZATION),
         ({"enterprise_id": "E1", "is_enterprise_install": True}, ORGANIZATION),
-        ({}, Installation(team="")),
+        ({}, AppInstallation(team="")),
     ],
 )
-def test_where_the_app_is_installed(identity: dict[str, Any], installed: Installation) -> None:
+def test_where_the_app_is_installed(identity: dict[str, Any], installed: AppInstallation) -> None:
     assert users.installation(identity) == installed
     assert installed.org_wide == (installed is ORGANIZATION)

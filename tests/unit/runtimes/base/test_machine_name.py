@@ -35,7 +35,7 @@ def test_a_check_of_the_configuration_finds_it(monkeypatch):
     monkeypatch.setenv("QUARTERDECK_HOST", "two words")
     settings = load.load(None, {"QUARTERDECK_ENGINES": '[{"url": "tcp://docker8:2376"}]'})
     with pytest.raises(errors.BadUsage, match="two words"):
-        engine_addresses.engine_addresses(settings)
+        engine_addresses.read_engine_addresses(settings)
 
 
 @pytest.mark.parametrize("kind", ["cri", "containerd", "oci"])

@@ -1,10 +1,10 @@
-"""Paces the calls of each method of Slack's Web API, so that Slack need not refuse any.
+"""Limits the rate of calls of each method of Slack's Web API, so that Slack does not refuse any.
 
-Slack grants each app and workspace a number of calls a minute, by the tier of the method, and tolerates short bursts.
-The most urgent call goes first, then the others in the order of their arrival. Edits are paced so that no minute has
-more than Slack grants, because live messages make them all the time. Of other methods, as many calls as Slack grants in
-a minute may come at once after a pause. Two processes with one token share what Slack grants and do not know of each
-other; what is too much then gets a 429, which `bot.slack.rate_limit` obeys.
+Slack allows each app and workspace a number of calls a minute, by the tier of the method, and tolerates short bursts.
+The most urgent call goes first, then the others in the order of their arrival. Edits are spread so that no minute has
+more than Slack allows, because live messages make them all the time. Of other methods, a full minute's number may be
+called at once after a pause. Two processes with one token share Slack's limit and do not know of each other. If they
+exceed it, Slack answers 429, which `bot.slack.pause_after_429` handles.
 """
 
 from __future__ import annotations

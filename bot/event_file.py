@@ -1,7 +1,7 @@
-"""Reads a file with recorded events of an engine, one JSON object a line, as `docker events --format '{{json .}}'` and
-`podman events --format json` print them.
+"""Reads a file with recorded events of an engine, one JSON object a line. `docker events --format '{{json .}}'` and
+`podman events --format json` print such lines.
 
-The file belongs to the person at the console. It is read with the rights of this process, which is that person's own.
+The file belongs to the person at the console. It is read with the rights of this process, which are that person's own.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ ZONES = "/usr/share/zoneinfo"
 STILL_RUNNING = "\nThe change is running and is waited for. Press Ctrl-C again to exit without its outcome.\n"
 
 
-class Screen:
+class TerminalProperties:
     """`width`: terminal columns, 0 for no limit; `colour`: whether to use ANSI colours; `live`: whether a line can be
     replaced after it was written; `zone`: the reader's time zone, such as `Europe/Berlin` or `+01:00`."""
 
@@ -33,12 +33,12 @@ class Screen:
         self.zone = zone
 
 
-def screen_of(out: TextIO) -> Screen:
+def screen_of(out: TextIO) -> TerminalProperties:
     """Returns the screen of an open text stream."""
     if not out.isatty():
-        return Screen(PIPE_WIDTH, colour=False, zone=local_zone())
+        return TerminalProperties(PIPE_WIDTH, colour=False, zone=local_zone())
     live = os.environ.get("TERM", "") not in ("", "dumb")
-    return Screen(_columns(), colour="NO_COLOR" not in os.environ, live=live, zone=local_zone())
+    return TerminalProperties(_columns(), colour="NO_COLOR" not in os.environ, live=live, zone=local_zone())
 
 
 def local_zone() -> str:

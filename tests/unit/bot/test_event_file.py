@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bot import recorded_events
+from bot import event_file
 from core import errors
 from core.model.events import EventKind
 
@@ -24,7 +24,7 @@ def line(at: int) -> bytes:
 def test_events_are_sorted_by_time_and_blank_lines_are_left_out(tmp_path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(line(1_700_000_009) + b"\n\n" + line(1_700_000_001))
-    events = recorded_events.read_events(str(path))
+    events = event_file.read_events(str(path))
     assert [(event.kind, event.at_ns // 10**9) for event in events] == [
         (EventKind.DIED, 1_700_000_001),
         (EventKind.DIED, 1_700_000_009),
@@ -37,7 +37,7 @@ def test_a_file_without_events_is_refused_and_none_of_it_is_shown(tmp_path, cont
     path = tmp_path / "passwd"
     path.write_bytes(content)
     with pytest.raises(errors.UserError) as caught:
-        recorded_events.read_events(str(path))
+        event_file.read_events(str(path))
     assert "but no events" in caught.value.message
     assert "root:x" not in caught.value.full_message()
 
@@ -48,8 +48,8 @@ def test_a_file_that_is_none_or_too_large_is_refused(tmp_path) -> None:
     missing = tmp_path / "missing"
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
-        file.truncate(recorded_events.MAX_BYTES + 1)
+        file.truncate(event_file.MAX_BYTES + 1)
     for path in (pipe, missing, huge, tmp_path):
         with pytest.raises(errors.UserError) as caught:
-            recorded_events.read_events(str(path))
+            event_file.read_events(str(path))
         assert caught.value.hint

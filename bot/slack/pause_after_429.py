@@ -1,4 +1,4 @@
-"""Obeys Slack's rate limits: after a 429, all calls of that Web API method wait, then run one by one for a while.
+"""Handles Slack's rate limits: after a 429, all calls of that Web API method wait, then run one by one for a while.
 
 If all waiting calls ran at once after the pause, Slack would refuse most of them again. In the end, their retries would
 be used up and the messages lost. Slack limits some methods per channel or per URL. For those there is no
