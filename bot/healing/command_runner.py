@@ -29,14 +29,14 @@ class RunCommandLine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """The result of an attempt. `outcome`: done, failed, unknown or refused; refused only if nothing was done before."""
+    """Reports an attempt. `outcome`: done, failed, unknown or refused; refused only if nothing was done before."""
 
     outcome: str
     text: str
 
 
 class CommandRunner:
-    """Runs tries. `run_line`: runs a command line. `now`: the time in seconds since the epoch."""
+    """Runs attempts. `run_line`: runs a command line. `now`: the time in seconds since the epoch."""
 
     def __init__(self, run_line: RunCommandLine, now: Callable[[], float]) -> None:
         self._run_command_line, self._now = run_line, now

@@ -159,12 +159,7 @@ class World:
 
     async def recover(self, *sources):
         rows = audit.Audit(self.stores[0], clock=now, count=lambda phase: None)
-        return [
-            lost
-            async for lost in unfinished_commands.take_over(
-                self.stores[0], rows, sources or {"slack"}
-            )
-        ]
+        return [lost async for lost in unfinished_commands.take_over(self.stores[0], rows, sources or {"slack"})]
 
     async def until(self, phase, count=1):
         """Returns once the audit has so many rows of this phase."""
