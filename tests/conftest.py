@@ -14,6 +14,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from looptime._internal import plugin as looptime_plugin
 
 from core.text import known_secrets
 from tests.daemons.containerd import private_containerd
@@ -49,11 +50,26 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 
 
 def pytest_configure(config: Any) -> None:
+    _recognise_each_fixture_once()
     if path := os.environ.get(exercised_verbs.VARIABLE):
         exercised_verbs.begin(path)
         if hasattr(config, "workerinput"):
             # It is no setting of a Quarterdeck that a test starts. The process that starts the workers keeps it.
             del os.environ[exercised_verbs.VARIABLE]
+
+
+def _recognise_each_fixture_once() -> None:
+    """For each fixture of each test, looptime walks the whole module of pytest-asyncio to see whether the fixture makes
+    an event loop. The answer depends on the name and the module of the fixture alone."""
+    recognise, answers = looptime_plugin._should_patch, dict[tuple[str, str], bool]()
+
+    def recognise_once(fixture: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> bool:
+        key = fixture.func.__module__, fixture.argname
+        if key not in answers:
+            answers[key] = recognise(fixture, request)
+        return answers[key]
+
+    looptime_plugin._should_patch = recognise_once
 
 
 def pytest_runtest_setup(item: Any) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fnmatch
+import functools
 import hashlib
 import time
 from collections import deque
@@ -205,7 +206,7 @@ class FakeEngine(WaitVerbs, VerifyVerbs):
     # ── within ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _lacks(self, verb: str) -> bool:
-        return any(fnmatch.fnmatchcase(verb, pattern) for pattern in self.lacks)
+        return _is_one_of(verb, self.lacks)
 
     def _find(self, target: Ref) -> Container:
         row = self.containers.get(target.id)
@@ -241,3 +242,9 @@ async def _nothing_more(job: Job) -> Outcome:
 def contents(name: str) -> str:
     """The id of what is pulled by a name."""
     return "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+
+
+@functools.cache
+def _is_one_of(verb: str, patterns: tuple[str, ...]) -> bool:
+    """Every command asks for the verbs of its engines, so each answer is computed once."""
+    return any(fnmatch.fnmatchcase(verb, pattern) for pattern in patterns)
