@@ -178,7 +178,7 @@ class Deck(Bot):
         self.until_ready(port)
         return process
 
-    def until_ready(self, port=None, seconds=20):
+    def until_ready(self, port=None, seconds=40):
         wait_for("readiness", lambda: get(port or self.port, "/readyz")[0] == 200, seconds)
 
     def keep_in(self, valkey):
@@ -206,7 +206,7 @@ class Deck(Bot):
         """The bot's own messages on that screen."""
         return [one for one in self.slack.screen(user, channel, thread_ts) if one["author"] == "quarterdeck"]
 
-    def last(self, user, text, channel="ops", *, seconds=10, thread_ts=""):
+    def last(self, user, text, channel="ops", *, seconds=30, thread_ts=""):
         """The newest message of the bot that holds `text`, once there is one."""
         shown = self.slack.until(user, channel, text, seconds, thread_ts)
         return [one for one in shown if one["author"] == "quarterdeck" and text in one["text"]][-1]

@@ -57,7 +57,7 @@ class Client:
             f"{self.url}/_control/{verb}", json.dumps(values).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with LOCAL.open(request, timeout=float(values.get("seconds", 10)) + 20) as answer:
+            with LOCAL.open(request, timeout=float(values.get("seconds", 30)) + 20) as answer:
                 return json.load(answer)["result"]
         except urllib.error.HTTPError as error:
             with error:
