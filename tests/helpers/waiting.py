@@ -12,12 +12,14 @@ from typing import Any
 
 
 def wait_for(what: str, true: Any, seconds: float = 20.0, *, pause: float = 0.02) -> Any:
-    """Polls `true` until it gives something true; fails with `what` at the deadline."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+    """Polls `true` until it gives something true; fails with `what` at the deadline. After a second or so the pauses
+    grow, up to five times `pause`: a poll may start a program or draw a page, which others here have to wait for."""
+    began = time.monotonic()
+    ends = began + seconds
+    while (now := time.monotonic()) < ends:
         if found := true():
             return found
-        time.sleep(pause)
+        time.sleep(max(pause, min(5 * pause, (now - began) / 20)))
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
