@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.model import actions, images
+from core.model import actions, images, inside_containers
 from core.model.background_jobs import ReadJob
 from core.ports import Call
 from runtimes import engine_registry
@@ -32,6 +32,8 @@ class Field:
     ssh: bool = False
 
 
+READY = ": > /dev/ready; echo ready"
+"""What a script says once its traps are set."""
 # Only a parent learns a process's code, and nobody writes down when it ended; a container runs once.
 OCI_LACKS = frozenset({"exit codes", "times of an end", "another run"})
 # The kubelet makes another container where others start one again.
@@ -95,6 +97,19 @@ class Ground:
 
     async def ref(self, name):
         return (await self.rows())[name].ref
+
+    async def until_ready(self, target, seconds=20.0):
+        """Waits until a script has come past `READY`: a signal that arrives before its trap is set is lost."""
+        async with asyncio.timeout(seconds):
+            while not await self._is_ready(target):
+                await asyncio.sleep(0.05)
+
+    async def _is_ready(self, target):
+        if target.engine.kind == "cri":
+            return (await self.do(actions.ReadLogs(engine=target.engine, target=target))).lines
+        command = ("/bin/sh", "-c", "test -e /dev/ready")
+        look = inside_containers.Exec(engine=target.engine, target=target, command=command)
+        return (await self.do(look)).exit_code == 0
 
     def again(self, **more):
         """Another adapter for the same engine."""

@@ -17,7 +17,7 @@ from core.model.refs import EngineRef, Kind, Ref
 from core.model.replies import Status
 from core.ports import Call
 from runtimes import engine_registry
-from tests.contract.grounds import FIELDS, Ground, capable, over
+from tests.contract.grounds import FIELDS, READY, Ground, capable, over
 
 
 @over(actions.ListContainers)
@@ -139,9 +139,9 @@ async def test_changes_change_and_say_when_there_was_nothing_to_do(ground, chang
 
 @over(actions.Kill)
 async def test_kill_sends_the_signal_it_was_given(ground):
-    ground.daemon.run("it", "trap 'echo caught; exit 7' USR1; while :; do sleep 0.05; done", init=False)
+    ground.daemon.run("it", f"trap 'echo caught; exit 7' USR1; {READY}; while :; do sleep 0.05; done", init=False)
     target = await ground.ref("it")
-    await asyncio.sleep(0.3)
+    await ground.until_ready(target)
     await ground.do(actions.Kill(engine=ground.runtime.ref, target=target, signal="USR1"))
     assert await asyncio.to_thread(ground.daemon.wait, "it") == 7
     with pytest.raises(errors.Rejected):
@@ -299,9 +299,9 @@ async def test_no_time_left_means_nothing_is_sent(ground):
 
 @over(actions.Stop)
 async def test_a_deadline_that_passes_meanwhile_is_said_to_have_been_sent(ground):
-    ground.daemon.run("it", "trap '' TERM; while :; do sleep 1; done", init=False)
-    await asyncio.sleep(0.3)
+    ground.daemon.run("it", f"trap '' TERM; {READY}; while :; do sleep 1; done", init=False)
     target = await ground.ref("it")
+    await ground.until_ready(target)
     with pytest.raises(errors.TimedOut) as caught:
         await ground.do(actions.Stop(engine=ground.runtime.ref, target=target, timeout=30), seconds=1)
     assert caught.value.sent

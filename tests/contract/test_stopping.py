@@ -5,17 +5,17 @@ import asyncio
 
 import pytest
 
-from core.model import actions, inside_containers
+from core.model import actions
 from core.model.events import EventKind
 from core.model.replies import Status
 from runtimes.base import stop_grace
 from runtimes.cri import client, decode
-from tests.contract.grounds import FIELDS, capable, over
+from tests.contract.grounds import FIELDS, READY, capable, over
 from tests.contract.test_runtime_contract import Hearing
 
-DEAF = "trap '' TERM; : > /dev/ready; echo ready; while :; do sleep 0.05; done"
+DEAF = f"trap '' TERM; {READY}; while :; do sleep 0.05; done"
 CRI_NOTE = client.recreation_note({decode.POD_UID: "u"})
-SLOW = "trap 'sleep 1.5; exit 7' TERM; : > /dev/ready; echo ready; while :; do sleep 0.05; done"
+SLOW = f"trap 'sleep 1.5; exit 7' TERM; {READY}; while :; do sleep 0.05; done"
 
 
 def asking(kind, seconds):
@@ -34,18 +34,8 @@ async def run(ground, script, seconds):
     """A container that has set its trap."""
     ground.daemon.run("it", script, init=False, **asking(ground.runtime.ref.kind, seconds))
     target = await ground.ref("it")
-    async with asyncio.timeout(20):
-        while not await ready(ground, target):
-            await asyncio.sleep(0.05)
+    await ground.until_ready(target)
     return target
-
-
-async def ready(ground, target):
-    """Whether the script has set its trap."""
-    if target.engine.kind == "cri":
-        return (await ground.do(actions.ReadLogs(engine=target.engine, target=target))).lines
-    look = inside_containers.Exec(engine=target.engine, target=target, command=("/bin/sh", "-c", "test -e /dev/ready"))
-    return (await ground.do(look)).exit_code == 0
 
 
 def said(outcome):

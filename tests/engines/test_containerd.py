@@ -226,11 +226,19 @@ async def test_a_daemon_that_hangs_costs_its_deadline_and_no_change_is_said_to_h
 
 
 async def test_a_daemon_killed_in_the_middle_of_a_change_leaves_it_unknown(own_containerd):
-    own_containerd.run("slow", "trap '' TERM; while :; do sleep 1; done", init=False)
+    script = "trap ': > /dev/asked' TERM; : > /dev/ready; while :; do sleep 0.05; done"
+    own_containerd.run("slow", script, init=False)
+
+    def has(file):
+        """Whether the script has come so far."""
+        words = ("tasks", "exec", "--exec-id", f"x{os.urandom(6).hex()}", "slow", "/bin/sh", "-c")
+        return "yes" in own_containerd.ctr(*words, f"test -e {file} && echo yes", check=False)
+
+    await asyncio.to_thread(wait_for, "the trap", lambda: has("/dev/ready"))
     async with Engine(own_containerd) as engine:
         target = engine.ref(f"{own_containerd.space}/slow")
         task = asyncio.create_task(engine.do(actions.Stop, target=target, timeout=20))
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(wait_for, "the signal", lambda: has("/dev/asked"))
         await asyncio.to_thread(own_containerd.kill)
         with pytest.raises(errors.Unreachable) as caught:
             await task

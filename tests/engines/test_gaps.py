@@ -50,6 +50,15 @@ async def prepared(eye, daemon):
     await eye.until(lambda: eye.mirror.live and not eye.mirror.dirty)
 
 
+def saved(eye, records):
+    """Whether the store has the last event that was seen, and the containers as they are since then."""
+    last = max(event.at_ns for event in eye.seen)
+    return any(
+        record.cursor is not None and record.cursor >= last and len(record.containers) >= 3
+        for record in records.records.values()
+    )
+
+
 def reported(events):
     return [gaps.from_event(event) for event in events if event.kind is EventKind.GAP]
 
@@ -88,7 +97,7 @@ async def test_a_watch_that_died_is_continued_by_the_next_one(request, name):
     daemon, records = request.getfixturevalue(name), WatchRecords()
     async with watched(daemon, records) as eye:
         await prepared(eye, daemon)
-        await asyncio.sleep(1.5)  # its time is up: it saves once a second
+        await eye.until(lambda: saved(eye, records))
     await asyncio.to_thread(missed_events.happen, daemon)
     async with watched(daemon, records) as eye:
         await eye.until(lambda: reported(eye.seen))
