@@ -103,14 +103,14 @@ LINES = {
     "generate systemd": ("generate systemd {name}", r"cannot do unit\.draft", "running"),
     "generate quadlet": ("generate quadlet {name}", r"cannot do unit\.draft", "running"),
     "quadlet ls": ("quadlet ls", r"cannot do unit\.list", "running"),
-    "unit install": ("unit install pod-front", r"cannot do unit\.install\. Units run Podman", "running"),
+    "unit install": ("unit install pod-front", r"cannot do unit\.install\. Only Podman has", "running"),
     "unit status": ("unit status pod-cart.service", r"cannot do unit\.list", "running"),
-    "unit enable": ("unit enable --now pod-cart.service", r"cannot do unit\.enable\. Units run Podman", "running"),
+    "unit enable": ("unit enable --now pod-cart.service", r"cannot do unit\.enable\. Only Podman has", "running"),
     **{
         f"unit {verb}": (f"unit {verb} pod-cart.service", r"cannot do unit\.", "running")
         for verb in ("start", "stop", "restart", "cat")
     },
-    "unit disable": ("unit disable pod-cart.service", r"cannot do unit\.disable\. Units run Podman", "running"),
+    "unit disable": ("unit disable pod-cart.service", r"cannot do unit\.disable\. Only Podman has", "running"),
     "linger disable": ("linger disable --engine podman", r"No engine matches", "running"),
     "builder prune": (
         "builder prune --engine docker",
