@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     chosen = [known[name] for name in given.figures] or list(known.values())
     os.chdir(Path(__file__).parents[1])
-    logs.configure("error")
+    logs.configure_logging("error")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # otherwise the engine and its directory would stay
     began = time.monotonic()
     try:

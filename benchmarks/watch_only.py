@@ -22,7 +22,7 @@ from runtimes.inventory.mirror import Mirror
 
 
 async def main(url: str, state: str, port: str) -> None:
-    logs.configure("error")
+    logs.configure_logging("error")
     Path(state).mkdir(exist_ok=True)
     server = embedded_server.EmbeddedStore(Path(state))
     await server.ensure()

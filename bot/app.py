@@ -33,7 +33,7 @@ from core.store import embedded_server, records
 from core.store.client import Store
 from core.store.records import RateLimitRule
 from core.text import redact
-from core.version import quarterdeck_version
+from core.version import read_quarterdeck_version
 from runtimes import engine_discovery, engine_registry
 from runtimes.inventory import fleet
 from runtimes.inventory.mirror import Mirror
@@ -200,7 +200,7 @@ async def build(
     if watch:
         from core import metrics  # noqa: PLC0415 (its library is large)
 
-        counts = metrics.Metrics(version=quarterdeck_version())
+        counts = metrics.Metrics(version=read_quarterdeck_version())
     _count_tasks(supervisor, counts)
     catalogue = load_catalogue() if watch else open_catalogue()
     policies = policy_in_force.PolicyInForce(store, configured_policy.build_configured_policy(settings))

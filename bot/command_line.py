@@ -171,7 +171,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        from core.version import quarterdeck_version  # noqa: PLC0415
+        from core.version import read_quarterdeck_version  # noqa: PLC0415
 
-        typer.echo(f"quarterdeck {quarterdeck_version()}")
+        typer.echo(f"quarterdeck {read_quarterdeck_version()}")
         raise typer.Exit

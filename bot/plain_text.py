@@ -17,7 +17,7 @@ from typing import Any
 from bot.text_tables import COLOURS, GAP, cell_text, coloured, format_table_lines, text_width
 from core.model.replies import Block, Button, Chart, Ending, Fields, Lines, Records, Reply, Table, Text, Tone
 from core.text import person_names, sanitize, text_timestamps
-from core.text.sparkline import sparkline
+from core.text.sparkline import draw_sparkline
 
 # For scripts. 1 means “not found”, like grep; 70 is EX_SOFTWARE; 4 and 6 are neither success nor failure.
 EXIT: Mapping[Ending, int] = {
@@ -111,7 +111,7 @@ def chart_lines(chart: Chart) -> list[str]:
         known = [value for value in values if value is not None]
         if known:
             numbers = f"max {_number(max(known))}, last {_number(known[-1])} {chart.unit}".rstrip()
-            lines.append(f"{label}{GAP}{sparkline(values)}{GAP}{numbers}")
+            lines.append(f"{label}{GAP}{draw_sparkline(values)}{GAP}{numbers}")
     if lines and chart.labels:
         blank = " " * text_width(labels[0])
         times = f"{cell_text(chart.labels[0])} to {cell_text(chart.labels[-1])} {chart.axis}".rstrip()

@@ -139,7 +139,7 @@ class RuleTestRunner:
                     hint="Write --count instead of --threshold.",
                 )
             event = {"on": action.on, "count": action.count or None, "within": _duration(action.within)}
-            made = rule_lines.new_rule(
+            made = rule_lines.validate_new_rule(
                 {"name": action.name or "new-rule", **event, **change},
                 action.where,
                 regexes=action.place.kind == "console",

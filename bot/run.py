@@ -32,7 +32,7 @@ from collectors import exposition, log_line_events
 from core import import_speed, logs, loop_watchdog, open_file_limit, supervise
 from core.config import load
 from core.model.actions import ListContainers
-from core.version import quarterdeck_version
+from core.version import read_quarterdeck_version
 from runtimes.inventory.mirror import Mirror
 
 log = structlog.get_logger(__name__)
@@ -161,7 +161,7 @@ def _open_chat(app: bot_app.App, settings: load.Config, listener: socket.socket 
         log.info("Quarterdeck started. It watches the engines and connects to Slack.", engines=engines, metrics=page)
     elif console and sys.stdin.isatty() and sys.stdout.isatty():
         if settings.log.level == "info":
-            logs.configure("warning", settings.log.format)  # the log must not interrupt what somebody types
+            logs.configure_logging("warning", settings.log.format)  # the log must not interrupt what somebody types
         app.supervisor.start_background("console", lambda: _console(app, page))
     else:
         log.info(
@@ -185,7 +185,7 @@ def _slack(app: bot_app.App, settings: load.Slack) -> Any:
 
 async def _console(app: bot_app.App, metrics: str) -> None:
     """Runs the console. When the user leaves it, the bot stops."""
-    print(f"Quarterdeck {quarterdeck_version()}; metrics {metrics}")  # noqa: T201
+    print(f"Quarterdeck {read_quarterdeck_version()}; metrics {metrics}")  # noqa: T201
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GREETING_SECONDS):
             while not all(mirror.live for mirror in app.engines.mirrors):  # noqa: ASYNC110 (engines come and go)

@@ -27,7 +27,7 @@ INTERRUPTED = 130
 
 def run_subcommand(subcommand: Callable[[], int]) -> int:
     """Runs a subcommand, and prints an expected error as a sentence. Returns its exit code."""
-    import_speed.turn_collector_off()
+    import_speed.turn_garbage_collector_off()
     try:
         return subcommand()
     except KeyboardInterrupt:
@@ -50,7 +50,7 @@ def load_settings(path: Path | None) -> Config:
     from core.config import load  # noqa: PLC0415
 
     settings = load.load(path)
-    logs.configure(settings.log.level, settings.log.format)
+    logs.configure_logging(settings.log.level, settings.log.format)
     return settings
 
 

@@ -9,7 +9,7 @@ from collectors.recent_events_by_owner import OwnerKey
 from collectors.rule import Rule
 from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind
-from core.model.owners import owner_of, owner_of_container
+from core.model.owners import find_owner, owner_of_container
 from core.model.refs import Kind
 
 
@@ -25,7 +25,7 @@ def owner_of_event(event: Event, labels: Mapping[str, str]) -> str:
     if event.kind is EventKind.TASK_FAILED:
         return event.attrs.get("service", "") or event.subject.name
     if event.subject.kind is Kind.CONTAINER:
-        return owner_of(event.subject, labels)
+        return find_owner(event.subject, labels)
     return event.subject.name or event.subject.short_id
 
 

@@ -29,7 +29,7 @@ _ACTIONS = {
 _SHOW_STATE = frozenset({EventKind.STARTED, EventKind.DIED, EventKind.PAUSED, EventKind.UNPAUSED})
 
 
-def diff(
+def compute_missed_events(
     before: Mapping[str, Container],
     after: Mapping[str, Container],
     *,

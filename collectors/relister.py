@@ -167,7 +167,7 @@ class Relister:
         rows = await self._with_details((await self.list_engine()).rows)
 
         def missed_events() -> list[Event]:
-            return container_list_diff.diff(
+            return container_list_diff.compute_missed_events(
                 self._mirror.reported(),
                 rows,
                 since_ns=since_ns,

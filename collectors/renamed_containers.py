@@ -15,7 +15,7 @@ import msgspec
 from collectors.recent_events_by_owner import OwnerKey
 from core.model.containers import Container
 from core.model.events import Event
-from core.model.owners import owner_of
+from core.model.owners import find_owner
 
 MAX_CONTAINERS = 1_000
 
@@ -32,9 +32,9 @@ class RenamedContainers:
         subject, old_name = event.subject, event.attrs.get("old_name", "").removeprefix("/")
         if not old_name or subject.id in self._owners:
             return
-        before = owner_of(msgspec.structs.replace(subject, name=old_name), labels)
+        before = find_owner(msgspec.structs.replace(subject, name=old_name), labels)
         key = (subject.engine, subject.kind, before)
-        if before != owner_of(subject, labels) and key in open_keys:
+        if before != find_owner(subject, labels) and key in open_keys:
             self._owners[subject.id] = key
             if len(self._owners) > MAX_CONTAINERS:
                 self._owners.popitem(last=False)

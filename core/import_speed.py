@@ -13,7 +13,7 @@ import gc
 COLLECTION_THRESHOLDS = 10_000, 10, 10
 
 
-def turn_collector_off() -> None:
+def turn_garbage_collector_off() -> None:
     """Turns the garbage collector off, at the start of the process."""
     gc.disable()
 

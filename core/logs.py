@@ -22,7 +22,7 @@ MAX_TRACE_LENGTH = 8_000
 MAX_DEPTH = 4
 
 
-def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+def configure_logging(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
     """Configures all loggers. `level`: debug, info, warning or error; `form`: auto, console or json. The last call
     applies."""
     out = stream or sys.stderr

@@ -211,7 +211,11 @@ def _check_program(name: str, program: str, env: Mapping[str, str]) -> None:
     """Raises Unreachable if somebody else can change the program. A program that is not found fails when it starts, and
     what is installed with Quarterdeck is trusted as much as Quarterdeck's own code."""
     path = shutil.which(program, path=env.get("PATH", os.defpath))
-    if path and not Path(path).is_relative_to(sys.prefix) and (reason := trusted_files.why_untrusted(Path(path))):
+    if (
+        path
+        and not Path(path).is_relative_to(sys.prefix)
+        and (reason := trusted_files.find_reason_for_distrust(Path(path)))
+    ):
         raise errors.Unreachable(
             f"{name} was not started, because the program {path} {reason}.",
             hint=trusted_files.hint(),

@@ -28,7 +28,7 @@ _MOUNTS = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")  # the kernel writes spaces and the like so
 
 
-def why_untrusted(path: Path) -> str:
+def find_reason_for_distrust(path: Path) -> str:
     """Returns why a file must not be trusted, as the end of a sentence about the file, such as “belongs to bob”.
     Returns an empty string for a trusted file, and for one that does not exist or cannot be found: reading it reports
     that."""

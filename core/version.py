@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-def quarterdeck_version() -> str:
+def read_quarterdeck_version() -> str:
     """The version, or `unknown` when the code runs without an installed package."""
     import importlib.metadata  # noqa: PLC0415 (it takes longer than the rest of a short command)
 

@@ -167,18 +167,18 @@ class _OtherKinds(Collection[str]):
         return len(set(self))
 
 
-def _trust(address: EngineAddress) -> duplicate_engines.Trust:
+def _trust(address: EngineAddress) -> duplicate_engines.IdentityTrust:
     """Returns how much the identity is worth that an engine at this address answers with."""
     endpoint = Endpoint.parse(address.url)
     if endpoint.scheme in ("unix", "file"):
         try:
             uid = Path(endpoint.path).stat().st_uid
         except OSError:
-            return duplicate_engines.Trust.OTHER_USER
+            return duplicate_engines.IdentityTrust.OTHER_USER
         own = uid in (0, os.geteuid())
-        return duplicate_engines.Trust.OWN_HOST if own else duplicate_engines.Trust.OTHER_USER
+        return duplicate_engines.IdentityTrust.OWN_HOST if own else duplicate_engines.IdentityTrust.OTHER_USER
     encrypted = endpoint.scheme == "ssh" or address.tls is not None
-    return duplicate_engines.Trust.AUTHENTICATED if encrypted else duplicate_engines.Trust.PLAIN
+    return duplicate_engines.IdentityTrust.AUTHENTICATED if encrypted else duplicate_engines.IdentityTrust.PLAIN
 
 
 def open_engine(address: EngineAddress, *, registries: Sequence[str] = PUBLIC_REGISTRIES) -> WatchedEngine:

@@ -30,7 +30,7 @@ async def issue_code(store: Store, policies: PolicyInForce, via: str) -> str | N
         if reachable and policy.covers(grant.can, "policy.grant", Risk.CHANGE, current.roles):
             return None
     code = secrets.token_hex(16)
-    known_secrets.remember([code, code.upper()])
+    known_secrets.add_known_secrets([code, code.upper()])
     await store.offer_claim(code_digest(code), ttl=CODE_TTL_SECONDS, tries=MAX_TRIES)
     return code
 

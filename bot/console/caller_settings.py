@@ -62,7 +62,7 @@ class CallerSettings:
 def read(named: str, environ: Mapping[str, str]) -> CallerSettings:
     """Reads what a process sets. `named`: the file given by `--config`, or an empty string. Never raises: a file that
     cannot be read has an empty digest, and agrees with nothing."""
-    file = locations.config_file(named, environ)
+    file = locations.find_config_file(named, environ)
     written = _content(file) if file else b""
     dotenv = _content(locations.DOTENV) if locations.may_exist(locations.DOTENV) else b""
     variables = {name.upper(): value for name, value in environ.items() if value.strip()}

@@ -158,7 +158,7 @@ def _is_trusted(server: int, owner: int, state: str) -> bool:
     from core import trusted_files  # noqa: PLC0415
 
     # The owner of this directory may answer root only if root, and nobody else, decided that it is the directory.
-    return not trusted_files.why_untrusted(Path(state).parent)
+    return not trusted_files.find_reason_for_distrust(Path(state).parent)
 
 
 def _greeting(connection: socket.socket, decoder: Decoder) -> Mapping[str, Any]:

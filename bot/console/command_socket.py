@@ -83,7 +83,7 @@ def _open_folder(state: Path) -> int:
     reason = ""
     if found.st_uid != os.geteuid():
         reason = "it belongs to another user"
-    elif why := trusted_files.why_untrusted(state):
+    elif why := trusted_files.find_reason_for_distrust(state):
         reason = f"it {why}"
     if reason:
         os.close(folder)

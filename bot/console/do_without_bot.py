@@ -64,7 +64,7 @@ def _configure_logs(settings: load.Config) -> None:
     """Leaves only warnings in the log, as sentences: what a bot logs about its engines is no part of one command's
     output."""
     level = "warning" if settings.log.level == "info" else settings.log.level
-    logs.configure(level, "console" if settings.log.format == "auto" else settings.log.format)
+    logs.configure_logging(level, "console" if settings.log.format == "auto" else settings.log.format)
 
 
 async def _run(

@@ -58,7 +58,7 @@ class ReceivedFile:
 
 def _is_typed(path: str, words: Sequence[str]) -> bool:
     try:
-        typed = command_line.split(words[0]) if len(words) == 1 else words
+        typed = command_line.split_command_line(words[0]) if len(words) == 1 else words
     except errors.BadUsage:
         return False
     return path == save_download.STDOUT or any(word == path or word.endswith(f"={path}") for word in typed)

@@ -16,13 +16,13 @@ from typing import Any
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Result
 from core.lazy_dataclass import dataclass
-from core.model import bot_actions, target_states
+from core.model import bot_actions, change_applicability
 from core.model.actions import Action, Risk
+from core.model.change_applicability import ChangeFit, Finding
 from core.model.containers import Container
 from core.model.project_actions import RestartProject
 from core.model.refs import Key, Ref
 from core.model.replies import Ending, Reply, Text, Tone
-from core.model.target_states import Finding, Fit
 
 MAX_NAMES = 10  # in one sentence
 RESTARTS = ("container.restart", "pod.restart", "unit.restart")
@@ -96,7 +96,9 @@ async def find_targets(
         return ChangeTargets(plan)
     plan = sort_by_name(await view.refresh(plan))
     live = (view.row(action.targets()[0]) for action in plan if len(action.targets()) == 1 and matters(action))
-    await view.look_again([row for row in live if isinstance(row, Container) and row.state not in target_states.ENDED])
+    await view.look_again(
+        [row for row in live if isinstance(row, Container) and row.state not in change_applicability.ENDED]
+    )
     out = [
         (action, finding)
         for action in plan
@@ -108,7 +110,7 @@ async def find_targets(
         return ChangeTargets((), _notes(out, all_left_out=True), refused=True)
     left_out = {id(action) for action, _ in out}
     kept = [action for action in plan if id(action) not in left_out]
-    refused = not kept and bool(out) and all(finding.fit is Fit.REFUSED for _, finding in out)
+    refused = not kept and bool(out) and all(finding.fit is ChangeFit.REFUSED for _, finding in out)
     return ChangeTargets(kept, _notes(out, all_left_out=not kept), refused=refused)
 
 
@@ -124,25 +126,25 @@ def _finding(action: Action[Any], view: VisibleFleet, known: Mapping[ActionKey, 
         return finding
     if isinstance(action, RestartProject):
         rows = [view.row(ref) for ref in action.containers]
-        ended = all(row is not None and row.state in target_states.ENDED for row in rows)
+        ended = all(row is not None and row.state in change_applicability.ENDED for row in rows)
         return (
-            Finding(Fit.DONE, "has no container that runs", f"Start them with: start {action.project}/")
+            Finding(ChangeFit.DONE, "has no container that runs", f"Start them with: start {action.project}/")
             if ended
             else None
         )
     targets = action.targets()
-    return target_states.find(action, view.row(targets[0])) if len(targets) == 1 else None
+    return change_applicability.find(action, view.row(targets[0])) if len(targets) == 1 else None
 
 
 def _leaves_out(
     action: Action[Any], finding: Finding, *, named: Set[Key], every: bool, asks: bool, several: bool
 ) -> bool:
     match finding.fit:
-        case Fit.DONE:
+        case ChangeFit.DONE:
             return asks or several
-        case Fit.IDLE:
+        case ChangeFit.IDLE:
             return (action.targets()[0].key not in named and not every) or (asks and finding.fails)
-        case Fit.REFUSED:
+        case ChangeFit.REFUSED:
             return asks
     return False
 
@@ -160,7 +162,7 @@ def _note(finding: Finding, actions: Sequence[Action[Any]], *, all_left_out: boo
     one = len(names) == 1
     phrase = finding.phrase if one else finding.phrase.replace("is ", "are ", 1).replace("has ", "have ", 1)
     left = "" if all_left_out else f" and {'is' if one else 'are'} left out"
-    if finding.fit is Fit.IDLE and actions[0].verb in RESTARTS:
+    if finding.fit is ChangeFit.IDLE and actions[0].verb in RESTARTS:
         hint = (
             f". To start {'it' if one else 'them'} too, add --all"
             if all_left_out

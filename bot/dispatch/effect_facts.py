@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from core import errors
-from core.model import bot_actions, effects, known_resources, target_states
+from core.model import bot_actions, change_applicability, effects, target_facts
 from core.model.actions import Action, InspectContainer, Risk
 from core.model.containers import Container
 from core.model.inside_containers import UNKNOWN_REACH, InsideAction
@@ -89,7 +89,7 @@ class EffectFacts:
         except errors.QuarterdeckError:
             return row
         state = found.data.get("State")
-        if not isinstance(state, dict) or state.get("Status") not in target_states.ENDED:
+        if not isinstance(state, dict) or state.get("Status") not in change_applicability.ENDED:
             return row
         return msgspec.structs.replace(row, state="exited", status="", exit_code=None, health="")
 
@@ -103,9 +103,7 @@ class EffectFacts:
             found = None
         return replace(action, reaches=(UNKNOWN_REACH,) if found is None else found)
 
-    async def _known(
-        self, action: Action[Any], row: Any, containers: Sequence[Container]
-    ) -> known_resources.KnownResources:
+    async def _known(self, action: Action[Any], row: Any, containers: Sequence[Container]) -> target_facts.TargetFacts:
         needs = effects.TABLE[action.verb].needs
         images = await self._list(Kind.IMAGE, action.engine) if Kind.IMAGE in needs else None
         tasks = await self._list(Kind.TASK, action.engine) if Kind.TASK in needs else None
@@ -118,7 +116,7 @@ class EffectFacts:
             raise next(iter(tasks.missing.values()))
         for kind in {ref.kind for ref in getattr(row, "values", ())} if isinstance(action, UpdateService) else ():
             await self._list(kind, action.engine)  # the policy looks at the labels of what an update makes readable
-        return known_resources.KnownResources(
+        return target_facts.TargetFacts(
             row=row,
             containers=containers,
             images=None if images is None or images.missing else images.rows,

@@ -49,7 +49,7 @@ class CurrentPeople:
 
     async def named(self, reply: Reply) -> Reply:
         """Returns the reply with the names of the ids that it contains."""
-        ids = person_names.find_ids(reply)[:MAX_IDS]
+        ids = person_names.find_ids_in_reply(reply)[:MAX_IDS]
         if not ids:
             return reply
         names: dict[str, str] = {}

@@ -66,7 +66,7 @@ def _engine_buttons(error: errors.SeveralEngines, parsed: parser.Parsed, catalog
 
 def _with_engine(parsed: parser.Parsed, engine: str, catalogue: Any) -> str:
     """Returns the line for this engine; empty if no such line means the same otherwise."""
-    words, length = command_line.split(parsed.line), len(parsed.command.name.split())
+    words, length = command_line.split_command_line(parsed.line), len(parsed.command.name.split())
     given = next((at for at in range(length, len(words)) if words[at] == ENGINE.name), None)
     if parsed.args[ENGINE.key] and given is not None:
         words = [*words[:given], *words[given + 2 :]]
@@ -89,7 +89,7 @@ def _with_names(parsed: parser.Parsed, arg: Arg, typed: str, names: Sequence[str
     if not isinstance(before, str):
         after = tuple(dict.fromkeys(each for old in before for each in (names if old == typed else [old])))
     wanted = {**parsed.args, arg.key: after}
-    words, name = command_line.split(parsed.line), parsed.command.name.split()
+    words, name = command_line.split_command_line(parsed.line), parsed.command.name.split()
     if words[: len(name)] != name:  # a name alone is typed without the command
         words = [*name, *words]
     for at in range(len(name), len(words)):

@@ -19,6 +19,7 @@ from bot.dispatch import change_targets
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
 from core.model.actions import Action, InspectContainer, ShowInfo
+from core.model.change_applicability import ACTS, ChangeFit, Finding
 from core.model.containers import LIVE_STATES
 from core.model.create_container import CreateContainer
 from core.model.images import RemoveImage, TagImage
@@ -32,11 +33,10 @@ from core.model.networks_and_volumes import (
 )
 from core.model.pods import CreatePod, RemovePod
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.removal_blockers import FindUsers, ResourceUse
 from core.model.rename_and_update import RenameContainer
-from core.model.resource_users import FindUsers, ResourceUse
 from core.model.service_actions import CreateService, RollBackService
 from core.model.swarm import InitSwarm, InspectService
-from core.model.target_states import ACTS, Finding, Fit
 from core.ports import Query
 from runtimes.inventory.fleet import Fleet
 
@@ -139,7 +139,7 @@ async def _removal(reader: _Reader, action: Action[Any], uses: Sequence[Resource
     names = await _named(reader, users)
     # `1 container` is one whose name the requester may not see.
     cure = _cure(action, uses, "them" if len(users) > 1 else re.sub("^1 ", "that ", names))
-    return Finding(Fit.REFUSED, f"is used by {names}", cure)
+    return Finding(ChangeFit.REFUSED, f"is used by {names}", cure)
 
 
 def _cure(action: Action[Any], uses: Sequence[ResourceUse], whom: str) -> str:
@@ -164,7 +164,7 @@ async def _pod_removal(reader: _Reader, action: RemovePod) -> Finding | None:
         return None
     verb = "runs" if len(running) == 1 else "run"
     text = f"is in use: {await _named(reader, running)} {verb}"
-    return Finding(Fit.REFUSED, text, "Stop it first, or remove it with: pod rm -f NAME")
+    return Finding(ChangeFit.REFUSED, text, "Stop it first, or remove it with: pod rm -f NAME")
 
 
 async def _new_name(reader: _Reader, action: Any) -> Finding | None:
@@ -174,9 +174,9 @@ async def _new_name(reader: _Reader, action: Any) -> Finding | None:
     for kind in _NAMED_LIKE[type(action)]:
         if action.name in await reader.names(action, kind):
             if isinstance(action, CreateVolume):
-                return Finding(Fit.DONE, "exists already")
+                return Finding(ChangeFit.DONE, "exists already")
             where = "" if kind is action.targets()[0].kind else f", as the name of a {kind}"
-            return Finding(Fit.REFUSED, f"is taken on {action.engine}{where}", "Choose another name")
+            return Finding(ChangeFit.REFUSED, f"is taken on {action.engine}{where}", "Choose another name")
     return ACTS
 
 
@@ -184,7 +184,7 @@ async def _rename(reader: _Reader, action: RenameContainer) -> Finding | None:
     for kind in (Kind.CONTAINER, Kind.POD):
         if action.name in await reader.names(action, kind):
             text = f"is not renamed: the name {action.name} is taken on {action.engine}"
-            return Finding(Fit.REFUSED, text, "Choose another name")
+            return Finding(ChangeFit.REFUSED, text, "Choose another name")
     return ACTS
 
 
@@ -195,15 +195,15 @@ async def _connect(reader: _Reader, action: ConnectNetwork | DisconnectNetwork) 
         return None
     connected = action.network.name in networks
     if isinstance(action, ConnectNetwork):
-        return Finding(Fit.DONE, f"is connected to {action.network.name} already") if connected else ACTS
-    return ACTS if connected else Finding(Fit.DONE, f"is not connected to {action.network.name}")
+        return Finding(ChangeFit.DONE, f"is connected to {action.network.name} already") if connected else ACTS
+    return ACTS if connected else Finding(ChangeFit.DONE, f"is not connected to {action.network.name}")
 
 
 async def _tag(reader: _Reader, action: TagImage) -> Finding | None:
     row = reader.view.row(action.target)
     if row is None:
         return None
-    return Finding(Fit.DONE, f"is called {action.tag} already") if action.tag in row.full_names else ACTS
+    return Finding(ChangeFit.DONE, f"is called {action.tag} already") if action.tag in row.full_names else ACTS
 
 
 async def _init_swarm(reader: _Reader, action: InitSwarm) -> Finding | None:
@@ -211,7 +211,7 @@ async def _init_swarm(reader: _Reader, action: InitSwarm) -> Finding | None:
     swarm = document.data.get("Swarm")
     state = swarm.get("LocalNodeState") if isinstance(swarm, dict) else None
     if state in ("active", "pending", "locked", "error"):
-        return Finding(Fit.DONE, "is in a Swarm already")
+        return Finding(ChangeFit.DONE, "is in a Swarm already")
     return ACTS if state == "inactive" else None
 
 
@@ -220,7 +220,7 @@ async def _roll_back(reader: _Reader, action: RollBackService) -> Finding | None
     if "Spec" not in document.data or document.data.get("PreviousSpec"):
         return ACTS
     return Finding(
-        Fit.REFUSED,
+        ChangeFit.REFUSED,
         "was not updated since it was created, so it cannot be rolled back",
         "Update it instead: service update --image IMAGE NAME",
     )

@@ -19,7 +19,7 @@ from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Command, Context
 from core import errors
 from core.lazy_dataclass import dataclass
-from core.model import target_states
+from core.model import change_applicability
 from core.model.actions import Action, InspectContainer, Kill, Remove, Scale
 from core.model.policy import Decision
 from core.model.project_actions import RestartProject
@@ -96,7 +96,7 @@ async def describe_change(
         return f"{command.name} {names}?".strip()
     volumes = await _volumes(plan, fleet, view.call) if len(refs) <= MAX_DESCRIBED else {}
     states = [
-        ", ".join(filter(None, (target_states.describe(row, now.timestamp()), volumes.get(ref.key, ""))))
+        ", ".join(filter(None, (change_applicability.describe(row, now.timestamp()), volumes.get(ref.key, ""))))
         for ref, row in zip(refs, rows, strict=True)
     ]
     hosts = list(dict.fromkeys(ref.engine.host for ref in refs))
@@ -107,7 +107,7 @@ async def describe_change(
         noun = "" if refs[0].kind is Kind.CONTAINER else f"the {refs[0].kind} "
         state = f" ({states[0]})" if states[0] else ""
         return f"{imperative} {noun}{refs[0].name}{_suffix(plan[0])}{where}{state}?"
-    words = {target_states.state_word(row) for row in rows}
+    words = {change_applicability.state_word(row) for row in rows}
     kinds = {ref.kind for ref in refs}
     kind = f"{refs[0].kind}s" if len(kinds) == 1 else "resources"
     if len(refs) <= MAX_DESCRIBED:
@@ -171,7 +171,7 @@ def _counted(names: Sequence[str], rows: Sequence[Any]) -> str:
     """Returns the names by state, the most frequent state first: `4 running (a, b, c and d), 1 paused (e)`."""
     by_state: defaultdict[str, list[str]] = defaultdict(list)
     for name, row in zip(names, rows, strict=True):
-        by_state[target_states.state_word(row)].append(name)
+        by_state[change_applicability.state_word(row)].append(name)
     ordered = sorted(by_state.items(), key=lambda item: -len(item[1]))
     return ", ".join(f"{len(some)} {word}".rstrip() + f" ({change_targets.listed(some)})" for word, some in ordered)
 

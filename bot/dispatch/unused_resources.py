@@ -17,10 +17,10 @@ from typing import Any
 from bot.dispatch.visible_rows import ROWS_PER_TURN
 from core.model import effects
 from core.model.actions import Action, Effect
-from core.model.known_resources import KnownResources
 from core.model.policy import Decision, Verdict
 from core.model.prune import Prune, UnusedResource, UnusedResources
 from core.model.refs import Key, Ref
+from core.model.target_facts import TargetFacts
 from core.ports import UnusedFound
 from runtimes.inventory.fleet import FleetRows
 
@@ -53,7 +53,7 @@ async def select_removable_resources(
         row = row_of(one.ref.key)
         if row is None or not visible(row):
             continue
-        alone = effects.with_effects(dataclasses.replace(prune, pinned=(one,)), KnownResources(row=row))
+        alone = effects.with_effects(dataclasses.replace(prune, pinned=(one,)), TargetFacts(row=row))
         assert isinstance(alone, Prune)
         if own(row):
             kept[OWN] += 1

@@ -125,4 +125,4 @@ def _texts(values: Mapping[str, str]) -> dict[str, str]:
 def _text(value: str) -> str:
     """The Alertmanager's templates may write labels into a chat as they are, so they must mention nobody."""
     text = redact.redact(sanitize.single_line(value.encode("utf-8", "replace").decode(), MAX_TEXT))
-    return mentions.without_mentions(text)
+    return mentions.remove_mentions(text)

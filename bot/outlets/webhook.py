@@ -23,7 +23,7 @@ from core.model.alerts import Alert, AlertState, Severity
 from core.model.incidents import Incident
 from core.model.owners import project_of
 from core.text import mentions, redact
-from core.version import quarterdeck_version
+from core.version import read_quarterdeck_version
 
 SCHEMA_VERSION = 1
 SECRET_PREFIX = "whsec_"  # noqa: S105 (of the specification: what follows is base64)
@@ -136,7 +136,7 @@ def signed_headers(key: bytes, id: str, at: int, body: bytes) -> Mapping[str, st
     digest = hmac.new(key, f"{id}.{at}.".encode() + body, hashlib.sha256).digest()
     return {
         "Content-Type": "application/json",
-        "User-Agent": f"Quarterdeck/{quarterdeck_version()}",
+        "User-Agent": f"Quarterdeck/{read_quarterdeck_version()}",
         "webhook-id": id,
         "webhook-timestamp": str(at),
         "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
@@ -162,4 +162,4 @@ def _text(value: str) -> str:
     """Hides secrets, and then cuts what is too long. Lone surrogates, which are no UTF-8, are replaced. The receiver
     may pass the text on to a chat, where it must mention nobody."""
     text = redact.redact(value.encode("utf-8", "replace").decode()[: 10 * MAX_TEXT])[:MAX_TEXT]
-    return mentions.without_mentions(text)
+    return mentions.remove_mentions(text)

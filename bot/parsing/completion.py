@@ -15,7 +15,7 @@ from core.text import command_line
 def complete_last_word(text: str, catalogue: Catalogue, names: Sequence[str]) -> list[str]:
     """Returns the completions of the last word of `text`, sorted. `names`: the names that a target may have."""
     try:
-        words = command_line.split(text)
+        words = command_line.split_command_line(text)
         last = "" if not text or text[-1].isspace() or not words else words.pop()
         words = foreign_lines.translate_foreign_line(words, catalogue, limited=False)
     except errors.UserError:

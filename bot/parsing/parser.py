@@ -36,7 +36,7 @@ def parse(line: str, catalogue: Catalogue) -> Parsed:
     """Returns the command and the arguments of a line. An empty line is `menu`; `restart --help` is `help restart`; one
     word that may be a name, such as `web`, is `card web`; a line of another program, such as `docker container ls`, is
     the same command here. Raises BadUsage or UnknownCommand."""
-    words = command_line.split(foreign_lines.without_description(line))
+    words = command_line.split_command_line(foreign_lines.without_description(line))
     words = foreign_lines.translate_foreign_line(words, catalogue) or ["menu"]
     if words[0] in HELP_WORDS:
         words = ["help", *words[1:]]

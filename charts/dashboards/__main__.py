@@ -2,9 +2,9 @@
 
 import sys
 
-from charts.dashboards.catalogue import FOLDER, as_json, dashboards
+from charts.dashboards.catalogue import FOLDER, as_json, load_dashboards
 
-for dashboard in dashboards():
+for dashboard in load_dashboards():
     file = FOLDER / f"{dashboard.name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(as_json(dashboard))

@@ -10,7 +10,7 @@ from charts.dashboards.variables import PROCESS
 WHICH = 'instance=~"$instance"'
 
 
-def gauge(metric: str, how: str = "max") -> str:
+def bot_gauge(metric: str, how: str = "max") -> str:
     return f"{how}(quarterdeck_{metric}{{{WHICH}}})"
 
 
@@ -32,14 +32,14 @@ dashboard = Dashboard(
                 panel_templates.yes_or_no(
                     "Slack",
                     "Whether Slack is connected. Red: no. Commands in Slack do not work, and incidents are not posted.",
-                    gauge("slack_connected"),
+                    bot_gauge("slack_connected"),
                     links.runbook("quarterdeck-slack-disconnected"),
                     links.slack(),
                 ),
                 panel_templates.yes_or_no(
                     "Store",
                     "Whether the store answered the last request. Red: no. Changes are refused, and incidents wait.",
-                    gauge("store_up", "min"),
+                    bot_gauge("store_up", "min"),
                     links.runbook("quarterdeck-store-down"),
                 ),
                 Stat(
@@ -67,7 +67,7 @@ dashboard = Dashboard(
                 Stat(
                     title="Slack's outbox",
                     text="Messages and edits that wait to be sent to Slack. Yellow: from 20. Red: from 200.",
-                    queries=[Query(expr=gauge("slack_outbox_waiting", "sum"))],
+                    queries=[Query(expr=bot_gauge("slack_outbox_waiting", "sum"))],
                     thresholds=((20, YELLOW), (200, RED)),
                     links=(links.runbook("quarterdeck-slack-outbox-full"),),
                 ),
@@ -126,7 +126,7 @@ dashboard = Dashboard(
                     text="Used part of the limits of the audit trail. Yellow: from 80 %. Red: from 95 %; at 100 % "
                     "the oldest "
                     "rows are removed.",
-                    queries=[Query(expr=gauge("audit_fill_ratio"), legend="used")],
+                    queries=[Query(expr=bot_gauge("audit_fill_ratio"), legend="used")],
                     unit="percentunit",
                     maximum=1,
                     thresholds=((0.8, YELLOW), (0.95, RED)),
@@ -135,8 +135,8 @@ dashboard = Dashboard(
                     title="Rows of the audit",
                     text="Rows stored in the audit trail, and rows removed in total because of its limits.",
                     queries=[
-                        Query(expr=gauge("audit_stored_rows"), legend="stored"),
-                        Query(expr=gauge("audit_removed_rows"), legend="removed"),
+                        Query(expr=bot_gauge("audit_stored_rows"), legend="stored"),
+                        Query(expr=bot_gauge("audit_removed_rows"), legend="removed"),
                     ],
                 ),
                 Graph(
@@ -158,7 +158,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Outbox",
                     text="Messages and edits that wait to be sent. Yellow: from 20. Red: from 200.",
-                    queries=[Query(expr=gauge("slack_outbox_waiting", "sum"), legend="waiting")],
+                    queries=[Query(expr=bot_gauge("slack_outbox_waiting", "sum"), legend="waiting")],
                     thresholds=((20, YELLOW), (200, RED)),
                     links=(links.runbook("quarterdeck-slack-outbox-full"),),
                 ),
@@ -166,7 +166,7 @@ dashboard = Dashboard(
                     title="Wait of the oldest message",
                     links=(links.runbook("quarterdeck-slack-outbox-old"),),
                     text="Age of the oldest waiting message. Yellow: from ten seconds. Red: from two minutes.",
-                    queries=[Query(expr=gauge("slack_outbox_oldest_seconds"), legend="oldest")],
+                    queries=[Query(expr=bot_gauge("slack_outbox_oldest_seconds"), legend="oldest")],
                     unit="s",
                     thresholds=((10, YELLOW), (120, RED)),
                 ),
@@ -229,7 +229,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Connected",
                     text="1 while Slack is connected.",
-                    queries=[Query(expr=gauge("slack_connected"), legend="connected")],
+                    queries=[Query(expr=bot_gauge("slack_connected"), legend="connected")],
                     maximum=1,
                 ),
                 Graph(
@@ -237,7 +237,9 @@ dashboard = Dashboard(
                     text="Time since the last pong on Slack's socket. Yellow: from one minute. In HTTP mode there "
                     "is no series.",
                     queries=[
-                        Query(expr=f"time() - ({gauge('slack_last_pong_timestamp_seconds')} > 0)", legend="last pong")
+                        Query(
+                            expr=f"time() - ({bot_gauge('slack_last_pong_timestamp_seconds')} > 0)", legend="last pong"
+                        )
                     ],
                     unit="s",
                     thresholds=((60, YELLOW),),
@@ -258,8 +260,8 @@ dashboard = Dashboard(
                     title="Memory",
                     text="Memory that the store's server uses, and its limit. At the limit, it refuses changes.",
                     queries=[
-                        Query(expr=gauge("store_memory_bytes"), legend="used"),
-                        Query(expr=f"{gauge('store_memory_limit_bytes')} > 0", legend="limit"),
+                        Query(expr=bot_gauge("store_memory_bytes"), legend="used"),
+                        Query(expr=f"{bot_gauge('store_memory_limit_bytes')} > 0", legend="limit"),
                     ],
                     unit="bytes",
                     links=(links.runbook("quarterdeck-store-nearly-full"),),
@@ -275,7 +277,7 @@ dashboard = Dashboard(
                 Graph(
                     title="Answers",
                     text="1 while the store answers.",
-                    queries=[Query(expr=gauge("store_up", "min"), legend="store")],
+                    queries=[Query(expr=bot_gauge("store_up", "min"), legend="store")],
                     maximum=1,
                     links=(links.runbook("quarterdeck-store-down"),),
                 ),

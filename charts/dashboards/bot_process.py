@@ -9,7 +9,7 @@ WHICH = 'instance=~"$instance"'
 OF_BOT = f"{{{WHICH}}} and on (instance, job) quarterdeck_build_info{{{WHICH}}}"
 
 
-def own(metric: str) -> str:
+def bot_metric(metric: str) -> str:
     """A metric of the process, of Quarterdeck's processes only: other programs have metrics of the same name."""
     return f"{metric}{OF_BOT}"
 
@@ -106,7 +106,7 @@ PROCESS_ROW = Row(
         Graph(
             title="Memory",
             text="Resident memory of the process.",
-            queries=[Query(expr=own("process_resident_memory_bytes"), legend="{{instance}}")],
+            queries=[Query(expr=bot_metric("process_resident_memory_bytes"), legend="{{instance}}")],
             unit="bytes",
         ),
         Graph(
@@ -171,7 +171,7 @@ PROCESS_ROW = Row(
                     name="since",
                 ),
                 Query(expr=f"min by (instance) (quarterdeck_scraper_success{{{WHICH}}})", name="page"),
-                Query(expr=f"max by (instance) ({own('process_start_time_seconds')}) * 1000", name="start"),
+                Query(expr=f"max by (instance) ({bot_metric('process_start_time_seconds')}) * 1000", name="start"),
             ],
             columns=(
                 Column(name="instance", title="Process"),

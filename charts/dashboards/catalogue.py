@@ -18,7 +18,7 @@ from charts.dashboards.dashboard import Dashboard
 FOLDER = Path(__file__).resolve().parents[1] / "quarterdeck" / "dashboards"
 
 
-def dashboards() -> Sequence[Dashboard]:
+def load_dashboards() -> Sequence[Dashboard]:
     """Returns all dashboards by name."""
     package = importlib.import_module("charts.dashboards")
     modules = [

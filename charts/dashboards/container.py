@@ -15,7 +15,7 @@ from charts.dashboards.panels import (
     Table,
     Timeline,
 )
-from charts.dashboards.queries import CONTAINERS, SELECTED, coded, info, once
+from charts.dashboards.queries import CONTAINERS, SELECTED, coded, container_info_query, once
 from charts.dashboards.variables import CONTAINER, PROJECT
 from core.model.containers import HEALTH_STATES, STATES
 
@@ -125,7 +125,7 @@ dashboard = Dashboard(
                     base=BLUE,
                     no_value="none known",
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Open incidents",
                     text="Open incidents about this container. Red: at least one.",
                     query=INCIDENTS,
@@ -207,7 +207,7 @@ dashboard = Dashboard(
                 Table(
                     title="Image and project",
                     text="The image, the project and the service of each container with this name.",
-                    queries=[Query(expr=info("image", "project", "service", "id"), name="value")],
+                    queries=[Query(expr=container_info_query("image", "project", "service", "id"), name="value")],
                     columns=(
                         Column(name="image", title="Image"),
                         Column(name="project", title="Project"),

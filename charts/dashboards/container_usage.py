@@ -9,7 +9,7 @@ ON = "{{engine}} on {{host}}"
 LIMIT = once(f"quarterdeck_container_spec_memory_limit_bytes{{{CONTAINERS}}}", "host", "engine")
 
 
-def per_second(metric: str) -> str:
+def rate_per_second(metric: str) -> str:
     return f"max by (host, engine) (rate(quarterdeck_container_{metric}{{{CONTAINERS}}}[$__rate_interval]))"
 
 
@@ -23,7 +23,7 @@ USAGE = Row(
         Graph(
             title="CPU",
             text="CPU in cores: 1 is one core.",
-            queries=[Query(expr=per_second("cpu_usage_seconds_total"), legend=ON)],
+            queries=[Query(expr=rate_per_second("cpu_usage_seconds_total"), legend=ON)],
             decimals=2,
         ),
         Graph(
@@ -33,7 +33,7 @@ USAGE = Row(
             "25 %. Red: from 50 %. No series: no CPU limit, or the engine does not report it.",
             queries=[
                 Query(
-                    expr=f"{per_second('cpu_cfs_throttled_periods_total')} / {per_second('cpu_cfs_periods_total')}",
+                    expr=f"{rate_per_second('cpu_cfs_throttled_periods_total')} / {rate_per_second('cpu_cfs_periods_total')}",
                     legend=ON,
                 ),
             ],
@@ -70,8 +70,8 @@ USAGE = Row(
             "the kernel "
             "killed for it. Red: any process was killed.",
             queries=[
-                Query(expr=f"{per_second('memory_limit_hits_total')} * 60", legend=f"limit reached · {ON}"),
-                Query(expr=f"{per_second('oom_events_total')} * 60", legend=f"killed · {ON}"),
+                Query(expr=f"{rate_per_second('memory_limit_hits_total')} * 60", legend=f"limit reached · {ON}"),
+                Query(expr=f"{rate_per_second('oom_events_total')} * 60", legend=f"killed · {ON}"),
             ],
             unit="cpm",
         ),
@@ -79,8 +79,8 @@ USAGE = Row(
             title="Network",
             text="Bytes received (in) and sent (out) per second, without loopback.",
             queries=[
-                Query(expr=per_second("network_receive_bytes_total"), legend=f"in · {ON}"),
-                Query(expr=per_second("network_transmit_bytes_total"), legend=f"out · {ON}"),
+                Query(expr=rate_per_second("network_receive_bytes_total"), legend=f"in · {ON}"),
+                Query(expr=rate_per_second("network_transmit_bytes_total"), legend=f"out · {ON}"),
             ],
             unit="Bps",
         ),
@@ -88,8 +88,8 @@ USAGE = Row(
             title="Block devices",
             text="Bytes read from and written to block devices per second. Reads from the file cache are not counted.",
             queries=[
-                Query(expr=per_second("fs_reads_bytes_total"), legend=f"read · {ON}"),
-                Query(expr=per_second("fs_writes_bytes_total"), legend=f"written · {ON}"),
+                Query(expr=rate_per_second("fs_reads_bytes_total"), legend=f"read · {ON}"),
+                Query(expr=rate_per_second("fs_writes_bytes_total"), legend=f"written · {ON}"),
             ],
             unit="Bps",
         ),

@@ -46,7 +46,7 @@ class Dashboard:
 
     @property
     def uid(self) -> str:
-        return links.uid(self.name)
+        return links.dashboard_uid(self.name)
 
     def build(self) -> models.Dashboard:
         builder = (

@@ -51,13 +51,13 @@ dashboard = Dashboard(
                     queries=[Query(expr=f"count({UP})")],
                     base=BLUE,
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Without answer",
                     text="Engines that do not answer. Red: at least one.",
                     query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Without cached state",
                     text="Engines without a cached state: each command sends a request to the engine. Yellow: at "
                     "least one.",

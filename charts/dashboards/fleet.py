@@ -46,7 +46,7 @@ NOT_RUNNING = f'quarterdeck_container_state{{{CONTAINERS}, state="running"}} == 
 WORKING_SET = in_project(f"quarterdeck_container_memory_working_set_bytes{{{CONTAINERS}}}")
 
 
-def named(problem: str, query: str) -> str:
+def select_problem_containers(problem: str, query: str) -> str:
     """The containers of a query with the name of their problem, each once."""
     return f'label_replace(max by (host, engine, name) ({query}), "problem", "{problem}", "", "")'
 
@@ -64,11 +64,11 @@ def transferred(metric: str) -> str:
 
 WRONG = " or ".join(
     (
-        named("unhealthy", UNHEALTHY),
+        select_problem_containers("unhealthy", UNHEALTHY),
         f'label_replace(max by (host, engine, name, cause) ({ENDED_BADLY}), "problem", "$1", "cause", "(.*)")',
-        named("restarts repeatedly", RESTARTED),
-        named("memory near its limit", in_project(f"{MEMORY_SHARE} > 0.9")),
-        named("slowed by its CPU limit", THROTTLED),
+        select_problem_containers("restarts repeatedly", RESTARTED),
+        select_problem_containers("memory near its limit", in_project(f"{MEMORY_SHARE} > 0.9")),
+        select_problem_containers("slowed by its CPU limit", THROTTLED),
     )
 )
 
@@ -81,27 +81,27 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Engines without answer",
                     text="Engines that do not answer Quarterdeck. Red: at least one. The state of its containers is "
                     "unknown.",
                     query=f"{UP} == 0",
                     links=(links.runbook("engine-down"),),
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Running",
                     text="Running containers of the selected hosts, engines and projects.",
                     query=once(RUNNING, *ONE),
                     base=BLUE,
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Unhealthy",
                     text="Containers whose health check fails. Yellow: at least one.",
                     query=once(UNHEALTHY, *ONE),
                     thresholds=NONE_IS_BEST,
                     links=(links.runbook("container-unhealthy"),),
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Failed recently",
                     text="Containers that crashed, ran out of memory, were killed or were lost in the last 15 minutes. "
                     "Yellow: at least one. Red: at least five.",

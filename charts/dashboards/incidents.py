@@ -26,7 +26,7 @@ BEGIN = once(
 TIMES = {"acknowledge": "acknowledged", "resolve": "resolved"}
 
 
-def open_incidents(by: str = "", selector: str = "") -> str:
+def count_open_incidents(by: str = "", selector: str = "") -> str:
     """How many are open, in all or by a label. `selector`: more conditions, each with a comma before it."""
     each = once(f"quarterdeck_incidents_open{{{WHICH}{selector}}}", "rule", "team", "severity", "state")
     return f"sum by ({by}) ({each})" if by else f"sum({each})"
@@ -56,20 +56,20 @@ dashboard = Dashboard(
                 Stat(
                     title="Not acknowledged",
                     text="Open incidents that nobody has acknowledged. Yellow: at least one. Red: at least ten.",
-                    queries=[Query(expr=or_zero(open_incidents(selector=', state="firing"')))],
+                    queries=[Query(expr=or_zero(count_open_incidents(selector=', state="firing"')))],
                     thresholds=((1, YELLOW), (10, RED)),
                     links=(links.slack(),),
                 ),
                 Stat(
                     title="Acknowledged",
                     text="Open incidents that somebody has acknowledged.",
-                    queries=[Query(expr=or_zero(open_incidents(selector=', state="acknowledged"')))],
+                    queries=[Query(expr=or_zero(count_open_incidents(selector=', state="acknowledged"')))],
                     base=BLUE,
                 ),
                 Stat(
                     title="High severity",
                     text="Open incidents of high severity, which need an action now. Red: at least one.",
-                    queries=[Query(expr=or_zero(open_incidents(selector=', severity="high"')))],
+                    queries=[Query(expr=or_zero(count_open_incidents(selector=', severity="high"')))],
                     thresholds=NONE_IS_GOOD,
                 ),
                 Stat(
@@ -119,13 +119,13 @@ dashboard = Dashboard(
                 Graph(
                     title="Open by rule",
                     text="Open incidents over time, by rule.",
-                    queries=[Query(expr=open_incidents("rule"), legend="{{rule}}")],
+                    queries=[Query(expr=count_open_incidents("rule"), legend="{{rule}}")],
                     stacked=True,
                 ),
                 Graph(
                     title="Open by team",
                     text="Open incidents over time, by the team that the container's label quarterdeck.team names.",
-                    queries=[Query(expr=open_incidents("team"), legend="{{team}}")],
+                    queries=[Query(expr=count_open_incidents("team"), legend="{{team}}")],
                     stacked=True,
                 ),
             ),

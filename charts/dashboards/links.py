@@ -32,7 +32,7 @@ _RANGE = "${__url_time_range}"
 Link = Builder[models.DashboardLink]
 
 
-def uid(name: str) -> str:
+def dashboard_uid(name: str) -> str:
     """Returns the id of a dashboard in addresses, which must be the same in every Grafana."""
     return f"quarterdeck-{name}"
 
@@ -78,7 +78,7 @@ def to_dashboard(title: str, name: str, *variables: str, **fields: str) -> Link:
     return (
         builders.DashboardLink(title)
         .type(models.DashboardLinkType.LINK)
-        .url(f"/d/{uid(name)}?{'&'.join([*kept, *taken, _RANGE])}")
+        .url(f"/d/{dashboard_uid(name)}?{'&'.join([*kept, *taken, _RANGE])}")
     )
 
 

@@ -20,7 +20,7 @@ USUAL_PARTS = ((0.5, "50 %"), (0.95, "95 %"))
 DATA_ROOT = f"1 - quarterdeck_data_root_free_bytes{{{SELECTED}}} / quarterdeck_data_root_size_bytes{{{SELECTED}}}"
 
 
-def found(title: str, text: str, query: str, **more: Any) -> Stat:
+def make_count_panel(title: str, text: str, query: str, **more: Any) -> Stat:
     """How many series a query finds, or 0. Red if there is one, unless `more` says otherwise."""
     return Stat(title=title, text=text, queries=[Query(expr=or_zero(f"count({query})"))], **_red(more))
 

@@ -11,7 +11,7 @@ CONTAINERS = f'{SELECTED}, name=~"$container"'
 BAD_ENDS = "crashed|out_of_memory|killed|lost"
 
 
-def info(*labels: str, selector: str = CONTAINERS) -> str:
+def container_info_query(*labels: str, selector: str = CONTAINERS) -> str:
     """Each selected container of the selected projects once, with these labels of `container_info`."""
     names = ", ".join(("host", "engine", "name", *labels))
     return f'max by ({names}) (quarterdeck_container_info{{{selector}, project=~"$project"}})'
@@ -25,7 +25,7 @@ def in_project(query: str) -> str:
 
 def with_info(query: str, *labels: str) -> str:
     """The series of a query about containers, in the selected projects, with more labels."""
-    return f"({query}) * on (host, engine, name) group_left ({', '.join(labels)}) {info(*labels)}"
+    return f"({query}) * on (host, engine, name) group_left ({', '.join(labels)}) {container_info_query(*labels)}"
 
 
 def once(query: str, *labels: str) -> str:

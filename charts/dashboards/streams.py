@@ -42,7 +42,7 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Closed streams",
                     text="Event streams that are not open. Red: at least one. Quarterdeck finds changes of its "
                     "engine later, by lists.",

@@ -38,7 +38,7 @@ GOOD = {"ready", "active", "reachable", "completed"}
 BAD = {"down", "unreachable", "paused", "rollback_paused"}
 
 
-def colored(states: tuple[str, ...]) -> dict[int, tuple[str, str]]:
+def map_states_to_colors(states: tuple[str, ...]) -> dict[int, tuple[str, str]]:
     """The states by number, with colours: green is good, red needs somebody, yellow is between, blue goes on."""
     return {
         number: (state, GREEN if state in GOOD else RED if state in BAD else BLUE if state == "updating" else YELLOW)
@@ -62,25 +62,25 @@ dashboard = Dashboard(
         Row(
             title="Now",
             panels=(
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Services",
                     text="Services of the selected Swarms.",
                     query=DESIRED,
                     base=BLUE,
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Too few tasks",
                     text="Services that run fewer tasks than desired. Red: at least one.",
                     query=f"{RUNNING} < {DESIRED}",
                     links=(links.runbook("swarm-service-short"),),
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Stopped rollouts",
                     text="Services whose last update or rollback stopped. Red: at least one.",
                     query=f"{STOPPED} == 1",
                     links=(links.runbook("swarm-update-stopped"),),
                 ),
-                panel_templates.found(
+                panel_templates.make_count_panel(
                     title="Nodes not ready",
                     text="Nodes that are not ready. Red: at least one.",
                     query=f"{READY} == 0",
@@ -120,7 +120,7 @@ dashboard = Dashboard(
                         Column(name="running", title="Running"),
                         Column(name="desired", title="Wanted"),
                         Column(name="short", title="Missing", thresholds=NONE_IS_GOOD),
-                        Column(name="update", title="Update", names=colored(UPDATE_STATES)),
+                        Column(name="update", title="Update", names=map_states_to_colors(UPDATE_STATES)),
                         Column(name="host", title="Swarm"),
                     ),
                     sort_by="Missing",
@@ -144,7 +144,7 @@ dashboard = Dashboard(
                     text="The state of the last update of each service. Blue: in progress. Green: completed. Red: "
                     "stopped. Yellow: rolled back.",
                     queries=[Query(expr=UPDATE, legend="{{service}} on {{host}}")],
-                    names=colored(UPDATE_STATES),
+                    names=map_states_to_colors(UPDATE_STATES),
                     width=24,
                 ),
             ),
@@ -165,7 +165,7 @@ dashboard = Dashboard(
                     ],
                     columns=(
                         Column(name="node", title="Node"),
-                        Column(name="state", title="State", names=colored(NODE_STATES)),
+                        Column(name="state", title="State", names=map_states_to_colors(NODE_STATES)),
                         Column(
                             name="availability",
                             title="Availability",
@@ -174,7 +174,7 @@ dashboard = Dashboard(
                                 for number, each in enumerate(AVAILABILITIES, 1)
                             },
                         ),
-                        Column(name="reachability", title="Manager", names=colored(REACHABILITIES)),
+                        Column(name="reachability", title="Manager", names=map_states_to_colors(REACHABILITIES)),
                         Column(name="leader", title="Leads", names={0: ("", BLUE), 1: ("leader", BLUE)}),
                         Column(name="host", title="Swarm"),
                     ),
@@ -183,14 +183,14 @@ dashboard = Dashboard(
                     title="States of nodes",
                     text="The state of each node over time. Green: ready. Red: down. Yellow: unknown or disconnected.",
                     queries=[Query(expr=NODE_STATE, legend="{{node}}")],
-                    names=colored(NODE_STATES),
+                    names=map_states_to_colors(NODE_STATES),
                     links=(links.runbook("swarm-node-down"),),
                 ),
                 Timeline(
                     title="Managers",
                     text="Whether the other managers can reach each manager. Green: yes. Red: no. Yellow: unknown.",
                     queries=[Query(expr=REACHABILITY, legend="{{node}}")],
-                    names=colored(REACHABILITIES),
+                    names=map_states_to_colors(REACHABILITIES),
                 ),
             ),
         ),

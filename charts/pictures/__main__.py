@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from charts.pictures.dashboard_queries import Times
-from charts.pictures.draw import draw
+from charts.pictures.draw import draw_dashboards
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     now = time.time()
     step = max(chosen.scrape, chosen.minutes * 60 / 300)
     times = Times(begin=now - chosen.minutes * 60, end=now, step=step, scrape=chosen.scrape)
-    for picture in draw(chosen.prometheus, chosen.to, times, {"container": chosen.container}):
+    for picture in draw_dashboards(chosen.prometheus, chosen.to, times, {"container": chosen.container}):
         sys.stdout.write(f"{picture}\n")
 
 

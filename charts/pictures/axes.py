@@ -25,7 +25,7 @@ _UNITS = {
 _PLAIN = ((1.0, ""), (1e3, " k"), (1e6, " M"), (1e9, " G"))
 
 
-def value_ticks(bottom: float, top: float, unit: str, *, whole: bool = False) -> Sequence[tuple[float, str]]:
+def choose_value_ticks(bottom: float, top: float, unit: str, *, whole: bool = False) -> Sequence[tuple[float, str]]:
     """Returns the values at which an axis has a line, the last one at or above `top`, and their texts. `whole`: only
     whole numbers are there."""
     size, name = _scale(max(abs(bottom), abs(top)), unit)

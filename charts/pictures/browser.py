@@ -25,14 +25,14 @@ MIN_HEIGHT = 180  # CSS pixels: of a lower window, Chromium leaves the lower par
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-def installed() -> str:
+def find_installed_chromium() -> str:
     """Returns the path of Chromium, or an empty text if Chromium is not installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), "")
 
 
 def find_chromium() -> str:
     """Returns the path of Chromium; exits if there is none."""
-    return installed() or sys.exit("Drawing needs Chromium. On Debian: apt-get install chromium")
+    return find_installed_chromium() or sys.exit("Drawing needs Chromium. On Debian: apt-get install chromium")
 
 
 def shoot(chromium: str, text: str, picture: Path, width: int, height: int, *, scale: float = 1.0) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from charts.pictures import dashboard_queries
 from charts.pictures.browser import find_chromium, shoot
 from charts.pictures.dashboard_queries import Times
-from charts.pictures.page import page, parts
+from charts.pictures.page import parts, render_page
 from charts.pictures.panel_drawing import Answer
 from charts.pictures.prometheus_answers import PrometheusServer
 
@@ -22,7 +22,7 @@ ON_A_PHONE = "quarterdeck-fleet"
 MOST_ON_A_PHONE = 24  # units, before the panels are placed below each other
 
 
-def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Iterator[Path]:
+def draw_dashboards(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Iterator[Path]:
     """Yields the pictures as they are made. `chosen`: values of variables; all others are everything. The first rows of
     the fleet are drawn a second time, as a phone shows them."""
     chromium, server = find_chromium(), PrometheusServer(url)
@@ -40,7 +40,7 @@ def draw(url: str, folder: Path, times: Times, chosen: Mapping[str, str]) -> Ite
         if dashboard["uid"] == ON_A_PHONE:
             cut.append((f"dashboard-{name}-phone", PHONE, parts(dashboard, MOST_ON_A_PHONE)[0]))
         for title, width, part in cut:
-            text, height = page(part, ask, times, width)
+            text, height = render_page(part, ask, times, width)
             shoot(chromium, text, folder / f"{title}.png", width, height)
             yield folder / f"{title}.png"
 

@@ -44,7 +44,7 @@ DRAW: dict[str, Draw] = {
 }
 
 
-def page(
+def render_page(
     dashboard: Mapping[str, Any], ask: Callable[[Mapping[str, Any]], panel_drawing.Answer], times: Times, width: int
 ) -> tuple[str, int]:
     """Returns the page and its height. `ask`: returns the answers of a panel. A page that is narrower than 700 pixels

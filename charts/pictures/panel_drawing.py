@@ -13,7 +13,7 @@ from typing import Any
 from charts.pictures import axes
 from charts.pictures.dashboard_queries import Times
 from charts.pictures.prometheus_answers import Series
-from charts.pictures.units import COLORS, color_of, named, written
+from charts.pictures.units import COLORS, color_of, format_value, named
 
 PALETTE = ("#3b7dd8", "#e8710a", "#2f9e44", "#9c36b5", "#d6303a", "#0b8a8f", "#b08900", "#5f6b7a", "#e64980", "#74b816")
 LEFT, BOTTOM = 52, 16  # pixels for the numbers of the axes
@@ -26,7 +26,7 @@ Answer = Sequence[tuple[Mapping[str, Any], Sequence[Series]]]
 """The targets of a panel with their series."""
 
 
-def legend(target: Mapping[str, Any], series: Series) -> str:
+def format_legend(target: Mapping[str, Any], series: Series) -> str:
     template = target.get("legendFormat", "__auto")
     if template == "__auto":
         return ", ".join(value for name, value in series.labels.items() if name != "__name__") or "value"
@@ -34,7 +34,7 @@ def legend(target: Mapping[str, Any], series: Series) -> str:
 
 
 def all_series(answer: Answer) -> list[tuple[str, Series]]:
-    return [(legend(target, one), one) for target, found in answer for one in found]
+    return [(format_legend(target, one), one) for target, found in answer for one in found]
 
 
 def stat(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> str:
@@ -48,7 +48,7 @@ def stat(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> s
     for name, series in found[:3]:
         value = series.points[-1][1]
         text, color = named(value, defaults.get("mappings", [])) or (
-            written(value, defaults["unit"], defaults.get("decimals")),
+            format_value(value, defaults["unit"], defaults.get("decimals")),
             color_of(value, defaults["thresholds"]),
         )
         text = name if panel["options"].get("textMode") == "name" else text
@@ -70,7 +70,7 @@ def graph(panel: Mapping[str, Any], answer: Answer, width: int, height: int, tim
     steps = [step for step in defaults["thresholds"]["steps"] if step.get("value") is not None]
     values = [value for _, points in lines for _, value in points]
     top, whole = defaults.get("max") or max(values, default=0.0) or 1.0, all(value == int(value) for value in values)
-    ticks = axes.value_ticks(min(0.0, *values, 0.0), top, defaults["unit"], whole=whole)
+    ticks = axes.choose_value_ticks(min(0.0, *values, 0.0), top, defaults["unit"], whole=whole)
     bottom, top = ticks[0][0], ticks[-1][0]
 
     def x(at: float) -> float:
@@ -160,7 +160,7 @@ def bars(panel: Mapping[str, Any], answer: Answer, width: int, height: int) -> s
         value = one.points[-1][1]
         share = max(0.0, min(1.0, value / top)) * 100
         color = color_of(value, defaults["thresholds"])
-        text = written(value, defaults["unit"], defaults.get("decimals"))
+        text = format_value(value, defaults["unit"], defaults.get("decimals"))
         rows.append(
             f'<div class="bar" style="height:{size}px"><span>{html.escape(name)}</span><b>{html.escape(text)}</b>'
             f'<div style="height:{8 if size > 24 else 3}px;bottom:{6 if size > 24 else 1}px">'
@@ -236,4 +236,4 @@ def _cell(value: object, properties: Mapping[str, Any]) -> str:
     if found := named(value, properties.get("mappings", [])):
         return f'<td style="color:{found[1]}">{html.escape(found[0])}</td>'
     color = color_of(value, properties["thresholds"]) if "thresholds" in properties else "inherit"
-    return f'<td style="color:{color}">{html.escape(written(value, properties.get("unit", "short"), properties.get("decimals")))}</td>'
+    return f'<td style="color:{color}">{html.escape(format_value(value, properties.get("unit", "short"), properties.get("decimals")))}</td>'

@@ -18,7 +18,7 @@ COLORS = {
 _SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
-def written(value: float, unit: str, decimals: int | None = None) -> str:
+def format_value(value: float, unit: str, decimals: int | None = None) -> str:
     """The value with its unit, such as `1.5 GiB`. Units are Grafana's names of them."""
     if math.isnan(value) or math.isinf(value):
         return "–"
@@ -34,7 +34,7 @@ def written(value: float, unit: str, decimals: int | None = None) -> str:
             return f"{_short(value, decimals)}{'/s' if unit == 'cps' else '/min'}"
         case "dateTimeFromNow":
             now = datetime.datetime.now(tz=datetime.UTC).timestamp()
-            return f"{written(max(0.0, now - value / 1000), 's')} ago"
+            return f"{format_value(max(0.0, now - value / 1000), 's')} ago"
     return _scaled(value, 1000, ("", "k", "M", "G")).strip() if abs(value) >= 1000 else _short(value, decimals)
 
 

@@ -32,7 +32,7 @@ _ELSEWHERE = {
 }
 
 
-def filter_keys(filters: Sequence[str]) -> frozenset[str]:
+def parse_filter_keys(filters: Sequence[str]) -> frozenset[str]:
     """Returns the keys of these filters. Raises BadUsage for a filter that is not `KEY=VALUE`."""
     return frozenset(_split(text)[0] for text in filters)
 

@@ -189,7 +189,7 @@ def _page(context: Context, ref: Ref, page: LogPage, prefix: str) -> list[tuple[
     now_ns = int(context.now.timestamp() * 1e9)
     lines: list[tuple[datetime, str, ShownLine | None]] = []
     at = _EPOCH
-    for part in log_parts.lines_with_dividers(page, now_ns):
+    for part in log_parts.add_run_separators(page, now_ns):
         if isinstance(part, str):
             lines.append((at, f"{prefix}{part}", None))
             continue
@@ -236,7 +236,7 @@ def _ns(line: LogLine) -> int:
 
 def _only_errors(page: LogPage, number: int) -> LogPage:
     """Returns the newest lines that look like errors."""
-    found = error_lines.error_lines(page.lines)
+    found = error_lines.find_error_lines(page.lines)
     return msgspec.structs.replace(page, lines=tuple(found[-number:]), dropped=0)
 
 

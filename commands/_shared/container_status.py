@@ -21,7 +21,7 @@ ON_REQUEST = frozenset({130, 143})  # the exit codes of a process that SIGINT or
 _CODE = re.compile(r"\((-?[0-9]{1,10})\)")
 
 
-class Trouble(enum.IntEnum):
+class ContainerTrouble(enum.IntEnum):
     """What is wrong with a container, the worst first."""
 
     RESTARTING = 0
@@ -36,30 +36,30 @@ class Trouble(enum.IntEnum):
 
 
 _TONES = {
-    Trouble.RESTARTING: Tone.BAD,
-    Trouble.UNHEALTHY: Tone.BAD,
-    Trouble.DEAD: Tone.BAD,
-    Trouble.FAILED: Tone.BAD,
-    Trouble.NONE: Tone.GOOD,
-    Trouble.NOT_RUNNING: Tone.PLAIN,
+    ContainerTrouble.RESTARTING: Tone.BAD,
+    ContainerTrouble.UNHEALTHY: Tone.BAD,
+    ContainerTrouble.DEAD: Tone.BAD,
+    ContainerTrouble.FAILED: Tone.BAD,
+    ContainerTrouble.NONE: Tone.GOOD,
+    ContainerTrouble.NOT_RUNNING: Tone.PLAIN,
 }
 _STATES = {
-    "restarting": Trouble.RESTARTING,
-    "dead": Trouble.DEAD,
-    "removing": Trouble.REMOVING,
-    "paused": Trouble.PAUSED,
+    "restarting": ContainerTrouble.RESTARTING,
+    "dead": ContainerTrouble.DEAD,
+    "removing": ContainerTrouble.REMOVING,
+    "paused": ContainerTrouble.PAUSED,
 }
-_HEALTH = {"unhealthy": Trouble.UNHEALTHY, "starting": Trouble.STARTING}
+_HEALTH = {"unhealthy": ContainerTrouble.UNHEALTHY, "starting": ContainerTrouble.STARTING}
 
 
-def trouble(row: Container) -> Trouble:
+def trouble(row: Container) -> ContainerTrouble:
     """Returns what is wrong with a container."""
     if row.state == "running":
-        return _HEALTH.get(row.health, Trouble.NONE)
+        return _HEALTH.get(row.health, ContainerTrouble.NONE)
     if row.state == "exited":
         failed = exit_code(row) not in (0, None) and exit_code(row) not in ON_REQUEST and not row.stopped_by_client
-        return Trouble.FAILED if failed or row.oom_killed else Trouble.NOT_RUNNING
-    return _STATES.get(row.state, Trouble.NOT_RUNNING)
+        return ContainerTrouble.FAILED if failed or row.oom_killed else ContainerTrouble.NOT_RUNNING
+    return _STATES.get(row.state, ContainerTrouble.NOT_RUNNING)
 
 
 def tone(row: Container) -> Tone:
@@ -111,5 +111,9 @@ def summary(shown: Sequence[Container], hidden: Sequence[Container] = ()) -> str
 
 def _counted(text: str, rows: Sequence[Container], frame: str) -> str:
     found = Counter(map(trouble, rows))
-    named = [f"{found[each]:,} {each.name.lower()}" for each in Trouble if each in found and each < Trouble.NONE]
+    named = [
+        f"{found[each]:,} {each.name.lower()}"
+        for each in ContainerTrouble
+        if each in found and each < ContainerTrouble.NONE
+    ]
     return text + frame.format(", ".join(named)) if named else text

@@ -11,7 +11,7 @@ from core.model.engines import Engine
 NOT_PERMITTED = "not permitted"
 
 
-def short_state(engine: Engine, now: datetime) -> str:
+def format_engine_state(engine: Engine, now: datetime) -> str:
     """Formats the engine's state: `up 3 min`, `down 40 s`, `answers` if its events are not watched, or `not
     permitted`."""
     if engine.not_permitted:
@@ -29,7 +29,7 @@ def fault(engine: Engine) -> str:
 def state_text(engine: Engine, now: datetime) -> str:
     """Formats the engine's state with the reason: `down 40 s: <reason>`."""
     reason = fault(engine)
-    return f"{short_state(engine, now)}{f': {reason}' if reason else ''}"
+    return f"{format_engine_state(engine, now)}{f': {reason}' if reason else ''}"
 
 
 def detail_texts(engine: Engine, now: datetime) -> Mapping[str, str]:

@@ -127,7 +127,7 @@ def count(number: int, noun: str) -> str:
 
 def age(since: float, now: datetime) -> str:
     """Formats the time since `since`, in unix seconds, as docker does: `2 hours`, `5 weeks`; empty for 0."""
-    return durations.in_words(max(0.0, now.timestamp() - since)) if since else ""
+    return durations.format_duration_in_words(max(0.0, now.timestamp() - since)) if since else ""
 
 
 def ago(since: float, now: datetime) -> str:

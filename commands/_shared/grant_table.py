@@ -9,7 +9,7 @@ COLUMNS = ("ID", "WHO", "MAY", "ON", "IN", "FROM")
 WRAPPED = ("MAY",)  # a long list of verbs is continued on further lines, instead of leaving out columns
 
 
-def grant_row(grant: Grant) -> tuple[str, ...]:
+def make_grant_row(grant: Grant) -> tuple[str, ...]:
     """Returns the cells of one grant in the tables of `grants` and `whoami`."""
     source = f"{grant.by} ({grant.source})" if grant.by else grant.source
     return (grant.id, grant.who, ", ".join(grant.can), str(grant.on), ", ".join(grant.places) or "everywhere", source)

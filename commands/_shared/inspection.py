@@ -21,7 +21,7 @@ CONTAINER_FIELDS = '{{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}}, {{
 PRETTY = Arg(name="--pretty", type=ArgType.FLAG, help="show the summary (the default)")
 
 
-def arguments(target_help: str, fields: str) -> Sequence[Arg]:
+def make_inspect_arguments(target_help: str, fields: str) -> Sequence[Arg]:
     """Returns the arguments of a command that inspects resources. `target_help`: the help of its names; `fields`:
     examples for `--format`."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=target_help)

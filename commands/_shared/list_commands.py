@@ -23,7 +23,7 @@ from core.name_matching import selection
 
 Cell = str | int | float
 QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids (the names, where there are no ids)")
-FORMAT = list_format.format_argument("Name")
+FORMAT = list_format.make_format_argument("Name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class NamedRow:
 
 def make_plan(kind: Kind) -> Plan:
     async def plan(context: Context) -> Sequence[Action[Any]]:
-        return [list_action_by_kind.list_action(kind, engine) for engine in context.find.engines(query(context))]
+        return [list_action_by_kind.make_list_action(kind, engine) for engine in context.find.engines(query(context))]
 
     return plan
 

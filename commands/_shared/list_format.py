@@ -23,7 +23,7 @@ LABELS = "Labels"
 _TABLE = "table"
 
 
-def format_argument(example: str) -> Arg:
+def make_format_argument(example: str) -> Arg:
     """Returns the option `--format`. `example`: a field."""
     return Arg(
         name="--format",

@@ -15,7 +15,7 @@ from core.text import run_separator_lines
 MAX_GAP_NS = 1_000_000_000
 
 
-def lines_with_dividers(page: LogPage, now_ns: int) -> Iterator[LogLine | str]:
+def add_run_separators(page: LogPage, now_ns: int) -> Iterator[LogLine | str]:
     """Yields the lines of a page in order, and before the lines of each run its divider. `now_ns`: nanoseconds since
     the epoch."""
     runs = page.runs
@@ -64,4 +64,4 @@ def _dividers(runs: Sequence[LogRun], first: int, last: int, now_ns: int) -> Ite
         yield run_separator_lines.empty_runs_divider(runs[first], runs[last - 1], last - first)
         first = last
     for at in range(first, last + 1):
-        yield run_separator_lines.run_divider(runs[at], now_ns, newest=at == len(runs) - 1)
+        yield run_separator_lines.make_run_separator(runs[at], now_ns, newest=at == len(runs) - 1)

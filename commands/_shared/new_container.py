@@ -116,7 +116,7 @@ ARGS = (
 async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any]]:
     """Returns the one action. Raises BadUsage, and the errors of the names that are looked up."""
     args = context.args
-    engine = new_resources.one_engine(context, CreateContainer.verb, "create containers")
+    engine = new_resources.choose_engine(context, CreateContainer.verb, "create containers")
     pod = await _pod(context, engine)
     network, namespaces = await _network(context, engine)
     for kind in _KINDS:

@@ -11,7 +11,7 @@ from core.ports import Query
 from core.text import command_line
 
 
-def one_engine(context: Context, verb: str, what: str) -> EngineRef:
+def choose_engine(context: Context, verb: str, what: str) -> EngineRef:
     """Returns the engine that --engine and --host choose among those with the verb. `what`: the end of a sentence about
     such engines, `create networks`. Raises SeveralEngines and NotFound."""
     args = context.args

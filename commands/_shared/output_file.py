@@ -9,7 +9,7 @@ from core.text import command_line
 STDOUT = "-"
 
 
-def output_path(context: Context, *given: str | None) -> str:
+def choose_output_path(context: Context, *given: str | None) -> str:
     """Returns the path on the machine of the console, `-` for its standard output, or nothing. `given`: the paths that
     were typed. Raises BadUsage for two paths, and for a path in a chat, which has no files."""
     paths = [path for path in given if path]

@@ -26,17 +26,17 @@ UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only what is older than
 _TONES = {Status.DONE: Tone.GOOD, Status.NOOP: Tone.WARN, Status.UNKNOWN: Tone.WARN}
 _ENDINGS = {Status.FAILED: Ending.FAILED, Status.UNKNOWN: Ending.UNKNOWN}
 
-Chosen = Callable[[Context], tuple[Collection[Kind], Collection[Kind]]]
+ChooseKinds = Callable[[Context], tuple[Collection[Kind], Collection[Kind]]]
 """Returns the kinds that go, and those of them of which also named ones go."""
 
 
-def prune_command(
+def make_prune_command(
     name: str,
     action: type[Prune],
     *,
     summary: str,
     examples: Sequence[str],
-    chosen: Chosen,
+    chosen: ChooseKinds,
     args: Sequence[Arg] = (),
     aliases: Sequence[str] = (),
 ) -> Command:

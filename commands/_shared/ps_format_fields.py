@@ -37,7 +37,7 @@ ELSEWHERE: Mapping[str, str] = {
 }
 
 
-def fields_of_container(row: Container, now: datetime, *, whole: bool) -> Mapping[str, Any]:
+def get_container_fields(row: Container, now: datetime, *, whole: bool) -> Mapping[str, Any]:
     """Returns the fields of one container. `whole`: its whole id."""
     created = datetime.fromtimestamp(row.created_at, UTC).isoformat(timespec="seconds") if row.created_at else ""
     return {

@@ -32,7 +32,7 @@ from core.text import command_line
 _VALUE_KEYS = {"src": "source", **{key: key for key in ("source", "target", "uid", "gid", "mode")}}
 
 
-async def service_settings(
+async def parse_service_settings(
     context: Context, engine: EngineRef, *, image: str, command: tuple[str, ...]
 ) -> ServiceSettings:
     """Returns the settings that were typed. Raises BadUsage, and the errors of the names that are looked up."""

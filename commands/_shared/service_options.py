@@ -127,5 +127,5 @@ COMMON = (
 )
 
 
-def timeout(default: int) -> Arg:
+def make_timeout_option(default: int) -> Arg:
     return timeout_option(default, MAX_TIMEOUT_SECONDS, "time to wait until the tasks run")

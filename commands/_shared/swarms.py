@@ -23,7 +23,7 @@ SERVICES = Arg(
 )
 
 
-def one_swarm(context: Context, verb: str) -> EngineRef:
+def choose_swarm(context: Context, verb: str) -> EngineRef:
     """Returns the Swarm that --engine and --host choose. Raises BadUsage if there are several, and NotFound if no
     engine here manages one."""
     args = context.args

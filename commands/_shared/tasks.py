@@ -19,7 +19,7 @@ MAX_TARGETS = 20
 ALL = Arg(name="--all", short="a", type=ArgType.FLAG, help="also show tasks that have ended")
 
 
-def task_cells(row: Task, now: datetime) -> Sequence[str]:
+def make_task_cells(row: Task, now: datetime) -> Sequence[str]:
     """Returns the cells of one task in the table."""
     since = formatting.ago(row.at, now)
     state = row.state if row.exit_code is None else f"{row.state} (code {row.exit_code})"
@@ -75,7 +75,7 @@ def make_render(wanted: Callable[[Mapping[str, Any], Task], bool] = lambda args,
             priority=("TASK", "STATE", "WHY", "NODE"),
             tone=_tone,
             toned="STATE",
-            cells=task_cells,
+            cells=make_task_cells,
             none="There are no tasks.",
             filter=wanted,
             names=lambda args: (),

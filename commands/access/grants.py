@@ -20,7 +20,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return formatting.error_reply(result.error)
-    rows = [grant_table.grant_row(grant) for grant in result.value]
+    rows = [grant_table.make_grant_row(grant) for grant in result.value]
     empty = "There are no grants; only admins may do anything. Add one with: grant group:sre operator"
     return Reply(blocks=(Table(columns=grant_table.COLUMNS, wrapped=grant_table.WRAPPED, rows=rows, empty=empty),))
 

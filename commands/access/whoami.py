@@ -31,7 +31,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     grants = Table(
         columns=grant_table.COLUMNS,
         wrapped=grant_table.WRAPPED,
-        rows=[grant_table.grant_row(grant) for grant in standing.grants],
+        rows=[grant_table.make_grant_row(grant) for grant in standing.grants],
         title="Your grants here",
         empty="You have no grants here. Ask an admin for one, and give them your id shown above.",
     )

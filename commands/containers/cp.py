@@ -31,7 +31,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         )
     if not name:
         raise errors.BadUsage("There is no name of a container before the colon.", hint=USE)
-    to = output_file.output_path(context, args["destination"], args["output"])
+    to = output_file.choose_output_path(context, args["destination"], args["output"])
     found = await context.find.find(replace(query(context, "source"), names=(name,)))
     if len(found) != 1:
         raise errors.Ambiguous(name, [ref.name for ref in found])
@@ -45,7 +45,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     copied: CopiedFile = result.value
-    to = output_file.output_path(context, context.args["destination"], context.args["output"])
+    to = output_file.choose_output_path(context, context.args["destination"], context.args["output"])
     about = f"{targets.target_of_result(result).name}:{copied.path}: {formatting.size(copied.size)}"
     if copied.modified_at:
         about += f", changed {formatting.moment(copied.modified_at)}"

@@ -36,7 +36,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if result.error is not None:
         return formatting.error_reply(result.error)
     exported: ExportedFiles = result.value
-    to, name = output_file.output_path(context, context.args["output"]), targets.target_of_result(result).name
+    to, name = output_file.choose_output_path(context, context.args["output"]), targets.target_of_result(result).name
     text = f"{name} exported: {formatting.size(exported.size)}, SHA-256 {exported.sha256}."
     return Reply(blocks=(Text(text=text),), download=Download(content=exported.content, to=to, name=f"{name}.tar"))
 

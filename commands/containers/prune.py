@@ -6,7 +6,7 @@ from commands._shared import prune
 from core.model.prune import PruneContainers
 from core.model.refs import Kind
 
-command = prune.prune_command(
+command = prune.make_prune_command(
     "container prune",
     PruneContainers,
     summary="remove all stopped containers",

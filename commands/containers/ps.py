@@ -58,7 +58,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         whole = args["no_trunc"]
         blocks = [
             *list_format.blocks(
-                form, [ps_format_fields.fields_of_container(row, context.now, whole=whole) for row in rows]
+                form, [ps_format_fields.get_container_fields(row, context.now, whole=whole) for row in rows]
             )
         ]
     elif not rows:
@@ -95,7 +95,9 @@ def _wanted(args: Any, row: Container) -> bool:
 
 def _takes_any_state(args: Any) -> bool:
     named = bool(
-        args["target"] or args["health"] or container_filters.filter_keys(args["filter"]) & container_filters.ANY_STATE
+        args["target"]
+        or args["health"]
+        or container_filters.parse_filter_keys(args["filter"]) & container_filters.ANY_STATE
     )
     return named or bool(args["all"] or _last(args))
 
@@ -115,7 +117,7 @@ def _summary(args: Any, rows: Sequence[Container], selected: Sequence[Container]
     """The line that says what is wrong. It is also the notification in Slack."""
     hidden = [] if args["state"] or _takes_any_state(args) else [row for row in selected if row not in rows]
     troubles = {container_status.trouble(row) for row in rows}
-    wrong = any(each < container_status.Trouble.STARTING for each in troubles)
+    wrong = any(each < container_status.ContainerTrouble.STARTING for each in troubles)
     return Text(text=container_status.summary(rows, hidden), tone=Tone.WARN if wrong else Tone.PLAIN)
 
 
@@ -164,7 +166,7 @@ def _no_rows(context: Context, known: Sequence[Container], unmatched: Sequence[e
     if chosen:
         return Text(text="No container matches. List all of them with: ps -a")
     if down and not args["all"]:
-        failed = sum(container_status.trouble(row) < container_status.Trouble.NONE for row in down)
+        failed = sum(container_status.trouble(row) < container_status.ContainerTrouble.NONE for row in down)
         counted = f"{len(down)}, {failed} of them failed" if failed else f"{len(down)}"
         return Text(text=f"No container is running. Show stopped containers ({counted}) with: ps -a")
     return Text(text="There are no containers.")
@@ -232,7 +234,7 @@ command = Command(
             help="the last COUNT containers that were created, in any state",
         ),
         Arg(name="--latest", type=ArgType.FLAG, help="the last container that was created, like -n 1"),
-        list_format.format_argument("Names"),
+        list_format.make_format_argument("Names"),
         Arg(name="--no-trunc", type=ArgType.FLAG, help="show whole ids and image names, and each port"),
         Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only ids"),
         Arg(name="--fresh", type=ArgType.FLAG, help="ask the engines, even if the cached list is current"),

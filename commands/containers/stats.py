@@ -16,7 +16,7 @@ from core.model.actions import Action
 from core.model.refs import EngineRef
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 from core.model.resource_usage import ReadUsage, Usage, Usages
-from core.text.sparkline import sparkline
+from core.text.sparkline import draw_sparkline
 
 NOT_KNOWN = "-"
 MAX_ROWS = 500
@@ -119,7 +119,7 @@ def _bars(pairs: Sequence[tuple[int, float]], since: float, until: float) -> str
     for at, value in pairs:
         index = min(BUCKETS - 1, max(0, int((at - since) / max(1.0, until - since) * BUCKETS)))
         buckets[index] = max(value, buckets[index] or 0.0)
-    return sparkline(buckets)
+    return draw_sparkline(buckets)
 
 
 def _named(answered: Sequence[Result]) -> int:

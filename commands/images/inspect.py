@@ -16,5 +16,5 @@ command = Command(
     plan=inspection.make_plan("image inspect", InspectImage, Kind.IMAGE),
     render=inspection.render,
     verbs=(InspectImage.verb,),
-    args=inspection.arguments(TARGET, "{{.Architecture}}, {{.RepoTags.0}}, {{json .Config}}"),
+    args=inspection.make_inspect_arguments(TARGET, "{{.Architecture}}, {{.RepoTags.0}}, {{json .Config}}"),
 )

@@ -7,7 +7,7 @@ from commands.spec import Arg, ArgType
 from core.model.prune import PruneImages
 from core.model.refs import Kind
 
-command = prune.prune_command(
+command = prune.make_prune_command(
     "image prune",
     PruneImages,
     summary="remove unused images without a tag",

@@ -15,7 +15,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     return [
         CreateNetwork(
-            engine=new_resources.one_engine(context, CreateNetwork.verb, "create networks"),
+            engine=new_resources.choose_engine(context, CreateNetwork.verb, "create networks"),
             name=args["name"],
             driver=args["driver"],
             scope=args["scope"] or "",

@@ -16,5 +16,5 @@ command = Command(
     plan=inspection.make_plan("network inspect", InspectNetwork, Kind.NETWORK),
     render=inspection.render,
     verbs=(InspectNetwork.verb,),
-    args=inspection.arguments(TARGET, "{{.Driver}}, {{json .IPAM}}"),
+    args=inspection.make_inspect_arguments(TARGET, "{{.Driver}}, {{json .IPAM}}"),
 )

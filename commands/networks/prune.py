@@ -6,7 +6,7 @@ from commands._shared import prune
 from core.model.prune import PruneNetworks
 from core.model.refs import Kind
 
-command = prune.prune_command(
+command = prune.make_prune_command(
     "network prune",
     PruneNetworks,
     summary="remove unused networks",

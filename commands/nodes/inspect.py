@@ -17,7 +17,7 @@ command = Command(
     render=inspection.render,
     verbs=(InspectNode.verb,),
     args=(
-        *inspection.arguments(TARGET, "{{.Spec.Availability}}, {{.Status.Addr}}, {{json .Description}}"),
+        *inspection.make_inspect_arguments(TARGET, "{{.Spec.Availability}}, {{.Status.Addr}}, {{json .Description}}"),
         inspection.PRETTY,
     ),
 )

@@ -26,7 +26,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         raise errors.BadUsage("The pod needs a name.", hint="Write it, such as: pod create front.")
     return [
         CreatePod(
-            engine=new_resources.one_engine(context, CreatePod.verb, "create pods"),
+            engine=new_resources.choose_engine(context, CreatePod.verb, "create pods"),
             name=name,
             ports=args["publish"],
             labels=new_resources.labels(args["label"]),

@@ -16,5 +16,5 @@ command = Command(
     plan=inspection.make_plan("pod inspect", InspectPod, Kind.POD),
     render=inspection.render,
     verbs=(InspectPod.verb,),
-    args=inspection.arguments(TARGET, "{{.State}}, {{json .Containers}}"),
+    args=inspection.make_inspect_arguments(TARGET, "{{.State}}, {{json .Containers}}"),
 )

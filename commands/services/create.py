@@ -17,13 +17,13 @@ WORDING = changes.Wording(done="created", not_done="not created as asked")
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    args, engine = context.args, swarms.one_swarm(context, CreateService.verb)
+    args, engine = context.args, swarms.choose_swarm(context, CreateService.verb)
     return [
         CreateService(
             engine=engine,
             image=image_names.with_default_tag(args["image"]),
             name=args["name"] or "",
-            settings=await service_arguments.service_settings(context, engine, image="", command=args["command"]),
+            settings=await service_arguments.parse_service_settings(context, engine, image="", command=args["command"]),
             mode=args["mode"],
             replicas=service_values.whole("--replicas", args["replicas"]),
             wait=not args["detach"],
@@ -57,7 +57,7 @@ command = Command(
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks (default 1)"),
         *service_options.CREATE_LISTS,
         *service_options.COMMON,
-        service_options.timeout(CREATE_SECONDS),
+        service_options.make_timeout_option(CREATE_SECONDS),
         HOST,
         ENGINE,
     ),

@@ -17,7 +17,7 @@ command = Command(
     render=inspection.render,
     verbs=(InspectService.verb,),
     args=(
-        *inspection.arguments(TARGET, "{{.Spec.Mode.Replicated.Replicas}}, {{json .Spec.TaskTemplate}}"),
+        *inspection.make_inspect_arguments(TARGET, "{{.Spec.Mode.Replicated.Replicas}}, {{json .Spec.TaskTemplate}}"),
         inspection.PRETTY,
     ),
 )

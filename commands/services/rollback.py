@@ -27,7 +27,7 @@ command = Command(
     args=(
         swarms.SERVICES,
         Arg(name="--detach", short="d", type=ArgType.FLAG, help="do not wait until the tasks run"),
-        service_options.timeout(UPDATE_SECONDS),
+        service_options.make_timeout_option(UPDATE_SECONDS),
         HOST,
         ENGINE,
     ),

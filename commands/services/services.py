@@ -122,7 +122,7 @@ command = Command(
             many=True,
             help="service (shop/web, web), project, start of a name, or a glob like 'shop/*'; without SERVICE: all",
         ),
-        list_format.format_argument("Name"),
+        list_format.make_format_argument("Name"),
         HOST,
         ENGINE,
     ),

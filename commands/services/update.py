@@ -21,7 +21,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     (target,) = await swarms.select_services(context, "service update", UpdateService.verb, 1)
     wait, timeout = not args["detach"], args["timeout"]
-    settings = await service_arguments.service_settings(
+    settings = await service_arguments.parse_service_settings(
         context,
         target.engine,
         image=args["image"] or "",
@@ -71,7 +71,7 @@ command = Command(
         Arg(name="--rollback", type=ArgType.FLAG, help="return to the version before the last update"),
         *service_options.UPDATE_LISTS,
         *service_options.COMMON,
-        service_options.timeout(UPDATE_SECONDS),
+        service_options.make_timeout_option(UPDATE_SECONDS),
         HOST,
         ENGINE,
     ),

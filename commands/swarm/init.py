@@ -18,7 +18,7 @@ WORDING = changes.Wording(
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    engine = new_resources.one_engine(context, InitSwarm.verb, "start a Swarm")
+    engine = new_resources.choose_engine(context, InitSwarm.verb, "start a Swarm")
     return [InitSwarm(engine=engine, address=args["advertise_addr"] or "", listen=args["listen_addr"] or "")]
 
 

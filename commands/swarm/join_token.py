@@ -19,8 +19,8 @@ from core.model.swarm import ReadJoinToken, RotateJoinToken, Token
 async def plan(context: Context) -> Sequence[Action[Any]]:
     role = context.args["role"]
     if context.args["rotate"]:
-        return [RotateJoinToken(engine=swarms.one_swarm(context, RotateJoinToken.verb), role=role)]
-    engine = swarms.one_swarm(context, ReadJoinToken.verb)
+        return [RotateJoinToken(engine=swarms.choose_swarm(context, RotateJoinToken.verb), role=role)]
+    engine = swarms.choose_swarm(context, ReadJoinToken.verb)
     return [ReadJoinToken(engine=engine, role=role)]
 
 

@@ -8,7 +8,7 @@ from commands._shared import prune
 from commands.spec import Arg, ArgType
 from core.model.prune import PruneBuildCache
 
-command = prune.prune_command(
+command = prune.make_prune_command(
     "builder prune",
     PruneBuildCache,
     summary="remove the build cache of Docker",

@@ -49,7 +49,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 def _row(engine: Engine, now: datetime) -> Sequence[str | int]:
     return [
         str(engine.ref),
-        engine_details.short_state(engine, now),
+        engine_details.format_engine_state(engine, now),
         NOT_KNOWN if engine.containers is None else engine.containers,
         NOT_KNOWN if engine.running is None else engine.running,
         engine.version or NOT_KNOWN,

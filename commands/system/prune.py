@@ -17,7 +17,7 @@ def _chosen(context: Context) -> tuple[Collection[Kind], Collection[Kind]]:
     return (Kind.CONTAINER, Kind.NETWORK, *volumes, Kind.IMAGE), ((Kind.IMAGE,) if context.args["all"] else ())
 
 
-command = prune.prune_command(
+command = prune.make_prune_command(
     "system prune",
     PruneSystem,
     summary="remove stopped containers, unused networks and images",

@@ -28,7 +28,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         (str(one.ref), one.version or f"not known: {one.fault or one.not_permitted}", one.api, one.runtime, one.system)
         for one in known
     ]
-    blocks: list[Block] = [Text(text=f"Quarterdeck {version.quarterdeck_version()}")]
+    blocks: list[Block] = [Text(text=f"Quarterdeck {version.read_quarterdeck_version()}")]
     if rows:
         blocks.append(Table(columns=("ENGINE", "VERSION", "API", "RUNTIME", "SYSTEM"), rows=rows))
     return Reply(blocks=(*blocks, *formatting.engine_error_notes(results)))

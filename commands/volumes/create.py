@@ -12,7 +12,7 @@ from core.model.networks_and_volumes import CreateVolume
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
-    engine = new_resources.one_engine(context, CreateVolume.verb, "create volumes")
+    engine = new_resources.choose_engine(context, CreateVolume.verb, "create volumes")
     labels = new_resources.labels(context.args["label"])
     return [CreateVolume(engine=engine, name=context.args["name"], labels=labels)]
 

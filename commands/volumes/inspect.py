@@ -16,5 +16,5 @@ command = Command(
     plan=inspection.make_plan("volume inspect", InspectVolume, Kind.VOLUME),
     render=inspection.render,
     verbs=(InspectVolume.verb,),
-    args=inspection.arguments(TARGET, "{{.Mountpoint}}, {{json .Options}}"),
+    args=inspection.make_inspect_arguments(TARGET, "{{.Mountpoint}}, {{json .Options}}"),
 )

@@ -8,7 +8,7 @@ from commands.spec import Arg, ArgType
 from core.model.prune import PruneVolumes
 from core.model.refs import Kind
 
-command = prune.prune_command(
+command = prune.make_prune_command(
     "volume prune",
     PruneVolumes,
     summary="remove unused anonymous volumes and their data",

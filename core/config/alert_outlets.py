@@ -23,9 +23,11 @@ MIN_SECRET = 16  # characters
 
 def _url(value: str) -> str:
     if "@" in value.partition("://")[2].partition("/")[0]:
-        raise field_types.invalid_value("contains a password", "Use `username` and `password_file` if there are any.")
+        raise field_types.make_invalid_value_error(
+            "contains a password", "Use `username` and `password_file` if there are any."
+        )
     if not _URL.fullmatch(value):
-        raise field_types.invalid_value("must be an http or https address", "Write https://HOST/PATH.")
+        raise field_types.make_invalid_value_error("must be an http or https address", "Write https://HOST/PATH.")
     return value
 
 
@@ -36,7 +38,7 @@ def _secret_url(value: SecretStr) -> SecretStr:
 
 def _secret(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_SECRET:
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"is shorter than {MIN_SECRET} characters, so it can be guessed", "Make one with: openssl rand -base64 32"
         )
     return value
@@ -72,9 +74,9 @@ class Webhook(Section):
     @model_validator(mode="after")
     def _complete(self) -> Webhook:
         if self.url is None and self.url_file is None:
-            raise field_types.invalid_value("has no url", f"{_MISSING}url_file.")
+            raise field_types.make_invalid_value_error("has no url", f"{_MISSING}url_file.")
         if self.secret is None and self.secret_file is None:
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "has no secret, so its receiver could not check who sends", f"{_MISSING}secret_file."
             )
         return self
@@ -97,9 +99,11 @@ class AlertmanagerServer(Section):
     @model_validator(mode="after")
     def _one_way(self) -> AlertmanagerServer:
         if bool(self.username) != (self.password is not None):
-            raise field_types.invalid_value("has only one of username and password", "Write both, or none of them.")
+            raise field_types.make_invalid_value_error(
+                "has only one of username and password", "Write both, or none of them."
+            )
         if self.username and self.token is not None:
-            raise field_types.invalid_value("has a token and a username", "Remove one of them.")
+            raise field_types.make_invalid_value_error("has a token and a username", "Remove one of them.")
         return self
 
 
@@ -149,12 +153,12 @@ class Alertmanager(Section):
     @model_validator(mode="after")
     def _complete(self) -> Alertmanager:
         if bool(self.receive_username) != (self.receive_password is not None):
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "has only one of receive_username and receive_password", "Write both, or use receive_token."
             )
         urls = [server.url.rstrip("/") for server in self.send_to]
         if twice := sorted({url for url in urls if urls.count(url) > 1}):
-            raise field_types.invalid_value(f"sends to {twice[0]} twice", "Remove one of them.")
+            raise field_types.make_invalid_value_error(f"sends to {twice[0]} twice", "Remove one of them.")
         return self
 
     @property
@@ -187,7 +191,7 @@ class Heartbeat(Section):
 
 def _name(word: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,40}", word):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{word}” is not a name for a webhook", "Use at most 41 lower-case letters, digits and -."
         )
     return word

@@ -18,16 +18,18 @@ CHANNEL_HINT = "Write the channel id, such as C0123ABCD. Slack shows it at the e
 _CHANNEL_NAME = re.compile(r"#[^\s#@<>&,]{1,80}")
 
 
-def slack_channel(word: str) -> str:
+def validate_slack_channel(word: str) -> str:
     """A channel by its id, or by its name at the time of the first message."""
     if not alert_routes.is_channel(word) and not _CHANNEL_NAME.fullmatch(word):
-        raise field_types.invalid_value(f"“{word}” is not a Slack channel", f'{CHANNEL_HINT} Or write "#name".')
+        raise field_types.make_invalid_value_error(
+            f"“{word}” is not a Slack channel", f'{CHANNEL_HINT} Or write "#name".'
+        )
     return word
 
 
 def channel_id(word: str) -> str:
     if not alert_routes.is_channel(word):
-        raise field_types.invalid_value(f"“{word}” is not the id of a Slack channel", CHANNEL_HINT)
+        raise field_types.make_invalid_value_error(f"“{word}” is not the id of a Slack channel", CHANNEL_HINT)
     return word
 
 
@@ -35,21 +37,21 @@ def _destination(word: str) -> str:
     if word == alert_routes.NOWHERE or alert_routes.is_person(word):
         return word
     if word.startswith("@"):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{word}” is a display name, and anybody may change theirs",
             "Write the id of the person, such as U0123ABCD. Slack shows it as “Copy member ID” in the profile.",
         )
     if alert_routes.is_mentionable(word):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{word}” is a user group, and a message goes to a channel or a person",
             "Write `to` with a channel, and the user group under `mention`.",
         )
-    return slack_channel(word)
+    return validate_slack_channel(word)
 
 
 def _mention(word: str) -> str:
     if not alert_routes.is_mentionable(word):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{word}” is not the id of a user group or of a person",
             "Write an id, such as S0123ABCD for a user group or U0123ABCD for a person.",
         )
@@ -59,7 +61,7 @@ def _mention(word: str) -> str:
 def _field(name: str) -> str:
     known = name in alert_routes.FIELDS
     if not known and not (name.startswith(alert_routes.LABEL) and len(name) > len(alert_routes.LABEL)):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{name}” is not a field that a route can match",
             f"Use one of {', '.join(alert_routes.FIELDS)}, or label.NAME.",
         )
@@ -72,7 +74,7 @@ def _pattern(value: str) -> str:
         try:
             re.compile(text)
         except re.error as error:
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 f"“{text}” is not a regular expression: {error}", "Write for example '=~web-.*'."
             ) from None
     return value
@@ -86,7 +88,7 @@ def split_operator(value: str) -> tuple[str, str]:
 
 def _zone(name: str) -> str:
     if not daily_hours.is_zone(name):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{name}” is not a time zone that this machine knows",
             "Write a name such as Europe/Berlin. If the name is right, install the time zone data (package tzdata).",
         )
@@ -95,14 +97,16 @@ def _zone(name: str) -> str:
 
 def _clock(text: str) -> str:
     if daily_hours.minutes_of(text) is None:
-        raise field_types.invalid_value(f"“{text}” is not a time of day", "Write hours and minutes, such as 22:00.")
+        raise field_types.make_invalid_value_error(
+            f"“{text}” is not a time of day", "Write hours and minutes, such as 22:00."
+        )
     return text
 
 
 def _day(text: str) -> str:
     word = text.strip().lower()[:3]
     if word not in daily_hours.DAYS:
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{text}” is not a day of the week", f"Write one of {', '.join(daily_hours.DAYS)}."
         )
     return word
@@ -110,7 +114,7 @@ def _day(text: str) -> str:
 
 def _repeat(value: timedelta) -> timedelta:
     if not timedelta(minutes=5) <= value <= timedelta(days=7):
-        raise field_types.invalid_value("must be from 5m to 7d", "Write for example 4h.")
+        raise field_types.make_invalid_value_error("must be from 5m to 7d", "Write for example 4h.")
     return value
 
 
@@ -119,7 +123,7 @@ def _severity(word: Any) -> Any:
     if operator.endswith("~") or any(sign in text for sign in "*?["):
         return word
     if (severity := severity_named(text)) is None:
-        raise field_types.invalid_value(f"“{text}” is not a severity", "Write high, medium or low.")
+        raise field_types.make_invalid_value_error(f"“{text}” is not a severity", "Write high, medium or low.")
     return f"{operator if operator != '=' else ''}{severity}"
 
 
@@ -205,7 +209,7 @@ class Route(Section):
     @model_validator(mode="after")
     def _nowhere_is_alone(self) -> Route:
         if alert_routes.NOWHERE in self.to and (len(self.to) > 1 or self.mention or self.repeat):
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "`to: nowhere` posts nothing, but the route also names somebody", "Remove `nowhere`, or all the others."
             )
         return self

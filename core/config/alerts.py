@@ -22,13 +22,13 @@ def _severity(value: object) -> object:
     if isinstance(value, Severity):
         return value
     if (severity := severity_named(str(value))) is None:
-        raise field_types.invalid_value(f"“{value}” is not a severity", "Write high, medium or low.")
+        raise field_types.make_invalid_value_error(f"“{value}” is not a severity", "Write high, medium or low.")
     return severity
 
 
 def _field(name: str) -> str:
     if name not in FIELDS and not (name.startswith("label.") and len(name) > len("label.")):
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"“{name}” is not a field that an alert rule can match", f"Use one of {', '.join(FIELDS)}, or label.NAME."
         )
     return name
@@ -40,7 +40,7 @@ def _matcher(value: str) -> str:
         try:
             re.compile(found[2])
         except re.error as error:
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 f"“{found[2]}” is not a regular expression: {error}", "Write for example '=~web-.*'."
             ) from None
     return value
@@ -65,7 +65,7 @@ class Alerts(Section):
     """Where Quarterdeck posts alerts that no route matches. Without a channel, the command `alerts here` names one in
     chat; until then the log, the console and the command `incidents` show alerts."""
 
-    to: Annotated[field_types.NonEmptyStr, AfterValidator(alert_routes.slack_channel)] | None = Field(
+    to: Annotated[field_types.NonEmptyStr, AfterValidator(alert_routes.validate_slack_channel)] | None = Field(
         default=None,
         description="The Slack channel for alerts: its id, or its name in quotes. Invite the bot to it.",
         examples=["to: C0123ABCD"],
@@ -156,7 +156,7 @@ class LogRule(Section):
     @model_validator(mode="after")
     def _narrow(self) -> LogRule:
         if self.on.selector() == permissions.Match().selector():
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "`on` matches everything", "Name at least one part, such as label.app: web."
             )
         return self
@@ -204,5 +204,7 @@ class Rules(Section):
     def _no_name_twice(self) -> Rules:
         names = self.own_names
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise field_types.invalid_value(f"there are two rules named “{twice[0]}”", "Give one of them another name.")
+            raise field_types.make_invalid_value_error(
+                f"there are two rules named “{twice[0]}”", "Give one of them another name."
+            )
         return self

@@ -28,7 +28,7 @@ class Tls(Section):
     def _certificate_with_key(self) -> Tls:
         if (self.cert is None) != (self.key is None):
             given, missing = ("cert", "key") if self.key is None else ("key", "cert")
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 f"has a `{given}` but no `{missing}`", "Set both: a certificate needs its key."
             )
         return self
@@ -93,14 +93,14 @@ class Engine(Section):
     def _one_address(self) -> Engine:
         if bool(self.url) == bool(self.context):
             what = "has both a `url` and a `context`" if self.url else "has neither a `url` nor a `context`"
-            raise field_types.invalid_value(what, "Set exactly one of them.")
+            raise field_types.make_invalid_value_error(what, "Set exactly one of them.")
         if self.tls is not None and not self.url.startswith(("tcp://", "http://")):
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "has `tls`, which only tcp:// addresses use",
                 "Remove `tls`. A docker context has its own certificates; a socket and ssh need none.",
             )
         if self.ssh is not None and not self.url.startswith("ssh://"):
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "has `ssh`, which only ssh:// addresses use", "Remove `ssh`, or write url: ssh://USER@HOST."
             )
         return self

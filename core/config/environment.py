@@ -32,7 +32,7 @@ def read_dotenv(file: Path) -> tuple[Mapping[str, str], Sequence[str]]:
     """Returns the variables of a `.env` file, and warnings. `$` is an ordinary character, as secrets may contain it."""
     import dotenv  # noqa: PLC0415 (few installations have such a file)
 
-    if reason := trusted_files.why_untrusted(file):
+    if reason := trusted_files.find_reason_for_distrust(file):
         return {}, (f"{file} was ignored, because it {reason}. {trusted_files.hint()}",)
     try:
         with file.open("rb") as opened:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from core.config.raw_settings import section_of
 
 
-def example(model: type[BaseModel]) -> str:
+def generate_example(model: type[BaseModel]) -> str:
     """Returns every setting with its description. Defaults are active; all other examples are commented out."""
     lines = [
         "# Quarterdeck's settings, with their defaults. A line that begins with # and no space is an example.",

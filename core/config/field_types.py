@@ -40,7 +40,7 @@ REGISTRY = re.compile(r"(http://)?[A-Za-z0-9*?][A-Za-z0-9.*?-]*(:\d{1,5})?|(http
 SECONDS_PER_UNIT = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 
-def invalid_value(what: str, hint: str = "") -> PydanticCustomError:
+def make_invalid_value_error(what: str, hint: str = "") -> PydanticCustomError:
     """The error that a validator raises; `core.config.validation_errors` turns it into a Problem."""
     return PydanticCustomError("sentence", "{what}", {"what": what, "hint": hint})
 
@@ -65,19 +65,21 @@ def duration_or_off(value: Any) -> Any:
 def identity(word: str) -> str:
     source, colon, rest = word.partition(":")
     if not colon or not rest or any(letter.isspace() for letter in word):
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is not an identity", "Write a source and an id, such as console:alice or slack:T1/U1."
         )
     if source == "group":
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is a group",
             f"This setting takes single people. For a group write {{who: {word}, can: admin}} under `grants`.",
         )
     if source not in IDENTITY_SOURCES:
         near = validation_errors.did_you_mean(source, (*IDENTITY_SOURCES, "group"))
-        raise invalid_value(f"“{word}” has an unknown source", near or f"Sources: {', '.join(IDENTITY_SOURCES)}.")
+        raise make_invalid_value_error(
+            f"“{word}” has an unknown source", near or f"Sources: {', '.join(IDENTITY_SOURCES)}."
+        )
     if source == "slack" and not SLACK_PERSON.fullmatch(rest):
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is not a complete Slack identity",
             "Write slack:TEAM/USER, such as slack:T1/U1; `whoami` shows your own.",
         )
@@ -87,7 +89,7 @@ def identity(word: str) -> str:
 def registry_pattern(word: str) -> str:
     """`docker.io`, `*.example.com`, `registry.example:5000`, `http://10.0.0.7:5000`."""
     if not REGISTRY.fullmatch(word):
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is not the address of a registry", "Write HOST or HOST:PORT, such as registry.example:5000."
         )
     return word
@@ -95,7 +97,7 @@ def registry_pattern(word: str) -> str:
 
 def _channel(word: str) -> str:
     if word.startswith("#"):
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is a channel name, and anybody may change it",
             "Write the channel id, such as C0123ABCD. Slack shows it at the end of the channel details.",
         )
@@ -107,7 +109,7 @@ def _subject(word: str) -> str:
         return word
     if ":" not in word:
         near = validation_errors.did_you_mean(word, ("everyone",))
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is not a person or a group",
             near or "Write everyone, group:NAME, or an identity such as console:alice or slack:T1/U1.",
         )
@@ -123,7 +125,9 @@ def _verb(pattern: str) -> str:
     verbs = _verbs()
     if not fnmatch.filter(verbs, pattern):
         near = validation_errors.did_you_mean(pattern, verbs)
-        raise invalid_value(f"“{pattern}” matches no verb", near or f"Use one of these verbs: {', '.join(verbs)}.")
+        raise make_invalid_value_error(
+            f"“{pattern}” matches no verb", near or f"Use one of these verbs: {', '.join(verbs)}."
+        )
     return pattern
 
 
@@ -135,12 +139,14 @@ def _restriction(word: str, info: ValidationInfo) -> str:
 def _power(word: str, info: ValidationInfo) -> str:
     """A verb pattern, a role or a risk class."""
     if word == permissions.ENDS:
-        raise invalid_value("“ends” is only for guards", "Write a verb such as container.stop, a role or a risk class.")
+        raise make_invalid_value_error(
+            "“ends” is only for guards", "Write a verb such as container.stop, a role or a risk class."
+        )
     roles = (*permissions.ROLES, *(info.context or {}).get("roles", ()))
     if word in roles or word in RISK_CLASSES or fnmatch.filter(_verbs(), word):
         return word
     near = validation_errors.did_you_mean(word, (*_verbs(), *roles, *RISK_CLASSES))
-    raise invalid_value(
+    raise make_invalid_value_error(
         f"“{word}” is not a verb, a role or a risk class",
         near
         or f"Write a verb such as container.restart, a pattern such as container.*, a role ({', '.join(roles)})"
@@ -150,11 +156,15 @@ def _power(word: str, info: ValidationInfo) -> str:
 
 def role_name(word: str) -> str:
     if word == permissions.ENDS:
-        raise invalid_value("“ends” is a word of guards and cannot be a role", "Give your role another name.")
+        raise make_invalid_value_error(
+            "“ends” is a word of guards and cannot be a role", "Give your role another name."
+        )
     if word in permissions.ROLES:
-        raise invalid_value(f"“{word}” is a built-in role and cannot be redefined", "Give your role another name.")
+        raise make_invalid_value_error(
+            f"“{word}” is a built-in role and cannot be redefined", "Give your role another name."
+        )
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", word):
-        raise invalid_value(
+        raise make_invalid_value_error(
             f"“{word}” is not a valid role name", "Use lower-case letters, digits, - and _, and begin with a letter."
         )
     return word
@@ -176,7 +186,7 @@ def _limit(value: Any) -> RateLimit:
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(s|min|h)\s*", str(value))
     if match is None or int(match[1]) == 0:
-        raise invalid_value("must be a number of commands per time unit", "Write 30/min, 5/s or 100/h.")
+        raise make_invalid_value_error("must be a number of commands per time unit", "Write 30/min, 5/s or 100/h.")
     return RateLimit(int(match[1]), SECONDS_PER_UNIT[match[2]])
 
 
@@ -185,7 +195,7 @@ def duration(value: Any, *, hint: str = "Write 90s, 5m, 2h or 1d.") -> Any:
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*(s|m|min|h|d)\s*", str(value))
     if match is None:
-        raise invalid_value("must be a duration with a unit", hint)
+        raise make_invalid_value_error("must be a duration with a unit", hint)
     return timedelta(seconds=int(match[1]) * SECONDS_PER_UNIT[match[2]])
 
 
@@ -206,7 +216,7 @@ def listen_address(value: Any) -> ListenAddress | None:
     if value is False or value in ("off", "none"):
         return None
     if (read := parse_address(value)) is None:
-        raise invalid_value(
+        raise make_invalid_value_error(
             "must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off."
         )
     return read
@@ -225,7 +235,7 @@ def parse_address(value: Any) -> ListenAddress | None:
 def store_url(value: SecretStr) -> SecretStr:
     scheme, colon, rest = value.get_secret_value().partition("://")
     if scheme not in ("redis", "rediss", "unix") or not colon or not rest:
-        raise invalid_value(
+        raise make_invalid_value_error(
             "must be the address of a Redis or Valkey server",
             "Write redis://HOST:6379/0, rediss:// for TLS, or unix:///PATH.",
         )
@@ -234,13 +244,13 @@ def store_url(value: SecretStr) -> SecretStr:
 
 def engine_url(value: str) -> str:
     if re.fullmatch(r"ssh://[^/@]*:[^/]*@.*", value):
-        raise invalid_value(
+        raise make_invalid_value_error(
             "contains a password, and ssh accepts no password from a program", "Use a key, and write ssh://USER@HOST."
         )
     if value.startswith("https://"):
-        raise invalid_value("must not begin with https://", "Write tcp://HOST:2376, and add `tls:`.")
+        raise make_invalid_value_error("must not begin with https://", "Write tcp://HOST:2376, and add `tls:`.")
     if not re.fullmatch(ENGINE_URL, value, re.ASCII):
-        raise invalid_value(
+        raise make_invalid_value_error(
             "must be the address of an engine",
             "Write unix:///var/run/docker.sock, tcp://HOST:2376, ssh://USER@HOST or context://NAME.",
         )
@@ -250,7 +260,7 @@ def engine_url(value: str) -> str:
 def absolute_path(value: Path) -> Path:
     path = value.expanduser()
     if not path.is_absolute():
-        raise invalid_value(f"“{value}” is not an absolute path", "Begin the path with / or ~/.")
+        raise make_invalid_value_error(f"“{value}” is not an absolute path", "Begin the path with / or ~/.")
     return path
 
 

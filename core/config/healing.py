@@ -23,7 +23,7 @@ VERBS = {"restart": "container.restart", "stop": "container.stop", "scale": "ser
 
 def _per_hour(value: field_types.RateLimit) -> field_types.RateLimit:
     if value.period != 3600:
-        raise field_types.invalid_value("must be a number for each hour", "Write for example 6/h.")
+        raise field_types.make_invalid_value_error("must be a number for each hour", "Write for example 6/h.")
     return value
 
 
@@ -65,13 +65,17 @@ class HealingRule(Section):
     @model_validator(mode="after")
     def _check(self) -> HealingRule:
         if self.on.selector() == Match().selector():
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "`on` matches everything", "Name at least one part, such as label.heal: yes."
             )
         if (self.do == "scale") != (self.replicas is not None):
-            raise field_types.invalid_value("`replicas` belongs to `do: scale`", "Write both, or neither of them.")
+            raise field_types.make_invalid_value_error(
+                "`replicas` belongs to `do: scale`", "Write both, or neither of them."
+            )
         if self.dependents and self.do != "restart":
-            raise field_types.invalid_value("`dependents` belongs to `do: restart`", "Remove this character.")
+            raise field_types.make_invalid_value_error(
+                "`dependents` belongs to `do: restart`", "Remove this character."
+            )
         return self
 
     @property

@@ -62,7 +62,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     if config is None or found.problems:
         raise ConfigError(sorted(found.problems, key=lambda problem: (problem.source, problem.line, problem.path)))
     config._warnings = tuple(found.warnings)
-    known_secrets.remember(secret_values.secret_values(config))
+    known_secrets.add_known_secrets(secret_values.find_secret_values(config))
     return config
 
 
@@ -192,4 +192,4 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
 
 def example() -> str:
     """Returns the commented example file."""
-    return example_file.example(Config)
+    return example_file.generate_example(Config)

@@ -18,7 +18,7 @@ DOTENV = ".env"
 DEFAULT_FILES = (FILE_NAME, f"/etc/quarterdeck/{FILE_NAME}")
 
 
-def config_file(named: str, environ: Mapping[str, str]) -> str:
+def find_config_file(named: str, environ: Mapping[str, str]) -> str:
     """Returns the file to read: the `named` one, that of the environment, or the first default that exists. Returns an
     empty string if there is none."""
     if file := named or environ.get(f"{PREFIX}CONFIG", "").strip():

@@ -93,7 +93,7 @@ class Guard(Section):
     @model_validator(mode="after")
     def _approvers_only_for_approve(self) -> Guard:
         if self.approvers and self.ask is not policy.Ask.APPROVE:
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 f"`from` has no effect with `ask: {self.ask}`", "Write `ask: approve`, or remove `from`."
             )
         return self

@@ -23,7 +23,7 @@ S = TypeVar("S", bound=Section)
 _CONDITION = re.compile(r"\s*([\w./:-]+?)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
 
 
-def new_rule(settings: Mapping[str, Any], where: Iterable[str], *, regexes: bool) -> NewRule:
+def validate_new_rule(settings: Mapping[str, Any], where: Iterable[str], *, regexes: bool) -> NewRule:
     """Returns the rule with these settings. `where`: conditions such as `exit_code!=0`. `regexes`: whether a condition
     may be a regular expression. Raises BadUsage."""
     conditions = {}

@@ -158,7 +158,7 @@ class Config(Section):
     def _server_for_alerts(cls, metrics: Metrics, info: ValidationInfo) -> Metrics:
         alertmanager = info.data.get("alertmanager")
         if metrics.listen is None and alertmanager is not None and alertmanager.receives:
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 "has no server, but alerts of an Alertmanager arrive there",
                 "Give metrics.listen an address, or remove alertmanager.receive_….",
             )
@@ -169,7 +169,9 @@ class Config(Section):
     def _no_healing_twice(cls, rules: tuple[HealingRule, ...]) -> tuple[HealingRule, ...]:
         names = [rule.name for rule in rules]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise field_types.invalid_value(f"there are two healing rules named “{twice[0]}”", "Rename one of them.")
+            raise field_types.make_invalid_value_error(
+                f"there are two healing rules named “{twice[0]}”", "Rename one of them."
+            )
         return rules
 
     @field_validator("engines")
@@ -181,7 +183,7 @@ class Config(Section):
             for engine in engines or ()
         ]
         if twice := sorted({address for address in addresses if addresses.count(address) > 1}):
-            raise field_types.invalid_value(
+            raise field_types.make_invalid_value_error(
                 f"{twice[0][1]} is listed twice", "Remove one of them; otherwise each event would count twice."
             )
         return engines

@@ -8,16 +8,16 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 
-def secret_values(value: Any) -> Iterator[str]:
+def find_secret_values(value: Any) -> Iterator[str]:
     """Yields the value of every `SecretStr` in a section, list or mapping, however deep it is."""
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, BaseModel):
         for _, inner in value:
-            yield from secret_values(inner)
+            yield from find_secret_values(inner)
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from secret_values(inner)
+            yield from find_secret_values(inner)
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
-            yield from secret_values(inner)
+            yield from find_secret_values(inner)

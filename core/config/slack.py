@@ -34,9 +34,11 @@ TO_DISABLE = "To run without Slack, write `slack: off`."
 
 def _address(value: Any) -> field_types.ListenAddress:
     if value is False or value in ("off", "none"):
-        raise field_types.invalid_value("cannot be off", "Use `mode: socket` to run without a listening address.")
+        raise field_types.make_invalid_value_error(
+            "cannot be off", "Use `mode: socket` to run without a listening address."
+        )
     if (read := field_types.parse_address(value)) is None:
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             "must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses."
         )
     return read
@@ -47,11 +49,11 @@ def _command(value: Any) -> Any:
         return value
     word = value.strip()
     if not word.startswith("/") or word == "/":
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             "must be a word that begins with /", "Write it as people type it, such as /deck."
         )
     if len(word) > MAX_COMMAND_LENGTH or len(word.split()) > 1:
-        raise field_types.invalid_value(
+        raise field_types.make_invalid_value_error(
             f"must be one word of at most {MAX_COMMAND_LENGTH} characters", "Choose a shorter name."
         )
     return word
@@ -64,7 +66,7 @@ def _direct(value: Any) -> Any:
         return value
     words = [word.strip().removeprefix("/") for word in value]
     if twice := sorted({word for word in words if words.count(word) > 1}):
-        raise field_types.invalid_value(f"{twice[0]} is listed twice", "Remove one of them.")
+        raise field_types.make_invalid_value_error(f"{twice[0]} is listed twice", "Remove one of them.")
     return words
 
 
@@ -143,7 +145,7 @@ class Slack(Section):
             value = value.strip() or None
         if value is None:
             if (mode := info.data.get("mode")) in REQUIRED_IN_MODES[name]:
-                raise field_types.invalid_value(
+                raise field_types.make_invalid_value_error(
                     f"is missing, {mode} mode needs it", f"{TOKEN_HINTS[name]} {TO_DISABLE}"
                 )
             return None
@@ -159,7 +161,9 @@ def _check(name: str, token: str) -> None:
         if other != expected and token.startswith(other):
             move = next((f"Move it to `{field}`. " for field, prefix in TOKEN_PREFIXES.items() if prefix == other), "")
             rotated = "Use an app without token rotation. " if other == "xoxe" else ""
-            raise field_types.invalid_value(f"is {kind}: it begins with {other}", move + rotated + TOKEN_HINTS[name])
+            raise field_types.make_invalid_value_error(
+                f"is {kind}: it begins with {other}", move + rotated + TOKEN_HINTS[name]
+            )
     if not token.startswith(expected) or token == expected or not token.isascii() or len(token.split()) > 1:
         what = name.replace("_", " ")
-        raise field_types.invalid_value(f"is not a complete {what}", TOKEN_HINTS[name])
+        raise field_types.make_invalid_value_error(f"is not a complete {what}", TOKEN_HINTS[name])

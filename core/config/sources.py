@@ -42,7 +42,7 @@ def read_all(path: Path | None, environ: Mapping[str, str], model: type[BaseMode
 
 def locate(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Returns the file to read: the one that was named, otherwise the first default path that exists."""
-    found = locations.config_file(str(path or ""), environ)
+    found = locations.find_config_file(str(path or ""), environ)
     return Path(found) if found else None
 
 
@@ -66,7 +66,7 @@ def _read_secret(found: RawSettings, path: str, named: str) -> str | None:
     source, line = found.origin(path)
     # A relative path is relative to the file that contains it; in a variable, to the working directory.
     file = (Path(source).parent if line else Path()) / Path(named).expanduser()
-    if reason := trusted_files.why_untrusted(file):
+    if reason := trusted_files.find_reason_for_distrust(file):
         found.add_problem(path, f"{file} {reason}, so it is not read", trusted_files.hint())
         return None
     try:

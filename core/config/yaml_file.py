@@ -17,7 +17,7 @@ from core.errors import Problem
 def read_yaml(file: Path) -> RawSettings:
     """Reads a YAML file into settings that know their lines; its mistakes are in the result, not raised."""
     found = RawSettings()
-    if reason := trusted_files.why_untrusted(file):
+    if reason := trusted_files.find_reason_for_distrust(file):
         found.problems.append(_of(file, f"{reason}, so it is not read", trusted_files.hint()))
         return found
     try:

@@ -15,16 +15,16 @@ DESTROYING = frozenset({REMOVE, *prune.REMOVALS.values()})
 ENDING = frozenset({STOP, REMOVE, "container.restart", "container.pause"})
 
 
-def effect(verb: str, ref: Ref, *, certain: bool = True) -> Effect:
+def make_effect(verb: str, ref: Ref, *, certain: bool = True) -> Effect:
     risk = Risk.DESTROY if verb in DESTROYING else Risk.CHANGE
     return Effect(verb=verb, risk=risk, ref=ref, ends=verb in ENDING, certain=certain)
 
 
 def removal(ref: Ref, *, certain: bool = True, volumes: bool = False) -> Iterator[Effect]:
     """`volumes`: also its anonymous volumes. They have no names or labels, so guards see their container."""
-    yield effect(REMOVE, ref, certain=certain)
+    yield make_effect(REMOVE, ref, certain=certain)
     if volumes:
-        yield effect(REMOVE_VOLUME, ref, certain=certain)
+        yield make_effect(REMOVE_VOLUME, ref, certain=certain)
 
 
 def auto_removal(row: Container | None, ref: Ref, *, ends: bool = True) -> Iterator[Effect]:

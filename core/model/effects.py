@@ -26,15 +26,15 @@ from core.model import (
 )
 from core.model.actions import Action, Effect, Risk
 from core.model.containers import LIVE_STATES
-from core.model.effect_factory import DESTROYING, REMOVE, REMOVE_VOLUME, STOP, TAG, auto_removal, effect, removal
-from core.model.known_resources import KnownResources, groups, members
+from core.model.effect_factory import DESTROYING, REMOVE, REMOVE_VOLUME, STOP, TAG, auto_removal, make_effect, removal
 from core.model.refs import Kind, Ref
+from core.model.target_facts import TargetFacts, groups, members
 from core.model.verbs_without_side_effects import WITHOUT_EFFECTS
 
 ENDING_SIGNALS = ("KILL", "TERM", "INT", "QUIT", "ABRT")
 ENDED_TASK_STATES = ("complete", "shutdown", "failed", "rejected", "orphaned", "remove")
 
-Rule = Callable[[Any, KnownResources], Iterable[Effect]]
+Rule = Callable[[Any, TargetFacts], Iterable[Effect]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class VerbEffects:
     needs: tuple[Kind, ...] = ()
 
 
-def with_effects(action: Action[Any], known: KnownResources) -> Action[Any]:
+def with_effects(action: Action[Any], known: TargetFacts) -> Action[Any]:
     """Returns the action with its effects, with the containers that belong to its target, and with the groups that its
     target belongs to."""
     also = TABLE[action.verb].also
@@ -60,85 +60,85 @@ def with_effects(action: Action[Any], known: KnownResources) -> Action[Any]:
 
 def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:
     """Returns what the action would destroy now and would not have destroyed before."""
-    known = {effect.ref for effect in before.effects or () if effect.risk is Risk.DESTROY}
+    known = {make_effect.ref for make_effect in before.effects or () if make_effect.risk is Risk.DESTROY}
     return [
-        effect.ref
-        for effect in now.effects or ()
-        if effect.risk is Risk.DESTROY and effect.ref.kind is not Kind.TASK and effect.ref not in known
+        make_effect.ref
+        for make_effect in now.effects or ()
+        if make_effect.risk is Risk.DESTROY and make_effect.ref.kind is not Kind.TASK and make_effect.ref not in known
     ]
 
 
-def _stopped(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _stopped(action: Any, known: TargetFacts) -> Iterator[Effect]:
     yield from auto_removal(known.row, action.target)
 
 
-def _signalled(action: actions.Kill, known: KnownResources) -> Iterator[Effect]:
+def _signalled(action: actions.Kill, known: TargetFacts) -> Iterator[Effect]:
     yield from auto_removal(known.row, action.target, ends=action.signal in ENDING_SIGNALS)
 
 
-def _executed(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _executed(action: Any, known: TargetFacts) -> Iterator[Effect]:
     yield from auto_removal(known.row, action.target, ends=False)
 
 
-def _restarted(action: actions.Restart, known: KnownResources) -> Iterator[Effect]:
+def _restarted(action: actions.Restart, known: TargetFacts) -> Iterator[Effect]:
     """Docker keeps a container with --rm that it restarts. Podman 4.3 removes it and cannot start it again."""
     if action.engine.kind != "docker":
         yield from auto_removal(known.row, action.target)
 
 
-def _removed_container(action: actions.Remove, known: KnownResources) -> Iterator[Effect]:
+def _removed_container(action: actions.Remove, known: TargetFacts) -> Iterator[Effect]:
     if action.volumes:
-        yield effect(REMOVE_VOLUME, action.target)
+        yield make_effect(REMOVE_VOLUME, action.target)
 
 
 def _each_member(verb: str, *, ends: bool = False) -> Rule:
     """The verb is done to each container that belongs to the target. `ends`: those created with --rm are removed."""
 
-    def rule(action: Any, known: KnownResources) -> Iterator[Effect]:
+    def rule(action: Any, known: TargetFacts) -> Iterator[Effect]:
         if known.row is None:
-            yield effect(verb, action.target, certain=False)
+            yield make_effect(verb, action.target, certain=False)
         rows = {row.ref: row for row in known.containers}
         for ref in members(known):
-            yield effect(verb, ref)
+            yield make_effect(verb, ref)
             if ends:
                 yield from auto_removal(rows.get(ref), ref)
 
     return rule
 
 
-def _removed_pod(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _removed_pod(action: Any, known: TargetFacts) -> Iterator[Effect]:
     """Podman also removes the anonymous volumes of its containers."""
     for ref in members(known) if known.row is not None else (action.target,):
         yield from removal(ref, certain=known.row is not None, volumes=action.engine.kind == "podman")
 
 
-def _enabled(action: units.EnableUnit, known: KnownResources) -> Iterable[Effect]:
+def _enabled(action: units.EnableUnit, known: TargetFacts) -> Iterable[Effect]:
     return _unit("container.start")(action, known) if action.now else ()
 
 
-def _disabled(action: units.DisableUnit, known: KnownResources) -> Iterable[Effect]:
+def _disabled(action: units.DisableUnit, known: TargetFacts) -> Iterable[Effect]:
     return _unit(STOP)(action, known) if action.now else ()
 
 
-def _ended_with_login(action: units.DisableLinger, known: KnownResources) -> Iterator[Effect]:
+def _ended_with_login(action: units.DisableLinger, known: TargetFacts) -> Iterator[Effect]:
     """systemd ends everything of a user who neither lingers nor is logged in."""
     for row in known.containers:
         if row.ref.engine == action.engine and row.state in LIVE_STATES:
-            yield effect(STOP, row.ref, certain=False)
+            yield make_effect(STOP, row.ref, certain=False)
             yield from auto_removal(row, row.ref, ends=False)
 
 
 def _unit(verb: str) -> Rule:
     """systemd removes the container of a generated unit (Quadlet) when it stops, and podman one that has --rm."""
 
-    def rule(action: Any, known: KnownResources) -> Iterator[Effect]:
+    def rule(action: Any, known: TargetFacts) -> Iterator[Effect]:
         generated = known.row is None or known.row.enabled == "generated"
         rows = {row.ref: row for row in known.containers}
         if known.row is None or (known.row.active == "active" and not members(known)):
             # It may run containers that do not name their unit, such as those of a Kubernetes file.
-            yield from (effect(each, action.target, certain=False) for each in (verb, REMOVE))
+            yield from (make_effect(each, action.target, certain=False) for each in (verb, REMOVE))
         for ref in members(known):
-            yield effect(verb, ref)
+            yield make_effect(verb, ref)
             if generated:
                 yield from removal(ref, volumes=True)
             else:
@@ -147,7 +147,7 @@ def _unit(verb: str) -> Rule:
     return rule
 
 
-def _scaled(action: actions.Scale, known: KnownResources) -> Iterator[Effect]:
+def _scaled(action: actions.Scale, known: TargetFacts) -> Iterator[Effect]:
     row = known.row
     if row is None:
         yield _destroyed_service(action, certain=False)
@@ -159,12 +159,12 @@ def _scaled(action: actions.Scale, known: KnownResources) -> Iterator[Effect]:
         rows = {one.ref: one for one in known.containers}
         for ref in ordered[: action.replicas]:
             if ref in rows and rows[ref].state not in (*LIVE_STATES, "restarting"):
-                yield effect("container.start", ref)
+                yield make_effect("container.start", ref)
     else:
         yield from _scaled_in_swarm(action, known)
 
 
-def _scaled_in_swarm(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _scaled_in_swarm(action: Any, known: TargetFacts) -> Iterator[Effect]:
     """The Swarm chooses which tasks end. Those of other nodes are known by their service only."""
     desired = known.row.desired if known.row is not None else None
     if desired is None or action.replicas < desired:
@@ -173,7 +173,7 @@ def _scaled_in_swarm(action: Any, known: KnownResources) -> Iterator[Effect]:
             yield from removal(ref, certain=action.replicas == 0, volumes=True)
 
 
-def _updated_service(action: service_actions.UpdateService, known: KnownResources) -> Iterator[Effect]:
+def _updated_service(action: service_actions.UpdateService, known: TargetFacts) -> Iterator[Effect]:
     """The Swarm replaces the tasks, or ends some of them; or neither, if only the service itself changes."""
     if action.changes_tasks:
         yield from _replaced_service(action, known)
@@ -181,12 +181,12 @@ def _updated_service(action: service_actions.UpdateService, known: KnownResource
         yield from _scaled_in_swarm(action, known)
 
 
-def _restarted_project(action: project_actions.RestartProject, _: KnownResources) -> Iterator[Effect]:
+def _restarted_project(action: project_actions.RestartProject, _: TargetFacts) -> Iterator[Effect]:
     for ref in action.containers:
-        yield effect("container.restart", ref)
+        yield make_effect("container.restart", ref)
 
 
-def _replaced_service(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _replaced_service(action: Any, known: TargetFacts) -> Iterator[Effect]:
     """The Swarm replaces, or removes, every task of the service, with its anonymous volumes."""
     yield _destroyed_service(action, certain=True)
     for ref in members(known):
@@ -197,9 +197,9 @@ def _destroyed_service(action: Any, *, certain: bool) -> Effect:
     return Effect(verb=action.verb, risk=Risk.DESTROY, ref=action.target, ends=True, certain=certain)
 
 
-def _drained(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _drained(action: Any, known: TargetFacts) -> Iterator[Effect]:
     if known.row is None:
-        yield effect(REMOVE, action.target, certain=False)
+        yield make_effect(REMOVE, action.target, certain=False)
     for ref in members(known):
         yield from removal(ref, volumes=True)
     for task in known.tasks:
@@ -207,47 +207,49 @@ def _drained(action: Any, known: KnownResources) -> Iterator[Effect]:
             yield from removal(task.ref, volumes=True)
 
 
-def _installed(action: Any, _: KnownResources) -> Iterator[Effect]:
+def _installed(action: Any, _: TargetFacts) -> Iterator[Effect]:
     """The container is created again by its unit."""
     yield from removal(action.target)
 
 
-def _created(action: create_container.CreateContainer, known: KnownResources) -> Iterator[Effect]:
+def _created(action: create_container.CreateContainer, known: TargetFacts) -> Iterator[Effect]:
     """The image is pulled, and then an image that has its name now loses it."""
     if action.pull == "never":
         return
     name = image_names.with_default_tag(action.image)
-    yield effect("image.pull", Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
+    yield make_effect("image.pull", Ref(engine=action.engine, kind=Kind.IMAGE, id=name, name=name), certain=False)
     if action.pull == "always":
         yield from _moved_tag(action, known)
 
 
-def _committed(action: inside_containers.CommitContainer, known: KnownResources) -> Iterator[Effect]:
+def _committed(action: inside_containers.CommitContainer, known: TargetFacts) -> Iterator[Effect]:
     if action.pauses:
-        yield effect("container.pause", action.target)
+        yield make_effect("container.pause", action.target)
     if action.tag:
         yield from _moved_tag(action, known)
 
 
-def _pruned(action: prune.Prune, _: KnownResources) -> Iterator[Effect]:
+def _pruned(action: prune.Prune, _: TargetFacts) -> Iterator[Effect]:
     for one in action.pinned:
         # An image goes with all its names, so a guard on any of them applies.
         names = one.names if one.ref.kind is Kind.IMAGE else ()
         for ref in [msgspec.structs.replace(one.ref, name=name) for name in names] or [one.ref]:
-            yield effect(prune.REMOVALS[one.ref.kind], ref)
+            yield make_effect(prune.REMOVALS[one.ref.kind], ref)
 
 
-def _moved_tag(action: Any, known: KnownResources) -> Iterator[Effect]:
+def _moved_tag(action: Any, known: TargetFacts) -> Iterator[Effect]:
     """An image that has this tag now loses it."""
     name = image_names.with_default_tag(action.tag if hasattr(action, "tag") else action.image)
     if "@" in name:
         return
     if known.images is None:
-        yield effect(TAG, Ref(engine=action.engine, kind=Kind.IMAGE, id=f"{name} now", name=name), certain=False)
+        yield make_effect(TAG, Ref(engine=action.engine, kind=Kind.IMAGE, id=f"{name} now", name=name), certain=False)
     for image in known.images or ():
         for ref in image.tag_refs:
-            if image_names.normal_name(image_names.with_default_tag(ref.name)) == image_names.normal_name(name):
-                yield effect(TAG, ref, certain=False)
+            if image_names.normalise_image_name(
+                image_names.with_default_tag(ref.name)
+            ) == image_names.normalise_image_name(name):
+                yield make_effect(TAG, ref, certain=False)
 
 
 _REMOVAL = (REMOVE, REMOVE_VOLUME)

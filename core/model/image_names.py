@@ -23,7 +23,7 @@ _PORT = re.compile(r"(?P<host>.*?):(?P<port>[0-9]{1,7})", re.DOTALL)
 _GLOB = frozenset("*?[")
 
 
-def normal_name(name: str) -> str:
+def normalise_image_name(name: str) -> str:
     """Returns the one form that all names of an image share: `DOCKER.IO:443/nginx` → `docker.io/library/nginx`. Keeps
     the tag and the digest as they are. An id does not change."""
     if _ID.fullmatch(name):
@@ -89,7 +89,7 @@ def full_name(name: str) -> str:
     first, slash, _ = name.partition("/")
     if slash and _is_registry(first) and _normal_registry(first) != HUB:
         return name
-    return normal_name(name)
+    return normalise_image_name(name)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -97,7 +97,7 @@ def equivalent_names(name: str) -> tuple[str, ...]:
     """Returns all names of the same image that a pattern may have been written for, the given name first."""
     if _ID.fullmatch(name):
         return (name,)
-    normal = normal_name(name)
+    normal = normalise_image_name(name)
     names = [name, short_name(name), full_name(name), normal]
     registry, _, path = normal.partition("/")
     if registry == HUB:

@@ -44,7 +44,7 @@ LISTS: Mapping[Kind, type[Action[Any]]] = {
 }
 
 
-def list_action(kind: Kind, engine: EngineRef, *, fresh: bool = False) -> Action[Any]:
+def make_list_action(kind: Kind, engine: EngineRef, *, fresh: bool = False) -> Action[Any]:
     """Returns the action that lists this kind. `fresh`: asks the engine even if a mirror could answer."""
     if kind is Kind.CONTAINER:
         return ListContainers(engine=engine, fresh=fresh)

@@ -29,7 +29,7 @@ _POD_SUFFIX = re.compile(r"(?:-[bcdfghjklmnpqrstvwxz2456789]{6,10})?-[bcdfghjklm
 _BEING_REPLACED = re.compile(r"^[0-9a-f]{12}_")
 
 
-def owner_of(ref: Ref, labels: Mapping[str, str]) -> str:
+def find_owner(ref: Ref, labels: Mapping[str, str]) -> str:
     """Returns the owner of a container with these labels, for example `shop/web`, `shop/web/2` or `kube-system/dns`.
 
     The first replica of a Compose service has no number. For any other kind of resource, its name is returned.
@@ -49,8 +49,8 @@ def owner_of(ref: Ref, labels: Mapping[str, str]) -> str:
 
 
 def owner_of_container(container: Container) -> str:
-    """Returns the owner of a container, as `owner_of`."""
-    return owner_of(container.ref, container.labels)
+    """Returns the owner of a container, as `find_owner`."""
+    return find_owner(container.ref, container.labels)
 
 
 def project_of(labels: Mapping[str, str]) -> str:

@@ -68,11 +68,13 @@ def _matching_glob(pattern: str, rows: Sequence[Image]) -> Sequence[Image]:
 
 
 def _same(name: str, other: str) -> bool:
-    return image_names.normal_name(name) == image_names.normal_name(other)
+    return image_names.normalise_image_name(name) == image_names.normalise_image_name(other)
 
 
 def _begins(tag: str, name: str) -> bool:
-    return any(one.startswith(name) for one in (tag, image_names.short_name(tag), image_names.normal_name(tag)))
+    return any(
+        one.startswith(name) for one in (tag, image_names.short_name(tag), image_names.normalise_image_name(tag))
+    )
 
 
 def _ends_path(tag: str, name: str) -> bool:

@@ -33,7 +33,7 @@ LIST_COMMANDS = {
 NO_CONTAINERS = "A compose service without containers exists only in its compose file; start it with: docker compose up"
 
 
-def select(
+def select_resources_by_name(
     kind: Kind,
     names: Sequence[str],
     rows: Sequence[Any],
@@ -131,7 +131,7 @@ def _match_other(typed: TypedName, rows: Sequence[Any]) -> ResourceMatch:
 
 def _not_found(kind: Kind, name: str, rows: Sequence[Any]) -> errors.NotFound:
     existing = (text for row in rows for text in _names(kind, row))
-    similar = suggestions.similar_names(name.partition("@")[0].partition("#")[0], existing)
+    similar = suggestions.find_similar_names(name.partition("@")[0].partition("#")[0], existing)
     hint = f"Did you mean {' or '.join(similar)}?" if similar else list_hint(kind)
     if kind is Kind.SERVICE and not similar:
         hint = f"{hint}. {NO_CONTAINERS}"

@@ -18,7 +18,7 @@ MAX_LENGTH = 64  # characters of a name that are compared
 CUTOFF = 0.6  # from 0 (different) to 1 (equal)
 
 
-def similar_names(name: str, existing: Iterable[str], count: int = 3) -> Sequence[str]:
+def find_similar_names(name: str, existing: Iterable[str], count: int = 3) -> Sequence[str]:
     """Returns up to `count` names, the most similar first; none if no name is similar."""
     wanted = name[:MAX_LENGTH]
     pairs = _pairs(wanted)

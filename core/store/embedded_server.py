@@ -258,7 +258,7 @@ class EmbeddedStore:
                     # Not Quarterdeck's own directory (/tmp, a home): making it private would lock others out.
                     raise PermissionError(0, "others may use it and it holds files that are not Quarterdeck's")
                 self._state.chmod(0o700)
-            if not self._foreign() and (reason := trusted_files.why_untrusted(self._state)):
+            if not self._foreign() and (reason := trusted_files.find_reason_for_distrust(self._state)):
                 raise PermissionError(0, f"it {reason}")
             direct = self._state / "store.sock"
             return (

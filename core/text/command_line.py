@@ -26,7 +26,7 @@ HYPHENS = "‐‑"
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./*?\[\]#-]+")
 
 
-def split(line: str) -> list[str]:
+def split_command_line(line: str) -> list[str]:
     """Splits a line into words. Raises BadUsage if it is too long, has too many words, contains control characters, or
     ends inside a quote or after a backslash."""
     if len(line) > MAX_LINE_LENGTH:
@@ -54,7 +54,7 @@ def split(line: str) -> list[str]:
 
 
 def quote(words: Iterable[str]) -> str:
-    """Returns a line that `split` splits into exactly these words; for buttons and the audit trail."""
+    """Returns a line that `split_command_line` splits into exactly these words; for buttons and the audit trail."""
     return " ".join(_quoted(word) for word in words)
 
 

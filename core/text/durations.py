@@ -20,7 +20,7 @@ _SHORT_UNITS = {
 }
 
 
-def in_words(seconds: float) -> str:
+def format_duration_in_words(seconds: float) -> str:
     """Returns a duration as Docker writes it: `Less than a second`, `About an hour`, `3 weeks`."""
     whole = int(seconds)
     if whole < 1:
@@ -54,7 +54,7 @@ def shorten(text: str) -> str:
 
 def in_short(seconds: float) -> str:
     """Returns a duration as `0s`, `5m`, `3w` or `7mo`."""
-    return shorten(in_words(seconds))
+    return shorten(format_duration_in_words(seconds))
 
 
 def in_units(seconds: float) -> str:

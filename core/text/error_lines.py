@@ -22,7 +22,7 @@ _KLOG = re.compile(r"[EF][0-9]{4} [0-9]{2}:")  # as Kubernetes writes it: E1130 
 _CONTINUES = re.compile(r"\s|\.\.\. [0-9]+ more|Caused by: |at [\w.$]+\(")
 
 
-def error_lines(lines: Sequence[LogLine]) -> list[LogLine]:
+def find_error_lines(lines: Sequence[LogLine]) -> list[LogLine]:
     """Returns the lines that look like errors, each with the lines that continue it, in the order given."""
     found: list[LogLine] = []
     continued: dict[str, bool] = {}  # by stream: the line before belongs to an error

@@ -30,7 +30,7 @@ _recent: deque[tuple[str, frozenset[str]]] = deque(maxlen=MAX_RECENT)
 _ordered: tuple[tuple[str, re.Pattern[str]], ...] = ()
 
 
-def remember(values: Iterable[str]) -> None:
+def add_known_secrets(values: Iterable[str]) -> None:
     """Masks these values from now on, for as long as this process runs. Of a URL, its password is the secret."""
     global _spellings  # noqa: PLW0603 (what this process must not show is a property of the process)
     found = {spelling for value in values for secret in _secrets_in(value) for spelling in _all_spellings(secret)}
@@ -49,7 +49,7 @@ def remember_recent(secret: str) -> None:
 
 def forget_all() -> None:
     """Masks nothing any more. For tests, which run in one process."""
-    global _spellings  # noqa: PLW0603 (as in `remember`)
+    global _spellings  # noqa: PLW0603 (as in `add_known_secrets`)
     with _lock:
         _spellings = frozenset()
         _recent.clear()
@@ -65,7 +65,7 @@ def mask_known(text: str) -> str:
 
 
 def _order() -> None:
-    global _ordered  # noqa: PLW0603 (as in `remember`)
+    global _ordered  # noqa: PLW0603 (as in `add_known_secrets`)
     every = _spellings.union(*(spellings for _, spellings in _recent))
     longest_first = sorted(every, key=lambda spelling: (-len(spelling), spelling))
     _ordered = tuple((spelling, _pattern(spelling)) for spelling in longest_first)

@@ -13,7 +13,7 @@ _SLACK = re.compile(r"<(?=[!@#])")
 _AT = re.compile(r"(?<!\w)@(?=\w)")
 
 
-def without_mentions(text: str) -> str:
+def remove_mentions(text: str) -> str:
     """Returns the text with `‹` and `＠` in place of the signs that begin a mention."""
     if "@" not in text and "<" not in text:
         return text

@@ -28,7 +28,7 @@ _PLAIN_NAME = re.compile(r"[^\W_](?:[^\W_]|[ .'’_-](?=[^\W_])|[.](?=\Z))*")
 _RESERVED = frozenset({"everyone", "channel", "here", "group", "console", "slack", "admin", "root", "nobody", "you"})
 
 
-def find_ids(reply: Reply) -> list[str]:
+def find_ids_in_reply(reply: Reply) -> list[str]:
     """Returns the ids that the reply shows, each once."""
     return list(dict.fromkeys(found[0] for text in _texts(reply) for found in IDS.finditer(text)))
 

@@ -30,7 +30,7 @@ _MAX_KEY_LINES = 300
 def redact(text: str, limit: SecretSearchLimit | None = None) -> str:
     """Returns the text printable, with everything that looks like a secret, and every secret of this process,
     replaced by ••••. Raises OutOfTimeError if there is a `limit`."""
-    shown = _masked(plain := sanitize.printable(text), limit)
+    shown = _masked(plain := sanitize.make_printable(text), limit)
     letters = sanitize.letters(text)
     if letters not in (plain, shown) and (found := _masked(letters, limit)) not in (letters, sanitize.letters(shown)):
         shown = _uncovered(shown, found)
@@ -82,7 +82,7 @@ class StreamRedactor:
         if not lines:
             return []
         before = [self._marker, self._last] if self._marker else []
-        text = sanitize.printable("\n".join([*before, *lines]))
+        text = sanitize.make_printable("\n".join([*before, *lines]))
         masked = redact(text)
         if before:
             head, _, masked = masked.partition("\n")

@@ -12,7 +12,7 @@ MARK = "──"
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
-def run_divider(run: LogRun, now_ns: int, *, newest: bool) -> str:
+def make_run_separator(run: LogRun, now_ns: int, *, newest: bool) -> str:
     """Returns the line before the lines of a run. `now_ns`: nanoseconds since the epoch; `newest`: there is no later
     run."""
     name = f"run {run.number}" if run.number else "newest run" if newest else "earlier run"

@@ -4,7 +4,7 @@ Escape sequences, bidirectional controls and invisible characters are removed; o
 symbols (␀ ␇ ␛); invalid characters become �; a progress bar is reduced to its last state; a long line is cut, with a
 note. The result cannot move the cursor, and cannot recolour, reverse or hide the text around it.
 
-`printable` cuts nothing, so that secrets are whole when `core.text.redact` looks for them. `letters` also removes what
+`make_printable` cuts nothing, so that `core.text.redact` can find whole secrets. `letters` also removes what
 a person does not read, such as symbols and overstrikes, so that nothing stands between the letters of a secret.
 """
 
@@ -39,7 +39,7 @@ _SYMBOLS = re.compile("[\u2400-\u2426\ufffd\u2800\ufe00-\ufe0f]")
 _BREAKS = re.compile("[\u2028\u2029\x85]")
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Returns the text with each of its lines printable. Cuts nothing."""
     if _NOT_ASCII_TEXT.search(text) is None:
         return text

@@ -34,7 +34,7 @@ COMMANDS = (
 )
 
 
-def queries(*, usage: bool) -> Sequence[tuple[str, str]]:
+def list_queries(*, usage: bool) -> Sequence[tuple[str, str]]:
     """What each shows, and the query; without those of usage where it is not measured."""
     return [(shows, query) for shows, query in QUERIES if usage or "_memory_" not in query]
 
@@ -42,7 +42,7 @@ def queries(*, usage: bool) -> Sequence[tuple[str, str]]:
 def summary(engine: DemoEngine, servers: Servers, *, usage: bool) -> str:
     """The whole text that a demo prints once it runs. `usage`: whether the engine measures that of its containers."""
     dashboards = sorted(DASHBOARDS.glob("*.json"))
-    asked = queries(usage=usage)
+    asked = list_queries(usage=usage)
     lines = [
         f"Quarterdeck watches {engine.kind} at {engine.url}. Only these containers are the demo's own:",
         *(f"  {workload.name:25} {workload.does}" for workload in WORKLOADS),

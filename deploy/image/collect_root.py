@@ -40,7 +40,7 @@ FOLDERS = ("dev", "etc/quarterdeck", "proc", "root", "run", "sys", "usr", "var/l
 SAME_FOLDERS = ("bin", "lib", "lib64", "sbin")  # of the top level: links to those below usr on many systems
 
 
-def collect(target: Path, packages: Path, programs: Sequence[str], source: Path = Path("/")) -> None:
+def collect_root_files(target: Path, packages: Path, programs: Sequence[str], source: Path = Path("/")) -> None:
     """Fills `target`, which must not exist."""
     for folder in FOLDERS:
         (target / folder).mkdir(parents=True)
@@ -178,4 +178,4 @@ def inside(target: Path, path: Path) -> Path:
 
 if __name__ == "__main__":
     os.umask(0o022)
-    collect(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+    collect_root_files(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -31,7 +31,7 @@ ONLY_TO_BUILD = {"hatchling", "editables", "packaging", "pathspec", "pluggy", "t
 NEVER_LOADED = {"rich", "pygments", "markdown-it-py", "mdurl", "valkey"}
 
 
-def bill_of_materials(lock: str, name: str, version: str) -> Bom:
+def make_bill_of_materials(lock: str, name: str, version: str) -> Bom:
     """What the text of a lock file names, as parts of the program `name`."""
     program = Component(name=name, version=version, type=ComponentType.APPLICATION, bom_ref=name)
     bom = Bom(components=packages(lock), serial_number=uuid.uuid5(uuid.NAMESPACE_URL, lock))
@@ -77,7 +77,7 @@ def licence_of(package: str) -> str:
 def main(arguments: list[str]) -> None:
     version = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
-    bom = bill_of_materials((ROOT / "requirements.lock").read_text(), "quarterdeck", version[1])
+    bom = make_bill_of_materials((ROOT / "requirements.lock").read_text(), "quarterdeck", version[1])
     Path(arguments[0]).write_text(JsonV1Dot6(bom).output_as_string(indent=1) + "\n")
 
 

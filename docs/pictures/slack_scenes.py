@@ -33,7 +33,7 @@ SERVICES_OF_STORM = ("cart", "checkout", "invoices", "mail", "search", "stock", 
 Message = Mapping[str, Any]
 
 
-def record() -> Iterator[tuple[str, Sequence[Message]]]:
+def record_slack_messages() -> Iterator[tuple[str, Sequence[Message]]]:
     """Yields the name of a picture and its messages: one message, or the first of a thread and its entries."""
     with private_dockerd(host=MACHINE) as docker, private_root() as folder, client.start(folder) as slack:
         deck = Deck(folder, docker.url, slack)

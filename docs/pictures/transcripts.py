@@ -23,7 +23,7 @@ _BLOCK = re.compile(
 )
 
 
-def find(document: str) -> Mapping[str, Sequence[str]]:
+def find_transcripts(document: str) -> Mapping[str, Sequence[str]]:
     """Returns the lines of each recorded session, by its name."""
     return {
         block["name"]: [line.removeprefix(block["indent"]) for line in block["lines"].splitlines()]

@@ -59,7 +59,7 @@ def _exec(action: inside_containers.Exec) -> None:
 
 
 def _kill(action: actions.Kill) -> None:
-    signals.signal_number(action.signal)
+    signals.parse_signal_number(action.signal)
 
 
 def _image(action: images.PullImage | CreateContainer) -> None:

@@ -23,7 +23,7 @@ from core.model.refs import EngineRef
 log = structlog.get_logger(__name__)
 
 
-class Trust(enum.IntEnum):
+class IdentityTrust(enum.IntEnum):
     """How much the identity that an address answers with is worth, from least to most."""
 
     OTHER_USER = 0  # a socket that an ordinary user serves
@@ -52,7 +52,9 @@ class DuplicateEngineCheck:
         self._numbers = itertools.count()
 
     def identity(
-        self, trust: Callable[[], Trust] = lambda: Trust.OWN_HOST, on_displaced: Callable[[], object] = bool
+        self,
+        trust: Callable[[], IdentityTrust] = lambda: IdentityTrust.OWN_HOST,
+        on_displaced: Callable[[], object] = bool,
     ) -> EngineIdentity:
         """Returns the check for one engine. `trust` is called at each answer of the engine. `on_displaced` is called if
         a more trusted address has the same identity."""
@@ -99,7 +101,7 @@ class EngineIdentity:
     def __init__(
         self,
         identities: DuplicateEngineCheck,
-        trust: Callable[[], Trust],
+        trust: Callable[[], IdentityTrust],
         on_displaced: Callable[[], object],
     ) -> None:
         self._identities = identities

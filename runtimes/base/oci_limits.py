@@ -12,7 +12,7 @@ MOST_PROCESSES = 1 << 22  # of a 64-bit machine
 UNTIL_IT_ENDS = "until it ends"
 
 
-def cpu_quota(action: UpdateContainer) -> int:
+def compute_cpu_quota(action: UpdateContainer) -> int:
     """Returns the microseconds of processor time in each CPU_PERIOD; -1: no limit."""
     return UNLIMITED if action.cpus == UNLIMITED else round(action.cpus * CPU_PERIOD)
 
@@ -30,7 +30,7 @@ def linux_resources(action: UpdateContainer) -> dict[str, Any]:
         swap = {"swap": UNLIMITED} if action.memory == UNLIMITED else {}
         resources["memory"] = {"limit": action.memory, **swap}
     if action.cpus:
-        resources["cpu"] = {"quota": cpu_quota(action), "period": CPU_PERIOD}
+        resources["cpu"] = {"quota": compute_cpu_quota(action), "period": CPU_PERIOD}
     if action.pids:
         resources["pids"] = {"limit": pids_limit(action)}
     return resources

@@ -154,7 +154,7 @@ class RegistryLogins:
             return f"its socket belongs to {untrusted_files.user_name(found.st_uid)}"
         # Whoever can replace the socket could put one of their own in its place after this check.
         folder = Path(os.path.realpath(endpoint.path)).parent
-        reason = trusted_files.why_untrusted(folder)
+        reason = trusted_files.find_reason_for_distrust(folder)
         return f"the folder {folder} of its socket {reason}" if reason else ""
 
 

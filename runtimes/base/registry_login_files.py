@@ -78,7 +78,7 @@ def _read(path: Path) -> LoginFile | None:
             return LoginFile(path=path, problem="has no absolute path")
         if not path.exists():
             return None
-        if reason := trusted_files.why_untrusted(path):
+        if reason := trusted_files.find_reason_for_distrust(path):
             return LoginFile(path=path, problem=reason)
         # All links in the path are trusted, so the file may be a link.
         real = os.path.realpath(path)

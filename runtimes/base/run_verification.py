@@ -37,7 +37,7 @@ Describe = Callable[[Sequence[str], float], Awaitable[Mapping[str, Container | N
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(RunVerdict)
 
 
-class Witness(Protocol):
+class ContainerEventSource(Protocol):
     """Knows the events of the containers. `changed` returns the ids of those that an event was reported of, once there
     are any or after `seconds`; None if events are not received now. `stopped` returns whether a client stopped the last
     run of a container."""
@@ -80,7 +80,9 @@ class VerifyVerbs(JobAdapter):
         )
 
 
-async def watch_runs(describe: Describe, action: VerifyRuns, job: Job, witness: Witness | None = None) -> Outcome:
+async def watch_runs(
+    describe: Describe, action: VerifyRuns, job: Job, witness: ContainerEventSource | None = None
+) -> Outcome:
     """Runs the job until there is a verdict on each container."""
     return await _Watch(describe, action, job, witness or NoWitness()).run()
 
@@ -106,7 +108,7 @@ class _Run:
 
 
 class _Watch:
-    def __init__(self, describe: Describe, action: VerifyRuns, job: Job, witness: Witness) -> None:
+    def __init__(self, describe: Describe, action: VerifyRuns, job: Job, witness: ContainerEventSource) -> None:
         self._describe, self._job, self._witness = describe, job, witness
         self._started = action.started
         self._left = {ref.id: _Run(ref=ref) for ref in action.runs}

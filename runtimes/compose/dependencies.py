@@ -19,7 +19,7 @@ MAX_DEPENDENCIES = 200  # of one service
 Dependencies = Mapping[str, Mapping[str, str]]
 
 
-def dependencies(rows: Iterable[Container]) -> Dependencies:
+def read_dependencies(rows: Iterable[Container]) -> Dependencies:
     """Returns for each service the services that it depends on, each with its condition."""
     found: dict[str, dict[str, str]] = {}
     for row in rows:

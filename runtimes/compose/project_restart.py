@@ -70,7 +70,7 @@ class _ProjectRestart:
 
     async def _run(self) -> Outcome:
         await self._read()
-        self._graph = dependencies.dependencies(self._rows.values())
+        self._graph = dependencies.read_dependencies(self._rows.values())
         order = dependencies.levels(self._action.project, self._graph)
         living = [row for row in self._rows.values() if row.state in services.ACTIVE]
         if not living:

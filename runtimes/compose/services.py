@@ -25,7 +25,7 @@ _TEMPORARY_NAME = re.compile(r"([0-9a-f]{12})_(?=.)")
 ACTIVE = frozenset({"running", "paused", "restarting"})
 
 
-def compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
+def group_compose_services(engine: EngineRef, rows: Iterable[Container]) -> list[Service]:
     """Returns the services of all Compose projects, sorted by name."""
     groups: dict[tuple[str, str], list[Container]] = {}
     for row in rows:

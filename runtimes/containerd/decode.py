@@ -87,14 +87,14 @@ class ContainerDecoder:
         """Decodes a container and its task into a row. `process_started_at`: returns the start of a process of this
         host in unix seconds, or None if it is unknown."""
         ref = self.learn(namespace, container.id, container.labels)
-        created_at = protobuf_conversion.nanoseconds(container.created_at) / 1e9
+        created_at = protobuf_conversion.timestamp_to_nanoseconds(container.created_at) / 1e9
         run = self.history.current(ref.id, task, created_at)
         state = "exited" if run.was_started else "created"
         if task is not None:
             state = STATES.get(task.status, "dead")
             run.was_started = run.was_started or state != "created"
             if state == "exited":
-                run.ended = (task.exit_status, protobuf_conversion.nanoseconds(task.exited_at) / 1e9)
+                run.ended = (task.exit_status, protobuf_conversion.timestamp_to_nanoseconds(task.exited_at) / 1e9)
             elif run.started_at is None and state in LIVE_STATES:
                 started_at = process_started_at(task.pid)
                 # A process that is older than the container is another one with the same number.

@@ -84,7 +84,7 @@ class EventDecoder:
         that cannot be decoded."""
         topic = envelope.topic.strip("/").split("/")
         area, action = topic[0], "_".join(topic[1:]).replace("-", "_")
-        at_ns = protobuf_conversion.nanoseconds(envelope.timestamp)
+        at_ns = protobuf_conversion.timestamp_to_nanoseconds(envelope.timestamp)
         if not protobuf_conversion.is_event_time(at_ns):
             self._containers.skipped.add(skipped_data.EVENT, "an event has no valid time")
             return None
@@ -141,7 +141,7 @@ class EventDecoder:
                     return None
         if kind is EventKind.DIED:
             attrs["exit_code"] = str(message.exit_status)
-            exited_ns = protobuf_conversion.nanoseconds(message.exited_at)
+            exited_ns = protobuf_conversion.timestamp_to_nanoseconds(message.exited_at)
             if 0 < exited_ns < at_ns - LATE_EXIT_NS:
                 at_ns = exited_ns
         elif message_type in ("ContainerCreate", "ContainerUpdate") and message.image:
@@ -172,7 +172,10 @@ class EventDecoder:
         elif message_type == "TaskExit":
             run = run or Run()
             run.was_started = True
-            run.ended = (message.exit_status, (protobuf_conversion.nanoseconds(message.exited_at) or at_ns) / 1e9)
+            run.ended = (
+                message.exit_status,
+                (protobuf_conversion.timestamp_to_nanoseconds(message.exited_at) or at_ns) / 1e9,
+            )
             history.store(full_id, run)
         return True
 

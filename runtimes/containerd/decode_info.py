@@ -14,7 +14,7 @@ from runtimes.proto import containerd_containers_pb2, containerd_daemon_pb2, con
 SNAPSHOTTERS = "io.containerd.snapshotter.v1"
 
 
-def os_and_architecture(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
+def format_platform(plugins: Iterable[containerd_daemon_pb2.Plugin]) -> str:
     """Returns the platform of the daemon, such as `linux/amd64`."""
     for plugin in plugins:
         for platform in plugin.platforms:

@@ -106,7 +106,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
             verbs=tuple(sorted(self.verbs)),
             version=self.version,
             api="v1",
-            system=decode_info.os_and_architecture(plugins),
+            system=decode_info.format_platform(plugins),
             storage=decode_info.snapshotter(plugins),
             cgroup=procfs.cgroup_version(),
             runtime=listed.runtimes.most_common(1)[0][0] if listed.runtimes else DEFAULT_RUNTIME,
@@ -148,7 +148,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
         data = decode_info.container_document(namespace, container, task)
         redact_json.mask_env_values(data)
         summary = inspect_summaries.summarise_container(data, self._row(namespace, container, task))
-        reaches = oci_host_access.host_access_of_specification(data.get("spec"))
+        reaches = oci_host_access.find_host_access_of_specification(data.get("spec"))
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)
@@ -158,7 +158,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
         task = await self._client.task(namespace, container_id, seconds) if namespace else None
         found = None
         if task is not None and self._shares_pids:
-            found = await asyncio.to_thread(process_list.processes_of, task.pid)
+            found = await asyncio.to_thread(process_list.list_processes_of_container, task.pid)
         if found is None:
             raise process_list.not_visible(action.target, str(self.ref), running=task is not None)
         return found

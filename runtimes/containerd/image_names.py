@@ -12,7 +12,7 @@ from core.model import image_names
 from runtimes.formats import image_reference
 
 
-def full_name(name: str) -> str:
+def expand_image_name(name: str) -> str:
     """Expands a short name: `nginx` becomes `docker.io/library/nginx:latest`. Raises BadUsage."""
     image_reference.parse_image_reference(name)
     return str(image_reference.parse_image_reference(image_names.full_name(name)))
@@ -28,7 +28,7 @@ def tags_and_digests(names: Sequence[str], digest: str) -> tuple[list[str], list
 
 def is_loopback_registry(name: str) -> bool:
     """Returns True if the registry runs on this machine."""
-    host = image_names.normal_name(name).partition("/")[0]
+    host = image_names.normalise_image_name(name).partition("/")[0]
     host = host if host.endswith("]") else host.rpartition(":")[0] or host
     return host in ("localhost", "[::1]") or host.startswith("127.")
 

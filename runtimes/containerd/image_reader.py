@@ -57,7 +57,8 @@ class ImageReader:
                 tags=tuple(tags),
                 digests=tuple(digests),
                 size=metadata.size,
-                created_at=metadata.created_at or protobuf_conversion.nanoseconds(image.entries[0].created_at) / 1e9,
+                created_at=metadata.created_at
+                or protobuf_conversion.timestamp_to_nanoseconds(image.entries[0].created_at) / 1e9,
                 labels={**metadata.labels, decode.NAMESPACE_LABEL: namespace},
                 containers=sum(used[name] for name in set(image.names)),
             )

@@ -10,7 +10,7 @@ from core.model import images
 from core.model.background_jobs import JobStarted
 from core.model.containers import LIVE_STATES
 from core.model.refs import Kind, Ref
-from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
+from core.model.removal_blockers import FindUsers, ResourceUse, ResourceUsers
 from core.model.results import Document, Outcome
 from core.text import redact_json
 from runtimes.base.base_adapter import does
@@ -58,7 +58,7 @@ class ImageVerbs(Connection):
         await self._identify(seconds)
         steps = MultiRequestChange(seconds)
         image = await steps.read(self._images.find(action.target, steps.seconds_left))
-        name = image_names.full_name(action.tag)
+        name = image_names.expand_image_name(action.tag)
         if name in image.names:
             return steps.noop("already has that name")
         first = image.entries[0]

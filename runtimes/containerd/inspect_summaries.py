@@ -14,7 +14,7 @@ def summarise_container(data: Mapping[str, Any], row: Container) -> dict[str, st
     """Summarises one container. `row`: its row in a list, which knows its state and its ports."""
     task = text.mapping(data.get("task"))
     ended = f" with code {row.exit_code}" if row.exit_code is not None else ""
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("id"),
             "Namespace": data.get("namespace"),
@@ -38,7 +38,7 @@ def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one image."""
     target, manifest = text.mapping(data.get("target")), text.mapping(data.get("manifest"))
     layers = [text.number(layer.get("size")) for layer in text.mappings(manifest.get("layers"))]
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "Names": text.items(data.get("names")),
             "Namespace": data.get("namespace"),

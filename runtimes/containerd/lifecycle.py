@@ -132,7 +132,7 @@ class ContainerChange:
         if task is None or task.status == _Status.STOPPED:
             return self._steps.noop("was not running")
         stop_grace.report(grace)
-        await self._signal(signals.signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
+        await self._signal(signals.parse_signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         await self._resume_if_paused(task)
         async with ProcessEnd(self._client.wait(self._namespace, self._id, self._steps.seconds_left)) as end:
             try:
@@ -165,7 +165,7 @@ class ContainerChange:
         return self._steps.done(stopped.detail if stopped.status == Status.DONE else "", killed=stopped.killed)
 
     async def kill(self, signal_name: str) -> Outcome:
-        number = signals.signal_number(signal_name)
+        number = signals.parse_signal_number(signal_name)
         await self._read_container()
         task = await self._read_task()
         if task is None or task.status == _Status.STOPPED:

@@ -44,7 +44,7 @@ async def make_pull_job(
 ) -> Callable[[Job, float], Awaitable[Outcome]]:
     """Checks that the daemon can pull images, and returns the job that pulls this one. Raises Unsupported if the daemon
     cannot pull images, and BadUsage for an invalid name."""
-    asked, name = name, image_names.full_name(name)
+    asked, name = name, image_names.expand_image_name(name)
     plugins = await calls.plugins(seconds)
     if not is_supported(plugins):
         raise errors.Unsupported("image.pull", engine, NOT_SUPPORTED)
@@ -93,9 +93,9 @@ async def _pull(
         metadata = client.namespace_metadata(NAMESPACE)
         await calls.channel.call(TRANSFER, request, empty_pb2.Empty, seconds=timeout, metadata=metadata)
     except errors.NotFound as error:
-        raise pull_push_errors.pull_push_error(name, error.message, login=found.hint, code=404) from error
+        raise pull_push_errors.make_pull_push_error(name, error.message, login=found.hint, code=404) from error
     except errors.Rejected as error:
-        raise pull_push_errors.pull_push_error(name, error.text, login=found.hint) from error
+        raise pull_push_errors.make_pull_push_error(name, error.text, login=found.hint) from error
     finally:
         for task, _ in streams:
             task.cancel()

@@ -40,7 +40,7 @@ POD_UID = "io.kubernetes.pod.uid"
 CONTAINER_NAME = "io.kubernetes.container.name"
 
 
-def container_record(
+def decode_container_record(
     listed: cri.Container | cri.ContainerStatus, status: cri.ContainerStatus | None, pod: PodMessage | None
 ) -> ContainerRecord:
     """Decodes a container of a list or an event. `listed`: the container as the list or the event shows it. `status`:
@@ -80,7 +80,7 @@ def record_after_event(
 ) -> ContainerRecord:
     """Decodes a container of an event. `known`: the container as it was known before. What cannot change stays: a
     status may name another tag of the same image."""
-    record = container_record(status, status, pod)
+    record = decode_container_record(status, status, pod)
     if known is None:
         return record
     return msgspec.structs.replace(

@@ -21,7 +21,7 @@ _CREDENTIAL_KEYS = frozenset({"password", "auth", "identitytoken", "identity_tok
 _STORAGE = re.compile(r"/io\.containerd\.snapshotter\.v1\.([\w.-]+)/?$|/([\w.]+)-images/?$")
 
 
-def masked_document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
+def make_masked_document(message: Any, info: Mapping[str, str]) -> dict[str, Any]:
     """Converts a message to JSON data, and adds the engine's verbose `info`. Credentials, and secrets in environment
     variables, are masked."""
     data = protobuf_conversion.to_dict(message, keep_names=True)

@@ -28,7 +28,7 @@ ACTIONS = {
 """CRI's own terms where it has one."""
 
 
-def change_events(
+def derive_change_events(
     before: ContainerRecord | None,
     after: ContainerRecord,
     subject: Ref,

@@ -56,7 +56,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._usage = decode_stats.UsageDecoder()
-        self._watch = events.Watch(self._snapshot, self._set_stream_enabled)
+        self._watch = events.EventWatch(self._snapshot, self._set_stream_enabled)
         self._stream_enabled: bool | None = None  # None until it was tried
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +115,7 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
             self._request("Status", cri.StatusRequest(verbose=True), cri.StatusResponse, seconds),
         )
         ref = action.targets()[0]
-        data = decode_info.masked_document(version, {}) | decode_info.masked_document(status, status.info)
+        data = decode_info.make_masked_document(version, {}) | decode_info.make_masked_document(status, status.info)
         try:
             config = await self._request(
                 "RuntimeConfig", cri.RuntimeConfigRequest(), cri.RuntimeConfigResponse, seconds
@@ -128,19 +128,19 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         found = await self._container_status(action.target, seconds, verbose=True)
-        data = decode_info.masked_document(found.status, found.info)
+        data = decode_info.make_masked_document(found.status, found.info)
         summary = inspect_summaries.summarise_container(data)
-        reaches = oci_host_access.host_access_of_specification(inspect_summaries.specification(data))
+        reaches = oci_host_access.find_host_access_of_specification(inspect_summaries.specification(data))
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     @does(ReadProcesses)
     async def read_processes(self, action: ReadProcesses, seconds: float) -> Processes:
         """CRI does not list processes. Those of an engine on this machine are in /proc."""
         status = await self._container_status(action.target, seconds, verbose=True)
-        pid = inspect_summaries.process_id(decode_info.masked_document(status.status, status.info))
+        pid = inspect_summaries.process_id(decode_info.make_masked_document(status.status, status.info))
         found = None
         if pid and process_list.belongs_to(pid, action.target.id):
-            found = await asyncio.to_thread(process_list.processes_of, pid)
+            found = await asyncio.to_thread(process_list.list_processes_of_container, pid)
         if found is None:
             running = status.status.state == decode.RUNNING
             raise process_list.not_visible(action.target, str(self.ref), running=running)

@@ -41,7 +41,7 @@ MESSAGES_AT_ONCE = 20  # of the stream; each may cost a pass over all containers
 MAX_REMOVED = 4096
 
 
-class Watch:
+class EventWatch:
     """Watches one engine, in one event stream after the other.
 
     `snapshot`: the containers and pods after the last event that was yielded. So the next stream repeats no event of
@@ -157,7 +157,7 @@ def replay(snapshot: Snapshot, since_ns: int, reported: Mapping[str, ContainerRe
         if old is None:
             events += derive_events.past_events(record, ref, Origin.REPLAY, snapshot.at_ns)
         else:
-            events += derive_events.change_events(old, record, ref, snapshot.at_ns, origin=Origin.REPLAY)
+            events += derive_events.derive_change_events(old, record, ref, snapshot.at_ns, origin=Origin.REPLAY)
     return sorted((event for event in events if event.at_ns >= since_ns), key=_time)
 
 
@@ -169,7 +169,7 @@ def compare(before: Snapshot, after: Snapshot) -> list[Event]:
             events += derive_events.removal_events(old, before.ref(old), after.at_ns)
     for container_id, new in after.containers.items():
         if (known := before.containers.get(container_id)) is not new:
-            events += derive_events.change_events(known, new, after.ref(new), after.at_ns)
+            events += derive_events.derive_change_events(known, new, after.ref(new), after.at_ns)
     events += _renamed(before, after)
     events.sort(key=_time)
     return events
@@ -198,7 +198,7 @@ def apply_event(
     for container_id, record in changed.items():
         if container_id != removed_id:
             known = before.containers.get(container_id)
-            events += derive_events.change_events(known, record, after.ref(record), at_ns)
+            events += derive_events.derive_change_events(known, record, after.ref(record), at_ns)
     if removed is not None:
         name = before.names.get(removed_id) or removed.path
         events += derive_events.removal_events(removed, decode.container_ref(before.engine, removed, name), at_ns)

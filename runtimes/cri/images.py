@@ -13,7 +13,7 @@ from core import errors
 from core.model import images
 from core.model.background_jobs import JobStarted
 from core.model.refs import Ref
-from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
+from core.model.removal_blockers import FindUsers, ResourceUse, ResourceUsers
 from core.model.results import Document, Outcome
 from runtimes.base import registry_auth
 from runtimes.base.base_adapter import does
@@ -42,7 +42,7 @@ class ImageVerbs(EngineClient):
         found = await self._image_status(action.target.id, seconds, verbose=True)
         if found is None:
             raise self._gone(action.target)
-        data = decode_info.masked_document(found.image, found.info)
+        data = decode_info.make_masked_document(found.image, found.info)
         return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_image(data))
 
     @does(images.ReadHistory)
@@ -50,7 +50,7 @@ class ImageVerbs(EngineClient):
         found = await self._image_status(action.target.id, seconds, verbose=True)
         if found is None:
             raise self._gone(action.target)
-        data = decode_info.masked_document(found.image, found.info)
+        data = decode_info.make_masked_document(found.image, found.info)
         configuration = inspect_summaries.image_configuration(data)
         if configuration is None:
             raise errors.Unsupported(
@@ -75,9 +75,9 @@ class ImageVerbs(EngineClient):
         try:
             pulled = await steps.change(self._request("PullImage", request, cri.PullImageResponse, seconds))
         except errors.NotFound as error:
-            raise pull_push_errors.pull_push_error(reference, error.message, login=found.hint, code=404) from error
+            raise pull_push_errors.make_pull_push_error(reference, error.message, login=found.hint, code=404) from error
         except errors.Rejected as error:
-            raise pull_push_errors.pull_push_error(reference, error.text, login=found.hint) from error
+            raise pull_push_errors.make_pull_push_error(reference, error.text, login=found.hint) from error
         except errors.TimedOut as error:
             raise errors.TimedOut(
                 f"The pull of {reference} did not end within {seconds:.0f} s.",

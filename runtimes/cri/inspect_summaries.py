@@ -17,7 +17,7 @@ def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one container's status."""
     image = text.mapping(data.get("image"))
     details = _details(data)
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("id"),
             "State": _state(data),
@@ -57,7 +57,7 @@ def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one image's status."""
     user = data.get("username") or text.mapping(data.get("uid")).get("value")
     configuration = oci_summary.summarise_image_configuration(image_configuration(data))
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("id"),
             "Tags": text.items(data.get("repo_tags")),
@@ -72,7 +72,7 @@ def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
 def summarise_pod(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one pod's status."""
     metadata = text.mapping(data.get("metadata"))
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("id"),
             "Namespace": metadata.get("namespace"),

@@ -44,7 +44,7 @@ class PodVerbs(LifecycleVerbs):
     @does(pods.InspectPod)
     async def inspect_pod(self, action: pods.InspectPod, seconds: float) -> Document:
         found = await self._pod_status(action.target, seconds, verbose=True)
-        data = decode_info.masked_document(found.status, found.info)
+        data = decode_info.make_masked_document(found.status, found.info)
         return Document(ref=action.target, data=data, summary=inspect_summaries.summarise_pod(data))
 
     @does(pods.StopPod)

@@ -59,7 +59,7 @@ class SnapshotReader:
                     found = status if isinstance(status, cri.ContainerStatus) else None
                     container = changed[container_id]
                     pod = pods_by_id.get(container.pod_sandbox_id)
-                    records[container_id] = decode.container_record(container, found, pod)
+                    records[container_id] = decode.decode_container_record(container, found, pod)
         if changed or records.keys() != self._names.keys():
             self._names = decode.container_names(records.values())
         # A container may be listed before its pod is. Then the labels of its pod are not known yet.

@@ -30,7 +30,7 @@ class UpdateVerbs(LifecycleVerbs):
             raise errors.Rejected(9, f"{target.name} is not running: its limits can only be changed while it runs.")
         resources = cri.ContainerLimits(memory_limit_in_bytes=action.memory)
         if action.cpus:
-            resources.cpu_period, resources.cpu_quota = oci_limits.CPU_PERIOD, oci_limits.cpu_quota(action)
+            resources.cpu_period, resources.cpu_quota = oci_limits.CPU_PERIOD, oci_limits.compute_cpu_quota(action)
         request = cri.UpdateContainerResourcesRequest(container_id=target.id, linux=resources)
         await steps.change(
             self._request("UpdateContainerResources", request, cri.Nothing, steps.seconds_left, target=target)

@@ -84,7 +84,7 @@ class ComposeReplicas:
             if several:
                 replica_create_body.check_can_replicate(chosen.ref.name, inspection)
             # Builds one request, to find out now whether the inspection has the form that is needed.
-            replica_create_body.replica_create_body(inspection, chosen.ref.name, 1, "")
+            replica_create_body.build_replica_create_body(inspection, chosen.ref.name, 1, "")
             image = await self._image(inspection, seconds)
         return _ReplicaTemplate(self._request, chosen, inspection, image)
 
@@ -156,7 +156,7 @@ class _ReplicaTemplate:
 
     async def create(self, number: int, seconds: float) -> Ref:
         name = self.name(number)
-        body, more_networks = replica_create_body.replica_create_body(self._inspection, name, number, self._image)
+        body, more_networks = replica_create_body.build_replica_create_body(self._inspection, name, number, self._image)
         path = f"/containers/create?name={urllib.parse.quote(name)}"
         response = await self._request("POST", path, seconds, body=body)
         with json_decoder.reading("The answer about the new container"):

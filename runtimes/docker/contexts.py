@@ -158,7 +158,7 @@ def _certificates(folder: Path) -> Tls | None:
 
 
 def _read(file: Path) -> bytes:
-    if reason := trusted_files.why_untrusted(file):
+    if reason := trusted_files.find_reason_for_distrust(file):
         raise errors.BadUsage(
             f"The file {file} of docker's client is not read: it {reason}.", hint=trusted_files.hint()
         )

@@ -27,7 +27,7 @@ from runtimes.docker.info import InfoVerbs
 from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.original_image_names import OriginalImageNames
-from runtimes.docker.resource_users import ResourceUserVerbs
+from runtimes.docker.removal_blockers import RemovalBlockerVerbs
 from runtimes.docker.service_verbs import ServiceVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker.unused_resources import UnusedVerbs
@@ -49,7 +49,7 @@ class Docker(
     CreateVerbs,
     ContainerFileVerbs,
     NetworkVolumeVerbs,
-    ResourceUserVerbs,
+    RemovalBlockerVerbs,
     DiskUseVerbs,
     UnusedVerbs,
     StatsVerbs,

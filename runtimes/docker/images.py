@@ -98,7 +98,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
             job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped{_so_far(progress)}"))
             raise
         if progress.error:
-            raise pull_push_errors.pull_push_error(name, progress.error, login=found.hint)
+            raise pull_push_errors.make_pull_push_error(name, progress.error, login=found.hint)
         took = time.monotonic() - began
         if progress.up_to_date:
             return Outcome(status=Status.NOOP, detail=pull_push_errors.unchanged_detail(progress.digest), took=took)
@@ -123,9 +123,9 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
                     if text := progress.summary():
                         job.progress(text)
         except errors.NotFound as error:
-            raise pull_push_errors.pull_push_error(name, error.message, login=found.hint, code=404) from error
+            raise pull_push_errors.make_pull_push_error(name, error.message, login=found.hint, code=404) from error
         except errors.Rejected as error:
-            raise pull_push_errors.pull_push_error(name, error.text, login=found.hint) from error
+            raise pull_push_errors.make_pull_push_error(name, error.text, login=found.hint) from error
         except errors.Unreachable as error:
             progress.finish()
             if not progress.error:

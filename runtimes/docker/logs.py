@@ -51,10 +51,10 @@ class LogVerbs(EngineClient, logs.LogVerbs, abc.ABC):
             query["since"] = timestamps.format_since(action.since_ns)
             after = timestamps.format_time(action.since_ns)
         reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after)
-        return await self._follow_log(action, job, logs.FollowedPart(query=query, reader=reader, feed=reader.feed))
+        return await self._follow_log(action, job, logs.FollowRequest(query=query, reader=reader, feed=reader.feed))
 
-    def _next_part(self, cursor: str) -> logs.FollowedPart:
+    def _next_part(self, cursor: str) -> logs.FollowRequest:
         after, seen, since_ns = logs.parse_cursor(cursor)
         reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
         query = {"since": timestamps.format_since(since_ns), "tail": "all", "follow": "true"}
-        return logs.FollowedPart(query=query, reader=reader, feed=reader.feed)
+        return logs.FollowRequest(query=query, reader=reader, feed=reader.feed)

@@ -11,7 +11,7 @@ from runtimes.formats import summary_text as text
 def summarise_network(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected network."""
     subnets = text.mappings(text.mapping(data.get("IPAM")).get("Config"))
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("Id"),
             "Driver": data.get("Driver"),

@@ -20,7 +20,7 @@ _RANDOM_END = re.compile(r"(?:_[0-9a-f]{12})?")
 _NO_ENDPOINT = ("none", "host", "container:")
 
 
-def replica_create_body(
+def build_replica_create_body(
     inspection: Mapping[str, Any], name: str, number: int, image: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the body of `create`, and the endpoints of further networks, by network. Those are connected before the

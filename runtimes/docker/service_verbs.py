@@ -36,7 +36,7 @@ class ServiceVerbs(SwarmAccess, ContainerVerbs, abc.ABC):
             self.local(seconds), self._request("GET", "/containers/json?all=1", seconds)
         )
         rows = await self._decoder.all_containers(response.body)
-        found, missing = services.compose_services(self.ref, rows), ""
+        found, missing = services.group_compose_services(self.ref, rows), ""
         found += self._replicas.emptied.missing_from(self.ref, rows)
         if local.manager:
             if not (local.cluster and local.cluster.id):

@@ -42,7 +42,7 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         endpoint = Endpoint.parse(url)
         super().__init__(url, options, host=endpoint.host)
-        self._dialer = dialer.dialer_for(endpoint, options.tls, options.ssh)
+        self._dialer = dialer.make_dialer(endpoint, options.tls, options.ssh)
         self._http = http_client.HttpClient(endpoint, dialer=self._dialer)
 
     @property

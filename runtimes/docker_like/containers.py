@@ -41,7 +41,7 @@ class ContainerVerbs(HttpEngineClient, abc.ABC):
             ref=target,
             data=data,
             summary=inspect_summaries.summarise_container(data),
-            reaches=inspected_host_access.host_access_of_container(data),
+            reaches=inspected_host_access.find_host_access_of_container(data),
         )
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:

@@ -69,7 +69,7 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         response = await self._request("GET", path, seconds, name=target.name, kind="image")
         rows = json_decoder.decode_rows(HistoryRow, response.body, self.skipped)[: image_history.MAX_STEPS]
         return images.ImageHistory(
-            rows=tuple(image_history.history_step(row.command, row.created, row.size, row.comment) for row in rows)
+            rows=tuple(image_history.make_history_step(row.command, row.created, row.size, row.comment) for row in rows)
         )
 
     @does(registry_reads.SearchImages)
@@ -92,7 +92,7 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         except errors.Rejected as error:
             raise search_results.search_error(action.term, error.text, found.hint) from error
         registry = image_reference.parse_image_reference(action.term).registry
-        rows = search_results.decode(response.body, action.limit, self.skipped, registry=registry)
+        rows = search_results.decode_search_results(response.body, action.limit, self.skipped, registry=registry)
         return registry_reads.FoundImages(rows=rows)
 
     @abc.abstractmethod

@@ -23,7 +23,7 @@ def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected container."""
     state, config, host = (text.mapping(data.get(key)) for key in ("State", "Config", "HostConfig"))
     settings = text.mapping(data.get("NetworkSettings"))
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("Id"),
             "State": _state(state),
@@ -48,7 +48,7 @@ def summarise_container(data: Mapping[str, Any]) -> dict[str, str]:
             "Limits": _limits(host),
             "Removed when it ends": host.get("AutoRemove"),
             "Log driver": text.mapping(host.get("LogConfig")).get("Type"),
-            "Host access": ", ".join(inspected_host_access.host_access_of_container(data)),
+            "Host access": ", ".join(inspected_host_access.find_host_access_of_container(data)),
             "Environment": text.names_of(config.get("Env")),
             "Labels": text.labels(config.get("Labels")),
         }
@@ -60,7 +60,7 @@ def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
     config = text.mapping(data.get("Config") or data.get("ContainerConfig"))
     layers = text.items(text.mapping(data.get("RootFS")).get("Layers"))
     health = text.mapping(config.get("Healthcheck") or data.get(PODMAN_HEALTHCHECK))
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("Id"),
             "Tags": text.items(data.get("RepoTags")),
@@ -85,7 +85,7 @@ def summarise_image(data: Mapping[str, Any]) -> dict[str, str]:
 
 def summarise_volume(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected volume."""
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "Driver": data.get("Driver"),
             "Scope": data.get("Scope"),

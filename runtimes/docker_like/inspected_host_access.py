@@ -28,7 +28,7 @@ UNMASKED = "systempaths=unconfined"
 _RULE, _SECURITY = "--device-cgroup-rule", "--security-opt"
 
 
-def host_access_of_container(data: Mapping[str, Any]) -> tuple[str, ...]:
+def find_host_access_of_container(data: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns a phrase for each kind of access; none if the container has no access to its host."""
     host, config = text.mapping(data.get("HostConfig")), text.mapping(data.get("Config"))
     created_with = _options(text.items(config.get("CreateCommand")), text.items(config.get("Cmd")))

@@ -34,7 +34,7 @@ TAIL_FACTORS = (4, 64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowedPart:
+class FollowRequest:
     """How to follow a log up to the next end of its container. `query`: of the request; `feed`: passes a chunk of bytes
     on to `reader`."""
 
@@ -93,7 +93,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
             async for piece in log_decoder.pieces(chunks):
                 receive(piece)
 
-    async def _follow_log(self, action: actions.ReadLogs, job: Job, part: FollowedPart) -> Outcome:
+    async def _follow_log(self, action: actions.ReadLogs, job: Job, part: FollowRequest) -> Outcome:
         """Writes the lines to the job as they arrive. `part`: how to read up to the first end. If the action goes on
         over restarts, each restart is a line of its own."""
         target, began = action.target, time.time()
@@ -121,7 +121,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
             part, began = self._next_part("{}/{}".format(*newest)), time.time()
 
     @abc.abstractmethod
-    def _next_part(self, cursor: str) -> FollowedPart:
+    def _next_part(self, cursor: str) -> FollowRequest:
         """Returns how to follow a log after a cursor."""
 
     async def _state_after_end(self, target: Ref) -> Container | None:
@@ -162,7 +162,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
         return None if found.state == "removing" else found
 
 
-def _receiver(job: Job, part: FollowedPart) -> Callable[[bytes], None]:
+def _receiver(job: Job, part: FollowRequest) -> Callable[[bytes], None]:
     def receive(chunk: bytes) -> None:
         part.feed(chunk)
         job.add_lines(*part.reader.take())

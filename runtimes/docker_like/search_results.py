@@ -30,7 +30,7 @@ class _Row(msgspec.Struct):
     podman_official: str = msgspec.field(name="Official", default="")
 
 
-def decode(
+def decode_search_results(
     body: bytes, limit: int, skipped: SkippedDataCounter | None = None, *, registry: str = ""
 ) -> tuple[FoundImage, ...]:
     """Returns at most `limit` results, in the order of the registry. `registry`: the one that was searched, which

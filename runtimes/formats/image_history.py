@@ -21,7 +21,7 @@ _HAS_VALUES = re.compile(r"\A\|\d+ |(?:\A|\s)(?:ENV|ARG)\s")
 _VALUE = re.compile(r"\b([A-Za-z_]\w*=)(\"(?:[^\"\\]|\\.)*\"|'[^']*'|\S+)")
 
 
-def history_step(command: Any, created_at: float, size: Any, comment: Any = "") -> HistoryStep:
+def make_history_step(command: Any, created_at: float, size: Any, comment: Any = "") -> HistoryStep:
     """Makes one step. `created_at`: unix seconds, 0 if unknown; `size`: bytes."""
     shown = str(command or "")[:MAX_COMMAND]
     if _HAS_VALUES.search(shown):
@@ -39,5 +39,5 @@ def of_configuration(config: Any, layers: Sequence[Any] = ()) -> ImageHistory:
     for one in text.mappings(text.mapping(config).get("history"))[:MAX_STEPS]:
         size = 0 if one.get("empty_layer") or not sizes else sizes.pop(0)
         created = timestamps.parse_seconds(one["created"]) if isinstance(one.get("created"), str) else None
-        steps.append(history_step(one.get("created_by"), created or 0.0, size, one.get("comment")))
+        steps.append(make_history_step(one.get("created_by"), created or 0.0, size, one.get("comment")))
     return ImageHistory(rows=tuple(reversed(steps)))

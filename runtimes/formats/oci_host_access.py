@@ -38,7 +38,7 @@ USUAL_RULES = frozenset(
 _WITHOUT_SOURCE = ("proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs")
 
 
-def host_access_of_specification(spec: Any, bundle: str = "/") -> tuple[str, ...] | None:
+def find_host_access_of_specification(spec: Any, bundle: str = "/") -> tuple[str, ...] | None:
     """Returns a phrase for each kind of access; none if the container has no access to its host. Returns None if the
     value is not a specification. `bundle`: the directory that relative paths in the specification start from."""
     spec = text.mapping(spec)

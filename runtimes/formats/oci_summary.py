@@ -13,7 +13,7 @@ USUAL_MOUNTS = ("/proc", "/dev", "/sys")
 
 
 def summarise_specification(spec: Any) -> dict[str, Any]:
-    """Returns the texts of a container's runtime specification, for `summary_text.nonempty_texts`."""
+    """Returns the texts of a container's runtime specification, for `summary_text.keep_nonempty_texts`."""
     spec = text.mapping(spec)
     process = text.mapping(spec.get("process"))
     user = text.mapping(process.get("user"))
@@ -33,7 +33,7 @@ def summarise_specification(spec: Any) -> dict[str, Any]:
             cpu_set=cpu.get("cpus"),
             processes=text.mapping(resources.get("pids")).get("limit"),
         ),
-        "Host access": ", ".join(oci_host_access.host_access_of_specification(spec) or ()),
+        "Host access": ", ".join(oci_host_access.find_host_access_of_specification(spec) or ()),
         "Environment": text.names_of(process.get("env")),
     }
 
@@ -45,7 +45,7 @@ def mount(one: Mapping[str, Any]) -> str:
 
 
 def summarise_image_configuration(config: Any) -> dict[str, Any]:
-    """Returns the texts of an OCI image configuration, for `summary_text.nonempty_texts`."""
+    """Returns the texts of an OCI image configuration, for `summary_text.keep_nonempty_texts`."""
     image = text.mapping(config)
     defaults = text.mapping(image.get("config"))
     layers = text.items(text.mapping(image.get("rootfs")).get("diff_ids"))

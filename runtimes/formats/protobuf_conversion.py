@@ -12,7 +12,7 @@ from runtimes.formats import timestamps
 _ERRORS = (json_format.Error, ValueError, TypeError, OverflowError)
 
 
-def nanoseconds(timestamp: Any) -> int:
+def timestamp_to_nanoseconds(timestamp: Any) -> int:
     """Returns a Timestamp in nanoseconds since the epoch; 0 if it is not set, invalid or outside the years 1970 to
     2262."""
     try:

@@ -66,7 +66,7 @@ _HINTS = (
 _DEFAULT_HINT = "Try it by hand on the engine's host, or look at the engine's log."
 
 
-def pull_push_error(name: str, text: str, *, login: str, code: int = 0) -> errors.QuarterdeckError:
+def make_pull_push_error(name: str, text: str, *, login: str, code: int = 0) -> errors.QuarterdeckError:
     """Returns the error for a failed pull or push of the image `name`. `text`: the engine's report. `login`: what to
     do about the login of the registry. `code`: the status of the engine's refusal, 0 if it
     sent none."""

@@ -10,7 +10,7 @@ from core import errors
 _REALTIME = re.compile(r"RT(?:MIN\+|MAX-)([0-9]{1,2})")
 
 
-def signal_number(name: str) -> int:
+def parse_signal_number(name: str) -> int:
     """Returns the number of `KILL`, `SIGKILL`, `kill`, `9`, `RTMIN+3` or `RTMAX-2`. Raises BadUsage."""
     text = name.strip(" ").upper()
     if text.isascii() and text.isdecimal() and 0 < int(text) <= signal.SIGRTMAX:

@@ -16,7 +16,7 @@ def format_status(container: Container, now: float) -> str:
     """Returns the status column of `docker ps`, such as `Up 3 minutes (healthy)` or `Exited (0) 2 hours ago`."""
     state = container.state
     if state in LIVE_STATES and container.started_at is not None:
-        up = f"Up {durations.in_words(now - container.started_at)}"
+        up = f"Up {durations.format_duration_in_words(now - container.started_at)}"
         if state == "paused":
             return f"{up} (Paused)"
         if container.health:
@@ -25,7 +25,7 @@ def format_status(container: Container, now: float) -> str:
     if state in ("exited", "restarting") and container.finished_at is not None:
         verb = "Exited" if state == "exited" else "Restarting"
         code = "" if container.exit_code is None else f" ({container.exit_code})"
-        return f"{verb}{code} {durations.in_words(now - container.finished_at)} ago"
+        return f"{verb}{code} {durations.format_duration_in_words(now - container.finished_at)} ago"
     return {"created": "Created", "dead": "Dead", "removing": "Removal In Progress"}.get(state, container.status)
 
 

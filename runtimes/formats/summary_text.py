@@ -18,7 +18,7 @@ NANOSECONDS = 1_000_000_000
 NO_LIMIT = 1 << 60  # a limit above this stands for none
 
 
-def nonempty_texts(texts: Mapping[str, Any]) -> dict[str, str]:
+def keep_nonempty_texts(texts: Mapping[str, Any]) -> dict[str, str]:
     """Returns the texts that are not empty. A list becomes one line for each item."""
     found = {name: lines(text) if isinstance(text, list | tuple) else _text(text) for name, text in texts.items()}
     return {name: text for name, text in found.items() if text}

@@ -25,7 +25,7 @@ from core.model.results import LogLine, Outcome
 from core.model.verification import VerifyRuns
 from core.ports import Call
 from runtimes.base.jobs import Job, Jobs
-from runtimes.base.run_verification import Describe, Witness, watch_runs
+from runtimes.base.run_verification import ContainerEventSource, Describe, watch_runs
 
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Event)
 
@@ -67,7 +67,7 @@ class EventFollowers:
 
         return self._jobs.start(action.verb, work, read_only=True, who=call.who)
 
-    def verify(self, describe: Describe, action: VerifyRuns, call: Call, witness: Witness) -> JobStarted:
+    def verify(self, describe: Describe, action: VerifyRuns, call: Call, witness: ContainerEventSource) -> JobStarted:
         """Starts a job that watches containers which were just started. Raises Refused if too many jobs are running."""
         return self._jobs.start(
             action.verb,

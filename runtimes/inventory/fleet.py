@@ -129,7 +129,7 @@ class Fleet:
         asked = [one for one in self.runtimes if (one.ref == only if only else _is_in_scope(query, one.ref))]
 
         def action(runtime: Runtime) -> Action[Any]:
-            return list_action_by_kind.list_action(query.kind, runtime.ref, fresh=fresh)
+            return list_action_by_kind.make_list_action(query.kind, runtime.ref, fresh=fresh)
 
         async def ask(runtime: Runtime) -> Any:
             try:
@@ -189,7 +189,9 @@ def resolve(query: Query, listed: FleetRows, visible: Callable[[Any], bool]) -> 
     if query.stopped:
         rows = [row for row in rows if row.state not in NOT_STOPPED]
     if query.names:
-        return selection.select(query.kind, query.names, rows, listed.missing, every_match=query.every_match)
+        return selection.select_resources_by_name(
+            query.kind, query.names, rows, listed.missing, every_match=query.every_match
+        )
     if not rows:
         if listed.missing:
             raise next(iter(listed.missing.values()))

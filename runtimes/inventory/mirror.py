@@ -34,12 +34,12 @@ from core.text import text_timestamps
 from runtimes.formats.skipped_data import SkippedDataCounter
 from runtimes.inventory import (
     container_end_records,
+    container_runs_in_log,
     engine_readings,
     event_followers,
     event_history,
     failed_pull_events,
     gather_answers,
-    log_runs,
     own_changes,
     state_updates,
     stored_events,
@@ -129,7 +129,9 @@ class Mirror(ContainerCache):
             return cast(R, self._with_last_end(document, action.target.id))
         if isinstance(action, ReadLogs) and not action.follow:
             page = cast(LogPage, await self._runtime.run(action, call))
-            return cast(R, await log_runs.with_runs(self, page, action, call, self.last_known_row(action.target.id)))
+            return cast(
+                R, await container_runs_in_log.add_runs(self, page, action, call, self.last_known_row(action.target.id))
+            )
         if isinstance(action, DescribeEngine):
             described = cast(Engine, await self._runtime.run(action, call))
             self._described = described if not described.fault else self._described

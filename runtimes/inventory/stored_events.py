@@ -32,7 +32,7 @@ from core.name_matching import match
 from core.ports import Call, Runtime
 from core.store.records import EventName, EventsFound, EventsWanted, engine_key
 from core.text import text_timestamps
-from runtimes.inventory import event_history, event_rows, log_runs, own_changes, verification_evidence
+from runtimes.inventory import container_runs_in_log, event_history, event_rows, own_changes, verification_evidence
 from runtimes.inventory.event_followers import EventFollowers
 from runtimes.inventory.own_changes import WINDOW_SECONDS
 from runtimes.inventory.stored_coverage import CoverageStore, gaps_among, read_coverage
@@ -225,7 +225,9 @@ class EngineWithHistory:
             return cast(R, await self._feed.run(action))
         if isinstance(action, ReadLogs) and not action.follow:
             page = cast(LogPage, await self._engine.run(action, call))
-            return cast(R, await log_runs.with_runs(self, page, action, call, await self._inspected(action)))
+            return cast(
+                R, await container_runs_in_log.add_runs(self, page, action, call, await self._inspected(action))
+            )
         if isinstance(action, VerifyRuns) and action.of_containers:
             witness = verification_evidence.StoredWitness(self._read)
             return cast(R, self._feed.verify(self._engine.describe, action, call, witness))

@@ -19,7 +19,7 @@ _MASK_AT, _CODE_AT = 0, 60
 SIGNAL_BASE = 128  # a process that was ended by signal 9 has the code 137, as in a shell
 
 
-def exit_code(pidfd: int) -> int | None:
+def read_exit_code(pidfd: int) -> int | None:
     """Returns the exit code of the process; None if the kernel does not report it, or not yet."""
     info = bytearray(_SIZE)
     struct.pack_into("<Q", info, _MASK_AT, _EXIT)

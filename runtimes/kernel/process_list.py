@@ -33,7 +33,7 @@ class _Process:
     command: str
 
 
-def processes_of(first: int, root: str = "/proc") -> Processes | None:
+def list_processes_of_container(first: int, root: str = "/proc") -> Processes | None:
     """Returns the processes of the container whose first process has this number; None if there is no such process, or
     if its namespace cannot be read. Reads all of /proc, so call it in a thread."""
     namespace, own = procfs.pid_namespace(str(first), root), procfs.pid_namespace("self", root)

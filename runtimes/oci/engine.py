@@ -137,7 +137,7 @@ class Oci(update.UpdateVerbs):
         }
         redact_json.mask_env_values(data)
         summary = inspect_summaries.summarise_container(data, self._row(container))
-        reaches = oci_host_access.host_access_of_specification(spec, container.stored.bundle)
+        reaches = oci_host_access.find_host_access_of_specification(spec, container.stored.bundle)
         return Document(ref=action.target, data=data, summary=summary, reaches=reaches)
 
     async def _read_spec(self, container: ContainerState, seconds: float) -> bytes:
@@ -148,7 +148,9 @@ class Oci(update.UpdateVerbs):
         container = await self._find(action.target, seconds)
         found = None
         if container.alive:
-            found = await self._in_thread(partial(process_list.processes_of, container.stored.pid), seconds)
+            found = await self._in_thread(
+                partial(process_list.list_processes_of_container, container.stored.pid), seconds
+            )
         if found is None:
             raise process_list.not_visible(action.target, str(self.ref), running=container.alive)
         return found

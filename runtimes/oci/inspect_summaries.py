@@ -18,7 +18,7 @@ def _exit_code(row: Container) -> str:
 
 def summarise_container(data: Mapping[str, Any], row: Container) -> dict[str, str]:
     """Summarises one container. `row`: its row in a list, which knows when it ran."""
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("id"),
             "State": f"{row.state}{', killed because its memory was exhausted' if row.oom_killed else ''}",

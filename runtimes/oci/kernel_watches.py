@@ -130,7 +130,7 @@ class KernelWatches:
     def exit_code(self, key: Key) -> int | None:
         """Returns the code with which the first process of a container has ended; None if it is not known."""
         handle = self._ended.get(key, self._processes.get(key))
-        return None if handle is None else exit_codes.exit_code(handle)
+        return None if handle is None else exit_codes.read_exit_code(handle)
 
     def unwatch_process(self, key: Key) -> None:
         _close(self._processes.pop(key, None))
@@ -192,7 +192,7 @@ class KernelWatches:
         reported once the parent of the process has waited for it."""
         self._code_timers.pop(key, None)
         handle = self._ended.get(key)
-        if handle is not None and tries and exit_codes.exit_code(handle) is None and exit_codes.is_awaited(handle):
+        if handle is not None and tries and exit_codes.read_exit_code(handle) is None and exit_codes.is_awaited(handle):
             loop = asyncio.get_running_loop()
             self._code_timers[key] = loop.call_later(CODE_PAUSE_SECONDS, self._mark_with_code, key, tries - 1)
             return

@@ -83,7 +83,9 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if not container.alive:
             return Outcome(status=Status.NOOP, detail="was not running")
         try:
-            stop_signal = str(signals.signal_number(container.stored.annotations.get(decode.STOP_SIGNAL, "") or "TERM"))
+            stop_signal = str(
+                signals.parse_signal_number(container.stored.annotations.get(decode.STOP_SIGNAL, "") or "TERM")
+            )
         except errors.BadUsage:
             stop_signal = SIGTERM
         if not await self._signal(container, stop_signal, deadline):
@@ -128,7 +130,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
     @does(actions.Kill)
     async def kill(self, action: actions.Kill, seconds: float) -> Outcome:
         deadline = time.monotonic() + seconds
-        number = str(signals.signal_number(action.signal))
+        number = str(signals.parse_signal_number(action.signal))
         container = await self._find(action.target, seconds)
         if not container.alive:
             raise errors.Rejected(CONFLICT, f"{action.target.name} is not running, so no signal can be sent to it.")

@@ -51,4 +51,4 @@ def _cpu_quota(action: UpdateContainer, program: str) -> int:
     limit."""
     if action.cpus == UNLIMITED and program == "crun":
         return (os.cpu_count() or 1) * oci_limits.CPU_PERIOD
-    return oci_limits.cpu_quota(action)
+    return oci_limits.compute_cpu_quota(action)

@@ -36,7 +36,7 @@ from runtimes.podman.info import InfoVerbs
 from runtimes.podman.logs import LogVerbs
 from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.podman.pods import PodVerbs
-from runtimes.podman.resource_users import ResourceUserVerbs
+from runtimes.podman.removal_blockers import RemovalBlockerVerbs
 from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
@@ -56,7 +56,7 @@ class Podman(
     ContainerFileVerbs,
     PodVerbs,
     NetworkVolumeVerbs,
-    ResourceUserVerbs,
+    RemovalBlockerVerbs,
     SecretVerbs,
     DiskUseVerbs,
     UnusedVerbs,
@@ -85,7 +85,7 @@ class Podman(
 
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
-        return Services(rows=tuple(services.compose_services(self.ref, await self._containers(seconds))))
+        return Services(rows=tuple(services.group_compose_services(self.ref, await self._containers(seconds))))
 
     def _stop_query(self, verb: str, given: int | None, grace: float) -> str:
         # Podman kills at once if the container's own time is not sent with a restart (4.3 to 6).

@@ -115,7 +115,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
             nonlocal result
             for progress in json_decoder.decode_lines(_Progress, lines, self.skipped, skipped_data.LINE):
                 if progress.error:
-                    raise pull_push_errors.pull_push_error(name, progress.error, login=hint)
+                    raise pull_push_errors.make_pull_push_error(name, progress.error, login=hint)
                 layers.update(_LAYER.findall(progress.stream))
                 if text := progress.stream.strip():
                     job.progress(_summary(text, len(layers)))
@@ -134,9 +134,9 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         except TimeoutError as error:
             raise shared.transfer_timed_out(name, timeout) from error
         except errors.NotFound as error:
-            raise pull_push_errors.pull_push_error(name, error.message, login=hint, code=404) from error
+            raise pull_push_errors.make_pull_push_error(name, error.message, login=hint, code=404) from error
         except errors.Rejected as error:
-            raise pull_push_errors.pull_push_error(name, error.text, login=hint) from error
+            raise pull_push_errors.make_pull_push_error(name, error.text, login=hint) from error
         return result
 
     @does(images.RemoveImage)

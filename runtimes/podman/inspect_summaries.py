@@ -12,7 +12,7 @@ def summarise_pod(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected pod."""
     infra = text.mapping(data.get("InfraConfig"))
     ports = text.mapping(infra.get("PortBindings"))
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("Id"),
             "State": str(data.get("State") or "").lower(),
@@ -36,7 +36,7 @@ def summarise_pod(data: Mapping[str, Any]) -> dict[str, str]:
 
 def summarise_network(data: Mapping[str, Any]) -> dict[str, str]:
     """Summarises one inspected network."""
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("id"),
             "Driver": data.get("driver"),

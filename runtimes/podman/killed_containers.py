@@ -26,7 +26,7 @@ EARLIER_NS = 1_000_000_000  # Podman computes with floating point: ask for a bit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopping:
+class StoppingContainer:
     """One running container that a change is about to stop. `grace`: in seconds."""
 
     name: str
@@ -36,20 +36,20 @@ class Stopping:
 class KilledContainers(client.EngineClient, abc.ABC):
     """Reads what is running before a change, and what was killed after it."""
 
-    async def _running(self, ids: Collection[str], given: int | None = None) -> dict[str, Stopping]:
+    async def _running(self, ids: Collection[str], given: int | None = None) -> dict[str, StoppingContainer]:
         """Returns the running ones of these containers, by id. `given`: the requester's grace for each; None: their
         own settings."""
 
-        async def read(container_id: str) -> tuple[str, Stopping] | None:
+        async def read(container_id: str) -> tuple[str, StoppingContainer] | None:
             found = await self._inspected_or_none(container_id)
             if found is None or found.state.status not in LIVE_STATES:
                 return None
             grace = stop_grace.grace_seconds(given, found.config.stop_timeout)
-            return container_id, Stopping(name=found.name, grace=grace)
+            return container_id, StoppingContainer(name=found.name, grace=grace)
 
         return dict(one for one in await map_concurrently(read, list(ids)) if one is not None)
 
-    async def _killed(self, stopped: Mapping[str, Stopping], took: float, since_ns: int) -> tuple[str, ...]:
+    async def _killed(self, stopped: Mapping[str, StoppingContainer], took: float, since_ns: int) -> tuple[str, ...]:
         """Returns the names of the containers that were killed by a change that began at `since_ns` (nanoseconds since
         the epoch, by this machine's clock) and took so many seconds."""
         slow = {key: one.name for key, one in stopped.items() if one.grace <= took}

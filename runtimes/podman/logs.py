@@ -86,12 +86,12 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
             if page.cursor:
                 after, seen, query["since"] = _parse_cursor(page.cursor)
                 reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
-        return await self._follow_log(action, job, logs.FollowedPart(query=query, reader=reader, feed=_joined(reader)))
+        return await self._follow_log(action, job, logs.FollowRequest(query=query, reader=reader, feed=_joined(reader)))
 
-    def _next_part(self, cursor: str) -> logs.FollowedPart:
+    def _next_part(self, cursor: str) -> logs.FollowRequest:
         after, seen, since = _parse_cursor(cursor)
         reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
-        return logs.FollowedPart(query={"follow": "true", "since": since}, reader=reader, feed=_joined(reader))
+        return logs.FollowRequest(query={"follow": "true", "since": since}, reader=reader, feed=_joined(reader))
 
 
 def _joined(reader: log_decoder.LogDecoder) -> Callable[[bytes], None]:

@@ -102,7 +102,7 @@ class PodVerbs(killed_containers.KilledContainers, abc.ABC):
 
     async def _stopping(
         self, target: Ref, given: int | None, seconds: float
-    ) -> tuple[dict[str, killed_containers.Stopping], float]:
+    ) -> tuple[dict[str, killed_containers.StoppingContainer], float]:
         """Returns the running containers of a pod, and how long to wait for Podman to stop them, perhaps one after the
         other."""
         ends = time.monotonic() + seconds

@@ -34,7 +34,7 @@ stop-timeout tls-verify tmpfs tty tz ulimit user uts volume workdir
 """
 
 
-def quadlet_text(
+def draft_quadlet_text(
     container: InspectedContainer,
     image: InspectedImage,
     *,

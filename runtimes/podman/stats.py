@@ -31,7 +31,7 @@ class StatsVerbs(EngineClient, abc.ABC):
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
-        self._meter = Meter()
+        self._meter = CpuPercentMeter()
 
     @does(ReadUsage)
     async def read_usage(self, action: ReadUsage, seconds: float) -> Usages:
@@ -88,7 +88,7 @@ class _Answer(msgspec.Struct):
     rows: list[_Stats] | None = msgspec.field(name="Stats", default=None)
 
 
-class Meter:
+class CpuPercentMeter:
     """Stores the last reading of each running container, to compute the next CPU percentage."""
 
     def __init__(self) -> None:

@@ -45,7 +45,7 @@ def draft_quadlet_unit(
     directory = unit_file_writer.directory_for("quadlet", owner)
     environment = f"{container.name}.env"
     header = unit_file_writer.first_line(container.name)
-    made = quadlet_draft.quadlet_text(
+    made = quadlet_draft.draft_quadlet_text(
         container,
         image,
         version=version,

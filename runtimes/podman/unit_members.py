@@ -15,7 +15,7 @@ from core.model.results import Outcome
 from runtimes.base import stop_grace
 from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman import killed_containers, quadlet_draft
-from runtimes.podman.killed_containers import Stopping
+from runtimes.podman.killed_containers import StoppingContainer
 from runtimes.systemd import systemctl_parse
 
 LOOK_SECONDS = 10.0  # to find out what a unit runs before it is stopped
@@ -41,7 +41,7 @@ def is_member(row: ListedContainer, service: systemctl_parse.Service) -> bool:
 class UnitStop:
     """What a unit runs before it is stopped. `began`: by the monotonic clock; `began_ns`: since the epoch."""
 
-    running: Mapping[str, Stopping]
+    running: Mapping[str, StoppingContainer]
     began: float
     began_ns: int
 
@@ -63,7 +63,7 @@ class UnitMembers(killed_containers.KilledContainers, abc.ABC):
         detail = "; ".join(filter(None, (outcome.detail, text)))
         return msgspec.structs.replace(outcome, detail=detail, killed=killed)
 
-    async def _running_members(self, service: systemctl_parse.Service) -> dict[str, Stopping]:
+    async def _running_members(self, service: systemctl_parse.Service) -> dict[str, StoppingContainer]:
         """Returns the running containers of a unit, by id. Returns nothing if Podman does not answer: systemd can stop
         the unit without this."""
         try:

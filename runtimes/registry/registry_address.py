@@ -54,7 +54,7 @@ def parse(name: str, listed: Sequence[str]) -> RemoteName:
             f"{name} has no registry: it was built on its engine, or loaded from a file.",
             hint="Show what the engine knows about the image with: image inspect NAME",
         )
-    if image_names.normal_name(f"{registry}/x").partition("/")[0] == image_names.HUB:
+    if image_names.normalise_image_name(f"{registry}/x").partition("/")[0] == image_names.HUB:
         registry, host = image_names.HUB, HUB_API
         path = path if "/" in path else f"{image_names.OFFICIAL}{path}"
     else:

@@ -20,7 +20,7 @@ from aiohttp import abc
 
 from core import errors
 from core.lazy_dataclass import dataclass
-from core.version import quarterdeck_version
+from core.version import read_quarterdeck_version
 from runtimes.registry import registry_address
 from runtimes.registry.registry_address import RemoteName
 
@@ -30,7 +30,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class RegistryResponse:
     """Holds one answer. The names of `headers` are in lower case."""
 
     status: int
@@ -63,14 +63,14 @@ class RegistryRequests:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": f"quarterdeck/{quarterdeck_version()}", "Accept-Encoding": "identity"},
+            headers={"User-Agent": f"quarterdeck/{read_quarterdeck_version()}", "Accept-Encoding": "identity"},
             auto_decompress=False,  # a small answer could become a very large one
             timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
         )
         self._sessions.append(session)
         return session
 
-    async def send(self, method: str, path: str, headers: Mapping[str, str], *, max_bytes: int) -> Answer:
+    async def send(self, method: str, path: str, headers: Mapping[str, str], *, max_bytes: int) -> RegistryResponse:
         """Sends a request to the registry itself, and follows redirects. Raises EngineError."""
         url = f"{self._scheme}://{self._name.host}{path}"
         try:
@@ -95,12 +95,12 @@ class RegistryRequests:
 
     async def ask_token(
         self, method: str, url: str, headers: Mapping[str, str], *, form: Mapping[str, str] | None, max_bytes: int
-    ) -> Answer:
+    ) -> RegistryResponse:
         """Sends one request to a server of tokens, whose address the caller has checked. Follows no redirect."""
         assert self._own is not None
         return await self._exchange(self._own, method, url, headers, max_bytes, form=form)
 
-    async def _follow(self, method: str, url: str, headers: Mapping[str, str], max_bytes: int) -> Answer:
+    async def _follow(self, method: str, url: str, headers: Mapping[str, str], max_bytes: int) -> RegistryResponse:
         assert self._own is not None and self._foreign is not None
         session, sent = self._own, dict(headers)
         for _ in range(MAX_REDIRECTS + 1):
@@ -126,14 +126,14 @@ class RegistryRequests:
         max_bytes: int,
         *,
         form: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> RegistryResponse:
         async with (
             self._translated(url),
             session.request(method, url, headers=headers, data=form, allow_redirects=False) as response,
         ):
             body = b"" if method == "HEAD" else await self._read(response, max_bytes)
             found = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(status=response.status, headers=found, body=body)
+            return RegistryResponse(status=response.status, headers=found, body=body)
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         parts, size = [], 0

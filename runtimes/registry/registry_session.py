@@ -23,7 +23,7 @@ from runtimes.base.registry_auth import Lookup
 from runtimes.formats import json_decoder
 from runtimes.registry import registry_address
 from runtimes.registry.registry_address import RemoteName
-from runtimes.registry.registry_requests import Answer, RegistryRequests
+from runtimes.registry.registry_requests import RegistryRequests, RegistryResponse
 
 MAX_MANIFEST = 4 << 20  # bytes
 MAX_TOKEN_ANSWER = 64 << 10
@@ -95,7 +95,7 @@ class RegistrySession:
 
     async def _get(
         self, what: str, *, method: str = "GET", accept: tuple[str, ...] = (), refused: tuple[int, ...] = ()
-    ) -> Answer:
+    ) -> RegistryResponse:
         """`refused`: statuses that are returned, because the registry may not know this kind of request."""
         path = f"/v2/{urllib.parse.quote(self._name.path)}/{what}"
         headers = {"Accept": ", ".join(accept)} if accept else {}
@@ -107,7 +107,7 @@ class RegistrySession:
             return answer
         raise self._refusal(answer)
 
-    async def _send(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    async def _send(self, method: str, path: str, headers: Mapping[str, str]) -> RegistryResponse:
         more = {"Authorization": self._authorization} if self._authorization else {}
         return await self._requests.send(method, path, {**headers, **more}, max_bytes=MAX_MANIFEST)
 
@@ -166,7 +166,7 @@ class RegistrySession:
     def _no_login(self) -> errors.EngineError:
         return errors.EngineError(f"{self._name} cannot be read: the registry asks for a login.", hint=self._found.hint)
 
-    def _refusal(self, answer: Answer) -> errors.QuarterdeckError:
+    def _refusal(self, answer: RegistryResponse) -> errors.QuarterdeckError:
         text = _error_text(answer.body)
         said = f": {text}" if text else ""
         match answer.status:

@@ -128,11 +128,11 @@ class _Comparison(msgspec.Struct, frozen=True):
 
 def digests_of(image: images.Image, name: str) -> list[str]:
     """Returns the digests under which an image was pulled from the repository of `name`."""
-    wanted = image_names.normal_name(image_names.split_tag(image_names.with_default_tag(name))[0])
+    wanted = image_names.normalise_image_name(image_names.split_tag(image_names.with_default_tag(name))[0])
     found = []
     for one in image.digests:
         repository, at, digest = one.partition("@")
-        if at and image_names.normal_name(repository) == wanted:
+        if at and image_names.normalise_image_name(repository) == wanted:
             found.append(digest)
     return found
 
@@ -145,11 +145,11 @@ class _KnownImages:
         self._by_id: dict[str, images.Image] = {}
         self._by_name: dict[str, images.Image] = {}
         for row in rows:
-            self._by_name |= {image_names.normal_name(tag): row for tag in row.tags}
+            self._by_name |= {image_names.normalise_image_name(tag): row for tag in row.tags}
             self._by_id |= {digest.rpartition("@sha256:")[2]: row for digest in row.digests}
         self._by_id |= {row.ref.bare_id: row for row in rows}
 
     def find(self, name: str, image_id: str) -> images.Image | None:
         if image_id:
             return self._by_id.get(image_id.rpartition("@")[2].removeprefix("sha256:"))
-        return self._by_name.get(image_names.normal_name(image_names.with_default_tag(name)))
+        return self._by_name.get(image_names.normalise_image_name(image_names.with_default_tag(name)))

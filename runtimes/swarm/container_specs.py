@@ -23,7 +23,7 @@ from core.model.service_settings import (
 NANOSECONDS = 1_000_000_000
 
 
-def changed_container(
+def change_container_spec(
     docker: Any, old: Mapping[str, Any], settings: ServiceSettings, removals: Removals, image: str
 ) -> dict[str, Any]:
     """Returns the `ContainerSpec` with the changes. `docker`: the package; `image`: empty: unchanged."""

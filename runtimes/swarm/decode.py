@@ -52,7 +52,7 @@ CHANGED: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def events(
+def decode_events(
     engine: EngineRef, lines: bytes, skipped: SkippedDataCounter | None = None, *, replay_before: int
 ) -> list[Event]:
     """Decodes whole lines of a manager's `/events`; only events of the Swarm are returned. Lines that cannot be decoded

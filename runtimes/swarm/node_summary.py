@@ -15,7 +15,7 @@ def make_summary_fields(data: Mapping[str, Any]) -> dict[str, str]:
     platform, resources = text.mapping(described.get("Platform")), text.mapping(described.get("Resources"))
     leads = ", leader" if manager.get("Leader") else ""
     cpus = text.number(resources.get("NanoCPUs")) / text.NANOSECONDS
-    return text.nonempty_texts(
+    return text.keep_nonempty_texts(
         {
             "ID": data.get("ID"),
             "Hostname": described.get("Hostname"),

@@ -45,7 +45,9 @@ class _Listed(msgspec.Struct):
     id: str = msgspec.field(name="ID", default="")
 
 
-async def create(send: SendRequest, action: CreateService, label: str, networks: KnownNetworks, job: Job) -> Outcome:
+async def create_service(
+    send: SendRequest, action: CreateService, label: str, networks: KnownNetworks, job: Job
+) -> Outcome:
     """Creates a service and waits for its tasks. `label`: the value of its request label."""
     began = time.monotonic()
     job.progress("checking the request")
@@ -102,7 +104,7 @@ async def update(send: SendRequest, action: UpdateService, networks: KnownNetwor
         known = await networks.find(send, service_host_access.networks_of(spec))
         changed = service_specs.changed_spec(action, spec, image, {key: one.name for key, one in known.items()})
         await check_reach(send, action, spec, changed, networks)
-        return changed if spec_conflicts.changed_settings(spec, changed) else None
+        return changed if spec_conflicts.find_changed_settings(spec, changed) else None
 
     job.progress("changing the service")
     if not await service.update(change, image=wanted):

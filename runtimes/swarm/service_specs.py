@@ -111,7 +111,7 @@ def _changed(
         place = {key: value for key, value in (template.get("Placement") or {}).items() if key != "Platforms"}
         template["Placement"] = {**place, **types.Placement(platforms=list(image.platforms))}
     name = image.name if image is not None else ""
-    template["ContainerSpec"] = container_specs.changed_container(docker, container, settings, removals, name)
+    template["ContainerSpec"] = container_specs.change_container_spec(docker, container, settings, removals, name)
     if (settings.limits, settings.reservations) != (NO_AMOUNT, NO_AMOUNT):
         old = template.get("Resources") or {}
         template["Resources"] = {

@@ -61,7 +61,9 @@ class ServiceUpdater:
                 path = f"/services/{self._id}/update?version={int(raw['Version']['Index'])}{options}"
             if spec is None:
                 return False
-            theirs = spec_conflicts.changed_settings(based_on, raw["Spec"]) if based_on is not None else frozenset()
+            theirs = (
+                spec_conflicts.find_changed_settings(based_on, raw["Spec"]) if based_on is not None else frozenset()
+            )
             if both := sorted(theirs if exclusive else touched & theirs):
                 raise self._conflict(f"{', '.join(both[:3])} of {self.target.name}")
             self.shared = self.shared or bool(theirs)
@@ -70,7 +72,7 @@ class ServiceUpdater:
             except errors.Rejected as error:
                 if not refusals.is_out_of_sequence(error.text):
                     raise
-                based_on, touched = raw["Spec"], spec_conflicts.changed_settings(raw["Spec"], spec)
+                based_on, touched = raw["Spec"], spec_conflicts.find_changed_settings(raw["Spec"], spec)
                 continue
             return True
         raise self._conflict(self.target.name)
@@ -96,7 +98,7 @@ class ServiceUpdater:
         same = [
             row.id
             for row in await json_decoder.decode_all_rows(json_models.TaskVersion, body)
-            if all(path.startswith(_NOT_OF_TASKS) for path in spec_conflicts.changed_settings(template, row.spec))
+            if all(path.startswith(_NOT_OF_TASKS) for path in spec_conflicts.find_changed_settings(template, row.spec))
         ]
         return await json_decoder.decode_all_rows(json_models.Task, body), frozenset(same)
 

@@ -79,7 +79,9 @@ class ServiceVerbs(SecretAndConfigVerbs):
         await self._check_volumes(action, action.settings.mounts, seconds)
         send, call = self._sender(action), base_adapter.current_call()
         label = call.id if call is not None else ""
-        return self.jobs.start(action.verb, lambda job: service_jobs.create(send, action, label, self._networks, job))
+        return self.jobs.start(
+            action.verb, lambda job: service_jobs.create_service(send, action, label, self._networks, job)
+        )
 
     @does(service_actions.UpdateService)
     async def update_service(self, action: service_actions.UpdateService, seconds: float) -> JobStarted:

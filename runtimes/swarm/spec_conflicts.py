@@ -11,7 +11,7 @@ from typing import Any
 from core import errors
 
 
-def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
+def find_changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
     """Returns the paths of the settings that differ. An empty setting equals one that is not there."""
     return frozenset(_differences(before, after, ""))
 

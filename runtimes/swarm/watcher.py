@@ -137,7 +137,7 @@ class SwarmWatcher:
         snapshot, answer = await asyncio.gather(
             self.poll(seconds), self._managers.ask(ANY_VERB, "GET", f"/events?{window}&filters={SCOPE}", seconds)
         )
-        remembered = decode.events(self._engine, answer.body, self._skipped, replay_before=until)
+        remembered = decode.decode_events(self._engine, answer.body, self._skipped, replay_before=until)
         replayed = snapshot_diff.replays(self._engine, snapshot, since_ns)
         found = {event.identity(): event for event in (*remembered, *replayed, *self._history)}
         times = [event.at_ns for event in remembered]
@@ -200,7 +200,7 @@ class SwarmWatcher:
                 raise errors.Rejected(stream.status, (await stream.read_all(4096)).decode("utf-8", "replace"))
             self._following.set()
             async for lines in stream.lines(self._skipped.add_long_line):
-                self._receive(decode.events(self._engine, lines, self._skipped, replay_before=opened))
+                self._receive(decode.decode_events(self._engine, lines, self._skipped, replay_before=opened))
         finally:
             self._following.clear()
             self._unfollowed_since = _now()

@@ -13,7 +13,7 @@ from runtimes.transport import connect
 from runtimes.transport.endpoint import Endpoint, Ssh, Tls
 
 
-def dialer_for(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Dialer:
+def make_dialer(endpoint: Endpoint, tls: Tls | None = None, ssh: Ssh | None = None) -> Dialer:
     """Returns the dialer for an address. `tls` is used for tcp only, `ssh` for ssh only."""
     if endpoint.scheme == "ssh":
         from runtimes.transport.ssh import SshDialer  # noqa: PLC0415 (most engines are local)

@@ -163,7 +163,7 @@ class SshDialer:
 
     async def _start_process(self) -> errors.Unreachable | None:
         for file in (self._files.identity, self._files.known_hosts, self._files.config):
-            if file and (reason := trusted_files.why_untrusted(Path(file))):
+            if file and (reason := trusted_files.find_reason_for_distrust(Path(file))):
                 return errors.Unreachable(f"The ssh file {file} is not used: it {reason}.", hint=trusted_files.hint())
         socket = self._socket()
         socket.unlink(missing_ok=True)
@@ -206,7 +206,7 @@ class SshDialer:
             self._written.set()
 
     def _connection_error(self) -> errors.Unreachable:
-        return ssh_errors.connection_error(self._endpoint, self._files, tuple(self._lines))
+        return ssh_errors.make_connection_error(self._endpoint, self._files, tuple(self._lines))
 
     async def _end(self) -> None:
         self._forwarding = False

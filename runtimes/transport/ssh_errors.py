@@ -17,7 +17,7 @@ _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LOST = ("not responding", "Broken pipe", "closed by remote host", "Connection reset")
 
 
-def connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> errors.Unreachable:
+def make_connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) -> errors.Unreachable:
     """Returns the error for an ssh process that ended, from the last lines that ssh wrote."""
     text, host, command = "\n".join(lines), endpoint.host, _command(endpoint, files)
     if "IDENTIFICATION HAS CHANGED" in text:

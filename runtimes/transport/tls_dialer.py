@@ -192,7 +192,7 @@ def _configured(files: Tls) -> Sequence[tuple[str, str]]:
 def _modified_ns(file: str, kind: str) -> int:
     """Returns when a file was last written, in nanoseconds. Raises Unreachable if the file cannot be read, or if
     somebody else can change it."""
-    if reason := trusted_files.why_untrusted(Path(file)):
+    if reason := trusted_files.find_reason_for_distrust(Path(file)):
         raise errors.Unreachable(f"The {kind} file {file} is not used: it {reason}.", hint=trusted_files.hint())
     try:
         with Path(file).open("rb") as opened:

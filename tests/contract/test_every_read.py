@@ -15,7 +15,7 @@ from core.model.container_reads import ReadProcesses
 from core.model.inside_containers import CopyFile, ExportContainer
 from core.model.refs import Kind
 from core.model.registry_reads import FindOutdated, InspectRemoteImage, SearchImages
-from core.model.resource_users import FindUsers
+from core.model.removal_blockers import FindUsers
 from core.model.verification import VerifyRuns
 from runtimes import engine_registry
 from tests.contract.grounds import FIELDS

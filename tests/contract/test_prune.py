@@ -8,8 +8,8 @@ from core import errors
 from core.model import actions, images, prune
 from core.model.networks_and_volumes import ListNetworks, ListVolumes, RemoveNetwork, RemoveVolume
 from core.model.refs import Kind
+from core.model.removal_blockers import FindUsers
 from core.model.replies import Status
-from core.model.resource_users import FindUsers
 from tests.contract.grounds import over
 
 

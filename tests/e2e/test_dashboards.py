@@ -262,5 +262,5 @@ def draw_pictures(asker: Asker, deck: Deck, docker: Any, slack: Any) -> None:
         if time.monotonic() > ends:
             break
     times = dataclasses.replace(asker.times, step=3 * SCRAPE)
-    pictures = list(draw.draw(asker.server.url, PICTURES, times, {"container": asker.chosen["container"]}))
+    pictures = list(draw.draw_dashboards(asker.server.url, PICTURES, times, {"container": asker.chosen["container"]}))
     assert [picture.name for picture in pictures if picture.stat().st_size > 150_000] == []

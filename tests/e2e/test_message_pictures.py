@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 
-from charts.pictures.browser import FLAGS, find_chromium, installed
+from charts.pictures.browser import FLAGS, find_chromium
 from tests.helpers.paths import GOLDEN, ROOT
 from tests.helpers.requirements import need
 
@@ -23,7 +23,7 @@ document.body.setAttribute("data-cells", JSON.stringify(cells));
 
 
 def test_the_names_and_states_of_ps_are_readable_at_390_pixels(tmp_path, monkeypatch):
-    need("chromium", *([] if installed() else ["chromium"]))
+    need("chromium", *([] if find_chromium() else ["chromium"]))
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "pictures"))
     import draw  # a script
 

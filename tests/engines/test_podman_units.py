@@ -113,7 +113,7 @@ async def test_a_container_made_by_its_unit_is_the_same(engine, podmand, tmp_pat
         json.loads(podmand.cli("image", "inspect", container.image))[0], inspect_models.InspectedImage
     )
     environment = tmp_path / "web.env"
-    made = quadlet_draft.quadlet_text(
+    made = quadlet_draft.draft_quadlet_text(
         container, image, version=(5, 4, 2), environment_file=str(environment), header="A test's"
     )
     environment.write_text(quadlet_draft.environment_text(made.environment, "A test's"))

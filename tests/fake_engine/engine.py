@@ -118,7 +118,7 @@ class FakeRuntime(
         labels = "\n".join(f"{key}={value}" for key, value in row.labels.items())
         summary = {"State": row.state, "Image": row.image, **({"Labels": labels} if labels else {})}
         return Document(
-            ref=row.ref, data=data, summary=summary, reaches=inspected_host_access.host_access_of_container(data)
+            ref=row.ref, data=data, summary=summary, reaches=inspected_host_access.find_host_access_of_container(data)
         )
 
     @does(actions.ReadLogs)
@@ -221,7 +221,7 @@ class FakeRuntime(
     @does(actions.ListServices)
     async def list_services(self, action: actions.ListServices, seconds: float) -> Services:
         await self._answer("services", seconds)
-        return Services(rows=(*services.compose_services(self.ref, self.containers.values()), *self.swarm))
+        return Services(rows=(*services.group_compose_services(self.ref, self.containers.values()), *self.swarm))
 
     @does(actions.Scale)
     async def scale(self, action: actions.Scale, seconds: float) -> JobStarted:

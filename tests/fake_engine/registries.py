@@ -36,7 +36,7 @@ class Registries(Images):
         await self._answer("remote", seconds)
         name = image_names.with_default_tag(action.image)
         return registry_reads.RemoteImage(
-            name=image_names.normal_name(name),
+            name=image_names.normalise_image_name(name),
             digest=self._remote_digest(name),
             platforms=("linux/amd64", "linux/arm64"),
             platform=action.platform or "linux/amd64",

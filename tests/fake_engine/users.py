@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import errors
-from core.model import containers, resource_users
+from core.model import containers, removal_blockers
 from core.model.refs import Kind, Ref
 from runtimes.base.base_adapter import does
 from tests.fake_engine.core import FakeEngine
@@ -18,13 +18,13 @@ class Users(FakeEngine):
         super().__init__(*given, **more)
         self.mounts: dict[str, Any] = {}
 
-    @does(resource_users.FindUsers)
-    async def find_users(self, action: resource_users.FindUsers, seconds: float) -> resource_users.ResourceUsers:
+    @does(removal_blockers.FindUsers)
+    async def find_users(self, action: removal_blockers.FindUsers, seconds: float) -> removal_blockers.ResourceUsers:
         """As Docker has it: networks of running containers, volumes of any, and last names of images."""
         await self._answer("users", seconds)
-        return resource_users.ResourceUsers(
+        return removal_blockers.ResourceUsers(
             rows=tuple(
-                resource_users.ResourceUse(
+                removal_blockers.ResourceUse(
                     target=target,
                     user=one.ref,
                     running=one.state in containers.LIVE_STATES,

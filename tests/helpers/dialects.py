@@ -88,11 +88,11 @@ def decode_task(data: bytes) -> Any:
 
 def decode_cri_status(data: bytes) -> Any:
     status = read_message(cri_pb2.ContainerStatus, data)
-    record = cri_decode.container_record(status, status, None)
+    record = cri_decode.decode_container_record(status, status, None)
     name = cri_decode.container_names([record])[record.id]
     row = cri_decode.container_row(ENGINE, record, name, NOW)
-    events = list(derive_events.change_events(None, record, row.ref, int(NOW * 1e9)))
-    return row, events, cri_info.masked_document(status, {"a": "{", "b": '{"password": "x"}'})
+    events = list(derive_events.derive_change_events(None, record, row.ref, int(NOW * 1e9)))
+    return row, events, cri_info.make_masked_document(status, {"a": "{", "b": '{"password": "x"}'})
 
 
 def decode_cri_pods(data: bytes) -> Any:
@@ -108,7 +108,7 @@ def decode_cri_pods(data: bytes) -> Any:
 def decode_docker_list(data: bytes) -> Any:
     decoder = docker.Decoder(ENGINE, skipped())
     rows = decoder.containers(data)
-    return rows, services.compose_services(ENGINE, rows), services.worker_services(ENGINE, rows)
+    return rows, services.group_compose_services(ENGINE, rows), services.worker_services(ENGINE, rows)
 
 
 def decode_info(data: bytes) -> Any:
@@ -269,7 +269,7 @@ DIALECTS: dict[str, Dialect] = {
         samples.PODMAN_FILE, lambda data: podman.Decoder(ENGINE, skipped()).file_events(data, replay_before=5)
     ),
     "podman statistics": Dialect(
-        samples.PODMAN_STATS, lambda data: podman_stats.Meter().read(data, {REF.id: REF}, host_memory=5)
+        samples.PODMAN_STATS, lambda data: podman_stats.CpuPercentMeter().read(data, {REF.id: REF}, host_memory=5)
     ),
     "podman disk use": Dialect(
         disk_use_answers.PODMAN,
@@ -277,7 +277,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "swarm events": Dialect(
         samples.captured("swarm-manager.events.jsonl"),
-        lambda data: swarm.events(ENGINE, data, skipped(), replay_before=5),
+        lambda data: swarm.decode_events(ENGINE, data, skipped(), replay_before=5),
     ),
     "swarm services": Dialect(samples.SERVICES, decode_services),
     "swarm service": Dialect(samples.SERVICES, decode_service_document),

@@ -26,7 +26,7 @@ def settings(level: str, form: str = "auto") -> Any:
 def _logs_as_before() -> Iterator[None]:
     yield
     structlog.reset_defaults()
-    logs.configure()
+    logs.configure_logging()
 
 
 def test_one_command_prints_no_line_about_its_engines(capsys: pytest.CaptureFixture[str]) -> None:

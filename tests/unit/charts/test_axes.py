@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from charts.pictures.axes import time_ticks, value_ticks
+from charts.pictures.axes import choose_value_ticks, time_ticks
 from charts.pictures.dashboard_queries import Times
 from charts.pictures.panel_drawing import MOST_NAME_ROWS, NAME_ROW, legend_below
 
@@ -21,13 +21,13 @@ from charts.pictures.panel_drawing import MOST_NAME_ROWS, NAME_ROW, legend_below
     ],
 )
 def test_values_are_round_and_have_one_unit(top: float, unit: str, texts: list[str]) -> None:
-    ticks = value_ticks(0.0, top, unit)
+    ticks = choose_value_ticks(0.0, top, unit)
     assert [text for _, text in ticks] == texts and ticks[-1][0] >= top * 0.999
 
 
 def test_whole_things_are_not_divided_and_what_is_below_zero_is_shown() -> None:
-    assert [text for _, text in value_ticks(0.0, 1.0, "short", whole=True)] == ["0", "1"]
-    assert [text for _, text in value_ticks(-3.0, 5.0, "short")] == ["-4", "-2", "0", "2", "4", "6"]
+    assert [text for _, text in choose_value_ticks(0.0, 1.0, "short", whole=True)] == ["0", "1"]
+    assert [text for _, text in choose_value_ticks(-3.0, 5.0, "short")] == ["-4", "-2", "0", "2", "4", "6"]
 
 
 @pytest.mark.parametrize(("seconds", "first"), [(80.0, "80 s ago"), (180.0, "3 min ago"), (10_800.0, "3 h ago")])

@@ -10,10 +10,10 @@ import pytest
 
 from charts.pictures.dashboard_queries import Times, fill, load, panels
 from charts.pictures.draw import MOST
-from charts.pictures.page import page, parts
+from charts.pictures.page import parts, render_page
 from charts.pictures.panel_drawing import Answer
 from charts.pictures.prometheus_answers import Series
-from charts.pictures.units import COLORS, color_of, written
+from charts.pictures.units import COLORS, color_of, format_value
 
 TIMES = Times(begin=1000.0, end=1600.0, step=15.0, scrape=15.0)
 LABELS = {"host": "h1", "engine": "docker", "name": "<b>web</b>", "rule": "crash", "state": "firing", "node": "n1"}
@@ -27,7 +27,7 @@ def answers(panel: Mapping[str, Any]) -> Answer:
 @pytest.mark.parametrize("width", [1120, 390])
 @pytest.mark.parametrize("dashboard", load(), ids=lambda one: one["uid"])
 def test_every_panel_is_on_the_page(dashboard: dict[str, Any], width: int) -> None:
-    text, height = page(dashboard, answers, TIMES, width)
+    text, height = render_page(dashboard, answers, TIMES, width)
     for panel in panels(dashboard):
         assert f"<h4>{html.escape(panel['title'])}</h4>" in text
     assert "<b>web</b>" not in text and height > 500
@@ -35,7 +35,7 @@ def test_every_panel_is_on_the_page(dashboard: dict[str, Any], width: int) -> No
 
 @pytest.mark.parametrize("dashboard", load(), ids=lambda one: one["uid"])
 def test_panels_without_an_answer_are_drawn_too(dashboard: dict[str, Any]) -> None:
-    text, _ = page(dashboard, lambda panel: [(target, []) for target in panel["targets"]], TIMES, 1120)
+    text, _ = render_page(dashboard, lambda panel: [(target, []) for target in panel["targets"]], TIMES, 1120)
     assert text.count('class="panel"') == len(panels(dashboard))
 
 
@@ -72,7 +72,7 @@ def test_variables_have_their_values_and_regular_expressions_stay() -> None:
     ],
 )
 def test_values_have_their_units(value: float, unit: str, text: str) -> None:
-    assert written(value, unit) == text
+    assert format_value(value, unit) == text
 
 
 def test_a_colour_is_that_of_the_last_step_that_was_reached() -> None:

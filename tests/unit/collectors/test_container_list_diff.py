@@ -41,7 +41,9 @@ def diff(before: Container | None, after: Container | None, **more: Any) -> list
     def table(row: Container | None) -> dict[str, Container]:
         return {} if row is None else {row.ref.id: row}
 
-    return collectors_diff.diff(table(before), table(after), **{"since_ns": 0, "at_ns": NOW_NS, **more})
+    return collectors_diff.compute_missed_events(
+        table(before), table(after), **{"since_ns": 0, "at_ns": NOW_NS, **more}
+    )
 
 
 def kinds(before: Container | None, after: Container | None, **more: Any) -> list[EventKind]:

@@ -50,7 +50,7 @@ class Follower:
         while self.waiting < len(self.told):
             self.arrive(lost=False)
         rows = dict(self.engine.containers)
-        missed = container_list_diff.diff(
+        missed = container_list_diff.compute_missed_events(
             self.mirror.reported(),
             rows,
             since_ns=0,

@@ -13,10 +13,10 @@ from core.model import (
     effects,
     images,
     inside_containers,
-    known_resources,
     pods,
     service_actions,
     swarm,
+    target_facts,
     units,
 )
 from core.model.actions import Effect, Risk
@@ -61,7 +61,7 @@ def service(*members, mode="compose", desired=None, engine=DOCKER):
 
 
 def worked_out(action, row=None, containers=(), **more):
-    known = known_resources.KnownResources(row=row, containers=containers, **more)
+    known = target_facts.TargetFacts(row=row, containers=containers, **more)
     done = effects.with_effects(action, known)
     assert {one.verb for one in done.effects} <= set(effects.TABLE[action.verb].does)
     return [(one.verb, one.ref.name, one.risk, one.certain) for one in done.effects]
@@ -78,7 +78,7 @@ REMOVED_KINDS = ("container", "volume", "network", "image")
 def test_what_an_effect_is_has_the_risk_of_its_verb():
     risks = {kind.verb: kind.risk for kind in actions.all_actions()}
     for verb in effects.TABLE:
-        assert effect_factory.effect(verb, ref("web")).risk is (
+        assert effect_factory.make_effect(verb, ref("web")).risk is (
             risks[verb] if verb.endswith(".remove") and verb.partition(".")[0] in REMOVED_KINDS else Risk.CHANGE
         )
     used = {
@@ -91,7 +91,7 @@ def test_what_an_effect_is_has_the_risk_of_its_verb():
     }
     assert {risks[verb] for verb in used} == {Risk.CHANGE}
     for verb in (*used, "container.remove", "volume.remove"):
-        assert effect_factory.effect(verb, ref("web")).ends is effects.TABLE[verb].ends
+        assert effect_factory.make_effect(verb, ref("web")).ends is effects.TABLE[verb].ends
     assert risks["container.remove"] is risks["volume.remove"] is Risk.DESTROY
 
 
@@ -109,7 +109,7 @@ def test_a_container_with_rm_is_removed_when_it_ends(kind):
     ]
     for row in (container("web", auto_remove=None), container("web", auto_remove=True, state="created"), None):
         assert worked_out(action, row)[0] == MAYBE_REMOVED
-    done = effects.with_effects(action, known_resources.KnownResources(row=container("web", auto_remove=True)))
+    done = effects.with_effects(action, target_facts.TargetFacts(row=container("web", auto_remove=True)))
     assert done.confirm_reason() == "removes web, because it was created with --rm"
     assert done.destroys() and done.risk is Risk.CHANGE
 
@@ -118,7 +118,7 @@ def test_a_harmless_signal_may_end_a_container_and_a_restart_removes_it_on_podma
     row = container("web", auto_remove=True)
     hup = actions.Kill(engine=DOCKER, target=row.ref, signal="HUP")
     assert worked_out(hup, row)[0] == MAYBE_REMOVED
-    assert effects.with_effects(hup, known_resources.KnownResources(row=row)).confirm_reason() == ""
+    assert effects.with_effects(hup, target_facts.TargetFacts(row=row)).confirm_reason() == ""
     assert worked_out(inside_containers.Exec(engine=DOCKER, target=row.ref, command=("sh",)), row)[0] == MAYBE_REMOVED
     checked = actions.CheckHealth(engine=DOCKER, target=row.ref)
     assert worked_out(checked, row) == [MAYBE_REMOVED, ("volume.remove", "web", Risk.DESTROY, False)]
@@ -152,7 +152,7 @@ def test_scaling_a_compose_service_down_removes_the_last_ones_and_up_starts_the_
     assert worked_out(scale(3, row), row, rows) == [("container.start", "web-3", Risk.CHANGE, True)]
     # One that is in no list yet is removed all the same.
     assert worked_out(scale(2, row), row, rows[1:]) == [("container.remove", "id-web-3", Risk.DESTROY, True)]
-    done = effects.with_effects(scale(1, row), known_resources.KnownResources(row=row, containers=rows))
+    done = effects.with_effects(scale(1, row), target_facts.TargetFacts(row=row, containers=rows))
     assert done.confirm_reason() == "removes web-3, web-2"
     assert done.removable() == {"id-web-3", "id-web-2"}
     assert [member.name for member in done.members] == ["web-1", "web-2", "web-3"]
@@ -168,7 +168,7 @@ def test_scaling_a_swarm_service_down_destroys_and_up_does_not():
         ("container.remove", "web.1", Risk.DESTROY, False),
         ("volume.remove", "web.1", Risk.DESTROY, False),
     ]
-    done = effects.with_effects(scale(2, row), known_resources.KnownResources(row=row, containers=here))
+    done = effects.with_effects(scale(2, row), target_facts.TargetFacts(row=row, containers=here))
     assert done.confirm_reason() == "ends tasks of shop/web" and done.effects[0].ends
     assert worked_out(scale(4, row)) == [("service.scale", "shop/web", Risk.DESTROY, False)]
 
@@ -220,7 +220,7 @@ def test_an_update_ends_tasks_only_if_it_changes_them(settings, more, effects_of
     row = service("web.1", mode="replicated", desired=3, engine=SWARM)
     action = service_actions.UpdateService(engine=SWARM, target=row.ref, settings=settings, **more)
     assert [verb for verb, *_ in worked_out(action, row, [container("web.1")])] == effects_of
-    done = effects.with_effects(action, known_resources.KnownResources(row=row, containers=[container("web.1")]))
+    done = effects.with_effects(action, target_facts.TargetFacts(row=row, containers=[container("web.1")]))
     assert done.confirm_reason() == reason
     assert action_codec.decode_action(action_codec.encode_action(done)) == done
 
@@ -231,7 +231,7 @@ def test_what_a_service_reaches_is_written_into_the_change_of_it():
         reaches=("mounts /etc of the host",),
         earlier_reaches=("mounts / of the host", "mounts /etc of the host"),
     )
-    known = known_resources.KnownResources(row=row)
+    known = target_facts.TargetFacts(row=row)
 
     def needed(action):
         return [each.reaches for each in effects.with_effects(action, known).needs()]
@@ -333,12 +333,12 @@ def test_a_pull_moves_the_tag_of_an_image_that_has_it_in_any_spelling():
 
 def test_only_what_was_not_named_before_is_new():
     row = service("web-1", "web-2", "web-3")
-    before = effects.with_effects(scale(2, row), known_resources.KnownResources(row=row))
+    before = effects.with_effects(scale(2, row), target_facts.TargetFacts(row=row))
     assert effects.new_removals(before, before) == []
     grown = service("web-1", "web-2", "web-3", "web-4")
-    now = effects.with_effects(scale(2, row), known_resources.KnownResources(row=grown))
+    now = effects.with_effects(scale(2, row), target_facts.TargetFacts(row=grown))
     assert [one.id for one in effects.new_removals(before, now)] == ["id-web-4"]
-    fewer = effects.with_effects(scale(2, row), known_resources.KnownResources(row=service("web-1", "web-2")))
+    fewer = effects.with_effects(scale(2, row), target_facts.TargetFacts(row=service("web-1", "web-2")))
     assert effects.new_removals(before, fewer) == []
 
 
@@ -352,7 +352,7 @@ def test_a_container_belongs_to_its_service_and_node():
             "com.docker.swarm.node.id": "n1",
         },
     )
-    done = effects.with_effects(actions.Restart(engine=DOCKER, target=row.ref), known_resources.KnownResources(row=row))
+    done = effects.with_effects(actions.Restart(engine=DOCKER, target=row.ref), target_facts.TargetFacts(row=row))
     shown = [(group.engine.kind, group.kind, group.id) for group in done.groups]
     assert shown == [("docker", Kind.SERVICE, "shop/web"), ("swarm", Kind.SERVICE, "s1"), ("swarm", Kind.NODE, "n1")]
     assert effects.groups(container("alone")) == effects.groups(None) == ()

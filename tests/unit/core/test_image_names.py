@@ -58,8 +58,8 @@ DIGEST = "sha256:" + "ab" * 32
     ],
 )
 def test_the_normal_form(name, normal):
-    assert image_names.normal_name(name) == normal
-    assert image_names.normal_name(normal) == normal
+    assert image_names.normalise_image_name(name) == normal
+    assert image_names.normalise_image_name(normal) == normal
 
 
 PATHS = st.sampled_from(["nginx", "team/app", "a/b/c", "library/nginx", "my.app"])
@@ -96,9 +96,11 @@ def spelled(draw):
 @given(spelled())
 def test_every_spelling_has_the_same_normal_form(two):
     one, other = two
-    assert image_names.normal_name(one) == image_names.normal_name(other)
-    assert image_names.normal_name(image_names.normal_name(one)) == image_names.normal_name(one)
-    if "docker.io/" in image_names.normal_name(one):
+    assert image_names.normalise_image_name(one) == image_names.normalise_image_name(other)
+    assert image_names.normalise_image_name(image_names.normalise_image_name(one)) == image_names.normalise_image_name(
+        one
+    )
+    if "docker.io/" in image_names.normalise_image_name(one):
         assert image_names.short_name(one) == image_names.short_name(other)
         assert image_names.full_name(one) == image_names.full_name(other)
 
@@ -111,8 +113,8 @@ IMAGE_LIKE = st.one_of(st.text(max_size=40), st.text(alphabet="aA[*?]/:.@0ü", m
 @example("A[/", "A[/*")
 @example(":00./", "")
 def test_any_text_has_a_normal_form_which_is_its_own(text, pattern):
-    normal = image_names.normal_name(text)
-    assert image_names.normal_name(normal) == normal
+    normal = image_names.normalise_image_name(text)
+    assert image_names.normalise_image_name(normal) == normal
     assert image_names.matches(text, pattern) in (True, False, None)
 
 
@@ -136,7 +138,7 @@ def test_different_images_stay_different():
             "hub.docker.com.example/x",
         ),
     ]
-    assert len(set(map(image_names.normal_name, names))) == len(names)
+    assert len(set(map(image_names.normalise_image_name, names))) == len(names)
 
 
 def decide(action, grants, guards=()):
@@ -236,4 +238,4 @@ def test_a_typed_name_finds_the_image_in_any_spelling_of_the_engine(two):
     tag = image_names.with_default_tag(listed)
     ref = Ref(engine=ENGINE, kind=Kind.IMAGE, id="sha256:" + "cd" * 32, name=tag)
     rows = [Image(ref=ref, tags=(tag,)), Image(ref=msgspec.structs.replace(ref, id="sha256:" + "ef" * 32, name="x:y"))]
-    assert [one.ref.name for one in selection.select(Kind.IMAGE, (typed,), rows, {})] == [tag]
+    assert [one.ref.name for one in selection.select_resources_by_name(Kind.IMAGE, (typed,), rows, {})] == [tag]

@@ -35,7 +35,7 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
 
 def test_json_off_a_terminal() -> None:
     out = io.StringIO()
-    logs.configure("info", "auto", out)
+    logs.configure_logging("info", "auto", out)
     structlog.get_logger("x").info("a sentence", action="restart", count=3, took=0.5, ok=True, none=None, parts=["a"])
     structlog.get_logger("x").debug("not shown")
     [line] = lines(out)
@@ -49,7 +49,7 @@ def test_json_off_a_terminal() -> None:
 def test_for_people_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     out = Terminal()
-    logs.configure("info", "auto", out)
+    logs.configure_logging("info", "auto", out)
     structlog.get_logger().warning("a sentence", name="\x1b[31mred\nnext")
     assert "[warning  ] a sentence" in out.getvalue()
     assert out.getvalue().count("\n") == 1
@@ -58,7 +58,7 @@ def test_for_people_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_form_can_be_forced() -> None:
     out = Terminal()
-    logs.configure("info", "json", out)
+    logs.configure_logging("info", "json", out)
     structlog.get_logger().info("x")
     assert lines(out)[0]["message"] == "x"
 
@@ -66,9 +66,9 @@ def test_the_form_can_be_forced() -> None:
 def test_a_logger_made_before_follows_a_later_configure() -> None:
     log = structlog.get_logger("early")
     first, second = io.StringIO(), io.StringIO()
-    logs.configure("info", "json", first)
+    logs.configure_logging("info", "json", first)
     log.info("one")
-    logs.configure("error", "json", second)
+    logs.configure_logging("error", "json", second)
     log.info("two")
     log.error("three")
     logging.getLogger("lib").error("four")
@@ -78,7 +78,7 @@ def test_a_logger_made_before_follows_a_later_configure() -> None:
 
 def test_secrets_are_hidden_wherever_they_stand() -> None:
     out = io.StringIO()
-    logs.configure("info", "json", out)
+    logs.configure_logging("info", "json", out)
     url = "redis://user:hunter2@host"
     try:
         raise ValueError(url)
@@ -98,7 +98,7 @@ def test_secrets_are_hidden_wherever_they_stand() -> None:
 
 def test_values_are_capped_and_tracebacks_keep_both_ends() -> None:
     out = io.StringIO()
-    logs.configure("info", "json", out)
+    logs.configure_logging("info", "json", out)
     try:
         raise ValueError("first " + "x" * 50_000 + " last")
     except ValueError:
@@ -113,7 +113,7 @@ def test_values_are_capped_and_tracebacks_keep_both_ends() -> None:
 
 def test_other_libraries_are_heard_from_warning_up() -> None:
     out = io.StringIO()
-    logs.configure("debug", "json", out)
+    logs.configure_logging("debug", "json", out)
     logging.getLogger("asyncio").info("noise")
     logging.getLogger("redis").warning("gone: %d", 3)
     structlog.get_logger().debug("ours")
@@ -122,7 +122,7 @@ def test_other_libraries_are_heard_from_warning_up() -> None:
 
 def test_a_stderr_that_is_gone_breaks_nothing() -> None:
     out = io.StringIO()
-    logs.configure("info", "json", out)
+    logs.configure_logging("info", "json", out)
     out.close()
     structlog.get_logger().info("into the void")
 
@@ -133,6 +133,6 @@ def test_what_cannot_be_shown_breaks_nothing() -> None:
             raise RuntimeError("no")
 
     out = io.StringIO()
-    logs.configure("info", "json", out)
+    logs.configure_logging("info", "json", out)
     structlog.get_logger().info("x", value=Broken(), odd="\ud800", number=float("nan"), raw=b"\xff")
     assert lines(out)[0]["message"] == "x"

@@ -7,9 +7,9 @@ import pytest
 
 from core.model import action_codec, effects, prune
 from core.model.actions import Risk
-from core.model.known_resources import KnownResources
 from core.model.prune import UnusedResource, choose, why_kept
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.target_facts import TargetFacts
 
 DOCKER = EngineRef(host="h1", kind="docker")
 
@@ -68,7 +68,7 @@ def test_what_changed_meanwhile_is_kept_with_the_reason():
 @pytest.mark.parametrize("kind", [kind for kind in prune.PRUNES if kind.kinds])
 def test_a_prune_acts_on_each_thing_and_guards_see_each_removal(kind):
     pinned = tuple(row for row in ROWS if row.ref.kind in kind.kinds)
-    action = effects.with_effects(kind(engine=DOCKER, pinned=pinned, note="1 more"), KnownResources())
+    action = effects.with_effects(kind(engine=DOCKER, pinned=pinned, note="1 more"), TargetFacts())
     assert [ref.name for ref in action.targets()] == [row.ref.name for row in pinned]
     assert {(one.verb, one.risk) for one in action.effects} == {
         (prune.REMOVALS[each], Risk.DESTROY) for each in kind.kinds

@@ -12,7 +12,7 @@ import pytest
 from core import trusted_files
 
 OTHER, NOBODY = 12_345, 0xFFFF_FFFF
-why = trusted_files.why_untrusted
+why = trusted_files.find_reason_for_distrust
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which gives files to somebody else")
 

@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bot import command_line
-from core.version import quarterdeck_version
+from core.version import read_quarterdeck_version
 
 
 def test_the_version_of_the_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda name: {"quarterdeck": "9.8.7"}[name])
-    assert quarterdeck_version() == "9.8.7"
+    assert read_quarterdeck_version() == "9.8.7"
 
 
 def test_without_package_metadata_the_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +21,6 @@ def test_without_package_metadata_the_version_is_unknown(monkeypatch: pytest.Mon
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    assert quarterdeck_version() == "unknown"
+    assert read_quarterdeck_version() == "unknown"
     result = CliRunner().invoke(command_line.app, ["--version"])
     assert (result.exit_code, result.output) == (0, "quarterdeck unknown\n")

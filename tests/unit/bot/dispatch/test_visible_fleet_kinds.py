@@ -152,7 +152,7 @@ async def test_what_may_not_be_listed_of_any_kind_does_not_exist(yard, kind):
 
 @pytest.mark.parametrize("kind", sorted(LETTERS))
 async def test_rows_of_each_list_are_judged_one_by_one(yard, kind):
-    action = list_action_by_kind.list_action(kind, yard.one.ref)
+    action = list_action_by_kind.make_list_action(kind, yard.one.ref)
     whole = await yard.fleet.run(action, yard.seen_by(ALL).call)
     assert len(whole.rows) == 2
     assert (await yard.filtered(yard.seen_by(ALL), action)) == whole

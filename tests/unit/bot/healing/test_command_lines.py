@@ -118,4 +118,4 @@ def test_a_hostile_name_is_one_word_of_the_line() -> None:
     ref = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="1" * 64, name="x; rm db && *")
     row = msgspec.structs.replace(scene.containers[scene.add("web").id], ref=ref)
     (line,) = command_lines.lines(RESTART, row, scene.containers)
-    assert command_line.split(line) == ["restart", "x; rm db && *@docker/h1#111111111111"]
+    assert command_line.split_command_line(line) == ["restart", "x; rm db && *@docker/h1#111111111111"]

@@ -11,7 +11,7 @@ from bot.outlets import alertmanager_sender, webhook
 from core.model.end_causes import Cause, CauseKind
 from core.model.incidents import merge_alert
 from core.model.refs import EngineRef
-from core.text.mentions import without_mentions
+from core.text.mentions import remove_mentions
 from tests.helpers.alerts import WEB, alert
 
 NASTY = "<!channel> <@U0ADA> <!subteam^S0ON> @here (@everyone) web@sha256:1"
@@ -53,4 +53,4 @@ def test_labels_and_annotations_for_an_alertmanager_mention_nobody():
     ],
 )
 def test_only_what_begins_a_mention_is_changed(text, shown):
-    assert without_mentions(text) == shown
+    assert remove_mentions(text) == shown

@@ -226,5 +226,5 @@ def test_what_helps_instead_is_a_line_that_works(name):
     _, instead = {**unsupported_commands.MISSING, **unsupported_commands.PROGRAMS}[name]
     for lines in re.findall(r"with: ([^;]*)\.", instead):
         for line in lines.split(", "):
-            words = command_line.split(re.sub(r"\b(NAME|IMAGE|PROJECT|NODE)\b", "web", line))
+            words = command_line.split_command_line(re.sub(r"\b(NAME|IMAGE|PROJECT|NODE)\b", "web", line))
             parser.parse(command_line.quote(words), WORDS)

@@ -79,7 +79,7 @@ def refusal(line: str) -> str:
 @settings(max_examples=300)
 @given(st.lists(TEXT, max_size=8))
 def test_quoted_words_split_into_themselves(said):
-    assert command_line.split(command_line.quote(said)) == said
+    assert command_line.split_command_line(command_line.quote(said)) == said
 
 
 @settings(max_examples=300)
@@ -118,7 +118,7 @@ def test_any_text_is_read_or_refused_with_a_sentence(line):
     ],
 )
 def test_words_as_typed(line, expected):
-    assert command_line.split(line) == expected
+    assert command_line.split_command_line(line) == expected
 
 
 @pytest.mark.parametrize(

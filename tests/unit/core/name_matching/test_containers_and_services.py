@@ -45,7 +45,7 @@ ALL = [*SHOP, *BLOG, *STACK]
 
 
 def means(word, rows=ALL):
-    return [one.ref.name for one in selection.select(Kind.CONTAINER, (word,), rows, {})]
+    return [one.ref.name for one in selection.select_resources_by_name(Kind.CONTAINER, (word,), rows, {})]
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_a_name_in_full_means_its_container(name):
 
 # ── services ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-SERVICES = [*services.compose_services(H1, [*SHOP, *BLOG]), *services.worker_services(H1, STACK)]
+SERVICES = [*services.group_compose_services(H1, [*SHOP, *BLOG]), *services.worker_services(H1, STACK)]
 
 
 def serves(word, rows=SERVICES, missing=None):
-    return [one.ref.name for one in selection.select(Kind.SERVICE, (word,), rows, missing or {})]
+    return [one.ref.name for one in selection.select_resources_by_name(Kind.SERVICE, (word,), rows, missing or {})]
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ APP = [row("app-db-1", "app/db"), row("app-app_db-1", "app/app_db"), row("app-ap
 )
 def test_a_service_may_begin_with_the_name_of_its_project(word, found):
     assert means(word, APP) == found
-    listed = services.compose_services(H1, APP)
-    assert [one.members for one in selection.select(Kind.SERVICE, (word,), listed, {})] == [
+    listed = services.group_compose_services(H1, APP)
+    assert [one.members for one in selection.select_resources_by_name(Kind.SERVICE, (word,), listed, {})] == [
         tuple(one.ref.id for one in APP if one.ref.name in found)
     ]
 
@@ -213,7 +213,7 @@ def test_a_name_of_two_such_services_is_never_guessed():
         means("app_db", APP)
     assert list(caught.value.candidates) == ["app/app_db", "app/db"]
     with pytest.raises(errors.Ambiguous):
-        selection.select(Kind.SERVICE, ("app_db",), services.compose_services(H1, APP), {})
+        selection.select_resources_by_name(Kind.SERVICE, ("app_db",), services.group_compose_services(H1, APP), {})
     # Alone, each has it.
     assert means("app_db", APP[:1]) == ["app-db-1"]
     assert means("app_db", APP[1:]) == ["app-app_db-1", "app-app_db-2"]

@@ -36,7 +36,7 @@ ROWS = [
 
 
 def means(word, rows=ROWS):
-    return [one.ref.name for one in selection.select(Kind.IMAGE, (word,), rows, {})]
+    return [one.ref.name for one in selection.select_resources_by_name(Kind.IMAGE, (word,), rows, {})]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_absent_image_is_said_with_what_is_close_or_with_who_did_not_say():
     with pytest.raises(errors.NotFound, match="List all images with: images"):
         means("zzz")
     with pytest.raises(errors.Unreachable, match="docker/h2 did not answer"):
-        selection.select(Kind.IMAGE, ("zzz",), ROWS, {H2: errors.Unreachable("It is away.")})
+        selection.select_resources_by_name(Kind.IMAGE, ("zzz",), ROWS, {H2: errors.Unreachable("It is away.")})
 
 
 def pod(name, space="", number=1, engine=H1):
@@ -118,7 +118,7 @@ def pod(name, space="", number=1, engine=H1):
 
 
 def pods(word, *rows):
-    return [one.ref.id.lstrip("0") for one in selection.select(Kind.POD, (word,), rows, {})]
+    return [one.ref.id.lstrip("0") for one in selection.select_resources_by_name(Kind.POD, (word,), rows, {})]
 
 
 def test_a_pod_goes_by_its_namespace_too():
@@ -168,7 +168,9 @@ def test_a_unit_needs_no_suffix():
         msgspec.structs.replace(rows[0], ref=msgspec.structs.replace(ref, id="web-db.service", name="web-db.service"))
     )
     for word in ("web", "web.service"):
-        assert [one.ref.name for one in selection.select(Kind.UNIT, (word,), rows, {})] == ["web.service"]
+        assert [one.ref.name for one in selection.select_resources_by_name(Kind.UNIT, (word,), rows, {})] == [
+            "web.service"
+        ]
 
 
 @pytest.mark.parametrize(

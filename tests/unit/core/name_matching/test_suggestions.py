@@ -28,7 +28,7 @@ from core.name_matching import selection, suggestions
     ],
 )
 def test_a_slip_finds_the_name_that_was_meant(name: str, wanted: list[str]) -> None:
-    found = suggestions.similar_names(name, ["web", "web-2", "db", "shop/web", "shop", "billing"])
+    found = suggestions.find_similar_names(name, ["web", "web-2", "db", "shop/web", "shop", "billing"])
     assert list(found) == wanted
 
 
@@ -37,7 +37,7 @@ NAMES = st.text("abcdefgh-/_019", min_size=1, max_size=20)
 
 @given(names=st.lists(NAMES, max_size=20, unique=True), name=NAMES)
 def test_few_names_are_all_compared_exactly(names: list[str], name: str) -> None:
-    found = suggestions.similar_names(name, names)
+    found = suggestions.find_similar_names(name, names)
     assert list(found) == difflib.get_close_matches(name, sorted(names), n=3, cutoff=suggestions.CUTOFF)
 
 
@@ -58,7 +58,7 @@ def test_of_many_long_names_only_a_few_are_compared(letters: str, monkeypatch: p
         for taken in range(1, 100_001):
             yield f"{letters * 100}{taken}"
 
-    suggestions.similar_names(letters * 2000, many())
+    suggestions.find_similar_names(letters * 2000, many())
     ((word, names),) = compared
     assert taken <= suggestions.MAX_NAMES + 1
     assert len(names) <= suggestions.MAX_COMPARED

@@ -31,7 +31,7 @@ from core.text import durations
     ],
 )
 def test_durations_read_as_docker_words_them(seconds: float, words: str) -> None:
-    assert durations.in_words(seconds) == words
+    assert durations.format_duration_in_words(seconds) == words
 
 
 @pytest.mark.parametrize(

@@ -42,4 +42,7 @@ def test_indented_lines_are_of_the_error_before_them_on_their_stream():
             ("stderr", "\tindented"),
         )
     ]
-    assert [line.text for line in error_lines.error_lines(lines)] == ["Exception in thread main", "\tat a.b.C(D.java)"]
+    assert [line.text for line in error_lines.find_error_lines(lines)] == [
+        "Exception in thread main",
+        "\tat a.b.C(D.java)",
+    ]

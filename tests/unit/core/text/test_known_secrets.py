@@ -33,26 +33,26 @@ SECRET = 'correct "horse" & b\u00e4ttery'
     ],
 )
 def test_a_remembered_secret_is_masked_in_every_spelling(spelling):
-    known_secrets.remember([SECRET])
+    known_secrets.add_known_secrets([SECRET])
     assert redact(f"before {spelling} after").rstrip("=").replace("=", "") == f"before {MASK} after"
 
 
 @pytest.mark.parametrize("user", ["", "x", "me", "bob", "alice:and:more"])
 def test_a_remembered_secret_is_masked_within_base64(user):
-    known_secrets.remember([SECRET])
+    known_secrets.add_known_secrets([SECRET])
     around = base64.b64encode(f"{user}:{SECRET}:end".encode()).decode()
     shown = redact(f"sent {around} to the proxy").removeprefix("sent ").removesuffix(" to the proxy")
     assert MASK in shown and len(shown) <= len(MASK) + len(around) - len(base64.b64encode(SECRET.encode())) + 8
 
 
 def test_a_short_secret_is_masked_as_a_word_and_a_shorter_one_by_its_name_alone():
-    known_secrets.remember(["horse7", "abc", ""])
+    known_secrets.add_known_secrets(["horse7", "abc", ""])
     assert redact("horse7 racehorse7s (horse7) abc") == f"{MASK} racehorse7s ({MASK}) abc"
     assert redact("password=abc") == f"password={MASK}"
 
 
 def test_of_a_url_the_password_is_the_secret():
-    known_secrets.remember(["rediss://deck:p%40ss%2Fword@store.example:6380/2", "redis://plain.example:6379"])
+    known_secrets.add_known_secrets(["rediss://deck:p%40ss%2Fword@store.example:6380/2", "redis://plain.example:6379"])
     assert redact("p@ss/word and p%40ss%2Fword at store.example:6380") == f"{MASK} and {MASK} at store.example:6380"
     assert redact("plain.example:6379") == "plain.example:6379"
 
@@ -62,7 +62,7 @@ def test_any_long_secret_is_gone_wherever_it_is(secret, around):
     if "://" in secret:
         return
     known_secrets.forget_all()
-    known_secrets.remember([secret])
+    known_secrets.add_known_secrets([secret])
     assert secret not in redact(around + secret + around).replace(MASK, " ")
 
 
@@ -81,7 +81,7 @@ def test_the_secrets_of_a_configuration_are_masked_in_replies_and_logs(tmp_path)
         buttons=(Button(label=shown, line="ps"),),
     )
     out = io.StringIO()
-    logs.configure(stream=out)
+    logs.configure_logging(stream=out)
     try:
         structlog.get_logger().warning(shown, value=shown)
     finally:
@@ -91,7 +91,7 @@ def test_the_secrets_of_a_configuration_are_masked_in_replies_and_logs(tmp_path)
 
 
 def test_a_login_is_masked_until_many_others_were_used():
-    known_secrets.remember(["lasting-secret"])
+    known_secrets.add_known_secrets(["lasting-secret"])
     known_secrets.remember_recent("first-login")
     for number in range(known_secrets.MAX_RECENT - 1):
         known_secrets.remember_recent(f"login-number-{number}")

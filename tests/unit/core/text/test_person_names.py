@@ -79,7 +79,7 @@ def test_ids_are_found_once_each_and_not_in_what_is_copied():
             Fields(fields={"here": OPS}),
         )
     )
-    assert person_names.find_ids(reply) == [BOB, SRE, ADA, OPS]
+    assert person_names.find_ids_in_reply(reply) == [BOB, SRE, ADA, OPS]
 
 
 def test_ten_thousand_rows_are_named():

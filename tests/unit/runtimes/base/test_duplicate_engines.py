@@ -12,7 +12,7 @@ import structlog
 from core import errors
 from core.model.refs import EngineRef
 from runtimes import engine_registry
-from runtimes.base.duplicate_engines import Claim, DuplicateEngineCheck, Trust
+from runtimes.base.duplicate_engines import Claim, DuplicateEngineCheck, IdentityTrust
 
 ONE, TWO = EngineRef(host="h1", kind="docker"), EngineRef(host="h2", kind="docker")
 
@@ -86,13 +86,13 @@ LIES = [("id-1", ONE), ("id-1", TWO), ("id-9", ONE)]  # the other's id and name,
 
 
 @pytest.mark.parametrize(("engine_id", "ref"), LIES)
-@pytest.mark.parametrize("liar", [Trust.OTHER_USER, Trust.PLAIN, Trust.AUTHENTICATED])
+@pytest.mark.parametrize("liar", [IdentityTrust.OTHER_USER, IdentityTrust.PLAIN, IdentityTrust.AUTHENTICATED])
 def test_a_liar_that_answers_first_is_displaced_by_an_engine_that_is_trusted_more(
-    engine_id: str, ref: EngineRef, liar: Trust
+    engine_id: str, ref: EngineRef, liar: IdentityTrust
 ) -> None:
     identities, displaced = DuplicateEngineCheck(), []
     false = identities.identity(lambda: liar, lambda: displaced.append("liar"))
-    true = identities.identity(lambda: Trust.OWN_HOST, lambda: displaced.append("true"))
+    true = identities.identity(lambda: IdentityTrust.OWN_HOST, lambda: displaced.append("true"))
     false.enter("tcp://liar:1", engine_id, ref)
     with structlog.testing.capture_logs() as logs:
         true.enter("unix:///a", "id-1", ONE)
@@ -111,8 +111,8 @@ def test_of_two_that_are_trusted_equally_the_first_added_is_believed_whoever_ans
     engine_id: str, ref: EngineRef
 ) -> None:
     identities, displaced = DuplicateEngineCheck(), []
-    true = identities.identity(lambda: Trust.AUTHENTICATED, lambda: displaced.append("true"))
-    false = identities.identity(lambda: Trust.AUTHENTICATED, lambda: displaced.append("liar"))
+    true = identities.identity(lambda: IdentityTrust.AUTHENTICATED, lambda: displaced.append("true"))
+    false = identities.identity(lambda: IdentityTrust.AUTHENTICATED, lambda: displaced.append("liar"))
     false.enter("tcp://liar:1", engine_id, ref)
     true.enter("ssh://a", "id-1", ONE)
     with pytest.raises(errors.DuplicateEngine):
@@ -125,8 +125,8 @@ def test_an_engine_that_takes_the_identity_of_another_later_is_refused_although_
     engine_id: str, ref: EngineRef
 ) -> None:
     identities, displaced = DuplicateEngineCheck(), []
-    false = identities.identity(lambda: Trust.OWN_HOST, lambda: displaced.append("liar"))
-    true = identities.identity(lambda: Trust.PLAIN, lambda: displaced.append("true"))
+    false = identities.identity(lambda: IdentityTrust.OWN_HOST, lambda: displaced.append("liar"))
+    true = identities.identity(lambda: IdentityTrust.PLAIN, lambda: displaced.append("true"))
     false.enter("unix:///liar", "id-7", EngineRef(host="h7", kind="docker"))
     true.enter("tcp://a:1", "id-1", ONE)
     if engine_id == "id-9":
@@ -137,7 +137,7 @@ def test_an_engine_that_takes_the_identity_of_another_later_is_refused_although_
 
 
 def test_a_socket_of_an_ordinary_user_is_believed_least(short_tmp: Path) -> None:
-    def trust(url: str, **options: Any) -> Trust:
+    def trust(url: str, **options: Any) -> IdentityTrust:
         return engine_registry._trust(engine_registry.EngineAddress(kind="docker", url=url, **options))
 
     own, other = short_tmp / "own.sock", short_tmp / "other.sock"
@@ -145,9 +145,9 @@ def test_a_socket_of_an_ordinary_user_is_believed_least(short_tmp: Path) -> None
     other.touch()
     if os.geteuid() == 0:
         os.chown(other, 12345, -1)
-        assert trust(f"unix://{other}") is Trust.OTHER_USER
-    assert trust(f"unix://{own}") is Trust.OWN_HOST
-    assert trust(f"unix://{short_tmp}/missing") is Trust.OTHER_USER
-    assert trust("tcp://h:2375") is Trust.PLAIN
-    assert trust("tcp://h:2376", tls=engine_registry.Tls()) is Trust.AUTHENTICATED
-    assert trust("ssh://me@h") is Trust.AUTHENTICATED
+        assert trust(f"unix://{other}") is IdentityTrust.OTHER_USER
+    assert trust(f"unix://{own}") is IdentityTrust.OWN_HOST
+    assert trust(f"unix://{short_tmp}/missing") is IdentityTrust.OTHER_USER
+    assert trust("tcp://h:2375") is IdentityTrust.PLAIN
+    assert trust("tcp://h:2376", tls=engine_registry.Tls()) is IdentityTrust.AUTHENTICATED
+    assert trust("ssh://me@h") is IdentityTrust.AUTHENTICATED

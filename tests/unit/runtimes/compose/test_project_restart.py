@@ -296,6 +296,6 @@ async def test_a_stop_half_way_is_unknown_and_names_what_was_done():
 
 def test_a_label_that_anybody_wrote_is_only_a_dependency():
     rows = Engine(web=",,db,:x, cache : service_healthy ,api:sometimes:x," + "y," * 500).rows.values()
-    found = dependencies.dependencies(rows)["web"]
+    found = dependencies.read_dependencies(rows)["web"]
     assert found["db"] == found["api"] == dependencies.STARTED
     assert len(found) <= dependencies.MAX_DEPENDENCIES

@@ -366,14 +366,14 @@ def test_a_daemon_tells_its_parts() -> None:
     aufs = plugin(type=decode_info.SNAPSHOTTERS, id="aufs", init_err=failure(message="no such file system"))
     cri = plugin(type="io.containerd.grpc.v1", id="cri", init_err=failure(message="bad config"))
     warned = containerd_daemon_pb2.DeprecationWarning(message="old things go")
-    assert decode_info.os_and_architecture([aufs, native]) == "linux/amd64"
+    assert decode_info.format_platform([aufs, native]) == "linux/amd64"
     assert decode_info.snapshotter([aufs, native]) == "native"
     assert decode_info.snapshotter([native, plugin(type=decode_info.SNAPSHOTTERS, id="overlayfs")]) == "overlayfs"
     assert decode_info.warning_notes([aufs, native, cri], [warned]) == (
         "The plugin cri failed to load: bad config.",
         "Deprecation warning: old things go",
     )
-    assert (decode_info.os_and_architecture([]), decode_info.snapshotter([])) == ("", "")
+    assert (decode_info.format_platform([]), decode_info.snapshotter([])) == ("", "")
 
 
 @pytest.mark.parametrize(

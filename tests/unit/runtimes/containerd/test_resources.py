@@ -32,7 +32,7 @@ WEB = Ref(engine=EngineRef(host="h", kind="containerd"), kind=Kind.CONTAINER, id
     ],
 )
 def test_names_of_images_are_written_out_as_clients_do(name: str, full: str) -> None:
-    assert image_names.full_name(name) == full
+    assert image_names.expand_image_name(name) == full
 
 
 def test_names_of_an_image_are_tags_digests_or_neither() -> None:

@@ -39,7 +39,7 @@ def test_a_recorded_container_is_a_row_with_its_pods_labels():
     (pods,) = recorded("ListPodSandboxResponse")
     running, *_ = recorded("ContainerStatus")
     (line,), (pod,) = listed.containers, pods.items
-    known = decode.container_record(line, running, pod)
+    known = decode.decode_container_record(line, running, pod)
     row = decode.container_row(ENGINE, known, decode.container_names([known])[known.id], known.started_ns / 1e9 + 120)
     assert row.ref.name == "default/pod50606/main"
     assert (row.project, row.service, row.group_name) == ("default", "pod50606", "default/pod50606")
@@ -52,13 +52,15 @@ def test_a_recorded_container_is_a_row_with_its_pods_labels():
 def test_recorded_ends_tell_their_code_and_memory_that_ran_out():
     _, stopped, killed, _ = recorded("ContainerStatus")
     events = list(
-        derive_events.past_events(decode.container_record(stopped, stopped, None), subject(stopped), Origin.LIVE, 0)
+        derive_events.past_events(
+            decode.decode_container_record(stopped, stopped, None), subject(stopped), Origin.LIVE, 0
+        )
     )
     assert [event.kind for event in events] == [EventKind.CREATED, EventKind.STARTED, EventKind.DIED]
     assert (events[-1].attrs["exit_code"], events[-1].at_ns) == ("7", stopped.finished_at)
     assert events[1].at_ns == stopped.started_at
     events = list(
-        derive_events.past_events(decode.container_record(killed, killed, None), subject(killed), Origin.LIVE, 0)
+        derive_events.past_events(decode.decode_container_record(killed, killed, None), subject(killed), Origin.LIVE, 0)
     )
     assert [event.kind for event in events][-2:] == [EventKind.OOM, EventKind.DIED]
     assert events[-1].attrs["exit_code"] == "137"
@@ -69,8 +71,8 @@ def test_what_is_told_twice_is_the_same_event():
     """From a snapshot, from the stream, and after a lost connection."""
     status = recorded("ContainerStatus")[1]
     listed = cri.Container(id=status.id, metadata=status.metadata, state=2, created_at=status.created_at)
-    seen = decode.container_record(listed, status, None)
-    heard = decode.container_record(status, status, cri.PodSandboxStatus(id="p"))
+    seen = decode.decode_container_record(listed, status, None)
+    heard = decode.decode_container_record(status, status, cri.PodSandboxStatus(id="p"))
     told = [
         {event.identity() for event in derive_events.past_events(one, subject(one), origin, at)}
         for one, origin, at in ((seen, Origin.LIVE, 5), (heard, Origin.REPLAY, 7))
@@ -97,7 +99,7 @@ def test_image_and_engine_as_recorded():
 def test_any_number_for_a_state_or_a_time_makes_a_row(state, at, code):
     """CRI-O reports an unset time as a time in year 1."""
     status = cri.ContainerStatus(id="a" * 64, state=state, created_at=at, started_at=at, finished_at=at, exit_code=code)
-    known = decode.container_record(status, status, None)
+    known = decode.decode_container_record(status, status, None)
     row = decode.container_row(ENGINE, known, "x", 1.8e9)
     assert row.state in containers.STATES
     assert row.started_at is None or row.started_at > 0
@@ -107,7 +109,7 @@ def test_any_number_for_a_state_or_a_time_makes_a_row(state, at, code):
 
 
 def test_a_message_without_any_field_is_a_container_too():
-    bare = decode.container_record(cri.Container(), None, None)
+    bare = decode.decode_container_record(cri.Container(), None, None)
     assert decode.container_row(ENGINE, bare, decode.container_names([bare])[""], 0).state == "created"
     assert bare.has_status is False
     message = cri.ContainerEventResponse(container_id="a" * 64, container_event_type=9)
@@ -122,7 +124,7 @@ def test_nobody_claims_another_namespace_by_a_label():
         metadata=cri.PodSandboxMetadata(name="mine", namespace="sandbox"),
         labels={"io.kubernetes.pod.namespace": "kube-system", "com.docker.compose.project": "shop", "team": "a"},
     )
-    known = decode.container_record(cri.Container(id="c", metadata=cri.ContainerMetadata(name="app")), None, pod)
+    known = decode.decode_container_record(cri.Container(id="c", metadata=cri.ContainerMetadata(name="app")), None, pod)
     row = decode.container_row(ENGINE, known, "x", 0)
     assert (row.project, row.service, row.labels["team"]) == ("sandbox", "mine", "a")
     facts = row.facts(None)
@@ -174,7 +176,7 @@ def test_a_container_that_is_gone_died_if_it_ran():
 
 def test_what_opens_registries_is_hidden_in_documents():
     words = {"registry": {"configs": {"r": {"auth": {"password": "hunter2", "auth": "aHVudGVyMg==", "user": "u"}}}}}
-    told = decode_info.masked_document(
+    told = decode_info.make_masked_document(
         cri.StatusResponse(), {"config": json.dumps(words), "golang": "go1.19", "odd": "{"}
     )
     assert "hunter2" not in repr(told) and "aHVudGVyMg" not in repr(told)

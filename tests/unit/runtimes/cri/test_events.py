@@ -39,7 +39,7 @@ def pod(name="web", number="p", created=0, state=0):
 
 
 def view(*statuses, at=1, pods=None):
-    known = {one.id: decode.container_record(one, one, pod()) for one in statuses}
+    known = {one.id: decode.decode_container_record(one, one, pod()) for one in statuses}
     pods = {pod().id: pod()} if pods is None else pods
     return Snapshot(ENGINE, at, known, pods, decode.container_names(known.values()))
 
@@ -173,7 +173,7 @@ def hurried(monkeypatch):
 async def gathered(engine, since=None, watch=None):
     batches, reason = [], None
     try:
-        async for batch in (watch or events.Watch(engine, lambda enabled: None)).events(None, since):
+        async for batch in (watch or events.EventWatch(engine, lambda enabled: None)).events(None, since):
             batches.append(batch)
     except errors.QuarterdeckError as error:
         reason = error
@@ -203,7 +203,7 @@ async def test_what_is_there_tells_of_itself_from_a_time_on(hurried):
 async def test_a_new_stream_repeats_nothing_of_the_one_before(hurried):
     """The times of one fact may differ between two streams: CRI-O's clocks do, and one moves with its restarts."""
     away = errors.Unreachable("gone")
-    watch = events.Watch(Engine(view(), view(status(), at=2), away), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(), view(status(), at=2), away), lambda enabled: None)
     batches, _ = await gathered(None, watch=watch)
     assert kinds(batches[1]) == [EventKind.CREATED, EventKind.STARTED]
     moved = status(state=2, code=3)
@@ -261,7 +261,7 @@ async def test_events_kept_from_before_are_not_told_as_live(eager):
     """Engines keep up to 1,000 events for their first listener, some of them about what has gone since."""
     gone = status(9)
     stream = Stream([message(1, gone.id, gone, at=NS), message(1, status().id, status(), at=5 * NS - 1)])
-    watch = events.Watch(Engine(view(status(), at=5 * NS)), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(status(), at=5 * NS)), lambda enabled: None)
     assert await streamed(watch, stream) == []
     assert list(watch.snapshot.containers) == [status().id]
 
@@ -271,7 +271,7 @@ async def test_a_pod_that_goes_without_a_word_is_forgotten_with_its_containers(e
     ended = status(state=2)
     stream = Stream([message(2, ended.id, ended), message(2, stopped.id, of=stopped)], [], ends=False)
     engine = Engine(view(status()), view(pods={}, at=9))
-    watch = events.Watch(engine, lambda enabled: None)
+    watch = events.EventWatch(engine, lambda enabled: None)
     found = await streamed(watch, stream, batches=3)
     assert told(found) == [
         (EventKind.DIED, "shop/web/app"),
@@ -289,7 +289,7 @@ async def test_a_pod_that_goes_without_a_word_is_forgotten_with_its_containers(e
 
 async def test_pods_that_go_are_noticed_even_if_nothing_is_sent_at_all(monkeypatch):
     monkeypatch.setattr(events, "COMPARE_SECONDS", 0.0)
-    watch = events.Watch(Engine(view(status()), view(pods={}, at=9)), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(status()), view(pods={}, at=9)), lambda enabled: None)
     found = await streamed(watch, Stream(ends=False), batches=2)
     assert told(found) == [
         ("deleted", "shop/web"), (EventKind.DIED, "shop/web/app"), (EventKind.REMOVED, "shop/web/app")
@@ -298,9 +298,9 @@ async def test_pods_that_go_are_noticed_even_if_nothing_is_sent_at_all(monkeypat
 
 async def test_a_recreated_pod_has_its_name_at_once_and_the_old_one_has_gone(eager):
     again = pod(number="q", created=50 * NS)
-    fresh = decode.container_record(status(2), status(2), again)
+    fresh = decode.decode_container_record(status(2), status(2), again)
     after = Snapshot(ENGINE, 9, {fresh.id: fresh}, {again.id: again}, decode.container_names([fresh]))
-    watch = events.Watch(Engine(view(status(state=2, attempt=4)), after), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(status(state=2, attempt=4)), after), lambda enabled: None)
     found = await streamed(watch, Stream([message(1, again.id, at=60 * NS, of=again)]))
     assert (EventKind.REMOVED, "shop/web/app") in told(found)
     assert (EventKind.CREATED, "shop/web/app") in told(found)
@@ -309,8 +309,8 @@ async def test_a_recreated_pod_has_its_name_at_once_and_the_old_one_has_gone(eag
 
 
 def test_a_leftover_of_a_higher_attempt_does_not_keep_the_name():
-    old = decode.container_record(status(1, 2, attempt=7), status(1, 2, attempt=7), pod(created=1))
-    new = decode.container_record(status(2), status(2), pod(number="q", created=2))
+    old = decode.decode_container_record(status(1, 2, attempt=7), status(1, 2, attempt=7), pod(created=1))
+    new = decode.decode_container_record(status(2), status(2), pod(number="q", created=2))
     names = decode.container_names([old, new])
     assert names == {new.id: "shop/web/app", old.id: f"shop/web/app.{old.id[:8]}"}
     pods = decode.pod_names([pod(created=1), pod(number="q", created=2)])
@@ -321,7 +321,7 @@ async def test_a_container_that_no_message_lists_has_a_row_at_once_and_its_end_t
     """CRI-O lists only containers with the kubelet's label."""
     thing = status().id
     stream = Stream([message(1, thing)], [message(2, thing)], [], ends=False)
-    watch = events.Watch(
+    watch = events.EventWatch(
         Engine(view(), view(status(), at=2), view(status(state=2, code=4), at=3)), lambda enabled: None
     )
     found = await streamed(watch, stream, batches=3)
@@ -332,7 +332,7 @@ async def test_a_container_that_no_message_lists_has_a_row_at_once_and_its_end_t
 async def test_one_that_came_and_went_before_the_look_is_told_of(eager):
     ended = status(state=2, code=5)
     stream = Stream([message(2, ended.id, ended), message(3, ended.id)])
-    watch = events.Watch(Engine(view(), view(at=2)), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(), view(at=2)), lambda enabled: None)
     assert [kind for kind, _ in told(await streamed(watch, stream))] == [
         EventKind.CREATED, EventKind.STARTED, EventKind.DIED, EventKind.REMOVED
     ]  # fmt: skip
@@ -347,7 +347,7 @@ async def test_many_messages_about_strangers_need_one_look(eager):
         return view(at=len(looks))
 
     many = [message(1, f"{number:064x}", status(number)) for number in range(1, 500)]
-    watch = events.Watch(look, lambda enabled: None)
+    watch = events.EventWatch(look, lambda enabled: None)
     found = await streamed(watch, Stream(many))
     assert len(looks) == 2, "the first one, and one for all messages"
     assert [kind for kind, _ in told(found)].count(EventKind.CREATED) == len(many)
@@ -356,7 +356,7 @@ async def test_many_messages_about_strangers_need_one_look(eager):
 async def test_what_is_remembered_of_the_removed_is_bounded(eager, monkeypatch):
     monkeypatch.setattr(events, "MAX_REMOVED", 10)
     many = [message(3, f"{number:064x}") for number in range(100)]
-    watch = events.Watch(Engine(view()), lambda enabled: None)
+    watch = events.EventWatch(Engine(view()), lambda enabled: None)
     await streamed(watch, Stream(many))
     assert len(watch._removed) == 10
 
@@ -365,7 +365,7 @@ def test_an_event_with_another_tag_of_the_image_changes_no_name():
     listed = cri.Container(id=status().id, image=cri.ImageSpec(image="shop:1"), created_at=100 * NS - 90_000_000)
     told_status = status()
     told_status.image.image = "latest:9"
-    record = decode.container_record(listed, told_status, pod())
+    record = decode.decode_container_record(listed, told_status, pod())
     assert (record.image, record.created_ns) == ("shop:1", 100 * NS)
     seen = Snapshot(ENGINE, 1, {record.id: record}, {pod().id: pod()}, decode.container_names([record]))
     ended = status(state=2, code=1)
@@ -378,7 +378,7 @@ def test_an_event_with_another_tag_of_the_image_changes_no_name():
 def test_a_pods_label_does_not_name_its_containers():
     labelled = pod()
     labelled.labels["io.kubernetes.container.name"] = "POD"
-    record = decode.container_record(cri.Container(id="c" * 64), None, labelled)
+    record = decode.decode_container_record(cri.Container(id="c" * 64), None, labelled)
     assert record.path == f"shop/web/{'c' * 12}"
     assert "io.kubernetes.container.name" not in record.labels
 
@@ -386,14 +386,14 @@ def test_a_pods_label_does_not_name_its_containers():
 async def test_a_removed_pod_that_sends_no_status_is_removed(eager):
     """containerd 2 sends the end of a pod without the pod."""
     gone = cri.ContainerEventResponse(container_id=pod().id, container_event_type=3, created_at=7)
-    watch = events.Watch(Engine(view(), view(pods={}, at=2)), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(), view(pods={}, at=2)), lambda enabled: None)
     assert told(await streamed(watch, Stream([gone]))) == [("deleted", "shop/web")]
 
 
 async def test_the_stream_of_containerd_2_as_recorded(eager):
     lines = (CAPTURES / "containerd-2.1.cri-events.jsonl").read_text().splitlines()
     messages = [json_format.Parse(line, cri.ContainerEventResponse()) for line in lines]
-    watch = events.Watch(Engine(view(pods={})), lambda enabled: None)
+    watch = events.EventWatch(Engine(view(pods={})), lambda enabled: None)
     found = await streamed(watch, Stream(messages))
     assert told(found) == [
         ("created", "default/web"),

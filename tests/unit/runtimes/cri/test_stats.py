@@ -11,7 +11,7 @@ S = 1_000_000_000
 
 def seen(*things, state=1):
     known = {
-        thing: decode.container_record(
+        thing: decode.decode_container_record(
             cri.Container(id=thing, state=state), cri.ContainerStatus(id=thing, state=state), None
         )
         for thing in things

@@ -329,7 +329,7 @@ def test_a_container_of_docker_28_is_read(daemon):
 @pytest.mark.parametrize("daemon", ["docker-28.5", "docker-28.5.containerd-store"])
 def test_a_pull_from_docker_28_fails_in_the_registrys_words(daemon):
     told = [
-        pull_push_errors.pull_push_error(
+        pull_push_errors.make_pull_push_error(
             name, json.loads(str(exchange["body"]))["message"], login=LOG_IN
         ).full_message()
         for exchange, name in zip(

@@ -18,7 +18,7 @@ def web():
 
 
 def made(data, number=4, image="localhost/busybox:1"):
-    return replica_create_body.replica_create_body(data, f"shop-web-{number}", number, image)
+    return replica_create_body.build_replica_create_body(data, f"shop-web-{number}", number, image)
 
 
 def test_what_compose_would_have_sent(web):

@@ -64,7 +64,7 @@ def volume_of(**options: str) -> dict[str, Any]:
     ],
 )
 def test_the_phrases(host: Any, mounts: Any, reaches: tuple[str, ...]) -> None:
-    assert inspected_host_access.host_access_of_container({"HostConfig": host, "Mounts": mounts}) == reaches
+    assert inspected_host_access.find_host_access_of_container({"HostConfig": host, "Mounts": mounts}) == reaches
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_the_phrases(host: Any, mounts: Any, reaches: tuple[str, ...]) -> None:
 def test_what_only_the_command_line_of_podman_shows(words: list[str], reaches: tuple[str, ...]) -> None:
     arguments = ["lint", "--security-opt", "unmask=ALL"]
     config = {"Cmd": arguments, "CreateCommand": ["podman", "run", *words, "busybox", *arguments]}
-    assert inspected_host_access.host_access_of_container({"HostConfig": {}, "Config": config}) == reaches
+    assert inspected_host_access.find_host_access_of_container({"HostConfig": {}, "Config": config}) == reaches
 
 
 @pytest.mark.parametrize(("root", "reaches"), [("/", ("mounts / of the host",)), ("/srv/root", ()), ("", ())])
 def test_a_container_whose_root_is_that_of_the_host(root: str, reaches: tuple[str, ...]) -> None:
-    assert inspected_host_access.host_access_of_container({"Rootfs": root}) == reaches
+    assert inspected_host_access.find_host_access_of_container({"Rootfs": root}) == reaches

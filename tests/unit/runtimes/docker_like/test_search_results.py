@@ -10,7 +10,7 @@ from runtimes.docker_like import search_results
 
 
 def decoded(rows, limit=25):
-    return search_results.decode(json.dumps(rows).encode(), limit)
+    return search_results.decode_search_results(json.dumps(rows).encode(), limit)
 
 
 def test_both_engines_rows_are_understood():
@@ -23,7 +23,7 @@ def test_both_engines_rows_are_understood():
 
 def test_a_name_can_be_pulled_as_it_is_shown():
     body = json.dumps([{"name": "shop/web"}, {"name": "r.example/shop/api"}, {"Name": "r.example/x"}]).encode()
-    found = search_results.decode(body, 25, registry="r.example")
+    found = search_results.decode_search_results(body, 25, registry="r.example")
     assert [row.name for row in found] == ["r.example/shop/web", "r.example/shop/api", "r.example/x"]
 
 

@@ -18,7 +18,7 @@ from runtimes.formats import image_history
     ],
 )
 def test_values_of_arguments_and_of_the_environment_are_hidden(command, shown):
-    assert image_history.history_step(command, 0.0, 0).command == shown
+    assert image_history.make_history_step(command, 0.0, 0).command == shown
 
 
 def test_sizes_belong_to_the_steps_that_made_a_layer():
@@ -37,4 +37,4 @@ def test_sizes_belong_to_the_steps_that_made_a_layer():
         ("ADD rootfs", 100, 1795532018.0),
     ]
     assert image_history.of_configuration(None).rows == ()
-    assert image_history.history_step("x" * 10_000, -5.0, "many").size == 0
+    assert image_history.make_history_step("x" * 10_000, -5.0, "many").size == 0

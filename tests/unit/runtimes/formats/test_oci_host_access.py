@@ -120,7 +120,7 @@ def bind(source: str, target: str) -> dict[str, Any]:
     ],
 )
 def test_the_phrases(changed: dict[str, Any], reaches: tuple[str, ...]) -> None:
-    assert oci_host_access.host_access_of_specification(specification(**changed)) == reaches
+    assert oci_host_access.find_host_access_of_specification(specification(**changed)) == reaches
 
 
 _PODMAN = f"overlay-containers/{ID}/userdata"
@@ -201,12 +201,12 @@ def test_what_an_engine_mounts_into_each_container_is_no_access(
 ) -> None:
     """Also with a data directory that its owner chose."""
     spec = specification(root=root, mounts=[bind(*one) for one in mounts], annotations=annotations)
-    assert oci_host_access.host_access_of_specification(spec) == ()
+    assert oci_host_access.find_host_access_of_specification(spec) == ()
 
 
 def test_a_relative_path_starts_from_the_bundle() -> None:
     spec = specification(mounts=[bind("data", "/x")])
-    found = oci_host_access.host_access_of_specification(spec, "/srv/bundle")
+    found = oci_host_access.find_host_access_of_specification(spec, "/srv/bundle")
     assert found == ("mounts /srv/bundle/data of the host",)
 
 
@@ -220,9 +220,9 @@ def test_a_relative_path_starts_from_the_bundle() -> None:
     ],
 )
 def test_damaged_values_raise_nothing(linux: dict[str, Any]) -> None:
-    assert oci_host_access.host_access_of_specification(specification(linux=linux)) is not None
+    assert oci_host_access.find_host_access_of_specification(specification(linux=linux)) is not None
 
 
 @pytest.mark.parametrize("what", [None, {}, [], "text", {"linux": {}}, {"process": {"args": []}}])
 def test_what_is_no_specification_shows_nothing(what: Any) -> None:
-    assert oci_host_access.host_access_of_specification(what) is None
+    assert oci_host_access.find_host_access_of_specification(what) is None

@@ -103,20 +103,20 @@ REACH = "Check that the engine's host can reach the registry, and try again."
     ],
 )
 def test_a_failure_is_told_once_in_the_registrys_words(text: str, reason: str, hint: str) -> None:
-    error = pull_push_errors.pull_push_error(NAME, text, login=LOGIN)
+    error = pull_push_errors.make_pull_push_error(NAME, text, login=LOGIN)
     assert (error.message, error.hint) == (f"{reason}.", hint)
     assert NAME not in error.full_message()
     assert isinstance(error, errors.NotFound) == (" not found" in f" {reason}" or "unknown" in reason)
 
 
 def test_a_refusal_as_missing_is_one_whatever_its_words() -> None:
-    error = pull_push_errors.pull_push_error(NAME, "nothing like that", login=LOGIN, code=404)
+    error = pull_push_errors.make_pull_push_error(NAME, "nothing like that", login=LOGIN, code=404)
     assert isinstance(error, errors.NotFound)
 
 
 @given(st.text(max_size=300))
 def test_any_text_makes_one_sentence(text: str) -> None:
-    error = pull_push_errors.pull_push_error(NAME, text, login=LOGIN)
+    error = pull_push_errors.make_pull_push_error(NAME, text, login=LOGIN)
     assert error.message.endswith(".")
     assert len(error.message) <= pull_push_errors.MAX_REASON + 2
     assert error.hint

@@ -27,7 +27,7 @@ from runtimes.formats import signals
     ],
 )
 def test_a_signal_is_a_name_or_a_number(name: str, number: int) -> None:
-    assert signals.signal_number(name) == number
+    assert signals.parse_signal_number(name) == number
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_a_signal_is_a_name_or_a_number(name: str, number: int) -> None:
 )
 def test_anything_else_is_refused(name: str) -> None:
     with pytest.raises(errors.BadUsage, match="is not a signal") as caught:
-        signals.signal_number(name)
+        signals.parse_signal_number(name)
     assert caught.value.hint

@@ -27,14 +27,14 @@ def process() -> Any:
 def test_the_code_is_known_once_somebody_waited(process: Any, code: str, told: int) -> None:
     pidfd = os.pidfd_open(process.pid)
     try:
-        assert exit_codes.exit_code(pidfd) is None and exit_codes.is_awaited(pidfd) in (REPORTED, True)
+        assert exit_codes.read_exit_code(pidfd) is None and exit_codes.is_awaited(pidfd) in (REPORTED, True)
         if code == "killed":
             process.kill()
         else:
             process.stdin.write(f"{code}\n")
             process.stdin.flush()
         process.wait()
-        assert exit_codes.exit_code(pidfd) == (told if REPORTED else None)
+        assert exit_codes.read_exit_code(pidfd) == (told if REPORTED else None)
         assert not exit_codes.is_awaited(pidfd)
     finally:
         os.close(pidfd)
@@ -42,7 +42,7 @@ def test_the_code_is_known_once_somebody_waited(process: Any, code: str, told: i
 
 def test_what_is_no_pidfd_has_no_code() -> None:
     read, write = os.pipe()
-    assert exit_codes.exit_code(read) is None and not exit_codes.is_awaited(read)
+    assert exit_codes.read_exit_code(read) is None and not exit_codes.is_awaited(read)
     os.close(read)
     os.close(write)
 

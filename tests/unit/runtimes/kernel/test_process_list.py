@@ -19,14 +19,14 @@ def test_in_the_namespace_of_this_machine_only_descendants_belong():
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         assert parent.stdout.readline() == b"1\n"
-        found = process_list.processes_of(parent.pid)
+        found = process_list.list_processes_of_container(parent.pid)
         pids = {int(row[1]) for row in found.rows}
         assert parent.pid in pids and len(pids) == 2
         assert other.pid not in pids and os.getpid() not in pids
         assert all("time.sleep" in row[-1] for row in found.rows)
     finally:
         for process in (parent, other):
-            for row in (process_list.processes_of(process.pid) or _NONE).rows[::-1]:
+            for row in (process_list.list_processes_of_container(process.pid) or _NONE).rows[::-1]:
                 os.kill(int(row[1]), 9)
             process.wait()
         parent.stdout.close()
@@ -34,8 +34,8 @@ def test_in_the_namespace_of_this_machine_only_descendants_belong():
 
 
 def test_what_is_not_there_has_no_processes(tmp_path):
-    assert process_list.processes_of(999_999_999) is None
-    assert process_list.processes_of(1, str(tmp_path)) is None
+    assert process_list.list_processes_of_container(999_999_999) is None
+    assert process_list.list_processes_of_container(1, str(tmp_path)) is None
     assert process_list.belongs_to(1, "abc", str(tmp_path)) is False
 
 

@@ -47,7 +47,7 @@ def recorded(name, image="busybox"):
 
 def draft(container, image=None, version=(5, 4, 2), **more):
     more = {"environment_file": "/etc/containers/systemd/web.env", "header": "Written", **more}
-    return quadlet_draft.quadlet_text(container, image or InspectedImage(), version=version, **more)
+    return quadlet_draft.draft_quadlet_text(container, image or InspectedImage(), version=version, **more)
 
 
 def container(**more):

@@ -138,7 +138,7 @@ def test_a_stack_is_what_carries_its_label():
 def test_what_a_manager_told_of_its_swarm_as_it_was_recorded():
     lines = (CAPTURES / "swarm-manager.events.jsonl").read_bytes()
     raw = [json.loads(line) for line in lines.splitlines()]
-    events = decode.events(ENGINE, lines, replay_before=0)
+    events = decode.decode_events(ENGINE, lines, replay_before=0)
     assert len(events) == sum(one["scope"] == "swarm" for one in raw)
     counted = Counter((event.type, event.action) for event in events)
     assert counted["service", "create"] and counted["node", "update"]
@@ -146,12 +146,12 @@ def test_what_a_manager_told_of_its_swarm_as_it_was_recorded():
     assert {event.subject.engine for event in events} == {ENGINE}
     back = next(event for event in events if event.attrs.get("state") == "ready")
     assert (back.subject.kind, back.subject.name) == (Kind.NODE, "node2")
-    assert {event.origin for event in decode.events(ENGINE, lines, replay_before=1 << 62)} == {Origin.REPLAY}
+    assert {event.origin for event in decode.decode_events(ENGINE, lines, replay_before=1 << 62)} == {Origin.REPLAY}
 
 
 def test_a_worker_tells_nothing_of_the_swarm_but_of_its_own_containers():
     lines = (CAPTURES / "swarm-worker.events.jsonl").read_bytes()
-    assert decode.events(ENGINE, lines, replay_before=0) == []
+    assert decode.decode_events(ENGINE, lines, replay_before=0) == []
     told = docker_decode.Decoder(EngineRef(host="w1", kind="docker")).events(lines, replay_before=0)
     assert {event.subject.kind for event in told} >= {Kind.CONTAINER}
 
@@ -162,7 +162,7 @@ def test_rows_and_events_that_cannot_be_decoded_hide_no_others():
         (row,) = json_decoder.decode_rows(kind, b'[{}, "x", {"ID": "a"}, null]', skipped)
         assert row.id == "a"
     event = b'{"Type":"node","Action":"update","Actor":{"ID":"n1"},"scope":"swarm","timeNano":5}'
-    (found,) = decode.events(ENGINE, b"nonsense\n" + event, skipped, replay_before=0)
+    (found,) = decode.decode_events(ENGINE, b"nonsense\n" + event, skipped, replay_before=0)
     assert found.subject.id == "n1"
     assert skipped.counts == {"row": 9, "event": 1}
 
@@ -173,7 +173,7 @@ def test_a_new_value_is_read_for_its_own_type_and_action_only():
     def attrs(type_, action):
         actor = {"ID": "x", "Attributes": attributes}
         line = {"Type": type_, "Action": action, "Actor": actor, "scope": "swarm", "timeNano": 5}
-        return decode.events(ENGINE, json.dumps(line).encode(), replay_before=0)[0].attrs
+        return decode.decode_events(ENGINE, json.dumps(line).encode(), replay_before=0)[0].attrs
 
     assert attrs("service", "update") == {"image": "i:2"}
     assert attrs("node", "update") == {"state": "down", "availability": "drain"}

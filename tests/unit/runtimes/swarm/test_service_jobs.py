@@ -136,7 +136,7 @@ def change(timeout=20, removals=None, replicas=None, wait=True, force=False, rea
 
 
 async def created(swarm, job=None, **more):
-    return await service_jobs.create(swarm, creation(**more), "call-1", KnownNetworks(), job or a_job())
+    return await service_jobs.create_service(swarm, creation(**more), "call-1", KnownNetworks(), job or a_job())
 
 
 async def updated(swarm, job=None, **more):

@@ -166,7 +166,7 @@ def test_each_setting_is_where_the_swarm_reads_it():
     assert (spec["Name"], spec["Labels"], spec["Mode"]) == ("web", {"team": "a"}, {"Replicated": {"Replicas": 2}})
     # What is set already is not changed by setting it again.
     again = changed(spec, settings=settings, networks={"front": "front"})
-    assert spec_conflicts.changed_settings(spec, again) == frozenset()
+    assert spec_conflicts.find_changed_settings(spec, again) == frozenset()
 
 
 def test_each_list_is_taken_away_again_and_the_rest_stays():
@@ -262,7 +262,7 @@ FULL = {
 )
 def test_an_update_changes_what_it_names_and_nothing_else(more, paths):
     found = changed(FULL, networks={"n1": "front"}, **more)
-    assert spec_conflicts.changed_settings(FULL, found) == paths
+    assert spec_conflicts.find_changed_settings(FULL, found) == paths
 
 
 def test_an_entry_replaces_the_one_with_the_same_name_path_or_port():

@@ -40,7 +40,7 @@ HOST = Endpoint.parse("ssh://ops@host8:2222/run/d.sock")
     ],
 )
 def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None:
-    told = ssh_errors.connection_error(HOST, Ssh(), lines)
+    told = ssh_errors.make_connection_error(HOST, Ssh(), lines)
     assert words in told.full_message()
     assert told.hint
     assert told.sent is False
@@ -57,7 +57,7 @@ def test_each_way_to_fail_has_its_sentence(lines: list[str], words: str) -> None
 )
 def test_a_key_of_no_use_is_told_rather_than_the_refusal_it_led_to(lines: list[str], words: str) -> None:
     refused = [*lines, "ops@host8: Permission denied (publickey)."]
-    assert words in ssh_errors.connection_error(HOST, Ssh(identity="/k"), refused).full_message()
+    assert words in ssh_errors.make_connection_error(HOST, Ssh(identity="/k"), refused).full_message()
 
 
 def test_what_a_single_connection_met_is_told_apart() -> None:
@@ -72,7 +72,7 @@ def test_what_a_single_connection_met_is_told_apart() -> None:
 
 @given(st.lists(st.text(), max_size=20))
 def test_whatever_ssh_says_becomes_one_line_with_a_cure(lines: list[str]) -> None:
-    told = ssh_errors.connection_error(HOST, Ssh(), lines)
+    told = ssh_errors.make_connection_error(HOST, Ssh(), lines)
     assert told.message
     assert told.hint
 

@@ -22,7 +22,7 @@ from core.model.refs import EngineRef, Kind, Ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownResources:
+class TargetFacts:
     """Holds what the lists of the engines show. `row`: the target's own; None if it was not listed. `images`: those of
     the target's engine; None if they could not be listed."""
 
@@ -32,7 +32,7 @@ class KnownResources:
     tasks: Sequence[swarm.Task] = ()
 
 
-def members(known: KnownResources) -> tuple[Ref, ...]:
+def members(known: TargetFacts) -> tuple[Ref, ...]:
     """Returns the containers that belong to the target, in the order of the target's own list of them."""
     row, contains = known.row, getattr(known.row, "contains", None)
     if contains is None:

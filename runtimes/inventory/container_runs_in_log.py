@@ -33,7 +33,7 @@ WHOLE_SECONDS = (
 )
 
 
-async def with_runs(runtime: Runtime, page: LogPage, action: ReadLogs, call: Call, row: Container | None) -> LogPage:
+async def add_runs(runtime: Runtime, page: LogPage, action: ReadLogs, call: Call, row: Container | None) -> LogPage:
     """Returns the page with its runs. `row`: the container as it was inspected last. Raises nothing of core.errors."""
     first_ns = next(filter(None, (timestamps.parse_nanoseconds_or_none(line.at) for line in page.lines)), None)
     if page.runs or row is None or first_ns is None or row.started_at is None:

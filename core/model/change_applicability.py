@@ -37,7 +37,7 @@ _COMPLETE = re.compile(r"(?:Exited|Restarting) \((-?\d+)\) (.+)")
 _HEALTH = re.compile(r"(.+) \((?:health: )?(\w+)\)")
 
 
-class Fit(enum.Enum):
+class ChangeFit(enum.Enum):
     """What a change can do with a resource in its present state.
 
     ACTS: the engine is asked. DONE: there is nothing to do. IDLE: the change would start what does not run, or would
@@ -55,7 +55,7 @@ class Finding:
     """`phrase`: continues a name, such as `is not running`. `hint`: what would help, with NAME for the name.
     `is_error`: with IDLE, the engine would refuse the change."""
 
-    fit: Fit
+    fit: ChangeFit
     phrase: str = ""
     hint: str = ""
     is_error: bool = False
@@ -63,14 +63,14 @@ class Finding:
     @property
     def fails(self) -> bool:
         """Whether the engine would refuse the change."""
-        return self.fit is Fit.REFUSED or self.is_error
+        return self.fit is ChangeFit.REFUSED or self.is_error
 
 
-ACTS = Finding(Fit.ACTS)
-_IDLE = Finding(Fit.IDLE, "is not running")
-_CANNOT_PAUSE = Finding(Fit.IDLE, "is not running", "Only what runs can be paused", is_error=True)
-_STOPPED = Finding(Fit.DONE, "is not running")
-_RUNNING = Finding(Fit.DONE, "is running already")
+ACTS = Finding(ChangeFit.ACTS)
+_IDLE = Finding(ChangeFit.IDLE, "is not running")
+_CANNOT_PAUSE = Finding(ChangeFit.IDLE, "is not running", "Only what runs can be paused", is_error=True)
+_STOPPED = Finding(ChangeFit.DONE, "is not running")
+_RUNNING = Finding(ChangeFit.DONE, "is running already")
 
 
 def find(action: Action[Any], row: Any) -> Finding:
@@ -81,10 +81,10 @@ def find(action: Action[Any], row: Any) -> Finding:
 
 def _start(_: Any, row: Container | Pod) -> Finding:
     if row.state == "paused":
-        return Finding(Fit.REFUSED, "is paused", f"Resume it with: {_prefix(row)}unpause NAME")
+        return Finding(ChangeFit.REFUSED, "is paused", f"Resume it with: {_prefix(row)}unpause NAME")
     if isinstance(row, Container) and row.state == "exited" and row.ref.engine.kind in RUNS_ONCE:
         return Finding(
-            Fit.REFUSED, "has ended, and this engine starts no container twice", RUNS_ONCE[row.ref.engine.kind]
+            ChangeFit.REFUSED, "has ended, and this engine starts no container twice", RUNS_ONCE[row.ref.engine.kind]
         )
     return _RUNNING if row.state == "running" else ACTS
 
@@ -99,41 +99,41 @@ def _restart(_: Any, row: Container | Pod) -> Finding:
 
 def _pause(_: Any, row: Container | Pod) -> Finding:
     if row.state == "paused":
-        return Finding(Fit.DONE, "is paused already")
+        return Finding(ChangeFit.DONE, "is paused already")
     return _CANNOT_PAUSE if row.state in ENDED else ACTS
 
 
 def _unpause(_: Any, row: Container | Pod) -> Finding:
-    return Finding(Fit.DONE, "is not paused") if row.state == "running" or row.state in ENDED else ACTS
+    return Finding(ChangeFit.DONE, "is not paused") if row.state == "running" or row.state in ENDED else ACTS
 
 
 def _remove(action: Any, row: Container) -> Finding:
     if action.force or row.state not in NOT_REMOVABLE:
         return ACTS
-    return Finding(Fit.REFUSED, f"is {row.state}", "Stop it first, or kill and remove it with: rm -f NAME")
+    return Finding(ChangeFit.REFUSED, f"is {row.state}", "Stop it first, or kill and remove it with: rm -f NAME")
 
 
 def _run_inside(_: Any, row: Container) -> Finding:
     if row.state == "paused":
-        return Finding(Fit.REFUSED, "is paused", "Resume it with: unpause NAME")
-    return Finding(Fit.REFUSED, "is not running", "Start it with: start NAME") if row.state in ENDED else ACTS
+        return Finding(ChangeFit.REFUSED, "is paused", "Resume it with: unpause NAME")
+    return Finding(ChangeFit.REFUSED, "is not running", "Start it with: start NAME") if row.state in ENDED else ACTS
 
 
 def _update(_: Any, row: Container) -> Finding:
     fails = row.state == "exited" and row.ref.engine.kind in NEEDS_PROCESS
-    return Finding(Fit.REFUSED, "is not running", "Start it first") if fails else ACTS
+    return Finding(ChangeFit.REFUSED, "is not running", "Start it first") if fails else ACTS
 
 
 def _remove_network(_: Any, row: Network) -> Finding:
     own = row.ref.name in PREDEFINED_NETWORKS.get(row.ref.engine.kind, ())
-    return Finding(Fit.REFUSED, "is built in and cannot be removed") if own else ACTS
+    return Finding(ChangeFit.REFUSED, "is built in and cannot be removed") if own else ACTS
 
 
 def _remove_pod(action: Any, row: Pod) -> Finding:
     if action.force or not row.running:
         return ACTS
     number = f"{row.running} of its containers run" if row.running > 1 else "one of its containers runs"
-    return Finding(Fit.REFUSED, f"is in use: {number}", "Stop it first, or remove it with: pod rm -f NAME")
+    return Finding(ChangeFit.REFUSED, f"is in use: {number}", "Stop it first, or remove it with: pod rm -f NAME")
 
 
 def _start_unit(_: Any, row: Unit) -> Finding:
@@ -150,21 +150,21 @@ def _restart_unit(_: Any, row: Unit) -> Finding:
 
 def _enable_unit(action: Any, row: Unit) -> Finding:
     done = row.enabled == "enabled" and (not action.now or row.active == "active")
-    return Finding(Fit.DONE, "is enabled already") if done else ACTS
+    return Finding(ChangeFit.DONE, "is enabled already") if done else ACTS
 
 
 def _disable_unit(action: Any, row: Unit) -> Finding:
     done = row.enabled == "disabled" and (not action.now or row.active == "inactive")
-    return Finding(Fit.DONE, "is disabled already") if done else ACTS
+    return Finding(ChangeFit.DONE, "is disabled already") if done else ACTS
 
 
 def _drain(_: Any, row: Node) -> Finding:
     # Its last tasks may still move.
-    return Finding(Fit.DONE, "is drained already") if row.availability == "drain" and row.tasks == 0 else ACTS
+    return Finding(ChangeFit.DONE, "is drained already") if row.availability == "drain" and row.tasks == 0 else ACTS
 
 
 def _activate(_: Any, row: Node) -> Finding:
-    return Finding(Fit.DONE, "is active already") if row.availability == "active" else ACTS
+    return Finding(ChangeFit.DONE, "is active already") if row.availability == "active" else ACTS
 
 
 def _scale(action: Any, row: Service) -> Finding:
@@ -173,7 +173,7 @@ def _scale(action: Any, row: Service) -> Finding:
     number = "1 replica" if row.running == 1 else f"{row.running} replicas"
     # A worker knows only its own tasks, and containers that do not run may be left of a Compose service.
     known = row.mode == "replicated" or (row.mode == "compose" and len(row.members) == row.running)
-    return Finding(Fit.DONE, f"has {number} already") if known else ACTS
+    return Finding(ChangeFit.DONE, f"has {number} already") if known else ACTS
 
 
 def _remove_image(action: Any, row: Image) -> Finding:
@@ -181,7 +181,7 @@ def _remove_image(action: Any, row: Image) -> Finding:
     if action.force or not row.containers or len(row.tags) > 1:
         return ACTS
     users = "a container" if row.containers == 1 else f"{row.containers} containers"
-    return Finding(Fit.REFUSED, f"is used by {users}", "Remove what uses it first. See it with: ps -a")
+    return Finding(ChangeFit.REFUSED, f"is used by {users}", "Remove what uses it first. See it with: ps -a")
 
 
 _RULES: Mapping[str, Callable[[Any, Any], Finding]] = {

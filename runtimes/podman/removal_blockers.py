@@ -16,7 +16,7 @@ import msgspec
 
 from core.model.containers import LIVE_STATES
 from core.model.refs import EngineRef, Kind, Ref
-from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
+from core.model.removal_blockers import FindUsers, ResourceUse, ResourceUsers
 from runtimes.base.base_adapter import does
 from runtimes.base.concurrent_map import map_concurrently
 from runtimes.docker_like import images as shared
@@ -25,7 +25,7 @@ from runtimes.formats import json_decoder
 from runtimes.podman import decode, images
 
 
-class ResourceUserVerbs(images.ImageVerbs, abc.ABC):
+class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
     """Serves the verb `engine.users` for Podman."""
 
     @does(FindUsers)

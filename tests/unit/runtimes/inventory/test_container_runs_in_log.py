@@ -15,7 +15,7 @@ from core.model.events import Event, EventKind, EventList, Origin
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.results import LogLine, LogPage, LogRun
 from core.ports import Call
-from runtimes.inventory import log_runs
+from runtimes.inventory import container_runs_in_log
 
 ENGINE = EngineRef(host="h1", kind="docker")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="4f" * 32, name="web")
@@ -67,7 +67,7 @@ class Engine:
 def test_a_crash_loop_is_numbered_by_the_engines_count():
     row = msgspec.structs.replace(ROW, restarts=8)
     events = [*loop(100, 110, 120), happened(130, EventKind.STARTED)]
-    assert log_runs.runs_of(events, row) == [
+    assert container_runs_in_log.runs_of(events, row) == [
         LogRun(number=6, started_ns=ns(100), ended_ns=ns(105), exit_code=2),
         LogRun(number=7, started_ns=ns(110), ended_ns=ns(115), exit_code=2),
         LogRun(number=8, started_ns=ns(120), ended_ns=ns(125), exit_code=2),
@@ -77,26 +77,28 @@ def test_a_crash_loop_is_numbered_by_the_engines_count():
 
 def test_a_count_that_a_person_has_reset_numbers_nothing():
     row = msgspec.structs.replace(ROW, restarts=0)
-    assert [run.number for run in log_runs.runs_of([*loop(100, 110), happened(130, EventKind.STARTED)], row)] == [0] * 3
+    assert [
+        run.number for run in container_runs_in_log.runs_of([*loop(100, 110), happened(130, EventKind.STARTED)], row)
+    ] == [0] * 3
 
 
 def test_without_events_the_row_tells_the_newest_run_and_the_end_before_it():
     row = msgspec.structs.replace(ROW, restarts=3, finished_at=125.0)
-    assert log_runs.runs_of([], row) == [
+    assert container_runs_in_log.runs_of([], row) == [
         LogRun(number=3, ended_ns=ns(125)),
         LogRun(number=4, started_ns=ns(130)),
     ]
     dead = msgspec.structs.replace(ROW, state="exited", restarts=0, finished_at=140.0, exit_code=137, oom_killed=True)
-    assert log_runs.runs_of([], dead) == [
+    assert container_runs_in_log.runs_of([], dead) == [
         LogRun(started_ns=ns(130), ended_ns=ns(140), exit_code=137, out_of_memory=True)
     ]
     other = happened(50, EventKind.DIED, msgspec.structs.replace(WEB, id="00"))
-    assert len(log_runs.runs_of([other], dead)) == 1
+    assert len(container_runs_in_log.runs_of([other], dead)) == 1
 
 
 async def with_runs(engine, answered, row, **more):
     action = ReadLogs(engine=ENGINE, target=WEB, **more)
-    return await log_runs.with_runs(engine, answered, action, CALL, row)
+    return await container_runs_in_log.add_runs(engine, answered, action, CALL, row)
 
 
 async def test_nothing_is_asked_if_all_lines_are_of_the_newest_run():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.model.refs import Kind, Ref
-from core.model.resource_users import FindUsers
+from core.model.removal_blockers import FindUsers
 from tests.helpers.prepared_daemon import PreparedDaemon
 
 NETWORK, OTHER = "1" * 64, "2" * 64

@@ -16,7 +16,7 @@ import msgspec
 
 from core.model.containers import LIVE_STATES
 from core.model.refs import Kind, Ref
-from core.model.resource_users import FindUsers, ResourceUse, ResourceUsers
+from core.model.removal_blockers import FindUsers, ResourceUse, ResourceUsers
 from runtimes.base.base_adapter import does
 from runtimes.docker import images
 from runtimes.docker.using_containers import UsingContainer
@@ -25,7 +25,7 @@ from runtimes.docker_like.client import seconds_left
 from runtimes.formats import json_decoder
 
 
-class ResourceUserVerbs(images.ImageVerbs, abc.ABC):
+class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
     """Serves the verb `engine.users` for Docker."""
 
     @does(FindUsers)
