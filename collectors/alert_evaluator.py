@@ -1,11 +1,11 @@
-"""Evaluates the alert rules: asks the rules about each event, waits, counts, and reports alerts.
+"""Evaluates the alert rules: passes each event to the rules, waits, counts, and reports alerts.
 
 An alert begins with a Firing. If the rule has a `hold`, the alert waits that long, and a Cleared in this time cancels
-it. It ends with a Cleared, or after the rule's `settle` without a Firing, and then does not fire again for the rule's
-`cooldown`. The beginning of an alert, each repetition and its end are reported once. What a rule finds in replayed
-events, after the stream was interrupted, is marked as late.
+it. It ends with a Cleared, or after the rule's `settle` without a Firing. It then does not fire again for the rule's
+`cooldown`. The beginning of an alert, each repetition and its end are reported once. Alerts from replayed events, after
+the stream was interrupted, are marked as late.
 
-A bug in one rule is logged, and the other rules go on.
+A bug in one rule is logged, and the other rules continue.
 """
 
 from __future__ import annotations

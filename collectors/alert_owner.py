@@ -1,4 +1,6 @@
-"""Finds the owner that an event is about, and names alerts by rule and owner, so that the same trouble is one alert."""
+"""Finds the owner of an event, and computes the fingerprint of an alert by rule and owner, so that the same problem is
+one alert.
+"""
 
 from __future__ import annotations
 

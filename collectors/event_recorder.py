@@ -1,8 +1,9 @@
-"""Stores the events of one engine in the history: only those about the life of containers, images, services and the
+"""Stores the events of one engine in the history: only events about the life of containers, images, services and the
 like.
 
-Events wait in memory and are written together, at most once a second. If the store does not accept them, they wait on.
-If too many wait, the oldest are dropped and counted. When the process stops, what waits is written once more.
+Events wait in memory and are written together, at most once a second. If the store does not accept them, they continue
+to wait. If too many wait, the oldest are dropped and counted. When the process stops, the waiting events are written
+once more.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Reports as events how the host of each engine changes: how full the disk with the engine's data is, and the states of
-the systemd units that run containers.
+"""Reports as events how the host of each engine changes: how full its data disk is, and the states of the systemd units
+that run containers.
 
-The events are found by comparing each reading with the one before. They are only for the alert rules; they are not
-stored. A unit that had failed long before the first reading is no change, so a start reports no old trouble. A full
-disk is trouble whenever it began.
+Each reading is compared with the one before. The events are only for the alert rules; they are not stored. If a unit
+had failed long before the first reading, that is no change, so a start reports no old problem. A full disk is always
+reported, whenever it became full.
 """
 
 from __future__ import annotations

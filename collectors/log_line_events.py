@@ -1,9 +1,9 @@
-"""Follows the logs of the containers that log rules choose, and reports matching lines as events for the alert rules.
+"""Follows the logs of the containers that log rules select, and reports matching lines as events for the alert rules.
 
-Nothing is followed without such a rule. A log is followed as by `logs -f`: if it is too busy, lines are skipped, so
-that events are not late. At most MAX_FOLLOWED logs of an engine are followed; Quarterdeck's own log names what is left
-out. An event says how many lines matched, and contains no line. Events of one container and rule are at least
-EVENT_SECONDS apart, and the lines between them are counted in the next one.
+Without such a rule, no log is followed. A log is followed like `logs -f`: if it is too busy, lines are skipped, so that
+events are not late. At most MAX_FOLLOWED logs of an engine are followed; Quarterdeck's own log names the others. An
+event contains the number of matching lines, but no line. Events of one container and rule are at least EVENT_SECONDS
+apart, and the lines between them are counted in the next one.
 """
 
 from __future__ import annotations

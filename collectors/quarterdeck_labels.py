@@ -1,10 +1,10 @@
-"""Reads the labels with which the people who create a container change its alerts.
+"""Reads the container labels that control alerts.
 
 `quarterdeck.alerts=off` switches them off. `quarterdeck.severity=low` changes how urgent they are,
-`quarterdeck.team=payments` names who is responsible, and `quarterdeck.channel=C0123ABCD` where they are posted.
-With `quarterdeck.logs=off`, alerts never show the container's log. With `quarterdeck.healing=off`, self-healing leaves
-the container alone. An unknown value has no effect. Anybody who creates a container can set labels, so no label makes
-a message mention a person.
+`quarterdeck.team=payments` names who is responsible, and `quarterdeck.channel=C0123ABCD` where they are posted. With
+`quarterdeck.logs=off`, alerts never show the container's log. With `quarterdeck.healing=off`, self-healing ignores the
+container. An unknown value has no effect. Anybody who creates a container can set labels, so no label makes a message
+mention a person.
 """
 
 from __future__ import annotations

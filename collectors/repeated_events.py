@@ -1,4 +1,4 @@
-"""Leaves out the events that an engine sends again when its stream is reopened a little before the last known event.
+"""Skips the events that an engine sends again when its stream is reopened a little before the last known event.
 
 Only the newest few thousand events are compared. An older one that is sent again counts as new. A later process gets
 digests of the newest events, without those that change nothing, such as executions.

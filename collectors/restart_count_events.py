@@ -1,7 +1,7 @@
-"""Makes an event when an engine's restart count of a container has grown since the last look.
+"""Reports an event when an engine's restart count of a container has grown since the last list.
 
-The engine counts the restarts of its restart policy. So ends that no event has reported are noticed, such as those of a
-container that crashed many times while the event stream was interrupted. The first count of a container makes no event.
+The engine counts the restarts of its restart policy. So ends without an event are noticed too, for example if a
+container crashed many times while the event stream was interrupted. The first count of a container makes no event.
 These events are only for the alert rules; they are not stored.
 """
 

@@ -1,9 +1,8 @@
-"""Goes on with the alerts that fired when Quarterdeck was stopped, and ends those whose trouble is over by now.
+"""Continues the alerts that fired when Quarterdeck was stopped, and ends those whose condition is over by now.
 
-An alert waits here until its engine is watched; until then this process can say nothing about it, and another process
-may watch that engine. What ended the trouble may have happened while nobody watched, or before the store could be read.
-So the rule of each alert that only good news ends is asked once more, about the present state of its subject, as soon
-as that is known.
+An alert waits here until its engine is watched. Until then its state is unknown to this process, and another process
+may watch that engine. The condition may have ended while nobody watched, or before the store could be read. So some
+rules are evaluated once more, on the present state of their subject: the rules of alerts that end only with a Cleared.
 """
 
 from __future__ import annotations

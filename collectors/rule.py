@@ -1,7 +1,7 @@
-"""Defines Rule: one kind of trouble that alerts report, and what a rule sees when it is asked.
+"""Defines Rule: one kind of problem that alerts report, and the input of a rule's check.
 
-A rule is a value with a pure function. It sees the events of one owner, oldest first, and returns a Firing, a Cleared
-or None. The evaluator calls it, waits, counts and reports; a rule stores nothing and asks nobody.
+A rule is a value with a pure function. It gets the events of one owner, oldest first, and returns a Firing, a Cleared
+or None. The evaluator calls it, waits, counts and reports; a rule stores nothing and sends no request.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Replays past events against one alert rule, and collects the messages that it would have caused.
 
 The evaluator, the merging of alerts into incidents and, for raw events of an engine, the search for causes are those of
-the running process; only the clock differs. Nothing is reported and nothing is stored. What a list or an inspection
-would have shown in the past is not known any more: a container that was removed has only what its events contain. It
-counts as removed by its engine (`--rm`) if its removal follows its end at once.
+the running process; only the clock differs. Nothing is reported and nothing is stored. Past lists and inspections are
+not stored. So a container that was removed has only the data of its events. It counts as removed by its engine (`--rm`)
+if its removal follows its end at once.
 """
 
 from __future__ import annotations

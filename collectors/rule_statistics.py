@@ -1,4 +1,4 @@
-"""Counts what each alert rule saw and did since this process started."""
+"""Counts the evaluations and alerts of each alert rule since this process started."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Remembers which Swarm services are being updated, so that the ends of their containers count as a part of the update.
+"""Tracks which Swarm services are being updated, so that the ends of their containers count as a part of the update.
 
-A manager reports when an update begins and ends. The end of a container comes from the engine of its node, whose label
-has the id of the service: services of two Swarms can have one name. If the end of an update is missed, it is forgotten
-after an hour.
+A manager reports when an update begins and ends. The end of a container comes from the engine of its node. Its label
+has the id of the service, because services of two Swarms can have one name. If the end of an update is missed, the
+update is removed after an hour.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finds a time in which no process watched any engine, and reports it as an event of Quarterdeck itself.
 
-The store has the time at which any process watched last. This process knows since when it watches without a break.
+The store has the last time at which any process watched. This process knows since when it has watched without a break.
 Between these two times, nobody watched. A time in which only the store did not answer does not count, because this
 process watched.
 """

@@ -1,7 +1,6 @@
-"""Lets the adapter of an engine report what an action is waiting for, to whoever runs the action.
+"""Lets an engine's adapter report what an action is waiting for. Whoever runs the action receives these reports.
 
-The step of an action is found by its task, so no adapter has to pass it on. Without anybody who listens, nothing
-happens.
+The reports of an action are found by its task, so no adapter has to pass them on. If nobody listens, nothing happens.
 """
 
 from __future__ import annotations

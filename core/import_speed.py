@@ -1,8 +1,8 @@
-"""Makes the imports at the start of a process, and its end, take less time.
+"""Speeds up the start and the end of a process: turns the garbage collector off during imports.
 
-While modules are imported, the garbage collector finds nothing and takes a tenth of the time, so it is off. After the
-imports it is on, and skips what was imported. Imports nothing large itself: beside a running bot, `quarterdeck do` is
-nothing but a start and an end.
+During imports, the garbage collector finds nothing and takes a tenth of the time. After the imports it is turned on,
+and skips the imported objects. This module imports nothing large itself, because the start takes most of the time of
+`quarterdeck do` if a bot runs already.
 """
 
 from __future__ import annotations

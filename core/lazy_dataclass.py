@@ -1,7 +1,7 @@
-"""Defines `dataclass`, which does the same as that of the standard library, for frozen classes in a tenth of the time.
+"""Defines `dataclass`, which does the same as the standard library's for frozen classes, in a tenth of the time.
 
 The standard library compiles six methods for each frozen class. Quarterdeck has hundreds of such classes, of which one
-command uses a few dozen, so that would be a third of the time of a start. Here the standard library only collects the
+command uses a few dozen. So that would be a third of the time of a start. Here the standard library only collects the
 fields, and each method is compiled when it is first called. A class that is not frozen is left to the standard library.
 Options that Quarterdeck does not use, such as `order` or `InitVar`, are not supported.
 """

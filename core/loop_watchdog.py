@@ -1,7 +1,7 @@
-"""Measures how late the event loop runs its tasks, and logs what blocked it.
+"""Measures how late the event loop runs its tasks, and logs the code that blocked it.
 
 While one task computes, no other task runs: no event is read, no click is answered. The watchdog sleeps on the loop and
-measures how much later than planned it wakes up. A thread watches the watchdog. If it has not woken up in time, the
+measures how much later than planned it wakes up. A thread monitors the watchdog. If it has not woken up in time, the
 thread records which code the loop's thread runs at that moment, because this cannot be found out later.
 """
 

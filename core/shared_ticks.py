@@ -1,8 +1,8 @@
-"""Lets the tasks of a process that do something every few seconds wake up at the same moments.
+"""Lets all periodic tasks of a process wake up at the same moments.
 
 After a pause, the caches of the processor are cold, and code runs several times as slow at first. So an idle process
-takes much less time if it wakes up once a second and does everything that is due than if each task wakes it up by
-itself. The moments are the multiples of each task's interval on the clock of the event loop.
+takes much less time if it wakes up once a second and does everything that is due, than if each task wakes it up
+separately. The moments are the multiples of each task's interval on the clock of the event loop.
 """
 
 from __future__ import annotations

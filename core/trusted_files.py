@@ -1,11 +1,11 @@
-"""Finds out whether somebody else can change a file that Quarterdeck is about to trust, such as its configuration.
+"""Checks whether somebody else can change a file that Quarterdeck is about to trust, such as its configuration.
 
-Such a file decides what Quarterdeck does with its rights. So the file, each directory above it, and each symbolic link
-in its path must belong to root or to Quarterdeck's own user, and nobody else may write to them. A directory with the
-sticky bit, such as /tmp, is accepted: there, nobody can replace the files of others. So is a read-only file system.
-Inside a container, the owner of a bind mount's root is trusted too, because whoever made the mount chose that file.
-
-The check and the later use of a path do not race: nobody who could replace the file passes the check.
+Such a file decides what Quarterdeck does with its permissions. So the file, each directory above it, and each symbolic
+link in its path must belong to root or to Quarterdeck's own user, and nobody else may write to them. A directory with
+the sticky bit, such as /tmp, is accepted: there, nobody can replace the files of others. A read-only file system is
+accepted too. Inside a container, the owner of a bind mount's root is also trusted, because the person who made the
+mount chose that file. The check and the later use of a path do not race: nobody who could replace the file passes the
+check.
 """
 
 from __future__ import annotations

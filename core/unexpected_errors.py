@@ -1,4 +1,5 @@
-"""Turns unexpected exceptions into errors of core.errors, so that a bug in one part costs only the work of that part.
+"""Converts unexpected exceptions into errors of core.errors, so that a bug in one part stops only the work of that
+part.
 
 An exception that is not a QuarterdeckError is a bug. The log gets its traceback and a reference; the requester gets an
 error with the same reference. A bug that repeats has one reference: its traceback is logged once an hour, with the

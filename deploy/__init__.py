@@ -1,1 +1,2 @@
-"""The ways to run Quarterdeck: image, demo, Swarm, systemd and Quadlet. Nothing of the product imports from here."""
+"""Contains the ways to run Quarterdeck: image, demo, Swarm, systemd and Quadlet. The product imports nothing from it.
+"""

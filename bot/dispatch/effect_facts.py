@@ -2,9 +2,11 @@
 containers.
 
 core.model.effects uses these facts for the prediction. If a fact is unknown, the effects that depend on it are marked
-as uncertain. In three cases the command fails if the engine does not answer: the tasks of a node that is to be drained,
-the containers of an engine that may all end, and the inspection of a container in which a command runs, because the
-container may reach its host.
+as uncertain.
+
+In three cases the command fails if the engine does not answer. These are the tasks of a node that is to be drained, and
+the containers of an engine that may all end. The third is the inspection of a container in which a command runs,
+because the container may reach its host.
 """
 
 from __future__ import annotations

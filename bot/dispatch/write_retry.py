@@ -1,9 +1,9 @@
 """Writes records to the store. While the store cannot be reached, the records wait in memory and are written later.
 
 Only records of past facts may wait: audit rows, and the ends of commands. The oldest record is written first, so the
-records of one command stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the log; a minor
-record, such as that of a read or a refusal, is dropped at half of that. Records that still wait when the process ends
-never reach the store, but their audit rows are in the log, in full.
+records of one command stay in order. If MAX_ENTRIES records wait, a new one is dropped and counted in the log. A minor
+record, such as that of a read or a refusal, is already dropped if half of that number wait. Records that still wait
+when the process ends never reach the store, but their audit rows are in the log, in full.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Finds the container or the Swarm service that the labels of a Prometheus alert name.
 
-It uses the labels of Quarterdeck's own metrics (`host`, `engine`, `name`; `service` of a Swarm), of cAdvisor and of
-exporters like it (`id` with the path of a cgroup, `container_label_…`, `name`), and of Kubernetes (`namespace`, `pod`,
-`container`). If the labels fit several containers, none is chosen, because a button of the incident
-must not act on the wrong one.
+It uses the labels of three sources. Quarterdeck's own metrics have `host`, `engine` and `name`, or `service` of a
+Swarm. cAdvisor and similar exporters have `name`, `container_label_…`, and `id` with the path of a cgroup. Kubernetes
+has `namespace`, `pod` and `container`. If the labels fit several containers, none is chosen, because a button of the
+incident must not act on the wrong one.
 """
 
 from __future__ import annotations

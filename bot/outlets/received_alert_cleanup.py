@@ -15,6 +15,7 @@ EVERY_SECONDS, WITHIN_SECONDS = 600.0, 60.0
 
 
 def make_cleanup_job(store: Store) -> RecurringJob:
+    """Makes the recurring job. It remembers between two runs which records it found."""
     found_before: frozenset[str] = frozenset()
 
     async def run() -> RunReport:

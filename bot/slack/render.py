@@ -1,9 +1,10 @@
 """Renders a reply as one Slack message. The same reply always gives the same message.
 
-Secrets in a reply are already hidden. This module escapes the text and fits the message into Slack's limits: 50 blocks,
-less than 12,000 bytes of them in all, and less than 4,000 bytes of text for notifications, which is what an edit may
-have. Small blocks get all the space they need; the others share the rest. A note marks what is cut or left out, and one
-text file holds the complete blocks. The message shows first who gave which command, then the blocks, then the buttons.
+Secrets in a reply are already masked. This module escapes the text and fits the message into Slack's limits. These are
+50 blocks, less than 12,000 bytes of blocks in all, and less than 4,000 bytes of text for notifications (the limit of an
+edit). Small blocks get all the space they need; the others share the rest. A note marks what is cut or left out, and
+one text file holds the complete blocks. The message shows first who gave which command, then the blocks, then the
+buttons.
 
 The sentences of a message have at most one emoji. It shows the worst tone of all sentences, and it stands in front of
 the first sentence with that tone: :white_check_mark: for good, :warning: for a warning, :x: for bad. Plain sentences

@@ -1,10 +1,11 @@
 """Renders tables and fields as Slack blocks, in the richest table format that a workspace accepts.
 
-The formats are, from the richest to the simplest: a `data_table` block with up to 200 rows, which people can sort; one
-with up to 99 rows; a `table` block; and aligned monospace text. A message has one table that Slack draws. At most 20
-columns are shown. If a table is too large, the least important columns are left out first, then long cells are cut, and
-rows are left out last. A name in the most important column is never cut. A note says what is cut or left out, and names
-the file with the whole table. A red, yellow or green circle in front of a cell shows how good the state of its row is.
+The richest format is a `data_table` block with up to 200 rows, which people can sort. The simpler ones are a
+`data_table` with up to 99 rows, a `table` block, and aligned monospace text. A message has one table that Slack draws.
+At most 20 columns are shown. If a table is too large, the least important columns are left out first, then long cells
+are cut, and rows are left out last. A name in the most important column is never cut. A note says what is cut or left
+out, and names the file with the whole table. A red, yellow or green circle in front of a cell shows how good the state
+of its row is.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Identifies the person who sent a SlackRequest: their Slack team and user, and the Slack user groups that they are in.
+"""Identifies the person who sent a SlackRequest: their Slack team and user, and their Slack user groups.
 
-Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission: if Slack does not
-list the groups, nobody is in a group; if Slack does not describe the person, the person is refused. Requests that
+Slack's answers are cached for at most a minute. A missing answer never gives anybody a permission. If Slack does not
+list the groups, nobody is in a group. If Slack does not describe the person, the person is refused. Requests that
 arrive together share their calls: Slack is asked once for each person and once for the groups of each workspace. People
 of other workspaces and bots are refused. Guests are refused unless they are configured.
 
-In an Enterprise organization, a person has one id in all workspaces, and Slack names any of the person's workspaces, or
-the organization, as their team. The list of the person's workspaces decides there. An app that is installed for the
+In an Enterprise organization, a person has one id in all workspaces. Slack names any of the person's workspaces, or the
+organization, as their team. So the list of the person's workspaces decides there. An app that is installed for the
 whole organization serves all its members.
 """
 

@@ -1,4 +1,6 @@
-"""Shows the bot: commands by verb and verdict, refusals, limits, Slack's outbox, the store, and the process."""
+"""Defines the dashboard of the bot: commands by verb and verdict, refusals, limits, Slack's outbox, the store, and the
+process.
+"""
 
 from charts.dashboards import links, panel_templates
 from charts.dashboards.bot_process import JOBS, PROCESS_ROW
@@ -11,6 +13,7 @@ WHICH = 'instance=~"$instance"'
 
 
 def bot_gauge(metric: str, how: str = "max") -> str:
+    """Returns the query of a gauge of the selected bot processes, combined by `how`."""
     return f"{how}(quarterdeck_{metric}{{{WHICH}}})"
 
 

@@ -1,4 +1,6 @@
-"""Shows one container's life: its states, why it ended, what it used, its restarts and its incidents."""
+"""Defines the dashboard of one container: its states, the causes of its ends, its usage, its restarts and its
+incidents.
+"""
 
 from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.annotations import Annotation

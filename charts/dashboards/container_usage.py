@@ -10,6 +10,7 @@ LIMIT = once(f"quarterdeck_container_spec_memory_limit_bytes{{{CONTAINERS}}}", "
 
 
 def rate_per_second(metric: str) -> str:
+    """Returns the query of a counter of the selected containers as a rate per second."""
     return f"max by (host, engine) (rate(quarterdeck_container_{metric}{{{CONTAINERS}}}[$__rate_interval]))"
 
 

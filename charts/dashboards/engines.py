@@ -1,4 +1,6 @@
-"""Shows each engine: its version, what it holds, its disk, how it is read, and systemd units of containers."""
+"""Defines the dashboard of each engine: its version, its resources, its disk, the readings of it, and systemd units of
+containers.
+"""
 
 from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.dashboard import Dashboard, Row

@@ -1,4 +1,4 @@
-"""Answers what is up and what is wrong, by engine, host and project."""
+"""Defines the dashboard of all engines: what is up and what is wrong, by engine, host and project."""
 
 from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.dashboard import Dashboard, Row

@@ -1,5 +1,6 @@
-"""Declares the panels of alerts and of their way to people: what fired, what was posted, what waits and what was "
-"lost."""
+"""Defines the dashboard panels about alerts and their delivery: what fired, what was posted, what waits and what was
+lost.
+"""
 
 from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Row

@@ -1,4 +1,6 @@
-"""Shows incidents: what is open, by rule and team, and how long people need to acknowledge and to resolve."""
+"""Defines the dashboard of incidents: what is open, by rule and team, and how long people need to acknowledge and to
+resolve.
+"""
 
 from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Dashboard, Row

@@ -1,4 +1,4 @@
-"""Makes the panels whose shape several dashboards share, so that the same kind of fact looks the same everywhere.
+"""Makes panels that several dashboards share, so that the same kind of fact looks the same everywhere.
 
 `more`: other settings of the panel, such as links. `by`: labels, each value of which is a series of its own.
 """

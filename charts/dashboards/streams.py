@@ -1,4 +1,4 @@
-"""Shows the events of the engines and their streams: rates, gaps, delay and what was lost."""
+"""Defines the dashboard of the engines' event streams: rates, gaps, delay and lost events."""
 
 from charts.dashboards import links, panel_templates, value_mappings
 from charts.dashboards.dashboard import Dashboard, Row

@@ -1,4 +1,4 @@
-"""Shows each Swarm: services with too few tasks, rollouts, nodes and their managers."""
+"""Defines the dashboard of each Swarm: services with too few tasks, rollouts, nodes and their managers."""
 
 from charts.dashboards import links, panel_templates
 from charts.dashboards.dashboard import Dashboard, Row

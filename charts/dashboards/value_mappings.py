@@ -1,4 +1,4 @@
-"""Gives the states of containers, health checks, streams and Swarm a number, a text and a colour, for timelines."""
+"""Maps the states of containers, health checks, streams and Swarm to a number, a text and a colour, for timelines."""
 
 from charts.dashboards.panels import BLUE, GREEN, GREY, ORANGE, RED, YELLOW
 from core.model.containers import HEALTH_STATES, STATES

@@ -1,6 +1,7 @@
-"""Reads the queries of dashboards, and puts values in place of Grafana's variables, as Grafana does before it asks.
+"""Reads the queries of dashboards, and replaces Grafana's variables with values, as Grafana does before it sends a
+query.
 
-A query is a panel's, an annotation's or a variable's. Times are in seconds.
+A query belongs to a panel, an annotation or a variable. Times are in seconds.
 """
 
 from __future__ import annotations

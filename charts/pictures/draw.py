@@ -1,4 +1,5 @@
-"""Draws every dashboard as PNGs: asks Prometheus for each panel, makes pages of the answers, and takes their pictures.
+"""Draws every dashboard as PNG files: queries Prometheus for each panel, renders pages of the answers, and takes
+pictures of them.
 
 A long dashboard has several pictures, cut between rows, so that each is small enough for a page of documentation.
 """

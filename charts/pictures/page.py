@@ -1,4 +1,4 @@
-"""Lays a dashboard out on an HTML page: the rows and panels at their places, or below each other as on a phone."""
+"""Renders a dashboard as an HTML page: the rows and panels at their positions, or below each other as on a phone."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ Answer = Sequence[tuple[Mapping[str, Any], Sequence[Series]]]
 
 
 def format_legend(target: Mapping[str, Any], series: Series) -> str:
+    """Returns the name of a series in the legend, from the query's template."""
     template = target.get("legendFormat", "__auto")
     if template == "__auto":
         return ", ".join(value for name, value in series.labels.items() if name != "__name__") or "value"

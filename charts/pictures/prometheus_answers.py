@@ -1,4 +1,4 @@
-"""Asks a Prometheus server by its HTTP API. Times are seconds since the epoch."""
+"""Queries a Prometheus server by its HTTP API. Times are seconds since the epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes values with their units, as short as a panel needs them, and finds the colour of a value."""
+"""Formats values with their units, as short as a panel needs them, and finds the colour of a value."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Selects containers by `--filter KEY=VALUE`, with the keys of `docker ps --filter`.
 
-Filters with the same key select what one of them selects; of labels, all must match. A key that the list has no data
-for is refused with the command that has it.
+If a filter key is given several times, a container must match one of the values; of labels, it must match all. A key
+for which the list has no data is refused, and the error names the command that supports it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Plans and renders the newest log lines of containers, for `logs` and `pod logs`.
 
 The lines of several containers are sorted by time, and each line begins with its container's name. Between the runs of
-a container there is a line that says how the run ended. Older lines are left out; the reply says how many.
+a container, a separator line shows how the run ended. Older lines are left out; the reply counts them.
 """
 
 from __future__ import annotations

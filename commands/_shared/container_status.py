@@ -1,6 +1,6 @@
-"""Says in two words how a container is and for how long, how bad that is, and how many containers have which trouble.
+"""Formats a container's status in a few words with its duration and its severity, and counts containers by problem.
 
-The time is that since the container started, or since it ended; of a container that never ran, since it was created.
+The duration is the time since the container started or ended, or since it was created if it never ran.
 """
 
 from __future__ import annotations

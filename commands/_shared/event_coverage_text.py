@@ -1,5 +1,5 @@
 """Describes for which part of a requested time no events of some engines are stored. So no reply claims that nothing
-happened when nobody watched.
+happened at a time when nobody watched.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Parses the value of the option `--format`, and fills in its fields. Supports only the most used part of Go's template
-syntax.
+"""Parses one template of the option `--format`, and fills in its fields. Supports only the most used part of Go's
+template syntax.
 
 `{{.A.B}}` is a field; a number in its path is an index of a list. `{{json .A}}` is a field as JSON. `{{index .A
 "key.with.dots" 0}}` is a field whose keys are given one by one, `{{.Label "key"}}` one of the `Labels`. Any other

@@ -1,7 +1,7 @@
-"""Puts the dividers of a container's runs between the lines of its log, for `logs` and `pod logs`.
+"""Inserts separator lines between the runs of a container in its log, for `logs` and `pod logs`.
 
-A line belongs to the first run that had not ended when the line was written. A container that has had one run has no
-dividers.
+A line belongs to the first run that had not ended when the line was written. If a container has had only one run, there
+is no separator.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Plans `run` and `create`: turns the words of a line into one request for a new container.
+"""Plans `run` and `create`: converts the words of a command line into one request for a new container.
 
 The words mean the same as for `docker run`. Some need a terminal or the user's own machine, such as a relative path or
-a variable without a value. They are refused, and the error says what to write instead. Names of other containers are
-looked up, so that only containers that the requester may list can be linked or joined.
+a variable without a value. They are refused, and the error names the alternative. Names of other containers are looked
+up, so that only containers that the requester may list can be linked or joined.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Makes the buttons that offer what to do next with one resource: show its log, follow it, restart it, list its events.
+"""Makes buttons for the next commands on one resource: show its log, follow it, restart it, list its events.
 
-Each button is a command line with the resource's name. The dispatcher leaves out the buttons that the requester may not
+Each button is a command line with the resource's name. The dispatcher removes the buttons that the requester may not
 use. Nothing is offered for several resources at once.
 """
 

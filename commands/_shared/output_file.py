@@ -1,4 +1,4 @@
-"""Decides where the file of a reply goes: to the machine of a console, or into the reply as text."""
+"""Decides whether the file of a reply is saved on the machine of a console, or shown as text in the reply."""
 
 from __future__ import annotations
 

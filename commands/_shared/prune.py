@@ -1,7 +1,7 @@
-"""Plans and renders the prune commands: finds what engines do not use, shows it, and removes exactly that.
+"""Plans and renders the prune commands: finds the unused resources of engines, shows them, and removes exactly those.
 
-The plan holds each resource by its id, so what becomes unused after the question is not removed. The question shows
-what would go, with its size as far as the engine measured it in time.
+The plan holds each resource by its id, so a resource that becomes unused after the question is not removed. The
+question lists the resources, with their size if the engine measured it in time.
 """
 
 from __future__ import annotations

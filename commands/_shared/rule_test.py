@@ -1,5 +1,6 @@
-"""Plans and renders `rules test`, which shows what an alert rule, a change of one or a new one would have reported in
-the past."""
+"""Plans and renders `rules test`, which shows the alerts that an alert rule, a changed rule or a new rule would have
+reported in the past.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats what became of the containers that a change started, as the end of the sentence about the change:
+"""Formats the verification of the containers that a change started, as the end of the sentence about the change:
 `worker restarted in 0.3 s, died again after 1 s (exit 2, 8th time in 1 h).`
 """
 

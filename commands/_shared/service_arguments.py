@@ -1,7 +1,7 @@
-"""Turns what was typed for `service create` and `service update` into settings of a service.
+"""Converts the typed arguments of `service create` and `service update` into settings of a service.
 
-The options are defined in service_options. Secrets and configs are looked up, so that only those can be given that the
-requester may list.
+The options are defined in service_options. Secrets and configs are looked up, so that a person can use only those that
+they may list.
 """
 
 from __future__ import annotations

@@ -128,4 +128,5 @@ COMMON = (
 
 
 def make_timeout_option(default: int) -> Arg:
+    """Makes the option `--timeout`. `default`: seconds."""
     return timeout_option(default, MAX_TIMEOUT_SECONDS, "time to wait until the tasks run")

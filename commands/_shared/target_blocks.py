@@ -1,4 +1,4 @@
-"""Renders the results of a command that reads something of each of its targets."""
+"""Renders the results of a command that reads something of each target, grouped by target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Defines the section `healing` of the configuration: what Quarterdeck does by itself when an alert rule fires."""
+"""Defines the section `healing` of the configuration: which commands Quarterdeck runs automatically when an alert rule
+fires.
+"""
 
 from __future__ import annotations
 

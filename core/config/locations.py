@@ -1,6 +1,6 @@
 """Finds the configuration file and the default state directory.
 
-Paths are plain text and few modules are imported: beside a running bot, `quarterdeck do` needs nothing else of the
+Paths are plain text and few modules are imported: if a bot runs already, `quarterdeck do` needs nothing else of the
 configuration, and must start fast.
 """
 

@@ -1,8 +1,8 @@
-"""Validates an alert rule, or a change of one, that a command line describes: with the same checks as the configuration
+"""Validates an alert rule, or a change of one, that was typed in a command, with the same checks as the configuration
 file.
 
-A regular expression is only accepted at a console and in the configuration file: Python's engine can search for hours
-for one that somebody wrote to hang this process, and nothing can interrupt it.
+A regular expression is only accepted at a console and in the configuration file. A malicious expression can run for
+hours in Python's engine, and nothing can interrupt it.
 """
 
 from __future__ import annotations

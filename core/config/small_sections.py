@@ -1,6 +1,6 @@
-"""Defines the sections of the configuration that have only a few settings each, from `store` to `audit`.
+"""Defines eight short sections of the configuration, from `store` to `audit`.
 
-The larger sections have modules of their own; see `core.config.schema`.
+The larger sections have their own modules; see `core.config.schema`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Defines alerts: what a rule reports about one subject, and the alert that is made of it.
+"""Defines alerts: the finding of a rule about one subject, and the alert that is made of it.
 
-A rule returns a Firing or a Cleared. The evaluator makes an Alert of it. Two alerts about the same trouble have the
+A rule returns a Firing or a Cleared. The evaluator makes an Alert of it. Two alerts about the same problem have the
 same fingerprint, even if the container was recreated between them, because the fingerprint contains the owner and not
 the container's id.
 """

@@ -1,8 +1,7 @@
-"""Says what the state of a resource means for a change: whether the change has something to do, and how people call the
-state.
+"""Decides from a resource's state whether a change has anything to do, and formats the state as text.
 
-The rows come from the lists of engines. A state that this module does not know never keeps a change from its engine,
-which then answers for itself. Times are unix seconds.
+The rows come from the lists of engines. If a state is unknown to this module, the change is still sent to the engine,
+which then decides. Times are unix seconds.
 """
 
 from __future__ import annotations

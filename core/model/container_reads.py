@@ -1,5 +1,4 @@
-"""Defines what can be read of one container besides its log and its inspection: its processes, its changed files, and
-when it ends."""
+"""Defines the actions that read a container's processes and changed files, and that wait for its end."""
 
 from __future__ import annotations
 

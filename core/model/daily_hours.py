@@ -1,9 +1,8 @@
-"""Defines hours that come back every day, or on some days of the week, in a time zone: `22:00` to `07:00` in Berlin.
+"""Defines hours that repeat every day, or on some days of the week, in a time zone: `22:00` to `07:00` in Berlin.
 
-Times of day are minutes after midnight on the clock of the zone. All other times are seconds since the epoch. The
-intervals are computed as moments, so a change to or from summer time neither repeats nor stretches one: an hour that
-the clock skips is no part of any interval, and an interval that begins or ends in an hour that comes twice does so in
-the first of the two.
+Times of day are minutes after midnight on the clock of the zone. All other times are seconds since the epoch. A change
+to or from summer time neither repeats nor stretches an interval. An hour that the clock skips is no part of any
+interval. If an interval begins or ends in an hour that comes twice, it does so in the first of the two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Makes the effects that core.model.effects predicts: what happens to one other resource, as guards see it."""
+"""Makes the effects that core.model.effects predicts. An effect is what a change also does to another resource; guards
+check it.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ ENDING = frozenset({STOP, REMOVE, "container.restart", "container.pause"})
 
 
 def make_effect(verb: str, ref: Ref, *, certain: bool = True) -> Effect:
+    """Makes one effect. `certain`: False if the effect may not happen."""
     risk = Risk.DESTROY if verb in DESTROYING else Risk.CHANGE
     return Effect(verb=verb, risk=risk, ref=ref, ends=verb in ENDING, certain=certain)
 

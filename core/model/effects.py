@@ -1,8 +1,9 @@
-"""Defines, in one table for all verbs, what an action can do besides the main thing that its verb says.
+"""Defines, in one table for all verbs, the side effects of an action: what it does besides the main thing that its verb
+names.
 
 `scale` removes containers, `unit stop` stops those of the unit, `stop` removes a container that was created with --rm.
 These effects are found from the lists of the engines. The results become part of the action, so the same value is
-decided, confirmed, recorded and run. Where a list does not show what an action would do, the effect is not `certain`.
+decided, confirmed, recorded and run. If a list does not show what an action would do, the effect is not `certain`.
 """
 
 from __future__ import annotations

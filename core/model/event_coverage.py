@@ -1,6 +1,6 @@
-"""Defines for which part of a time an engine's events are stored, and for which part nobody knows what happened.
+"""Defines for which part of a time an engine's events are stored, and for which part they are missing.
 
-Two sources have past events: the engine itself, which stores the newest ones, and Quarterdeck, for the times when it
+Past events have two sources: the engine itself, which stores the newest ones, and Quarterdeck, for the times when it
 watched. All times are nanoseconds since the epoch.
 """
 

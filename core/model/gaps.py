@@ -1,8 +1,8 @@
 """Defines gaps: times in which Quarterdeck did not receive the events of an engine.
 
-A gap is a fact of its own, so that nobody takes a quiet time for a healthy one. It is reported once, when it is over
-and the engine was listed again. It travels as an event of the kind GAP about the engine, through the same modules and
-into the same history as all other events.
+A gap is recorded, so that nobody mistakes missing events for a quiet time. It is reported once, when it is over and the
+engine was listed again. It is an event of the kind GAP about the engine. It passes through the same modules and into
+the same history as all other events.
 """
 
 from __future__ import annotations

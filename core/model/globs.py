@@ -1,6 +1,6 @@
-"""Matches names with globs, as `fnmatch.fnmatchcase` does, and keeps thousands of compiled patterns.
+"""Matches names with globs, as `fnmatch.fnmatchcase` does, and caches thousands of compiled patterns.
 
-The standard library keeps only 256, so that a few hundred silences would be compiled anew for each incident.
+The standard library caches only 256, so a few hundred silences would be compiled again for each incident.
 """
 
 from __future__ import annotations

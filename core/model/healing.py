@@ -1,7 +1,8 @@
-"""Defines self-healing: what a healing policy does when an alert fires, what is stored about it, and what is due next.
+"""Defines self-healing: the commands that a healing policy runs when an alert fires, its stored record, and the next
+step.
 
 The decisions are pure functions of the policy, the stored record and the time. The record of a policy is one value, so
-that a try and its place in the budget are taken by one process only.
+that only one process takes an attempt and its place in the budget.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Defines incidents: one trouble of one owner, made of the alerts that report it, and what people did about it. An
+"""Defines incidents: one problem of one owner, made of the alerts that report it, and what people did about it. An
 owner is what stays when a container is replaced, such as a replica of a service (core.model.owners).
 
-Alerts with the same engine, owner and topic are one incident, such as a crash, the crash loop that follows and the
-restart that did not come. An incident ends when all of its alerts are resolved. If it fires again soon, it is reopened,
-and no new incident begins.
+Alerts with the same engine, owner and topic are one incident: for example a crash, the crash loop that follows, and the
+missing restart. An incident ends when all of its alerts are resolved. If it fires again soon, it is reopened, and no
+new incident begins.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)
 
 
 class IncidentState(enum.StrEnum):
+    """The states of an incident."""
+
     FIRING = "firing"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"

@@ -1,9 +1,9 @@
-"""Defines the actions that use what is inside one container: run a program there, copy a file out, read its whole file
-system, and make an image of it.
+"""Defines the actions inside one container: run a program, copy a file out, export its file system, and commit it to an
+image.
 
 A program in a container can do everything that the container can. If the container can access its host, so can a
-program and a copied file. So these two actions need the verb `host.reach` beside their own verb. `reaches` holds what
-an inspection has shown; the dispatcher fills it in before the policy decides.
+program and a copied file. So these two actions need the verb `host.reach` in addition to their own verb. `reaches`
+lists the access to the host that an inspection has shown. The dispatcher fills it in before the policy decides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names the owner of a container: what stays the same when the container is replaced by a new one.
 
 The owner is a replica of a Compose service, a Swarm service, a pod's container, or else the container's own name. An
-alert about a container is stored under its owner, so that a recreated container is the same trouble.
+alert about a container is stored under its owner, so a recreated container has the same alert.
 """
 
 from __future__ import annotations

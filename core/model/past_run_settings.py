@@ -1,5 +1,6 @@
-"""Defines with what a container ran: its image, command, limits and the names of its environment variables, and how
-two runs differ. Values of environment variables are not part of it."""
+"""Defines the settings of a past run of a container, and how two runs differ. The settings are its image, command,
+limits and the names of its environment variables. Values of environment variables are not included.
+"""
 
 from __future__ import annotations
 

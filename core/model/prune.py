@@ -1,8 +1,8 @@
-"""Defines what an engine has and does not use, the actions that remove it, and the choice of what goes.
+"""Defines the unused resources of an engine, the actions that remove them, and the choice of which ones are removed.
 
-`FindUnused` lists candidates. `choose` keeps those that a prune of some kinds would remove. The prune actions hold
-exactly these, pinned by their ids: whatever becomes unused later is not removed. The records of a build cache have no
-owner and no names, so they go by the time of their last use. Sizes are bytes, times unix seconds.
+`FindUnused` lists candidates. `choose` selects those that a prune of some kinds would remove. The prune actions hold
+exactly these by their ids. So a resource that becomes unused later is not removed. The records of a build cache have no
+owner and no names, so they are selected by the time of their last use. Sizes are bytes, times unix seconds.
 """
 
 from __future__ import annotations

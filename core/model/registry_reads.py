@@ -1,4 +1,4 @@
-"""Defines what is read from registries without pulling: a search, one image, and which containers run an old image."""
+"""Defines the reads from registries that need no pull: a search, one image, and which containers run an old image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Defines what keeps networks, volumes and images from being removed, and the action that finds it.
+"""Defines the resources that block the removal of networks, volumes and images, and the action that finds them.
 
-An engine refuses to remove what is used. The rules differ: Docker removes a network of stopped containers, Podman does
-not. So each adapter returns only the users because of which its engine would refuse.
+An engine refuses to remove a resource in use. The rules differ: Docker removes a network of stopped containers, Podman
+does not. So each adapter returns only the users because of which its engine would refuse.
 """
 
 from __future__ import annotations

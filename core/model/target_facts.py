@@ -1,7 +1,7 @@
-"""Holds what is known about the target of an action from the lists of the engines, and finds what belongs to the
+"""Holds the known facts about the target of an action, from the lists of the engines, and finds what belongs to the
 target.
 
-core.model.effects works out from this what an action also does.
+core.model.effects uses these facts to predict the side effects of an action.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lists the verbs of changes that do nothing besides what the verb says of its target."""
+"""Lists the verbs of changes that have no side effects: they do nothing besides what the verb says of its target."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Defines the verification of a change: what became of the containers that it started, in the seconds after it.
+"""Defines the verification of a change: the state of the containers that it started, in the seconds after it.
 
-`VerifyRuns` is a part of a change that was accepted, as `ReadJob` is: the dispatcher runs it after the change, on the
-targets of that change and on what belongs to them, and nobody needs a permission of its own for it.
+`VerifyRuns` is a part of a change that was accepted, like `ReadJob`. The dispatcher runs it after the change, on the
+targets of that change and their parts. Nobody needs a separate permission for it.
 """
 
 from __future__ import annotations

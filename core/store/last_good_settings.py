@@ -1,4 +1,6 @@
-"""Stores with which settings the container of each owner ran well last, so that a crash card can say what changed."""
+"""Stores the settings with which the container of each owner ran well last, so that a crash card can show the
+differences.
+"""
 
 from __future__ import annotations
 

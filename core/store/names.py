@@ -1,7 +1,7 @@
-"""Stores what people, user groups and channels are called, by their ids, so that also a process without Slack, such as
-`quarterdeck do`, shows names.
+"""Stores the names of people, user groups and channels by their ids. So a process without Slack, such as `quarterdeck
+do`, can show names too.
 
-The number of names is limited; when it is reached, only names that are known already are updated.
+The number of names is limited. When the limit is reached, only names that are stored already are updated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stores which incidents still have to be sent to other systems, and the alerts that were received from them.
 
 Each change of an incident gets a time in a log, which all processes share. An outlet is one system that gets incidents.
-It has a position in the log and a queue of incidents to deliver, so it loses nothing while it cannot be reached. An
+It has a position in the log and a queue of incidents to deliver, so no incident is lost while it cannot be reached. An
 incident that changes again is delivered once, in its newest state.
 """
 

@@ -1,7 +1,7 @@
-"""Writes a duration in Docker's words, such as `2 hours`, and in a short form, such as `2h`.
+"""Formats a duration in Docker's words, such as `2 hours`, and in a short form, such as `2h`.
 
-Minutes are truncated, hours are rounded, and the units change at 48 hours, 2 weeks, 2 months and 2 years, as in
-`docker ps` and `docker images`.
+Minutes are truncated, hours are rounded, and the units change at 48 hours, 2 weeks, 2 months and 2 years, as in `docker
+ps` and `docker images`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Masks the secrets of this process itself: its configured tokens and passwords, and the first admin's claim code.
 
-`core.text.redact` recognises most secrets by their look. A password such as `correct horse` has no look, so this module
-masks it by its value, in every text. Each secret is also masked in base64 (alone, or as in `user:password`), as
-hexadecimal digits, in a URL (percent-encoded) and in JSON. Values shorter than `MIN_LENGTH` are not masked, because
-they are parts of ordinary words. A secret is never forgotten: after a reload, the old token is still masked. The
-exception are logins of registries, because some helpers create a new one for each pull: only the newest MAX_RECENT are
-kept.
+`core.text.redact` recognises most secrets by their form. A password such as `correct horse` has no special form, so
+this module masks it by its value, in every text. Each secret is also masked in base64 (alone, or as in
+`user:password`), as hexadecimal digits, in a URL (percent-encoded) and in JSON. Values shorter than `MIN_LENGTH` are
+not masked, because they are parts of ordinary words. A secret is never forgotten: after a reload, the old token is
+still masked. Logins of registries are an exception, because some helpers create a new one for each pull: only the
+newest MAX_RECENT are stored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Changes text so that it mentions nobody in any chat, for systems that may pass it on to one.
+"""Changes text so that it mentions nobody in any chat, for systems that may forward it to a chat.
 
-Slack takes `<!channel>` and `<@U0123>` as mentions; Mattermost, Discord and others take `@here` and `@name`. The sign
-that begins a mention is replaced by one that looks like it. An `@` after a letter or a digit, as in `web@sha256:…` and
-in an address, begins none and stays.
+Slack takes `<!channel>` and `<@U0123>` as mentions; Mattermost, Discord and others take `@here` and `@name`. The
+character that begins a mention is replaced by one that looks like it. An `@` after a letter or a digit, as in
+`web@sha256:…` and in an address, begins no mention and stays.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Masks secrets that stand in the lines after their name.
+"""Masks secrets whose value is on the lines after their name.
 
-These are block texts of YAML (`password: |`), here-documents (`password = <<EOF`), and values inside braces
-(`variable "db_password" { default = "…" }`, `"dbPassword": {"value": "…"}`).
+These are block texts of YAML (`password: |`), here-documents (`password = <<EOF`), and values inside braces (`variable
+"db_password" { default = "…" }`, `"dbPassword": {"value": "…"}`).
 
 A block ends where its indentation ends, at its own end marker, or with its brace, and at the latest after MAX_LINES
 lines. Every quantifier is bounded, so a text costs linear time.

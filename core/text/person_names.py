@@ -1,9 +1,9 @@
 """Shows people, user groups and channels of Slack by name in a reply, with their ids beside or below.
 
-A reply contains ids, as the policy and the audit do, and its `names` say what these are called. Programs get the ids. A
-name is chosen by the person who has it: it is shown as one short line, and with its id if two have the same one or if
-it could be taken for something else. Ids in verbatim lines and in typed command lines stay as they are, so that people
-can copy them.
+A reply contains ids, as the policy and the audit do, and its `names` map these ids to names. Programs get the ids. A
+person chooses their own name. So it is shown as one short line, and with its id if two people have the same name or if
+it could be mistaken for something else. Ids in verbatim lines and in typed command lines stay as they are, so that
+people can copy them.
 """
 
 from __future__ import annotations

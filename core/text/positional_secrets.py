@@ -1,4 +1,4 @@
-"""Masks secrets in arguments that have a form of their own, such as `user/password@db` and `user:password:uid`.
+"""Masks secrets in arguments whose position shows the secret, such as `user/password@db` and `user:password:uid`.
 
 These programs have no flag for the secret, so its place among the other arguments decides. Every part of the
 expressions is bounded or never tried again, so a line costs linear time.

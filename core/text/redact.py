@@ -1,8 +1,8 @@
-"""Makes text from outside fit to be shown: first printable, then with secrets replaced by ••••.
+"""Makes text from outside safe to show: first printable, then with secrets replaced by ••••.
 
 The order matters. Colour codes and invisible characters inside a secret would hide it from every pattern, so they are
-removed first, and text is cut only after its secrets were masked. Control characters that are shown as symbols (␀) are
-skipped by the patterns.
+removed first. Text is shortened only after its secrets were masked. Control characters that are shown as symbols (␀)
+are skipped by the patterns.
 
 Patterns detect a secret by its name (`password=…`), its position (`scheme://user:…@host`) or its own format (`ghp_…`,
 PEM). The secrets of this process itself are detected by value. A secret without any of these is not detected. Each

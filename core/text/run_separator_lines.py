@@ -1,7 +1,7 @@
-"""Writes the lines that divide the runs of a container in its log, such as `── run 9 · exit 2 · 40 s ago ──`.
+"""Writes the lines that separate the runs of a container in its log, such as `── run 9 · exit 2 · 40 s ago ──`.
 
-A program may write such a line itself. `escaped` moves it by one space, so that a line that begins with the mark is
-always one of Quarterdeck's.
+A program may write such a line itself. `escaped` moves the program's line by one space. So a line that begins with `──`
+always comes from Quarterdeck.
 """
 
 from __future__ import annotations

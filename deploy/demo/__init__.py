@@ -1,1 +1,1 @@
-"""The demo: Quarterdeck with Prometheus and Alertmanager, on sample containers that fail in different ways."""
+"""Runs the demo: Quarterdeck with Prometheus and Alertmanager, on sample containers that fail in different ways."""

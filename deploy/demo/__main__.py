@@ -1,8 +1,8 @@
 """Runs the demo until Ctrl-C: `make demo`, or `python -m deploy.demo`.
 
-Starts sample containers, Quarterdeck, Prometheus and Alertmanager, says where to look, and at its end removes all of
-them. What a demo that was killed has left, the next one removes at its start. It opens no window and no port beyond
-loopback, and changes no container but its own. Exit code 1: it could not start, or a part of it has ended.
+Starts sample containers, Quarterdeck, Prometheus and Alertmanager, prints their addresses, and removes all of them at
+its end. If a demo was killed, the next demo removes its containers at its start. It opens no window and no port except
+on loopback, and changes no container but its own. Exit code 1: it could not start, or a part of it has ended.
 """
 
 from __future__ import annotations

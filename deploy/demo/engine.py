@@ -1,7 +1,7 @@
-"""Runs the demo's containers on an engine that is used for other things too.
+"""Runs the demo's containers on an engine that is also used for other purposes.
 
-Everything that the demo makes has the label `quarterdeck.demo` with the number of the user who started it, and nothing
-else is ever changed or removed. The client is docker-py, which Podman's socket serves too.
+Everything that the demo creates has the label `quarterdeck.demo` with the number of the user who started it. Nothing
+else is ever changed or removed. The client is docker-py, which also works with Podman's socket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines the one error of the demo."""
+"""Defines the error that the demo raises when it cannot continue."""
 
 from __future__ import annotations
 

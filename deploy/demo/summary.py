@@ -1,4 +1,4 @@
-"""Says where to look while the demo runs."""
+"""Prints the addresses and queries to look at while the demo runs."""
 
 from __future__ import annotations
 

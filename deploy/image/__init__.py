@@ -1,1 +1,1 @@
-"""What only the build of the image runs."""
+"""Contains the programs that only the build of the image runs."""

@@ -1,4 +1,4 @@
-"""Waits until a container has ended, as a job that changes nothing and reports how long the container has been
+"""Waits until a container has ended, as a job. The job changes nothing and reports how long the container has been
 running.
 """
 

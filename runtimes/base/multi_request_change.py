@@ -1,7 +1,7 @@
-"""Runs one change that needs several requests, with one deadline for all of them and one record of what was sent.
+"""Runs one change that needs several requests, with one deadline for all of them and one record of the sent requests.
 
 If a request gets no answer before the first changing request was sent, nothing was changed (`sent` is False). After
-that, an unknown part of the change was done: every later loss of an answer has `sent` True, and the outcome is UNKNOWN.
+that, an unknown part of the change was done. Every later loss of an answer has `sent` True, and the outcome is UNKNOWN.
 A refusal by the engine is an answer.
 """
 

@@ -1,10 +1,10 @@
-"""Watches containers that were just started, as one job: does each still run after some seconds, is it healthy, or did
-it end?
+"""Verifies containers that were just started, as one job: whether each still runs after some seconds, is healthy, or
+has ended.
 
 A verdict is one line of the job, added as soon as it is known. A container without a health check is watched for ten
-seconds, one with a check until the check has answered. The engine is asked again when somebody reports an event of a
-container; if nobody watches its events, it is asked at intervals that grow with the number of containers. An engine
-that does not answer is asked again until the time is over.
+seconds, one with a check until the check has answered. The engine is asked again when an event of a container is
+received. If this process does not read its events, the engine is asked at intervals that grow with the number of
+containers. An engine that does not answer is asked again until the time is over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Reads which services of a Compose project depend on which, and sorts them so that each comes after those.
+"""Reads which services of a Compose project depend on which, and sorts them so that each comes after its dependencies.
 
 Docker Compose writes the dependencies of a service into the label `com.docker.compose.depends_on` of its containers, as
-`db:service_healthy:false,cache:service_started:true`. The last word, whether a restart of the dependency restarts the
-service too, is not needed here. A label may be written by anybody, so an entry that is not understood counts as a
+`db:service_healthy:false,cache:service_started:true`. The last word is not needed here: it says whether a restart of
+the dependency also restarts the service. Anybody may write a label. So if an entry cannot be parsed, it counts as a
 dependency that only has to be started.
 """
 

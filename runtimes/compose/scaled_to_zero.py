@@ -1,9 +1,10 @@
-"""Remembers the last container of each Compose service that was scaled to zero, so that it can be scaled up again.
+"""Stores the last container of each Compose service that was scaled to zero, so that the service can be scaled up
+again.
 
 Docker Compose stores nothing but containers. So a service without containers is known only to its Compose file and to
 this module. Its entry holds the inspection with all values of environment variables. So it is only in the memory of
 this process, never in the store or in a reply, and it is lost with the process. The number and the age of entries are
-limited. An entry is dropped when the service has a container again, whoever made it.
+limited. An entry is removed when the service has a container again.
 """
 
 from __future__ import annotations

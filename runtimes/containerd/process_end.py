@@ -1,7 +1,7 @@
-"""Waits for the end of a process of containerd with one request, however often and for however long somebody waits.
+"""Waits for the end of a process of containerd with a single request, however often and however long callers wait.
 
-A Wait that is given up before the process ends is an error in containerd's log as soon as the process does end (from
-containerd 1.7 on). So a grace that runs out must not end the request.
+If a Wait request is cancelled before the process ends, containerd 1.7 and later log an error when the process ends. So
+the request must continue even if the grace is over.
 """
 
 from __future__ import annotations

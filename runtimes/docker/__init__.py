@@ -1,1 +1,1 @@
-"""Docker Engine, by its HTTP API."""
+"""Connects Quarterdeck to Docker Engine, by its HTTP API."""

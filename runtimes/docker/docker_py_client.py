@@ -1,5 +1,6 @@
-"""Wraps the client of the `docker` package, with the few methods that Quarterdeck needs. Importing this module loads
-the package, so import it in a thread.
+"""Wraps the client of the Python package `docker` (docker-py), with the few methods that Quarterdeck needs.
+
+Importing this module loads the package, so import it in a thread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Folds the live events of programs that run inside containers into one event for each kind (`exec_start`, …).
 
 A health probe or `docker exec` causes three events. On hosts with health checks, nine of ten events are of this type,
-and Quarterdeck only counts them. So the decoder counts those of one kind in a batch, and they become one Event that
-says how many they are. Two types of events are not folded: replayed events, and events in which a label could be
+and Quarterdeck only counts them. So the decoder counts the events of each kind in a batch. They become one Event that
+contains their number. Two types of events are not folded: replayed events, and events in which a label could be
 mistaken for an attribute (`label_collisions`).
 """
 

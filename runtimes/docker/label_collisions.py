@@ -1,7 +1,7 @@
-"""Tracks which containers have labels that are named like attributes of events.
+"""Tracks which containers have labels with the same names as attributes of events.
 
 Docker copies a container's labels into the attributes of its events, over the daemon's own attributes: the label
-`exitCode=0` hides the real exit code. The labels of a container are learnt from a list, or from its `create` event: the
+`exitCode=0` hides the real exit code. The labels of a container are read from a list, or from its `create` event. The
 daemon itself adds no `exitCode` there, so an `exitCode` in it is a label. If a container has a label with the name of
 an attribute, this attribute is ignored in all of its events, and the container is inspected instead.
 """

@@ -1,4 +1,6 @@
-"""Serves the network and volume verbs for Docker: decodes its answers. `runtimes.docker_like` sends the requests."""
+"""Serves the network and volume verbs for Docker: decodes the daemon's answers. `runtimes.docker_like` sends the
+requests.
+"""
 
 from __future__ import annotations
 

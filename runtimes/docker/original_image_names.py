@@ -1,7 +1,7 @@
 """Finds the image name that a container was created with.
 
-Docker's list shows `sha256:…` instead of that name as soon as the name means another image, for example after a pull.
-An inspection shows the name for ever. So each container that is listed with an id is inspected once.
+If that name now belongs to another image, for example after a pull, Docker's list shows `sha256:…` instead of the name.
+An inspection always shows the name. So each container that is listed with an id is inspected once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decodes the progress of a pull or a push from Docker's stream of JSON lines.
 
-The HTTP status is always 200; a failure is reported in one of the lines. Lines that cannot be decoded are left out.
-The texts for the status of a layer differ between Docker's two image stores. With containerd's store, a layer ends at
-`Download complete`, with the mark `hidecounts`. Unknown texts are ignored.
+The HTTP status is always 200; a failure is reported in one of the lines. Lines that cannot be decoded are left out. The
+texts for the status of a layer differ between Docker's two image stores. With containerd's store, a layer ends at
+`Download complete`, with the field `hidecounts`. Unknown texts are ignored.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Finds what no running container of a Docker daemon uses: stopped containers, networks, local volumes and images. Also
-finds and removes its build cache.
+"""Finds the resources that no running container of a Docker daemon uses: stopped containers, networks, local volumes
+and images. Also finds and removes its build cache.
 
-The daemon's lists show which containers use what. Networks of a Swarm and the daemon's own networks are never unused,
-because other nodes or the daemon itself use them.
+The daemon's lists show which containers use which resources. Networks of a Swarm and the daemon's own networks are
+never unused, because other nodes or the daemon itself use them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decodes what the containers in Docker's list use: their images, volumes and networks."""
+"""Decodes which images, volumes and networks the containers in Docker's list use."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The half that the adapters of Docker and Podman share: both engines have an HTTP API of Docker's form."""
+"""Contains the code that the adapters of Docker and Podman share: both engines have an HTTP API of Docker's form."""

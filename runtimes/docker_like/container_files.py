@@ -1,8 +1,9 @@
-"""Copies files out of containers and makes images of them, with the clients of the `docker` and `podman` packages.
+"""Copies files out of containers, exports containers and commits them to images, with the Python packages `docker` and
+`podman`.
 
-Before a file is copied, a request without a body asks what it is. So a directory, a link, a device or a file that is
-too large is refused before anything is read. The whole file system is written to a temporary file without a name, so
-that nothing of it remains if the process is killed.
+Before a file is copied, a request without a body asks for its type and size. So a directory, a link, a device or a file
+that is too large is refused before anything is read. The whole file system is written to a temporary file without a
+name, so that nothing of it remains if the process is killed.
 """
 
 from __future__ import annotations

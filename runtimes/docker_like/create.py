@@ -1,9 +1,9 @@
 """Creates and starts containers, with the steps that Docker and Podman have in common. Each creation is one job.
 
-The steps are: check what the request names, pull the image if that is wanted, create the container, start it. Before
-the creation nothing was changed but the image, so a pull that fails leaves no container behind. A container that cannot
-be started is removed again. If the engine's answer to the creation is lost, the container is looked for by its label
-`quarterdeck.request`. If that shows nothing either, the outcome is UNKNOWN and names the label.
+The steps are: check the names in the request, pull the image if requested, create the container, start it. If the pull
+fails, no container is created. A container that cannot be started is removed again. If the engine's answer to the
+creation is lost, the container is searched by its label `quarterdeck.request`. If it is not found, the outcome is
+UNKNOWN and names the label.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Defines the methods that Quarterdeck needs of the `docker` and `podman` packages, and runs them in the threads of the
-engine.
+"""Defines the methods that Quarterdeck needs of the Python packages `docker` and `podman`, and runs them in the threads
+of the engine.
 
-The engine's host and the version of its API are given, so that a package never looks for them by itself. Each call has
-a client of its own, which is closed when the call ends. The exceptions of a package become Quarterdeck's errors here.
+The engine's host and the version of its API are given, so that a package never searches for them. Each call has its own
+client, which is closed when the call ends. The exceptions of a package become Quarterdeck's errors here.
 """
 
 from __future__ import annotations

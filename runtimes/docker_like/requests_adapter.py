@@ -1,8 +1,8 @@
-"""Lets `requests`, which the `docker` and `podman` packages use, send everything to one engine.
+"""Makes the Python package `requests`, which docker-py and podman-py use, send everything to one engine.
 
-Whatever address a request or a redirection names, its connection comes from `ThreadSockets`. Nothing is sent again,
-redirections are refused, and no proxy, no `.netrc` and no compressed answer is used: a small compressed answer could
-fill the memory. Importing this module loads `requests`; import it in a thread.
+For every address in a request or a redirection, the connection comes from `ThreadSockets`. Nothing is sent again,
+redirections are refused, and no proxy and no `.netrc` is used. Compressed answers are not used either: a small
+compressed answer could fill the memory. Importing this module loads `requests`; import it in a thread.
 """
 
 from __future__ import annotations

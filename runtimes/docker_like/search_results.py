@@ -1,6 +1,6 @@
-"""Decodes what Docker and Podman find in the catalogues of registries, and reports why a search failed.
+"""Decodes the results of an image search with Docker or Podman, and reports why a search failed.
 
-The texts come from strangers: they are cut, and made printable. A registry may send more than was asked for.
+The texts come from strangers: they are shortened and made printable. A registry may send more results than requested.
 """
 
 from __future__ import annotations

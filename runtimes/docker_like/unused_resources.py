@@ -2,8 +2,8 @@
 
 The sizes come from `/system/df`. A large engine needs minutes for it, and some engines refuse it while another
 measurement runs. If it needs more than MEASURE_SECONDS, the sizes stay unknown. The lists are read after the sizes, so
-they are new. If a part of a list cannot be decoded, no resource is reported as unused: a container that was left out
-may use any of them.
+they are new. If a part of a list cannot be decoded, no resource is reported as unused, because a container that was
+skipped may use it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Decodes how an image was built: the steps of its history, the newest first.
+"""Decodes the history of an image: the steps of its build, the newest first.
 
-The values of build arguments and of environment variables are hidden, because a build may have got a secret in one.
+The values of build arguments and of environment variables are masked, because they may contain a secret.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Decodes all JSON from engines into typed values. This is the one place that catches the errors of decoding.
+"""Decodes all JSON from engines into typed values. Only this module catches the errors of decoding.
 
-A value that breaks its model is read in parts: the unreadable field, row or line is left out, counted and logged
-(`skipped_data`), and the rest is used. InvalidResponse is raised only if nothing of an answer can be used.
+If a value does not match its model, its unreadable field, row or line is skipped, counted and logged (`skipped_data`).
+The rest is used. InvalidResponse is raised only if nothing of an answer can be used.
 
-A decoder in C holds the event loop until it ends. So a long list is cut into slices of a quarter of a megabyte, and the
-loop runs between two slices; a row of more than a megabyte, and a single document of more than four, are refused.
+A decoder in C blocks the event loop until it ends. So a long list is cut into slices of a quarter of a megabyte, and
+the loop runs between two slices. A row of more than a megabyte, and a single document of more than four, are refused.
 """
 
 from __future__ import annotations

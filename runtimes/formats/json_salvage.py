@@ -1,4 +1,4 @@
-"""Reads what is readable in a JSON value that breaks its model: the fields of the right type, one by one.
+"""Reads the readable parts of a JSON value that does not match its model: the fields of the right type, one by one.
 
 A field of the wrong type gets its default. An element of a list with the wrong type is left out. A label keeps its key:
 a number becomes text, and anything else an empty text. The whole value is lost if a field without a default or an

@@ -1,4 +1,4 @@
-"""Makes the OCI description of a program that shall run in a container, from the container's own specification."""
+"""Builds the OCI description of a program to run in a container, from the container's own specification."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Turns an engine's report of a failed pull or push into one short reason and one hint.
+"""Converts an engine's report of a failed pull or push into one short reason and one hint.
 
-Engines wrap the registry's own words in several layers, each with the image's name again: `initializing source
-docker://r.example/web:9: reading manifest 9 in r.example/web: manifest unknown`. The reply names the image already, so
-only the innermost words are kept. A text that has none of the known wrappers stays as it is.
+Engines put the registry's own message into several layers of text, each with the image's name again: `initializing
+source docker://r.example/web:9: reading manifest 9 in r.example/web: manifest unknown`. The reply names the image
+already, so only the innermost message is used. A text without a known layer stays as it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Counts and logs what one engine sent that could not be decoded and was left out.
+"""Counts and logs the data of one engine that could not be decoded and was skipped.
 
 A line in the log appears when the reason changes, at most once a minute, and otherwise once an hour. Each line has the
-number of values that were left out since the last line.
+number of values that were skipped since the last line.
 """
 
 from __future__ import annotations

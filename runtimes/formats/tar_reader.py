@@ -1,7 +1,8 @@
 """Reads the one file of a tar archive that an engine sends.
 
-Nothing is unpacked: the names in an archive are not used, so a path with `..` or a link in it leads nowhere. Anything
-that is not an ordinary file is refused. So is a file that is larger than allowed, whatever size its header claims.
+Nothing is unpacked, and the names in an archive are not used. So a path with `..` or a link in the archive has no
+effect. Anything that is not an ordinary file is refused. A file that is larger than allowed is refused too, whatever
+size its header claims.
 """
 
 from __future__ import annotations

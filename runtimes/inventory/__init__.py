@@ -1,1 +1,1 @@
-"""What exists now: a mirror of each engine, the fleet of all of them, and matching names against it."""
+"""Holds what exists now: a mirror of each engine, the fleet of all engines, and the search of resources by name."""

@@ -1,5 +1,5 @@
-"""Records the last end of each container of one engine, and counts its restarts by the cause of the end that came
-before each restart.
+"""Records the last end of each container of one engine. Counts its restarts by the cause of the end before each
+restart.
 
 It receives the events of containers in the engine's order. The cause of an end arrives a few seconds after the end. A
 container's record is removed with the container. The number of records is limited; beyond it, the oldest record is

@@ -1,8 +1,9 @@
-"""Adds to a page of a container's log the runs that its lines belong to: when each began and ended, and how.
+"""Adds to a page of a container's log the runs that its lines belong to, with the begin and end of each run.
 
-An engine that writes all runs into one log (Docker, Podman) does not mark where a run ends. The container's row tells
-its newest run; the events of its starts and ends, from the engine and from the stored history, tell the others. What
-cannot be read in a short time is left out. Nothing is asked if all lines belong to the newest run.
+An engine that writes all runs into one log (Docker, Podman) does not mark where a run ends. The container's row
+contains its newest run. The events of its starts and ends, from the engine and from the stored history, show the
+others. If something cannot be read in a short time, it is left out. Nothing is requested if all lines belong to the
+newest run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Caches what is read from one engine from time to time: counts of resources, disk use, its file system and its units.
+"""Caches slowly changing values of one engine: counts of resources, disk use, its file system and its units.
 
-The disk use is measured by one caller at a time. Others wait for it and get the same measurement. Each caller says how
-old a measurement may be, because a large engine needs minutes for it and is slow meanwhile.
+The disk use is measured by one caller at a time. Others wait for it and get the same measurement. Each caller gives the
+maximum age of a measurement, because a measurement takes minutes on a large engine and slows it down.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Passes the events of one engine on to the people who follow them. Each follower is a job, whose lines are events.
+"""Sends the events of one engine to the people who follow them. Each follower is a job, whose lines are events.
 
-A line is one event as JSON, so that the reader of the job can decide for each event who may see it. An end is passed on
+A line is one event as JSON, so that the reader of the job can decide for each event who may see it. An end is sent
 twice: at once, and again a few seconds later, when its cause is known. Nobody waits for a slow reader: the job drops
 its oldest lines and counts them.
 """

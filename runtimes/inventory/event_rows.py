@@ -1,7 +1,7 @@
-"""Translates events into rows of the stored history and back. Limits their size, and hides secrets in engines' texts.
+"""Converts events into rows of the stored history and back. Limits their size, and masks secrets in engines' texts.
 
-A process that does not watch the engine, such as `quarterdeck do`, stores its change as a `ChangeRecord`. The
-process that watches the engine copies the requester from it into the row of the container's end.
+A process that does not watch the engine, such as `quarterdeck do`, stores its change as a `ChangeRecord`. The process
+that watches the engine copies the requester from it into the row of the container's end.
 """
 
 from __future__ import annotations

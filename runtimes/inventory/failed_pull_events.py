@@ -1,7 +1,7 @@
 """Reports the failed pulls of Quarterdeck's own commands as events, because most engines send no event for them.
 
-It sees the jobs that pull an image, and their pages as they are read. A failed one becomes an event of the image with
-the action `pull-error`, as newer versions of Podman send it.
+It reads the pages of the jobs that pull an image. A failed pull becomes an event of the image with the action
+`pull-error`, which newer versions of Podman also send.
 """
 
 from __future__ import annotations

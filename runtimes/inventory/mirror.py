@@ -1,9 +1,9 @@
-"""Presents one engine and the cache of its containers as one Runtime: answers what it can from memory, and passes
+"""Presents one engine and the cache of its containers as one Runtime: answers from memory if possible, and passes
 everything else to the engine.
 
 The watcher feeds the cache with lists, events and inspections. While the event stream is open and the last list is
 complete, lists of containers come from the cache. Past events, past readings of the resource usage and a recent
-measurement of the disk use come from memory too. An engine that is known not to answer is not asked for a list: the
+measurement of the disk use come from memory too. If an engine is known not to answer, it is not asked for a list: the
 last known rows are returned at once, with their age and the reason.
 """
 

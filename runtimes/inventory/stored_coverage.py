@@ -1,7 +1,8 @@
-"""Finds out which time the stored history of an engine's events covers: since when it was watched, its gaps, and what
-was removed from the history.
+"""Finds for which time an engine's events are in the stored history: when it was watched, its gaps, and which events
+were removed.
 
-An error of the store is not raised: then nothing is covered, and the list of events says that the store did not answer.
+An error of the store is not raised. Then no time counts as covered, and the list of events reports that the store did
+not answer.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Reports to a verification what is known of its containers beside their state: the events that a mirror receives, and
-how often each container has ended lately.
+"""Provides a verification with more facts about its containers: the events that a mirror receives, and the number of
+recent ends of each container.
 """
 
 from __future__ import annotations

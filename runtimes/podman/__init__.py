@@ -1,1 +1,3 @@
-"""Podman, by its libpod API and its events file; and the units that keep its containers running."""
+"""Connects Quarterdeck to Podman, by its libpod API and its event file, and to the systemd units that run its
+containers.
+"""

@@ -1,4 +1,6 @@
-"""Copies files out of Podman's containers and makes images of them, with the `podman` package."""
+"""Copies files out of Podman containers, exports containers, and commits them to images, with the Python package
+`podman`.
+"""
 
 from __future__ import annotations
 

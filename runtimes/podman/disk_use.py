@@ -1,5 +1,7 @@
-"""Measures the disk use of a Podman service: images, volumes, and what containers wrote. Podman has no build cache of
-its own: what a build leaves behind are images."""
+"""Measures the disk use of a Podman service: images, volumes, and the data that containers wrote.
+
+Podman has no separate build cache: a build leaves images.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Finds the containers that a change stopped and that did not end within their grace, for pods and units.
 
-A pod or a unit stops several containers, may remove them, and may start them again. So how a container ended is read
-from the event of its end, and from its inspection if Podman records no events. Only a container whose grace is not
-longer than the whole change may have used it up: any other one was killed by somebody else.
+A pod or a unit stops several containers, may remove them, and may start them again. So the end of a container is read
+from its event, or from its inspection if Podman records no events. A container can only exceed its grace if the grace
+is not longer than the whole change. Any other killed container was killed by somebody else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Finds which containers and pods keep a network, a volume or an image of a Podman service from being removed.
+"""Finds the containers and pods that block the removal of a network, a volume or an image in Podman.
 
-Podman refuses to remove a network or a volume of any container, also of a stopped one, and the last name of an image of
-which there is a container. With force, an image goes together with its stopped containers; Quarterdeck does not remove
-running ones with it.
+Podman refuses to remove a network or a volume of any container, running or stopped. It refuses to remove the last name
+of an image that has containers. With force, Podman removes an image together with its stopped containers. Quarterdeck
+does not remove running containers with it.
 """
 
 from __future__ import annotations

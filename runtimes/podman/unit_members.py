@@ -22,6 +22,8 @@ LOOK_SECONDS = 10.0  # to find out what a unit runs before it is stopped
 
 
 class ListedContainer(msgspec.Struct):
+    """Models one row of Podman's list of containers."""
+
     id: str = msgspec.field(name="Id", default="")
     names: list[str] | None = msgspec.field(name="Names", default=None)
     labels: json_field_types.Labels = msgspec.field(name="Labels", default=None)

@@ -1,6 +1,7 @@
-"""Finds what no running container of a Podman service uses: stopped containers, networks, volumes and images.
+"""Finds the resources that no running container of a Podman service uses: stopped containers, networks, volumes and
+images.
 
-A list of Podman's containers does not name their volumes, so the service itself is asked for the volumes that no
+A list of Podman's containers does not name their volumes. So the service itself is asked for the volumes that no
 container uses, not even a stopped one. Containers of pods are never unused: a pod starts and ends with all of them.
 """
 

@@ -1,7 +1,7 @@
-"""Changes limits and the restart policy of Podman's containers, as far as this version of Podman can.
+"""Changes limits and the restart policy of Podman's containers, if this version of Podman can do that.
 
-Podman 4.3 is the first that changes limits. It changes only the running container: from 4.4 on the limits also hold
-after a restart. Podman 5.1 is the first that changes a restart policy.
+Podman can change limits since version 4.3. Version 4.3 changes only the running container; since version 4.4 the limits
+also apply after a restart. Podman can change a restart policy since version 5.1.
 """
 
 from __future__ import annotations

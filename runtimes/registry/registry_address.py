@@ -1,8 +1,8 @@
-"""Finds where the registry of an image is, and decides which hosts may be asked for it.
+"""Finds the registry of an image, and decides which hosts may be contacted for it.
 
-Quarterdeck asks only registries of the configured list, and those for which this host holds a login: otherwise a
-person in chat could make it send requests to any host that it reaches. `check_realm` decides where a login may be sent,
-because the registry itself names the server that turns a login into a token.
+Quarterdeck contacts only registries of the configured list, and those for which this host has a login. Otherwise a
+person in chat could make it send requests to any host that it can reach. `check_realm` decides where a login may be
+sent, because the registry itself names the server that exchanges a login for a token.
 """
 
 from __future__ import annotations

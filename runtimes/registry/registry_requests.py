@@ -1,9 +1,9 @@
-"""Sends requests to one registry over HTTP, and returns bounded answers.
+"""Sends requests to one registry over HTTP, and returns responses of limited size.
 
 Redirects are followed up to MAX_REDIRECTS times, never with a login or a token to another host, and never to an address
-of a private network. The size of an answer and the time of a request are limited. Every failure is an EngineError whose
-message contains no header and no query of a URL, because these may hold a secret. Imported on first use, because
-aiohttp takes a while.
+of a private network. The size of a response and the time of a request are limited. Every failure is an EngineError
+whose message contains no header and no query of a URL, because these may hold a secret. This module is imported on
+first use, because the import of aiohttp takes long.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Reads documents of one image from its registry, with the login of this host if the registry asks for one.
+"""Reads documents of one image from its registry, with the login of this host if the registry requires one.
 
-The registry answers 401 and names how it wants to be asked: with the login itself (Basic), or with a token that another
-server gives for it (Bearer). The login goes only to the registry or to a server of its domain, and only over TLS or
-within this machine. The token permits only pulling from this one repository.
+If a login is required, the registry answers 401 and names the method: the login itself (Basic), or a token that another
+server gives for the login (Bearer). The login is sent only to the registry or to a server of its domain, and only over
+TLS or within this machine. The token permits only pulling from this one repository.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Serves the verbs that read from registries: one image, and which running containers are behind their tag.
+"""Serves the verbs that read from registries: one image, and which running containers have an older image than their
+tag.
 
 The requests come from Quarterdeck's own process, not from the engine, with the login of Quarterdeck's host. A container
-is behind if the tag that it was started from points to another image now. The digests of the engine's own image list
-are compared with the registry's: of the tag itself, and if they differ, of its platforms, because some engines store
-only the digest of their platform.
+is out of date if the tag that it was started from points to another image now. The digests of the engine's own image
+list are compared with the registry's: first that of the tag, and if they differ, those of its platforms, because some
+engines store only the digest of their platform.
 """
 
 from __future__ import annotations

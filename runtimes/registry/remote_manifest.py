@@ -1,4 +1,4 @@
-"""Decodes what a registry sends about an image: an index of platforms, a manifest, a configuration.
+"""Decodes a registry's documents about an image: an index of platforms, a manifest, a configuration.
 
 The formats are Docker's and OCI's, which have the same fields. Counts are limited, and texts are made printable where
 they are shown.
@@ -21,6 +21,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686":
 
 
 class Platform(msgspec.Struct):
+    """Models the platform of an image, such as `linux/arm64/v8`."""
+
     os: str = ""
     architecture: str = ""
     variant: str = ""

@@ -1,1 +1,1 @@
-"""Docker Swarm: one engine for each Swarm, reached through any of its managers."""
+"""Connects Quarterdeck to Docker Swarm: one engine for each Swarm, reached through any of its managers."""

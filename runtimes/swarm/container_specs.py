@@ -1,7 +1,7 @@
 """Changes the part of a Swarm service's specification that describes the containers of its tasks.
 
-It takes a `ServiceSettings` and its removals. Whatever these do not name stays as it was. The values are made with the
-`docker` package.
+It takes a `ServiceSettings` and its removals. Settings that these do not name stay unchanged. The values are made with
+the Python package `docker`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds the tasks that a change of a service stopped and that did not end within their grace.
 
-A Swarm reports how a task ended by its exit code. When a service is scaled down, the Swarm removes its tasks about a
-quarter of a second after their end, so they are read often around the end of their grace. A task whose end was not read
-is not reported.
+A task's exit code shows how it ended. When a service is scaled down, the Swarm removes its tasks about a quarter of a
+second after their end, so they are read often around the end of their grace. If the end of a task was not read, the
+task is not reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Recognises what a manager's refusal means, by the beginning of its own words.
+"""Recognises the meaning of a manager's error message, by its first words.
 
-The rest of a refusal may quote what the requester wrote, such as a constraint or a name. So words in it mean nothing. A
-manager that passes a request on to the leader puts one `rpc error` before another.
+The rest of the message may quote the requester's input, such as a constraint or a name. So its words are ignored. If a
+manager forwards a request to the leader, the message begins with `rpc error` twice.
 """
 
 from __future__ import annotations

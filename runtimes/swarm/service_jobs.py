@@ -2,8 +2,8 @@
 
 Before the request, everything that it names is checked: networks, volumes, and its access to the hosts. The image is
 pinned to its digest, so that all nodes run the same one. If the Swarm's answer to a creation is lost, the service is
-looked for by its label `quarterdeck.request`; if that shows nothing, the outcome is UNKNOWN and names the label. A
-service whose tasks do not run stays as it is, and the outcome says how to end it.
+searched by its label `quarterdeck.request`. If it is not found, the outcome is UNKNOWN and names the label. A service
+whose tasks do not run stays as it is, and the outcome explains how to remove it.
 """
 
 from __future__ import annotations

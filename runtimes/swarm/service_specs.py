@@ -1,9 +1,10 @@
-"""Builds the specification of a Swarm service with the `docker` package: a new one, or an existing one with changes.
+"""Builds the specification of a Swarm service with the Python package `docker`: a new one, or an existing one with
+changes.
 
-An existing specification is changed only where the action says so: everything else goes back to the Swarm as it came.
-Lists get new entries; an entry with the same name, path or published port replaces the old one. The package knows the
-format and refuses what does not fit; then BadUsage is raised with its message. The package is loaded at the first use,
-so call `load_docker_package` in a thread before.
+Only the settings that the action names are changed; everything else is sent back to the Swarm unchanged. Lists get new
+entries; an entry with the same name, path or published port replaces the old one. The package knows the format. If it
+refuses a value, BadUsage is raised with its message. The package is loaded at the first use, so call
+`load_docker_package` in a thread before.
 """
 
 from __future__ import annotations

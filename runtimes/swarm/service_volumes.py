@@ -1,5 +1,5 @@
-"""Refuses volumes that a Swarm service may not mount: those that hold data of Quarterdeck or of a protected container,
-and those that are a directory or device of their host.
+"""Refuses volumes that a Swarm service may not mount. These are volumes with data of Quarterdeck or of a protected
+container, and volumes that are a directory or device of their host.
 
 A named volume belongs to one node. Quarterdeck asks each Docker daemon that it is connected to and that is a node of
 this Swarm. Other nodes, and daemons that do not answer, are not asked.

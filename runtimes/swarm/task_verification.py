@@ -1,7 +1,8 @@
-"""Watches the tasks of a Swarm service for some seconds after a change, as a job: does each still run, or did one fail?
+"""Verifies the tasks of a Swarm service for some seconds after a change, as a job: whether each still runs, or one has
+failed.
 
-The Swarm counts a task as running only once its health check has succeeded, so its tasks are not asked for their
-health. A task that failed before the change does not count.
+The Swarm counts a task as running only when its health check has succeeded, so its health is not requested separately.
+A task that failed before the change does not count.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Joins the many small messages of a busy stream, so that they are read and processed together.
 
-An engine writes each event by itself. If each write woke the event loop and was processed alone, that would cost
-several times as much as the event. So there are two delays. After a read, the next one follows a few milliseconds
-later: the kernel holds the messages meanwhile. And what was read is passed on only after some more milliseconds,
-because code that runs after a pause is slow at first. The first message after a quiet time is read and passed on at
-once, with all before it; the delays begin with the second. There is no pause after a read that returned much, because
-then the engine may be waiting: a fast stream is never slowed down. Times are in seconds.
+An engine writes each event separately. If each write woke the event loop and was processed alone, that would cost
+several times as much. So there are two delays. After a read, the next one follows a few milliseconds later: the kernel
+holds the messages meanwhile. And the received bytes are passed on only after some more milliseconds, because code that
+runs after a pause is slow at first. The first message after a quiet time is read and passed on at once, with all before
+it; the delays begin with the second. There is no pause after a read that returned much, because then the engine may be
+waiting. So a fast stream is never slowed down. Times are in seconds.
 """
 
 from __future__ import annotations

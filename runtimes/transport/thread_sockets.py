@@ -1,9 +1,9 @@
-"""Gives a thread blocking sockets that are connected to an engine.
+"""Provides blocking sockets, connected to an engine, for a thread.
 
-The `docker` and `podman` packages use blocking sockets. These come from here, so that a package reaches the engine that
+The Python packages `docker` and `podman` use blocking sockets. With these sockets, a package reaches the engine that
 Quarterdeck is configured for, by the same unix socket, TLS files or ssh process as all other requests. The event loop
 opens the real connection and passes the bytes on. So it knows whether a request was `sent`, it limits the bytes of the
-answers, and `close` ends every wait of the thread, at whatever point of the exchange.
+answers, and `close` ends every wait of the thread at any point of the exchange.
 """
 
 from __future__ import annotations
