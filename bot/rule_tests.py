@@ -144,7 +144,7 @@ class RuleTestRunner:
                 action.where,
                 regexes=action.place.kind == "console",
             )
-            return configured_rules.added(made), "a new rule"
+            return configured_rules.build_custom_rule(made), "a new rule"
         rule = self._rules.get(action.name)
         if rule is None:
             raise errors.NotFound(f"There is no alert rule “{action.name}”.", hint="List the rules with: rules")
@@ -157,7 +157,7 @@ class RuleTestRunner:
             raise errors.BadUsage(f"The rule {rule.name} has no threshold.", hint="Leave out --threshold.")
         given = {name: value for name, value in {**change, "threshold": action.threshold}.items() if value is not None}
         told = ", ".join(f"{name} {_told(value)}" for name, value in given.items() if value != "")
-        return configured_rules.changed(rule, rule_lines.rule_change(given)), told
+        return configured_rules.apply_override(rule, rule_lines.rule_change(given)), told
 
     async def _read(self, runtimes: Sequence[Runtime], since_ns: int, until_ns: int, notes: list[str]) -> list[Event]:
         """Returns the stored events of this time, the oldest first."""

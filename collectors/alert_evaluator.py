@@ -19,7 +19,7 @@ from collectors import quarterdeck_labels
 from collectors.alert_owner import alert_fingerprint, owner_of_event, running_by_owner
 from collectors.recent_events_by_owner import NO_LABELS, OwnerKey, RecentEventsByOwner, is_for
 from collectors.renamed_containers import RenamedContainers
-from collectors.rule import TEST_RULE, Rule, Seen, SeenEvent
+from collectors.rule import TEST_RULE, Rule, RuleInput, SeenEvent
 from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
 from core import unexpected_errors
@@ -128,7 +128,7 @@ class Evaluator:
         if (one := self._open.get(fingerprint)) is None:
             return
         events, threshold = [SeenEvent(event=present)], one.rule.threshold or 0.0
-        finding = self._ask(one.rule, Seen(events=events, labels=one.alert.labels, threshold=threshold))
+        finding = self._ask(one.rule, RuleInput(events=events, labels=one.alert.labels, threshold=threshold))
         if isinstance(finding, Cleared):
             self._resolve(fingerprint, finding.text, present.at_ns)
 
@@ -142,7 +142,7 @@ class Evaluator:
         now = self._now_ns()
         subject = Ref(engine=engine, kind=Kind.BOT, id="quarterdeck", name="quarterdeck")
         event = Event(now, EventKind.OTHER, subject, Origin.LIVE, "bot", "test", {})
-        self._fire(TEST_RULE, (engine, Kind.BOT, "quarterdeck"), text, Seen(events=[SeenEvent(event=event)]))
+        self._fire(TEST_RULE, (engine, Kind.BOT, "quarterdeck"), text, RuleInput(events=[SeenEvent(event=event)]))
 
     def observe(self, events: Iterable[Event], containers: Containers) -> None:
         """Takes events in the engine's order. The ends of containers come to `observe_end`, with their causes."""
@@ -204,7 +204,7 @@ class Evaluator:
         for rule in self._by_kind[event.kind]:
             if not is_for(rule, event.kind, event.action):
                 continue
-            visible = Seen(
+            visible = RuleInput(
                 events=self._windows.seen_by(rule, key),
                 labels=labels,
                 container=container,
@@ -223,14 +223,14 @@ class Evaluator:
         service = labels.get(SWARM_SERVICE_LABEL)
         return event.kind is EventKind.DIED and bool(service) and self._rollouts.includes(service or "", event.at_ns)
 
-    def _ask(self, rule: Rule, seen: Seen) -> Finding | None:
+    def _ask(self, rule: Rule, seen: RuleInput) -> Finding | None:
         try:
             return rule.check(seen)
         except Exception as error:  # a bug in one rule must not silence the others
             self._bugs.report(error, f"ask the alert rule {rule.name}")
             return None
 
-    def _fire(self, rule: Rule, key: OwnerKey, text: str, seen: Seen) -> None:
+    def _fire(self, rule: Rule, key: OwnerKey, text: str, seen: RuleInput) -> None:
         fingerprint, event, now = alert_fingerprint(rule, key), seen.last, self._now_ns()
         labels = seen.labels if isinstance(seen.labels, dict) else dict(seen.labels)  # shared: there may be many
         known = self._open.get(fingerprint)

@@ -40,7 +40,7 @@ class EventWriter(Protocol):
 
     async def record_events(self, events: Iterable[StoredEvent], /, *, lost: int, lost_until_us: int) -> int: ...
 
-    async def take_calls(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]: ...
+    async def take_own_changes(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]: ...
 
 
 class EventRecorder:
@@ -125,7 +125,7 @@ class EventRecorder:
     async def _with_requesters(self, rows: Sequence[StoredEvent], engine_id: str) -> list[StoredEvent]:
         """Adds who requested an end through a process that does not watch this engine, such as a single command."""
         asked = [row.subject_id for row in rows if row.attrs.get("cause") in REQUESTED and "cause_by" not in row.attrs]
-        calls = await self._store.take_calls(engine_key(engine_id), asked) if asked else {}
+        calls = await self._store.take_own_changes(engine_key(engine_id), asked) if asked else {}
         return [
             event_rows.with_requester(row, calls[row.subject_id])
             if row.subject_id in calls and row.attrs.get("cause") in REQUESTED

@@ -39,7 +39,7 @@ CLOCK_RESOLUTION = 0.001  # seconds: a timer may fire so much too early, and mus
 
 
 class Relister:
-    """Lists and inspects one engine. `list_forever` and `describe_forever` run side by side while a stream is open.
+    """Lists and inspects one engine. `list_forever` and `inspect_forever` run side by side while a stream is open.
     `cursor` belongs to the watcher; the relister only reads it. `gaps` receives what a list found, and ends a gap."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Relister:
         finally:
             self._counts.listed(outcome, loop.time() - began)
 
-    async def describe_forever(self) -> None:
+    async def inspect_forever(self) -> None:
         """Inspects the containers that the mirror marks dirty, shortly after."""
         while True:
             await self._mirror.dirtied.wait()

@@ -27,7 +27,7 @@ class SeenEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class RuleInput:
     """What a rule sees. `events`: the owner's events of the rule's window and kinds, oldest first; the last one is new.
     `container`: the subject as the mirror caches it; None if it is not a container or is removed. `labels`: of the
     container, or of its events if it was never inspected. `threshold`: the rule's number, as configured."""
@@ -64,7 +64,7 @@ class Rule:
     summary: str
     severity: Severity
     on: frozenset[EventKind]
-    check: Callable[[Seen], Finding | None]
+    check: Callable[[RuleInput], Finding | None]
     topic: str
     window: timedelta = timedelta(minutes=10)
     hold: timedelta = timedelta(0)

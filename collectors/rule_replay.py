@@ -19,7 +19,7 @@ from collectors.container_end_tracker import EndTracker
 from collectors.engine_state_events import DOWN
 from collectors.host_state_events import DATA_ROOT, UNIT_STATE
 from collectors.restart_count_events import RESTARTS
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Alert, AlertState, Finding, Firing
 from core.model.containers import Container
 from core.model.end_causes import Cause, CauseKind
@@ -138,7 +138,7 @@ class RuleReplay:
         self._containers[key] = row
         return row
 
-    def _counted(self, seen: Seen) -> Finding | None:
+    def _counted(self, seen: RuleInput) -> Finding | None:
         finding = self._check(seen)
         self.found += isinstance(finding, Firing)
         return finding

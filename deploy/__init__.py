@@ -1,2 +1,1 @@
-"""Contains the ways to run Quarterdeck: image, demo, Swarm, systemd and Quadlet. The product imports nothing from it.
-"""
+"""Contains the ways to run Quarterdeck: image, demo, Swarm, systemd and Quadlet. The product does not import it."""

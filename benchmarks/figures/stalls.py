@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks import readers, recordings, replay, stage
 from benchmarks.harness import Figure, Goal, Table
 from collectors import alert_evaluator, event_recorder
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.actions import InspectContainer
 from core.model.alerts import Finding, Severity
 from core.model.events import EventKind
@@ -45,7 +45,7 @@ class HungStore:
         return 0
 
 
-def slow(seen: Seen) -> Finding | None:
+def slow(seen: RuleInput) -> Finding | None:
     ends = time.perf_counter() + SLOW_SECONDS
     while time.perf_counter() < ends:
         pass

@@ -49,7 +49,7 @@ class ChangeAnnouncer:
     def _announce(self) -> None:
         responder, self._responder = self._responder, None
         if responder is not None:
-            names = [redact.redact(name) for name in reply_formatting.names(self._plan)]
+            names = [redact.redact(name) for name in reply_formatting.list_target_names(self._plan)]
             doing = self._command.doing or self._command.name
             responder.started(ActionStarted(line=redact.redact(self._inv.line), doing=doing, names=names))
 

@@ -88,7 +88,7 @@ class ChangeRecord:
             self._state = _State.CLOSED
             raise
         except errors.StoreDown as error:
-            raise reply_formatting.not_recorded(error) from error
+            raise reply_formatting.make_store_failure_error(error) from error
         if isinstance(answer, FreezeConflict):
             self._state = _State.CLOSED
             raise await freeze_check.refusal(self._audit, self._inv, self._plan, answer.record)
@@ -104,7 +104,7 @@ class ChangeRecord:
     async def record(self, index: int, result: Result) -> None:
         """Writes the outcome of the action number `index` of the plan. `end` writes the last outcome in its own round
         trip, and also each outcome that the store does not accept now."""
-        self._add(index, *reply_formatting.ending(result))
+        self._add(index, *reply_formatting.format_ending(result))
         if len(self._ended) < len(self._plan):
             outcome = self._unwritten[index]
             try:

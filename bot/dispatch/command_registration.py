@@ -45,7 +45,7 @@ async def register_command(
         policy = await policies.refresh(entered.policy_version)
     except errors.StoreError as error:
         if risk is not Risk.READ:
-            raise reply_formatting.not_recorded(error) from error
+            raise reply_formatting.make_store_failure_error(error) from error
         wait, policy = limits.spend_locally(inv.who.id, risk), policies.configured
     if wait > 0:
         raise errors.RateLimited(timedelta(seconds=wait), risk=risk)

@@ -174,7 +174,7 @@ class Dispatcher:
         except BaseException as error:
             if not unexpected_errors.is_unexpected(error, before):
                 raise
-            return reply_formatting.internal_error(self._bugs.report(error, "answer", command=state.command))
+            return reply_formatting.make_internal_error_reply(self._bugs.report(error, "answer", command=state.command))
 
     async def _run_line(self, inv: Invocation, state: CommandState) -> Reply | None:
         parsed = parser.parse(inv.line, self._catalogue)
@@ -260,9 +260,9 @@ class Dispatcher:
             # What was read before the cancellation may have been shown.
             await self._audit.read(inv, [(action, "", "cancelled") for action in state.plan], state.decision)
             raise
-        await self._audit.read(inv, reply_formatting.endings(results), state.decision)
+        await self._audit.read(inv, reply_formatting.format_endings(results), state.decision)
         results = [*results, *left_out]
-        return reply_formatting.shared(context, rendering.render(command, context, results, self._bugs, inv))
+        return reply_formatting.make_public(context, rendering.render(command, context, results, self._bugs, inv))
 
     async def _ask_reading(self, inv: Invocation, state: CommandState, readings: Sequence[str]) -> Reply | None:
         if await self._enter(inv, Risk.READ, state) is None:
@@ -317,4 +317,4 @@ class Dispatcher:
         inv = Invocation(id="", who=who, line=line, place=place, at=now, deadline=now)
         await self._audit.refusal(inv, "", "", decision.denial(error))
         self._metrics.commands_total.labels("none", "deny", Ending.REFUSED).inc()
-        return redact.redact_reply(reply_formatting.error_reply(error))
+        return redact.redact_reply(reply_formatting.make_error_reply(error))

@@ -34,5 +34,6 @@ def make_event_formatter(action: ListEvents, view_now: Callable[[], Awaitable[Vi
 
 def _line(event: Event) -> str:
     at = f"{datetime.fromtimestamp(event.at_ns / 1e9, UTC):%H:%M:%SZ}"
-    detail = event_text.detail(event)
-    return f"{at} {event_text.what(event)} {event_text.name(event)}{f': {detail}' if detail else ''}"
+    detail = event_text.format_detail(event)
+    name = event_text.format_resource_name(event)
+    return f"{at} {event_text.format_title(event)} {name}{f': {detail}' if detail else ''}"

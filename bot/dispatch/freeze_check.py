@@ -25,5 +25,5 @@ async def refusal(rows: audit.Audit, inv: Invocation, plan: Sequence[Action[Any]
     """Returns the error for a plan that a freeze refuses, after it was recorded."""
     error = errors.Frozen(decode_freeze(record).sentence())
     decision = Decision(verdict=Verdict.DENY, rule=RULE, reason=error.message)
-    await rows.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decision)
+    await rows.refusal(inv, plan[0].verb, reply_formatting.format_targets(plan), decision)
     return error

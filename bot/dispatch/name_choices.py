@@ -24,7 +24,7 @@ MAX_LABEL = 75  # characters
 
 def reply_with_choices(error: errors.QuarterdeckError, line: str, catalogue: Any) -> Reply:
     """Returns the reply to an error of this line."""
-    reply = reply_formatting.error_reply(error)
+    reply = reply_formatting.make_error_reply(error)
     try:
         if isinstance(error, errors.SeveralEngines):
             return replace(reply, buttons=_engine_buttons(error, parser.parse(line, catalogue), catalogue))

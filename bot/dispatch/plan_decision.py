@@ -53,7 +53,7 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
     decided = question_answers.decide_permission(question, asked, plan, view, inv, max_unconfirmed=max_unconfirmed)
     state.decision, state.verdict = decided, decided.verdict.name.lower()
     if decided.verdict is Verdict.DENY:
-        await audit.refusal(inv, plan[0].verb, reply_formatting.targets(plan), decided)
+        await audit.refusal(inv, plan[0].verb, reply_formatting.format_targets(plan), decided)
         raise errors.NotPermitted(decided.reason, rule=decided.rule, hint=decided.hint)
     await freeze_check.refuse_if_frozen(audit, inv, plan, state.frozen)
     if question is not None:
@@ -73,7 +73,7 @@ async def decide_plan(  # noqa: PLR0917 (what is decided, and for whom)
         decide_rest(hit.plan)
     if not hit.plan and (hit.refused or unable):
         await audit.refusal(
-            inv, plan[0].verb, reply_formatting.targets(plan), engine_refusals.denial(hit.notes, unable)
+            inv, plan[0].verb, reply_formatting.format_targets(plan), engine_refusals.denial(hit.notes, unable)
         )
         state.verdict = "refused"
     return replace(hit, unable=unable)

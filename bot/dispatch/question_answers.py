@@ -61,7 +61,7 @@ def decide_permission(
         raise errors.NotPermitted(
             "You are not an approver of this command. The question stays open.",
             rule=decided.rule,
-            hint=reply_formatting.approvers(needed),
+            hint=reply_formatting.format_approvers(needed),
         )
     return replace(decided, approvers=missing)
 
@@ -95,8 +95,10 @@ async def add_approval(  # noqa: PLR0917 (who approved what, and where it is rec
     """Stores the approval of one person in the question, and returns the question to the others."""
     await pending.add_person(question, Person.of(inv.who, inv.place))
     await rows.question(inv, "approved", plan, question.token, decided)
-    names = reply_formatting.short(reply_formatting.names(plan))
-    text = f"{question.command} {names}: {inv.who.name} approved. {reply_formatting.approvers(decided.approvers)}"
+    names = reply_formatting.shorten_names(reply_formatting.list_target_names(plan))
+    text = (
+        f"{question.command} {names}: {inv.who.name} approved. {reply_formatting.format_approvers(decided.approvers)}"
+    )
     return questions.question_reply(question.token, text, "Approve", everyone=True)
 
 

@@ -92,7 +92,7 @@ async def describe_change(
     refs = [ref for action in plan for ref in action.targets()]
     rows = [view.row(ref) for ref in refs]
     if not imperative or not refs or any(row is None for row in rows):
-        names = change_targets.listed(reply_formatting.names(plan))
+        names = change_targets.listed(reply_formatting.list_target_names(plan))
         return f"{command.name} {names}?".strip()
     volumes = await _volumes(plan, fleet, view.call) if len(refs) <= MAX_DESCRIBED else {}
     states = [

@@ -50,10 +50,14 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
     minutes = max(1, round(pending.ttl.total_seconds() / 60))
     if approval:
         text = f"{described.text} Somebody else has to approve it within {minutes} min."
-        text += f" {reply_formatting.approvers(decision.approvers)}"
+        text += f" {reply_formatting.format_approvers(decision.approvers)}"
     else:
         text = f"{described.text} Please confirm within {minutes} min."
-    yes = "Approve" if approval else f"Yes, {command.name} {reply_formatting.short(reply_formatting.names(plan))}"
+    yes = (
+        "Approve"
+        if approval
+        else f"Yes, {command.name} {reply_formatting.shorten_names(reply_formatting.list_target_names(plan))}"
+    )
     await rows.question(inv, "asked", plan, question.token, decision)
     asked = question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
     return replace(asked, blocks=(*described.preview, *asked.blocks))
@@ -116,7 +120,7 @@ def check_may_answer(question: Question, who: Identity) -> None:
     if question.verdict is Verdict.APPROVE and own:
         raise errors.NotPermitted(
             "You cannot approve your own command; somebody else must approve it.",
-            hint=reply_formatting.approvers(question.approvers),
+            hint=reply_formatting.format_approvers(question.approvers),
         )
 
 

@@ -40,7 +40,7 @@ async def redact_reply(reply: Reply, plan: Sequence[Action[Any]], bugs: unexpect
             return redact.redact_reply(reply, names)
         return await secret_search_threads.run_search(lambda: redact.redact_reply(reply, names))
     except Exception as error:
-        return reply_formatting.internal_error(bugs.report(error, "redact"))
+        return reply_formatting.make_internal_error_reply(bugs.report(error, "redact"))
 
 
 async def _make_records(reply: Reply, bugs: unexpected_errors.BugReporter) -> Records | None:

@@ -71,8 +71,8 @@ def _plain(results: Sequence[Result], reference: str) -> Reply:
     """Lists the status of each action, without the command's own words."""
     rows: list[tuple[Any, ...]] = []
     for result in results:
-        status, detail = reply_formatting.ending(result)
-        rows.append((reply_formatting.targets([result.action]), status, detail))
+        status, detail = reply_formatting.format_ending(result)
+        rows.append((reply_formatting.format_targets([result.action]), status, detail))
     note = f"Quarterdeck cannot format this reply because of a bug, reference {reference}. {unexpected_errors.HINT}"
     return Reply(
         blocks=(Text(text=note, tone=Tone.BAD), Table(columns=("TARGET", "RESULT", "DETAIL"), rows=rows, wrap=True)),

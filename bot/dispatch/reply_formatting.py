@@ -21,45 +21,45 @@ ENDINGS: tuple[tuple[type[errors.QuarterdeckError], Ending], ...] = (
 )
 
 
-def error_reply(error: errors.QuarterdeckError) -> Reply:
+def make_error_reply(error: errors.QuarterdeckError) -> Reply:
     """Returns the reply for an error, with its ending and tone."""
     ending = next((ending for kind, ending in ENDINGS if isinstance(error, kind)), Ending.FAILED)
     tone = Tone.WARN if ending in (Ending.NOTHING, Ending.USAGE) else Tone.BAD
     return text_reply(error.full_message(), tone, ending=ending)
 
 
-def internal_error(reference: str) -> Reply:
+def make_internal_error_reply(reference: str) -> Reply:
     """Returns the reply for a bug. `reference`: under which the log has the details."""
     return text_reply(f"Internal error, reference {reference}. {unexpected_errors.HINT}", Tone.BAD, ending=Ending.ERROR)
 
 
-def not_recorded(error: errors.StoreError) -> errors.StoreDown:
+def make_store_failure_error(error: errors.StoreError) -> errors.StoreDown:
     """Returns the refusal of a change that the store cannot record."""
     return errors.StoreDown(
         f"Nothing was done: changes are refused while they cannot be recorded. {error.message}", hint=error.hint
     )
 
 
-def shared(context: Context, reply: Reply) -> Reply:
+def make_public(context: Context, reply: Reply) -> Reply:
     """Returns the reply, visible to the whole channel if the requester wants that and the command succeeded."""
     return replace(reply, everyone=True) if context.args.get("share") and reply.ending is Ending.OK else reply
 
 
-def names(plan: Sequence[Action[Any]]) -> list[str]:
+def list_target_names(plan: Sequence[Action[Any]]) -> list[str]:
     return [ref.name for action in plan for ref in action.targets()]
 
 
-def targets(plan: Sequence[Action[Any]]) -> str:
+def format_targets(plan: Sequence[Action[Any]]) -> str:
     refs: list[Ref] = [ref for action in plan for ref in action.targets()]
     return ", ".join(str(ref) for ref in refs[:20])
 
 
-def endings(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
+def format_endings(results: Sequence[Result]) -> Sequence[tuple[Action[Any], str, str]]:
     """Returns for each result its action, status and detail."""
-    return [(result.action, *ending(result)) for result in results]
+    return [(result.action, *format_ending(result)) for result in results]
 
 
-def ending(result: Result) -> tuple[str, str]:
+def format_ending(result: Result) -> tuple[str, str]:
     """Returns the status and detail of one result, as the audit records them."""
     if result.error is not None:
         return str(Status.FAILED), result.error.message
@@ -72,12 +72,12 @@ def ending(result: Result) -> tuple[str, str]:
     return str(Status.DONE), ""
 
 
-def approvers(lists: Sequence[Sequence[str]]) -> str:
+def format_approvers(lists: Sequence[Sequence[str]]) -> str:
     """Says who may approve: somebody of each of these lists, who may be one person or several."""
     if not lists:
         return "Anybody with the permission for this command can approve it."
     return f"It can be approved by {', and also by '.join(' or '.join(one) for one in lists)}."
 
 
-def short(names: Sequence[str]) -> str:
+def shorten_names(names: Sequence[str]) -> str:
     return names[0][:40] if len(names) == 1 else f"{len(names)} things"

@@ -199,7 +199,9 @@ class VisibleFleet:
         return msgspec.structs.replace(
             seen,
             rows=tuple(
-                visible_rows.with_container(event, names, lambda ref: self._allowed(resolved, self._subjects_of(ref)))
+                visible_rows.add_container_name(
+                    event, names, lambda ref: self._allowed(resolved, self._subjects_of(ref))
+                )
                 for event in seen.rows
             ),
         )

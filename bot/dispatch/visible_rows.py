@@ -43,7 +43,7 @@ def container_names(events: Iterable[Event], existing: Iterable[Ref]) -> Mapping
     return named | {ref.id: ref.name for ref in existing}
 
 
-def with_container(event: Event, names: Mapping[str, str], allowed: Callable[[Ref], bool]) -> Event:
+def add_container_name(event: Event, names: Mapping[str, str], allowed: Callable[[Ref], bool]) -> Event:
     """Returns the event of a network with the name of the container that it is about; without it, if that container may
     not be seen."""
     container_id = event.attrs.get("container")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from collectors.rule import Rule, Seen, SeenEvent
+from collectors.rule import Rule, RuleInput, SeenEvent
 from core.config.alerts import LogRule, NewRule, RuleChange, Rules
 from core.model.alerts import Finding, Firing
 from core.model.events import EventKind
@@ -31,20 +31,20 @@ _OPERATORS: dict[str, Callable[[str, str], bool]] = {
 def build_rules_in_force(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
     """Returns the rules that run."""
     rules = [_as_configured(rule, settings) for rule in builtin if rule.on_by_default and rule.name not in settings.off]
-    return (*rules, *map(added, settings.add), *map(_about_logs, settings.logs))
+    return (*rules, *map(build_custom_rule, settings.add), *map(_about_logs, settings.logs))
 
 
 def testable_rules(builtin: Sequence[Rule], settings: Rules) -> Sequence[Rule]:
     """Returns all rules as configured, also those that are switched off."""
-    return (*(_as_configured(rule, settings) for rule in builtin), *map(added, settings.add))
+    return (*(_as_configured(rule, settings) for rule in builtin), *map(build_custom_rule, settings.add))
 
 
 def _as_configured(rule: Rule, settings: Rules) -> Rule:
     change = settings.change.get(rule.name)
-    return rule if change is None else changed(rule, change)
+    return rule if change is None else apply_override(rule, change)
 
 
-def changed(rule: Rule, change: RuleChange) -> Rule:
+def apply_override(rule: Rule, change: RuleChange) -> Rule:
     """Returns the rule with this change."""
     return replace(
         rule,
@@ -56,11 +56,11 @@ def changed(rule: Rule, change: RuleChange) -> Rule:
     )
 
 
-def added(settings: NewRule) -> Rule:
+def build_custom_rule(settings: NewRule) -> Rule:
     """Returns a rule that the configuration adds."""
     matches = [_matcher(field, text) for field, text in settings.where.items()]
 
-    def check(seen: Seen) -> Finding | None:
+    def check(seen: RuleInput) -> Finding | None:
         def fits(one: SeenEvent) -> bool:
             return all(each(one, seen) for each in matches)
 
@@ -90,7 +90,7 @@ def _about_logs(settings: LogRule) -> Rule:
     """Returns the rule about log lines. Each event has the number of lines found; see collectors.log_line_events."""
     action = settings.pattern().action
 
-    def check(seen: Seen) -> Finding | None:
+    def check(seen: RuleInput) -> Finding | None:
         found = sum(int(one.event.attrs.get("lines", "0")) for one in seen.events)
         if found < settings.count:
             return None
@@ -111,13 +111,13 @@ def _about_logs(settings: LogRule) -> Rule:
     )
 
 
-def _matcher(field: str, text: str) -> Callable[[SeenEvent, Seen], bool]:
+def _matcher(field: str, text: str) -> Callable[[SeenEvent, RuleInput], bool]:
     operator = next((each for each in _OPERATORS if text.startswith(each)), "")
     compare, wanted = _OPERATORS[operator or "="], text[len(operator) :]
     return lambda one, seen: compare(wanted, _value(field, one, seen))
 
 
-def _value(field: str, one: SeenEvent, seen: Seen) -> str:
+def _value(field: str, one: SeenEvent, seen: RuleInput) -> str:
     """Returns a field of an event or of its container. Returns an empty text if the field is not known."""
     event, labels = one.event, seen.labels
     if field.startswith("label."):

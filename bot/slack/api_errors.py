@@ -21,9 +21,9 @@ UNSURE_CODES = frozenset({"internal_error", "fatal_error", "service_unavailable"
 
 def read_response(error: SlackApiError) -> tuple[Mapping[str, Any], int]:
     """The response's JSON object and HTTP status. The library's error holds its own response or the bare HTTP one."""
-    read_response: Any = error.response
-    data = getattr(read_response, "data", None)
-    status: int = getattr(read_response, "status_code", 0) or getattr(read_response, "status", 0)
+    response: Any = error.response
+    data = getattr(response, "data", None)
+    status: int = getattr(response, "status_code", 0) or getattr(response, "status", 0)
     return data if isinstance(data, dict) else {}, status
 
 

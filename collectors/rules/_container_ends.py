@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collectors.rule import Seen, SeenEvent
+from collectors.rule import RuleInput, SeenEvent
 from core.model.alerts import Cleared
 from core.model.containers import ONE_OFF_LABEL
 from core.model.end_causes import CauseKind
@@ -17,7 +17,7 @@ UNWANTED = FAILURES | {CauseKind.OUT_OF_MEMORY}
 JOB_LABEL = "quarterdeck.job"
 
 
-def is_job(seen: Seen) -> bool:
+def is_job(seen: RuleInput) -> bool:
     """Whether the container runs once: it has the label quarterdeck.job, was started by `docker compose run`, or is
     removed by its engine when it ends."""
     if seen.labels.get(JOB_LABEL, "").lower() in ("1", "true", "yes"):
@@ -27,7 +27,7 @@ def is_job(seen: Seen) -> bool:
     return seen.container is not None and seen.container.auto_remove is True
 
 
-def ended_by_request(seen: Seen) -> Cleared | None:
+def ended_by_request(seen: RuleInput) -> Cleared | None:
     """Clears the alert if somebody asked for the end, or if a new container takes the place of the old one."""
     if seen.cause is not None and seen.cause.kind in (CauseKind.REQUESTED, CauseKind.REPLACED):
         return Cleared(seen.cause.text)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collectors.rule import Seen
+from collectors.rule import RuleInput
 from core.model.alerts import Cleared, Finding, Firing
 from core.model.events import EventKind
 
 ON = frozenset({EventKind.HEALTH, EventKind.DIED, EventKind.REMOVED})
 
 
-def check_health(seen: Seen) -> Finding | None:
+def check_health(seen: RuleInput) -> Finding | None:
     """Fires for a health check that fails. A check that succeeds, and the end of the container, clear it."""
     if seen.last.kind is not EventKind.HEALTH:
         return Cleared("the container ended")

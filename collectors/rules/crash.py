@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from collectors.rules._container_ends import FAILURES, ended_by_request, is_job
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.cause is not None and seen.cause.kind in FAILURES and not is_job(seen):
         return Firing(seen.cause.text)
     return ended_by_request(seen)

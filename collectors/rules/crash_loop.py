@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from collectors.restart_count_events import RESTARTS
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from collectors.rules._container_ends import UNWANTED, ended_by_request, ends, is_job
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.end_causes import CauseKind
@@ -22,7 +22,7 @@ WINDOW = timedelta(minutes=10)
 _MINUTES = int(WINDOW.total_seconds() // 60)
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.kind is EventKind.REMOVED:
         return Cleared("the container was removed")
     if seen.last.action == RESTARTS:
@@ -42,7 +42,7 @@ def check(seen: Seen) -> Finding | None:
     return None
 
 
-def _missed_ends(seen: Seen) -> Finding | None:
+def _missed_ends(seen: RuleInput) -> Finding | None:
     """Fires if the engine has restarted the container more often than ends were reported."""
     restarts = sum(int(one.event.attrs.get("number", "0")) for one in seen.events if one.event.action == RESTARTS)
     if restarts <= sum(one.cause is not None for one in seen.events) or is_job(seen):

@@ -7,7 +7,7 @@ again, a little below the threshold, so that it does not begin and end with ever
 from __future__ import annotations
 
 from collectors.host_state_events import DATA_ROOT
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
@@ -15,7 +15,7 @@ MAX_PERCENT = 90.0
 HYSTERESIS = 3.0  # percent points below the threshold, from which on the alert is over
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     percent = seen.last.attrs.get("percent", "")
     if reporter := seen.last.attrs.get("reporter", ""):
         return Cleared(f"{reporter} has the same disk and reports it")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from collectors.engine_state_events import DOWN, GONE, UP
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.action == UP:
         return Cleared("the engine answers, and its events are received")
     if seen.last.action == GONE:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import HEALED, HEALING_GAVE_UP, EventKind
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.action == HEALED:
         return Cleared("the trouble is over")
     return Firing(f"self-healing gave up: {seen.last.attrs.get('why', '')}".rstrip(": "))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import pairwise
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 
@@ -13,7 +13,7 @@ MIN_CHANGES = 6
 WINDOW = timedelta(minutes=15)
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     results = [one.event.attrs.get("health", "") for one in seen.events]
     results = [result for result in results if result in ("healthy", "unhealthy")]
     changes = sum(before != after for before, after in pairwise(results))

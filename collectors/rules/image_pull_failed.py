@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
@@ -19,7 +19,7 @@ _PULL_FAILED = re.compile(
 )
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     event = seen.last
     if event.kind is EventKind.PULLED:
         return Cleared("the image was pulled")

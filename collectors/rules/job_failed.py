@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from collectors.rules._container_ends import UNWANTED, is_job
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.end_causes import CauseKind
 from core.model.events import EventKind
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.cause is None or not is_job(seen):
         return None
     if seen.cause.kind in UNWANTED:

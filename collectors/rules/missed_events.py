@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 from core.model.gaps import GapReason, Recovery, from_event
@@ -17,7 +17,7 @@ from core.text import text_timestamps
 MIN_SECONDS = 60
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     gap = from_event(seen.last)
     if gap.reason is GapReason.NOT_WATCHED:
         return None

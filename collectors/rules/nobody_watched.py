@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from collectors.unwatched_time import ACTION, FROM, UNTIL
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 from core.text import text_timestamps
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     began, ended = (int(seen.last.attrs[name]) / 1e9 for name in (FROM, UNTIL))
     minutes = int((ended - began) // 60)
     first, last = text_timestamps.format_timestamp(began), text_timestamps.format_timestamp(ended)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
 DOWN = frozenset({"down", "disconnected", "unknown"})
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.kind is EventKind.REMOVED:
         return Cleared("the node was removed from the Swarm")
     state, why = seen.last.attrs.get("state", ""), seen.last.attrs.get("why", "")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.kind is EventKind.REMOVED:
         return Cleared("the service was removed")
     running, desired = seen.last.attrs.get("running", ""), seen.last.attrs.get("desired", "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from collectors.rules._container_ends import UNWANTED, ended_by_request, ends, is_job
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
@@ -15,7 +15,7 @@ from core.model.events import EventKind
 MIN_CRASHES = 2
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.kind is EventKind.STARTED:
         return Cleared("it was started again")
     if seen.last.kind is EventKind.REMOVED:

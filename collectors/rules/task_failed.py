@@ -6,12 +6,12 @@ While an update of the service runs, failed tasks are a part of it: if the updat
 
 from __future__ import annotations
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Finding, Firing, Severity
 from core.model.events import EventKind
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     attrs = seen.last.attrs
     if attrs.get("rollout"):
         return None

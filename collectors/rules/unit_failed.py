@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collectors.host_state_events import UNIT_STATE
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
@@ -14,7 +14,7 @@ OVER = {
 }
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     state, why = seen.last.attrs.get("state", ""), seen.last.attrs.get("why", "")
     if state == "failed":
         return Firing("the unit failed" + (f": {why}" if why else ""))

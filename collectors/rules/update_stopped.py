@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
 
@@ -14,7 +14,7 @@ FAILED = {
 }
 
 
-def check(seen: Seen) -> Finding | None:
+def check(seen: RuleInput) -> Finding | None:
     if seen.last.kind is EventKind.REMOVED:
         return Cleared("the service was removed")
     state, why = seen.last.attrs.get("state", ""), seen.last.attrs.get("why", "")

@@ -38,9 +38,12 @@ class ShownEvent:
 
 def fold(events: Sequence[Event]) -> list[ShownEvent]:
     """Returns the events that are shown, sorted by time as given."""
-    told = _told_by_causes(events)
+    told = _explained_by_causes(events)
     left = [event for at, event in enumerate(events) if at not in told]
-    keys = [(event.subject.engine, event.type, event.subject.name, what(event), detail(event)) for event in left]
+    keys = [
+        (event.subject.engine, event.type, event.subject.name, format_title(event), format_detail(event))
+        for event in left
+    ]
     times = Counter(keys)
     first: dict[object, int] = {}
     shown: list[ShownEvent] = []
@@ -55,7 +58,7 @@ def fold(events: Sequence[Event]) -> list[ShownEvent]:
     return shown
 
 
-def _told_by_causes(events: Sequence[Event]) -> set[int]:
+def _explained_by_causes(events: Sequence[Event]) -> set[int]:
     """Returns the positions of the events that the cause of an end tells: the signal and the stop of a container that
     ended by it, its out-of-memory notice, and the restart beside its new start."""
     told: set[int] = set()
@@ -99,14 +102,14 @@ def _belongs(event: Event, died: Event) -> bool:
     return number in ENDING_SIGNALS or str(SIGNAL_BASE + number) == died.attrs.get("exit_code")
 
 
-def what(event: Event) -> str:
+def format_title(event: Event) -> str:
     """What happened, in one or two words: `died`, `image pull`."""
     if event.kind is EventKind.OTHER:
         return event.action if event.type == "container" else f"{event.type} {event.action}"
     return str(event.kind).replace("_", " ")
 
 
-def detail(event: Event) -> str:
+def format_detail(event: Event) -> str:
     """Formats the few attributes that explain the event."""
     attrs = event.attrs
     if event.kind is EventKind.DIED and "cause_text" in attrs:
@@ -146,7 +149,7 @@ def detail(event: Event) -> str:
     return ", ".join(filter(None, parts))
 
 
-def name(event: Event) -> str:
+def format_resource_name(event: Event) -> str:
     return formatting.image(event.subject.name or event.subject.short_id)
 
 

@@ -26,7 +26,7 @@ FIELDS: Mapping[str, str] = {
     "Engine": "ENGINE",
 }
 _INSPECT = "Show this value with: inspect NAME."
-ELSEWHERE: Mapping[str, str] = {
+UNSUPPORTED_FIELD_HINTS: Mapping[str, str] = {
     "Command": _INSPECT,
     "Mounts": _INSPECT,
     "Networks": _INSPECT,

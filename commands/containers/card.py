@@ -137,7 +137,7 @@ def _last_end(context: Context, last: Event, number: int) -> str:
     at = datetime.fromtimestamp(last.at_ns / 1e9, UTC)
     ago = formatting.span(max(0.0, (context.now - at).total_seconds()))
     times = f"; {number}× in the last 24 h" if number > 1 else ""
-    return f"{ago} ago: {event_text.detail(last) or 'its cause is not known'}{times}"
+    return f"{ago} ago: {event_text.format_detail(last) or 'its cause is not known'}{times}"
 
 
 def _usage_of(results: Sequence[Result], ref: Ref) -> Usage | None:

@@ -33,7 +33,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     container_filters.parse(args["filter"])
     if args["format"]:
-        list_format.parse(args["format"], ps_format_fields.FIELDS, ps_format_fields.ELSEWHERE)
+        list_format.parse(args["format"], ps_format_fields.FIELDS, ps_format_fields.UNSUPPORTED_FIELD_HINTS)
     return [ListContainers(engine=engine, fresh=args["fresh"]) for engine in context.find.engines(query(context))]
 
 
@@ -54,7 +54,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         ids = [ref.id if args["no_trunc"] else ref.short_id for ref in refs]
         blocks: list[Block] = [Lines(lines=ids)] if ids else []
     elif args["format"]:
-        form = list_format.parse(args["format"], ps_format_fields.FIELDS, ps_format_fields.ELSEWHERE)
+        form = list_format.parse(args["format"], ps_format_fields.FIELDS, ps_format_fields.UNSUPPORTED_FIELD_HINTS)
         whole = args["no_trunc"]
         blocks = [
             *list_format.blocks(

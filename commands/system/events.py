@@ -143,7 +143,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         [
             formatting.moment(one.event.at_ns / 1e9),
             _what(one),
-            event_text.name(one.event),
+            event_text.format_resource_name(one.event),
             *formatting.engine_cells(where, one.event.subject.engine),
             _detail(one, context.now),
         ]
@@ -200,12 +200,12 @@ def _nothing(context: Context, *, known: bool) -> str:
 
 
 def _what(one: event_text.ShownEvent) -> str:
-    what = event_text.what(one.event)
+    what = event_text.format_title(one.event)
     return f"{what} {one.times:,}×" if one.times > 1 else what
 
 
 def _detail(one: event_text.ShownEvent, now: datetime) -> str:
-    text = event_text.detail(one.event)
+    text = event_text.format_detail(one.event)
     if one.times == 1:
         return text
     ago = formatting.span(max(0.0, now.timestamp() - one.event.at_ns / 1e9))

@@ -61,11 +61,11 @@ def with_effects(action: Action[Any], known: TargetFacts) -> Action[Any]:
 
 def new_removals(before: Action[Any], now: Action[Any]) -> Sequence[Ref]:
     """Returns what the action would destroy now and would not have destroyed before."""
-    known = {make_effect.ref for make_effect in before.effects or () if make_effect.risk is Risk.DESTROY}
+    known = {effect.ref for effect in before.effects or () if effect.risk is Risk.DESTROY}
     return [
-        make_effect.ref
-        for make_effect in now.effects or ()
-        if make_effect.risk is Risk.DESTROY and make_effect.ref.kind is not Kind.TASK and make_effect.ref not in known
+        effect.ref
+        for effect in now.effects or ()
+        if effect.risk is Risk.DESTROY and effect.ref.kind is not Kind.TASK and effect.ref not in known
     ]
 
 

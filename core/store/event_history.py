@@ -76,14 +76,14 @@ class EventHistoryStore(AuditTrail):
             kept_seconds=self._event_limits.seconds,
         )
 
-    async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float) -> None:
+    async def record_own_changes(self, engine: str, containers: Iterable[str], value: bytes, ttl: float) -> None:
         """Notes for `ttl` seconds that a change is about to end these containers of an engine (its key)."""
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
             for container in containers:
                 pipe.set(self._key(keys.call(engine, container)), value, px=milliseconds(ttl))
             await pipe.execute()
 
-    async def take_calls(self, engine: str, containers: Sequence[str]) -> dict[str, bytes]:
+    async def take_own_changes(self, engine: str, containers: Sequence[str]) -> dict[str, bytes]:
         """Returns what was noted of these containers, and forgets it: a change ends each container only once."""
         async with self._call(), self._client.pipeline(transaction=False) as pipe:
             for container in containers:

@@ -28,7 +28,7 @@ from runtimes.base.jobs import Job, JobAdapter
 from runtimes.base.multi_request_change import NO_ANSWER
 
 STEP_SECONDS = 60.0  # for one removal
-LOOK_SECONDS = 20.0  # for one list of what is unused
+CHECK_SECONDS = 20.0  # for one list of what is unused
 CACHE_SECONDS = 600.0  # for the removal of a build cache
 MAX_REASONS = 3  # shown in an outcome
 MAX_REASON = 160  # characters
@@ -97,7 +97,7 @@ class PruneVerbs(JobAdapter, abc.ABC):
     async def _prune_kind(self, kind: Kind, pinned: Sequence[prune.UnusedResource], done: _Progress, job: Job) -> None:
         """Raises EngineError if an answer is missing."""
         try:
-            found = await self._unused((kind,), LOOK_SECONDS, measured=False)
+            found = await self._unused((kind,), CHECK_SECONDS, measured=False)
         except NO_ANSWER as error:
             raise error.with_sent(False) from error
         now = {row.ref.id: row for row in found.rows if row.ref.kind is kind}

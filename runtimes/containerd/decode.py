@@ -51,7 +51,7 @@ class ContainerDecoder:
         self._refs: dict[str, Ref] = {}
         self._sandboxes: dict[str, None] = {}
 
-    def learn(self, namespace: str, container_id: str, labels: Mapping[str, str]) -> Ref:
+    def cache_labels(self, namespace: str, container_id: str, labels: Mapping[str, str]) -> Ref:
         """Caches a container's name, and whether it is a sandbox. Returns its reference."""
         full_id = f"{namespace}/{container_id}"
         name = name_of(container_id, labels)
@@ -86,7 +86,7 @@ class ContainerDecoder:
     ) -> Container:
         """Decodes a container and its task into a row. `process_started_at`: returns the start of a process of this
         host in unix seconds, or None if it is unknown."""
-        ref = self.learn(namespace, container.id, container.labels)
+        ref = self.cache_labels(namespace, container.id, container.labels)
         created_at = protobuf_conversion.timestamp_to_nanoseconds(container.created_at) / 1e9
         run = self.history.current(ref.id, task, created_at)
         state = "exited" if run.was_started else "created"

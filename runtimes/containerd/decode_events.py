@@ -125,12 +125,12 @@ class EventDecoder:
     ) -> Event | None:
         full_id = f"{namespace}/{container_id}"
         if message_type == "ContainerUpdate":
-            self._containers.learn(namespace, container_id, message.labels)
+            self._containers.cache_labels(namespace, container_id, message.labels)
         if self._containers.is_known_sandbox(full_id):
             if kind is EventKind.REMOVED:
                 self._containers.forget(full_id)
             return None
-        subject = self._containers.ref(full_id) or self._containers.learn(namespace, container_id, {})
+        subject = self._containers.ref(full_id) or self._containers.cache_labels(namespace, container_id, {})
         attrs = {"namespace": namespace}
         if message_type.startswith("Task"):
             if exec_action := _exec_action(message_type, message):

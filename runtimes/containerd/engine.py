@@ -224,7 +224,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
             container = await self._client.container(namespace, container_id, NAME_TIMEOUT_SECONDS)
         except errors.QuarterdeckError:
             return None
-        self._containers.learn(namespace, container_id, container.labels)
+        self._containers.cache_labels(namespace, container_id, container.labels)
         return event_attributes.labels(container.labels)
 
     # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -252,7 +252,7 @@ class Containerd(UpdateVerbs, ExecVerbs, ImageVerbs, DiskUseVerbs, RemoteImageVe
                         hint=bounded_protobuf_decoder.HINT,
                     )
                 listing.runtimes[container.runtime.name] += 1
-                self._containers.learn(namespace.name, container.id, container.labels)
+                self._containers.cache_labels(namespace.name, container.id, container.labels)
                 if not decode.is_sandbox(namespace.name, container.labels):
                     task = tasks.get(container.id)
                     listing.rows.append(row := self._row(namespace.name, container, task))

@@ -59,7 +59,7 @@ class ImageVerbs(EngineClient, shared.ImageVerbs, abc.ABC):
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
         began, target = time.monotonic(), action.target
         force = action.force
-        if shared.is_id(target):
+        if shared.is_referenced_by_id(target):
             name = quoted_id(target)
             # Docker requires force for an image with several names. With force, it removes an image that stopped
             # containers use, so force is added only then, and if no container uses the image.

@@ -69,7 +69,7 @@ class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
                     yield ResourceUse(target=ref, user=row.ref(self._ref), running=row.state in LIVE_STATES)
 
     async def _image_users(self, target: Ref, ends: float, *, force: bool) -> AsyncIterator[ResourceUse]:
-        by_id = shared.is_id(target)
+        by_id = shared.is_referenced_by_id(target)
         if force and not by_id:
             return
         if not by_id and images.has_several_names(await self._get_image(target.id, seconds_left(ends))):

@@ -144,7 +144,7 @@ def transfer_timed_out(name: str, seconds: float, progress: str = "") -> errors.
     )
 
 
-def is_id(ref: Ref) -> bool:
+def is_referenced_by_id(ref: Ref) -> bool:
     """Whether `ref` is called by the image's id, because the image has no name or because all its names are meant."""
     return not ref.name or ref.id.rpartition(":")[2].startswith(ref.name.removeprefix("sha256:"))
 

@@ -34,7 +34,9 @@ class EngineReadings:
         self.units: Sequence[Unit] | None = None
         self.units_at = 0.0
 
-    async def measured(self, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime, max_age: float) -> DiskUse:
+    async def measure_disk_use(
+        self, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime, max_age: float
+    ) -> DiskUse:
         """Returns the newest measurement, if it is at most `max_age` seconds old, else the result of `measure`. If
         another caller is still measuring at the deadline, returns the last known measurement. Raises TimedOut if there
         is none."""

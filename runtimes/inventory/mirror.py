@@ -122,7 +122,9 @@ class Mirror(ContainerCache):
         if isinstance(action, ReadUsage) and action.since and action.verb in self.verbs:
             return cast(R, self.usage.answer(action))
         if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
-            measured = self.resources.measured(lambda: self._runtime.run(action, call), call.deadline, action.max_age)
+            measured = self.resources.measure_disk_use(
+                lambda: self._runtime.run(action, call), call.deadline, action.max_age
+            )
             return cast(R, await measured)
         if isinstance(action, InspectContainer):
             document = cast(Document, await self._runtime.run(action, call))

@@ -46,7 +46,7 @@ NOTE_SECONDS = 3_700.0  # a stop waits an hour at most
 class EventStore(CoverageStore, Protocol):
     """What reads the stored history."""
 
-    async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None: ...
+    async def record_own_changes(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None: ...
 
 
 class StoredEvents:
@@ -87,7 +87,7 @@ class StoredEvents:
             verb=action.verb, who=call.who, at=time.time(), until=call.deadline.timestamp() + WINDOW_SECONDS
         )
         with contextlib.suppress(errors.StoreError):
-            await self._store.note_calls(engine_key(engine_id), ids, msgspec.json.encode(noted), NOTE_SECONDS)
+            await self._store.record_own_changes(engine_key(engine_id), ids, msgspec.json.encode(noted), NOTE_SECONDS)
 
     async def _find(self, action: ListEvents, batch: _Batch) -> EventsFound:
         await asyncio.sleep(0)  # the lists of the other engines of this command join

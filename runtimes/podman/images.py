@@ -142,7 +142,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
     @does(images.RemoveImage)
     async def remove_image(self, action: images.RemoveImage, seconds: float) -> Outcome:
         change, target = MultiRequestChange(seconds), action.target
-        by_id = shared.is_id(target)
+        by_id = shared.is_referenced_by_id(target)
         if not by_id:
             await change.read(self._check_same_image(target, change.seconds_left))
         found = await change.read(self._get_image(target.id, change.seconds_left))

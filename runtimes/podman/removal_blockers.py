@@ -44,7 +44,7 @@ class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
             for row in await self._users(f"all=true&filters={_filter(str(target.kind), target.name)}", ends):
                 yield ResourceUse(target=target, user=row.ref(self._ref), running=row.state in LIVE_STATES)
             return
-        if not shared.is_id(target):
+        if not shared.is_referenced_by_id(target):
             found = await self._get_image(target.id, seconds_left(ends))
             if len(await self._names(found, seconds_left(ends))) > 1:
                 return  # only this name is removed

@@ -25,7 +25,7 @@ class NoHistory:
     async def find_events(self, wanted, selects):
         return EventsFound(events=(), oldest_us=0, cut_until_us=0, lost=0, lost_until_us=0, complete=True)
 
-    async def note_calls(self, engine, containers, value, ttl):
+    async def record_own_changes(self, engine, containers, value, ttl):
         raise AssertionError
 
 

@@ -39,10 +39,10 @@ class WatchRecords:
         self.events += events
         return len(self.events)
 
-    async def take_calls(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]:
+    async def take_own_changes(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]:
         return {}
 
-    async def note_calls(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None:
+    async def record_own_changes(self, engine: str, containers: Iterable[str], value: bytes, ttl: float, /) -> None:
         """Notes nothing."""
 
     async def find_events(self, wanted: EventsWanted, selects: object, /) -> EventsFound:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from collectors import alert_evaluator, recent_events_by_owner
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from collectors.rules import crash, crash_loop, unhealthy
 from core.model.alerts import AlertState, Cleared, Finding, Firing, Severity
 from core.model.end_causes import CauseKind
@@ -213,7 +213,7 @@ def test_nothing_is_reported_about_our_own_container() -> None:
 
 
 def test_a_bug_in_one_rule_silences_no_other() -> None:
-    def check(seen: Seen) -> Finding | None:
+    def check(seen: RuleInput) -> Finding | None:
         raise KeyError("x")
 
     broken = Rule(
@@ -285,7 +285,7 @@ _STEP = st.sampled_from(["fire", "clear", "wait"])
 def test_reports_are_well_formed_in_any_order_of_events(steps: list[str]) -> None:
     """A resolution follows a firing, and what fires last is what `firing` says."""
 
-    def check(seen: Seen) -> Finding | None:
+    def check(seen: RuleInput) -> Finding | None:
         return Cleared("over") if seen.last.kind is EventKind.STARTED else Firing("bad")
 
     rule = Rule(

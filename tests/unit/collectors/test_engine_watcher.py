@@ -456,9 +456,9 @@ async def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_watch_starts_again_after_a_bug_that_shows_when_the_stream_has_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bench, runs, described = Bench(), 0, relister.Relister.describe_forever
+    bench, runs, described = Bench(), 0, relister.Relister.inspect_forever
 
-    async def describe_forever(self: relister.Relister) -> None:
+    async def inspect_forever(self: relister.Relister) -> None:
         nonlocal runs
         runs += 1
         try:
@@ -467,7 +467,7 @@ async def test_a_watch_starts_again_after_a_bug_that_shows_when_the_stream_has_e
             if runs == 1:
                 raise KeyError("a bug that only the end of the stream shows")
 
-    monkeypatch.setattr(relister.Relister, "describe_forever", describe_forever)
+    monkeypatch.setattr(relister.Relister, "inspect_forever", inspect_forever)
     restarts: list[tuple[str, str]] = []  # with what the mirror says then: the next run may begin at once
     restarted = lambda name: restarts.append((name, bench.mirror.not_live_reason))  # noqa: E731
     async with supervise.Supervisor(on_restart=restarted) as supervisor:

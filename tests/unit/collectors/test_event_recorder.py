@@ -47,7 +47,7 @@ class Writer:
         self.lost.append((lost, lost_until_us))
         return len(self.writes[-1])
 
-    async def take_calls(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]:
+    async def take_own_changes(self, engine: str, containers: Sequence[str], /) -> dict[str, bytes]:
         return {container: self.calls.pop(container) for container in containers if container in self.calls}
 
 

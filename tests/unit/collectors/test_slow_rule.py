@@ -8,7 +8,7 @@ import time
 import pytest
 
 from collectors.alert_evaluator import Evaluator
-from collectors.rule import Rule, Seen
+from collectors.rule import Rule, RuleInput
 from core.model.alerts import Finding, Severity
 from core.model.events import EventKind
 from tests.helpers.watch_bench import Bench
@@ -21,7 +21,7 @@ SLOW_SECONDS = 0.0005  # for every tenth event: the others are executions, as on
 async def test_twenty_thousand_events_pass_a_slow_rule_and_none_is_lost() -> None:
     asked = 0
 
-    def check(seen: Seen) -> Finding | None:
+    def check(seen: RuleInput) -> Finding | None:
         nonlocal asked
         asked += 1
         began = time.perf_counter()

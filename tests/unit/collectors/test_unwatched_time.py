@@ -24,9 +24,9 @@ class Clock:
         event = self.watch.event(BOT, seconds_ago)
         if event is None:
             return ""
-        from collectors.rule import Seen, SeenEvent
+        from collectors.rule import RuleInput, SeenEvent
 
-        finding = nobody_watched.check(Seen(events=[SeenEvent(event=event)]))
+        finding = nobody_watched.check(RuleInput(events=[SeenEvent(event=event)]))
         assert finding is not None
         return finding.text
 

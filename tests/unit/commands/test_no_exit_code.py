@@ -57,4 +57,4 @@ async def test_a_card_says_it(valkey: Any) -> None:
 def test_an_event_says_it(kind: str, attrs: dict[str, str], text: str) -> None:
     engine = FakeRuntime("prod-1", kind=kind)
     event = engine.happen(EventKind.DIED, engine.add("web"), **attrs)
-    assert event_text.detail(msgspec.structs.replace(event, attrs=attrs)) == text
+    assert event_text.format_detail(msgspec.structs.replace(event, attrs=attrs)) == text

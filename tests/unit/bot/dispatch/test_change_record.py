@@ -380,5 +380,5 @@ async def test_a_bug_in_one_action_leaves_it_unknown_and_the_others_recorded(wor
 
 
 def test_an_error_of_the_store_says_that_nothing_was_done():
-    error = reply_formatting.not_recorded(errors.StoreDown("It is gone.", hint="Start it."))
+    error = reply_formatting.make_store_failure_error(errors.StoreDown("It is gone.", hint="Start it."))
     assert error.message.startswith("Nothing was done") and error.hint == "Start it."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collectors.rule import Seen, SeenEvent
+from collectors.rule import RuleInput, SeenEvent
 from collectors.rule_catalogue import load_rules
 from collectors.rules import (
     crash_loop,
@@ -272,5 +272,5 @@ def test_the_document_lists_every_rule_as_it_is() -> None:
 def test_a_time_without_quarterdeck_is_told_once_for_all_engines_and_not_for_each() -> None:
     for reason, fires in ((GapReason.NOT_WATCHED, False), (GapReason.STREAM_LOST, True)):
         gap = Gap(engine=ENGINE, engine_id="e", from_ns=1, until_ns=10**12, reason=reason, recovery=Recovery.RESYNCED)
-        finding = missed_events.check(Seen(events=[SeenEvent(event=gap.to_event())]))
+        finding = missed_events.check(RuleInput(events=[SeenEvent(event=gap.to_event())]))
         assert (finding is not None) is fires

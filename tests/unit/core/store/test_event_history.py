@@ -212,9 +212,9 @@ def test_another_engine_is_another_event():
 
 
 async def test_who_ends_a_container_is_noted_and_taken_once(store):
-    await store.note_calls(ENGINE, ["a", "b"], b"ann", 60)
-    assert await store.take_calls(ENGINE, ["a", "c"]) == {"a": b"ann"}
-    assert await store.take_calls(ENGINE, ["a", "b"]) == {"b": b"ann"}
-    await store.note_calls(ENGINE, ["a"], b"ann", 0.01)
+    await store.record_own_changes(ENGINE, ["a", "b"], b"ann", 60)
+    assert await store.take_own_changes(ENGINE, ["a", "c"]) == {"a": b"ann"}
+    assert await store.take_own_changes(ENGINE, ["a", "b"]) == {"b": b"ann"}
+    await store.record_own_changes(ENGINE, ["a"], b"ann", 0.01)
     await asyncio.sleep(0.05)
-    assert await store.take_calls(ENGINE, ["a"]) == {}
+    assert await store.take_own_changes(ENGINE, ["a"]) == {}

@@ -138,7 +138,7 @@ def test_pause_containers_are_never_told_of_once_their_labels_are_known() -> Non
     events = EventDecoder(containers)
     created = packed("/containers/create", containerd_events_pb2.ContainerCreate(id="p", image="pause"), space="k8s.io")
     assert events.unknown_container(created) == ("k8s.io", "p")
-    containers.learn("k8s.io", "p", {"io.cri-containerd.kind": "sandbox"})
+    containers.cache_labels("k8s.io", "p", {"io.cri-containerd.kind": "sandbox"})
     assert events.decode(created) is None
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="p", pid=7), space="k8s.io")
     assert events.decode(started) is None
@@ -152,7 +152,7 @@ def test_strangers_are_asked_about_once() -> None:
     events = EventDecoder(containers)
     started = packed("/tasks/start", containerd_events_pb2.TaskStart(container_id="web", pid=7))
     assert events.unknown_container(started) == ("default", "web")
-    ref = containers.learn("default", "web", {"nerdctl/name": "shop"})
+    ref = containers.cache_labels("default", "web", {"nerdctl/name": "shop"})
     assert (ref.id, ref.name) == ("default/web", "shop")
     assert events.unknown_container(started) is None
     event = events.decode(started)
@@ -207,8 +207,8 @@ def test_a_time_outside_all_years_is_unknown() -> None:
 def test_a_label_hides_a_container_in_no_other_namespace_than_cris() -> None:
     containers = decode.ContainerDecoder(ENGINE)
     sandbox = {"io.cri-containerd.kind": "sandbox"}
-    containers.learn("default", "web", sandbox)
-    containers.learn("k8s.io", "pause", sandbox)
+    containers.cache_labels("default", "web", sandbox)
+    containers.cache_labels("k8s.io", "pause", sandbox)
     assert not decode.is_sandbox("default", sandbox) and decode.is_sandbox("k8s.io", sandbox)
     assert not containers.is_known_sandbox("default/web") and containers.is_known_sandbox("k8s.io/pause")
     row = containers.row("default", containerd_containers_pb2.Container(id="web", labels=sandbox), None, 0.0)
@@ -354,7 +354,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         events.decode(
             packed("/tasks/start", containerd_events_pb2.TaskStart(container_id=f"c{number}", pid=number + 1))
         )
-        containers.learn("k8s.io", f"c{number}", {"io.cri-containerd.kind": "sandbox"})
+        containers.cache_labels("k8s.io", f"c{number}", {"io.cri-containerd.kind": "sandbox"})
     assert max(len(table) for table in (containers.history.runs, containers._refs, containers._sandboxes)) <= 10
 
 

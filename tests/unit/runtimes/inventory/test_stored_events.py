@@ -269,7 +269,7 @@ async def test_a_process_that_does_not_watch_notes_who_ends_a_container(monkeypa
     noted = []
 
     class Notes(Shelf):
-        async def note_calls(self, *call):
+        async def record_own_changes(self, *call):
             noted.append(call)
             if self.gone:
                 raise errors.StoreDown("The store does not answer.")
