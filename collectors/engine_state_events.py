@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from core.model.events import Event, EventKind, Origin
 from core.model.refs import EngineRef, Kind, Ref
 
-DOWN, UP, GONE = "engine-down", "engine-up", "engine-gone"
-MAX_WHY = 300  # characters
+DOWN, UP, REMOVED = "engine-down", "engine-up", "engine-gone"
+MAX_REASON = 300  # characters
 
 
 class EngineStateEvents:
@@ -31,11 +31,11 @@ class EngineStateEvents:
         for ref, why in now.items():
             if bool(why) != self._down.get(ref, False):
                 events.append(self._event(ref, DOWN if why else UP, why))
-        events += [self._event(ref, GONE, "") for ref, down in self._down.items() if down and ref not in now]
+        events += [self._event(ref, REMOVED, "") for ref, down in self._down.items() if down and ref not in now]
         self._down = {ref: bool(why) for ref, why in now.items()}
         return events
 
     def _event(self, ref: EngineRef, action: str, why: str) -> Event:
         subject = Ref(engine=ref, kind=Kind.ENGINE, id=str(ref), name=str(ref))
-        attrs = {"why": why[:MAX_WHY]} if why else {}
+        attrs = {"why": why[:MAX_REASON]} if why else {}
         return Event(self._now_ns(), EventKind.OTHER, subject, Origin.LIVE, "engine", action, attrs)

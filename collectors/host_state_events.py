@@ -19,7 +19,7 @@ from core.model.units import Unit
 
 DATA_ROOT, UNIT_STATE = "data-root", "unit-state"
 FAILED, REMOVED = "failed", "removed"
-MAX_WHY = 300  # characters
+MAX_REASON = 300  # characters
 # A unit that failed in this time before the first reading may have failed while Quarterdeck was restarted.
 RECENT_NS = 900 * 1_000_000_000
 _Disk = tuple[str, int, int]  # host, device and size
@@ -102,7 +102,7 @@ class HostStateEvents:
                     continue
             elif before.get(unit.ref.id) == unit.active:
                 continue
-            attrs = {"state": unit.active, "why": (unit.why or unit.sub)[:MAX_WHY]}
+            attrs = {"state": unit.active, "why": (unit.why or unit.sub)[:MAX_REASON]}
             labels = {name: value for each in unit.labels for name, value in each.items()}
             origin = Origin.RESYNC if before is None else Origin.LIVE
             at = min(at, self._now_ns())

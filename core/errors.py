@@ -5,7 +5,7 @@
     ├─ Refused        NotPermitted · RateLimited · Busy · Frozen · Disallowed · Protected
     ├─ EngineError    Unreachable · TimedOut · Rejected · InvalidResponse · DuplicateEngine · EventsUnsupported
     ├─ StoreError     StoreDown · StoreFull · LeaseLost
-    ├─ DeliveryError  Undeliverable · MessageGone
+    ├─ DeliveryError  Undeliverable · MessageNotFound
     └─ ConfigError    all mistakes of a configuration at once
 
 A class's docstring is its default message. `full_message()` is what people read: the message, then the hint. It
@@ -272,7 +272,7 @@ class Undeliverable(DeliveryError):
         super().__init__(message, hint=hint)
 
 
-class MessageGone(Undeliverable):
+class MessageNotFound(Undeliverable):
     """A message cannot be changed or answered any more, because it was deleted or is too old."""
 
 

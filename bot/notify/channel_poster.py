@@ -193,7 +193,7 @@ class ChannelPoster:
             return
         try:
             await self._shared.edit(to, place, members, storm=storm.scope if storm is not None else "")
-        except errors.MessageGone:
+        except errors.MessageNotFound:
             self._forget_message(channel, ts)
         finally:  # the edit of thousands takes a while
             if storm is not None:
@@ -201,7 +201,7 @@ class ChannelPoster:
 
     async def _post_card(self, to: str, ts: str, now: float = math.inf) -> None:
         """Posts the card of a message, if it is held and its time has come."""
-        with contextlib.suppress(errors.MessageGone):
+        with contextlib.suppress(errors.MessageNotFound):
             await self.cards.post_due(to, ts, now)
 
     async def _hold_late_card(self, incident: Incident, post: PostedIncident, routing: Routing) -> None:
@@ -241,7 +241,7 @@ class ChannelPoster:
         sent = await self._poster.post(destination.to, reply, once=once, urgent=urgent)
         self._counts.incident_messages_total.labels("posted").inc()
         if sent.tried_before:  # its text may be older than what is recorded now
-            with contextlib.suppress(errors.MessageGone):
+            with contextlib.suppress(errors.MessageNotFound):
                 await self._poster.edit(sent.channel, sent.ts, reply)
         window.posted(sent.channel, sent.ts, incident, self._now())
         post = PostedIncident(
@@ -265,7 +265,7 @@ class ChannelPoster:
     async def _edit(self, pending: PendingIncident, destination: Destination, post: PostedIncident) -> None:
         try:
             await self._say_news(pending, destination, post)
-        except errors.MessageGone:
+        except errors.MessageNotFound:
             self._forget_message(post.channel, post.ts)
             await mark_gone(self._store, pending, post)
 

@@ -38,7 +38,7 @@ class MessageSender(Protocol):
         ...
 
     async def edit(self, channel: str, ts: str, reply: Reply) -> None:
-        """Edits a message. Raises MessageGone if it was deleted; `post` does so for a thread."""
+        """Edits a message. Raises MessageNotFound if it was deleted; `post` does so for a thread."""
         ...
 
 

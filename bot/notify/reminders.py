@@ -174,7 +174,7 @@ class Reminders:
             try:
                 thread = "" if post.gone else post.ts
                 await self._poster.post(post.channel, reply, thread, broadcast=broadcast, once=once)
-            except errors.MessageGone:
+            except errors.MessageNotFound:
                 await self._poster.post(post.channel, reply, once=f"{once} anew")
         except errors.DeliveryError as error:
             log.error("A reminder was not posted.", channel=post.channel, reason=error.full_message())

@@ -154,7 +154,7 @@ class SharedMessageEditor:
                 pending.incident.key: (pending, replace(destination, group=hours.text))
                 for pending, destination in members
             }
-            with contextlib.suppress(errors.MessageGone):
+            with contextlib.suppress(errors.MessageNotFound):
                 await self.edit(to, place, joining, group=hours.text, told=told)
                 return place
             name = f"{name} after {sent.ts}"
@@ -187,8 +187,8 @@ class SharedMessageEditor:
         """Edits a message: `members`, by key, and what waits for this edit join it or have changed. All others that it
         shows stay in it. `storm`: what the incidents of a storm have in common, in words, if that is decided now;
         `group`: the same of a group whose incidents may not be recorded yet. `told`: which turns of incidents an
-        earlier try of the message said. If the message was deleted, that is recorded for all of them, and MessageGone
-        is raised."""
+        earlier try of the message said. If the message was deleted, that is recorded for all of them, and
+        MessageNotFound is raised."""
         waiting = self._waiting.get(to, {}).get(place, {})
         content = await self._read(SharedContent(place, group, told or {}), members, waiting)
         if content.table.count:
@@ -220,7 +220,7 @@ class SharedMessageEditor:
         channel, ts = content.place
         try:
             await self._poster.edit(channel, ts, content.reply(storm))
-        except errors.MessageGone:
+        except errors.MessageNotFound:
             self._open.remove(channel, ts)
             async for pending in self._others(content.others()):
                 await self._mark_gone(content, pending)
@@ -235,7 +235,7 @@ class SharedMessageEditor:
         # An edit calls nobody, so the thread says what is new. What an earlier try said in one entry stays in it.
         if turns := content.turns():
             for reply, name in content.entries(await self._said.entries(turns)):
-                with contextlib.suppress(errors.MessageGone):  # it has no thread
+                with contextlib.suppress(errors.MessageNotFound):  # it has no thread
                     await self._poster.post(channel, reply, ts, once=name)
         records = []
         for pending, destination in members.values():

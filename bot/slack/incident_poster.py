@@ -116,8 +116,8 @@ async def post_incidents(app: composition.App, alerts: alert_runner.AlertRunner,
         await lead.release()
 
 
-def _gone(error: errors.Undeliverable) -> errors.MessageGone:
-    return errors.MessageGone(error.message, code=error.code, hint=error.hint)
+def _gone(error: errors.Undeliverable) -> errors.MessageNotFound:
+    return errors.MessageNotFound(error.message, code=error.code, hint=error.hint)
 
 
 def _outgoing(reply: Reply) -> OutgoingMessage:

@@ -9,18 +9,18 @@ from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Graph, Query, Sta
 from charts.dashboards.queries import per_minute
 from charts.dashboards.variables import PROCESS
 
-WHICH = 'instance=~"$instance"'
+INSTANCE_SELECTOR = 'instance=~"$instance"'
 
 
 def bot_gauge(metric: str, how: str = "max") -> str:
     """Returns the query of a gauge of the selected bot processes, combined by `how`."""
-    return f"{how}(quarterdeck_{metric}{{{WHICH}}})"
+    return f"{how}(quarterdeck_{metric}{{{INSTANCE_SELECTOR}}})"
 
 
-REFUSED = f'increase(quarterdeck_commands_total{{{WHICH}, outcome="refused"}}[$__range])'
-ERRORS = f'increase(quarterdeck_commands_total{{{WHICH}, outcome=~"error|unknown"}}[$__range])'
-LATENCY = f"sum by (le) (rate(quarterdeck_command_duration_seconds_bucket{{{WHICH}}}[$__range]))"
-STORE_SHARE = f"max(quarterdeck_store_memory_bytes{{{WHICH}}} / (quarterdeck_store_memory_limit_bytes{{{WHICH}}} > 0))"
+REFUSED = f'increase(quarterdeck_commands_total{{{INSTANCE_SELECTOR}, outcome="refused"}}[$__range])'
+ERRORS = f'increase(quarterdeck_commands_total{{{INSTANCE_SELECTOR}, outcome=~"error|unknown"}}[$__range])'
+LATENCY = f"sum by (le) (rate(quarterdeck_command_duration_seconds_bucket{{{INSTANCE_SELECTOR}}}[$__range]))"
+STORE_SHARE = f"max(quarterdeck_store_memory_bytes{{{INSTANCE_SELECTOR}}} / (quarterdeck_store_memory_limit_bytes{{{INSTANCE_SELECTOR}}} > 0))"
 
 dashboard = Dashboard(
     name="bot",
@@ -84,7 +84,7 @@ dashboard = Dashboard(
                     "Commands per minute, by command.",
                     "commands_total",
                     "command",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                 ),
                 panel_templates.counted(
                     "Verdicts and outcomes",
@@ -92,14 +92,14 @@ dashboard = Dashboard(
                     "commands_total",
                     "verdict",
                     "outcome",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                 ),
                 panel_templates.durations(
                     "Duration by command",
                     "Time from the receipt of a command to its reply. Yellow: from three seconds. Red: from thirty.",
                     "command_duration_seconds",
                     "command",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                     thresholds=((3, YELLOW), (30, RED)),
                 ),
                 Bars(
@@ -121,7 +121,7 @@ dashboard = Dashboard(
                     "Rows written to the audit trail per minute, by phase.",
                     "audit_rows_total",
                     "phase",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                 ),
                 Graph(
                     title="Audit trail",
@@ -147,7 +147,7 @@ dashboard = Dashboard(
                     text="Replies per minute in which a secret was masked.",
                     queries=[
                         Query(
-                            expr=f"sum(rate(quarterdeck_redactions_total{{{WHICH}}}[$__rate_interval])) * 60",
+                            expr=f"sum(rate(quarterdeck_redactions_total{{{INSTANCE_SELECTOR}}}[$__rate_interval])) * 60",
                             legend="replies",
                         )
                     ],
@@ -179,7 +179,7 @@ dashboard = Dashboard(
                     "slack_calls_total",
                     "method",
                     "outcome",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                 ),
                 Graph(
                     title="Limited or not delivered",
@@ -189,19 +189,21 @@ dashboard = Dashboard(
                     "that could not be delivered, and posts whose answer was lost. All except 429 are losses.",
                     queries=[
                         Query(
-                            expr=per_minute("quarterdeck_slack_throttled_total", "method", selector=WHICH),
+                            expr=per_minute("quarterdeck_slack_throttled_total", "method", selector=INSTANCE_SELECTOR),
                             legend="429 · {{method}}",
                         ),
                         Query(
-                            expr=per_minute("quarterdeck_slack_overflow_total", "priority", selector=WHICH),
+                            expr=per_minute("quarterdeck_slack_overflow_total", "priority", selector=INSTANCE_SELECTOR),
                             legend="too many · {{priority}}",
                         ),
                         Query(
-                            expr=per_minute("quarterdeck_slack_lost_answers_total", "outcome", selector=WHICH),
+                            expr=per_minute(
+                                "quarterdeck_slack_lost_answers_total", "outcome", selector=INSTANCE_SELECTOR
+                            ),
                             legend="answer lost · {{outcome}}",
                         ),
                         Query(
-                            expr=f"sum(rate(quarterdeck_slack_undelivered_total{{{WHICH}}}[$__rate_interval])) * 60",
+                            expr=f"sum(rate(quarterdeck_slack_undelivered_total{{{INSTANCE_SELECTOR}}}[$__rate_interval])) * 60",
                             legend="undelivered",
                         ),
                     ],
@@ -212,7 +214,7 @@ dashboard = Dashboard(
                     "Time from the receipt of a command to the delivery of its reply. Yellow: from three seconds.",
                     "slack_reply_seconds",
                     "way",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                     thresholds=((3, YELLOW),),
                 ),
                 Graph(
@@ -220,10 +222,11 @@ dashboard = Dashboard(
                     text="Commands and clicks received per minute, by source, and payloads without a reply, by reason.",
                     queries=[
                         Query(
-                            expr=per_minute("quarterdeck_slack_received_total", "way", selector=WHICH), legend="{{way}}"
+                            expr=per_minute("quarterdeck_slack_received_total", "way", selector=INSTANCE_SELECTOR),
+                            legend="{{way}}",
                         ),
                         Query(
-                            expr=per_minute("quarterdeck_slack_ignored_total", "reason", selector=WHICH),
+                            expr=per_minute("quarterdeck_slack_ignored_total", "reason", selector=INSTANCE_SELECTOR),
                             legend="ignored: {{reason}}",
                         ),
                     ],
@@ -256,7 +259,7 @@ dashboard = Dashboard(
                     "Duration of a request",
                     "Duration of one request to the store. Yellow: from 50 ms. Red: from one second.",
                     "store_round_trip_seconds",
-                    selector=WHICH,
+                    selector=INSTANCE_SELECTOR,
                     thresholds=((0.05, YELLOW), (1, RED)),
                 ),
                 Graph(

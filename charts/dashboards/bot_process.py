@@ -5,13 +5,13 @@ from charts.dashboards.dashboard import Row
 from charts.dashboards.panels import RED, SHARE, YELLOW, Bars, Column, Graph, Query, Table
 from charts.dashboards.queries import per_minute
 
-WHICH = 'instance=~"$instance"'
-OF_BOT = f"{{{WHICH}}} and on (instance, job) quarterdeck_build_info{{{WHICH}}}"
+INSTANCE_SELECTOR = 'instance=~"$instance"'
+BOT_ONLY = f"{{{INSTANCE_SELECTOR}}} and on (instance, job) quarterdeck_build_info{{{INSTANCE_SELECTOR}}}"
 
 
 def bot_metric(metric: str) -> str:
     """A metric of the process, of Quarterdeck's processes only: other programs have metrics of the same name."""
-    return f"{metric}{OF_BOT}"
+    return f"{metric}{BOT_ONLY}"
 
 
 JOBS = Row(
@@ -22,7 +22,7 @@ JOBS = Row(
             text="Runs per minute, by job and outcome. Skipped: not started, because the previous run had not ended.",
             queries=[
                 Query(
-                    expr=per_minute("quarterdeck_job_runs_total", "job_name", "outcome", selector=WHICH),
+                    expr=per_minute("quarterdeck_job_runs_total", "job_name", "outcome", selector=INSTANCE_SELECTOR),
                     legend="{{job_name}} {{outcome}}",
                 )
             ],
@@ -34,7 +34,7 @@ JOBS = Row(
             "95 % of the runs of each job took this long or less. Yellow: from one minute.",
             "job_duration_seconds",
             "job_name",
-            selector=WHICH,
+            selector=INSTANCE_SELECTOR,
             parts=((0.95, ""),),
             thresholds=((60, YELLOW),),
         ),
@@ -44,7 +44,7 @@ JOBS = Row(
             queries=[
                 Query(
                     expr="sort_desc(time() - max by (job_name) "
-                    f"(quarterdeck_job_last_success_timestamp_seconds{{{WHICH}}}))",
+                    f"(quarterdeck_job_last_success_timestamp_seconds{{{INSTANCE_SELECTOR}}}))",
                     legend="{{job_name}}",
                 )
             ],
@@ -56,7 +56,7 @@ JOBS = Row(
             text="The processes that post incidents, send them to receivers, and run the shared jobs. Each task has "
             "one leader.",
             queries=[
-                Query(expr=f"quarterdeck_{name}_leader{{{WHICH}}}", legend=f"{text} · {{{{instance}}}}")
+                Query(expr=f"quarterdeck_{name}_leader{{{INSTANCE_SELECTOR}}}", legend=f"{text} · {{{{instance}}}}")
                 for name, text in (("posting", "posts"), ("outlet", "sends"), ("schedule", "runs jobs"))
             ],
         ),
@@ -71,7 +71,7 @@ PROCESS_ROW = Row(
             "second.",
             "loop_lag_seconds",
             "instance",
-            selector=WHICH,
+            selector=INSTANCE_SELECTOR,
             parts=((0.99, ""),),
             thresholds=((0.25, YELLOW), (1, RED)),
             links=(links.runbook("quarterdeck-loop-lag"),),
@@ -83,7 +83,7 @@ PROCESS_ROW = Row(
             "minute; nobody notices what breaks.",
             queries=[
                 Query(
-                    expr=f"time() - (max by (instance) (quarterdeck_watch_timestamp_seconds{{{WHICH}}}) > 0)",
+                    expr=f"time() - (max by (instance) (quarterdeck_watch_timestamp_seconds{{{INSTANCE_SELECTOR}}}) > 0)",
                     legend="{{instance}}",
                 )
             ],
@@ -96,8 +96,8 @@ PROCESS_ROW = Row(
             text="CPU of the process, in cores.",
             queries=[
                 Query(
-                    expr=f"rate(process_cpu_seconds_total{{{WHICH}}}[$__rate_interval]) and on (instance, job) "
-                    f"quarterdeck_build_info{{{WHICH}}}",
+                    expr=f"rate(process_cpu_seconds_total{{{INSTANCE_SELECTOR}}}[$__rate_interval]) and on (instance, job) "
+                    f"quarterdeck_build_info{{{INSTANCE_SELECTOR}}}",
                     legend="{{instance}}",
                 )
             ],
@@ -115,8 +115,8 @@ PROCESS_ROW = Row(
             text="Open file descriptors as part of the limit. Yellow: from 80 %. Red: from 90 %.",
             queries=[
                 Query(
-                    expr=f"process_open_fds{{{WHICH}}} / process_max_fds{{{WHICH}}} and on (instance, job) "
-                    f"quarterdeck_build_info{{{WHICH}}}",
+                    expr=f"process_open_fds{{{INSTANCE_SELECTOR}}} / process_max_fds{{{INSTANCE_SELECTOR}}} and on (instance, job) "
+                    f"quarterdeck_build_info{{{INSTANCE_SELECTOR}}}",
                     legend="{{instance}}",
                 )
             ],
@@ -128,7 +128,7 @@ PROCESS_ROW = Row(
             "Tasks of Quarterdeck that crashed and were restarted, per minute. A value above 0 is a bug: see the log.",
             "task_restarts_total",
             "task",
-            selector=WHICH,
+            selector=INSTANCE_SELECTOR,
             links=(links.runbook("quarterdeck-task-restarted"),),
         ),
         panel_templates.counted(
@@ -137,7 +137,7 @@ PROCESS_ROW = Row(
             "log.",
             "task_failures_total",
             "task",
-            selector=WHICH,
+            selector=INSTANCE_SELECTOR,
             links=(links.runbook("quarterdeck-task-failed"),),
         ),
         panel_templates.counted(
@@ -146,14 +146,17 @@ PROCESS_ROW = Row(
             "http_refused_total",
             "server",
             "reason",
-            selector=WHICH,
+            selector=INSTANCE_SELECTOR,
         ),
         Graph(
             title="The metrics page",
             links=(links.runbook("quarterdeck-scraper-failing"),),
             text="Duration of each scraper on the page. Yellow: from 100 ms.",
             queries=[
-                Query(expr=f"max by (scraper) (quarterdeck_scraper_duration_seconds{{{WHICH}}})", legend="{{scraper}}")
+                Query(
+                    expr=f"max by (scraper) (quarterdeck_scraper_duration_seconds{{{INSTANCE_SELECTOR}}})",
+                    legend="{{scraper}}",
+                )
             ],
             unit="s",
             thresholds=((0.1, YELLOW),),
@@ -164,13 +167,19 @@ PROCESS_ROW = Row(
             "and since "
             "when it uses it.",
             queries=[
-                Query(expr=f"max by (instance, version, python) (quarterdeck_build_info{{{WHICH}}})", name="info"),
-                Query(expr=f"max by (instance) (quarterdeck_config_last_reload_successful{{{WHICH}}})", name="config"),
                 Query(
-                    expr=f"max by (instance) (quarterdeck_config_last_reload_timestamp_seconds{{{WHICH}}}) * 1000",
+                    expr=f"max by (instance, version, python) (quarterdeck_build_info{{{INSTANCE_SELECTOR}}})",
+                    name="info",
+                ),
+                Query(
+                    expr=f"max by (instance) (quarterdeck_config_last_reload_successful{{{INSTANCE_SELECTOR}}})",
+                    name="config",
+                ),
+                Query(
+                    expr=f"max by (instance) (quarterdeck_config_last_reload_timestamp_seconds{{{INSTANCE_SELECTOR}}}) * 1000",
                     name="since",
                 ),
-                Query(expr=f"min by (instance) (quarterdeck_scraper_success{{{WHICH}}})", name="page"),
+                Query(expr=f"min by (instance) (quarterdeck_scraper_success{{{INSTANCE_SELECTOR}}})", name="page"),
                 Query(expr=f"max by (instance) ({bot_metric('process_start_time_seconds')}) * 1000", name="start"),
             ],
             columns=(

@@ -20,9 +20,9 @@ from charts.dashboards.panels import (
 from charts.dashboards.queries import SELECTED, once, or_zero
 from charts.dashboards.variables import RULE, TEAM
 
-WHICH = 'rule=~"$rule", team=~"$team"'
+INSTANCE_SELECTOR = 'rule=~"$rule", team=~"$team"'
 BEGIN = once(
-    f"quarterdeck_incident_begin_timestamp_seconds{{{SELECTED}, {WHICH}}}",
+    f"quarterdeck_incident_begin_timestamp_seconds{{{SELECTED}, {INSTANCE_SELECTOR}}}",
     "host", "engine", "kind", "name", "rule", "team", "severity", "state",
 )  # fmt: skip
 TIMES = {"acknowledge": "acknowledged", "resolve": "resolved"}
@@ -30,18 +30,18 @@ TIMES = {"acknowledge": "acknowledged", "resolve": "resolved"}
 
 def count_open_incidents(by: str = "", selector: str = "") -> str:
     """How many are open, in all or by a label. `selector`: more conditions, each with a comma before it."""
-    each = once(f"quarterdeck_incidents_open{{{WHICH}{selector}}}", "rule", "team", "severity", "state")
+    each = once(f"quarterdeck_incidents_open{{{INSTANCE_SELECTOR}{selector}}}", "rule", "team", "severity", "state")
     return f"sum by ({by}) ({each})" if by else f"sum({each})"
 
 
 def time_to(what: str, part: float, *by: str) -> str:
     """A quantile of the time until incidents of the shown range were acknowledged or resolved."""
-    counted = f"increase(quarterdeck_incident_{what}_seconds_bucket{{{WHICH}}}[$__range])"
+    counted = f"increase(quarterdeck_incident_{what}_seconds_bucket{{{INSTANCE_SELECTOR}}}[$__range])"
     return f"histogram_quantile({part}, sum by ({', '.join((*by, 'le'))}) ({counted})) > 0"
 
 
 def number(what: str, *by: str) -> str:
-    counted = f"increase(quarterdeck_incident_{what}_seconds_count{{{WHICH}}}[$__range])"
+    counted = f"increase(quarterdeck_incident_{what}_seconds_count{{{INSTANCE_SELECTOR}}}[$__range])"
     return f"sum by ({', '.join(by)}) ({counted})" if by else f"sum({counted})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from collectors.engine_state_events import DOWN, GONE, UP
+from collectors.engine_state_events import DOWN, REMOVED, UP
 from collectors.rule import Rule, RuleInput
 from core.model.alerts import Cleared, Finding, Firing, Severity
 from core.model.events import EventKind
@@ -13,7 +13,7 @@ from core.model.events import EventKind
 def check(seen: RuleInput) -> Finding | None:
     if seen.last.action == UP:
         return Cleared("the engine answers, and its events are received")
-    if seen.last.action == GONE:
+    if seen.last.action == REMOVED:
         return Cleared("the engine is not watched any more")
     return Firing(f"the engine is not watched: {seen.last.attrs.get('why', '')}".rstrip(": "))
 
@@ -27,5 +27,5 @@ rule = Rule(
     topic="engine",
     hold=timedelta(seconds=30),
     settle=None,
-    actions=frozenset({DOWN, UP, GONE}),
+    actions=frozenset({DOWN, UP, REMOVED}),
 )

@@ -18,11 +18,11 @@ from typing import TextIO
 
 from core import errors
 from deploy.demo import engine as demo_engine
-from deploy.demo import servers as demo_servers
+from deploy.demo import programs as demo_programs
+from deploy.demo.demo_error import DemoError
 from deploy.demo.engine import DemoEngine
 from deploy.demo.folder import Folder, Leftovers, usual_folder
-from deploy.demo.problem import Problem
-from deploy.demo.servers import Servers
+from deploy.demo.programs import DemoPrograms
 from deploy.demo.summary import summary
 from deploy.demo.workloads import WORKLOADS
 
@@ -40,7 +40,7 @@ def main() -> int:
             _run(folder)
     except KeyboardInterrupt:
         return 0
-    except Problem as problem:
+    except DemoError as problem:
         _say(str(problem), sys.stderr)
         return 1
     return 0
@@ -53,9 +53,9 @@ def _run(folder: Folder) -> None:
     except BaseException:  # also Ctrl-C
         folder.remove()
         raise
-    demo_servers.without_own_settings()
+    demo_programs.without_own_settings()
     os.chdir(folder.path)  # where no .env of another Quarterdeck is
-    servers = Servers(folder=folder.path, ports=demo_servers.free_ports())
+    servers = DemoPrograms(folder=folder.path, ports=demo_programs.free_ports())
     try:
         _start(folder, engine, servers)
         _say(summary(engine, servers, usage=engine.measures_usage()))
@@ -65,16 +65,16 @@ def _run(folder: Folder) -> None:
             if pause % HEALTH_EVERY == 0:
                 engine.check_health(WORKLOADS)
     except demo_engine.Failed as error:
-        raise Problem(f"{engine.kind} at {engine.url} refused or failed: {demo_engine.reason_of(error)}.") from error
+        raise DemoError(f"{engine.kind} at {engine.url} refused or failed: {demo_engine.reason_of(error)}.") from error
     except errors.QuarterdeckError as error:
-        raise Problem(error.full_message()) from error
+        raise DemoError(error.full_message()) from error
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # cleaning up goes to its end
         _clean_up(folder, engine, servers)
 
 
-def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
+def _start(folder: Folder, engine: DemoEngine, servers: DemoPrograms) -> None:
     pulled: list[str] = []
 
     def pull(name: str) -> None:
@@ -86,7 +86,7 @@ def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
         engine.pull(name)
 
     folder.remember(Leftovers(engine=engine.url))
-    for image in demo_servers.needed_images():
+    for image in demo_programs.needed_images():
         pull(image)
     if not engine.make_image():
         pull(demo_engine.PUBLIC_IMAGE)
@@ -96,19 +96,19 @@ def _start(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
         try:
             _start_servers(engine, servers)
             break
-        except Problem:
+        except DemoError:
             servers.stop()
             engine.remove_containers()
             if not tries_left or not servers.lost_a_port():
                 raise
-            servers.ports = demo_servers.free_ports()
+            servers.ports = demo_programs.free_ports()
     # Last, so that Quarterdeck sees all of their life.
     for workload in WORKLOADS:
         engine.run_sample(workload)
 
 
-def _start_servers(engine: DemoEngine, servers: Servers) -> None:
-    """Starts them and waits until they answer. Raises Problem."""
+def _start_servers(engine: DemoEngine, servers: DemoPrograms) -> None:
+    """Starts them and waits until they answer. Raises DemoError."""
     servers.start_quarterdeck(engine)
     servers.start_monitoring(engine, "alertmanager", servers.alertmanager_files())
     servers.start_monitoring(engine, "prometheus", servers.prometheus_files())
@@ -116,15 +116,15 @@ def _start_servers(engine: DemoEngine, servers: Servers) -> None:
         servers.wait_until_ready(engine, name, path)
 
 
-def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
-    """Raises Problem, and keeps the folder, if something is left."""
+def _clean_up(folder: Folder, engine: DemoEngine, servers: DemoPrograms) -> None:
+    """Raises DemoError, and keeps the folder, if something is left."""
     _say("\nCleaning up …")
     servers.stop()
     left = folder.leftovers
     try:
         removed = engine.remove_everything(left.pulled_images if left else ())
     except demo_engine.Failed as error:
-        raise Problem(
+        raise DemoError(
             f"The containers of the demo are still on {engine.url}: {demo_engine.reason_of(error)}. "
             "The next `make demo` removes them; or remove those with the label "
             f"{demo_engine.LABEL}={demo_engine.LABELS[demo_engine.LABEL]} yourself."
@@ -136,8 +136,8 @@ def _clean_up(folder: Folder, engine: DemoEngine, servers: Servers) -> None:
 
 
 def _remove_what_is_left(folder: Folder) -> None:
-    """Of a demo that was killed. Its servers ended with it. Raises Problem if its engine does not answer: another demo
-    would forget it."""
+    """Removes the rest of a demo that was killed. Its servers ended with it. Raises DemoError if its engine does not
+    answer, because another demo would not know of it."""
     left = folder.leftovers
     if left is not None:
         try:
@@ -145,7 +145,7 @@ def _remove_what_is_left(folder: Folder) -> None:
             removed = engine.remove_everything(left.pulled_images)
             engine.close()
         except demo_engine.Failed as error:
-            raise Problem(
+            raise DemoError(
                 f"An earlier demo has left containers on {left.engine}, which does not answer: "
                 f"{demo_engine.reason_of(error)}. Start that engine, or remove {folder.path} to forget them."
             ) from error

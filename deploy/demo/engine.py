@@ -20,7 +20,7 @@ import docker
 import requests
 
 from core import errors
-from deploy.demo.problem import Problem
+from deploy.demo.demo_error import DemoError
 from deploy.demo.workloads import PROJECT, Workload
 from runtimes import engine_discovery
 
@@ -36,11 +36,11 @@ Failed = (docker.errors.DockerException, requests.RequestException, OSError)
 
 
 def find_engine() -> DemoEngine:
-    """The first Docker or Podman of this machine that answers. Raises Problem."""
+    """The first Docker or Podman of this machine that answers. Raises DemoError."""
     try:
         found = [each for each in engine_discovery.discover() if each.kind in ("docker", "podman")]
     except errors.QuarterdeckError as error:
-        raise Problem(error.full_message()) from error
+        raise DemoError(error.full_message()) from error
     reasons = []
     for address in found:
         if not address.url.startswith("unix://"):
@@ -50,7 +50,7 @@ def find_engine() -> DemoEngine:
             return DemoEngine(address.url, address.kind)
         except Failed as error:
             reasons.append(f"{address.url} does not answer: {reason_of(error)}.")
-    raise Problem(
+    raise DemoError(
         " ".join(["The demo needs Docker or Podman on this machine.", *reasons])
         + " Start Docker (systemctl start docker), or Podman's socket (systemctl --user start podman.socket)."
     )
@@ -88,7 +88,7 @@ class DemoEngine:
         return True
 
     def pull(self, name: str) -> None:
-        """Raises Problem, with what to do."""
+        """Raises DemoError, with what to do."""
         repository, _, tag = name.rpartition(":")
         try:
             said = self.api.pull(repository, tag=tag)
@@ -96,7 +96,7 @@ class DemoEngine:
         except Failed as error:
             reason = reason_of(error)
         if reason:
-            raise Problem(
+            raise DemoError(
                 f"The image {name} is not here and cannot be pulled: {reason}. "
                 f"Connect this machine to the registry, or load the image into {self.kind}."
             )

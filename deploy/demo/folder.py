@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.demo.problem import Problem
+from deploy.demo.demo_error import DemoError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Folder:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Raises Problem if another demo of this user runs."""
+        """Raises DemoError if another demo of this user runs."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.path / "lock").open("a+") as lock:
             try:
@@ -42,7 +42,7 @@ class Folder:
             except BlockingIOError:
                 lock.seek(0)
                 running = lock.read().strip()
-                raise Problem(
+                raise DemoError(
                     f"A demo is running already (process {running}). End it first: Ctrl-C, or kill {running}."
                 ) from None
             lock.truncate(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploy.demo.engine import DemoEngine
-from deploy.demo.servers import DASHBOARDS, ROOT, Servers, console_command
+from deploy.demo.programs import DASHBOARDS, ROOT, DemoPrograms, console_command
 from deploy.demo.workloads import PROJECT, WORKLOADS
 
 # What each shows, and the query. Each has an answer within a minute or two.
@@ -39,7 +39,7 @@ def list_queries(*, usage: bool) -> Sequence[tuple[str, str]]:
     return [(shows, query) for shows, query in QUERIES if usage or "_memory_" not in query]
 
 
-def summary(engine: DemoEngine, servers: Servers, *, usage: bool) -> str:
+def summary(engine: DemoEngine, servers: DemoPrograms, *, usage: bool) -> str:
     """The whole text that a demo prints once it runs. `usage`: whether the engine measures that of its containers."""
     dashboards = sorted(DASHBOARDS.glob("*.json"))
     asked = list_queries(usage=usage)

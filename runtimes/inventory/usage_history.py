@@ -17,7 +17,7 @@ import msgspec
 from core.model.refs import Ref
 from core.model.resource_usage import Point, ReadUsage, Usage, Usages
 
-KEPT_SECONDS = 3600
+RETENTION_SECONDS = 3600
 MAX_CONTAINERS = 1000
 MAX_READINGS = 256  # of one container
 _NAN = float("nan")
@@ -86,7 +86,7 @@ class UsageHistory:
         while self._readings:
             container_id, packed = next(iter(self._readings.items()))  # the one whose last reading is the oldest
             last = self._origin + packed[-_FIELDS]
-            if now - last <= KEPT_SECONDS and len(self._readings) <= MAX_CONTAINERS:
+            if now - last <= RETENTION_SECONDS and len(self._readings) <= MAX_CONTAINERS:
                 return
             del self._readings[container_id], self._refs[container_id]
 

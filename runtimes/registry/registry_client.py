@@ -33,10 +33,12 @@ MAX_TEXT = 200  # characters of one label, argument or tag
 
 
 class TagDigests(msgspec.Struct, frozen=True):
-    """`digest`: of what a tag points to; `members`: the digests of its platforms, None if they were not read."""
+    """`digest`: of the image that a tag points to; `platform_digests`: those of its platforms, None if they were not
+    read.
+    """
 
     digest: str
-    members: frozenset[str] | None = None
+    platform_digests: frozenset[str] | None = None
 
 
 class RegistryClient:
@@ -62,7 +64,7 @@ class RegistryClient:
         try:
             async with lock:  # many containers may have this image
                 cached = self._cached(str(name))
-                if cached is not None and not (members and cached.members is None):
+                if cached is not None and not (members and cached.platform_digests is None):
                     return cached
                 async with self._session(name, image) as session:
                     found = await _read_digests(session, name, members=members)
@@ -149,7 +151,7 @@ async def _read_digests(session: RegistrySession, name: RemoteName, *, members: 
         return TagDigests(digest=await session.digest(name.reference))
     digest, _, body = await session.manifest(name.reference)
     parts = remote_manifest.decode_manifest(body, str(name)).manifests or ()
-    return TagDigests(digest=digest, members=frozenset(part.digest for part in parts))
+    return TagDigests(digest=digest, platform_digests=frozenset(part.digest for part in parts))
 
 
 def _load() -> Any:

@@ -104,7 +104,7 @@ class RemoteImageVerbs(IdentifyingAdapter):
             return _Comparison(local=local[0], reason="the registry did not answer in time")
         except errors.QuarterdeckError as error:
             return _Comparison(local=local[0], reason=error.full_message())
-        same = remote.digest in local or not (remote.members or frozenset()).isdisjoint(local)
+        same = remote.digest in local or not (remote.platform_digests or frozenset()).isdisjoint(local)
         if moved:
             if same:
                 return _Comparison(state=registry_reads.BEHIND, remote=remote.digest)

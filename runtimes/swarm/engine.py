@@ -30,10 +30,10 @@ from runtimes.base.jobs import ALLOWED_VERBS
 from runtimes.formats import json_decoder
 from runtimes.swarm import (
     decode,
+    error_messages,
     json_models,
     node_notes,
     node_summary,
-    refusals,
     service_updates,
     spec_conflicts,
     unsupported_verbs,
@@ -139,7 +139,7 @@ class Swarm(ServiceVerbs):
             try:
                 await self.managers.ask(action.verb, "POST", update, left, body=raw.spec)
             except errors.Rejected as error:
-                if not refusals.is_out_of_sequence(error.text):
+                if not error_messages.is_out_of_sequence(error.text):
                     raise
                 continue
             return _done(began, f"show the new one with: swarm join-token {action.role}")
@@ -217,7 +217,7 @@ class Swarm(ServiceVerbs):
                 changed = {**raw.spec, "Availability": word}
                 await self._ask_target(action.target, action.verb, "POST", update, left, body=changed)
             except errors.Rejected as error:
-                if not refusals.is_out_of_sequence(error.text):
+                if not error_messages.is_out_of_sequence(error.text):
                     raise
                 continue
             return _done(began)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from core import errors
 from core.model.refs import EngineRef
-from runtimes.swarm import decode, refusals
+from runtimes.swarm import decode, error_messages
 from runtimes.transport import http_client
 
 READS = frozenset({"GET", "HEAD"})
@@ -125,14 +125,14 @@ class ManagerPool:
         """Returns the error if the next manager may be tried after it. Otherwise raises it."""
         rejected = error if isinstance(error, errors.Rejected) else None
         text = rejected.text if rejected is not None else ""
-        if refusals.is_no_manager(text):
+        if error_messages.is_no_manager(text):
             self._on_refused(manager)
             return errors.Unreachable(
                 f"{manager.ref} is not a manager of {self._engine()} any more.", hint="Give the command again."
             )
-        if refusals.is_leaderless(text):
+        if error_messages.is_leaderless(text):
             return decode.leaderless(self._engine())
-        if refusals.is_lost(text):
+        if error_messages.is_lost(text):
             late = errors.TimedOut(
                 f"The manager {manager.ref} got no answer from the leader of {self._engine()}: {text}.",
                 sent=not reads,
@@ -144,7 +144,7 @@ class ManagerPool:
         did_nothing = isinstance(error, errors.Unreachable | errors.TimedOut) and (reads or not error.sent)
         if did_nothing or (reads and isinstance(error, errors.InvalidResponse)):
             return error
-        if rejected is not None and (plain := refusals.own_words(text)) != text:
+        if rejected is not None and (plain := error_messages.own_words(text)) != text:
             raise errors.Rejected(rejected.code, plain, hint=error.hint) from error
         raise error
 

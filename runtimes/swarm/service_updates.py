@@ -18,7 +18,7 @@ from core import errors
 from core.lazy_dataclass import dataclass
 from core.model.refs import Ref
 from runtimes.formats import json_decoder
-from runtimes.swarm import decode, json_models, refusals, spec_conflicts
+from runtimes.swarm import decode, error_messages, json_models, spec_conflicts
 from runtimes.swarm.json_models import Task
 from runtimes.transport import http_client
 
@@ -70,7 +70,7 @@ class ServiceUpdater:
             try:
                 await self._request("POST", path, body=spec, image=image)
             except errors.Rejected as error:
-                if not refusals.is_out_of_sequence(error.text):
+                if not error_messages.is_out_of_sequence(error.text):
                     raise
                 based_on, touched = raw["Spec"], spec_conflicts.find_changed_settings(raw["Spec"], spec)
                 continue

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo import servers, summary, workloads
+from deploy.demo import programs, summary, workloads
 from deploy.demo.engine import IMAGE
 from tests.daemons.prometheus import Prometheus
 from tests.helpers.paths import ROOT
@@ -207,7 +207,7 @@ def test_where_they_are_not_installed_prometheus_and_alertmanager_are_containers
         tree.file(Path(shutil.which(program)), f"bin/{name}")
         for template in Path("/usr/share/prometheus/alertmanager").glob("*.tmpl"):  # Debian's looks for them there
             tree.file(template, str(template).lstrip("/"))
-        repository, _, tag = servers.IMAGES[name].rpartition(":")
+        repository, _, tag = programs.IMAGES[name].rpartition(":")
         dockerd.api.import_image_from_data(
             tree.packed(), repository=repository, tag=tag, changes=[f'ENTRYPOINT ["/bin/{name}"]']
         )
@@ -225,11 +225,11 @@ def test_where_they_are_not_installed_prometheus_and_alertmanager_are_containers
         assert running.process.wait(60) == 0, running.text()
         assert dockerd.api.containers(all=True) == []
         # They were here before the demo, so they stay.
-        assert set(servers.IMAGES.values()) <= {f"docker.io/{name}" for name in dockerd.names_of_images()}
+        assert set(programs.IMAGES.values()) <= {f"docker.io/{name}" for name in dockerd.names_of_images()}
     finally:
         running.end()
         dockerd.clear()
-        for image in servers.IMAGES.values():
+        for image in programs.IMAGES.values():
             dockerd.api.remove_image(image)
 
 
@@ -239,7 +239,7 @@ def test_an_image_that_cannot_be_pulled_is_a_sentence_and_nothing_is_left(demo, 
     refused = demo(str(path))
     assert refused.process.wait(60) == 1
     said = refused.text()
-    assert f"The image {servers.IMAGES['prometheus']} is not here and cannot be pulled" in said
+    assert f"The image {programs.IMAGES['prometheus']} is not here and cannot be pulled" in said
     assert "Traceback" not in said
     assert dockerd.api.containers(all=True) == []
     assert not (short_tmp / "cache/quarterdeck-demo").exists()

@@ -16,11 +16,11 @@ from commands.catalogue import load_catalogue
 from core.config import load
 from deploy.demo import __main__ as demo
 from deploy.demo import engine as demo_engine
-from deploy.demo import servers as demo_servers
+from deploy.demo import programs as demo_programs
 from deploy.demo import summary, workloads
+from deploy.demo.demo_error import DemoError
 from deploy.demo.folder import Folder, Leftovers
-from deploy.demo.problem import Problem
-from deploy.demo.servers import Servers
+from deploy.demo.programs import DemoPrograms
 
 PORTS = {"quarterdeck": 9108, "prometheus": 9090, "alertmanager": 9093}
 
@@ -73,7 +73,10 @@ def test_a_reason_is_what_the_system_said_and_not_what_libraries_wrap_around_it(
 def test_one_demo_at_a_time(tmp_path):
     folder = Folder(tmp_path / "demo")
     with folder.in_use():
-        with pytest.raises(Problem, match=rf"running already \(process {os.getpid()}\)"), Folder(folder.path).in_use():
+        with (
+            pytest.raises(DemoError, match=rf"running already \(process {os.getpid()}\)"),
+            Folder(folder.path).in_use(),
+        ):
             pass
     with folder.in_use():
         pass
@@ -89,8 +92,8 @@ def test_traces_are_remembered_and_damaged_ones_are_none(tmp_path, damage):
 
 
 def test_the_configuration_of_its_quarterdeck_is_valid(tmp_path, engine, monkeypatch):
-    servers = Servers(folder=tmp_path, ports=PORTS)
-    monkeypatch.setattr(Servers, "_run", lambda *_: None)
+    servers = DemoPrograms(folder=tmp_path, ports=PORTS)
+    monkeypatch.setattr(DemoPrograms, "_run", lambda *_: None)
     servers.start_quarterdeck(engine)
     settings = load.load(tmp_path / "quarterdeck.yaml", {"QUARTERDECK_SLACK": "off"})
     assert str(settings.metrics.listen) == "127.0.0.1:9108"
@@ -99,9 +102,9 @@ def test_the_configuration_of_its_quarterdeck_is_valid(tmp_path, engine, monkeyp
 
 
 def test_prometheus_gets_the_rules_of_the_chart_and_nothing_listens_beyond_loopback(tmp_path):
-    servers = Servers(folder=tmp_path, ports=PORTS)
+    servers = DemoPrograms(folder=tmp_path, ports=PORTS)
     files = servers.prometheus_files()
-    assert {f"rules/{path.name}" for path in demo_servers.RULES.glob("*.y*ml")} < files.keys()
+    assert {f"rules/{path.name}" for path in demo_programs.RULES.glob("*.y*ml")} < files.keys()
     assert next(iter(files)) == "prometheus.yml"
     for name in ("prometheus", "alertmanager"):
         words = servers._arguments(name, "/etc/x.yml", "/data")
@@ -111,26 +114,26 @@ def test_prometheus_gets_the_rules_of_the_chart_and_nothing_listens_beyond_loopb
 
 
 def test_a_port_that_is_taken_is_replaced_by_a_free_one(monkeypatch):
-    assert len(set(demo_servers.free_ports().values())) == 3
+    assert len(set(demo_programs.free_ports().values())) == 3
     with socket.create_server(("127.0.0.1", 0)) as door:
-        monkeypatch.setattr(demo_servers, "USUAL_PORTS", {"quarterdeck": door.getsockname()[1]})
-        assert demo_servers.free_ports()["quarterdeck"] != door.getsockname()[1]
+        monkeypatch.setattr(demo_programs, "USUAL_PORTS", {"quarterdeck": door.getsockname()[1]})
+        assert demo_programs.free_ports()["quarterdeck"] != door.getsockname()[1]
 
 
 def test_a_port_that_is_lost_to_another_program_is_replaced_and_another_problem_is_not(tmp_path, engine, monkeypatch):
-    monkeypatch.setattr(demo_servers, "needed_images", lambda: [])
+    monkeypatch.setattr(demo_programs, "needed_images", lambda: [])
     monkeypatch.setattr(engine, "make_image", lambda: True)
     monkeypatch.setattr(engine, "run_sample", lambda _: None)
     engine.api = Api()
-    servers, folder, tried = Servers(folder=tmp_path, ports=demo_servers.free_ports()), Folder(tmp_path), []
+    servers, folder, tried = DemoPrograms(folder=tmp_path, ports=demo_programs.free_ports()), Folder(tmp_path), []
 
     def start(_, them):
         tried.append(them.ports["quarterdeck"])
         if tried.count(tried[0]) == len(tried):
-            raise Problem("the port is in use")
+            raise DemoError("the port is in use")
 
     monkeypatch.setattr(demo, "_start_servers", start)
-    with pytest.raises(Problem, match="in use"):
+    with pytest.raises(DemoError, match="in use"):
         demo._start(folder, engine, servers)
     assert len(tried) == 1  # the port is free, so that was not the reason
     with socket.create_server(("127.0.0.1", tried[0])):
@@ -140,14 +143,14 @@ def test_a_port_that_is_lost_to_another_program_is_replaced_and_another_problem_
 
 
 def test_an_answer_of_another_program_at_the_port_does_not_count(tmp_path, engine, monkeypatch):
-    monkeypatch.setattr(demo_servers, "_answers", lambda _: True)
+    monkeypatch.setattr(demo_programs, "_answers", lambda _: True)
     with socket.create_server(("127.0.0.1", 0)) as door:
-        servers = Servers(folder=tmp_path, ports={"prometheus": door.getsockname()[1]})
+        servers = DemoPrograms(folder=tmp_path, ports={"prometheus": door.getsockname()[1]})
         servers._run("prometheus", [sys.executable, "-c", "raise SystemExit('in use')"], {})
-        with pytest.raises(Problem, match="prometheus has ended with code 1"):
+        with pytest.raises(DemoError, match="prometheus has ended with code 1"):
             servers.wait_until_ready(engine, "prometheus", "/-/ready")
         servers.stop()
-    port = demo_servers.free_ports()["prometheus"]
+    port = demo_programs.free_ports()["prometheus"]
     servers.ports = {"prometheus": port}
     script = f"import socket, time; door = socket.create_server(('127.0.0.1', {port})); time.sleep(3600)"
     servers._run("prometheus", [sys.executable, "-c", script], {})
@@ -162,25 +165,25 @@ def test_settings_of_another_quarterdeck_do_not_reach_it(monkeypatch):
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-1")
     monkeypatch.setenv("QUARTERDECK_STORE__URL", "redis://other")
-    demo_servers.without_own_settings()
+    demo_programs.without_own_settings()
     assert not {"SLACK_BOT_TOKEN", "QUARTERDECK_STORE__URL"} & os.environ.keys()
 
 
 def test_a_program_that_ends_is_reported_with_its_last_words(tmp_path):
-    servers = Servers(folder=tmp_path, ports=PORTS)
+    servers = DemoPrograms(folder=tmp_path, ports=PORTS)
     servers.log("prometheus").write_text("\n".join(f"line {number}" for number in range(20)))
     servers.running["prometheus"] = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
     servers.running["prometheus"].wait()
-    with pytest.raises(Problem, match=r"prometheus has ended with code 3(.|\n)*line 15(.|\n)*line 19"):
+    with pytest.raises(DemoError, match=r"prometheus has ended with code 3(.|\n)*line 15(.|\n)*line 19"):
         servers.check()
 
 
 def test_a_server_in_a_container_that_is_not_reached_says_what_to_install(tmp_path, engine, monkeypatch):
-    monkeypatch.setattr(demo_servers, "START_SECONDS", 0)
-    monkeypatch.setattr(demo_servers, "_answers", lambda _: False)
+    monkeypatch.setattr(demo_programs, "START_SECONDS", 0)
+    monkeypatch.setattr(demo_programs, "_answers", lambda _: False)
     monkeypatch.setattr(engine, "logs", lambda _: "level=info listening")
-    with pytest.raises(Problem, match=r"install prometheus and alertmanager(.|\n)*level=info listening"):
-        Servers(folder=tmp_path, ports=PORTS).wait_until_ready(engine, "prometheus", "/-/ready")
+    with pytest.raises(DemoError, match=r"install prometheus and alertmanager(.|\n)*level=info listening"):
+        DemoPrograms(folder=tmp_path, ports=PORTS).wait_until_ready(engine, "prometheus", "/-/ready")
 
 
 def test_a_closed_terminal_does_not_keep_it_from_cleaning_up(tmp_path, engine, monkeypatch):
@@ -195,7 +198,7 @@ def test_a_closed_terminal_does_not_keep_it_from_cleaning_up(tmp_path, engine, m
     folder = Folder(tmp_path / "demo")
     folder.path.mkdir()
     monkeypatch.setattr(sys, "stdout", Closed())
-    demo._clean_up(folder, engine, Servers(folder=folder.path, ports=PORTS))
+    demo._clean_up(folder, engine, DemoPrograms(folder=folder.path, ports=PORTS))
     assert "own" in engine.api.removed
     assert not folder.path.exists()
 
@@ -231,11 +234,11 @@ def test_health_is_checked_by_the_demo_on_podman_alone_and_trouble_does_not_end_
 
 
 def test_what_it_prints_names_every_container_address_and_query(tmp_path, engine):
-    text = summary.summary(engine, Servers(folder=tmp_path, ports=PORTS), usage=True)
+    text = summary.summary(engine, DemoPrograms(folder=tmp_path, ports=PORTS), usage=True)
     for word in (*(one.name for one in workloads.WORKLOADS), *(query for _, query in summary.QUERIES), ":9108/metrics"):
         assert word in text
     assert str(tmp_path) in text
-    text = summary.summary(engine, Servers(folder=tmp_path, ports=PORTS), usage=False)
+    text = summary.summary(engine, DemoPrograms(folder=tmp_path, ports=PORTS), usage=False)
     assert "no limit applies" in text
     assert "_memory_" not in text
     assert "\n  stats\n" not in text

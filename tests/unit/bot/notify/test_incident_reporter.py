@@ -50,7 +50,7 @@ class Chat:
     async def post(self, to, reply, thread="", *, broadcast=False, once="", urgent=False):
         self._fail()
         if (to, thread) in self.deleted:
-            raise errors.MessageGone(code="thread_not_found")
+            raise errors.MessageNotFound(code="thread_not_found")
         if once and once in self.named:
             return replace(self.named[once], tried_before=True)
         self.calls.append("post")
@@ -79,7 +79,7 @@ class Chat:
     async def edit(self, channel, ts, reply):
         self._fail()
         if (channel, ts) in self.deleted:
-            raise errors.MessageGone(code="message_not_found")
+            raise errors.MessageNotFound(code="message_not_found")
         self.calls.append("edit")
         self.messages[channel, ts] = plain_text.render(reply)
 

@@ -89,10 +89,10 @@ async def test_a_deleted_message_is_told_from_other_failures(slack: FakeSlackApi
     poster = IncidentPoster(outbox(slack), PostRecord(Records()))
     for code in ("message_not_found", "cant_update_message", "edit_window_closed"):
         slack.refuse["edit"] = [code]
-        with pytest.raises(errors.MessageGone):
+        with pytest.raises(errors.MessageNotFound):
             await poster.edit("C1", "9.1", HELLO)
     slack.refuse["post"] = ["thread_not_found"]
-    with pytest.raises(errors.MessageGone):
+    with pytest.raises(errors.MessageNotFound):
         await poster.post("C1", HELLO, "9.1")
     slack.refuse.update({"edit": ["not_in_channel"], "post": ["message_not_found"]})
     for call in (poster.edit("C1", "9.1", HELLO), poster.post("C1", HELLO)):

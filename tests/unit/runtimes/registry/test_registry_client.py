@@ -59,7 +59,7 @@ async def test_a_digest_is_read_without_a_pull_and_cached(server):
 async def test_the_platforms_of_an_index_are_read_when_they_are_needed(server):
     digest = server.add("shop/web", platforms=("linux/amd64", "linux/arm64"))
     found = await client().digests(f"{server.host}/shop/web:1", members=True)
-    assert found.digest == digest and len(found.members) == 2 and digest not in found.members
+    assert found.digest == digest and len(found.platform_digests) == 2 and digest not in found.platform_digests
 
 
 async def test_a_registry_that_sends_no_digest_is_read_whole(server):

@@ -88,7 +88,7 @@ async def test_the_same_digest_is_current_and_another_is_behind(engine):
     engine.add_image("sha256:bb", f"docker.io/library/nginx@{OLD}")
     engine.registry.says = {
         "nginx:1": TagDigests(digest=NEW),
-        "nginx:0": TagDigests(digest=NEW, members=frozenset()),
+        "nginx:0": TagDigests(digest=NEW, platform_digests=frozenset()),
     }
     found = await ages(engine)
     assert {name: (row.state, row.local, row.remote) for name, row in found.items()} == {
@@ -110,7 +110,7 @@ async def test_many_of_one_image_are_one_question(engine):
 async def test_the_digest_of_the_platform_alone_is_current_too(engine):
     engine.add("web", "nginx:1", PART)
     engine.add_image("sha256:aa", f"nginx@{PART}", tags=("nginx:1",))
-    engine.registry.says = {"nginx:1": TagDigests(digest=NEW, members=frozenset({PART}))}
+    engine.registry.says = {"nginx:1": TagDigests(digest=NEW, platform_digests=frozenset({PART}))}
     assert (await ages(engine))["web"].state == CURRENT
     assert engine.registry.asked == [("nginx:1", False), ("nginx:1", True)]
 
@@ -122,7 +122,7 @@ async def test_an_image_that_lost_its_tag_and_its_digest(engine):
     engine.registry.says = {"nginx:1": TagDigests(digest=NEW)}
     row = (await ages(engine))["web"]
     assert (row.state, row.local, row.remote) == (BEHIND, "", NEW)
-    engine.registry.says = {"nginx:1": TagDigests(digest=OLD, members=frozenset())}
+    engine.registry.says = {"nginx:1": TagDigests(digest=OLD, platform_digests=frozenset())}
     row = (await ages(engine))["web"]
     assert row.state == UNKNOWN and "lost its tag" in row.reason
 
@@ -133,7 +133,7 @@ async def test_an_engine_that_does_not_say_which_image_a_container_was_made_of(e
     engine.registry.says = {"nginx:1": TagDigests(digest=OLD)}
     row = (await ages(engine))["web"]
     assert row.state == UNKNOWN and "does not say whether" in row.reason
-    engine.registry.says = {"nginx:1": TagDigests(digest=NEW, members=frozenset())}
+    engine.registry.says = {"nginx:1": TagDigests(digest=NEW, platform_digests=frozenset())}
     assert (await ages(engine))["web"].state == BEHIND
 
 

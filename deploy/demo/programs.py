@@ -1,7 +1,8 @@
-"""Starts the demo's servers on loopback: Quarterdeck, Prometheus and Alertmanager.
+"""Starts the demo's programs on loopback: Quarterdeck, Prometheus and Alertmanager.
 
-Prometheus and Alertmanager are the programs of this machine where they are installed, else containers of the official
-images. Programs end when the demo does, however it ends; containers are removed by the demo or by the next one.
+If Prometheus and Alertmanager are installed on this machine, these programs are used, otherwise containers of the
+official images. Programs end when the demo ends, in whatever way. Containers are removed by the demo or by the next
+one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 from core import processes
 from deploy.demo import engine as demo_engine
-from deploy.demo.problem import Problem
+from deploy.demo.demo_error import DemoError
 from deploy.demo.workloads import PROJECT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +54,7 @@ STOP_SECONDS = 20
 
 
 @dataclass(slots=True, kw_only=True)
-class Servers:
+class DemoPrograms:
     """The servers of one demo. `ports` are on loopback; `running` are the programs among them."""
 
     folder: Path
@@ -146,14 +147,14 @@ class Servers:
         return self.folder / f"{name}.log"
 
     def wait_until_ready(self, engine: demo_engine.DemoEngine, name: str, path: str) -> None:
-        """Raises Problem with the end of its log if it ends before, or does not answer in time."""
+        """Raises DemoError with the end of its log if it ends before, or does not answer in time."""
         ends = time.monotonic() + START_SECONDS
         while not (self._listens(name) and _answers(self.url(name) + path)):
             self.check(name)
             if time.monotonic() > ends:
                 last = self._last_lines(name) or engine.logs(name)
                 cure = "" if name in self.running else OTHER_NETWORK
-                raise Problem(f"{name} did not start within {START_SECONDS} s.{cure} Its last lines:\n{last}")
+                raise DemoError(f"{name} did not start within {START_SECONDS} s.{cure} Its last lines:\n{last}")
             time.sleep(0.1)
 
     def _listens(self, name: str) -> bool:
@@ -170,11 +171,11 @@ class Servers:
         return False
 
     def check(self, *names: str) -> None:
-        """Raises Problem if one of these programs has ended; without a name, if any has."""
+        """Raises DemoError if one of these programs has ended; without a name, if any has."""
         for name in names or tuple(self.running):
             process = self.running.get(name)
             if process is not None and process.poll() is not None:
-                raise Problem(
+                raise DemoError(
                     f"{name} has ended with code {process.returncode}. Its last lines:\n{self._last_lines(name)}"
                 )
 

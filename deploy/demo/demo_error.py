@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Problem(Exception):
+class DemoError(Exception):
     """The demo cannot go on. The message says why, and what to do about it."""
