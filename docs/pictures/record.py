@@ -53,7 +53,7 @@ def main(names: Collection[str]) -> None:
         _write(recorded)
     if not names or SLACK in names:
         with _empty_run():
-            for name, messages in slack_scenes.record():
+            for name, messages in slack_scenes.record_slack_messages():
                 for picture in draw.draw_messages(chromium, name, messages, HERE):
                     _say(f"docs/pictures/{picture}")
 

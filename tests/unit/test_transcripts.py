@@ -30,7 +30,7 @@ def scripts(monkeypatch):
 
 def test_every_session_of_a_document_is_recorded_and_every_recorded_one_is_shown(scripts):
     _, sessions, transcripts = scripts
-    found = [name for text in DOCUMENTS.values() for name in transcripts.find(text)]
+    found = [name for text in DOCUMENTS.values() for name in transcripts.find_transcripts(text)]
     assert sorted(found) == sorted(sessions.SESSIONS.keys() - sessions.DRAWN)
     by_hand = [
         line for text in DOCUMENTS.values() for line in transcripts.without(text).splitlines() if "deck> " in line
@@ -41,7 +41,7 @@ def test_every_session_of_a_document_is_recorded_and_every_recorded_one_is_shown
 def test_each_line_of_a_session_means_today_what_it_meant_when_it_was_recorded(scripts):
     """A line that is no command is refused with the sentence that the session shows."""
     _, _, transcripts = scripts
-    typed = [one for text in DOCUMENTS.values() for lines in transcripts.find(text).values() for one in
+    typed = [one for text in DOCUMENTS.values() for lines in transcripts.find_transcripts(text).values() for one in
              transcripts.exchanges(lines)]  # fmt: skip
     assert len(typed) > 20
     for line, shown in typed:
@@ -72,7 +72,7 @@ def test_a_session_is_replaced_where_it_is_and_nothing_else(scripts):
     _, _, transcripts = scripts
     block = "{0}<!-- recorded by make pictures: one -->\n{0}```console\n{1}{0}```\n{0}<!-- end of one -->"
     document = "1. text\n\n" + block.format("   ", "   deck> old\n   its reply\n") + "\n\n```console\n$ other\n```\n"
-    assert transcripts.find(document) == {"one": ["deck> old", "its reply"]}
+    assert transcripts.find_transcripts(document) == {"one": ["deck> old", "its reply"]}
     renewed = transcripts.replace(document, {"one": ["deck> ps", "", "\\1 up"], "two": ["deck> no place for it"]})
     assert renewed == document.replace("   deck> old\n   its reply\n", "   deck> ps\n\n   \\1 up\n")
     assert transcripts.exchanges(["$ make run", "deck> ps", "1 up", "deck> 2"]) == [("ps", ["1 up"]), ("2", [])]
