@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 import structlog
 
 from bot.console import do_without_bot
-from core import logs
 from tests.helpers.paths import ROOT
 
 
@@ -24,9 +24,12 @@ def settings(level: str, form: str = "auto") -> Any:
 
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     yield
-    structlog.reset_defaults()
-    logs.configure_logging()
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def test_one_command_prints_no_line_about_its_engines(capsys: pytest.CaptureFixture[str]) -> None:
