@@ -18,7 +18,7 @@ from typing import Any
 from bot.dispatch import change_targets
 from bot.dispatch.visible_fleet import VisibleFleet
 from core import errors
-from core.model.actions import Action, InspectContainer, ShowInfo
+from core.model.actions import Action, InspectContainer, Remove, ShowInfo
 from core.model.change_applicability import ACTS, ChangeFit, Finding
 from core.model.containers import LIVE_STATES
 from core.model.create_container import CreateContainer
@@ -43,19 +43,22 @@ from runtimes.inventory.fleet import Fleet
 LOOK_SECONDS = 2.0
 MAX_LOOKED_AT = 20  # of one plan
 Found = Mapping[change_targets.ActionKey, Finding]
-REMOVALS = (RemoveNetwork, RemoveVolume, RemoveImage)
+REMOVALS = (RemoveNetwork, RemoveVolume, RemoveImage, Remove)
+# Kinds of engines that do not remove a container on which another one depends.
+KEEPS_DEPENDENCIES = frozenset({"podman"})
 
 
 async def check_plan(plan: Sequence[Action[Any]], view: VisibleFleet, fleet: Fleet) -> Found:
     """Returns what is known about the changes of a plan. A change that is not in it was not looked at, or its engine
     did not answer. Raises nothing."""
     reader = _Reader(view, fleet)
-    looked_at = [action for action in plan if isinstance(action, REMOVALS) or type(action) in _LOOKS][:MAX_LOOKED_AT]
+    looked_at = [action for action in plan if _may_be_in_use(action) or type(action) in _LOOKS][:MAX_LOOKED_AT]
     removals: defaultdict[tuple[EngineRef, Kind, bool], list[Action[Any]]] = defaultdict(list)
     for action in looked_at:
         if isinstance(action, REMOVALS):
             removals[action.engine, action.target.kind, _force(action)].append(action)
-    looks = [(some[0], _removals(reader, some)) for some in removals.values()]
+    leaving = {(action.target.kind, action.target.id) for action in plan if isinstance(action, Remove)}
+    looks = [(some[0], _removals(reader, some, leaving)) for some in removals.values()]
     looks += [
         (action, _alone(action, look(reader, action)))
         for action in looked_at
@@ -76,6 +79,10 @@ async def check_plan(plan: Sequence[Action[Any]], view: VisibleFleet, fleet: Fle
     for some in await asyncio.gather(*(guarded(action, look) for action, look in looks)):
         found |= some
     return found
+
+
+def _may_be_in_use(action: Action[Any]) -> bool:
+    return isinstance(action, REMOVALS) and (not isinstance(action, Remove) or action.engine.kind in KEEPS_DEPENDENCIES)
 
 
 class _Reader:
@@ -119,15 +126,19 @@ async def _alone(action: Action[Any], look: Awaitable[Finding | None]) -> Found:
     return {} if finding is None else {change_targets.action_key(action): finding}
 
 
-async def _removals(reader: _Reader, actions: Sequence[Any]) -> Found:
-    """Looks at removals of one kind from one engine."""
+async def _removals(reader: _Reader, actions: Sequence[Any], leaving: Collection[tuple[Kind, str]]) -> Found:
+    """Looks at removals of one kind from one engine. `leaving`: the containers that the same plan removes. They keep no
+    other container: which of them the engine removes first, and so what it refuses, is not known."""
     asked = FindUsers(
         engine=actions[0].engine, resources=tuple(action.target for action in actions), force=_force(actions[0])
     )
     users = await reader.run(asked)
     found = {}
     for action in actions:
-        if uses := [use for use in users.rows if use.target == action.target]:
+        uses = [use for use in users.rows if use.target == action.target]
+        if isinstance(action, Remove):
+            uses = [use for use in uses if (use.user.kind, use.user.id) not in leaving]
+        if uses:
             found[change_targets.action_key(action)] = await _removal(reader, action, uses)
         elif isinstance(action, RemoveImage):
             found[change_targets.action_key(action)] = ACTS  # whatever number of containers the list shows

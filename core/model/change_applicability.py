@@ -30,6 +30,8 @@ RUNS_ONCE = {
 """Kinds of engines that do not start a container again, with what helps."""
 NEEDS_PROCESS = {"cri", "oci", "containerd"}
 """Kinds of engines that change the limits only of a container that runs."""
+KEEPS_PAUSED = frozenset({"podman"})
+"""Kinds of engines that do not stop a paused container. A paused pod they leave as it is, and report no error."""
 PREDEFINED_NETWORKS = {"docker": frozenset({"bridge", "host", "none"}), "podman": frozenset({"podman"})}
 NOT_REMOVABLE = frozenset({"running", "paused", "restarting"})
 _COMPLETE = re.compile(r"(?:Exited|Restarting) \((-?\d+)\) (.+)")
@@ -88,12 +90,22 @@ def _start(_: Any, row: Container | Pod) -> Finding:
     return _RUNNING if row.state == "running" else ACTS
 
 
-def _stop(_: Any, row: Container | Pod) -> Finding:
+def _kill(_: Any, row: Container) -> Finding:
     return _STOPPED if row.state in ENDED else ACTS
 
 
+def _stop(_: Any, row: Container | Pod) -> Finding:
+    return _STOPPED if row.state in ENDED else _unless_paused(row)
+
+
 def _restart(_: Any, row: Container | Pod) -> Finding:
-    return _IDLE if row.state in ENDED else ACTS
+    return _IDLE if row.state in ENDED else _unless_paused(row)
+
+
+def _unless_paused(row: Container | Pod) -> Finding:
+    if row.state != "paused" or row.ref.engine.kind not in KEEPS_PAUSED:
+        return ACTS
+    return Finding(ChangeFit.REFUSED, "is paused", f"Resume it with: {_prefix(row)}unpause NAME")
 
 
 def _pause(_: Any, row: Container | Pod) -> Finding:
@@ -129,7 +141,11 @@ def _remove_network(_: Any, row: Network) -> Finding:
 
 
 def _remove_pod(action: Any, row: Pod) -> Finding:
-    if action.force or not row.running:
+    if action.force:
+        return ACTS
+    if row.state == "paused" and row.ref.engine.kind in KEEPS_PAUSED:
+        return Finding(ChangeFit.REFUSED, "is paused", "Resume and stop it first, or remove it with: pod rm -f NAME")
+    if not row.running:
         return ACTS
     number = f"{row.running} of its containers run" if row.running > 1 else "one of its containers runs"
     return Finding(ChangeFit.REFUSED, f"is in use: {number}", "Stop it first, or remove it with: pod rm -f NAME")
@@ -186,7 +202,7 @@ def _remove_image(action: Any, row: Image) -> Finding:
 _RULES: Mapping[str, Callable[[Any, Any], Finding]] = {
     "container.start": _start,
     "container.stop": _stop,
-    "container.kill": _stop,
+    "container.kill": _kill,
     "container.restart": _restart,
     "container.pause": _pause,
     "container.unpause": _unpause,

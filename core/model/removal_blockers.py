@@ -1,4 +1,5 @@
-"""Defines the resources that block the removal of networks, volumes and images, and the action that finds them.
+"""Defines the resources that block the removal of networks, volumes, images and containers, and the action that finds
+them.
 
 An engine refuses to remove a resource in use. The rules differ: Docker removes a network of stopped containers, Podman
 does not. So each adapter returns only the users because of which its engine would refuse.
@@ -14,8 +15,8 @@ from core.model.refs import Ref
 
 
 class ResourceUse(msgspec.Struct, frozen=True, gc=False):
-    """Says that `user`, a container, a pod or a service, keeps `target` from being removed. `running`: the user runs;
-    `forcible`: the removal succeeds with force."""
+    """Says that `user`, a container, a pod, a service or an image, keeps `target` from being removed. `running`: the
+    user runs; `forcible`: the removal succeeds with force."""
 
     target: Ref
     user: Ref
@@ -29,8 +30,8 @@ class ResourceUsers(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindUsers(Action[ResourceUsers]):
-    """Finds what keeps `resources` from being removed. All are networks, or volumes, or images of one engine. `force`:
-    as in the removal."""
+    """Finds what keeps `resources` from being removed. All are networks, or volumes, or images, or containers of one
+    engine. `force`: as in the removal."""
 
     verb = "engine.users"
     resources: tuple[Ref, ...]

@@ -1,8 +1,8 @@
-"""Finds the containers and services that block the removal of a network, a volume or an image in Docker.
+"""Finds the containers, services and images that block the removal of a network, a volume or an image in Docker.
 
 Docker refuses to remove a network that a container or a Swarm service uses. It refuses to remove a volume of any
 container, running or stopped. It refuses to remove the last tag of an image that has containers; `--force` removes this
-tag. By id, an image cannot be removed while one of its containers runs.
+tag. By id, an image cannot be removed while one of its containers runs, or while other images are built on it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from core.model.removal_blockers import FindUsers, ResourceUse, ResourceUsers
 from runtimes.base.base_adapter import does
 from runtimes.docker import images
 from runtimes.docker.using_containers import UsingContainer
+from runtimes.docker_like import decode, json_models
 from runtimes.docker_like import images as shared
 from runtimes.docker_like.client import seconds_left
 from runtimes.formats import json_decoder
@@ -74,6 +75,9 @@ class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
             return
         if not by_id and images.has_several_names(await self._get_image(target.id, seconds_left(ends))):
             return  # only this name is removed
+        if by_id:
+            for child in await self._built_on(target.id, ends):
+                yield ResourceUse(target=target, user=child)
         # The list also contains containers of images that are built on this one.
         rows = [row for row in await self._using("ancestor", [target.id], ends) if row.image_id == target.id]
         running = [row for row in rows if row.state in LIVE_STATES]
@@ -85,6 +89,13 @@ class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
                 forcible=not by_id or not running,
             )
 
+    async def _built_on(self, image_id: str, ends: float) -> Sequence[Ref]:
+        """Returns the images that were built on an image, also those without a name. Docker knows them only if it built
+        or committed them itself, without BuildKit."""
+        response = await self._request("GET", "/images/json?all=1", seconds_left(ends))
+        rows = await json_decoder.decode_all_rows(_BuiltImage, response.body, self.skipped)
+        return [decode.image_ref(self._ref, row) for row in rows if row.parent == image_id]
+
     async def _using(
         self, name: str, values: Collection[str], ends: float, *, stopped: bool = True
     ) -> Sequence[UsingContainer]:
@@ -93,6 +104,12 @@ class RemovalBlockerVerbs(images.ImageVerbs, abc.ABC):
         path = f"/containers/json?all={int(stopped)}&filters={filters}"
         response = await self._request("GET", path, seconds_left(ends))
         return await json_decoder.decode_all_rows(UsingContainer, response.body, self.skipped)
+
+
+class _BuiltImage(json_models.Image):
+    """An image, with the id of the one on which it was built."""
+
+    parent: str = msgspec.field(name="ParentId", default="")
 
 
 class _Attachment(msgspec.Struct):

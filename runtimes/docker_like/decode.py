@@ -47,11 +47,16 @@ async def images(engine: EngineRef, body: bytes, skipped: SkippedDataCounter | N
     return tuple([_image(engine, row) for row in rows])
 
 
+def image_ref(engine: EngineRef, row: json_models.Image) -> Ref:
+    """Returns the Ref of an image, by its first name or its short id."""
+    name = next((tag for tag in row.tags or () if tag not in NO_NAME), row.id.rpartition(":")[2][:SHORT_ID])
+    return Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=name)
+
+
 def _image(engine: EngineRef, row: json_models.Image) -> Image:
     tags = tuple([tag for tag in row.tags or () if tag not in NO_NAME])
-    name = tags[0] if tags else row.id.rpartition(":")[2][:SHORT_ID]
     return Image(
-        ref=Ref(engine=engine, kind=Kind.IMAGE, id=row.id, name=name),
+        ref=image_ref(engine, row),
         tags=tags,
         digests=tuple([digest for digest in row.digests or () if digest not in NO_NAME]),
         size=row.size,

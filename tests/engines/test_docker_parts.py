@@ -15,6 +15,7 @@ from core import errors
 from core.model import actions, background_jobs, images, inside_containers, prune, resource_usage
 from core.model.disk_use import ReadDiskUse
 from core.model.refs import Kind, Ref
+from core.model.removal_blockers import FindUsers
 from core.model.replies import Status
 from core.ports import Call
 from runtimes import engine_registry
@@ -102,6 +103,27 @@ async def test_an_image_that_is_used_is_not_removed_by_its_id_and_force_removes_
     await engine.do(images.RemoveImage(engine=engine.ref, target=whole, force=True))
     assert name not in dockerd.names_of_images()
     dockerd.api.remove_container(made["Id"])
+
+
+async def test_an_image_on_which_another_is_built_is_not_removed_by_its_id_and_the_other_is_named(engine, dockerd):
+    base = IMAGE
+    for name in ("parent", "grown"):
+        made = dockerd.api.create_container(base, ["/bin/sh"])
+        dockerd.api.commit(made["Id"], name, "1", changes=[f"ENV NAME={name}"])
+        dockerd.api.remove_container(made["Id"])
+        base = f"{name}:1"
+    parent, grown = (await engine.image("parent:1")).ref, (await engine.image("grown:1")).ref
+    whole = Ref(engine=engine.ref, kind=Kind.IMAGE, id=parent.id, name=parent.id[7:19])
+    for force in (False, True):
+        found = await engine.do(FindUsers(engine=engine.ref, resources=(whole,), force=force))
+        assert [(use.user, use.forcible) for use in found.rows] == [(grown, False)]
+        with pytest.raises(errors.Rejected, match="dependent child images"):
+            await engine.do(images.RemoveImage(engine=engine.ref, target=whole, force=force))
+    # By its name, it only loses the name.
+    assert not (await engine.do(FindUsers(engine=engine.ref, resources=(parent,)))).rows
+    await engine.do(images.RemoveImage(engine=engine.ref, target=parent))
+    assert (await engine.do(images.RemoveImage(engine=engine.ref, target=grown))).detail == "the image is gone"
+    assert dockerd.names_of_images().isdisjoint({"parent:1", "grown:1"})
 
 
 @pytest.fixture

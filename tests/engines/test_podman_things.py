@@ -22,6 +22,7 @@ from core.model.create_container import CreateContainer
 from core.model.events import EventKind
 from core.model.host_access import HostAccess
 from core.model.refs import Kind, Ref
+from core.model.removal_blockers import FindUsers
 from core.model.replies import Status
 from tests.daemons.docker import IMAGE
 from tests.helpers import servers
@@ -314,6 +315,54 @@ async def test_a_pod_lives_and_ends_as_one(desk):
     assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
     with pytest.raises(errors.NotFound, match="has no pod pair"):
         await desk.do(pods.InspectPod, target=pod.ref)
+
+
+@pytest.mark.parametrize(
+    "options", [("--requires", "base"), ("--network", "container:base"), ("--ipc", "container:base")]
+)
+async def test_a_container_on_which_another_depends_stays_and_the_other_is_named(desk, options):
+    await asyncio.to_thread(desk.daemon.run, "base", more=("--ipc", "shareable"))
+    await asyncio.to_thread(desk.daemon.run, "other")
+    await asyncio.to_thread(desk.daemon.run, "web", more=options)
+    base, other, web = [await desk.ref(name) for name in ("base", "other", "web")]
+    found = await desk.do(FindUsers, resources=(base, other, web))
+    assert [(use.target, use.user, use.running, use.forcible) for use in found.rows] == [(base, web, True, False)]
+    for force in (False, True):
+        with pytest.raises(errors.Rejected):
+            await desk.do(actions.Remove, target=base, force=force)
+    assert (await desk.do(actions.Remove, target=web, force=True)).status == Status.DONE
+    assert not (await desk.do(FindUsers, resources=(base,))).rows
+    assert (await desk.do(actions.Remove, target=base, force=True)).status == Status.DONE
+
+
+async def test_the_container_that_holds_the_network_of_a_pod_goes_with_it_only(podmand):
+    made = Desk(podmand.url)
+    options = ("--infra-image", IMAGE, "--infra-command", "sleep 3600", "--infra-name", "held")
+    await asyncio.to_thread(podmand.cli, "pod", "create", "--name", "holding", *options)
+    await asyncio.to_thread(podmand.run, "within", more=("--pod", "holding"))
+    (pod,) = [row for row in (await made.do(pods.ListPods)).rows if row.ref.name == "holding"]
+    held, within = await made.ref("held"), await made.ref("within")
+    found = await made.do(FindUsers, resources=(held, within))
+    assert [(use.target, use.user) for use in found.rows] == [(held, pod.ref)]
+    with pytest.raises(errors.Rejected, match="without removing the pod"):
+        await made.do(actions.Remove, target=held, force=True)
+    assert (await made.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
+    await made.runtime.aclose()
+
+
+async def test_podman_ends_nothing_that_is_paused(podmand):
+    """What change_applicability says of Podman."""
+    made = Desk(podmand.url)
+    await asyncio.to_thread(podmand.run, "it")
+    it = await made.ref("it")
+    await made.do(actions.Pause, target=it)
+    for verb in (actions.Stop, actions.Restart):
+        with pytest.raises(errors.EngineError):
+            await made.do(verb, target=it, timeout=1)
+        assert await asyncio.to_thread(podmand.status, "it") == "paused"
+    assert (await made.do(actions.Unpause, target=it)).status == Status.DONE
+    assert (await made.do(actions.Stop, target=it, timeout=1)).status == Status.DONE
+    await made.runtime.aclose()
 
 
 async def test_networks_and_volumes_are_told_and_removed(desk):

@@ -12,18 +12,26 @@ from tests.fake_engine.core import FakeEngine
 
 
 class Users(FakeEngine):
-    """`mounts`: the names of volumes and networks that a container uses, by its id."""
+    """`mounts`: the names of volumes, networks and containers that a container uses, by its id. `built_on`: the images
+    that were built on an image, by its id."""
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self.mounts: dict[str, Any] = {}
+        self.built_on: dict[str, tuple[Ref, ...]] = {}
 
     @does(removal_blockers.FindUsers)
     async def find_users(self, action: removal_blockers.FindUsers, seconds: float) -> removal_blockers.ResourceUsers:
         """As Docker has it: networks of running containers, volumes of any, and last names of images."""
         await self._answer("users", seconds)
+        children = [
+            removal_blockers.ResourceUse(target=target, user=child)
+            for target in action.resources
+            for child in self.built_on.get(target.id, ())
+        ]
         return removal_blockers.ResourceUsers(
-            rows=tuple(
+            rows=tuple(children)
+            + tuple(
                 removal_blockers.ResourceUse(
                     target=target,
                     user=one.ref,

@@ -1,5 +1,6 @@
 """What the state of a target means for each change, and how it reads."""
 
+import msgspec
 import pytest
 
 from core.model import change_applicability
@@ -7,7 +8,7 @@ from core.model.actions import Kill, Pause, Remove, Restart, Scale, Start, Stop,
 from core.model.change_applicability import ChangeFit
 from core.model.containers import Container
 from core.model.images import Image, RemoveImage
-from core.model.pods import Pod, RemovePod, StopPod
+from core.model.pods import Pod, RemovePod, RestartPod, StopPod
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.services import Service
 from core.model.swarm import ActivateNode, DrainNode, Node
@@ -138,3 +139,31 @@ def test_a_service_that_has_its_replicas_is_not_scaled(row, replicas, fit):
 )
 def test_states_read_as_people_say_them(row, text):
     assert change_applicability.describe(row, NOW) == text
+
+
+PODMAN = EngineRef(host="h1", kind="podman")
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "phrase", "hint"),
+    [
+        (Stop, Kind.CONTAINER, "is paused", "Resume it with: unpause NAME"),
+        (Restart, Kind.CONTAINER, "is paused", "Resume it with: unpause NAME"),
+        (StopPod, Kind.POD, "is paused", "Resume it with: pod unpause NAME"),
+        (RestartPod, Kind.POD, "is paused", "Resume it with: pod unpause NAME"),
+        (RemovePod, Kind.POD, "is paused", "Resume and stop it first, or remove it with: pod rm -f NAME"),
+    ],
+)
+def test_podman_ends_nothing_that_is_paused(action, kind, phrase, hint):
+    row = container("paused") if kind is Kind.CONTAINER else pod("paused", 0)
+    target = msgspec.structs.replace(row.ref, engine=PODMAN)
+    row = msgspec.structs.replace(row, ref=target)
+    found = change_applicability.find(action(engine=PODMAN, target=target), row)
+    assert (found.fit, found.phrase, found.hint) == (ChangeFit.REFUSED, phrase, hint)
+
+
+@pytest.mark.parametrize("action", [Kill, Unpause])
+def test_podman_kills_and_resumes_what_is_paused(action):
+    target = msgspec.structs.replace(ref(), engine=PODMAN)
+    row = msgspec.structs.replace(container("paused"), ref=target)
+    assert change_applicability.find(action(engine=PODMAN, target=target), row).fit is ChangeFit.ACTS

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from bot import plain_text
@@ -84,6 +85,43 @@ async def test_a_pattern_is_asked_about_without_what_is_in_use(valkey, shop):
     assert reply.ending is Ending.ASKED
     assert shown.startswith("Remove the volume spare on prod-1?")
     assert "data is used by db, old and web and is left out. Stop and remove them first." in shown
+
+
+async def test_a_container_on_which_others_depend_is_refused_on_podman_with_and_without_force(valkey):
+    made = FakeRuntime("prod-1", kind="podman")
+    base = made.add("base", start=False)
+    for name in ("api", "web"):
+        made.mounts[made.add(name).id] = (base.name,)
+    _, shown = await say(valkey, made, "rm base")
+    assert shown == "Nothing was done: base is used by api and web. Stop and remove them first."
+    _, shown = await say(valkey, made, "rm -f base")
+    assert shown == "Nothing was done: base is used by api and web. Stop and remove them first."
+    _, shown = await say(valkey, made, "rm -f api base")
+    assert shown == "Nothing was done: base is used by web. Stop and remove web first."
+    reply, _ = await say(valkey, made, "rm -f api base web")
+    assert reply.ending is Ending.ASKED
+    reply, shown = await say(valkey, made, "rm -f 'ba*' 'a*'")
+    assert reply.ending is Ending.ASKED
+    assert "base is used by web and is left out." in shown
+    grants = (Grant(id="g1", who=BOB.id, can=("container.*",), on=Selector(name="base")),)
+    _, shown = await say(valkey, made, "rm base", BOB, policy=Policy(grants=grants))
+    assert shown == "Nothing was done: base is used by 2 containers. Stop and remove them first."
+
+
+async def test_an_image_on_which_others_are_built_is_refused_by_its_id_and_they_are_named(valkey, shop):
+    base, child, hidden = shop.add_image("base:1"), shop.add_image("child:1"), shop.add_image("grand:1")
+    shop.built_on[base.id] = (child, msgspec.structs.replace(hidden, id="sha256:" + "0" * 64))
+    _, shown = await say(valkey, shop, f"rmi -f {base.id}")
+    assert "is used by child:1 and 1 other image. Remove them first." in shown
+    assert shown.startswith("Nothing was done: ")
+
+
+async def test_docker_is_not_asked_who_depends_on_a_container(valkey):
+    made = FakeRuntime("prod-1", kind="docker")
+    base = made.add("base", start=False)
+    made.mounts[made.add("web").id] = (base.name,)
+    reply, _ = await say(valkey, made, "rm base")
+    assert reply.ending is Ending.ASKED and "users" not in made.asked  # Docker removes it
 
 
 async def test_force_removes_what_only_stopped_containers_use(valkey, shop):

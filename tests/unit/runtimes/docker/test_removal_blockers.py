@@ -70,6 +70,28 @@ async def test_an_image_is_used_by_its_own_containers(
     say(daemon, f"/images/{IMAGE}/json", {"Id": IMAGE, "RepoTags": tags})
     built_on_it = container("child", ImageID=f"sha256:{'b' * 64}")
     say(daemon, "/containers/json", [container("web"), container("old", State="exited"), built_on_it])
+    say(daemon, "/images/json", [])
     found = await users(daemon, Kind.IMAGE, (IMAGE, name), force=force)
     assert sorted(user for _, _, user, _ in found) == expected
     assert all(forcible == bool(name) for _, _, _, forcible in found)
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_an_image_by_its_id_is_used_by_the_images_that_were_built_on_it(
+    daemon: PreparedDaemon, force: bool
+) -> None:
+    say(daemon, f"/images/{IMAGE}/json", {"Id": IMAGE, "RepoTags": ["web:1"]})
+    say(daemon, "/containers/json", [])
+    child, unnamed, other = (f"sha256:{letter * 64}" for letter in "bcd")
+    rows = [
+        {"Id": child, "ParentId": IMAGE, "RepoTags": ["<none>:<none>", "web:debug"]},
+        {"Id": unnamed, "ParentId": IMAGE, "RepoTags": None},
+        {"Id": other, "ParentId": child, "RepoTags": ["other:1"]},
+    ]
+    say(daemon, "/images/json", rows)
+    assert await users(daemon, Kind.IMAGE, (IMAGE, ""), force=force) == [
+        ("", "image", "web:debug", False),
+        ("", "image", "c" * 12, False),
+    ]
+    # By its name, Docker takes only the name away.
+    assert await users(daemon, Kind.IMAGE, (IMAGE, "web:1"), force=force) == []
