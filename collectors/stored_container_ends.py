@@ -1,4 +1,4 @@
-"""Restores what is known about the last end of each container from the stored history, when a process starts.
+"""Restores the last end of each container from the stored history, when a process starts.
 
 So the metrics still show why each container last ended after a restart of the bot. An end that this process has
 received itself is newer and stays. Without the store, nothing is restored.

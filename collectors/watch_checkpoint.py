@@ -1,10 +1,11 @@
-"""Saves what a later process needs to continue the watch of one engine, and reads what an earlier process saved.
+"""Saves the state of the watch of one engine, so that a later process can continue it, and reads what an earlier
+process saved.
 
 It saves the position in the engine's events, which events near it were processed, the time until which all events were
-received, and the engine's containers. A gap is a time in which events may be missing. The saved time does not advance
-while the stream is closed or a gap is still to be reported. So if this process dies, the next one reports the rest of
-the gap. A gap from before this process started is reported only once it is certain that no other process with the same
-store watched the engine then.
+received, and the engine's containers. A gap is a time in which events may be missing. While the stream is closed or a
+gap is still to be reported, the saved time does not advance. So if this process dies, the next one reports the rest of
+the gap. A gap from before this process started is reported only if no other process with the same store watched the
+engine then.
 """
 
 from __future__ import annotations

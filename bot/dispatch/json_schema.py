@@ -1,7 +1,7 @@
 """Describes the JSON of `quarterdeck do --json` as a JSON Schema, made from the types that `json_records` converts.
 
-There is one definition for each type of record, and for each command the types that its records may have. Adding a
-field does not change the version of a command; removing one, or changing what it means, does.
+There is one definition for each type of record, and for each command the types that its records may have. A new field
+does not change the version of a command. A removed field, or a new meaning of a field, does.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Sends the replies of one command through its responder. A failure of the responder costs only that message: the
-command goes on, and its outcome is recorded.
+"""Sends the replies of one command through its responder, and logs a failure of the responder.
+
+If a message cannot be sent, only that message is lost: the command continues, and its outcome is recorded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Defines the port through which messages about incidents are sent to a chat."""
+"""Defines the interface for sending messages about incidents to a chat."""
 
 from __future__ import annotations
 

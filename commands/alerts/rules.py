@@ -1,4 +1,4 @@
-"""`rules`: lists the alert rules, with what they report and what they saw. `rules test` tests one on the past."""
+"""`rules`: lists the alert rules and how often each was evaluated and fired. `rules test` tests a rule on the past."""
 
 from __future__ import annotations
 

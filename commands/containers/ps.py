@@ -1,5 +1,6 @@
-"""`ps`: lists the containers of all engines, those with trouble first, and says in one line what is wrong. If an engine
-does not answer, only its own rows are missing."""
+"""`ps`: lists the containers of all engines, those with problems first, and summarises the problems in one line. If an
+engine does not answer, only its own rows are missing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`search`: looks for images in the catalogue of the engine's registries, Docker Hub by default."""
+"""`search`: searches for images in the catalogue of the engine's registries, Docker Hub by default."""
 
 from __future__ import annotations
 

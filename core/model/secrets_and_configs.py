@@ -1,5 +1,8 @@
 """Defines the secrets and configs of Swarm, and the secrets of Podman. Only their names and times are read, never their
-contents. Whoever gives one to a service can make its tasks print the contents, so that is a verb of its own."""
+contents.
+
+A person who gives a secret to a service can make its tasks print the contents, so that needs a separate verb.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Stores what people decide about alerts in chat: maintenance windows, who is muted, and the channel of alerts. Reads
-the silences with them.
+"""Stores the alert settings that people made in chat: maintenance windows, mutes, and the channel of alerts. Reads the
+silences with them.
 
 All settings are small and are read together, once a second, by the process that posts incidents.
 """

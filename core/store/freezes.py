@@ -1,4 +1,4 @@
-"""Stores the freeze, of which there is one for all processes. It expires by the clock of the store's server."""
+"""Stores the freeze of all changes. There is one for all processes. It expires by the clock of the store's server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Returns the name of this machine, for engines that do not report the name of their host.
 
-In a container, the host name is that of the container. Whoever starts it can name the machine in QUARTERDECK_HOST.
+In a container, the host name is that of the container. So the person who starts the container can set the machine's
+name in QUARTERDECK_HOST.
 """
 
 from __future__ import annotations

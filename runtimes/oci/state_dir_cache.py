@@ -1,4 +1,4 @@
-"""Holds what was read from one state directory of runc or crun, and reads its files within a bound.
+"""Caches the decoded files of one state directory of runc or crun, and limits how much of them is read.
 
 Of a directory of another user, at most MAX_USER_BYTES are read.
 """
