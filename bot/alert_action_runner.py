@@ -180,7 +180,8 @@ class AlertActionRunner(BaseAdapter):
                 what = "these options" if action.owner == "*" else action.owner
                 raise errors.NotFound(
                     f"No open incident matches {what}, so no silence was set.",
-                    hint="List the open incidents with incidents. To silence later ones, leave out --until-resolved.",
+                    hint="To silence later incidents, leave out --until-resolved. List the open incidents with:"
+                    " incidents",
                 )
         return await add_silence(self._store, action)
 

@@ -64,7 +64,7 @@ class RuleTestRunner:
         if not action.file and not is_stored(rule):
             raise errors.UserError(
                 f"The rule {rule.name} cannot be tested, because its events are not stored.",
-                hint="See what the rule has found since Quarterdeck started with: rules",
+                hint="To see what the rule has found since Quarterdeck's start, give: rules",
             )
         if self._running.locked():
             raise errors.UserError(

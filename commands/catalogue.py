@@ -66,7 +66,8 @@ class Catalogue:
                 reading = [each for each in reads if each.startswith(f"{noun} ")]
                 hint = f"Commands about a {noun}: {', '.join(sorted(reading))}. " if reading else ""
                 raise errors.UnknownCommand(
-                    f"There is no command “{command_line.abbreviate(name)}”.", hint=f"{hint}More with: help"
+                    f"There is no command “{command_line.abbreviate(name)}”.",
+                    hint=f"{hint}List all commands with: help",
                 )
             close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
             # If the likeliest word is a change, nothing is suggested: another word was hardly meant.

@@ -160,7 +160,7 @@ LABEL = Arg(
     short="l",
     many=True,
     placeholder="KEY[=VALUE]",
-    help="only what has this label, such as app=shop (globs allowed)",
+    help="only resources with this label, such as app=shop (globs allowed)",
 )
 HOST = Arg(name="--host", help="only on engines of this host, such as prod-1 or 'prod-*'")
 ENGINE = Arg(

@@ -81,7 +81,7 @@ class Ambiguous(UserError):
     def __init__(self, name: str, candidates: Sequence[str], group: str = "") -> None:
         self.name, self.candidates, self.group = name, tuple(candidates), group
         shown = ", ".join(self.candidates[:8]) + (f" and {len(candidates) - 8} more" if len(candidates) > 8 else "")
-        super().__init__(f"“{name}” matches {len(candidates)}: {shown}.", hint="Name one of them.")
+        super().__init__(f"“{name}” matches {len(candidates)} names: {shown}.", hint="Name one of them.")
 
 
 class Unsupported(UserError):
@@ -92,7 +92,7 @@ class Unsupported(UserError):
 
     def __init__(self, verb: str, engine: str, alternative: str = "") -> None:
         self.verb, self.engine = verb, engine
-        super().__init__(f"{engine} cannot do {verb}.", hint=alternative)
+        super().__init__(f"{engine} does not support {verb}.", hint=alternative)
 
 
 class Expired(UserError):

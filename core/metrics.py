@@ -85,9 +85,10 @@ class Metrics(WatchedEngineMetrics):
         self.redactions_total = counter("redactions_total", "Replies in which a secret was masked")
 
         # Slack.
-        self.slack_connected = gauge("slack_connected", "1 if Slack is connected, by socket or by request, else 0")
+        self.slack_connected = gauge("slack_connected", "1 if Slack is connected, by Socket Mode or by HTTP, else 0")
         self.slack_last_pong_timestamp_seconds = gauge(
-            "slack_last_pong_timestamp_seconds", "Time of the last pong on Slack's socket, in seconds since the epoch"
+            "slack_last_pong_timestamp_seconds",
+            "Time of the last pong from Slack's WebSocket, in seconds since the epoch",
         )
         self.slack_received_total = counter(
             "slack_received_total", "Commands and clicks received from Slack, by source", "way"
@@ -146,10 +147,11 @@ class Metrics(WatchedEngineMetrics):
         )
         self.audit_stored_rows = gauge("audit_stored_rows", "Rows stored in the audit trail")
         self.audit_fill_ratio = gauge(
-            "audit_fill_ratio", "Used part of the audit trail's limits; at 1 the oldest rows are removed"
+            "audit_fill_ratio", "Fill level of the audit trail, from 0 to 1; at 1 the oldest rows are removed"
         )
         self.audit_removed_rows = gauge(
-            "audit_removed_rows", "Rows removed from the audit trail in total, because of its limits"
+            "audit_removed_rows",
+            "Rows removed from the audit trail since its creation, because of its limits on size and age",
         )
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded, else 0"
@@ -215,13 +217,13 @@ class Metrics(WatchedEngineMetrics):
         self.alert_channel_configured = self.gauge(
             "alert_channel_configured", "1 if incidents can be posted in a channel of a chat, else 0"
         )
-        self.healing_acts_total = self.counter("healing_acts_total", "Tries of self-healing, by outcome", "outcome")
+        self.healing_acts_total = self.counter("healing_acts_total", "Actions of self-healing, by outcome", "outcome")
         for outcome in ("done", "failed", "refused", "unknown", "gave_up"):
             self.healing_acts_total.labels(outcome)
         self.posting_leader = self.gauge("posting_leader", "1 if this process posts incidents, else 0")
-        self.alerts_queued = self.gauge("alerts_queued", "Changes of alerts that wait for the store")
+        self.alerts_queued = self.gauge("alerts_queued", "Changes of alerts that are not stored yet")
         self.alerts_spooled = self.gauge(
-            "alerts_spooled", "Changes of alerts in the file on disk, which wait for the store"
+            "alerts_spooled", "Changes of alerts in the spool file on disk, because the store did not answer"
         )
         self.alerts_lost_total = self.counter(
             "alerts_lost_total", "Changes of alerts that were never stored, by reason", "reason"
@@ -240,7 +242,9 @@ class Metrics(WatchedEngineMetrics):
             "outlet_requests_total", "Requests to webhooks and Alertmanagers, by outcome", "kind", "outcome"
         )
         self.outlet_lost_total = self.counter(
-            "outlet_lost_total", "Incidents that could not be delivered to a receiver for a day", "kind"
+            "outlet_lost_total",
+            "Incidents dropped because they could not be delivered to a receiver within a day",
+            "kind",
         )
         self.outlet_leader = self.gauge(
             "outlet_leader", "1 if this process sends incidents to webhooks and Alertmanagers, else 0"
@@ -272,7 +276,9 @@ class Metrics(WatchedEngineMetrics):
             "Time of the last successful run of a recurring job, in seconds since the epoch",
             "job_name",
         )
-        self.schedule_leader = self.gauge("schedule_leader", "1 if this process runs the shared jobs, else 0")
+        self.schedule_leader = self.gauge(
+            "schedule_leader", "1 if this process is the leader, which runs the shared recurring jobs, else 0"
+        )
 
 
 def render(metrics: Metrics, form: Format = Format.TEXT) -> bytes:

@@ -63,7 +63,7 @@ def check_subject(who: str) -> None:
     if not GRANT_SUBJECT.fullmatch(who):
         raise errors.BadUsage(
             f"“{who}” is not a person or group that can be given a grant.",
-            hint="Write everyone, group:NAME, console:NAME or slack:TEAM/USER (see whoami).",
+            hint="Write everyone, group:NAME, console:NAME or slack:TEAM/USER (see `whoami`).",
         )
 
 

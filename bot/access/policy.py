@@ -151,7 +151,9 @@ def evaluate(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | None, no
     grant = next((grant for grant in resolved.grants if grant.on.matches(ref, facts)), None)
     if grant is None:
         return _denied(resolved, ref)
-    decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {resolved.verb}")
+    decision = Decision(
+        verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.subject} has the permission {resolved.verb}"
+    )
     return _apply_guards(decision, resolved, _matching_guards(resolved, ref, facts))
 
 
@@ -160,7 +162,7 @@ def evaluate_effect(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | N
     verb allows what that verb does. The protection and all guards apply as to an action with the effect's verb."""
     if _is_protected(resolved, ref, facts):
         return _protected(ref)
-    decision = Decision(verdict=Verdict.ALLOW, rule="effect", reason=f"it does {resolved.verb}")
+    decision = Decision(verdict=Verdict.ALLOW, rule="effect", reason=f"The command also does {resolved.verb}")
     return _apply_guards(decision, resolved, _matching_guards(resolved, ref, _current(facts, now)))
 
 
@@ -170,7 +172,9 @@ def evaluate_list(resolved: ResolvedPolicy, ref: Ref) -> Decision:
     if not resolved.grants:
         return _denied(resolved, ref)
     grant = resolved.grants[0]
-    decision = Decision(verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.who} may {resolved.verb}")
+    decision = Decision(
+        verdict=Verdict.ALLOW, rule=grant.id, reason=f"{grant.subject} has the permission {resolved.verb}"
+    )
     return _apply_guards(decision, resolved, [guard for guard in resolved.guards if guard.on.matches_all()])
 
 
@@ -185,7 +189,7 @@ def combine_decisions(decisions: Iterable[Decision]) -> Decision:
     return replace(
         strictest,
         rule=", ".join(dict.fromkeys(decision.rule for decision in asking)),
-        reason="; ".join(dict.fromkeys(decision.reason for decision in asking)),
+        reason=". ".join(dict.fromkeys(decision.reason for decision in asking)),
         approvers=tuple(dict.fromkeys(approvers for decision in asking for approvers in decision.approvers)),
     )
 
@@ -226,8 +230,8 @@ def matches_subject(who: Identity, subject: str) -> bool:
 
 
 _GUARD_SAYS = {
-    Ask.CONFIRM: "the guard {} asks for a confirmation of",
-    Ask.APPROVE: "the guard {} asks for an approval of",
+    Ask.CONFIRM: "The guard {} asks for a confirmation of",
+    Ask.APPROVE: "The guard {} asks for an approval of",
     Ask.DENY: "The guard {} denies",
 }
 
@@ -304,10 +308,10 @@ def _matching_guards(resolved: ResolvedPolicy, ref: Ref, facts: ResourceFacts | 
 def _denied(resolved: ResolvedPolicy, ref: Ref) -> Decision:
     target = f" on {ref.name}" if ref.name and "." not in ref.name else ""
     if resolved.grants:
-        coverage = "; ".join(f"the grant {grant.id} covers only {grant.on}" for grant in resolved.grants[:3])
-        reason = f"{resolved.who.name} may not {resolved.verb}{target}: {coverage}."
+        why = "; ".join(f"the grant {grant.id} covers only {grant.on}" for grant in resolved.grants[:3])
     else:
-        reason = f"{resolved.who.name} may not {resolved.verb}{target}: no grant allows it."
+        why = "no grant gives it"
+    reason = f"{resolved.who.name} does not have the permission {resolved.verb}{target}: {why}."
     if resolved.verb == host_access.VERB:
         hint = (
             f"No role includes {host_access.VERB}. Name it in a grant in quarterdeck.yaml, or let"

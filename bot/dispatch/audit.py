@@ -90,7 +90,7 @@ class Audit:
         targets = [str(ref) for action in plan for ref in action.targets()]
         more = f"; {len(targets)} targets in all" if len(targets) > MAX_TARGETS else ""
         verbs = dict.fromkeys(action.verb for action in plan)
-        row = self.row(inv, phase, plan[0], decision, detail=f"{token}{more}")
+        row = self.row(inv, phase, plan[0], decision, detail=f"question {token}{more}")
         row |= {"verb": ", ".join(verbs), "target": ", ".join(targets[:MAX_TARGETS])}
         await self._append(phase, [_limited(row)])
 

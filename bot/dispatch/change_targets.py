@@ -128,7 +128,7 @@ def _finding(action: Action[Any], view: VisibleFleet, known: Mapping[ActionKey, 
         rows = [view.row(ref) for ref in action.containers]
         ended = all(row is not None and row.state in change_applicability.ENDED for row in rows)
         return (
-            Finding(ChangeFit.DONE, "has no container that runs", f"Start them with: start {action.project}/")
+            Finding(ChangeFit.DONE, "has no running container", f"Start its containers with: start {action.project}/")
             if ended
             else None
         )
@@ -175,7 +175,7 @@ def _note(finding: Finding, actions: Sequence[Action[Any]], *, all_left_out: boo
 
 
 def _notes_on_unable(unable: Sequence[Result]) -> Iterator[str]:
-    """Yields a sentence for each reason: `web is left out: cri/prod-1 cannot do container.pause. …`"""
+    """Yields a sentence for each reason: `web is left out: cri/prod-1 does not support container.pause. …`"""
     reasons: defaultdict[str, list[str]] = defaultdict(list)
     for result in unable:
         if result.error is not None:

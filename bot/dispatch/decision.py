@@ -37,7 +37,7 @@ def decide(plan: Sequence[Action[Any]], view: VisibleFleet, *, max_unconfirmed: 
     if reason := next(filter(None, (action.confirm_reason() for action in changes)), ""):
         decisions.append(_brake("brake:destroy", f"this {reason}"))
     elif len(changes) > max_unconfirmed:
-        decisions.append(_brake("brake:many", f"this changes {len(changes)} things at once"))
+        decisions.append(_brake("brake:many", f"this changes {len(changes)} resources at once"))
     elif changes and (reason := _width(changes, view.lookups)):
         decisions.append(_brake("brake:all", reason))
     return policy.combine_decisions(decisions)

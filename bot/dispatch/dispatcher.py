@@ -1,7 +1,7 @@
 """Runs one command line from its text to its reply. Slash commands, mentions, buttons and the console all use it.
 
-    parse → register the invocation → plan → check permission → check the freeze → leave out what an engine cannot do
-    and what needs no change → ask for confirmation
+    parse → register the invocation → plan → check permission → check the freeze → leave out what an engine does not
+    support and what needs no change → ask for confirmation
     → lock the targets and write the intent to the audit → run, and write each outcome to the audit → render
     → leave out buttons that the requester may not use → hide secrets → write the end to the audit
     → watch what was started → reply → forget the invocation

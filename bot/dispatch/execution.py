@@ -142,8 +142,7 @@ def _late(action: Action[Any]) -> errors.TimedOut:
     return errors.TimedOut(
         f"{action.engine} did not answer within {PART_SECONDS:.0f} s.",
         sent=False,
-        hint="To see the part that is missing here, give its own command, such as: logs NAME,"
-        " stats NAME or events NAME.",
+        hint="To see the missing part, give its own command: `logs NAME`, `stats NAME` or `events NAME`.",
     )
 
 

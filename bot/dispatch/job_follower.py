@@ -81,7 +81,9 @@ async def follow_job(
         return await reader.run()
     except errors.QuarterdeckError as error:
         if not reader.read_only:
-            return Outcome(status=Status.UNKNOWN, detail=f"It started, and then: {error.full_message()}")
+            return Outcome(
+                status=Status.UNKNOWN, detail=f"The job started, but its end is not known: {error.full_message()}"
+            )
         if not reader.lines:
             raise
         return reader.followed(error.full_message(), failed=True)
@@ -188,12 +190,12 @@ class _Reader:
             if self.read_only:
                 return self.followed("Quarterdeck is stopping")
             if _now() - self.stopped_at > GRACE_SECONDS:
-                return Outcome(status=Status.UNKNOWN, detail="Quarterdeck is stopping and did not see it end.")
+                return Outcome(status=Status.UNKNOWN, detail="Quarterdeck stops before the job has ended.")
         if self.read_only and _now() - self.started_at > FOLLOW_SECONDS:
             what = "events are" if isinstance(self.action, ListEvents) else "a log is"
             return self.followed(f"{what} followed for {FOLLOW_SECONDS / 60:.0f} minutes at most")
         if not self.read_only and datetime.now(UTC) > self.call.deadline:
-            return Outcome(status=Status.UNKNOWN, detail="It did not end in time, and may still be running.")
+            return Outcome(status=Status.UNKNOWN, detail="The job did not end in time. It may still be running.")
         return None
 
     async def _stop_requested(self) -> bool:
@@ -219,7 +221,7 @@ class _Reader:
             await self._stop()
         return Outcome(
             status=Status.UNKNOWN,
-            detail=f"It was stopped halfway, because {reason}",
+            detail=f"The job was stopped halfway, because {reason}",
         )
 
     async def _stop(self) -> None:
@@ -243,7 +245,7 @@ async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, cal
             hint="Ask that person or an admin to stop it; with the permission job.stop-any, give: job stop ID -f",
         )
     await store.request_stop(_key(action.engine, action.job), LEASE_SECONDS)
-    return Outcome(status=Status.DONE, detail="asked the process that follows it to stop it")
+    return Outcome(status=Status.DONE, detail="the process that runs the job was asked to stop it")
 
 
 async def _plain_texts(lines: Sequence[LogLine]) -> Sequence[str]:

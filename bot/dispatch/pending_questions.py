@@ -19,6 +19,7 @@ from core.model.actions import Action
 from core.model.invocation import Identity, Place
 from core.model.policy import Verdict
 from core.store.client import Store
+from core.text import sanitize
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without characters that are easily confused; capitals are accepted
 
@@ -61,7 +62,7 @@ class PendingQuestions:
     async def peek(self, token: str) -> Question:
         """Returns the question and leaves it in the store. Raises Expired, and InvalidResponse for one of another
         version."""
-        return _read(await self._store.peek_question(token.lower()))
+        return _read(token, await self._store.peek_question(token.lower()))
 
     async def add_person(self, question: Question, person: Person) -> None:
         """Adds somebody who approved to a stored question. Raises Expired if it was answered or changed meanwhile."""
@@ -77,7 +78,7 @@ class PendingQuestions:
     async def claim(self, token: str) -> Question:
         """Removes the question and returns it. Only one caller succeeds; the others get Expired. Raises the same errors
         as `peek`."""
-        return _read(await self._store.claim_question(token.lower()))
+        return _read(token, await self._store.claim_question(token.lower()))
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -130,9 +131,12 @@ def new_token() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
-def _read(data: bytes | None) -> Question:
+def _read(token: str, data: bytes | None) -> Question:
     if data is None:
-        raise errors.Expired(hint="Give the command again if it is still wanted.")
+        raise errors.Expired(
+            f"The question {sanitize.single_line(token, 20)} has expired or was already answered.",
+            hint="Give the command again if it is still wanted.",
+        )
     try:
         return msgspec.json.decode(data, type=Question)
     except msgspec.MsgspecError as error:

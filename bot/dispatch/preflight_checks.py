@@ -173,9 +173,9 @@ async def _pod_removal(reader: _Reader, action: RemovePod) -> Finding | None:
     running = [one.ref for one in listed.rows if row.contains(one) and one.state in LIVE_STATES]
     if not running:
         return None
-    verb = "runs" if len(running) == 1 else "run"
-    text = f"is in use: {await _named(reader, running)} {verb}"
-    return Finding(ChangeFit.REFUSED, text, "Stop it first, or remove it with: pod rm -f NAME")
+    noun = "container" if len(running) == 1 else "containers"
+    text = f"has the running {noun} {await _named(reader, running)}"
+    return Finding(ChangeFit.REFUSED, text, "Stop the pod first, or remove it with: pod rm -f NAME")
 
 
 async def _new_name(reader: _Reader, action: Any) -> Finding | None:

@@ -77,7 +77,7 @@ async def people_of_question(question: Question | None, people: CurrentPeople) -
             if number:
                 continue
             raise errors.NotPermitted(
-                f"The command was not run: {person.name}, who gave it, may not give commands any more: {error.message}",
+                f"The command was not run: {person.name}, who gave it, may not give commands now: {error.message}",
                 rule=error.rule,
                 hint="Give the command yourself.",
             ) from error
@@ -95,10 +95,8 @@ async def add_approval(  # noqa: PLR0917 (who approved what, and where it is rec
     """Stores the approval of one person in the question, and returns the question to the others."""
     await pending.add_person(question, Person.of(inv.who, inv.place))
     await rows.question(inv, "approved", plan, question.token, decided)
-    names = reply_formatting.shorten_names(reply_formatting.list_target_names(plan))
-    text = (
-        f"{question.command} {names}: {inv.who.name} approved. {reply_formatting.format_approvers(decided.approvers)}"
-    )
+    what = f"{question.command} {reply_formatting.shorten_targets(plan)}"
+    text = f"{what}: {inv.who.name} approved. {reply_formatting.format_approvers(decided.approvers)}"
     return questions.question_reply(question.token, text, "Approve", everyone=True)
 
 

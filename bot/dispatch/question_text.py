@@ -87,7 +87,7 @@ async def describe_question(
 async def describe_change(
     command: Command, plan: Sequence[Action[Any]], view: VisibleFleet, fleet: Fleet, now: datetime
 ) -> str:
-    """Returns the question without its reason, such as `Remove web on prod-1 (exited 2 hours ago, 3 volumes stay)?`."""
+    """Returns the question without its reason: `Remove web on prod-1 (exited 2 hours ago, 3 volumes are kept)?`."""
     imperative = _imperative(command, plan)
     refs = [ref for action in plan for ref in action.targets()]
     rows = [view.row(ref) for ref in refs]
@@ -135,7 +135,7 @@ def undo(plan: Sequence[Action[Any]], view: VisibleFleet) -> str:
         return ""
     names = [ref.name for action in plan for ref in action.targets()]
     if len(names) > MAX_UNDO_NAMES:
-        return f"Undo it with the command {command} and the same names."
+        return f"Undo it with `{command}` and the same names."
     return f"Undo it with: {command} {' '.join(names)}."
 
 
@@ -201,5 +201,5 @@ async def _volumes_of(action: Remove, fleet: Fleet, call: Call) -> str:
     if anonymous:
         parts.append(f"{anonymous} anonymous volume{'s are' if anonymous > 1 else ' is'} removed with its data")
     if stay:
-        parts.append(f"{stay} volume{'s stay' if stay > 1 else ' stays'}")
+        parts.append(f"{stay} volume{'s are' if stay > 1 else ' is'} kept")
     return ", ".join(parts)

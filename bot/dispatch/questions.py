@@ -53,11 +53,7 @@ async def ask_question(  # noqa: PLR0917 (what is asked, and where it is recorde
         text += f" {reply_formatting.format_approvers(decision.approvers)}"
     else:
         text = f"{described.text} Please confirm within {minutes} min."
-    yes = (
-        "Approve"
-        if approval
-        else f"Yes, {command.name} {reply_formatting.shorten_names(reply_formatting.list_target_names(plan))}"
-    )
+    yes = "Approve" if approval else f"Yes, {command.name} {reply_formatting.shorten_targets(plan)}"
     await rows.question(inv, "asked", plan, question.token, decision)
     asked = question_reply(question.token, text, yes, everyone=approval)  # those who may approve have to see it
     return replace(asked, blocks=(*described.preview, *asked.blocks))
@@ -119,7 +115,7 @@ def check_may_answer(question: Question, who: Identity) -> None:
         )
     if question.verdict is Verdict.APPROVE and own:
         raise errors.NotPermitted(
-            "You cannot approve your own command; somebody else must approve it.",
+            "You cannot approve your own command. Somebody else must approve it.",
             hint=reply_formatting.format_approvers(question.approvers),
         )
 

@@ -79,5 +79,10 @@ def format_approvers(lists: Sequence[Sequence[str]]) -> str:
     return f"It can be approved by {', and also by '.join(' or '.join(one) for one in lists)}."
 
 
-def shorten_names(names: Sequence[str]) -> str:
-    return names[0][:40] if len(names) == 1 else f"{len(names)} things"
+def shorten_targets(plan: Sequence[Action[Any]]) -> str:
+    """Returns the name of the only target, or the number of targets, such as `3 containers`."""
+    found = list_target_names(plan)
+    if len(found) == 1:
+        return found[0][:40]
+    kinds = {ref.kind for action in plan for ref in action.targets()}
+    return f"{len(found)} {next(iter(kinds)) if len(kinds) == 1 else 'resource'}s"

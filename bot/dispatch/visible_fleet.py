@@ -230,7 +230,7 @@ class VisibleFleet:
                     continue
                 name = f"{ref.name} ({ref.id[:12]})" if kind is Kind.CONTAINER else ref.name
                 hint = "If another resource has this name now, give the command again."
-                raise errors.Expired(f"{name} was removed after you gave the command; nothing was done.", hint=hint)
+                raise errors.Expired(f"{name} was removed after you gave the command. Nothing was done.", hint=hint)
         return [(action.without(gone) or action) if gone else action for action in plan]
 
     def forget_lists(self) -> None:

@@ -83,7 +83,7 @@ def group_entry(incidents: Sequence[Incident], number: int, mention: Sequence[st
         for incident in incidents[:MAX_ENTRIES]
     ]
     if number > len(shown):
-        shown.append(Text(text=f"{number - len(shown)} more: incidents"))
+        shown.append(Text(text=f"{number - len(shown)} more. List them with: incidents"))
     return Reply(blocks=tuple(shown), mention=tuple(mention))
 
 
@@ -130,7 +130,7 @@ class IncidentTable:
             Table(columns=("WHAT", "WHY", "STATE"), rows=[cells for _, _, cells in self._rows]),
         ]
         if self.count > MAX_ROWS:
-            blocks.append(Text(text=f"{self.count - MAX_ROWS} more: incidents"))
+            blocks.append(Text(text=f"{self.count - MAX_ROWS} more. List them with: incidents"))
         buttons = (Button(label="All incidents", line="incidents"),) if self.open_count else ()
         return Reply(blocks=blocks, buttons=buttons, mention=tuple(mention))
 

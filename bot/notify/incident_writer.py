@@ -171,7 +171,7 @@ class IncidentWriter:
                 _log(merged, alert)
                 return True
         self._arrived.set()
-        raise errors.StoreError(CONFLICT, hint="Quarterdeck tries it again in some seconds.")
+        raise errors.StoreError(CONFLICT, hint="Quarterdeck tries again in some seconds.")
 
 
 def _log(incident: Incident, alert: Alert) -> None:
@@ -196,7 +196,7 @@ async def change_incident(store: IncidentStore, key: str, change: Callable[[Inci
         incident = None if before is None else decode_incident(before)
         if incident is None:
             hint = "List the incidents with: incidents"
-            raise errors.NotFound(f"The incident {key[:6]} is not stored any more.", hint=hint)
+            raise errors.NotFound(f"The incident {key[:6]} was removed from the store.", hint=hint)
         changed = change(incident)
         if await store.change_incident(key, before, _encode(changed)):
             return changed

@@ -97,9 +97,11 @@ def end_text(window: Maintenance, still_open: int) -> Reply:
     """Returns the announcement of the end."""
     what = sanitize.single_line(window.what())
     if not still_open:
-        return Reply(blocks=(Text(text=f"Maintenance of {what} is over. No incident is open.", tone=Tone.GOOD),))
+        return Reply(
+            blocks=(Text(text=f"Maintenance of {what} is over. No incident about it is open.", tone=Tone.GOOD),)
+        )
     number = "1 incident is" if still_open == 1 else f"{still_open} incidents are"
-    return Reply(blocks=(Text(text=f"Maintenance of {what} is over. {number} still open.", tone=Tone.BAD),))
+    return Reply(blocks=(Text(text=f"Maintenance of {what} is over. {number} about it still open.", tone=Tone.BAD),))
 
 
 def _time(at: float) -> str:

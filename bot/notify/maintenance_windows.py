@@ -37,8 +37,8 @@ async def add_maintenance(store: AlertSettingsStore, action: AddMaintenance, now
     now = time.time() if now is None else now
     if len(await list_maintenance_windows(store, now)) >= MAX_WINDOWS:
         raise errors.UserError(
-            f"There are {MAX_WINDOWS} maintenance windows already, which is the limit.",
-            hint="End one of them: maintenance list, then maintenance end ID",
+            f"There are {MAX_WINDOWS} maintenance windows, which is the limit.",
+            hint="To end one, list them with `maintenance list`, then give: maintenance end ID",
         )
     begin = action.begin or now
     window = Maintenance(

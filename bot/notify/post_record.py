@@ -62,6 +62,8 @@ class PostRecord:
                 raise errors.Undeliverable(
                     "This message was not posted, because another process may be posting it now.",
                     code="pending",
+                    hint="If the message does not appear in the channel within a minute, check the logs of all"
+                    " replicas.",
                     maybe_sent=True,
                 )
             begun = msgspec.structs.replace(known, tried=True)

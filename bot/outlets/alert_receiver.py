@@ -154,7 +154,7 @@ class AlertReceiver:
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             where = sanitize.single_line(str(error), 200)
             raise errors.BadUsage(
-                f"The body is not a request of Alertmanager's webhook receiver: {where}.",
+                f"The request body is not a webhook notification of Alertmanager: {where}.",
                 hint="In alertmanager.yml, use this address only under webhook_configs.",
             ) from None
         if request.version != "4":

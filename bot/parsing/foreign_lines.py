@@ -96,8 +96,9 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
                 f"“{command_line.abbreviate(word)}” belongs to a shell, and Quarterdeck runs no shell.",
-                hint=f"Write {command.name} without it and without what follows it. To see only some rows of a list,"
-                " give a name or a pattern, such as 'web-*'.",
+                hint=f"Leave it out, with everything after it. To see only some rows of `{command.name}`, give a"
+                " name or a"
+                " pattern, such as 'web-*'.",
             )
         _check_word(word)
 

@@ -77,13 +77,16 @@ def hint(body: Mapping[str, Any], method: str) -> str:
 
 
 HINTS = {
-    "invalid_auth": "The TOKEN is not valid; copy it again from the app's pages at api.slack.com.",
-    "not_authed": "The TOKEN is not valid; copy it again from the app's pages at api.slack.com.",
-    "not_allowed_token_type": "The TOKEN is a token of another kind; see slack.bot_token and slack.app_token.",
-    "token_revoked": "The TOKEN was revoked; reinstall the app and copy the new one.",
-    "token_expired": "The TOKEN has expired; reinstall the app and copy the new one.",
-    "account_inactive": "The app was removed from the workspace; install it again.",
+    "invalid_auth": "The TOKEN is not valid. Copy it again from the app's pages at api.slack.com.",
+    "not_authed": "The TOKEN is not valid. Copy it again from the app's pages at api.slack.com.",
+    "not_allowed_token_type": "The TOKEN is a token of another kind. See slack.bot_token and slack.app_token in"
+    " quarterdeck.example.yaml.",
+    "token_revoked": "The TOKEN was revoked. Reinstall the app and copy the new one.",
+    "token_expired": "The TOKEN has expired. Reinstall the app and copy the new one.",
+    "account_inactive": "The app was removed from the workspace. Install it again.",
     "msg_too_long": "Give the command with fewer targets, or with a smaller --tail.",
     "msg_blocks_too_long": "Give the command with fewer targets, or with a smaller --tail.",
     "not_in_channel": "Invite the bot to the channel.",
+    "channel_not_found": "Check the channel's id in quarterdeck.yaml, and invite the bot to the channel.",
+    "is_archived": "Unarchive the channel, or choose another one.",
 }

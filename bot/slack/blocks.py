@@ -47,7 +47,7 @@ def text(block: replies.Text, *, budget: int, file_name: str, sign: str = "") ->
     sections, _ = _sections(block.text, budget - NOTE_WEIGHT, lead)
     notice = f"The complete text is in the file {file_name}."
     return RenderedBlock(
-        blocks=[*sections, note(f"This is its beginning. {notice}" if sections else notice)], complete=False
+        blocks=[*sections, note(f"This is the beginning of the text. {notice}" if sections else notice)], complete=False
     )
 
 

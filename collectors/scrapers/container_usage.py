@@ -49,7 +49,10 @@ VALUES: Sequence[tuple[Family, Value]] = (
         lambda row: row.memory_limit,
     ),
     (_gauge("memory_swap_bytes", "Swap space used, in bytes"), lambda row: row.swap),
-    (_counter("memory_limit_hits_total", "Times that the memory limit was reached"), lambda row: row.memory_failures),
+    (
+        _counter("memory_limit_hits_total", "Number of times that the memory limit was reached"),
+        lambda row: row.memory_failures,
+    ),
     (
         _counter("oom_events_total", "Processes that the kernel killed because memory ran out"),
         lambda row: row.oom_kills,
@@ -62,7 +65,7 @@ VALUES: Sequence[tuple[Family, Value]] = (
     (_counter("fs_reads_bytes_total", "Bytes read from block devices"), lambda row: row.block_read),
     (_counter("fs_writes_bytes_total", "Bytes written to block devices"), lambda row: row.block_written),
     (_gauge("threads", "Threads of all processes"), lambda row: row.processes),
-    (_gauge("threads_max", "Limit of threads; no series without a limit"), lambda row: row.process_limit),
+    (_gauge("threads_max", "Limit on the number of threads; no series without a limit"), lambda row: row.process_limit),
 )
 
 

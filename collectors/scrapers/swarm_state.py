@@ -53,7 +53,7 @@ LEADER = gauge("swarm_node_leader", "1 if the node leads the managers, else 0", 
 NODE = info("swarm_node_info", "Role of the node; always 1", *NODE_LABELS, "role")
 CAPPED = gauge(
     "swarm_series_capped",
-    "Services and nodes without series, above the limit of one Swarm (metrics.max_containers)",
+    "Services and nodes without series, because the Swarm has more than metrics.max_containers",
     *ENGINE_LABELS,
 )
 # In the order in which `_service` and `_node` write them.

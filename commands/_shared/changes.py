@@ -38,7 +38,7 @@ NOT_RUNNING_TOO = Arg(
     name="--all",
     short="a",
     type=ArgType.FLAG,
-    help="start also what is not running; without it, a project or a glob restarts only what is running",
+    help="also start what is not running; without --all, a project or a glob restarts only what is running",
 )
 _LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose one, such as -p 8080:80."
 # What slirp4netns and pasta say to an engine without the right to a low port.

@@ -147,8 +147,8 @@ def _created(key: str, value: str, known: Sequence[Container]) -> Wanted:
     named = [row for row in known if row.ref.name == value or row.ref.id.startswith(value.lower())]
     if known and not named:
         raise errors.BadUsage(
-            f"--filter {key} names “{command_line.abbreviate(value)}”, which is no container.",
-            hint="Write the name of a container; ps -a lists them.",
+            f"--filter {key} names “{command_line.abbreviate(value)}”, which is not a container.",
+            hint="Write the name of a container. List the containers with: ps -a",
         )
     at = named[0].created_at if named else 0.0
     return (lambda row: row.created_at < at) if key == "before" else (lambda row: row.created_at > at)

@@ -41,7 +41,7 @@ OPTIONS = (
         maximum=MAX_LINES,
         help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL}; with --since: {SINCE_TAIL:,})",
     ),
-    Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
+    Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they arrive, for at most ten minutes"),
     Arg(
         name="--since",
         short="S",
@@ -65,7 +65,7 @@ OPTIONS = (
         help=f"show only lines that look like errors, and lines that continue them, of the newest {MAX_LINES:,}",
     ),
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
-    Arg(name="--stderr", type=ArgType.FLAG, help="of the lines that were read, show only those from stderr"),
+    Arg(name="--stderr", type=ArgType.FLAG, help="show only the lines from stderr"),
 )
 
 

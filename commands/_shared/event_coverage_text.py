@@ -49,11 +49,11 @@ def find_unknown_times(
     notes = found[:MAX_ENGINES]
     if len(found) > MAX_ENGINES:
         more = formatting.count(len(found) - MAX_ENGINES, "more engine")
-        notes.append(f"Of {more}, parts of this time are not known either; --engine shows one of them.")
+        notes.append(f"Events of {more} are missing too. To see one of these engines, add: --engine NAME")
     only = ""
     if len(coverages) == 1 and found and not coverages[0][1].watched_ns and coverages[0][1].remembered_ns:
         engine, coverage = coverages[0]
-        only = f"{_remembers(engine, coverage, now)}; nothing in those. {_before(NEVER)}"
+        only = f"{_remembers(engine, coverage, now)}; nothing happened in that time. {_before(NEVER)}"
     return UnknownTimes(notes=tuple(notes), only=only)
 
 
@@ -88,7 +88,7 @@ def _describe(  # noqa: PLR0917 (one engine and one time)
     memory = ""
     if coverage.remembered_ns and any(span.why in (NOT_NOW, NOT_YET) for span in spans):
         memory = f" {_remembers(engine, coverage, now)}."
-    return f"What happened on {engine} is not known {' and '.join(when)}{more}.{memory}"
+    return f"Events of {engine} are missing {' and '.join(when)}{more}.{memory}"
 
 
 def _remembers(engine: EngineRef, coverage: Coverage, now: datetime) -> str:
@@ -97,4 +97,4 @@ def _remembers(engine: EngineRef, coverage: Coverage, now: datetime) -> str:
 
 
 def _before(why: str) -> str:
-    return f"What happened before is not known: {why}."
+    return f"Earlier events are missing: {why}."

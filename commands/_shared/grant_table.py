@@ -16,13 +16,15 @@ def make_grant_row(grant: Grant) -> tuple[str, ...]:
 
 
 def sentence(grant: Grant, *, now: bool = False, before: bool = False) -> str:
-    """Returns what somebody may do: `Bob is now operator, everywhere.` `now`, `before`: since this moment, or until
-    it."""
+    """Returns what somebody may do: `Bob is now operator, everywhere.` or `Bob now has the permission container.stop,
+    everywhere.` `now`, `before`: since this moment, or until it."""
     # A pattern of verbs has a dot, a risk class a colon; all other words are roles.
     roles = all(not set(word) & set(".:*") for word in grant.can)
-    subject = "Everyone" if grant.who == "everyone" else grant.who
-    when = " now" if now else ""
-    verb = ("was" if before else f"is{when}") if roles else "could" if before else f"may{when}"
+    if roles:
+        verb = "was" if before else "is now" if now else "is"
+    else:
+        verb = "had" if before else "now has" if now else "has"
+        verb += " the permission" if len(grant.can) == 1 else " the permissions"
     on = "" if grant.on == EVERYTHING else f" on {grant.on}"
     where = f", in {', '.join(grant.places)}" if grant.places else "" if on else ", everywhere"
-    return f"{subject} {verb} {', '.join(grant.can)}{on}{where}."
+    return f"{grant.subject} {verb} {', '.join(grant.can)}{on}{where}."

@@ -27,8 +27,8 @@ def make_format_argument(example: str) -> Arg:
     """Returns the option `--format`. `example`: a field."""
     return Arg(
         name="--format",
-        help=f"text for each row, with fields such as '{{{{.{example}}}}}'; for a table 'table {{{{.{example}}}}}';"
-        " for JSON json",
+        help=f"format of each row, such as '{{{{.{example}}}}}'; 'table {{{{.{example}}}}}' prints a table, and json"
+        " prints JSON",
     )
 
 

@@ -39,7 +39,7 @@ ARGS = (
         help="mount a volume; a path of the host needs the permission host.reach",
     ),
     Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-    Arg(name="--network", hidden_names=("--net",), help="network of the container; the word none gives it no network"),
+    Arg(name="--network", hidden_names=("--net",), help="network of the container; none: no network"),
     Arg(
         name="--pod",
         placeholder="POD",
@@ -57,7 +57,7 @@ ARGS = (
         help="when the engine starts the container again: no, always, unless-stopped or on-failure[:TIMES]",
     ),
     Arg(name="--memory", short="m", placeholder="SIZE", help="memory limit, such as 512m"),
-    Arg(name="--cpus", placeholder="NUMBER", help="largest number of processors, such as 1.5"),
+    Arg(name="--cpus", placeholder="NUMBER", help="CPU limit, such as 1.5"),
     Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
     Arg(name="--workdir", short="w", placeholder="PATH", help="directory that the program starts in"),
     Arg(name="--entrypoint", placeholder="PROGRAM", help="program to run instead of the image's entrypoint"),

@@ -24,6 +24,6 @@ def choose_output_path(context: Context, *given: str | None) -> str:
         raise errors.BadUsage(
             f"Slack cannot save {command_line.abbreviate(paths[0])} on your machine.",
             hint="Leave the file name out: the reply then shows the file, if it is text. At a"
-            " console of Quarterdeck, -o FILE saves any file.",
+            " console of Quarterdeck, the option -o FILE saves any file.",
         )
     return paths[0]

@@ -21,7 +21,7 @@ from core.model.replies import Block, Ending, Reply, Status, Table, Text, Tone
 from core.ports import Query, UnusedFound
 
 MAX_ROWS = 30  # of the table in a question
-UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only what is older than DURATION, such as 24h or 7d")
+UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only resources older than DURATION, such as 24h or 7d")
 
 _TONES = {Status.DONE: Tone.GOOD, Status.NOOP: Tone.WARN, Status.UNKNOWN: Tone.WARN}
 _ENDINGS = {Status.FAILED: Ending.FAILED, Status.UNKNOWN: Ending.UNKNOWN}

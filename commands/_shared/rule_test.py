@@ -23,7 +23,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if not (args["rule"] or args["on"] or args["where"]):
         raise errors.BadUsage(
-            "There is no rule to test.", hint="Name one, such as crash, or describe one: --on died --where exit_code!=0"
+            "The command `rules test` needs a rule.",
+            hint="Name one, such as `rules test crash`, or describe one: rules test --on died --where exit_code!=0",
         )
     since = args["since"] or DEFAULT_SINCE
     if since > MAX_SINCE:
@@ -120,12 +121,12 @@ ARGS = (
     Arg(
         name="--for",
         type=ArgType.DURATION,
-        help="with test: time that the trouble must last, such as 2m (default: as in the rule)",
+        help="with test: time that the problem must last, such as 2m (default: as in the rule)",
     ),
     Arg(
         name="--settle",
         type=ArgType.DURATION,
-        help="with test: time without trouble until the incident is resolved, such as 5m (default: as in the rule)",
+        help="with test: time without the problem until the incident is resolved, such as 5m (default: as in the rule)",
     ),
     Arg(
         name="--cooldown",
@@ -144,7 +145,7 @@ ARGS = (
         name="--count",
         type=ArgType.COUNT,
         maximum=100,
-        help="with test, for a new rule: number of such events that make an alert",
+        help="with test, for a new rule: number of such events that cause an alert",
     ),
     Arg(
         name="--within",

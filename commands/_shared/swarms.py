@@ -34,7 +34,7 @@ def choose_swarm(context: Context, verb: str) -> EngineRef:
             raise
         raise errors.NotFound(
             "None of the watched engines manages a Swarm.",
-            hint="Create a Swarm with swarm init, or add a manager to `engines` in quarterdeck.yaml.",
+            hint="Create a Swarm with `swarm init`, or add a manager to `engines` in quarterdeck.yaml.",
         ) from None
     if len(found) > 1:
         shown = ", ".join(map(str, found[:8]))
@@ -61,6 +61,7 @@ async def select_services(context: Context, command: str, verb: str, maximum: in
         raise errors.Unsupported(
             verb,
             str(compose.engine),
-            f"{compose.name} is not a service of a Swarm: change it in its Compose file, or scale it with: scale.",
+            f"{compose.name} is not a service of a Swarm: change it in its Compose file, or scale it with: scale"
+            " NAME=COUNT.",
         )
     return found

@@ -59,12 +59,12 @@ def _nothing(context: Context, page: AuditPage) -> str:
     searched = []
     for begins, what in ((page.begins, "changes and refusals"), (page.reads_begin, "commands that only read")):
         if what.endswith("read") and not context.args["reads"]:
-            searched.append(f"{what} are searched only with --reads")
+            searched.append("To search also commands that only read, add: --reads")
         elif begins:
-            searched.append(f"{what} are recorded since {formatting.moment(begins)}")
+            searched.append(f"The audit trail has {what} since {formatting.moment(begins)}.")
         else:
-            searched.append(f"no {what} are recorded yet")
-    return f"No audit row matches: {', and '.join(searched)}."
+            searched.append(f"The audit trail has no {what} yet.")
+    return f"No audit row matches. {' '.join(searched)}"
 
 
 def _notes(page: AuditPage, now: datetime) -> list[str]:
@@ -77,7 +77,7 @@ def _notes(page: AuditPage, now: datetime) -> list[str]:
         oldest = formatting.moment(page.reads_reach_back_to)
         notes.append(f"Commands that only read are stored back to {oldest} (`audit.keep_reads` in quarterdeck.yaml).")
     if not page.complete:
-        notes.append("Too many rows match to search all of them. Name the person or the target more exactly.")
+        notes.append("Not all rows were searched, because too many match. Name the person or the target more exactly.")
     return notes
 
 
@@ -116,7 +116,7 @@ def _reason(entry: AuditEntry) -> str:
 
 command = Command(
     name="audit",
-    summary="show who did what and what was refused",
+    summary="show who did what, and what was refused",
     examples=(
         "audit",
         "audit --who console:alice --since 1d",

@@ -57,7 +57,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
         if result.error is None:
             decided += result.value.decisions
             if result.value.freeze:
-                frozen = Text(text=f"Now it would be refused anyway: {result.value.freeze}", tone=Tone.WARN)
+                frozen = Text(text=f"At present the command is refused anyway: {result.value.freeze}", tone=Tone.WARN)
         else:
             blocks.append(Text(text=result.error.full_message(), tone=Tone.BAD))
     if frozen is not None:
@@ -68,7 +68,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     if len(decided) == 1:
         subject, decision = decided[0]
         hint = f" {decision.hint}" if decision.hint else ""
-        text = f"{subject}: {ANSWERS[decision.verdict]}. {decision.reason} ({decision.rule}){hint}"
+        text = f"{subject}: {ANSWERS[decision.verdict]}. {decision.reason.rstrip('.')} (rule {decision.rule}).{hint}"
         return Reply(blocks=(Text(text=text), *blocks), ending=ending)
     rows = [
         (

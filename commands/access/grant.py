@@ -23,12 +23,12 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not _WHO.fullmatch(args["who"]):
         raise errors.BadUsage(
             f"“{args['who']}” is not a person or group.",
-            hint="Mention somebody, or write everyone, group:NAME, console:NAME or slack:TEAM/USER (see whoami).",
+            hint="Mention somebody, or write everyone, group:NAME, console:NAME or slack:TEAM/USER (see `whoami`).",
         )
     if args["who"].startswith("slack:") and "/" not in args["who"]:
         raise errors.BadUsage(
             f"“{args['who']}” is not a complete Slack identity.",
-            hint="Mention somebody, or write slack:TEAM/USER. whoami shows your own.",
+            hint="Mention somebody, or write slack:TEAM/USER. To see your own, give: whoami",
         )
     if named := next((place for place in args["in"] if place.startswith("#")), ""):
         raise errors.BadUsage(
@@ -81,14 +81,14 @@ command = Command(
             name="who",
             required=True,
             help="mention of a person or group, everyone, group:NAME (a Slack user group or a Unix group),"
-            " console:NAME (a Unix user) or slack:TEAM/USER (ids, as whoami shows them)",
+            " console:NAME (a Unix user) or slack:TEAM/USER (ids, as `whoami` shows them)",
         ),
         Arg(
             name="what",
             required=True,
             many=True,
             help="role (viewer, operator), verb (container.restart), pattern of verbs (container.*) or risk class"
-            " (risk:read); a risk class does not include exec, run and others that use the inside of containers",
+            " (risk:read); a risk class does not include `exec`, `run` and other commands that reach into containers",
         ),
         Arg(name="--name", help="only on resources with this name, such as 'web-*' (globs allowed)"),
         Arg(name="--project", help="only on resources of this Compose project, such as shop (globs allowed)"),

@@ -27,7 +27,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="grants",
-    summary="list who may do what",
+    summary="list the permissions that people and groups have",
     examples=("grants", "/deck grants"),
     plan=plan,
     render=render,

@@ -33,5 +33,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(RemoveGrant.verb,),
-    args=(Arg(name="id", required=True, help="id of the grant, as shown by the command grants"),),
+    args=(Arg(name="id", required=True, help="id of the grant, as `grants` shows it"),),
 )

@@ -29,7 +29,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="ack",
-    summary="tell the others that you take care of an incident",
+    summary="acknowledge an incident: you take care of it",
     examples=("ack 3fa92c-1", "ack 3fa92c"),
     plan=plan,
     render=render,

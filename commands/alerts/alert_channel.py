@@ -14,8 +14,8 @@ from core.model.alert_setting_actions import AlertChannel, SetAlertChannel
 from core.model.replies import Button, Reply, Text, Tone
 
 NOWHERE = (
-    "The test alert fires, but alerts are posted nowhere. Give the command `alerts here` in a channel, or name one in"
-    " quarterdeck.yaml: alerts: {to: C0123ABCD}"
+    "The test alert fires, but alerts are not posted in any channel. Give the command `alerts here` in a channel, or"
+    " name one in quarterdeck.yaml: alerts: {to: C0123ABCD}"
 )
 
 
@@ -48,10 +48,10 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
 
 def _moved(named: AlertChannel) -> Reply:
     if not named.channel:
-        text = "Alerts are posted nowhere now. The command incidents lists them."
+        text = "Alerts are not posted in any channel now. List the incidents with: incidents"
         return Reply(blocks=(Text(text=text, tone=Tone.WARN),), everyone=True)
     before = f" Before, they were posted in {named.before}." if named.before not in ("", named.channel) else ""
-    text = f"Alerts are posted in this channel from now on, unless a route says something else.{before}"
+    text = f"Alerts are posted in this channel from now on, unless a route names another channel.{before}"
     buttons = (Button(label="Test it", line="alerts test"), Button(label="Undo", line="alerts nowhere"))
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=buttons, everyone=True)
 

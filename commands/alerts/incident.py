@@ -97,7 +97,7 @@ def _looks(incident: Incident) -> Sequence[tuple[str, list[str]]]:
 
 command = Command(
     name="incident",
-    summary="show one incident, and what can be done about it",
+    summary="show one incident, with the commands that may help",
     examples=("incident 3fa92c-1", "incident 3fa92c"),
     plan=plan,
     render=render,

@@ -49,8 +49,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
     if not page.channel:
         blocks.append(
             Text(
-                text="Alerts are posted nowhere. Give the command `alerts here` in a channel, or name one in"
-                " quarterdeck.yaml: alerts: {to: C0123ABCD}",
+                text="Alerts are not posted in any channel. Give the command `alerts here` in a channel, or name"
+                " one in quarterdeck.yaml: alerts: {to: C0123ABCD}",
                 tone=Tone.WARN,
             )
         )
@@ -95,7 +95,7 @@ command = Command(
             name="name",
             help="id of an incident, or name of what it is about, such as shop/web (globs allowed); without NAME: all",
         ),
-        Arg(name="--all", short="a", type=ArgType.FLAG, help="also show incidents that are over"),
+        Arg(name="--all", short="a", type=ArgType.FLAG, help="also show resolved incidents"),
         Arg(
             name="--limit",
             short="n",

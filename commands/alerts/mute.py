@@ -45,7 +45,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="mute",
-    summary="let no incident mention you for a time",
+    summary="stop incidents from mentioning you for a time",
     examples=("mute me", "mute me --for 2d"),
     plan=plan,
     render=render,

@@ -33,7 +33,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not (args["name"] or matchers):
         raise errors.BadUsage(
             "The command `silence` needs a name or --match.",
-            hint="For example: silence shop/web, or silence --match severity=low",
+            hint="For example: `silence shop/web`, or `silence --match severity=low`.",
         )
     return (
         AddSilence(

@@ -35,5 +35,5 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(RemoveSilence.verb,),
-    args=(Arg(name="id", required=True, help="id of the silence, as shown by the command silences"),),
+    args=(Arg(name="id", required=True, help="id of the silence, as `silences` shows it"),),
 )

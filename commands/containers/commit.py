@@ -49,7 +49,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="commit",
-    summary="make an image of a container as it is now",
+    summary="create an image of a container in its present state",
     examples=(
         "commit web",
         "commit web shop/web:debug",
@@ -64,9 +64,10 @@ command = Command(
         ONE_CONTAINER,
         Arg(
             name="image",
-            help="name of the new image: repository[:tag] (default tag: latest); without IMAGE, it has only an id",
+            help="name of the new image: repository[:tag] (default tag: latest); without IMAGE, the image has only"
+            " an id",
         ),
-        Arg(name="--message", short="m", help="remark that the image's history shows"),
+        Arg(name="--message", short="m", help="message that the image's history shows"),
         Arg(name="--author", short="a", help="author of the image"),
         Arg(
             name="--change",
@@ -79,14 +80,14 @@ command = Command(
             name="--pause",
             short="p",
             type=ArgType.FLAG,
-            help="pause the container while its image is made (default on Docker)",
+            help="pause the container while its image is created (default on Docker)",
         ),
         Arg(
             name="--no-pause",
             type=ArgType.FLAG,
             help="do not pause the container; files that it writes at that time may be incomplete (default on Podman)",
         ),
-        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for making the image"),
+        timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the creation of the image"),
         HOST,
         ENGINE,
     ),

@@ -30,7 +30,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             hint="Put the file into the image or into a volume on the engine's host." if into else USE,
         )
     if not name:
-        raise errors.BadUsage("There is no name of a container before the colon.", hint=USE)
+        raise errors.BadUsage("The name of the container is missing before the colon.", hint=USE)
     to = output_file.choose_output_path(context, args["destination"], args["output"])
     found = await context.find.find(replace(query(context, "source"), names=(name,)))
     if len(found) != 1:
@@ -55,7 +55,9 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return Reply(blocks=(Text(text=about),), download=Download(content=copied.content, to=to, name=name))
     blocks: list[Block] = [Text(text=about)]
     if copied.text is None:
-        blocks.append(Text(text="It is no text, so it is not shown. At a console, -o FILE saves it."))
+        blocks.append(
+            Text(text="The file is not shown, because it is not text. At a console, the option -o FILE saves it.")
+        )
     elif copied.text:
         blocks.append(Lines(lines=copied.text.removesuffix("\n").split("\n")))
     return Reply(blocks=blocks)

@@ -48,13 +48,13 @@ def _check_command(target: str, command: Sequence[str]) -> None:
     if name in SHELLS and not command[1:]:
         raise errors.BadUsage(
             f"{command_line.abbreviate(command[0])} alone would wait for input, and chat has no terminal.",
-            hint=f"Add what it should run, such as: exec {command_line.quote([target])} {name} -c 'ls /'.",
+            hint=f"Add what it should run, such as: exec {command_line.quote([target])} {name} -c 'ls /'",
         )
     if found := next((word for word in command if word in SHELL_WORDS), None):
         line = " ".join(command)
         raise errors.BadUsage(
             f"“{found}” belongs to a shell, and exec starts the program without one.",
-            hint=f"Write exec {command_line.quote([target])} sh -c {command_line.quote([line])} instead.",
+            hint=f"Start a shell: exec {command_line.quote([target])} sh -c {command_line.quote([line])}",
         )
 
 
@@ -91,7 +91,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         left_out = f"The rest of its output is left out: {formatting.size(ran.cut)}. Let the program write less."
         blocks.append(Text(text=left_out, tone=Tone.WARN))
     elif not (ran.stdout or ran.stderr):
-        blocks.append(Text(text="It wrote nothing."))
+        blocks.append(Text(text="The program wrote no output."))
     return Reply(blocks=blocks, ending=Ending.FAILED if failed else Ending.OK, private=private, everyone=not private)
 
 

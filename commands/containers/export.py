@@ -21,11 +21,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.place.kind != "console":
         raise errors.BadUsage(
             "Slack cannot receive the whole file system of a container.",
-            hint="Make an image with commit, and push the image. To see one file, give: cp NAME:/PATH.",
+            hint="Create an image with `commit`, and push the image. To see one file, give: cp NAME:/PATH",
         )
     if not context.args["output"]:
         raise errors.BadUsage(
-            "The command `export` needs a file to write.", hint="Write export NAME -o FILE.tar, or -o - for a pipe."
+            "The command `export` needs a file to write.", hint="Write `export NAME -o FILE.tar`, or `-o -` for a pipe."
         )
     (ref,) = await targets.select_targets(context, "export", 1)
     return [ExportContainer(engine=ref.engine, target=ref, timeout=context.args["timeout"])]

@@ -49,8 +49,8 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         )
     blocks: list[Block] = [Text(text=error.full_message(), tone=Tone.WARN) for error in unmatched if answered]
     if rows:
-        what = f"port {context.args['port']}" if number else "ports"
-        blocks.append(Text(text=f"{', '.join(row.ref.name for row in rows)}: no {what} published or exposed."))
+        what, verb = (f"port {context.args['port']}", "is") if number else ("ports", "are")
+        blocks.append(Text(text=f"{', '.join(row.ref.name for row in rows)}: no {what} {verb} published or exposed."))
     ending = Ending.NOTHING if answered else formatting.failed_ending(results)
     if rows and not number:
         ending = Ending.OK

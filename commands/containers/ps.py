@@ -201,7 +201,7 @@ def _ending(results: Sequence[Result], unmatched: Sequence[Any], shown: Sequence
 
 command = Command(
     name="ps",
-    summary="list containers, with what is wrong with them",
+    summary="list containers and their problems",
     examples=(
         "ps",
         "ps -a",

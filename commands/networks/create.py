@@ -57,7 +57,7 @@ command = Command(
         Arg(
             name="--attachable",
             type=ArgType.FLAG,
-            help="let single containers join this network of a Swarm, not only services",
+            help="let single containers join this network of a Swarm, in addition to services",
         ),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
         ONE_HOST,

@@ -19,11 +19,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         raise errors.BadUsage(
             f"Two names are given for the pod: {command_line.abbreviate(args['pod'])} and"
             f" {command_line.abbreviate(args['name'])}.",
-            hint="Write its name once: pod create front.",
+            hint="Write its name once: pod create front",
         )
     name = args["pod"] or args["name"]
     if not name:
-        raise errors.BadUsage("The pod needs a name.", hint="Write it, such as: pod create front.")
+        raise errors.BadUsage("The pod needs a name.", hint="Write it, such as: pod create front")
     return [
         CreatePod(
             engine=new_resources.choose_engine(context, CreatePod.verb, "create pods"),
@@ -50,12 +50,12 @@ command = Command(
         Arg(name="--name", short="n", help="another way to write NAME, as in podman"),
         Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-        Arg(name="--network", help="network of the pod; the word none gives it no network"),
+        Arg(name="--network", help="network of the pod; none: no network"),
         Arg(
             name="--infra",
             choices=("true", "false"),
             default="true",
-            help="give the pod an infra container, which holds its network; without one, it can publish no port",
+            help="create an infra container, which holds the pod's network; a pod without one cannot publish ports",
         ),
         ONE_HOST,
         ONE_ENGINE,

@@ -45,7 +45,7 @@ async def _restart(context: Context, typed: str) -> RestartProject:
     except errors.NotFound as error:
         raise errors.NotFound(
             f"There is no project “{command_line.abbreviate(typed)}” with a container.",
-            hint="List the projects with project ls. If the project has no container, start it on its host with:"
+            hint="List the projects with `project ls`. If the project has no container, start it on its host with:"
             " docker compose up",
         ) from error
     if found[0].engine.kind in NOT_OF_COMPOSE:

@@ -52,7 +52,8 @@ command = Command(
             name="--mode",
             choices=MODES,
             default="replicated",
-            help="replicated: a number of tasks; global: one on each node; -job: tasks that run once",
+            help="replicated: COUNT tasks; global: one task on each node; replicated-job, global-job: the same, but"
+            " each task runs once",
         ),
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks (default 1)"),
         *service_options.CREATE_LISTS,

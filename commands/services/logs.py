@@ -84,7 +84,9 @@ command = Command(
             maximum=MAX_LINES,
             help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL})",
         ),
-        Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they come, for at most ten minutes"),
+        Arg(
+            name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they arrive, for at most ten minutes"
+        ),
         Arg(
             name="--since",
             short="S",

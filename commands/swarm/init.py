@@ -24,7 +24,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 command = Command(
     name="swarm init",
-    summary="make an engine the first manager of a new Swarm",
+    summary="create a Swarm with an engine as its first manager",
     examples=("swarm init --engine docker/prod-1", "swarm init --advertise-addr 10.0.0.1 --engine docker/prod-1"),
     plan=plan,
     render=changes.make_render(WORDING),

@@ -42,7 +42,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 command = Command(
     name="swarm join-token",
-    summary="show how a machine joins a Swarm, or make a new token",
+    summary="show how a machine joins a Swarm, or create a new token",
     examples=(
         "swarm join-token worker",
         "swarm join-token manager --engine swarm",
@@ -55,7 +55,7 @@ command = Command(
     verbs=(ReadJoinToken.verb, RotateJoinToken.verb),
     args=(
         Arg(name="role", required=True, choices=("worker", "manager"), help="role that the machine gets in the Swarm"),
-        Arg(name="--rotate", type=ArgType.FLAG, help="make a new token; the present one then stops working"),
+        Arg(name="--rotate", type=ArgType.FLAG, help="create a new token; the current token stops working"),
         HOST,
         ENGINE,
     ),

@@ -255,7 +255,8 @@ command = Command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="also show networks, volumes, commands run inside containers, and each event that is repeated",
+            help="also show events of networks and volumes, of programs that are run in containers, and every"
+            " repeated event",
         ),
         Arg(
             name="--follow",

@@ -48,7 +48,7 @@ def _overview(commands: Sequence[HelpEntry]) -> list[Block]:
             lines += [f"  {noun:<{widest}}  {first}", *(f"  {'':<{widest}}  {part}" for part in more)]
     return [
         Lines(lines=lines),
-        Text(text="To see a command's options and examples, write help and its name: help logs"),
+        Text(text="To see a command's options and examples, write `help` and its name: help logs"),
     ]
 
 

@@ -58,7 +58,7 @@ command = Command(
     risk=Risk.CHANGE,
     verbs=(StopJob.verb, StopAnyJob.verb),
     args=(
-        Arg(name="what", required=True, choices=("stop",), help="write this word; job has no other action"),
+        Arg(name="what", required=True, choices=("stop",), help="write this word; `job` has no other action"),
         Arg(name="id", type=ArgType.TEXT, many=True, required=True, help="id of the job, as shown in its message"),
         Arg(name="--force", short="f", type=ArgType.FLAG, help="also stop a job that somebody else started"),
     ),

@@ -19,7 +19,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 command = Command(
     name="daemon-reload",
-    summary="make systemd read its unit files again",
+    summary="let systemd read its unit files again",
     examples=("daemon-reload --engine podman", "daemon-reload --host prod-1"),
     plan=plan,
     render=changes.make_render(changes.Wording(done="reloaded")),

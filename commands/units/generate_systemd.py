@@ -36,7 +36,12 @@ command = Command(
     verbs=(DraftUnit.verb,),
     args=(
         Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
-        Arg(name="--name", short="n", type=ArgType.FLAG, help="name the unit after the container (the default)"),
+        Arg(
+            name="--name",
+            short="n",
+            type=ArgType.FLAG,
+            help="give the unit the container's name (always done, so this option changes nothing)",
+        ),
         Arg(
             name="--new",
             type=ArgType.FLAG,

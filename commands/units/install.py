@@ -10,7 +10,7 @@ from core.model.units import InstallUnit
 
 command = Command(
     name="unit install",
-    summary="write a systemd unit for each container, and run the container by systemd from now on",
+    summary="write a systemd unit for each container, and let systemd run the container",
     examples=("unit install pod-front", "unit install pod-front --style generate --no-start"),
     plan=changes.make_plan(
         "unit install",

@@ -32,7 +32,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 
 def _answer(linger: Linger) -> str:
     if linger.enabled is None:
-        return "not needed: root's units always run"
+        return "not needed: root's units need no lingering"
     return "yes" if linger.enabled else "no: its units end when the user logs out"
 
 

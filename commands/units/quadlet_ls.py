@@ -12,7 +12,7 @@ SUFFIXES = (".container", ".pod", ".kube")
 
 command = Command(
     name="quadlet ls",
-    summary="list systemd units that are made from Quadlet files",
+    summary="list systemd units that are generated from Quadlet files",
     examples=("quadlet ls", "quadlet ls 'pod-*' --engine podman"),
     plan=list_commands.make_plan(Kind.UNIT),
     render=list_commands.make_render(

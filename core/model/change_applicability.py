@@ -24,10 +24,11 @@ from core.model.units import Unit
 ENDED = frozenset({"created", "exited", "dead", "stopped", "configured", "initialized"})
 """States in which a container or pod has no processes, of all engines."""
 RUNS_ONCE = {
-    "cri": "If the pod's restart policy allows that, the kubelet creates a new one. See it with: ps",
-    "oci": "Delete it, and run its bundle again",
+    "cri": "If the pod's restart policy allows it, the kubelet creates a new container. See it with: ps",
+    "oci": "Delete the container, and run its bundle again",
 }
 """Kinds of engines that do not start a container again, with what helps."""
+_NAMES = {"cri": "a CRI engine", "oci": "an OCI runtime"}
 NEEDS_PROCESS = {"cri", "oci", "containerd"}
 """Kinds of engines that change the limits only of a container that runs."""
 KEEPS_PAUSED = frozenset({"podman"})
@@ -85,7 +86,9 @@ def _start(_: Any, row: Container | Pod) -> Finding:
         return Finding(ChangeFit.REFUSED, "is paused", f"Resume it with: {_prefix(row)}unpause NAME")
     if isinstance(row, Container) and row.state == "exited" and row.ref.engine.kind in RUNS_ONCE:
         return Finding(
-            ChangeFit.REFUSED, "has ended, and this engine starts no container twice", RUNS_ONCE[row.ref.engine.kind]
+            ChangeFit.REFUSED,
+            f"has ended, and {_NAMES[row.ref.engine.kind]} cannot start a container again",
+            RUNS_ONCE[row.ref.engine.kind],
         )
     return _RUNNING if row.state == "running" else ACTS
 
@@ -147,8 +150,8 @@ def _remove_pod(action: Any, row: Pod) -> Finding:
         return Finding(ChangeFit.REFUSED, "is paused", "Resume and stop it first, or remove it with: pod rm -f NAME")
     if not row.running:
         return ACTS
-    number = f"{row.running} of its containers run" if row.running > 1 else "one of its containers runs"
-    return Finding(ChangeFit.REFUSED, f"is in use: {number}", "Stop it first, or remove it with: pod rm -f NAME")
+    number = f"{row.running} running containers" if row.running > 1 else "a running container"
+    return Finding(ChangeFit.REFUSED, f"has {number}", "Stop the pod first, or remove it with: pod rm -f NAME")
 
 
 def _start_unit(_: Any, row: Unit) -> Finding:

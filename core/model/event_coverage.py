@@ -10,7 +10,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-NOT_YET, NOT_NOW, NEVER = "it was not watched yet", "no bot watches it", "no bot watched it"
+NOT_YET, NOT_NOW, NEVER = (
+    "Quarterdeck did not watch it yet",
+    "Quarterdeck does not watch it now",
+    "Quarterdeck did not watch it",
+)
 
 
 class Missed(msgspec.Struct, frozen=True):

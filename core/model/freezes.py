@@ -39,7 +39,7 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
         """Returns who froze everything, since when, until when and why."""
         since = f" since {_moment(self.since)}" if self.since else ""
         until = f", until {_moment(self.until)}" if self.until else ", until somebody lifts it"
-        return f"{self.by_name or self.by or 'Somebody'} froze all changes{since}{until}" + (
+        return f"{self.by_name or self.by or 'Somebody'} has frozen all changes{since}{until}" + (
             f": {self.reason.rstrip('.')}." if self.reason else "."
         )
 

@@ -17,7 +17,7 @@ from core.model.alerts import Alert, AlertState, Severity
 from core.model.refs import EngineRef, Kind
 
 REOPEN_NS = 3600 * 1_000_000_000  # how long after its end an incident is reopened
-RESOLVED_DAYS = 7  # how long incidents that are over are stored
+RESOLVED_DAYS = 7  # how long resolved incidents are stored
 MAX_ALERTS = 16  # of one incident; rules with one topic are few
 MAX_NOTES = 20
 _ORDER = (Severity.HIGH, Severity.MEDIUM, Severity.LOW)

@@ -158,7 +158,12 @@ class Grant:
 
     def __str__(self) -> str:
         where = f" in {', '.join(self.places)}" if self.places else ""
-        return f"{self.who} may {', '.join(self.can)} on {self.on}{where}"
+        return f"{self.subject} has the permission {', '.join(self.can)} on {self.on}{where}"
+
+    @property
+    def subject(self) -> str:
+        """Who has the permission, as the first word of a sentence."""
+        return self.who if ":" in self.who else self.who[:1].upper() + self.who[1:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,10 @@ class CommandProgressStore(AuditTrail):
                 hint="If no other reply appears, give the command again.",
             )
         if state == b"answered":
-            raise errors.Expired(hint="Give the command again if it is still wanted.")
+            raise errors.Expired(
+                f"The question {question} has expired or was already answered.",
+                hint="Give the command again if it is still wanted.",
+            )
         if state == b"frozen":
             return FreezeConflict(record=values[0])
         if state == b"busy":

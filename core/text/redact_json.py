@@ -42,8 +42,8 @@ def redact_document(document: dict[str, Any]) -> dict[str, Any]:
     try:
         if _count_texts(document) > MAX_TEXTS:
             raise errors.InvalidResponse(
-                f"The engine's answer is not shown: it has more than {MAX_TEXTS:,} texts, too"
-                " many to be searched for secrets.",
+                f"The engine's answer is not shown: it has more than {MAX_TEXTS:,} strings, which is the most"
+                " that Quarterdeck searches for secrets.",
                 hint="Use the engine's own command on its host, such as docker or podman.",
             )
         hidden = mask_env_values(copy.deepcopy(document), limit)

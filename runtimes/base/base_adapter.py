@@ -187,9 +187,9 @@ class BaseAdapter:
                 return self.alternatives[key]
         alike = sorted(word for word in self.verbs if word.partition(".")[0] == noun)
         if alike:
-            return f"It can do {', '.join(alike)}."
+            return f"It supports: {', '.join(alike)}."
         nouns = sorted({word.partition(".")[0] for word in self.verbs} - {"job"})
-        return f"It has no {noun}s. It supports these kinds of resources: {', '.join(nouns)}."
+        return f"The engine has no {noun}s. It supports these kinds of resources: {', '.join(nouns)}."
 
     def _allows(self, verb: str) -> bool:
         if verb == host_access.VERB:  # the owner of a host must name it

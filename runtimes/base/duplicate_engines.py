@@ -115,7 +115,7 @@ class EngineIdentity:
         """Does the same as `DuplicateEngineCheck.enter`. Raises NotFound after `close`, because a late answer of a
         removed engine must not exclude other engines."""
         if self._closed:
-            raise errors.NotFound(f"Quarterdeck does not watch {ref} any more.", hint="List the engines with: engines")
+            raise errors.NotFound(f"Quarterdeck does not watch {ref} now.", hint="List the engines with: engines")
         self._remove()
         self._first_id = self._first_id or engine_id
         # An engine that takes another identity is believed less than all that did not.

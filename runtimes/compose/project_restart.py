@@ -93,7 +93,7 @@ class _ProjectRestart:
         for ref in refs:
             if (row := found.get(ref.id)) is None:
                 raise errors.Expired(
-                    f"{ref.name} was removed after you gave the command; nothing was done.",
+                    f"{ref.name} was removed after you gave the command. Nothing was done.",
                     hint="Give the command again.",
                 )
             self._rows[ref.id] = row
@@ -216,7 +216,9 @@ class _ProjectRestart:
     def _check_running(self, ref: Ref, row: Container | None) -> None:
         """Raises EngineError for a container that ended, failed its health check, or was restarted by its policy."""
         if row is None:
-            raise errors.EngineError(f"{ref.name} was removed by somebody else.", hint="See what is left with: ps")
+            raise errors.EngineError(
+                f"{ref.name} was removed by somebody else.", hint="List the remaining containers with: ps"
+            )
         look = f"Read the log of the container: logs {ref.name}"
         if row.state in ("exited", "dead"):
             raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=look)

@@ -142,7 +142,7 @@ def check_one_project(name: str, members: Iterable[Container]) -> None:
         found = [f"{member} from {folder or 'no folder'}" for folder, member in sorted(by_folder.items())][:3]
         raise errors.UserError(
             f"{name} cannot be scaled: its containers belong to different Compose projects ({', '.join(found)}).",
-            hint="Remove the containers of the wrong project with rm. To create the others again, run in the"
+            hint="Remove the containers of the wrong project with `rm`. To create the others again, run in the"
             " folder of their project: docker compose up --force-recreate",
         )
 

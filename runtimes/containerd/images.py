@@ -75,7 +75,11 @@ class ImageVerbs(Connection):
         removed = _removed_names(target, image)
         for use in await steps.read(self._users(target, image, removed, steps.seconds_left, force=action.force)):
             name = use.user.name
-            cure = f"stop and remove {name} first" if use.running else f"remove {name} first, or use force"
+            cure = (
+                f"stop and remove {name} first"
+                if use.running
+                else f"remove {name} first, or give: rmi -f {target.name}"
+            )
             raise errors.Rejected(FAILED_PRECONDITION, f"{target.name} is used by {name}: {cure}.")
         for number, name in enumerate(removed):
             try:

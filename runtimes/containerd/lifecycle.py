@@ -212,7 +212,8 @@ class ContainerChange:
         if task is not None and task.status != _Status.STOPPED:
             if task.status != _Status.CREATED and not force:
                 raise errors.Rejected(
-                    FAILED_PRECONDITION, f"{self._target.name} is running: stop it first, or use --force."
+                    FAILED_PRECONDITION,
+                    f"{self._target.name} is running: stop it first, or give: rm -f {self._target.name}",
                 )
             await self._set_stopped_label(container, stopped=True)
             await self._signal(SIGKILL)

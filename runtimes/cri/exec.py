@@ -35,7 +35,7 @@ class ExecVerbs(LifecycleVerbs):
             given = f"directory {action.workdir}" if action.workdir else f"variable {action.environment[0][0]}"
             raise errors.BadUsage(
                 f"CRI cannot set the {given} of a program.",
-                hint="Let a shell do it: exec NAME sh -c 'cd /PATH; NAME=VALUE PROGRAM'.",
+                hint="Let a shell do it: exec NAME sh -c 'cd /PATH; NAME=VALUE PROGRAM'",
             )
         request = cri.ExecSyncRequest(container_id=target.id, cmd=action.command, timeout=action.timeout)
         try:

@@ -54,7 +54,9 @@ class ImageVerbs(EngineClient):
         configuration = inspect_summaries.image_configuration(data)
         if configuration is None:
             raise errors.Unsupported(
-                action.verb, str(self.ref), "This engine reports no build steps. Use image inspect to see its layers."
+                action.verb,
+                str(self.ref),
+                "CRI does not report build steps. To see the layers of the image: image inspect NAME.",
             )
         return image_history.of_configuration(configuration)
 
@@ -82,7 +84,7 @@ class ImageVerbs(EngineClient):
             raise errors.TimedOut(
                 f"The pull of {reference} did not end within {seconds:.0f} s.",
                 sent=error.sent,
-                hint="Give the command again: parts that were pulled already are not pulled twice.",
+                hint="Give the command again: Quarterdeck does not pull the same parts twice.",
             ) from error
         after = await steps.read(self._image_status(reference, 10.0))
         after = after or await steps.read(self._image_status(pulled.image_ref, 10.0))

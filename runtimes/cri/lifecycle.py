@@ -54,7 +54,7 @@ class LifecycleVerbs(EngineClient):
         steps, target = MultiRequestChange(seconds), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status
         if status.state not in (decode.CREATED, decode.EXITED) and not action.force:
-            raise errors.Rejected(9, f"{target.name} is running: stop it first, or use --force.")
+            raise errors.Rejected(9, f"{target.name} is running: stop it first, or give: rm -f {target.name}")
         request = cri.RemoveContainerRequest(container_id=target.id)
         await steps.change(self._request("RemoveContainer", request, cri.Nothing, steps.seconds_left, target=target))
         return steps.done(client.recreation_note(status.labels))

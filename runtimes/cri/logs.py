@@ -84,7 +84,7 @@ class LogVerbs(LifecycleVerbs):
             why = "it has had only one run" if first else "the kubelet has removed its container and its log"
             raise errors.NotFound(
                 f"There is no log of an earlier run of {target.name}: {why}.",
-                hint=f"Show the log of the only run with: logs {target.name}",
+                hint=f"Show the log of the current run with: logs {target.name}",
             )
         newest = max(earlier, key=lambda one: one.metadata.attempt)
         found = await self._container_status(msgspec.structs.replace(target, id=newest.id), seconds)

@@ -91,7 +91,9 @@ class PodVerbs(LifecycleVerbs):
         status = (await steps.read(self._pod_status(action.target, steps.seconds_left))).status
         if status.state == decode.READY:
             if not action.force:
-                raise errors.Rejected(9, f"{action.target.name} is running: stop it first, or use --force.")
+                raise errors.Rejected(
+                    9, f"{action.target.name} is running: stop it first, or give: pod rm -f {action.target.name}"
+                )
             await self._stop_sandbox(action.target, steps)
         request = cri.RemovePodSandboxRequest(pod_sandbox_id=action.target.id)
         await steps.change(

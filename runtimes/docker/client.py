@@ -85,7 +85,7 @@ class EngineClient(HttpEngineClient, abc.ABC):
                 return _too_new(self.address, f"{oldest} or newer")
             limit = f"{oldest} or newer" if oldest else f"{newest} or older"
             return errors.InvalidResponse(
-                f"{self.address} does not support Docker API {self.api} any more; it supports {limit}.",
+                f"{self.address} does not support Docker API {self.api} now. It supports {limit}.",
                 hint="Give the command again. Quarterdeck then asks the engine for its version.",
             )
         return super()._refusal(status, body, name, kind)

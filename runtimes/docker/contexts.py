@@ -101,7 +101,7 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     except json_decoder.UNDECODABLE as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be decoded: {file} does not have the format that docker writes.",
-            hint=f"Create it again: docker context rm {name}, then docker context create.",
+            hint=f"Create it again: `docker context rm {name}`, then `docker context create`.",
         ) from error
     # An empty address would become that of the local engine.
     if not meta.endpoints.get("docker", {}).get("Host"):
@@ -160,7 +160,7 @@ def _certificates(folder: Path) -> Tls | None:
 def _read(file: Path) -> bytes:
     if reason := trusted_files.find_reason_for_distrust(file):
         raise errors.BadUsage(
-            f"The file {file} of docker's client is not read: it {reason}.", hint=trusted_files.hint()
+            f"The file {file} of the docker client is not read: it {reason}.", hint=trusted_files.hint()
         )
     with file.open("rb") as opened:
         return opened.read(MAX_FILE)

@@ -38,8 +38,9 @@ from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
-_COMPOSE = "Change a Compose service in its Compose file. A Swarm's services belong to the engine of that Swarm."
-_SWARM = "The Swarm of a manager is a separate engine; engines lists it. To create a Swarm: swarm init."
+_COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
+_SWARM = "The Swarm of a manager is an engine of its own. List the engines with: engines. Create a new Swarm with:"
+" swarm init."
 
 
 class Docker(
@@ -64,14 +65,16 @@ class Docker(
     """Serves all verbs of one daemon. `engine_id` is the daemon's own id; its event cursor is stored under it."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
-        "container.healthcheck": "Docker runs health checks by itself; inspect shows their last results.",
-        "pod.*": "Docker has no pods; services shows which containers belong together.",
+        "container.healthcheck": "Docker itself runs health checks. To see their last results: inspect NAME.",
+        "pod.*": "Docker has no pods. To see which containers belong together: services.",
         "namespace.*": "Docker has no namespaces of its own.",
         **dict.fromkeys(("config.*", "node.*", "secret.*", "stack.*", "swarm.*", "task.*"), _SWARM),
-        "service.inspect": "inspect shows its containers. A Swarm's services belong to the engine of that Swarm.",
-        "service.logs": "logs shows its containers together. A Swarm's services belong to the engine of that Swarm.",
+        "service.inspect": "To see the containers of a Compose service: inspect NAME. A Swarm service belongs to the"
+        " engine of its Swarm.",
+        "service.logs": "To see the logs of a Compose service: logs NAME. A Swarm service belongs to the engine of"
+        " its Swarm.",
         **dict.fromkeys(("service.create", "service.update", "service.rollback", "service.remove"), _COMPOSE),
-        "unit.*": "Only Podman has systemd units of containers. Docker restarts containers by their restart policy.",
+        "unit.*": "Units run containers of Podman. Docker starts its containers again by their restart policy.",
     }
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

@@ -72,7 +72,7 @@ def check_can_replicate(name: str, inspection: Mapping[str, Any]) -> None:
         raise errors.UserError(
             f"{called} cannot be scaled: its Compose file sets the container name {name}, which only one container can"
             " have.",
-            hint="Remove container_name from the Compose file, then run docker compose up.",
+            hint="Remove container_name from the Compose file, then run: docker compose up",
         )
     for inside, bindings in (inspection["HostConfig"].get("PortBindings") or {}).items():
         for binding in bindings or ():

@@ -122,7 +122,7 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
             raise self._refusal(stream.status, b"", name, kind)
         if stream.overflowed:
             raise errors.InvalidResponse(
-                f"{self.ref} sent data faster than Quarterdeck could read it; some of it was lost.",
+                f"{self.ref} sent data faster than Quarterdeck could read it. Some of the data was lost.",
                 hint="Name fewer targets, or give a smaller --tail or --limit.",
             )
         if stream.cut:
@@ -174,7 +174,7 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
         lost = errors.Unreachable(
             f"A proxy in front of {self.address} answered with status {status}: it does not reach the engine.",
             sent=status != 503,
-            hint="Check with ps what was done before you repeat a change. Then check that the engine runs.",
+            hint="Before you repeat a change, check with `ps` what was done. Then check that the engine runs.",
         )
         return connect.lost_by_relay(self._http.endpoint, lost)
 

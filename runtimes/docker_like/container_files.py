@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from core import errors
+from core import errors, temporary_files
 from core.model import inside_containers
 from core.model.background_jobs import JobStarted
 from core.model.inside_containers import CommitContainer, CopiedFile, CopyFile, ExportContainer, ExportedFiles
@@ -103,7 +103,7 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
     async def _commit(self, action: CommitContainer, job: Job) -> Outcome:
         began, target = time.monotonic(), action.target
         named = image_reference.parse_image_reference(action.tag) if action.tag else None
-        job.progress("the engine makes the image")
+        job.progress("the engine creates the image")
 
         def use(client: PackageClient) -> str:
             return client.commit(
@@ -119,7 +119,7 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
         try:
             made = await self._with_package(use, target, action.timeout, change=True)
         except asyncio.CancelledError:
-            job.end(Outcome(status=Status.UNKNOWN, detail="was stopped; the engine may still make the image"))
+            job.end(Outcome(status=Status.UNKNOWN, detail="was stopped. The engine may still create the image"))
             raise
         if (found := _IMAGE_ID.fullmatch(made)) is None:
             raise errors.InvalidResponse(
@@ -183,6 +183,7 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
 
 def _not_stored(error: OSError) -> errors.UserError:
     return errors.UserError(
-        f"The archive of the container could not be stored in {tempfile.gettempdir()}: {error.strerror or error}.",
-        hint="Free space there, or set TMPDIR to a folder with more space.",
+        f"The archive of the container could not be written to {tempfile.gettempdir()} on Quarterdeck's host:"
+        f" {error.strerror or error}.",
+        hint=temporary_files.hint(error),
     )

@@ -107,8 +107,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             raise error.with_sent(False) from error
         if json_decoder.decode_json(_Network, response.body).driver == "host":
             raise errors.BadUsage(
-                f"{name} is the network of the host, which can only be given by its own name.",
-                hint="Write --network host.",
+                f"“{name}” is another name of the host's network, and is not accepted.",
+                hint="Write: --network host",
             )
 
     async def _check_volume(self, name: str, *, reaches: bool) -> None:

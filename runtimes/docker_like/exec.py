@@ -54,7 +54,7 @@ class ExecVerbs(HttpEngineClient, abc.ABC):
                     output.feed(chunk)
         except TimeoutError:
             raise errors.TimedOut(
-                f"“{action.command[0]}” in {target.name} did not end within {allowed:.0f} s; it is still running.",
+                f"“{action.command[0]}” in {target.name} did not end within {allowed:.0f} s. It is still running.",
                 sent=True,
                 hint="End the program in the container, or give the command again with a longer --timeout.",
             ) from None

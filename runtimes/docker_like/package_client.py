@@ -122,5 +122,5 @@ class PackageCalls(HttpEngineClient, abc.ABC):
         return errors.Unreachable(
             f"The connection to {self.ref} failed in the middle of an answer: {reason}.",
             sent=True,
-            hint="Before you repeat a change, check with ps whether it was done. Check also that the engine runs.",
+            hint="Before you repeat a change, check with `ps` whether it was done. Check also that the engine runs.",
         )

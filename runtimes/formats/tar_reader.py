@@ -80,7 +80,8 @@ def check_size(path: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise errors.BadUsage(
             f"{path} has {size:,} bytes; at most {max_bytes:,} can be copied here.",
-            hint="At a console, cp NAME:PATH -o FILE copies more. To read its beginning, give: exec NAME head PATH",
+            hint="To copy the whole file, give at a console: `cp NAME:PATH -o FILE`. To read its beginning, give:"
+            " exec NAME head PATH",
         )
 
 

@@ -89,13 +89,11 @@ class Fleet:
                 raise
             # The error only reports the closed connection, so a better one replaces it.
             if action.risk is Risk.READ or not error.sent:
-                raise errors.NotFound(
-                    f"Quarterdeck does not watch {action.engine} any more.", hint=LIST_ENGINES
-                ) from error
+                raise errors.NotFound(f"Quarterdeck does not watch {action.engine} now.", hint=LIST_ENGINES) from error
             raise errors.Unreachable(
                 f"Quarterdeck stopped watching {action.engine} while the change was being made.",
                 sent=True,
-                hint="Check the target with ps before you give the command again.",
+                hint="Before you give the command again, check the target with: ps",
             ) from error
 
     def refusal(self, action: Action[Any]) -> errors.QuarterdeckError | None:
@@ -119,7 +117,7 @@ class Fleet:
                 return runtime
         if self.builtin is not None and ref == self.builtin.ref:
             return self.builtin
-        raise errors.NotFound(f"Quarterdeck does not watch {ref} any more.", hint=LIST_ENGINES)
+        raise errors.NotFound(f"Quarterdeck does not watch {ref} now.", hint=LIST_ENGINES)
 
     async def list_rows(
         self, query: Query, call: Call, *, fresh: bool = False, only: EngineRef | None = None

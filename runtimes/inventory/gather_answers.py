@@ -63,7 +63,7 @@ def is_complete(answer: Any) -> bool:
 def late_error(engine: EngineRef, grace: float = GRACE_SECONDS) -> errors.TimedOut:
     """Returns the error of an engine that was not waited for any longer."""
     return errors.TimedOut(
-        f"{engine} did not answer within {grace:.0f} s after the other engines.",
+        f"{engine} had not answered {grace:.0f} s after the other engines had.",
         sent=False,
         hint=f"To wait for it longer, ask it alone: --engine {engine.kind} --host {engine.host}",
     )

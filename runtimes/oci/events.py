@@ -243,7 +243,7 @@ def _container_names(root: str) -> list[str]:
         return os.listdir(root)  # noqa: PTH208 (only the names are needed)
     except PermissionError as error:
         raise errors.Unreachable(
-            f"The state directory {root} cannot be read any more: {error.strerror}.",
+            f"The state directory {root} cannot be read now: {error.strerror}.",
             hint="Check the owner and the mode of the directory.",
         ) from error
     except OSError:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import errors, processes
+from core import errors, processes, temporary_files
 from core.model import actions, inside_containers
 from core.model.refs import Ref
 from core.model.replies import Status
@@ -68,7 +68,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if container.state == "exited":
             raise errors.Rejected(
                 CONFLICT,
-                f"{action.target.name} has ended, and an OCI container runs once: delete it and run its bundle again.",
+                f"{action.target.name} has ended, and an OCI container runs once: delete it, and run its bundle again.",
             )
         return await self._change(container, "start", deadline)
 
@@ -98,7 +98,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
             raise errors.TimedOut(
                 f"{action.target.name} received the stop signal, but the next step failed: {error.full_message()}",
                 sent=True,
-                hint="Check with ps whether the container still runs.",
+                hint="Check with `ps` whether the container still runs.",
             ) from error
         killed = (action.target.name,) if detail else ()
         return Outcome(status=Status.DONE, detail=detail, took=time.monotonic() - began, killed=killed)
@@ -115,7 +115,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
                 raise errors.TimedOut(
                     f"{target.name} received the stop signal and did not end within {deadline - began:.0f} s.",
                     sent=True,
-                    hint="Check with ps whether the container still runs, and stop it again.",
+                    hint="Check with `ps` whether the container still runs, and stop it again.",
                 )
             if await self._signal(container, SIGKILL, deadline):
                 detail = stop_grace.was_killed(grace)
@@ -173,10 +173,12 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if container.owners:
             owner = container.owners[0]
             raise errors.Rejected(
-                FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it there."
+                FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it by that engine."
             )
         if container.up and not action.force:
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is running: stop it first, or use --force.")
+            raise errors.Rejected(
+                CONFLICT, f"{action.target.name} is running: stop it first, or give: rm -f {action.target.name}"
+            )
         # Without --force, crun refuses to delete a container whose process has ended but was not reaped yet.
         return await self._change(container, "delete", deadline, flags=("--force",))
 
@@ -192,7 +194,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if action.environment:
             # Not --env: crun then forgets the container's own variables, and every user could read the values.
             process = oci_process.encode_process(await self._read_spec(container, seconds), action)
-            with _private_file(process, self._states.owner_uid(container.root)) as file:
+            with _private_file(process, self._states.owner_uid(container.root), about) as file:
                 words: tuple[str, ...] = ("exec", "--process", file, "--", container.name)
                 result = await self._call(container, words, allowed, about=about)
         else:
@@ -286,8 +288,9 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
 
 
 @contextlib.contextmanager
-def _private_file(content: bytes, uid: int) -> Iterator[str]:
-    """Yields the path of a file that only the user with this uid can read. It is removed afterwards."""
+def _private_file(content: bytes, uid: int, about: str) -> Iterator[str]:
+    """Yields the path of a file that only the user with this uid can read. It is removed afterwards. `about`: the
+    program that needs the file, for the error. Raises Unreachable."""
     name = ""
     try:
         descriptor, name = tempfile.mkstemp(prefix="quarterdeck-")
@@ -298,8 +301,9 @@ def _private_file(content: bytes, uid: int) -> Iterator[str]:
         yield name
     except OSError as error:
         raise errors.Unreachable(
-            f"The description of the program could not be stored in {tempfile.gettempdir()}: {error.strerror}.",
-            hint="Free space there, or set TMPDIR to a folder with more space.",
+            f"{about} was not started: its process.json could not be written to {tempfile.gettempdir()} on"
+            f" Quarterdeck's host: {error.strerror}.",
+            hint=temporary_files.hint(error),
         ) from error
     finally:
         if name:

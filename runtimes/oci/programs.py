@@ -94,7 +94,7 @@ async def run(
         raise errors.TimedOut(
             error.message,
             sent=error.sent,
-            hint="Before you give the command again, check with ps whether it changed something.",
+            hint="Before you give the command again, check with `ps` whether it changed something.",
         ) from error
 
 

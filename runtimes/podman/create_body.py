@@ -43,7 +43,8 @@ def create_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str,
 
     if action.links:
         raise errors.BadUsage(
-            "Podman has no --link.", hint="Put both containers in one network, where they find each other by name."
+            "Podman does not support --link.",
+            hint="Put both containers in one network, where they find each other by name.",
         )
     try:
         return _body(docker, action, labels)

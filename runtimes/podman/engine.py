@@ -45,7 +45,7 @@ from runtimes.podman.update import UpdateVerbs
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 MAX_CHECK_OUTPUT = 400  # characters of a health check's output
-NO_SWARM = "Podman has no Swarm. Use docker compose, podman-compose, pods or units."
+NO_SWARM = "Podman has no Swarm. Use pods, systemd units, docker compose or podman-compose."
 
 
 class Podman(
@@ -73,9 +73,10 @@ class Podman(
     by its uid."""
 
     alternatives: ClassVar[Mapping[str, str]] = {
-        "service.scale": "In the compose file's folder, use podman-compose up --scale or docker compose up --scale.",
-        "engine.prune-cache": "Podman's build cache consists of images without a tag; image prune removes them.",
-        "namespace.*": "Podman has no namespaces. ps lists containers; pods lists groups of containers.",
+        "service.scale": "Scale the service on the host with its Compose file: podman-compose up --scale, or docker"
+        " compose up --scale.",
+        "engine.prune-cache": "Podman's build cache consists of images without a tag. To remove them: image prune.",
+        "namespace.*": "The containers of Podman are in one namespace. List them with: ps, or by pod: pods.",
         **dict.fromkeys(("config.*", "node.*", "service.*", "stack.*", "swarm.*", "task.*"), NO_SWARM),
     }
 

@@ -66,13 +66,14 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         service = await self._own_service(action.target, systemd)
         if service.enabled in REMOVED_BY_DISABLE:
             raise errors.UserError(
-                f"{service.name} is {service.enabled}: systemd would not only disable it, but also forget its file.",
+                f"{service.name} is {service.enabled}: `systemctl disable` would also remove the link to its unit"
+                " file.",
                 hint=f"Stop it with: unit stop {service.name}",
             )
         if service.enabled == "generated":
             raise errors.UserError(
                 f"{service.name} is enabled by its Quadlet file{f' {service.file}' if service.file else ''}.",
-                hint="Remove the section [Install] of that file on the host, then give daemon-reload."
+                hint="Remove the section [Install] of that file on the host, then give `daemon-reload`."
                 f" To stop the unit: unit stop {service.name}",
             )
         enabled = service.enabled in ENABLED and service.enabled != "static"
@@ -115,10 +116,10 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         systemd = await self._systemd(seconds)
         systemd.check_access(change=True)
         if not systemd.uid:
-            return Outcome(status=Status.NOOP, detail="belongs to root, whose units always run")
+            return Outcome(status=Status.NOOP, detail="runs as root, whose units need no lingering")
         user = systemctl.unix_user(systemd.uid).name
         if action.user not in ("", user):
-            return Outcome(status=Status.NOOP, detail=f"belongs to {user}, not to {action.user}")
+            return Outcome(status=Status.NOOP, detail=f"runs as {user}, not as {action.user}")
         if await systemd.lingers(seconds):
             return Outcome(status=Status.NOOP, detail=f"had lingering for {user} already")
         await systemd.enable_linger(seconds)
@@ -135,10 +136,10 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         systemd = await self._systemd(seconds)
         systemd.check_access(change=True)
         if not systemd.uid:
-            return Outcome(status=Status.NOOP, detail="belongs to root, whose units always run")
+            return Outcome(status=Status.NOOP, detail="runs as root, for which lingering cannot be disabled")
         user = systemctl.unix_user(systemd.uid).name
         if action.user not in ("", user):
-            return Outcome(status=Status.NOOP, detail=f"belongs to {user}, not to {action.user}")
+            return Outcome(status=Status.NOOP, detail=f"runs as {user}, not as {action.user}")
         if not await systemd.lingers(seconds):
             return Outcome(status=Status.NOOP, detail=f"had no lingering for {user}")
         await systemd.disable_linger(seconds)

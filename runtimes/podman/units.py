@@ -151,7 +151,7 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         if not _NAME.fullmatch(found.name):
             raise errors.UserError(
                 f"“{target.name}” cannot be the name of a unit.",
-                hint="Rename the container: podman rename OLD NEW.",
+                hint="Rename the container: rename OLD NEW",
             )
         return found
 
@@ -212,8 +212,11 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         await systemd.daemon_reload(_left(ends))
         service = await self._show(draft.unit, systemd, _left(ends))
         if service is None or not service.exists:
+            user = " --user" if systemd.uid else ""
             return Outcome(
-                status=Status.FAILED, detail=f"its files are written, but systemd makes no {draft.unit} from them"
+                status=Status.FAILED,
+                detail=f"its files were written, but systemd did not generate {draft.unit} from them. Find the mistake"
+                f" on the host with: /usr/lib/systemd/system-generators/podman-system-generator{user} --dryrun",
             )
         detail = f"as {draft.unit}, from {draft.files[-1].path}"
         enabled = service.enabled in ENABLED

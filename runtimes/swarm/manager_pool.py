@@ -128,7 +128,7 @@ class ManagerPool:
         if error_messages.is_no_manager(text):
             self._on_refused(manager)
             return errors.Unreachable(
-                f"{manager.ref} is not a manager of {self._engine()} any more.", hint="Give the command again."
+                f"{manager.ref} is not a manager of {self._engine()} now.", hint="Give the command again."
             )
         if error_messages.is_leaderless(text):
             return decode.leaderless(self._engine())

@@ -79,7 +79,8 @@ async def check_create(send: SendRequest, action: CreateService, networks: Known
     found = await networks.find(send, action.settings.networks)
     if any(one.driver == host_access.HOST and name != host_access.HOST for name, one in found.items()):
         raise errors.BadUsage(
-            "The network of the host was given by its id or by another name.", hint="Write its name: host."
+            "The network of the host was given by its id or by another name, which is not accepted.",
+            hint="Write: --network host",
         )
 
 
@@ -99,7 +100,7 @@ def check_declared(name: str, found: Sequence[str], declared: Sequence[str]) -> 
     """Raises NotPermitted if a service would take more from its hosts than was declared. `found`: what it takes."""
     if undeclared := [reach for reach in found if reach not in declared]:
         raise errors.NotPermitted(
-            f"Nothing was done: {name} {', '.join(undeclared)}, which the permission check had not seen.",
+            f"Nothing was done: after the permission check, {name} was changed. Now it {', '.join(undeclared)}.",
             rule=host_access.VERB,
             hint="Give the command again.",
         )

@@ -185,7 +185,8 @@ def _check_values(action: UpdateService, spec: Mapping[str, Any]) -> None:
     unseen = [ref for ref in secrets_and_configs.values_of_spec(action.engine, spec) if ref.id not in seen]
     if unseen:
         raise errors.NotPermitted(
-            f"Nothing was done: somebody gave the {unseen[0].kind} {unseen[0].name} to {action.target.name} meanwhile.",
+            f"Nothing was done: after you gave the command, somebody else added the {unseen[0].kind}"
+            f" {unseen[0].name} to {action.target.name}, so the permission {unseen[0].kind}.use must be checked again.",
             rule=f"{unseen[0].kind}.use",
             hint="Give the command again.",
         )

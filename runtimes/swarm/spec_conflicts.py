@@ -21,7 +21,7 @@ def conflict(what: str, look: str) -> errors.EngineError:
     the command line that shows it."""
     return errors.EngineError(
         f"Somebody else changed {what} at the same time, so this change was not made.",
-        hint=f"See the other change with: {look}. Then give the command again.",
+        hint=f"See the other change with `{look}`, then give the command again.",
     )
 
 

@@ -153,7 +153,7 @@ class SwarmWatcher:
 
     def _unfollowed(self) -> errors.TimedOut:
         return errors.TimedOut(
-            f"No manager of {self._engine} sends events.",
+            f"No manager of {self._engine} opened its event stream in time.",
             sent=False,
             hint="Check whether its managers are overloaded.",
         )

@@ -208,14 +208,16 @@ def error_of_status(
         )
     if code is codes.UNIMPLEMENTED:
         return errors.Unsupported(
-            method.rpartition("/")[2] or "that", engine, "Upgrade the engine, or enable its plugin for this call."
+            f"the gRPC call {name}" if (name := method.rpartition("/")[2]) else "this gRPC call",
+            engine,
+            "Upgrade the engine, or enable the plugin that serves this call (containerd: `ctr plugins ls`).",
         )
     if code is codes.UNAVAILABLE:
         if any(word in text for word in _CONNECTION_LOST):
             return errors.Unreachable(
                 f"The connection to {engine} was lost after the request was sent.",
                 sent=True,
-                hint="Before you repeat a change, check with ps -a whether it was done.",
+                hint="Before you repeat a change, check with `ps -a` whether it was done.",
             )
         return errors.Unreachable(
             f"{engine} answered that one of its services is not available: {text}.",

@@ -59,7 +59,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection in the middle of its answer.",
                 sent=True,
-                hint="Before you repeat a change, check with ps whether it was done. Check also that the engine runs.",
+                hint="Before you repeat a change, check with `ps` whether it was done. Check also that the engine"
+                " runs.",
             )
         return Response(status=self.parser.status, headers=self.parser.headers, body=self.take())
 
@@ -180,7 +181,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._failure = errors.Unreachable(
                 f"{self.endpoint} closed the connection without an answer.",
                 sent=self.sent,
-                hint="Before you repeat a change, check with ps whether it was done. Check also that the engine runs.",
+                hint="Before you repeat a change, check with `ps` whether it was done. Check also that the engine"
+                " runs.",
             )
         elif cause is not None or not self.parser.finish():
             self.cut = True

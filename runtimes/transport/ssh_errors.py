@@ -12,6 +12,7 @@ from runtimes.transport.endpoint import Endpoint, Ssh
 _CHANNEL = re.compile(r"channel \d+: open failed: (?P<reason>.*)")
 _NETWORK = re.compile(r"connect to host \S+ port (?P<port>\d+): (?P<reason>.+)")
 _KEY_FILE = re.compile(r'Load key "(?P<file>[^"]+)": (?P<reason>.+)')
+_OPEN_KEY = re.compile(r"Permissions \S+ for '(?P<file>[^']+)' are too open")
 _NO_KEY = re.compile(r"Identity file (?P<file>.+) not accessible: (?P<reason>.+?)\.?$", re.MULTILINE)
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LOST = ("not responding", "Broken pipe", "closed by remote host", "Connection reset")
@@ -103,10 +104,11 @@ def channel_error(endpoint: Endpoint, files: Ssh, line: str) -> errors.Unreachab
 def _key_error(files: Ssh, text: str) -> errors.Unreachable | None:
     """Returns the error of the key file, which is the cause of the refused login that ssh reports later."""
     if "UNPROTECTED PRIVATE KEY FILE" in text or "bad permissions" in text:
-        file = files.identity or "the key"
+        named = _OPEN_KEY.search(text)
+        file = files.identity or (named["file"] if named else "FILE")
         return errors.Unreachable(
-            f"ssh does not use {file}, because other users can read it.",
-            hint=f"Run: chmod 600 {files.identity or 'FILE'}",
+            f"ssh does not use the key {file}, because other users can read it.",
+            hint=f"Run on Quarterdeck's host: chmod 600 {file}",
         )
     if (found := _NO_KEY.search(text)) and "Permission denied" in text:
         return errors.Unreachable(

@@ -138,7 +138,7 @@ def give_commands(deck: Deck, slack: Any) -> None:
     deck.deck("ada", "ps")
     deck.deck("ada", "restart shop-db-1 -t 1")
     deck.deck("bob", "stop shop-db-1")
-    deck.last("bob", "bob may not container.stop")
+    deck.last("bob", "bob does not have the permission container.stop")
 
 
 class Asker:

@@ -53,7 +53,7 @@ def test_an_app_of_the_whole_organization(deck, slack, grid):
     deck.deck("sue", "ps")
     deck.last("sue", "localhost/busybox")
     deck.deck("sue", "restart web")
-    deck.last("sue", "sue may not container.restart")
+    deck.last("sue", "sue does not have the permission container.restart")
     slack.say("ana", "ops", "@quarterdeck rm -f web")
     slack.click("ana", deck.last("ana", "cannot be undone"), "Yes, rm web")
     deck.last("ada", "web removed")

@@ -56,7 +56,7 @@ def test_the_buttons_are_commands_of_whoever_clicks(deck, dockerd, slack):
     crash(dockerd, web)
     told = deck.last("ada", "Firing: web", seconds=SLOW_ENOUGH)
     slack.click("bob", told, "Ack")
-    deck.last("bob", "bob may not incident.acknowledge")
+    deck.last("bob", "bob does not have the permission incident.acknowledge")
     slack.click("ada", told, "Ack")
     assert "ada takes care of it" in deck.last("ada", "Acknowledged: web")["text"]
     slack.click("bob", told, "Logs")
@@ -146,5 +146,5 @@ def test_alerts_are_listed_without_a_channel(deck, dockerd, slack):
     crash(dockerd, web)
     wait_for("the incident", lambda: "web" in deck.do("incidents"), SLOW_ENOUGH, pause=2.0)
     said = deck.do("incidents")
-    assert "crashed: it failed (exit code 2)" in said and "Alerts are posted nowhere" in said
+    assert "crashed: it failed (exit code 2)" in said and "Alerts are not posted in any channel" in said
     assert messages(slack) == []

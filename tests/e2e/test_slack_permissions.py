@@ -15,7 +15,7 @@ def test_the_first_admin_brings_the_code_from_the_log(deck, dockerd, slack):
     deck.deck("bob", "claim " + "0" * 32)
     deck.last("bob", "The claim code is wrong")
     deck.deck("ada", "restart web -t 1")
-    assert "at the console" in deck.last("ada", "may not container.restart")["text"]
+    assert "at the console" in deck.last("ada", "does not have the permission container.restart")["text"]
     deck.deck("ada", f"claim {code}")
     assert deck.last("ada", "You are an admin now, ada")["ephemeral"]
     deck.deck("ada", "restart web -t 1")
@@ -41,7 +41,7 @@ def test_a_refusal_is_private_and_names_the_cure(deck, dockerd, slack):
             deck.deck("bob", "restart web")
         else:
             slack.say("bob", "ops", "@quarterdeck restart web")
-        told = deck.last("bob", "bob may not container.restart on web")
+        told = deck.last("bob", "bob does not have the permission container.restart on web")
         assert told["ephemeral"]
         assert "to grant container.restart to bob: ada." in told["text"] and BOB in told["text"]
         assert ADA in told["text"]
@@ -65,7 +65,7 @@ def test_a_grant_by_mention_holds_from_the_next_command_on(deck, dockerd, slack)
     deck.deck("bob", "restart web -t 1")
     deck.last("ada", "web restarted")
     deck.deck("bob", "restart db -t 1")
-    deck.last("bob", "may not container.restart on db")
+    deck.last("bob", "does not have the permission container.restart on db")
     slack.click("ada", granted, granted["buttons"][0])
     deck.last("ada", "Revoked g-")
     deck.deck("bob", "restart web -t 1")

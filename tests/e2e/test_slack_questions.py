@@ -141,8 +141,8 @@ def test_many_at_once_are_asked_about(deck, dockerd, slack):
         dockerd.run(name)
     deck.up()
     deck.deck("ada", "stop 'w-*' -t 1")
-    question = deck.last("ada", "changes 4 things at once")
-    assert question["buttons"] == ["Yes, stop 4 things", "Cancel"]
-    slack.click("ada", question, "Yes, stop 4 things")
+    question = deck.last("ada", "changes 4 resources at once")
+    assert question["buttons"] == ["Yes, stop 4 containers", "Cancel"]
+    slack.click("ada", question, "Yes, stop 4 containers")
     deck.last("bob", "4 stopped")
     assert not dockerd.api.containers()

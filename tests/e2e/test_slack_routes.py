@@ -65,7 +65,7 @@ def test_the_first_channel_is_named_in_chat_and_the_next_crash_is_posted_there(d
     assert deck.log().count("Incidents are not posted") == 1
     assert series(process.port, "quarterdeck_alert_channel_configured") == 0
     deck.deck("bob", "alerts here")
-    deck.last("bob", "may not alert.route")
+    deck.last("bob", "does not have the permission alert.route")
     deck.deck("ada", "alerts here")
     deck.last("bob", "Alerts are posted in this channel from now on")
     crash(dockerd, web)
@@ -90,14 +90,14 @@ def test_the_message_has_four_buttons_that_work_after_a_restart_of_the_bot(deck,
     deck.stop()
     deck.up()
     slack.click("bob", told, "Restart")
-    deck.last("bob", "bob may not container.restart")
+    deck.last("bob", "bob does not have the permission container.restart")
     slack.click("bob", told, "More…")
     more = deck.last("bob", "Silence until resolved")
     slack.click("ada", told, "Ack")
     deck.last("ada", "ada takes care of it", seconds=SLOW_ENOUGH)
     assert [button["label"] for button in slack.buttons(told)] == ["Logs", "Restart", "More…"]
     slack.click("bob", more, "Silence until resolved")
-    deck.last("bob", "bob may not incident.silence")
+    deck.last("bob", "bob does not have the permission incident.silence")
     slack.click("ada", told, "Restart")
     deck.last("ada", "web restarted", seconds=SLOW_ENOUGH)
     lines = [line for who, line, end in deck.audit() if who == ADA and end == "done"]

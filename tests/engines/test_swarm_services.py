@@ -222,7 +222,7 @@ async def test_a_service_that_was_made_anew_since_the_question_is_left_alone(dec
     cluster.api.remove_service("web")
     cluster.serve("web")
     reply = await deck.say(asked.buttons[0].line)
-    assert reply.ending is Ending.USAGE and "web was removed after you gave the command; nothing was done" in text(
+    assert reply.ending is Ending.USAGE and "web was removed after you gave the command. Nothing was done" in text(
         reply
     )
     assert [one["Spec"]["Name"] for one in cluster.api.services()] == ["web"]

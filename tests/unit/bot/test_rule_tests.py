@@ -95,10 +95,10 @@ async def test_the_history_of_a_day_is_replayed_in_its_order_over_the_hours(desk
     assert len(found.messages) + found.more >= 1
     assert found.took >= 0
     assert (await desk.test(hours=1)).found == 2
-    assert found.notes == ("What happened on docker/h1 is not known in this time (no bot watched it).",)
+    assert found.notes == ("Events of docker/h1 are missing in this time (Quarterdeck did not watch it).",)
     began = time.time_ns() - 3 * 3600 * NS
     await desk.store.update_watch("E1", WatchUpdate(watcher="w", watched=time.time_ns(), began=began))
-    assert "is not known before" in (await desk.test()).notes[0]
+    assert "are missing before" in (await desk.test()).notes[0]
     assert (await desk.test(hours=1)).notes == ()
 
 

@@ -56,8 +56,8 @@ async def test_diff_counts_and_names_the_changes(world):
         ("port web", "web   80/tcp   0.0.0.0:8080", Ending.OK),
         ("port web 80", "web   80/tcp  [::]:8080", Ending.OK),
         ("port web 443/tcp", "web   443/tcp  not published", Ending.OK),
-        ("port web 53/udp", "web: no port 53/udp published or exposed.", Ending.NOTHING),
-        ("port batch", "batch: no ports published or exposed.", Ending.OK),
+        ("port web 53/udp", "web: no port 53/udp is published or exposed.", Ending.NOTHING),
+        ("port batch", "batch: no ports are published or exposed.", Ending.OK),
         ("port none", "There is no container “none”.", Ending.NOTHING),
     ],
 )

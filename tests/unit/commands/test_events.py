@@ -209,17 +209,17 @@ def covered(*happened, **coverage):
 async def test_an_engine_that_remembers_only_seconds_never_says_that_nothing_happened(world):
     reply = await world.say("events --host host7", covered(remembered_ns=31))
     assert plain_text.render(reply) == (
-        "docker/host7 itself stores only the events of the last 31 s; nothing in those. What happened before is not"
-        " known: no bot watched it."
+        "docker/host7 itself stores only the events of the last 31 s; nothing happened in that time. Earlier events"
+        " are missing: Quarterdeck did not watch it."
     )
     text = plain_text.render(await world.say("events --host host7", covered(*stop(20), remembered_ns=31)))
-    assert "died" in text and "stores only the events of the last 31 s. What happened before is not known" in text
+    assert "died" in text and "stores only the events of the last 31 s. Earlier events are missing" in text
 
 
 async def test_an_engine_without_memory_says_so(world):
     text = plain_text.render(await world.say("events web --host host7 --since 2h", covered()))
     assert text.startswith("No event of web is known in the last 2 h.")
-    assert "docker/host7 stores no events of this time, and no bot watched it." in text
+    assert "docker/host7 stores no events of this time, and Quarterdeck did not watch it." in text
 
 
 async def test_the_history_of_a_bot_covers_what_it_watched(world):
@@ -228,10 +228,10 @@ async def test_the_history_of_a_bot_covers_what_it_watched(world):
     late = covered(watched_ns=600, watched_until_ns=0, remembered_ns=31)
     text = plain_text.render(await world.say("events --host host7 --action died", late))
     assert text.startswith("No such event is known in the last 1 h.")
-    assert "What happened on docker/host7 is not known before 2026-11-24T02:50:00Z (it was not watched yet)." in text
+    assert "Events of docker/host7 are missing before 2026-11-24T02:50:00Z (Quarterdeck did not watch it yet)." in text
     stopped = covered(watched_ns=7_200, watched_until_ns=600, remembered_ns=31)
     text = plain_text.render(await world.say("events --host host7", stopped))
-    assert "is not known from 2026-11-24T02:50:00Z to 2026-11-24T02:59:29Z (no bot watches it)." in text
+    assert "are missing from 2026-11-24T02:50:00Z to 2026-11-24T02:59:29Z (Quarterdeck does not watch it now)." in text
 
 
 async def test_gaps_are_named_even_where_they_are_not_listed(world):
@@ -240,7 +240,7 @@ async def test_gaps_are_named_even_where_they_are_not_listed(world):
     reply = await world.say("events --host host7 --action died", lambda action: action.select((), coverage=coverage))
     text = plain_text.render(reply)
     assert "No such event is known" in text
-    assert "is not known from 2026-11-24T02:30:00Z to 2026-11-24T02:40:00Z (its event stream was lost)." in text
+    assert "are missing from 2026-11-24T02:30:00Z to 2026-11-24T02:40:00Z (its event stream was lost)." in text
 
 
 def test_many_engines_are_not_a_page_of_notes():
@@ -248,4 +248,4 @@ def test_many_engines_are_not_a_page_of_notes():
     unknown = event_coverage_text.find_unknown_times(
         [(engine, Coverage()) for engine in engines], NOW_NS - 60 * SECOND, NOW_NS, NOW
     )
-    assert len(unknown.notes) == 6 and "Of 95 more engines" in unknown.notes[-1] and not unknown.only
+    assert len(unknown.notes) == 6 and "Events of 95 more engines" in unknown.notes[-1] and not unknown.only

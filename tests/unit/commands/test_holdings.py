@@ -117,7 +117,7 @@ async def test_one_engine_that_is_away_hides_only_its_own_rows(two_hosts):
     assert "There are no images" not in plain_text.render(reply)
 
 
-LACKING = errors.Unsupported("image.list", "docker/host8", "It can do container.list.")
+LACKING = errors.Unsupported("image.list", "docker/host8", "It supports: container.list.")
 
 
 async def test_an_engine_that_knows_no_images_has_none_to_be_missed(two_hosts):
@@ -125,7 +125,7 @@ async def test_an_engine_that_knows_no_images_has_none_to_be_missed(two_hosts):
     assert "host8" not in text
     # Where no other answers, it is said with what comes nearest.
     reply = await two_hosts.say("images", answers(LACKING, LACKING))
-    assert "docker/host8 cannot do image.list. It can do container.list." in plain_text.render(reply)
+    assert "docker/host8 does not support image.list. It supports: container.list." in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
     reply = await two_hosts.say("images", answers(Images(rows=()), LACKING))
     assert plain_text.render(reply).strip().startswith("There are no images.")

@@ -121,7 +121,7 @@ async def test_a_format_picks_from_it_and_a_bad_one_asks_nobody(two_hosts):
 async def test_an_engine_that_has_no_such_document_says_what_it_can_do(world):
     lacking = errors.Unsupported("engine.info", "oci/host7", "See what is known of it with: info oci/host7")
     reply = await world.say("info --raw", lambda _: lacking)
-    assert "oci/host7 cannot do engine.info. See what is known of it with" in plain_text.render(reply)
+    assert "oci/host7 does not support engine.info. See what is known of it with" in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
 
 

@@ -61,7 +61,9 @@ async def test_can_says_why(world):
         "can web restart", lambda _: bot_actions.PermissionReport(decisions=(("container.restart on web", NO),))
     )
     assert reply.ending is Ending.REFUSED
-    assert plain_text.render(reply) == ("container.restart on web: no. No grant covers it. (default) Ask console:root.")
+    assert plain_text.render(reply) == (
+        "container.restart on web: no. No grant covers it (rule default). Ask console:root."
+    )
     reply = await world.say(
         "can 'web*' restart",
         lambda action: bot_actions.PermissionReport(decisions=((f"restart {action.target.name}", YES),)),
@@ -146,12 +148,12 @@ async def test_an_audit_without_a_match_says_what_was_searched(world):
     began = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     reply = await world.say("audit --who ann", lambda _: bot_actions.AuditPage(begins=began))
     assert plain_text.render(reply) == (
-        "No audit row matches: changes and refusals are recorded since 2026-11-23T12:00:00Z, and commands that only"
-        " read are searched only with --reads."
+        "No audit row matches. The audit trail has changes and refusals since 2026-11-23T12:00:00Z. To search also"
+        " commands that only read, add: --reads"
     )
     reply = await world.say("audit --reads", lambda _: bot_actions.AuditPage(reads_begin=began))
     assert (
-        "no changes and refusals are recorded yet, and commands that only read are recorded since"
+        "The audit trail has no changes and refusals yet. The audit trail has commands that only read since"
         in plain_text.render(reply)
     )
 
@@ -160,6 +162,6 @@ async def test_audit_says_what_it_does_not_reach(world):
     oldest = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     page = bot_actions.AuditPage(reaches_back_to=oldest, removed=2_000, complete=False)
     shown = plain_text.render(await world.say("audit --target web", lambda _: page))
-    assert "No audit row matches:" in shown
+    assert "No audit row matches." in shown
     assert "The audit reaches back to 2026-11-23T12:00:00Z. Removed so far: 2,000 older rows" in shown
     assert "Name the person or the target more exactly." in shown

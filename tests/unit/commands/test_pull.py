@@ -90,12 +90,12 @@ async def test_how_it_ended_is_said_with_its_cure(world):
     assert text == "busybox:latest was not pulled: manifest unknown. Check the spelling of the tag."
     assert ending is Ending.FAILED
     text, ending = await said(
-        Outcome(status=Status.UNKNOWN, detail="It did not end in time, and may still be running.")
+        Outcome(status=Status.UNKNOWN, detail="The job did not end in time. It may still be running.")
     )
     assert "Check with: images busybox:latest@docker/host7" in text
     assert ending is Ending.UNKNOWN
     text, ending = await said(errors.Unsupported("image.pull", "docker/host7", "Pull on its workers."))
-    assert "docker/host7 cannot do image.pull. Pull on its workers." in text
+    assert "docker/host7 does not support image.pull. Pull on its workers." in text
     assert ending is Ending.USAGE
 
 

@@ -234,7 +234,7 @@ async def test_where_there_is_no_swarm_the_reply_says_how_to_start_one(valkey):
     async with Deck(valkey.url, (FakeRuntime("prod-1", kind="docker"), FakeRuntime("h2", kind="podman"))) as deck:
         for line in ("service create nginx", "swarm join-token worker"):
             reply = await deck.say(line)
-            assert "None of the watched engines manages a Swarm. Create a Swarm with swarm init" in text(reply)
+            assert "None of the watched engines manages a Swarm. Create a Swarm with `swarm init`" in text(reply)
             assert reply.ending is Ending.NOTHING
 
 

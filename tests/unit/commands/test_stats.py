@@ -94,7 +94,7 @@ async def test_engines_that_are_away_or_cannot_are_told_apart(two_hosts):
     assert "No result from docker/host8: It is away." in plain_text.render(reply)
     lacking = errors.Unsupported("container.stats", "docker/host8", "Ask its containers' engine.")
     reply = await two_hosts.say("stats", lambda _: lacking)
-    assert "docker/host8 cannot do container.stats. Ask its containers' engine." in plain_text.render(reply)
+    assert "docker/host8 does not support container.stats. Ask its containers' engine." in plain_text.render(reply)
     assert reply.ending is Ending.USAGE
 
 

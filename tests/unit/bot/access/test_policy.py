@@ -51,7 +51,7 @@ def test_nothing_is_allowed_without_a_grant_and_the_refusal_says_what_is_missing
     decision = decide([grant(id="boss", who="slack:T1/U9", can=("admin",))])
     assert decision.verdict is Verdict.DENY
     assert decision.rule == "default-deny"
-    assert "bob may not container.restart on web" in decision.reason
+    assert "bob does not have the permission container.restart on web" in decision.reason
     assert "container.restart to slack:T1/U1" in decision.hint
     assert "slack:T1/U9" in decision.hint
 

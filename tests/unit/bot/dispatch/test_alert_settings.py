@@ -59,8 +59,8 @@ async def test_only_an_admin_names_the_channel_of_alerts_and_everybody_sees_it(d
     assert "nowhere" not in text(await deck.say("incidents", VIEWER, OPS))
     rows = (await deck.say("audit --who slack:T1/U0BOSS", BOSS, OPS)).blocks[0].rows
     assert any("alerts here" in str(cell) for row in rows for cell in row)
-    assert "nowhere now" in text(await deck.say("alerts nowhere", BOSS, OPS))
-    assert "Alerts are posted nowhere" in text(await deck.say("incidents", VIEWER, OPS))
+    assert "not posted in any channel now" in text(await deck.say("alerts nowhere", BOSS, OPS))
+    assert "Alerts are not posted in any channel" in text(await deck.say("incidents", VIEWER, OPS))
 
 
 @pytest.mark.parametrize("place", [Place(channel="D0BOSS", kind="dm"), Place(channel="console", kind="console")])

@@ -185,7 +185,9 @@ async def test_an_approval_does_not_help_a_requester_who_may_not_any_more(made):
     yes = (await dispatcher.answer(world.line("stop web", EVE))).buttons[0].line
     dispatcher._policies.replace_configured(Policy(grants=(VIEWER, theirs), guards=(SRE,)))
     refused = await dispatcher.answer(world.line(yes, ANN))
-    assert refused.ending is Ending.REFUSED and "eve may not container.stop on web" in words(refused)
+    assert refused.ending is Ending.REFUSED and "eve does not have the permission container.stop on web" in words(
+        refused
+    )
     dispatcher._policies.replace_configured(Policy(grants=(VIEWER, mine, theirs), guards=(SRE,)))
     assert (await dispatcher.answer(world.line(yes, ANN))).ending is Ending.OK
 
@@ -246,7 +248,7 @@ async def test_a_cancel_is_in_the_audit_and_who_may_not_cancel_does_not(made):
     rows = [row for row in await world.rows() if row["phase"] == "cancelled"]
     shown = [(row["who"], row["line"], row["verb"], row["target"].partition("@")[0], row["rule"]) for row in rows]
     assert shown == [(ANN.id, f"stop web (asked by {EVE.id})", "container.stop", "web", "cancel")]
-    assert rows[0]["detail"] == yes.split()[1]
+    assert rows[0]["detail"] == f"question {yes.split()[1]}"
     assert "cancelled" in words(await dispatcher.answer(world.line("audit", EVE)))
 
 
@@ -256,4 +258,4 @@ async def test_an_approval_does_not_widen_what_the_approver_may(made):
     dispatcher = await world.replica()
     yes = (await dispatcher.answer(world.line("stop web", EVE))).buttons[0].line
     refused = await dispatcher.answer(world.line(yes, ANN))
-    assert refused.ending is Ending.REFUSED and "ann may not container.stop" in words(refused)
+    assert refused.ending is Ending.REFUSED and "ann does not have the permission container.stop" in words(refused)

@@ -53,7 +53,7 @@ async def test_a_question_about_many_targets_is_one_row(world):
     (row,) = await world.rows()
     token = asked.buttons[0].line.split()[1]
     assert (row["phase"], row["verb"]) == ("asked", "container.restart")
-    assert row["detail"] == f"{token}; 60 targets in all"
+    assert row["detail"] == f"question {token}; 60 targets in all"
     assert len(row["target"].split(", ")) == audit.MAX_TARGETS
     assert (await dispatcher.answer(world.line(f"cancel {token}", ANN))).ending is Ending.OK
     assert [row["phase"] for row in await world.rows()] == ["asked", "cancelled"]

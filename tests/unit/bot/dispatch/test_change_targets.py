@@ -39,8 +39,9 @@ async def test_a_restart_of_a_project_leaves_out_what_never_ran_and_says_so(valk
         text = plain_text.render(asked)
         assert asked.ending is Ending.ASKED
         assert text.startswith(
-            "Restart 6 running containers on prod-1: api, cache, db, web, worker-2 and worker-10? This changes 6 things"
-            " at once. migrate is not running and is left out (--all includes it). Please confirm within 5 min."
+            "Restart 6 running containers on prod-1: api, cache, db, web, worker-2 and worker-10? This changes"
+            " 6 resources at once. migrate is not running and is left out (--all includes it). Please confirm within"
+            " 5 min."
         )
         done = await deck.say(asked.buttons[0].line)
         assert done.ending is Ending.OK and [row[0] for row in done.blocks[1].rows] == [
@@ -155,9 +156,9 @@ async def test_a_removal_names_the_age_and_the_volumes(valkey, shop):
     ]
     _, text = await say(valkey, shop, "rm old")
     assert text.startswith("Remove old on prod-1 (exited")
-    assert ", exit code 3, 3 volumes stay)? This cannot be undone. Please confirm within 5 min." in text
+    assert ", exit code 3, 3 volumes are kept)? This cannot be undone. Please confirm within 5 min." in text
     _, text = await say(valkey, shop, "rm -v old")
-    assert "1 anonymous volume is removed with its data, 2 volumes stay)?" in text
+    assert "1 anonymous volume is removed with its data, 2 volumes are kept)?" in text
 
 
 async def test_a_question_says_how_the_change_is_undone(valkey, shop):
@@ -166,7 +167,7 @@ async def test_a_question_says_how_the_change_is_undone(valkey, shop):
     _, text = await say(valkey, shop, "kill --signal HUP web db api other")
     assert text.startswith("Send HUP to 4 containers on prod-1:") and "Undo" not in text
     _, text = await say(valkey, shop, "stop shop")
-    assert "Undo it with the command start and the same names." in text
+    assert "Undo it with `start` and the same names." in text
 
 
 async def test_a_service_that_has_its_replicas_is_not_asked_about(valkey, shop):
@@ -192,4 +193,4 @@ async def test_a_project_that_does_not_run_is_not_restarted(valkey):
         engine.add(name, labels={"com.docker.compose.project": "shop", "com.docker.compose.service": name}, start=False)
     reply, text = await say(valkey, engine, "project restart shop")
     assert reply.ending is Ending.OK
-    assert text == "Nothing to do: shop has no container that runs. Start them with: start shop/."
+    assert text == "Nothing to do: shop has no running container. Start its containers with: start shop/."

@@ -143,7 +143,7 @@ async def test_a_grant_of_changes_alone_does_not_scale_down(valkey, docker, swar
     for engine, up, down in ((docker, "web=4", "web=1"), (swarm, "smtp=4", "smtp=1")):
         assert (await say(valkey, engine, f"scale {up}", grants=changes))[0] is Ending.OK
         ending, text = await say(valkey, engine, f"scale {down}", grants=changes)
-        assert ending is Ending.REFUSED and "may not service.scale" in text
+        assert ending is Ending.REFUSED and "does not have the permission service.scale" in text
 
 
 @pytest.mark.parametrize(

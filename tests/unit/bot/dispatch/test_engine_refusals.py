@@ -126,7 +126,7 @@ async def test_no_question_is_asked_about_what_an_engine_does_not_have(valkey, k
             if set(command.verbs) <= set(lacking):
                 reply = await deck.say(line_for(command, kind))
                 text = plain_text.render(reply, width=400)
-                said = any(f"{kind}/prod-1 cannot do {verb}. " in text for verb in command.verbs)
+                said = any(f"{kind}/prod-1 does not support {verb}. " in text for verb in command.verbs)
                 if reply.ending is not Ending.USAGE or not said:
                     wrong.append((line_for(command, kind), reply.ending, text))
     assert "change" not in engine.asked
@@ -139,7 +139,7 @@ async def test_the_reply_is_the_adapters_sentence_and_nothing_is_locked_or_begun
     async with Deck(valkey.url, [engine], policy=ALL_MUST_BE_APPROVED) as deck:
         reply = await deck.say("swarm init --engine cri")
         assert reply.ending is Ending.USAGE and not [each for each in reply.buttons if "confirm" in each.line]
-        assert "cri/prod-1 cannot do swarm.init. Only Docker has Swarm." in plain_text.render(reply)
+        assert "cri/prod-1 does not support swarm.init. Only Docker has Swarm." in plain_text.render(reply)
         rows = [row for row in await rows_of(deck) if "swarm init" in row["line"]]
         assert [(row["phase"], row["verb"], row["verdict"], row["rule"]) for row in rows] == [
             ("refused", "swarm.init", "deny", "unsupported")
@@ -159,7 +159,7 @@ async def test_a_question_covers_those_that_can_and_says_what_is_left_out(valkey
         text = plain_text.render(asked)
         assert asked.ending is Ending.ASKED
         assert text.startswith("Pause 2 containers on prod-2: cart") and "and web" in text
-        assert "web is left out: cri/prod-1 cannot do container.pause. CRI cannot pause containers." in text
+        assert "web is left out: cri/prod-1 does not support container.pause. CRI cannot pause containers." in text
         done = await deck.say(asked.buttons[0].line)
         assert done.ending is Ending.OK
         assert {row.ref.name for row in docker.containers.values() if row.state == "paused"} == {"web", "cart"}
@@ -174,7 +174,7 @@ async def test_without_a_question_the_rest_is_done_and_the_refusal_is_a_row(valk
         reply = await deck.say("pause api cart")
         text = plain_text.render(reply)
         assert reply.ending is Ending.USAGE and "1 paused" in text
-        assert "cri/prod-1 cannot do container.pause" in text
+        assert "cri/prod-1 does not support container.pause" in text
         assert {row["target"].partition("@")[0] for row in await rows_of(deck)} == {"cart"}
 
 
@@ -187,7 +187,7 @@ async def test_what_is_left_over_is_decided_again(valkey):
     async with Deck(valkey.url, [kubernetes, docker]) as deck:
         reply = await deck.say("pause api a b c")
         assert reply.ending is Ending.USAGE
-        assert "3 paused" in plain_text.render(reply) and "cannot do container.pause" in plain_text.render(reply)
+        assert "3 paused" in plain_text.render(reply) and "does not support container.pause" in plain_text.render(reply)
 
 
 async def test_a_command_that_says_what_it_looked_for_keeps_its_sentence(valkey):
@@ -204,7 +204,7 @@ async def test_who_may_not_do_it_hears_that_first(valkey):
     rules = Policy(grants=(Grant(id="g", who=bob.id, can=("viewer",)),))
     async with Deck(valkey.url, [engine], policy=rules) as deck:
         reply = await deck.say("swarm init --engine cri", bob)
-        assert reply.ending is Ending.REFUSED and "cannot do" not in plain_text.render(reply)
+        assert reply.ending is Ending.REFUSED and "does not support" not in plain_text.render(reply)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ async def test_a_change_is_refused_with_who_why_and_until_when_and_is_audited(wo
         reply = await says(dispatcher, world, line)
         assert reply.ending is Ending.REFUSED
         text = words(reply)
-        assert "ann froze all changes since" in text and "until" in text and "data centre move" in text
+        assert "ann has frozen all changes since" in text and "until" in text and "data centre move" in text
     assert world.engine.done == []
     rows = await refused(world)
     assert [row["rule"] for row in rows] == ["freeze"] * 3
@@ -60,7 +60,7 @@ async def test_a_question_of_before_is_not_answered_with_a_change(world):
     assert asked.ending is Ending.ASKED
     await says(dispatcher, world, "freeze", ANN)
     answered = await says(dispatcher, world, asked.buttons[0].line)
-    assert answered.ending is Ending.REFUSED and "froze all changes" in words(answered)
+    assert answered.ending is Ending.REFUSED and "has frozen all changes" in words(answered)
     assert world.engine.done == []
     await says(dispatcher, world, "unfreeze", ANN)
     assert (await says(dispatcher, world, asked.buttons[0].line)).ending is Ending.OK  # the question stayed open
@@ -80,7 +80,7 @@ async def test_every_other_process_refuses_too_and_also_the_one_that_was_just_be
 
     monkeypatch.setattr(store, "begin_change", frozen_meanwhile)
     reply = await says(second, world, "restart web")
-    assert reply.ending is Ending.REFUSED and "ann froze all changes" in words(reply)
+    assert reply.ending is Ending.REFUSED and "ann has frozen all changes" in words(reply)
     assert world.engine.done == []
     assert [(row["rule"], row["count"]) for row in await refused(world)] == [("freeze", 2)]
     assert not [row for row in await world.rows() if row["phase"] == "intent" and row["verb"].startswith("container")]
@@ -98,7 +98,7 @@ async def test_targets_that_still_wait_are_left_alone(world):
     world.engine.gate.set()
     text = words(await running)
     assert len(world.engine.done) == 8  # those that were sent before
-    assert text.count("ann froze all changes") == 12
+    assert text.count("ann has frozen all changes") == 12
 
 
 class Puller(jobs.JobAdapter):
@@ -126,7 +126,7 @@ async def test_a_change_that_runs_as_a_job_is_stopped(world):
     await says(dispatcher, world, "freeze --reason fire", ANN)
     reply = await asyncio.wait_for(pulling, 20)
     assert reply.ending is Ending.UNKNOWN
-    assert "stopped halfway, because ann froze all changes" in words(reply) and "fire" in words(reply)
+    assert "stopped halfway, because ann has frozen all changes" in words(reply) and "fire" in words(reply)
     await puller.aclose()
 
 
@@ -140,7 +140,7 @@ async def test_who_may_freeze_and_lift(world):
     assert other.ending is Ending.REFUSED and "unfreeze --force" in words(other)
     assert (await says(dispatcher, world, "unfreeze --force", BOB)).ending is Ending.REFUSED
     again = await says(dispatcher, world, "freeze --for 1m", ANN)
-    assert again.ending is Ending.REFUSED and "bob froze all changes" in words(again)
+    assert again.ending is Ending.REFUSED and "bob has frozen all changes" in words(again)
     assert (await says(dispatcher, world, "unfreeze", BOB)).ending is Ending.OK
     assert (await says(dispatcher, world, "restart web")).ending is Ending.OK
     await says(dispatcher, world, "freeze", BOB)
@@ -154,7 +154,7 @@ async def test_a_freeze_is_shown_to_readers_and_by_can(world):
     assert "Changes are not frozen" in words(await says(dispatcher, world, "frozen", EVE))
     await says(dispatcher, world, "freeze --reason 'token=hunter2secret is out'", ANN)
     shown = words(await says(dispatcher, world, "frozen", EVE))
-    assert "ann froze all changes" in shown and "hunter2secret" not in shown
+    assert "ann has frozen all changes" in shown and "hunter2secret" not in shown
     may = words(await says(dispatcher, world, "can web restart", ANN))
     assert "yes" in may and "would be refused anyway: ann froze" in may
     assert "froze" not in words(await says(dispatcher, world, "can web logs", ANN))
@@ -202,7 +202,7 @@ async def test_a_record_that_cannot_be_read_freezes_all_the_same(world):
     dispatcher = await world.replica()
     await world.stores[0].set_freeze("x", b"\xffnot json", 0)
     reply = await says(dispatcher, world, "restart web")
-    assert reply.ending is Ending.REFUSED and "Somebody froze all changes" in words(reply)
+    assert reply.ending is Ending.REFUSED and "Somebody has frozen all changes" in words(reply)
     assert (await says(dispatcher, world, "unfreeze --force", ANN)).ending is Ending.OK
 
 
@@ -223,8 +223,10 @@ async def test_without_a_store_nothing_changes_and_nobody_says_that_nothing_is_f
 
 def test_the_sentence_names_what_is_known():
     whole = Freeze(by="slack:T1/ANN", by_name="ann", since=1_700_000_000, until=1_700_007_200, reason="a move.")
-    assert whole.sentence() == ("ann froze all changes since 2023-11-14T22:13:20Z, until 2023-11-15T00:13:20Z: a move.")
-    assert Freeze(by="").sentence() == "Somebody froze all changes, until somebody lifts it."
+    assert whole.sentence() == (
+        "ann has frozen all changes since 2023-11-14T22:13:20Z, until 2023-11-15T00:13:20Z: a move."
+    )
+    assert Freeze(by="").sentence() == "Somebody has frozen all changes, until somebody lifts it."
     assert freezes.decode_freeze(msgspec.json.encode(whole)) == whole
     assert issubclass(errors.Frozen, errors.Refused)
     assert now()

@@ -76,7 +76,9 @@ async def test_what_reaches_the_host_needs_that_verb_too(valkey, line, host, mou
     everything_else = ("*", "container.*", "operator", "admin", "risk:change", "risk:read", "policy.*")
     async with Deck(valkey.url, (opened,), policy=policy(*everything_else)) as deck:
         reply = await deck.say(line, BOB)
-        assert reply.ending is Ending.REFUSED and "bob may not host.reach on web" in text(reply), text(reply)
+        assert reply.ending is Ending.REFUSED and "bob does not have the permission host.reach on web" in text(reply), (
+            text(reply)
+        )
         assert not {"change", "copy"} & set(opened.asked)
         assert (await deck.say(line)).ending is Ending.OK  # the owner, at the console
     async with Deck(valkey.url, (opened,), policy=policy("container.*", "host.reach")) as deck:
@@ -189,7 +191,7 @@ async def test_the_words_of_a_program_are_its_own(valkey):
         ("exec * ls", "would change everything"),
         ("cp web", "names no file in a container"),
         ("cp web:", "names no file in a container"),
-        ("cp :/etc/hosts", "no name of a container"),
+        ("cp :/etc/hosts", "name of the container is missing"),
         ("cp web:/etc/../shadow", "without “..”"),
         ("cp web:/" + "a" * 3_900, "has no file"),
         ("cp a.txt web:/etc/a", "not into them"),
@@ -255,7 +257,7 @@ async def test_a_file_that_is_no_text_is_described_and_only_a_console_gets_it(va
     async with Deck(valkey.url, (opened,)) as deck:
         reply = await deck.say("cp web:/bin/true")
         assert reply.download is None and not any(isinstance(block, Lines) for block in reply.blocks)
-        assert "It is no text" in text(reply) and "SHA-256" in text(reply)
+        assert "it is not text" in text(reply) and "SHA-256" in text(reply)
         for line in ("cp web:/bin/true -o true", "cp web:/bin/true ./true", "cp web:bin/true -o -"):
             reply = await deck.say(line, place=AT_CONSOLE)
             assert reply.download is not None, text(reply)

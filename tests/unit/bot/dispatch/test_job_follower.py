@@ -238,7 +238,9 @@ async def test_a_page_that_cannot_be_read_is_unknown_for_a_change_and_a_failed_e
     reading = asyncio.create_task(reader.read(change=True))
     await asyncio.sleep(3)
     reader.engine.unread = errors.Unreachable("The host does not answer.", sent=False)
-    assert await reading == Outcome(status=Status.UNKNOWN, detail="It started, and then: The host does not answer.")
+    assert await reading == Outcome(
+        status=Status.UNKNOWN, detail="The job started, but its end is not known: The host does not answer."
+    )
 
     reader = Reader(work)
     reading = asyncio.create_task(reader.read())
@@ -265,7 +267,7 @@ async def test_a_change_tells_its_progress_and_gives_its_outcome():
 
 async def test_a_change_whose_time_is_over_is_unknown_and_goes_on():
     reader = Reader(forever, seconds=-1)
-    assert (await reader.read(change=True)).detail == "It did not end in time, and may still be running."
+    assert (await reader.read(change=True)).detail == "The job did not end in time. It may still be running."
     assert reader.streams()
     await reader.engine.aclose()
 

@@ -241,7 +241,10 @@ async def test_a_pod_names_what_runs_in_it(valkey):
     podman.add_pod("shop", *[podman.add(name) for name in ("front", "cart")])
     reply, shown = await say(valkey, podman, "pod rm shop")
     assert reply.ending is Ending.FAILED
-    assert "shop is in use: cart and front run. Stop it first, or remove it with: pod rm -f shop." in shown
+    assert (
+        "shop has the running containers cart and front. Stop the pod first, or remove it with: pod rm -f shop."
+        in shown
+    )
     reply, _ = await say(valkey, podman, "pod rm -f shop")
     assert reply.ending is Ending.ASKED
 

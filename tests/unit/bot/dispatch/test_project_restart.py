@@ -94,7 +94,7 @@ async def test_a_container_that_is_another_one_now_is_left_alone(valkey, engine)
             del engine.containers[row.ref.id]
             engine.add("shop-db-1", labels=row.labels)
         reply = await deck.say(asked.buttons[0].line)
-    assert reply.ending is Ending.USAGE and "was removed after you gave the command; nothing was done" in text(reply)
+    assert reply.ending is Ending.USAGE and "was removed after you gave the command. Nothing was done" in text(reply)
     assert restarted(engine) == []
 
 

@@ -193,7 +193,7 @@ async def test_who_may_not_prune_is_told_so_and_sees_nothing(valkey, engine, lin
     async with Deck(valkey.url, [engine], policy=Policy(grants=(viewer,))) as deck:
         reply = await deck.say(line, BOB)
         assert reply.ending is Ending.REFUSED
-        assert "no grant allows it" in plain_text.render(reply) and "old" not in plain_text.render(reply)
+        assert "no grant gives it" in plain_text.render(reply) and "old" not in plain_text.render(reply)
 
 
 async def test_an_engine_that_does_not_measure_and_one_that_is_away(valkey, engine):

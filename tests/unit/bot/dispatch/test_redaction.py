@@ -87,11 +87,11 @@ async def test_a_target_whose_name_is_that_of_a_secret_does_not_hide_what_is_sai
         for row in world.engine.rows.values()
         if row.ref.name in ("api-token", "password")
     ]
-    texts = "api-token: docker/vm cannot do that\npassword: docker/vm refused it: token=zebra\ntoken: zebra1"
+    texts = "api-token: docker/vm does not support that\npassword: docker/vm refused it: token=zebra\ntoken: zebra1"
     bugs = unexpected_errors.BugReporter()
     shown = await redaction.redact_reply(Reply(blocks=(Text(text=texts),)), plan, bugs)
     assert shown.blocks[0].text == (
-        f"api-token: docker/vm cannot do that\npassword: docker/vm refused it: token={MASK}\ntoken: {MASK}"
+        f"api-token: docker/vm does not support that\npassword: docker/vm refused it: token={MASK}\ntoken: {MASK}"
     )
 
 
@@ -127,7 +127,7 @@ async def test_a_document_that_cannot_be_searched_is_an_error_and_costs_the_othe
     shown = await redaction.redact_documents(results, unexpected_errors.BugReporter())
     assert shown[0].value.data == {"A": f"token={MASK}"}
     assert [result.value for result in shown[1:]] == [None] * 3
-    for result, words_of in zip(shown[1:], ("too many", "too deeply", "because of a bug (ref"), strict=True):
+    for result, words_of in zip(shown[1:], ("which is the most", "too deeply", "because of a bug (ref"), strict=True):
         assert words_of in result.error.message
 
 

@@ -266,7 +266,7 @@ async def test_a_service_that_was_made_anew_since_the_question_is_left_alone(val
         opened.swarm[:] = [service(opened, "id-another")]
         reply = await deck.say(asked.buttons[0].line)
         assert reply.ending is Ending.USAGE, text(reply)
-        assert "web was removed after you gave the command; nothing was done" in text(reply)
+        assert "web was removed after you gave the command. Nothing was done" in text(reply)
         assert not changed(opened) and opened.swarm[0].desired == 2
 
 

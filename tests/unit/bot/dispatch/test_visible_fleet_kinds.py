@@ -212,7 +212,7 @@ async def test_looking_again_needs_the_same_thing_to_be_there(yard, kind):
     await again.refresh(plan)
     assert again.decide(plan[0], ref).verdict is Verdict.ALLOW
     gone = msgspec.structs.replace(ref, id="0" * 8)
-    with pytest.raises(errors.Expired, match="was removed after you gave the command; nothing was done"):
+    with pytest.raises(errors.Expired, match="was removed after you gave the command. Nothing was done"):
         await again.refresh((Touching(engine=ref.engine, target=gone),))
     yard.one.reachable = False
     with pytest.raises(errors.Unreachable):

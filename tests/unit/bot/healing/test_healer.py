@@ -319,7 +319,7 @@ async def test_without_the_grant_of_its_rule_it_may_do_nothing(scene) -> None:
     await it.crash()
     await it.wait(19)
     assert it.done == []
-    assert "may not container.restart" in (await it.notes())[0]
+    assert "does not have the permission container.restart" in (await it.notes())[0]
 
 
 async def test_a_wider_reach_than_allowed_refuses(scene) -> None:

@@ -50,7 +50,7 @@ async def test_a_freeze_and_its_end_are_each_announced_once(store, poster):
     for each in (first, second, first):
         await each.flush()
     assert [channel for channel, _ in poster.posted] == ["C1"]
-    assert "ann froze all changes" in poster.posted[0][1] and "a move" in poster.posted[0][1]
+    assert "ann has frozen all changes" in poster.posted[0][1] and "a move" in poster.posted[0][1]
     await store.lift_freeze()
     for each in (first, second):
         await each.flush()

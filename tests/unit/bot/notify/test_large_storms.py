@@ -189,7 +189,7 @@ async def test_a_group_that_is_read_in_parts_names_ten_at_a_time_and_counts_the_
 
 def left_out(entry: str) -> int:
     last = entry.splitlines()[-1]
-    return int(last.partition(" more")[0]) if " more: incidents" in last else 0
+    return int(last.partition(" more")[0]) if " more. List them" in last else 0
 
 
 async def test_a_large_storm_does_not_keep_another_channel_waiting(world):

@@ -106,7 +106,7 @@ DOES = (
     ("podman exec test_container false", r"false in test_container ended with code 1", Ending.FAILED),
     ("crictl exec pause true", r"There is no container “pause”", Ending.NOTHING),
     ("docker cp WebA:/etc/hosts", r"^127\.0\.0\.1 localhost$", Ending.OK),
-    ("podman cp test_container:/bin/true", r"It is no text, so it is not shown", Ending.OK),
+    ("podman cp test_container:/bin/true", r"The file is not shown, because it is not text", Ending.OK),
     ("podman info", r"^podman/h2$", Ending.OK),
     ("podman ps --all", r"test_container", Ending.OK),
     ("podman images", r"busybox", Ending.OK),

@@ -214,7 +214,7 @@ def audit() -> Reply:
     entries = (
         row(42, "restart shop-web", "outcome", status="done", verb="container.restart", target="shop-web"),
         row(30, "rm shop-db", "refused", reason="no grant lets you container.remove on shop-db", rule="no grant"),
-        row(9, "stop --label app=shop", "asked", reason="this changes 5 things at once", rule="brake:many"),
+        row(9, "stop --label app=shop", "asked", reason="this changes 5 resources at once", rule="brake:many"),
         row(2, "kill cache", "outcome", status="unknown", detail="The engine did not answer in time."),
     )
     return made("audit", [Result(action=ReadAudit(engine=BOT), value=AuditPage(entries=entries))])
@@ -249,7 +249,7 @@ def refusal() -> Reply:
 
 def question() -> Reply:
     """As the road asks it."""
-    what = "Remove shop-db on prod-1 (exited 2 hours ago, 3 volumes stay)?"
+    what = "Remove shop-db on prod-1 (exited 2 hours ago, 3 volumes are kept)?"
     text = f"{what} This cannot be undone. Please confirm within 5 min."
     return Reply(
         blocks=(Text(text=text, tone=Tone.WARN),),

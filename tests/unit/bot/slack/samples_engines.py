@@ -117,7 +117,7 @@ PODMAN = Engine(
     stream_since=NOW.timestamp() - 40,
     stream_fault="Its events are off.",
 )
-LACKING = errors.Unsupported("pod.list", "docker/host7", "It can do container.inspect, container.list.")
+LACKING = errors.Unsupported("pod.list", "docker/host7", "It supports: container.inspect, container.list.")
 
 
 def engines(line: str, *told: Engine) -> Reply:

@@ -65,7 +65,7 @@ def test_an_engine_that_is_left_or_closed_makes_room_and_one_that_is_closed_does
         first.enter("unix:///a", "id-1", ONE)
     second.close()
     first.enter("unix:///a", "id-1", ONE)
-    with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h1 any more"):
+    with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h1 now"):
         second.enter("tcp://b:1", "id-1", ONE)
 
 

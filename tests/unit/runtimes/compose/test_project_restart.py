@@ -222,7 +222,7 @@ async def test_one_that_ends_again_or_was_removed_is_said():
     gone = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="gone", name="shop-old-1")
     action = RestartProject(engine=ENGINE, project="shop", containers=(gone,))
     outcome = await project_restart.restart_project(engine, action, a_job())
-    assert "shop-old-1 was removed after you gave the command; nothing was done" in outcome.detail
+    assert "shop-old-1 was removed after you gave the command. Nothing was done" in outcome.detail
 
 
 @pytest.fixture

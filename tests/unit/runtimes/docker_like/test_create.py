@@ -218,7 +218,7 @@ async def test_a_volume_whose_users_are_not_known_is_refused(daemon: Daemon) -> 
 async def test_the_hosts_network_under_its_id_is_refused(daemon: Daemon) -> None:
     daemon.say("GET /networks/4f2a", {"Driver": "host"})
     outcome = await daemon.run(network="4f2a")
-    assert outcome.status == Status.FAILED and "Write --network host." in outcome.detail
+    assert outcome.status == Status.FAILED and "Write: --network host" in outcome.detail
     daemon.say("GET /networks/front", {"Driver": "bridge"})
     assert (await daemon.run(network="front")).status == Status.DONE
     outcome = await daemon.run(network="gone")

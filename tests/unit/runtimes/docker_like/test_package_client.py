@@ -186,7 +186,7 @@ async def test_a_stopped_commit_is_unknown_once_it_was_sent(daemon):
     await do(daemon, background_jobs.StopJob(engine=daemon.engine.ref, job=started.job, who="t"))
     page = await do(daemon, background_jobs.ReadJob(engine=daemon.engine.ref, job=started.job))
     assert page.outcome.status == Status.UNKNOWN
-    assert "the engine may still make the image" in page.outcome.detail
+    assert "The engine may still create the image" in page.outcome.detail
 
 
 async def test_a_commit_that_is_stopped_before_it_was_sent_has_failed(daemon):
@@ -269,7 +269,7 @@ async def test_a_full_disk_is_said_and_leaves_nothing(daemon, monkeypatch):
     full = Full()
     monkeypatch.setattr(container_files.tempfile, "TemporaryFile", lambda: full)
     daemon.answers["/export"] = answer(200, b"x" * 1_000)
-    with pytest.raises(errors.UserError, match="could not be stored in .*: No space left on device"):
+    with pytest.raises(errors.UserError, match="could not be written to .*: No space left on device"):
         await do(daemon, ExportContainer(engine=daemon.engine.ref, target=daemon.target))
     assert full.closed
 

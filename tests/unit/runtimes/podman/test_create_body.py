@@ -95,7 +95,7 @@ def test_what_reaches_the_host() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"links": (Link(target=DB, alias="db"),)}, "Podman has no --link."),
+        ({"links": (Link(target=DB, alias="db"),)}, "Podman does not support --link."),
         ({"ports": ("8000-8010:80",)}, "Podman publishes one port on one port"),
         ({"access": HostAccess(security_options=("magic=1",))}, "Podman has no security option magic"),
         ({"memory": "5 apples"}, "apples"),

@@ -349,7 +349,7 @@ async def test_what_would_lose_a_volume_is_not_installed(engine, etc):
 async def test_a_generator_that_makes_nothing_of_it_is_a_failure(engine, etc):
     outcome = await engine.do(engine.on(units.InstallUnit))
     assert outcome.status == Status.FAILED
-    assert "systemd makes no web.service from them" in outcome.detail
+    assert "systemd did not generate web.service from them" in outcome.detail
 
 
 @root
@@ -591,7 +591,7 @@ async def test_a_unit_is_disabled_and_with_now_stopped(engine, programs, enabled
     ("enabled", "message", "hint"),
     [
         ("generated", "is enabled by its Quadlet file", r"Remove the section \[Install\].* unit stop web\.service"),
-        ("linked", "would not only disable it, but also forget its file", "unit stop"),
+        ("linked", "would also remove the link to its unit file", "unit stop"),
     ],
 )
 async def test_a_unit_that_disabling_would_lose_or_not_change_is_left_alone(engine, programs, enabled, message, hint):
@@ -712,7 +712,7 @@ async def test_lingering_is_disabled(engine, programs, rootless):
 @pytest.mark.parametrize("kind", [units.EnableLinger, units.DisableLinger])
 async def test_lingering_of_another_user_is_left_alone(engine, programs, rootless, kind):
     outcome = await engine.do(kind(engine=engine.ref, user="alice"))
-    assert (outcome.status, outcome.detail) == (Status.NOOP, "belongs to nobody, not to alice")
+    assert (outcome.status, outcome.detail) == (Status.NOOP, "runs as nobody, not as alice")
     assert not programs.calls
 
 

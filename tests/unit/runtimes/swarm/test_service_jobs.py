@@ -356,7 +356,7 @@ async def test_a_new_program_for_a_service_that_reaches_its_host_must_be_declare
     for more in ({"image": "nginx:1.28"}, {"environment": (("A", "2"),)}, {"command": ("sh",)}, {"user": "0"}):
         swarm = Swarm(RUNS)
         swarm.service["Spec"]["TaskTemplate"]["ContainerSpec"] = mounting()
-        with pytest.raises(errors.NotPermitted, match="shop_web mounts /etc of the host"):
+        with pytest.raises(errors.NotPermitted, match="shop_web was changed. Now it mounts /etc of the host"):
             await updated(swarm, **more)
         assert not swarm.posted
         assert (await updated(swarm, reaches=("mounts /etc of the host",), **more)).status == Status.DONE
@@ -450,7 +450,7 @@ async def test_another_program_is_refused_if_the_service_got_a_secret_meanwhile(
     swarm = Swarm(RUNS)
     swarm.service["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"] = [{"SecretID": "s1", "SecretName": "key"}]
     action = dataclasses.replace(change(command=("cat", "/run/secrets/key"), wait=False), effects=())
-    with pytest.raises(errors.NotPermitted, match="somebody gave the secret key to") as caught:
+    with pytest.raises(errors.NotPermitted, match="somebody else added the secret key to") as caught:
         await service_jobs.update(swarm, action, KnownNetworks(), a_job())
     assert caught.value.rule == "secret.use" and not swarm.posted
     seen = dataclasses.replace(action, values=(Ref(engine=ENGINE, kind=Kind.SECRET, id="s1", name="key"),))
