@@ -85,7 +85,7 @@ class RuleTestRunner:
                 for start, end in _windows(since_ns, until_ns):
                     if time.monotonic() - began > MAX_SECONDS:
                         notes.append(
-                            f"The test ended after {MAX_SECONDS:.0f} s; events after {_clock(start)} are left out."
+                            f"The test ended after {MAX_SECONDS:.0f} s. Events after {_clock(start)} are left out."
                         )
                         until_ns = start
                         break
@@ -94,7 +94,7 @@ class RuleTestRunner:
                 notes += await self._unknown_times(runtimes, may_list, since_ns, until_ns, now)
             await asyncio.to_thread(replay.finish, until_ns)
             if number := replay.removed:
-                notes.append(f"{number:,} of the containers were removed since then; their labels are not known.")
+                notes.append(f"{number:,} of the containers were removed since then, so their labels are not known.")
         return RuleTest(
             rule=rule.name,
             settings=settings,

@@ -70,7 +70,7 @@ class RestoredAlerts:
         """Ends all alerts about an engine that nobody watches any more."""
         self._evaluator.restore(alert for alert in self._waiting if alert.subject.engine == engine)
         self._waiting = [alert for alert in self._waiting if alert.subject.engine != engine]
-        self._evaluator.end_alerts_of(engine, "the engine is not watched any more")
+        self._evaluator.end_alerts_of(engine, "Quarterdeck does not watch the engine now")
 
     def _present(self, alert: Alert, mirror: Mirror) -> Event | None:
         """Returns the present state of an alert's subject, as the event that its rule reads; None if it is not known

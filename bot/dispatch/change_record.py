@@ -38,7 +38,7 @@ from core.store.client import Store
 from core.store.records import FreezeConflict, Lease, LeaseConflict, LeaseRequest, OutcomeRow
 
 log = structlog.get_logger(__name__)
-LOST_ANSWER = "The store's answer was lost; nothing was sent to the engine."
+LOST_ANSWER = "The store's answer was lost. Nothing was sent to the engine."
 NOT_SEEN = "Quarterdeck did not see it end."
 
 

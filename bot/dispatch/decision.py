@@ -77,7 +77,7 @@ def refuse_bare_wildcard(args: Mapping[str, Any]) -> None:
         name = target.partition("@")[0].partition("#")[0]
         if name and set(name) <= WILDCARDS:
             raise errors.BadUsage(
-                f"“{target}” would change everything; a change must name its targets.",
+                f"“{target}” would change everything, but a change must name its targets.",
                 hint="Give names, a pattern such as web-*, or --label.",
             )
 

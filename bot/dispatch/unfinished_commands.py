@@ -120,7 +120,7 @@ def _report(lost: records.Unfinished, was: Record) -> tuple[str, Sequence[Mappin
         text = (
             "Quarterdeck ended while this command ran. "
             + (f"{', '.join(known)}. " if known else "")
-            + f"It is not known whether the change was made{subject}; Quarterdeck does not"
+            + f"It is not known whether the change was made{subject}. Quarterdeck does not"
             " repeat it. Check with: ps -a"
         )
         return text, unknown, (Button(label="Look", line="ps -a"),)
@@ -130,9 +130,9 @@ def _report(lost: records.Unfinished, was: Record) -> tuple[str, Sequence[Mappin
         return f"Quarterdeck was restarted before it could reply. {result}", (), ()
     if lost.posted:
         # A chat message before any change: a read that went on, such as followed logs.
-        text = "Quarterdeck was restarted while this command ran; the command changed nothing."
+        text = "Quarterdeck was restarted while this command ran. The command changed nothing."
     else:
-        text = "Quarterdeck was restarted before this command ran; nothing was done."
+        text = "Quarterdeck was restarted before this command ran. Nothing was done."
     again = was.again and not was.line.lower().startswith(NO_BUTTON)
     return text, (), (Button(label="Run again", line=was.line),) if again else ()
 

@@ -80,6 +80,6 @@ class CommandRunner:
             return Ending.UNKNOWN, f"“{line}” did not end in time, and may still be running"
         reply = work.result()
         if reply is None:
-            return Ending.UNKNOWN, f"“{line}” was given before; it is not repeated"
+            return Ending.UNKNOWN, f"“{line}” was given before and is not repeated"
         text = " ".join(block.text for block in reply.blocks if isinstance(block, Text)).strip()
         return reply.ending, text or f"“{line}”: {reply.ending}"

@@ -100,8 +100,8 @@ def end_text(window: Maintenance, still_open: int) -> Reply:
         return Reply(
             blocks=(Text(text=f"Maintenance of {what} is over. No incident about it is open.", tone=Tone.GOOD),)
         )
-    number = "1 incident is" if still_open == 1 else f"{still_open} incidents are"
-    return Reply(blocks=(Text(text=f"Maintenance of {what} is over. {number} about it still open.", tone=Tone.BAD),))
+    number = "1 incident about it is" if still_open == 1 else f"{still_open} incidents about it are"
+    return Reply(blocks=(Text(text=f"Maintenance of {what} is over. {number} still open.", tone=Tone.BAD),))
 
 
 def _time(at: float) -> str:

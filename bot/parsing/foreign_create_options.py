@@ -22,7 +22,7 @@ _POD = "Give it to the containers of the pod (run --pod POD), or create the pod 
 _PORTS = "Publish each port with -p 8080:80."
 _QUIET = "Leave it out: progress is shown in one message."
 _STOP = "Leave it out: stop NAME -t 60 waits longer, and kill NAME -s SIGNAL sends another signal."
-_TRUST = "Leave it out: the engine's own configuration says which registries it trusts."
+_TRUST = "Leave it out: the engine's own configuration names the registries that it trusts."
 _VOLUME_DRIVER = (
     "Leave it out: only volumes of the driver local are created, because others can be folders of the host."
 )

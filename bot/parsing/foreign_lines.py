@@ -121,8 +121,8 @@ def _check_word(word: str, cure: str = "") -> None:
 def _name_to_write(placeholder: str) -> str:
     for noun, command in _LISTS.items():
         if noun in placeholder:
-            return f"Write the name of {'an' if noun == 'image' else 'a'} {noun}; {command} lists them."
-    return "Write the name of a container or another resource; ps -a lists containers."
+            return f"Write the name of {'an' if noun == 'image' else 'a'} {noun}. List them with: {command}."
+    return "Write the name of a container or another resource. List the containers with: ps -a."
 
 
 def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) -> list[str]:
@@ -140,7 +140,7 @@ def _own_name(words: list[str], table: Mapping[str, str], catalogue: Catalogue) 
         if ours in unsupported_commands.MISSING:
             raise _missing(phrase, *unsupported_commands.MISSING[ours])
     if words:
-        _check_word(words[0], "Write the name of a command; help lists them.")
+        _check_word(words[0], "Write the name of a command. List the commands with: help.")
         _check_program(words[0].lower(), catalogue)
     return words
 

@@ -12,15 +12,15 @@ _LIST = (
     *("namespaces", "units", "service ps", "node ps", "stack ps", "stack services", "project ls"),
 )
 _EXEC_TERMINAL = (
-    "Chat has no terminal: write what the program shall do, such as exec NAME sh -c 'ls /', and leave it out."
+    "Chat has no terminal: leave the option out, and write what the program shall do, such as `exec NAME sh -c 'ls /'`."
 )
 _EXEC_WAITS = ("-d", "--detach", "-s", "--sync")
 _FORMAT = "Leave it out. `quarterdeck do --json` prints JSON."
 _OUTPUT = "Write --format with fields, such as --format '{{.Name}}', or --format json, or -q for ids alone."
-_FULL = "A table shows short ids: leave it out. inspect NAME shows the whole id."
+_FULL = "A table shows short ids: leave it out. See the whole id with: inspect NAME."
 _SERVICE = ("service create", "service update", "service rollback")
-_WAITS = "Leave it out: progress is shown in one message, and with --detach nothing is waited for."
-_LEFT_OUT = "Leave it out, or use docker service on a manager."
+_WAITS = "Leave it out: one message shows the progress, and with --detach the command does not wait."
+_LEFT_OUT = "Leave it out, or use `docker service` on a manager."
 _CREATE_ONLY = (
     *("--generic-resource", "--isolation", "--credential-spec", "--tty", "--max-concurrent", "--oom-score-adj"),
 )
@@ -38,12 +38,12 @@ _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*
 _PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system", "builder"))
 _NAMES = "A change takes names: write names, a pattern such as 'web-*', or --label."
 _CHANGES = ("start", "stop", "restart", "kill", "pause", "unpause", "rm", "wait")
-_SIGNAL = "Leave it out: the container's own stop signal is sent. kill NAME -s SIGNAL sends another one."
+_SIGNAL = "Leave it out: the container's own stop signal is sent. To send another signal: kill NAME -s SIGNAL."
 _ATTACH = "Chat cannot attach: leave it out, then follow its output with: logs -f NAME."
 _LEAVE = "Leave it out."
 _NO_CHECKPOINT = "Quarterdeck starts containers from their beginning: leave it out."
 _PODS = "Leave it out. Show the containers of a pod with: pod inspect NAME."
-_POD_NAMES = "A change of pods takes names: pods lists them; write names or a pattern such as 'shop-*'."
+_POD_NAMES = "A change of pods takes names: write names or a pattern such as 'shop-*'. List the pods with: pods."
 _POD_CHANGES = ("rm", "stop", "start", "restart", "pause", "unpause")
 _UNIT = "Leave it out, and change the file that is shown. A Quadlet file is shown by: generate quadlet NAME."
 _UNIT_OPTIONS = (
@@ -57,14 +57,14 @@ _ASKED = "Leave it out: Quarterdeck always shows what it will remove, and asks f
 # By option: the explanation for every command that does not have the option itself.
 EVERYWHERE: Mapping[str, str] = {
     **dict.fromkeys(("-i", "-t", "--interactive", "--tty"), _TERMINAL),
-    "-d": "Everything that is started here runs in the background: leave it out.",
-    "--detach": "Everything that is started here runs in the background: leave it out.",
+    "-d": "Containers that are started here run in the background: leave it out.",
+    "--detach": "Containers that are started here run in the background: leave it out.",
     "--no-trunc": _FULL,
     "--color": "Chat has no colours: leave it out.",
     "--context": "Choose the engine with --engine NAME or --host NAME.",
     "--connection": "Choose the engine with --engine NAME or --host NAME.",
     "-H": "Choose the engine with --host NAME or --engine NAME.",
-    "--latest": "Write the name of the container. ps -a lists them.",
+    "--latest": "Write the name of the container. List the containers with: ps -a.",
     "--sort": "Leave it out.",
     "--size": "Leave it out. Disk usage is shown by: df.",
     "-s": "Leave it out. Disk usage is shown by: df.",
@@ -86,7 +86,10 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{(name, option): _SIGNAL for name in ("stop", "restart") for option in ("-s", "--signal")},
     **{("start", option): _NO_CHECKPOINT for option in ("--checkpoint", "--checkpoint-dir")},
     **{("start", option): _ATTACH for option in ("-a", "--attach", "--detach-keys", "--sig-proxy")},
-    **{("wait", option): "wait waits for the end: leave it out." for option in ("--condition", "--interval")},
+    **{
+        ("wait", option): "The command `wait` waits for the end: leave the option out."
+        for option in ("--condition", "--interval")
+    },
     **{("rmi", option): _LEAVE for option in ("--no-prune", "--platform")},
     **{("push", option): "Name one tag: push shop/web:1." for option in ("-a", "--all-tags")},
     **{
@@ -99,12 +102,23 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     },
     **{("history", option): _LEAVE for option in ("--format", "-H", "--human", "--platform", "-q", "--quiet")},
     **{(name, option): _FORMAT for name in ("version", "df", "diff") for option in ("-f", "--format")},
-    **{("network rm", option): "Disconnect its containers first; it is confirmed: leave it out." for option in _FORCE},
-    **{("volume rm", option): "Remove its containers first; it is confirmed: leave it out." for option in _FORCE},
+    **{
+        ("network rm", option): "Leave it out: disconnect the network's containers first, then confirm the removal."
+        for option in _FORCE
+    },
+    **{
+        ("volume rm", option): "Leave it out: remove the volume's containers first, then confirm the removal."
+        for option in _FORCE
+    },
     **{("network disconnect", option): _LEAVE for option in _FORCE},
-    **{(name, option): "Remove all unused ones with: volume prune -a." for name in ("volume rm",) for option in _ALL},
+    **{
+        (name, option): "Remove all unused volumes with: volume prune -a." for name in ("volume rm",) for option in _ALL
+    },
     **{("volume inspect", option): "List all of them with: volume ls." for option in _ALL},
-    **{("network inspect", option): "Leave it out. --raw shows everything." for option in ("-v", "--verbose")},
+    **{
+        ("network inspect", option): "Leave it out, or add --raw, which shows everything."
+        for option in ("-v", "--verbose")
+    },
     **{(name, "--no-resolve"): _LEAVE for name in ("service ps", "node ps", "stack ps", "service logs")},
     **{("service logs", option): _LEAVE for option in ("--details", "--no-task-ids", "--raw")},
     **{(name, option): "Leave it out: the names are shown." for name in ("services",) for option in ("-q", "--quiet")},
@@ -126,14 +140,17 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("images", "--history"): "Show the steps of an image with: history NAME.",
     ("images", "-n"): _FORMAT,
     ("logs", "--names"): "Leave it out: lines of several containers begin with their names.",
-    ("exec", "-l"): "Write the name of the container. ps -a lists them.",
+    ("exec", "-l"): "Write the name of the container. List the containers with: ps -a.",
     **{("exec", option): _LEAVE for option in ("--preserve-fd", "--preserve-fds")},
     ("ps", "--services"): "List services with: services.",
     ("ps", "--status"): "Write --state: ps --state exited.",
     ("ps", "--orphans"): _LEAVE,
-    ("logs", "--index"): "Name the container itself; ps PROJECT lists them.",
+    ("logs", "--index"): "Name the container itself. List the containers of a project with: ps PROJECT.",
     **{("logs", option): _LEAVE for option in ("--no-color", "--no-log-prefix")},
-    ("restart", "--no-deps"): "Leave it out: only what is named restarts. project restart NAME follows dependencies.",
+    (
+        "restart",
+        "--no-deps",
+    ): "Leave it out: only the named targets are restarted. To follow the dependencies: project restart NAME.",
     ("events", "--stream"): "Leave it out, or follow them with: events -f.",
     ("system prune", "--build"): _LEAVE,
     ("image prune", "--build-cache"): "Remove the build cache with: builder prune.",
@@ -142,22 +159,25 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{("pod logs", option): "Name the container instead: logs NAME." for option in ("-c", "--container", "--names")},
     **{(f"pod {verb}", option): _POD_NAMES for verb in _POD_CHANGES if verb != "restart" for option in _ALL},
     **{(f"pod {verb}", "--ignore"): _LEAVE for verb in _POD_CHANGES},
-    ("pod rm", "--time"): "Leave it out. Stop it with time first: pod stop NAME -t 30.",
+    ("pod rm", "--time"): "Leave it out. To give it time, stop the pod first: pod stop NAME -t 30.",
     **{("generate systemd", option): _UNIT for option in _UNIT_OPTIONS},
     ("exec", "--cidfile"): "Write the name or the id itself.",
     **{("commit", option): _LEAVE for option in ("--iidfile", "--include-volumes", "--squash", "--config")},
     ("cp", "--overwrite"): "Quarterdeck copies files out of containers, not into them: leave it out.",
     **{("stats", option): _LEAVE for option in ("-i", "--interval", "--no-reset")},
     **{("port", option): "Write names or a pattern: port 'web-*'." for option in _ALL},
-    **{("top", option): "top shows the engine's own columns: leave it out." for option in ("-o", "-e", "-f", "-x")},
+    **{
+        ("top", option): "The command `top` shows the engine's own columns: leave the option out."
+        for option in ("-o", "-e", "-f", "-x")
+    },
     ("image search", "--compatible"): _LEAVE,
     **{(name, "--external"): _LEAVE for name in ("image prune", "builder prune", "system prune")},
     **{(name, option): _OUTPUT for name in _LIST for option in ("-o", "--output", "--noheading")},
     **{(name, option): _LABEL for name in _LIST if name != "ps" for option in ("--filter", "-f")},
     **{(name, option): _ASKED for name in _PRUNES for option in ("-f", "--force")},
-    **{(name, "--filter"): "Write --until 24h instead; to choose by label, use rm or rmi." for name in _PRUNES},
-    ("image search", "--filter"): "Leave it out. The reply says which images are official.",
-    ("image search", "-f"): "Leave it out. The reply says which images are official.",
+    **{(name, "--filter"): "Write --until 24h instead. To choose by label, use `rm` or `rmi`." for name in _PRUNES},
+    ("image search", "--filter"): "Leave it out. The reply shows which images are official.",
+    ("image search", "-f"): "Leave it out. The reply shows which images are official.",
     ("image search", "--format"): _FORMAT,
     ("image search", "--no-trunc"): "Leave it out. Show all of one image with: image remote NAME.",
     ("image search", "--list-tags"): "Leave it out. Show the tags of an image with: image remote NAME.",
@@ -168,8 +188,8 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("image remote", "--format"): "Leave it out. `quarterdeck do --json` prints JSON.",
     ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("images", "-f"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
-    ("volume ls", "--filter"): "Write --label, --driver or a name. What nothing uses is shown by: volume prune.",
-    ("volume ls", "-f"): "Write --label, --driver or a name. What nothing uses is shown by: volume prune.",
+    ("volume ls", "--filter"): "Write --label, --driver or a name. List the unused volumes with: volume prune.",
+    ("volume ls", "-f"): "Write --label, --driver or a name. List the unused volumes with: volume prune.",
     ("builder prune", "--keep-storage"): "Write --until 24h, or -a for all of it.",
     ("builder prune", "--reserved-space"): "Write --until 24h, or -a for all of it.",
     ("ps", "--pod"): "List pods with: pods.",
@@ -178,17 +198,23 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("images", "--tree"): "Show the platforms of an image with: image inspect NAME.",
     ("service logs", "--until"): "Write --since and --tail: service logs shop_web --since 14:05 --tail 200.",
     ("logs", "--details"): "Leave it out. Labels are shown by: inspect NAME.",
-    ("stats", "--no-stream"): "stats shows one reading and ends: leave it out.",
+    ("stats", "--no-stream"): "The command `stats` shows one reading and ends: leave the option out.",
     ("stats", "--all"): "Only running containers use something: leave it out.",
     ("stats", "-a"): "Only running containers use something: leave it out.",
     ("stats", "--format"): _FORMAT,
     ("events", "--filter"): "Write a name, --type or --action: events web --action died.",
     ("events", "--format"): _FORMAT,
-    ("rm", "--time"): "Leave it out: rm -f kills at once. Stop it with time first: stop NAME -t 30.",
-    ("rm", "--ignore"): "Leave it out: a container that is gone already is no failure.",
+    (
+        "rm",
+        "--time",
+    ): "Leave it out: `rm -f` kills the container at once. To give it time, stop the container first: stop NAME -t 30.",
+    ("rm", "--ignore"): "Leave it out: a container that was removed before is not an error.",
     ("rm", "--link"): "Create the container again without --link.",
     **{
-        ("update", option): "Write --memory, --cpus, --pids-limit or --restart. Others are set when it is created."
+        (
+            "update",
+            option,
+        ): "Write --memory, --cpus, --pids-limit or --restart. Other settings are set when the container is created."
         for option in (
             *("--memory-swap", "--memory-reservation", "--cpu-shares", "-c", "--cpu-quota", "--cpu-period"),
             *("--cpuset-cpus", "--cpuset-mems", "--blkio-weight", "--kernel-memory", "--cpu-rt-period"),
@@ -200,15 +226,15 @@ COMMANDS: Mapping[tuple[str, str], str] = {
             *("--health-startup-retries", "--health-startup-success", "--health-startup-timeout"),
         )
     },
-    ("events", "--stats"): "Show what containers use with: stats NAME.",
-    ("events", "--interval"): "Show what containers use with: stats NAME.",
+    ("events", "--stats"): "Show the usage of containers with: stats NAME.",
+    ("events", "--interval"): "Show the usage of containers with: stats NAME.",
     ("generate systemd", "--restart-policy"): "Leave it out. A Quadlet file is shown by: generate quadlet NAME.",
     ("unit status", "-l"): "Leave it out: nothing is shortened.",
     ("unit status", "-n"): "Show the log of its container with: logs NAME --tail 20.",
     ("linger show", "-p"): "Leave it out: only lingering is shown.",
     ("linger show", "--property"): "Leave it out: only lingering is shown.",
-    ("rmi", "-a"): "Remove all unused images with: image prune -a. Otherwise write names or a pattern.",
-    ("rmi", "--all"): "Remove all unused images with: image prune -a. Otherwise write names or a pattern.",
+    ("rmi", "-a"): "Write names or a pattern. Remove all unused images with: image prune -a.",
+    ("rmi", "--all"): "Write names or a pattern. Remove all unused images with: image prune -a.",
     ("rmi", "--prune"): "Remove all unused images with: image prune -a.",
     ("stop", "-a"): "A change takes names: write names, a pattern or --label.",
     ("stop", "--all"): "A change takes names: write names, a pattern or --label.",
@@ -228,21 +254,26 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("service create", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
     ("service update", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
     **{("service update", f"--{name}"): f"Write --{name}-add, or --{name}-rm." for name in _UPDATED_LISTS},
-    **{("swarm init", option): "Leave it out, or use docker swarm init on the engine's own host." for option in _INIT},
+    **{
+        ("swarm init", option): "Leave it out, or use `docker swarm init` on the engine's own host." for option in _INIT
+    },
     **{("swarm join-token", option): "Leave it out: the line to type is shown." for option in ("-q", "--quiet")},
     **{("exec", option): _EXEC_TERMINAL for option in ("-i", "-t", "--interactive", "--tty", "--detach-keys")},
-    **{("exec", option): "exec waits until the program has ended: leave it out." for option in _EXEC_WAITS},
+    **{
+        ("exec", option): "The command `exec` waits until the program has ended: leave the option out."
+        for option in _EXEC_WAITS
+    },
     ("exec", "--privileged"): "It would give the program all rights on the host: leave it out.",
     ("exec", "--env-file"): "Write the variables themselves: -e NAME=VALUE.",
-    ("exec", "--exec-id"): "Leave it and its value out.",
-    ("exec", "--index"): "Name the container itself; ps PROJECT lists them.",
+    ("exec", "--exec-id"): "Leave the option and its value out.",
+    ("exec", "--index"): "Name the container itself. List the containers of a project with: ps PROJECT.",
     ("cp", "-L"): "Copy the path that the link leads to. The reply shows it.",
     ("cp", "--follow-link"): "Copy the path that the link leads to. The reply shows it.",
     **{("cp", option): "Only the content of the file is copied: leave it out." for option in ("-a", "--archive")},
     **{(name, option): "Leave it out." for name in ("cp", "commit") for option in ("-q", "--quiet")},
     **{("commit", option): "Leave it out: the engine chooses the format." for option in ("-f", "--format", "-s")},
-    ("df", "-v"): "List the parts with: images, ps -a, volume ls.",
-    ("df", "--verbose"): "List the parts with: images, ps -a, volume ls.",
+    ("df", "-v"): "List the parts with `images`, `ps -a` and `volume ls`.",
+    ("df", "--verbose"): "List the parts with `images`, `ps -a` and `volume ls`.",
 }
 
 

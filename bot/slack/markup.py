@@ -2,9 +2,9 @@
 
 Slack reads `<…>` as mentions and links, `* _ ~` and backticks as formatting, `:word:` as an emoji and a leading `>` as
 a quote. Its only escapes are `&amp; &lt; &gt;`. A word with any other character that Slack would interpret is shown as
-inline code, where Slack interprets nothing. No invisible characters are added, so that people copy the exact text. A
-backtick would end inline code, so ˋ replaces it. A timestamp (`core.text.text_timestamps`) becomes a date element,
-which Slack shows in the time zone of the reader.
+inline code, where Slack interprets nothing, and so are words between backticks. No invisible characters are added, so
+that people copy the exact text. Any other backtick would end inline code, so ˋ replaces it. A timestamp
+(`core.text.text_timestamps`) becomes a date element, which Slack shows in the time zone of the reader.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _INTERPRETED = re.compile(
     r"|@(?:channel|here|everyone|group)\b"
     r"|^>"
 )
+# A command or a setting that a sentence sets apart, such as `ps -a`, with the punctuation around it; or one word.
+_WORD = re.compile(r"(?P<before>\(?)`(?P<code>[^`\s](?:[^`]{0,300}[^`\s])?)`(?P<after>[.,;:?!)]{0,3})(?!\S)|\S+")
 _MENTIONABLE = re.compile(r"[SUW][A-Z0-9]{2,30}")
 _LONGEST_WORD = 2_500  # bytes
 _LONGEST_WITH_DATE = 200  # characters
@@ -45,7 +47,8 @@ def code(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Mrkdwn that Slack shows as exactly this text. Line breaks stay; blanks at the end of a line do not."""
+    """Mrkdwn that Slack shows as exactly this text, with words between backticks as inline code. Line breaks stay;
+    blanks at the end of a line do not."""
     return "".join(gap + marked for gap, marked in _words(sanitize.multiline(text)))
 
 
@@ -98,10 +101,13 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(text.split("\n")):
         gap = "\n" if number else ""
         at = 0
-        for match in re.finditer(r"\S+", line):
+        for match in _WORD.finditer(line):
             gap += line[at : match.start()]
             at = match.end()
-            yield from _marked(gap, match[0])
+            if match["code"]:
+                yield gap, f"{match['before']}{_code(match['code'])}{match['after']}"
+            else:
+                yield from _marked(gap, match[0])
             gap = ""
         if gap:
             yield gap, ""

@@ -21,7 +21,7 @@ from core import errors
 from core.model.replies import Reply, Text, text_reply
 
 log = structlog.get_logger(__name__)
-SHOWN_IN_DM = "The output appears in our direct messages. The button there stops it."
+SHOWN_IN_DM = "The output appears in your direct messages with me. The button there stops it."
 # Where the file of a message is: everybody in a channel sees the channel's files.
 IN_CHANNEL, IN_DIRECT_MESSAGES = "in this channel", "in our direct messages"
 INVITE_HINT = (

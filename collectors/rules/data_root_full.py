@@ -20,7 +20,7 @@ def check(seen: RuleInput) -> Finding | None:
     if reporter := seen.last.attrs.get("reporter", ""):
         return Cleared(f"{reporter} has the same disk and reports it")
     if not percent.isdecimal():
-        return Cleared("the engine is not watched any more")
+        return Cleared("Quarterdeck does not watch the engine now")
     free = seen.last.attrs.get("free", "")
     if int(percent) >= seen.threshold:
         return Firing(f"the disk that holds its data is {percent} % full" + (f", {free} are free" if free else ""))

@@ -14,7 +14,7 @@ def check(seen: RuleInput) -> Finding | None:
     if seen.last.action == UP:
         return Cleared("the engine answers, and its events are received")
     if seen.last.action == REMOVED:
-        return Cleared("the engine is not watched any more")
+        return Cleared("Quarterdeck does not watch the engine now")
     return Firing(f"the engine is not watched: {seen.last.attrs.get('why', '')}".rstrip(": "))
 
 

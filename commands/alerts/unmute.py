@@ -20,7 +20,7 @@ def render(_: Context, results: Sequence[Result]) -> Reply:
     result = results[0]
     if result.error is not None:
         return formatting.error_reply(result.error)
-    text = "Incidents mention you again, and are sent to you, where the configuration says so."
+    text = "Incidents mention you again, and are sent to you, as the configuration requires."
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),))
 
 

@@ -21,7 +21,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.place.kind != "console":
         raise errors.BadUsage(
             "Slack cannot receive the whole file system of a container.",
-            hint="Create an image with `commit`, and push the image. To see one file, give: cp NAME:/PATH",
+            hint="Create an image with `commit`, and push the image. To see one file, give: cp NAME:/PATH.",
         )
     if not context.args["output"]:
         raise errors.BadUsage(

@@ -192,7 +192,7 @@ class Jobs:
             raise errors.NotPermitted(
                 f"You may not stop the job {name}: somebody else started it.",
                 rule="own-job",
-                hint="Ask that person or an admin to stop it; with the permission job.stop-any, give: job stop ID -f",
+                hint="Ask that person or an admin to stop it. With the permission job.stop-any, give: job stop ID -f",
             )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")
@@ -211,7 +211,7 @@ class Jobs:
             raise errors.Refused(
                 f"You already follow logs or events in {MAX_READ_ONLY_PER_PERSON} jobs on {self._engine()}, which is"
                 " the limit.",
-                hint="Stop one of them: press Stop at its message, or give job stop ID with the id that the message"
+                hint="Stop one of them: press Stop at its message, or give `job stop ID` with the id that the message"
                 " shows.",
             )
         if len(running) >= MAX_JOBS or (following and len(watching) >= MAX_READ_ONLY_JOBS):

@@ -38,9 +38,8 @@ from runtimes.docker_like.exec import ExecVerbs
 from runtimes.docker_like.top_and_diff import TopDiffVerbs
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
-_COMPOSE = "Compose services are changed in their Compose file. A Swarm's services belong to the engine of that Swarm."
-_SWARM = "The Swarm of a manager is an engine of its own. List the engines with: engines. Create a new Swarm with:"
-" swarm init."
+_COMPOSE = "Change a Compose service in its Compose file. A Swarm's services belong to the engine of that Swarm."
+_SWARM = "The Swarm of a manager is a separate engine. List the engines with: engines. Create a Swarm with: swarm init."
 
 
 class Docker(

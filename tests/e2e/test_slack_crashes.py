@@ -59,7 +59,7 @@ def test_killed_while_planning_it_is_said_that_nothing_was_done(deck, dockerd, s
         deck.kill(process)
     deck.expire("replica:*")
     deck.up()
-    told = deck.last("ada", "restarted before this command ran; nothing was done")
+    told = deck.last("ada", "restarted before this command ran. Nothing was done")
     assert told["ephemeral"]
     assert told["text"].startswith(":warning: logs web: ")
     again = deck.last("ada", "nothing was done", "dm:ada")

@@ -54,7 +54,7 @@ def test_a_process_that_was_killed_is_told_of_in_the_same_message(deck, slack, w
     deck.kill(process)
     deck.expire("replica:*")
     deck.up()
-    told = deck.last("ada", "restarted while this command ran; the command changed nothing")
+    told = deck.last("ada", "restarted while this command ran. The command changed nothing")
     assert told["ts"] == shown["ts"]
     assert told["buttons"] == ["Run again"]
     slack.click("ada", told, "Run again")

@@ -140,7 +140,7 @@ def test_maintenance_is_announced_and_what_is_wrong_afterwards_is_posted(deck, d
     wait_for("its end", lambda: "short" not in deck.do("incidents"), SLOW_ENOUGH, pause=2.0)
     assert "web" not in slack.text("ada", "ops")
     slack.click("ada", deck.last("ada", "Maintenance of everything on host * began"), "End it now")
-    deck.last("ada", "is over. 1 incident is still open", seconds=SLOW_ENOUGH)
+    deck.last("ada", "is over. 1 incident about it is still open", seconds=SLOW_ENOUGH)
     deck.last("ada", "Firing: web", seconds=SLOW_ENOUGH)
     assert "short" not in slack.text("ada", "ops")
 

@@ -63,7 +63,7 @@ def test_an_engine_that_was_never_reached_is_down_and_a_removed_one_is_not() -> 
     watch.scene.wait(31)
     assert [alert.owner for alert in watch.scene.alerts] == ["podman/h2"]
     watch.look(h1="")
-    assert watch.scene.said[1:] == ["resolved engine-down: the engine is not watched any more"]
+    assert watch.scene.said[1:] == ["resolved engine-down: Quarterdeck does not watch the engine now"]
 
 
 def test_missed_events_are_told_once_after_each_gap() -> None:

@@ -108,7 +108,7 @@ def test_a_disk_that_is_not_known_now_is_no_change_and_an_engine_that_is_gone_en
     host = Host()
     host.read(disk(95))
     assert len(host.read(HostReadings(engine=ENGINE))) == 1
-    assert host.read()[-1] == "resolved data-root-full: the engine is not watched any more"
+    assert host.read()[-1] == "resolved data-root-full: Quarterdeck does not watch the engine now"
 
 
 def test_a_failed_unit_is_an_alert_until_it_is_active_or_stopped() -> None:

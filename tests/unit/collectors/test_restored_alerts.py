@@ -169,9 +169,9 @@ def test_all_alerts_of_an_engine_that_nobody_watches_any_more_end() -> None:
     scene.scene.end(web)
     assert scene.restored.engines() == {ENGINE, SWARM}
     scene.restored.end_alerts_of(SWARM)
-    assert scene.scene.said[1:] == ["resolved node-down: the engine is not watched any more"]
+    assert scene.scene.said[1:] == ["resolved node-down: Quarterdeck does not watch the engine now"]
     scene.restored.end_alerts_of(ENGINE)
-    assert scene.scene.said[2:] == ["resolved crash: the engine is not watched any more"]
+    assert scene.scene.said[2:] == ["resolved crash: Quarterdeck does not watch the engine now"]
     assert scene.scene.evaluator.firing == [] and scene.restored.engines() == frozenset()
 
 

@@ -87,7 +87,7 @@ async def test_what_may_have_happened_is_audited_and_reported_as_unknown() -> No
     store = Store(left("one", Phase.INTENT, detail("web@h1")))
     (lost,) = await found(store)
     assert lost.text == (
-        "Quarterdeck ended while this command ran. It is not known whether the change was made; Quarterdeck does not"
+        "Quarterdeck ended while this command ran. It is not known whether the change was made. Quarterdeck does not"
         " repeat it. Check with: ps -a"
     )
     assert [button.line for button in lost.reply.buttons] == ["ps -a"]

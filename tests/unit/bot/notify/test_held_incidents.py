@@ -63,7 +63,7 @@ async def test_maintenance_is_announced_holds_back_its_targets_and_posts_what_is
     assert [text.split(":")[1].strip() for text in world.chat.messages.values()] == ["other"]
     await pass_time(world, HOUR)
     told = world.chat.in_channel("C1")
-    assert any("Maintenance of shop/* is over. 1 incident is still open." in text for text in told)
+    assert any("Maintenance of shop/* is over. 1 incident about it is still open." in text for text in told)
     assert any("Firing: shop/web" in text for text in told)
     assert not any("shop/db" in text for text in told)
     assert await world.desk.store.maintenance() == {}

@@ -228,12 +228,12 @@ async def test_who_knows_the_token_or_the_password_is_let_in(door, auth):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "not a request of Alertmanager"),
-        (b"{", "not a request of Alertmanager"),
-        (b"\xff\xfe", "not a request of Alertmanager"),
-        (b"[]", "not a request of Alertmanager"),
+        (b"", "not a webhook notification of Alertmanager"),
+        (b"{", "not a webhook notification of Alertmanager"),
+        (b"\xff\xfe", "not a webhook notification of Alertmanager"),
+        (b"[]", "not a webhook notification of Alertmanager"),
         (b"{}", "version"),
-        (b"[" * 100_000, "not a request of Alertmanager"),
+        (b"[" * 100_000, "not a webhook notification of Alertmanager"),
         (request(version=4), "version"),
         (request(version="3"), "Version “3”"),
         (request(alerts={}), "alerts"),

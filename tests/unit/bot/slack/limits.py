@@ -10,7 +10,7 @@ from typing import Any
 MENTION = re.compile(r"[<>]|&(?!amp;|lt;|gt;)")
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 DATE = re.compile(r"<!date\^[0-9]+\^\{date_short_pretty\} \{time_secs\}\|[0-9]{4}-[0-9-]{5} [0-9:]{8} UTC>")
-INLINE_CODE = re.compile(r"(?<!\S)`[^`\n]+`(?!\S)")
+INLINE_CODE = re.compile(r"(?<![^\s(])`[^`\n]+`(?![^\s.,;:?!)])")
 SIGNS = (":white_check_mark: ", ":warning: ", ":x: ")
 KNOWN = {"section", "context", "actions", "rich_text", "table", "data_table", "data_visualization"}
 

@@ -212,7 +212,7 @@ async def test_slacks_refusal_is_not_tried_again_and_says_its_word_and_cure() ->
         assert "scope chat:write" in refused.value.full_message()
         assert len(server.asked) == 1
         server.put("auth.test", said(ok=False, error="invalid_auth"))
-        with pytest.raises(errors.Undeliverable, match="copy it again"):
+        with pytest.raises(errors.Undeliverable, match="Copy it again"):
             await calls.auth()
 
 

@@ -132,8 +132,8 @@ async def test_a_line_comes_in_by_the_socket_and_its_answer_goes_out() -> None:
 @pytest.mark.parametrize(
     ("wrong", "cure"),
     [
-        ({"bot_token": SecretStr("xoxb-wrong")}, "copy it again"),
-        ({"app_token": SecretStr("xapp-wrong")}, "copy it again"),
+        ({"bot_token": SecretStr("xoxb-wrong")}, "Copy it again"),
+        ({"app_token": SecretStr("xapp-wrong")}, "Copy it again"),
     ],
 )
 async def test_a_wrong_token_is_said_once_with_its_cure_and_tried_again(wrong: dict[str, Any], cure: str) -> None:
