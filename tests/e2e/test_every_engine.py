@@ -81,7 +81,7 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
     for name in ("docker", "podman", "rootless", "cri"):
         assert f"hello from {name}" in deck.do(f"logs {cri if name == 'cri' else f'web-{name}'}")
     assert [row["NAME"] for row in rows(deck, "ps web-rootless@podman/1001")] == ["web-rootless"]
-    for name, nearest in (("oci", "no logs"), ("containerd", "log")):
+    for name, nearest in (("oci", "do not store logs"), ("containerd", "log")):
         said = deck.do(f"logs web-{name}", code=2)
         assert "does not support container.logs" in said and nearest in said, said
 

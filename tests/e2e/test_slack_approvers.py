@@ -42,7 +42,7 @@ def test_two_people_approve_in_whatever_order(deck, dockerd, slack, crew, guards
     slack.click("eve", question, "Approve")
     deck.last("eve", "not an approver of this command")
     slack.click("bob", question, "Approve")
-    deck.last("bob", "somebody else must approve it")
+    deck.last("bob", "Somebody else must approve it")
     first, second = order
     slack.click(first, question, "Approve")
     open_still = deck.last("eve", f"{first} approved")

@@ -100,7 +100,7 @@ def test_another_person_approves_before_everybodys_eyes(deck, dockerd, slack):
     assert "group:developers" in question["text"]
     assert question["text"].startswith("ada · stop web -t 1\n")
     slack.click("ada", question, "Approve")
-    assert deck.last("ada", "somebody else must approve it")["ephemeral"]
+    assert deck.last("ada", "Somebody else must approve it")["ephemeral"]
     slack.click("gil", question, "Approve")
     assert deck.last("gil", "Guests of the workspace")["ephemeral"]
     assert dockerd.state(web)["Running"]

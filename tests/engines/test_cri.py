@@ -247,7 +247,7 @@ async def test_what_ended_is_not_started_again_and_the_kubelet_is_named(crid, en
         await do(engine, actions.Start(engine=engine.ref, target=target))
     await asyncio.to_thread(crid.run, "up")
     target = (await rows(engine))[crid.called("up")].ref
-    with pytest.raises(errors.Unsupported, match="the kubelet starts a new one"):
+    with pytest.raises(errors.Unsupported, match="The kubelet then starts a new one"):
         await do(engine, actions.Restart(engine=engine.ref, target=target))
     stopped = await do(engine, actions.Stop(engine=engine.ref, target=target, timeout=1))
     assert "kubelet" in stopped.detail

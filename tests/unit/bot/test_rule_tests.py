@@ -168,7 +168,9 @@ async def test_nothing_is_known_of_a_removed_container_and_all_of_one_that_exist
 
 async def test_containers_that_were_removed_are_named_as_a_limit(desk) -> None:
     await desk.crash("web", ago=60)
-    assert (await desk.test()).notes[-1] == ("1 of the containers were removed since then; their labels are not known.")
+    assert (await desk.test()).notes[-1] == (
+        "1 of the containers were removed since then, so their labels are not known."
+    )
 
 
 async def test_a_file_is_replayed_at_the_console(desk) -> None:

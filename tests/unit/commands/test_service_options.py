@@ -208,7 +208,7 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service create --placement-pref zone busybox", "such as spread=node.labels.zone"),
         ("service create --log-opt max-size=1m busybox", "--log-opt has no log driver"),
         ("service create --limit-pids some busybox", "--limit-pids cannot be"),
-        ("service create --generic-resource gpu=1 busybox", "or use docker service on a manager"),
+        ("service create --generic-resource gpu=1 busybox", "or use `docker service` on a manager"),
         ("service update --dns 10.0.0.53 web", "Write --dns-add, or --dns-rm"),
         ("service update web", "The command `service update` needs something to change"),
         ("service update --rollback --force web", "--rollback cannot be combined with another change"),

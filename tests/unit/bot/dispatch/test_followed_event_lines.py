@@ -115,7 +115,7 @@ async def test_names_types_and_earlier_events_are_chosen_as_without_following(va
         assert talk.lines == ["died web: exit code 3", "died web: exit code 6"]
         talk.open = False  # the message is gone
         host.happen(EventKind.DIED, host.web, exit_code="7")
-        assert "its lines could no longer be shown" in plain_text.render(await following)
+        assert "its lines could not be shown" in plain_text.render(await following)
         refused = plain_text.render(await deck.say("events -f --until 5m"))
         assert "--follow and --until cannot be combined" in refused
 

@@ -290,7 +290,7 @@ async def test_when_nobody_can_be_told_the_log_ends_and_a_change_does_not():
         return Outcome(status=Status.DONE)
 
     reader = Reader(work, talk=Responder(hears=False))
-    assert (await reader.read()).why == "its lines could no longer be shown"
+    assert (await reader.read()).why == "its lines could not be shown"
     assert not reader.streams()
     assert (await Reader(work, talk=Responder(hears=False)).read(change=True)).status == Status.DONE
 
