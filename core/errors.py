@@ -139,7 +139,7 @@ class Busy(Refused):
         self.target, self.who, self.doing, self.ago = target, who, doing, ago
         super().__init__(
             f"{who} started {doing} on {target} {max(0, int(ago.total_seconds()))} s ago, and it has not finished.",
-            hint="Wait until it has finished; ps shows the current state.",
+            hint="Wait until it has finished. See the current state with: ps",
         )
 
 

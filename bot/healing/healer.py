@@ -183,8 +183,7 @@ class Healer:
                 await self._try(case)
             case Step.LOST if await self._records.put(case, healing.ended(state, self._now())):
                 self._count("unknown")
-                lost = "its process ended, or it took too long. It is not known whether the command was done. It is"
-                " not repeated"
+                lost = "its process ended, or it took too long. Its outcome is not known, and it is not repeated"
                 await self._note(case, f"try {state.tries} of {policy.tries}: {lost}")
             case Step.GIVE_UP if await self._records.put(case, healing.gave_up(policy, state, self._now())):
                 self._count("gave_up")

@@ -59,7 +59,7 @@ _OF_CONTAINERS: Mapping[str, tuple[str, ...]] = {
     _QUIET: ("-q", "--quiet"),
     _STOP: ("--stop-signal", "--stop-timeout"),
     _TRUST: ("--disable-content-trust", "--tls-verify", "--cert-dir", "--retry", "--retry-delay"),
-    "Stop the container of this name with rm first, then give the command again.": ("--replace",),
+    "Remove the container of this name with `rm` first, then give the command again.": ("--replace",),
     "Create the other container first, then this one.": ("--requires",),
     "Write -w PATH with a directory that the image has.": ("--workdir-create",),
     _HOST: (

@@ -73,7 +73,8 @@ def hint(body: Mapping[str, Any], method: str) -> str:
         return f"Add the scope {scope} on the app's OAuth & Permissions page and reinstall the app."
     app = method == "apps.connections.open"
     token = "app token (slack.app_token, xapp-…)" if app else "bot token (slack.bot_token, xoxb-…)"
-    return HINTS.get(code, "").replace("TOKEN", token)
+    other = f"The code is explained at https://docs.slack.dev/reference/methods/{method}"
+    return HINTS.get(code, other).replace("TOKEN", token)
 
 
 HINTS = {

@@ -37,8 +37,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
         return formatting.error_reply(result.error)
     snooze: Silence = result.value
     until = formatting.moment(snooze.until)
-    text = f"{snooze.by_name} snoozed {snooze.owner} until {until}. If it is still open then, a reminder is posted"
-    " in its thread."
+    text = f"{snooze.by_name} snoozed {snooze.owner} until {until}. If it is still open then, a reminder is posted."
     end = Button(label="End the snooze", line=command_line.quote(["unsilence", snooze.id]))
     return Reply(blocks=(Text(text=text, tone=Tone.GOOD),), buttons=(end,), everyone=True)
 

@@ -205,7 +205,7 @@ async def test_a_process_that_dies_between_the_try_and_the_act_does_not_act_late
     await it.wait(healing.TRY_SECONDS - 10)
     assert it.done == []
     await it.wait(20)
-    assert "It is not known whether the command was done. It is not repeated" in (await it.notes())[0]
+    assert "Its outcome is not known, and it is not repeated" in (await it.notes())[0]
     assert it.done == []
     await it.wait(40)
     assert it.done == [("container.restart", "web")], "the second try, not the first one again"

@@ -60,6 +60,15 @@ def test_a_key_of_no_use_is_told_rather_than_the_refusal_it_led_to(lines: list[s
     assert words in ssh_errors.make_connection_error(HOST, Ssh(identity="/k"), refused).full_message()
 
 
+def test_a_key_that_others_can_read_is_named_without_a_configured_identity() -> None:
+    lines = ["Permissions 0644 for '/root/.ssh/id_rsa' are too open.", "ops@host8: Permission denied (publickey)."]
+    lines.insert(0, "WARNING: UNPROTECTED PRIVATE KEY FILE!")
+    assert ssh_errors.connection_error(HOST, Ssh(), lines).full_message() == (
+        "ssh does not use the key /root/.ssh/id_rsa, because other users can read it."
+        " Run on Quarterdeck's host: chmod 600 /root/.ssh/id_rsa"
+    )
+
+
 def test_what_a_single_connection_met_is_told_apart() -> None:
     def told(line: str) -> str:
         found = ssh_errors.channel_error(HOST, Ssh(), line)
