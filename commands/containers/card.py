@@ -170,7 +170,7 @@ def _missing(results: Sequence[Result]) -> list[Text]:
 
 command = Command(
     name="card",
-    summary="show a container's status, usage, newest log lines, and the cause of its last end",
+    summary="show a container's status, usage, newest log lines, and why it ended",
     examples=("card web", "web"),
     plan=plan,
     render=render,

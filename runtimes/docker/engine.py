@@ -73,7 +73,7 @@ class Docker(
         "service.logs": "To see the logs of a Compose service: logs NAME. A Swarm service belongs to the engine of"
         " its Swarm.",
         **dict.fromkeys(("service.create", "service.update", "service.rollback", "service.remove"), _COMPOSE),
-        "unit.*": "Units run containers of Podman. Docker starts its containers again by their restart policy.",
+        "unit.*": "Only Podman has systemd units of containers. Docker restarts containers by their restart policy.",
     }
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

@@ -62,13 +62,13 @@ def test_killed_while_planning_it_is_said_that_nothing_was_done(deck, dockerd, s
     told = deck.last("ada", "restarted before this command ran. Nothing was done")
     assert told["ephemeral"]
     assert told["text"].startswith(":warning: logs web: ")
-    again = deck.last("ada", "nothing was done", "dm:ada")
+    again = deck.last("ada", "Nothing was done", "dm:ada")
     slack.click("ada", again, "Run again")
     deck.last("ada", "hello from web", "dm:ada")
     slack.click("ada", told, "Run again")
     deck.last("ada", "hello from web")
     # A yes is not repeated by a button; the question it answered is still open.
-    answer = deck.last("ada", "nothing was done", "secret")
+    answer = deck.last("ada", "Nothing was done", "secret")
     assert "Run again" not in answer["buttons"]
     assert dockerd.state("db")["Running"]
     slack.click("ada", question, "Yes, rm db")

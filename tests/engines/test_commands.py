@@ -105,7 +105,11 @@ LINES = {
     "quadlet ls": ("quadlet ls", r"does not support unit\.list", "running"),
     "unit install": ("unit install pod-front", r"does not support unit\.install\. Only Podman has", "running"),
     "unit status": ("unit status pod-cart.service", r"does not support unit\.list", "running"),
-    "unit enable": ("unit enable --now pod-cart.service", r"does not support unit\.enable\. Only Podman has", "running"),
+    "unit enable": (
+        "unit enable --now pod-cart.service",
+        r"does not support unit\.enable\. Only Podman has",
+        "running",
+    ),
     **{
         f"unit {verb}": (f"unit {verb} pod-cart.service", r"does not support unit\.", "running")
         for verb in ("start", "stop", "restart", "cat")

@@ -120,7 +120,7 @@ async def test_a_docker_that_stops_is_down_and_comes_back_and_a_swarm_comes_and_
         swarm = running.engines.refs[1]
         await asyncio.to_thread(dockerd.api.leave_swarm, force=True)
         await running.until(lambda: running.engines.refs == (docker.ref,))
-        with pytest.raises(errors.NotFound, match=f"Quarterdeck does not watch swarm/{swarm.host} any more"):
+        with pytest.raises(errors.NotFound, match=f"Quarterdeck does not watch swarm/{swarm.host} now"):
             await running.engines.fleet.run(actions.ListServices(engine=swarm), call())
         # Its series go when its tasks have ended and its connections are closed.
         await running.until(lambda: f'host="{swarm.host}"' not in running.page())

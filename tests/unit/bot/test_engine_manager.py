@@ -306,14 +306,14 @@ async def test_a_command_that_runs_while_its_engine_is_removed_gets_a_sentence(m
         Path(f"{machine.root}{DOCKER}").unlink()
         process.engines.remove(next(iter(process.engines._by_address)))
         engine._answer = broken  # type: ignore[method-assign]
-        with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h any more"):
+        with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h now"):
             await read
         with pytest.raises(errors.Unreachable, match="stopped watching docker/h while") as caught:
             await change
         assert caught.value.sent
         assert (await listed).rows == [] and (await listed).missing == {}
         for action in (actions.ListContainers(engine=engine.ref), actions.DescribeEngine(engine=engine.ref)):
-            with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h any more"):
+            with pytest.raises(errors.NotFound, match="Quarterdeck does not watch docker/h now"):
                 await fleet.run(action, call())
         assert process.names == ["podman/h"]
 
@@ -362,7 +362,7 @@ async def test_swarms_come_and_go_with_their_managers(machine: Machine) -> None:
             docker.part = SwarmManagerStatus(manager=False)
             await asyncio.sleep(membership_tracker.POLL_SECONDS + 1)
             assert process.names == ["docker/h"]
-            with pytest.raises(errors.NotFound, match="Quarterdeck does not watch swarm/k1 any more"):
+            with pytest.raises(errors.NotFound, match="Quarterdeck does not watch swarm/k1 now"):
                 process.engines.fleet.runtime(swarm)
         await asyncio.sleep(2)
         assert process.series("swarm") == []

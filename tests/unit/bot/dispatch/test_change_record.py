@@ -300,7 +300,7 @@ async def test_cancelled_while_the_intent_is_written_it_is_undone(world, monkeyp
     assert await outcomes(world) == [("web", "failed")]
     await store.remove_replica("dead")
     (lost,) = await world.recover()
-    assert "nothing was done" in lost.text
+    assert "Nothing was done" in lost.text
 
 
 async def test_an_end_whose_answer_was_lost_is_written_once(world, monkeypatch):
@@ -326,7 +326,7 @@ async def test_another_process_that_took_the_command_over_is_not_followed_by_a_c
     async def overtaken(*given, **named):
         await store.remove_replica("dead")
         (lost,) = await world.recover()
-        assert "nothing was done" in lost.text
+        assert "Nothing was done" in lost.text
         return await begin(*given, **named)
 
     store.begin_change = overtaken

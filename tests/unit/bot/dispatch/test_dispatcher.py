@@ -316,7 +316,7 @@ async def test_what_a_dead_process_left_is_told_once_and_truthfully(world, monke
     await world.stores[0].remove_replica("dead")
     assert not await world.recover("console")
     told = [*await world.recover(), *await world.recover()]
-    assert [(one.line, "not known" in one.text, "nothing was done" in one.text) for one in told] == [
+    assert [(one.line, "not known" in one.text, "Nothing was done" in one.text) for one in told] == [
         ("restart web", True, False),
         ("stop db", False, True),
     ]

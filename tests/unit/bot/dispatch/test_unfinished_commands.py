@@ -101,7 +101,7 @@ async def test_of_several_targets_only_those_without_an_outcome_are_unknown() ->
     (lost,) = await found(store)
     assert lost.text == (
         "Quarterdeck ended while this command ran. web@h1: done, api@h1: failed. It is not known whether the change"
-        " was made for db@h1; Quarterdeck does not repeat it. Check with: ps -a"
+        " was made for db@h1. Quarterdeck does not repeat it. Check with: ps -a"
     )
     assert [row["target"] for row in store.rows] == ["db@h1"]
 
