@@ -92,7 +92,7 @@ def test_killed_while_the_engine_works_it_is_said_as_not_known(deck, dockerd, sl
     private = deck.last("ada", "not known whether the change was made", "dev")
     assert private["ephemeral"]
     slack.click("bob", told, "Look")
-    deck.last("bob", "may not")
+    deck.last("bob", "does not have the permission")
     slack.click("ada", told, "Look")
     deck.last("ada", "localhost/busybox")
     assert sorted(deck.audit("--who", ADA))[-2:] == [

@@ -90,7 +90,7 @@ def test_a_scope_that_was_taken_away(deck, dockerd, slack):
     deck.deck("bob", "ps")
     deck.last("bob", "localhost/busybox")
     deck.deck("bob", "restart web")
-    deck.last("bob", "may not")
+    deck.last("bob", "does not have the permission")
     assert "usergroups:read" in deck.log()
     slack.install(list(SCOPES))
     slack.add_group("S0ONCALL", "oncall", ["bob"])
