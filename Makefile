@@ -1,23 +1,23 @@
-# `make run` and `make test` do all the set-up; the other targets are for people who work on Quarterdeck.
+# `make run` and `make test` install everything that they need. The other targets are for developers.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := benchmarks bot charts collectors commands core deploy docs/pictures runtimes tests
-# One worker more than there are cores: tests wait for engines more than they compute.
+# One worker more than the number of cores, because tests mostly wait for engines.
 WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-# Where the engines of Debian's next release are unpacked: readable by every user, about 400 MB.
+# The folder for the engines of Debian's next release. Every user can read it; it needs about 400 MB.
 NEWER ?= /var/cache/quarterdeck/newer-engines
 NEWER_TESTS ?= tests/contract tests/engines
-# Another suite of Debian, such as sid, with a folder of its own: make test-newer NEWER_SUITE=sid NEWER=/var/cache/…
+# Another suite of Debian, such as sid, needs a separate folder: make test-newer NEWER_SUITE=sid NEWER=/var/cache/…
 NEWER_SUITE ?=
 PYTHONS ?= python3.11 python3.12 python3.13
 
-# The tests start the product a thousand times. Without bytecode files, each start would compile all of it.
+# The tests start the product about a thousand times. Without bytecode files, each start would compile all its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run demo test test-newer test-pythons fuzz check lint format golden protos bench soak pictures dashboards dashboard-pictures image sbom lock packages clean help
@@ -41,25 +41,25 @@ $(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.run-stamp
 	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
-run: $(VENV)/.run-stamp            ## watch the local engine, serve /metrics, open the console
+run: $(VENV)/.run-stamp            ## start Quarterdeck: watch the local engines, serve /metrics, open the console
 	@exec $(BIN)/quarterdeck run
 
-demo: $(VENV)/.run-stamp           ## Quarterdeck, Prometheus and Alertmanager on sample containers that fail; Ctrl-C removes all
+demo: $(VENV)/.run-stamp           ## run Quarterdeck, Prometheus, Alertmanager and sample containers that fail; Ctrl-C removes all of them
 	@exec $(BIN)/python -m deploy.demo
 
-packages:    ## as root on Debian: the engines and tools the tests use
+packages:    ## install the engines and tools that the tests use; as root on Debian
 	@tests/packages
 
-test: $(VENV)/.dev-stamp packages  ## the whole suite, on real engines
+test: $(VENV)/.dev-stamp packages  ## run all tests, on real engines
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-newer: $(VENV)/.dev-stamp packages  ## the contract and engine suites on the engines of Debian's next release; as root
+test-newer: $(VENV)/.dev-stamp packages  ## run the contract and engine tests with the engines of Debian's next release; as root
 	@tests/packages newer $(NEWER) $(NEWER_SUITE)
 	@PATH="$(NEWER)/usr/sbin:$(NEWER)/usr/bin:$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS) $(NEWER_TESTS)
 
-# One environment for each Python, beside .venv. A Python that is not installed is named and left out, and so is that of
-# .venv, which `make test` uses.
-test-pythons:                      ## the unit tests on each Python of PYTHONS that is installed
+# Each Python has its own environment, in addition to .venv. A Python that is not installed is skipped with a message, and
+# so is the Python of .venv, which `make test` uses.
+test-pythons:                      ## run the unit tests with each installed Python of PYTHONS
 	@for python in $(PYTHONS); do \
 	  if [ "$$($(BIN)/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2>/dev/null)" = $$python ]; then \
 	    echo "$$python is that of $(VENV)"; \
@@ -70,54 +70,54 @@ test-pythons:                      ## the unit tests on each Python of PYTHONS t
 	  else echo "$$python is not installed: its unit tests are left out"; fi; \
 	done
 
-fuzz: $(VENV)/.dev-stamp           ## every decoder, on many damaged answers of engines: two minutes at most
+fuzz: $(VENV)/.dev-stamp           ## test every decoder with damaged answers of engines; at most two minutes
 	@timeout 300 $(BIN)/python -m pytest -q tests/unit/runtimes/test_damaged_answers.py --hypothesis-profile=fuzz -n $(WORKERS)
 
-check: $(VENV)/.dev-stamp          ## ruff, mypy, import-linter
+check: $(VENV)/.dev-stamp          ## run ruff, mypy and import-linter
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.dev-stamp         ## ruff's formatter and its safe fixes
+format: $(VENV)/.dev-stamp         ## run ruff's formatter and its safe fixes
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
 golden: $(VENV)/.dev-stamp         ## rewrite the golden files; review the diff
 	GOLDEN=1 $(BIN)/python -m pytest -q tests/unit $(PYTEST_ARGS)
 
-protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto and tests/standins/proto anew
+protos: $(VENV)/.dev-stamp         ## generate the messages of runtimes/proto and tests/standins/proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. runtimes/proto/*.proto tests/standins/proto/*.proto
 
 bench: $(VENV)/.dev-stamp packages ## compare with docker-py and the docker CLI, on a private dockerd; BENCH_ARGS=--quick for one round
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-soak: $(VENV)/.dev-stamp packages  ## alerts in real time on a private dockerd, for an hour; SOAK_ARGS="--minutes 10"
+soak: $(VENV)/.dev-stamp packages  ## measure alerts in real time on a private dockerd, for an hour; SOAK_ARGS="--minutes 10"
 	@$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
 
-# ONLY="events slack" renews only these sessions and the pictures of Slack.
+# ONLY="events slack" records only these sessions and the pictures of Slack.
 pictures: $(VENV)/.dev-stamp packages  ## record the README's sessions and pictures on real engines; as root, needs chromium and tmux
 	@PYTHONPATH=. $(BIN)/python docs/pictures/record.py $(ONLY)
 
-dashboards: $(VENV)/.dev-stamp     ## write the Grafana dashboards anew
+dashboards: $(VENV)/.dev-stamp     ## generate the Grafana dashboards
 	@$(BIN)/python -m charts.dashboards
 
-dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards from the answers of a real Prometheus: four minutes; needs chromium
+dashboard-pictures: $(VENV)/.dev-stamp packages  ## draw the dashboards with the query results of a real Prometheus; four minutes, needs chromium
 	@DASHBOARD_PICTURES=1 $(BIN)/python -m pytest -q tests/e2e/test_dashboards.py
 
 IMAGE ?= localhost/quarterdeck:latest
-image:       ## build the image; BASE= and IMAGE= choose what from and what it is called
+image:       ## build the image; BASE= sets the base image, IMAGE= the name
 	docker build $(if $(BASE),--build-arg BASE=$(BASE)) -t $(IMAGE) \
 	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null) --build-arg CREATED=$$(date -u +%Y-%m-%dT%H:%M:%SZ) .
 
 SBOM ?= sbom.cdx.json
-sbom: $(VENV)/.dev-stamp           ## write the software bill of materials of requirements.lock (CycloneDX); SBOM= says where
+sbom: $(VENV)/.dev-stamp           ## write the software bill of materials of requirements.lock (CycloneDX); SBOM= sets the file
 	@$(BIN)/python -m deploy.image.write_sbom $(SBOM)
 
 LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for=editable
-lock: $(VENV)/.dev-stamp           ## renew both lock files
+lock: $(VENV)/.dev-stamp           ## update both lock files
 	$(LOCK) --upgrade --output-file requirements.lock pyproject.toml
 	$(LOCK) --upgrade --extra dev --output-file requirements-dev.lock pyproject.toml
 

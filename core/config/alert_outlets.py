@@ -168,7 +168,7 @@ class Alertmanager(Section):
 
 
 class Heartbeat(Section):
-    """A service that raises an alarm when it hears nothing from Quarterdeck for some time (a dead man's switch). It is
+    """A service that raises an alarm when it receives no calls from Quarterdeck (a dead man's switch). It is
     called while Quarterdeck is ready: it watches an engine, the store answers, and the chat is connected."""
 
     url: SecretUrl | None = Field(

@@ -132,7 +132,7 @@ def _clean_up(folder: Folder, engine: DemoEngine, servers: DemoPrograms) -> None
     finally:
         engine.close()
     folder.remove()
-    _say(f"Removed {removed} containers, and everything else of the demo.")
+    _say(f"Removed {removed} containers and all files of the demo.")
 
 
 def _remove_what_is_left(folder: Folder) -> None:
@@ -146,10 +146,10 @@ def _remove_what_is_left(folder: Folder) -> None:
             engine.close()
         except demo_engine.Failed as error:
             raise DemoError(
-                f"An earlier demo has left containers on {left.engine}, which does not answer: "
-                f"{demo_engine.reason_of(error)}. Start that engine, or remove {folder.path} to forget them."
+                f"Containers of an earlier demo are still on {left.engine}, which does not answer: "
+                f"{demo_engine.reason_of(error)}. Start that engine, or remove {folder.path} to ignore them."
             ) from error
-        _say(f"Removed {removed} containers that an earlier demo had left.")
+        _say(f"Removed {removed} containers of an earlier demo.")
     folder.empty()
 
 

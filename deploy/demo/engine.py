@@ -26,7 +26,7 @@ from runtimes import engine_discovery
 
 LABEL = "quarterdeck.demo"
 LABELS = {LABEL: str(os.getuid())}
-# Podman 4.3 gives an imported image this tag, whatever was asked for.
+# Podman 4.3 always gives an imported image this tag.
 IMAGE = f"localhost/quarterdeck-demo-{os.getuid()}:latest"
 PUBLIC_IMAGE = "docker.io/library/busybox:stable"
 PROGRAMS = ("sh", "cat", "date", "echo", "head", "sleep", "test", "tr")
@@ -57,8 +57,8 @@ def find_engine() -> DemoEngine:
 
 
 class DemoEngine:
-    """One engine, as far as the demo may use it. Methods raise what `Failed` lists unless they say otherwise, and so
-    does its creation, which asks the engine for the version of its API unless that is given."""
+    """The part of an engine that the demo uses. Methods raise the exceptions of `Failed`, unless their docstring names
+    others. So does the constructor: it asks the engine for its API version, unless the version is given."""
 
     def __init__(self, url: str, kind: str, version: str | None = None) -> None:
         self.url, self.kind = url, kind
@@ -68,15 +68,15 @@ class DemoEngine:
         self.api.close()
 
     def containers(self) -> Sequence[Mapping[str, Any]]:
-        """All that this user's demo made, whatever their state."""
+        """All containers of this user's demo, in any state."""
         found: list[Mapping[str, Any]] = self.api.containers(all=True, filters={"label": f"{LABEL}={LABELS[LABEL]}"})
-        # An engine that ignored the filter must not cost somebody a container.
+        # If the engine ignored the filter, containers of other people must not be removed.
         return [row for row in found if (row.get("Labels") or {}).get(LABEL) == LABELS[LABEL]]
 
     def measures_usage(self) -> bool:
-        """Whether its containers have limits and their usage is measured: not without root and with cgroup v1."""
+        """Whether memory limits and usage work. Without root and with cgroup v1, they do not."""
         about = self.api.info()
-        # Podman has a field of its own for it.
+        # Podman has a separate field for it.
         rootless = about.get("Rootless") or any("rootless" in option for option in about.get("SecurityOptions") or ())
         return not rootless or str(about.get("CgroupVersion", "")).removeprefix("v") != "1"
 
@@ -97,12 +97,12 @@ class DemoEngine:
             reason = reason_of(error)
         if reason:
             raise DemoError(
-                f"The image {name} is not here and cannot be pulled: {reason}. "
+                f"The image {name} is not on this machine and cannot be pulled: {reason}. "
                 f"Connect this machine to the registry, or load the image into {self.kind}."
             )
 
     def make_image(self) -> bool:
-        """Makes the image of the samples of this machine's busybox. False if that is not here or needs libraries."""
+        """Makes the image of the samples from the installed busybox. False if it is missing or needs libraries."""
         program = shutil.which("busybox")
         if program is None:
             return False
@@ -156,7 +156,7 @@ class DemoEngine:
         self.api.start(made)
 
     def check_health(self, workloads: Sequence[Workload]) -> None:
-        """Runs their health checks on Podman, which runs them by timers of systemd alone. Does nothing on Docker."""
+        """Runs the health checks on Podman, which itself runs them only with systemd timers. Does nothing on Docker."""
         for workload in workloads:
             if self.kind == "podman" and workload.health:
                 with contextlib.suppress(*Failed):  # it has just ended
@@ -164,7 +164,7 @@ class DemoEngine:
                     self.api.get(address, timeout=TIMEOUT_SECONDS).close()
 
     def run_server(self, name: str, image: str, command: Sequence[str], files: Mapping[str, str]) -> None:
-        """A server in the network of this machine, which listens where `command` says. `files`: what it finds where."""
+        """Starts a server in the host's network. `command` sets its address. `files`: its mounted files."""
         made = self.api.create_container(
             image, list(command), name=f"{PROJECT}-{name}", labels=LABELS,
             host_config=self._limits(512, network_mode="host", pids_limit=512),
@@ -179,13 +179,13 @@ class DemoEngine:
         self.api.start(made)
 
     def logs(self, name: str) -> str:
-        """The end of what a server of the demo wrote; empty if that cannot be read."""
+        """The last log lines of a server of the demo; empty if they cannot be read."""
         with contextlib.suppress(*Failed):
             return bytes(self.api.logs(f"{PROJECT}-{name}", tail=5)).decode(errors="replace")
         return ""
 
     def _limits(self, memory_mb: int, **more: Any) -> dict[str, Any]:
-        """What every container of the demo may use at most. None has a capability or may gain one."""
+        """The limits of every container of the demo. None has a capability or can get one."""
         fixed = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "pids_limit": 64}
         limits: dict[str, Any] = self.api.create_host_config(
             mem_limit=memory_mb << 20, memswap_limit=memory_mb << 20, **fixed | more
@@ -193,15 +193,15 @@ class DemoEngine:
         return limits
 
     def remove_everything(self, pulled: Sequence[str]) -> int:
-        """Removes the demo's containers, its image and the images that were pulled for it. Returns how many containers
-        there were."""
+        """Removes the demo's containers, its image and the images that were pulled for it. Returns the number of
+        containers."""
         removed = self.remove_containers()
         for image in (IMAGE, *pulled):
             self.remove_image(image)
         return removed
 
     def remove_containers(self) -> int:
-        """Removes the demo's containers. Returns how many there were."""
+        """Removes the demo's containers. Returns their number."""
         found = self.containers()
         for row in found:
             with contextlib.suppress(docker.errors.NotFound):
@@ -209,13 +209,13 @@ class DemoEngine:
         return len(found)
 
     def remove_image(self, name: str) -> None:
-        """Does nothing if it is not there, or is used by somebody else by now."""
+        """Does nothing if the image does not exist, or if other containers use it."""
         with contextlib.suppress(docker.errors.APIError):
             self.api.remove_image(name)
 
 
 def reason_of(error: BaseException) -> str:
-    """One line, without what libraries wrap around it."""
+    """One line, without the text that libraries add."""
     inner: BaseException | None = error
     while inner is not None and not getattr(inner, "explanation", None):
         if isinstance(inner, OSError) and isinstance(inner.strerror, str):
@@ -226,7 +226,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _error_in(progress: str) -> str:
-    """What the last line of a pull's progress says; Podman reports an error there."""
+    """The last line of a pull's progress, where Podman reports an error."""
     last = progress.strip().rpartition("\n")[2]
     with contextlib.suppress(ValueError):
         found = json.loads(last)

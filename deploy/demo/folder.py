@@ -20,7 +20,7 @@ from deploy.demo.demo_error import DemoError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """What a demo created outside of its folder: on which engine, and the images that were pulled there for it."""
+    """What a demo created outside of its folder: its engine, and the images that it pulled."""
 
     engine: str
     pulled_images: Sequence[str] = ()
@@ -52,7 +52,7 @@ class Folder:
 
     @property
     def leftovers(self) -> Leftovers | None:
-        """What the last demo made and did not remove; None if there was none. A file that is damaged counts as none."""
+        """What the last demo did not remove; None if there is nothing or if the file is damaged."""
         try:
             found = json.loads(self._file.read_text())
             return Leftovers(engine=str(found["engine"]), pulled_images=tuple(map(str, found["pulled"])))
@@ -60,7 +60,7 @@ class Folder:
             return None
 
     def remember(self, leftovers: Leftovers) -> None:
-        """Writes it before it is made, so that a demo that is killed has said so."""
+        """Records resources before they are created, so that they are known if the demo is killed."""
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps({"engine": leftovers.engine, "pulled": list(leftovers.pulled_images)}))
         new.replace(self._file)
@@ -82,5 +82,5 @@ class Folder:
 
 
 def usual_folder() -> Path:
-    """Where this user's demo has its folder."""
+    """The folder of this user's demo."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quarterdeck-demo"

@@ -34,10 +34,10 @@ DASHBOARDS = ROOT / "charts/quarterdeck/dashboards"
 IMAGES = {"prometheus": "docker.io/prom/prometheus:v3.5.0", "alertmanager": "docker.io/prom/alertmanager:v0.28.1"}
 PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("prometheus-alertmanager", "alertmanager")}
 USUAL_PORTS = {"quarterdeck": 9108, "prometheus": 9090, "alertmanager": 9093}
-# Fires within seconds, while the rules that are meant for production wait for minutes.
+# Fires within seconds; the rules for production wait for minutes.
 DEMO_RULE = {
     "alert": "DemoContainerEndsBadly",
-    # The cause is known some seconds after an end, and belongs to the last one only.
+    # The cause is known some seconds after an end, and only for the last end.
     "expr": "max_over_time(quarterdeck_container_last_end_cause"
     f'{{cause=~"crashed|out_of_memory", name=~"{PROJECT}-.*"}}[1m]) == 1',
     "labels": {"severity": "warning"},
@@ -66,11 +66,11 @@ class DemoPrograms:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def lost_a_port(self) -> bool:
-        """Whether another program listens at one of the ports, once these servers have stopped: it was faster."""
+        """Whether another program took one of the ports before these servers. Call it after they have stopped."""
         return any(not _is_free(port) for port in self.ports.values())
 
     def start_quarterdeck(self, engine: demo_engine.DemoEngine) -> None:
-        """With the demo's engine alone, and without a chat, whatever is configured for another one."""
+        """Starts Quarterdeck with only the demo's engine and without a chat. Other configuration is ignored."""
         config = {
             "state": str(self.folder / "state"),
             "engines": [{"url": engine.url, "kind": engine.kind}],
@@ -82,7 +82,7 @@ class DemoPrograms:
         self._run("quarterdeck", [sys.executable, "-m", "bot.cli", "run", "--no-console"], env)
 
     def start_monitoring(self, engine: demo_engine.DemoEngine, name: str, files: Mapping[str, str]) -> None:
-        """Prometheus or Alertmanager, with these files in its folder; the first one is its configuration."""
+        """Starts Prometheus or Alertmanager with these files in its folder; the first file is its configuration."""
         first = next(iter(files))
         program = next((found for word in PROGRAMS[name] if (found := shutil.which(word))), None)
         if program is None:
@@ -106,7 +106,7 @@ class DemoPrograms:
         return (f"--config.file={config}", f"--storage.path={data}", "--cluster.listen-address=", listen)
 
     def prometheus_files(self) -> Mapping[str, str]:
-        """Its configuration, and the rules: those of the chart and the demo's own."""
+        """The configuration of Prometheus, and its rules: those of the chart and of the demo."""
         rules = {f"rules/{path.name}": path.read_text() for path in sorted(RULES.glob("*.y*ml"))}
         rules["rules/demo.yaml"] = json.dumps({"groups": [{"name": "demo", "interval": "5s", "rules": [DEMO_RULE]}]})
         target = {"targets": [f"127.0.0.1:{self.ports['quarterdeck']}"]}
@@ -120,7 +120,7 @@ class DemoPrograms:
         return {"prometheus.yml": json.dumps(config), **rules}
 
     def alertmanager_files(self) -> Mapping[str, str]:
-        """Its configuration: every alert goes to Quarterdeck at once."""
+        """The configuration of Alertmanager: it sends every alert to Quarterdeck at once."""
         hook = {
             "url": f"{self.url('quarterdeck')}/api/alertmanager",
             "send_resolved": True,
@@ -133,7 +133,7 @@ class DemoPrograms:
         return {"alertmanager.yml": json.dumps(config)}
 
     def write(self, name: str, content: Any) -> None:
-        """A file that only this user can read: JSON, which is YAML too, or text."""
+        """Writes a file that only this user can read: text, or JSON, which is also YAML."""
         file = self.folder / name
         file.parent.mkdir(mode=0o700, exist_ok=True)
         file.touch(mode=0o600)
@@ -158,8 +158,8 @@ class DemoPrograms:
             time.sleep(0.1)
 
     def _listens(self, name: str) -> bool:
-        """Whether it is this program that listens at its port, and not another one that was faster. True where that
-        cannot be seen: for a container, and on a machine without Linux's /proc."""
+        """Whether this program listens at its port, and not another one that took the port before. True if this is
+        unknown: for a container, and on a machine without Linux's /proc."""
         process = self.running.get(name)
         if process is None or not TCP.exists():
             return True
@@ -185,7 +185,7 @@ class DemoPrograms:
         return ""
 
     def stop(self) -> None:
-        """Ends the programs, the last one first. One that does not end in time is killed."""
+        """Ends the programs, the last one first. Kills a program that does not end in time."""
         for process in reversed(self.running.values()):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -198,12 +198,12 @@ class DemoPrograms:
 
 
 def needed_images() -> Sequence[str]:
-    """The images of those that are not installed on this machine."""
+    """The images of the servers that are not installed on this machine."""
     return [IMAGES[name] for name, words in PROGRAMS.items() if not any(map(shutil.which, words))]
 
 
 def free_ports() -> Mapping[str, int]:
-    """A free port of loopback for each server: the usual one if it is free."""
+    """A free loopback port for each server: the usual port if it is free."""
     found = {}
     with contextlib.ExitStack() as held:
         for name, usual in USUAL_PORTS.items():
@@ -226,7 +226,7 @@ def _is_free(port: int) -> bool:
 
 
 def _reusing() -> socket.socket:
-    """A socket that binds as the servers do: connections that ended a moment ago do not count."""
+    """A socket with the options of the servers: recently closed connections do not block its port."""
     door = socket.socket()
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return door
@@ -242,12 +242,12 @@ def _answers(url: str) -> bool:
 
 
 def console_command() -> str:
-    """What opens a console to the demo in the demo's folder."""
+    """The command that opens a console of the demo, in the demo's folder."""
     program = Path(sys.executable).with_name("quarterdeck")
     return str(program) if program.exists() else f"PYTHONPATH={ROOT} {sys.executable} -m bot.cli"
 
 
 def without_own_settings() -> None:
-    """Keeps what is set for another Quarterdeck away from the demo and what it starts."""
+    """Removes the variables of another Quarterdeck from the environment of the demo and its programs."""
     for name in [name for name in os.environ if name.startswith(("QUARTERDECK_", "SLACK_"))]:
         del os.environ[name]

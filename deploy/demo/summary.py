@@ -10,18 +10,27 @@ from deploy.demo.workloads import PROJECT, WORKLOADS
 
 # What each shows, and the query. Each has an answer within a minute or two.
 QUERIES = (
-    ("what runs and what does not", f'quarterdeck_container_state{{name=~"{PROJECT}-.*"}} == 1'),
-    ("why they ended", f'max_over_time(quarterdeck_container_last_end_cause{{name=~"{PROJECT}-.*"}}[5m])'),
-    ("memory that leaks", f'quarterdeck_container_memory_working_set_bytes{{name="{PROJECT}-cache-1"}}'),
-    ("health that flaps", f'quarterdeck_container_health_state{{name="{PROJECT}-worker-1", health="unhealthy"}}'),
+    ("the state of each container", f'quarterdeck_container_state{{name=~"{PROJECT}-.*"}} == 1'),
+    ("the causes of the last ends", f'max_over_time(quarterdeck_container_last_end_cause{{name=~"{PROJECT}-.*"}}[5m])'),
+    (
+        "the memory of the leaking container",
+        f'quarterdeck_container_memory_working_set_bytes{{name="{PROJECT}-cache-1"}}',
+    ),
+    (
+        "the health of the unstable container",
+        f'quarterdeck_container_health_state{{name="{PROJECT}-worker-1", health="unhealthy"}}',
+    ),
     (
         "restarts of the last five minutes",
         f'increase(quarterdeck_container_restarts_total{{name=~"{PROJECT}-.*"}}[5m])',
     ),
-    ("alerts of Quarterdeck that fire", "quarterdeck_alerts_firing"),
-    ("alerts of Prometheus that fire", 'ALERTS{alertstate="firing"}'),
+    ("firing alerts of Quarterdeck", "quarterdeck_alerts_firing"),
+    ("firing alerts of Prometheus", 'ALERTS{alertstate="firing"}'),
 )
-NO_LIMITS = "Without root and with cgroup v1, no limit applies: the leak fails by itself, and no usage is measured."
+NO_LIMITS = (
+    "Without root and with cgroup v1, memory limits have no effect:"
+    " the leaking container ends by itself, and usage is not measured."
+)
 COMMANDS = (
     "ps -a",
     "incidents",
@@ -44,28 +53,26 @@ def summary(engine: DemoEngine, servers: DemoPrograms, *, usage: bool) -> str:
     dashboards = sorted(DASHBOARDS.glob("*.json"))
     asked = list_queries(usage=usage)
     lines = [
-        f"Quarterdeck watches {engine.kind} at {engine.url}. Only these containers are the demo's own:",
+        f"Quarterdeck watches {engine.kind} at {engine.url}. These containers belong to the demo:",
         *(f"  {workload.name:25} {workload.does}" for workload in WORKLOADS),
         *([] if usage else [NO_LIMITS]),
         "",
-        "Look at",
+        "Addresses",
         f"  metrics       {servers.url('quarterdeck')}/metrics",
         f"  Prometheus    {servers.url('prometheus')}",
         f"  Alertmanager  {servers.url('alertmanager')}",
     ]
     if dashboards:
-        lines.append(
-            f"  dashboards    {DASHBOARDS.relative_to(ROOT)}/*.json, to import into a Grafana with this Prometheus"
-        )
+        lines.append(f"  dashboards    {DASHBOARDS.relative_to(ROOT)}/*.json (import them into your Grafana)")
     width = max(len(query) for _, query in asked)
-    lines += ["", "Ask Prometheus", *(f"  {query:{width}}  {shows}" for shows, query in asked)]
+    lines += ["", "Queries for Prometheus", *(f"  {query:{width}}  {shows}" for shows, query in asked)]
     lines += [
         "",
-        "Open the console in another terminal",
+        "To open the console, run this in another terminal",
         f"  cd {servers.folder} && QUARTERDECK_SLACK=off {console_command()} console",
-        "and try",
+        "and try these commands",
         *(f"  {command}" for command in COMMANDS if usage or command != "stats"),
         "",
-        "Ctrl-C ends the demo and removes everything.",
+        "Ctrl-C ends the demo and removes all its containers and files.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Lists the sample containers of the demo. One works, the others fail, each in its own way."""
+"""Lists the sample containers of the demo. One works; each of the others has a different problem."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORKLOADS = (
     # Podman starts it again at once. It lives long enough for the cause of its end to be known meanwhile.
     Workload(
         service="api",
-        does="crashes again and again",
+        does="crashes repeatedly",
         script='echo "connecting to postgres://shop:hunter2@db/shop"; sleep 8; echo "FATAL: too many clients"; exit 3',
         restarts=True,
     ),
@@ -54,9 +54,9 @@ WORKLOADS = (
     # A request to the engine would be no unexpected end: it is killed by a process beside it.
     Workload(
         service="queue",
-        does="is killed after 30 seconds, and started again",
+        does="is killed after 30 seconds, and restarted",
         script="sleep 1000000 & work=$!; (sleep 30; kill -9 $work) & wait $work; exit $?",
         restarts=True,
     ),
-    Workload(service="job", does="is done after five seconds", script='sleep 5; echo "42 invoices sent"'),
+    Workload(service="job", does="finishes after five seconds", script='sleep 5; echo "42 invoices sent"'),
 )

@@ -29,11 +29,11 @@ LEFT_OUT_PATTERN = re.compile(
     r"config-.*|_(ctypes_)?test.*\.so|xx.*\.so|_?(tkinter|dbm|gdbm|curses|curses_panel|nis|crypt|ossaudiodev"
     r"|readline)\..*\.so"
 )
-# The C library opens these when they are needed, so no program names them. A newer one contains the first four.
+# The C library loads these on demand, so no program links them. A newer C library contains the first four.
 OPENED_LATER = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libdl.so.2", "libgcc_s.so.1")
 SYSTEM_FILES = ("etc/os-release", "etc/debian_version", "etc/ssl/certs/ca-certificates.crt")
 TIME_ZONES = "usr/share/zoneinfo"
-# The same zones again in other forms.
+# Duplicates of the zones in other formats.
 OTHER_TIME_ZONES = {"posix", "right", "posixrules", "tzdata.zi", "leap-seconds.list", "leapseconds"}
 USER = "quarterdeck:x:10001:10001::/var/lib/quarterdeck:/bin/false"
 FOLDERS = ("dev", "etc/quarterdeck", "proc", "root", "run", "sys", "usr", "var/lib")
@@ -61,14 +61,14 @@ def collect_root_files(target: Path, packages: Path, programs: Sequence[str], so
 
 
 def copy_python(target: Path) -> Path:
-    """The interpreter under its name with and without version, and its library, compiled. Returns the program."""
+    """Copies the interpreter, under both its names, and its compiled library. Returns the program."""
     program = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
     copy(program, target)
     (inside(target, program.parent) / "python3").symlink_to(program.name)
     library = Path(sysconfig.get_path("stdlib"))
     kept = inside(target, library)
     shutil.copytree(library, kept, symlinks=True, ignore=lambda _, names: [name for name in names if left_out(name)])
-    # Nobody can write it later. It does not depend on the time of a file, so that every build writes the same.
+    # Nobody can change it later. It does not depend on file times, so that every build has the same result.
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(kept, quiet=1, stripdir=str(target), prependdir="/", invalidation_mode=mode):
         sys.exit(f"A part of the standard library in {library} cannot be compiled.")
@@ -97,7 +97,7 @@ def elf_files(folder: Path) -> Iterator[Path]:
 
 
 def shared_libraries(files: Sequence[Path]) -> Sequence[Path]:
-    """The path of each library that one of them loads, and of the loader. A file that loads none is no error."""
+    """The path of each library that one of the files loads, and of the loader. A file may load none."""
     loader = next(
         (path for folder in ("/lib64", "/lib", "/usr/lib") for path in Path(folder).glob("ld-linux*.so.*")), None
     )
@@ -118,7 +118,7 @@ def shared_libraries(files: Sequence[Path]) -> Sequence[Path]:
 
 
 def copy_system_files(target: Path, source: Path) -> Sequence[Path]:
-    """Certificates, time zones and the name of the system, as far as it has them."""
+    """Copies certificates, time zones and the name of the system, if they exist."""
     zones = [
         path for path in (source / TIME_ZONES).rglob("*")
         if path.is_file() and not OTHER_TIME_ZONES.intersection(path.relative_to(source / TIME_ZONES).parts)
@@ -127,7 +127,7 @@ def copy_system_files(target: Path, source: Path) -> Sequence[Path]:
 
 
 def write_accounts(target: Path) -> None:
-    """Who there is: root, and the user that runs Quarterdeck."""
+    """Writes the users: root, and the user that runs Quarterdeck."""
     (target / "etc/passwd").write_text(f"root:x:0:0:root:/root:/bin/false\n{USER}\n")
     (target / "etc/group").write_text("root:x:0:\nquarterdeck:x:10001:\n")
     (target / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")

@@ -22,11 +22,11 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 ROOT = Path(__file__).resolve().parents[2]
-# As pip-compile writes it: the package, perhaps its condition, then a line for each hash.
+# The format of pip-compile: the package, an optional condition, then a line for each hash.
 ENTRY = re.compile(
     r"^([A-Za-z0-9._-]+)==(\S+?)(?: ; (.*?))? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
-# What the image leaves out; see the Dockerfile.
+# Packages that the image does not contain; see the Dockerfile.
 ONLY_TO_BUILD = {"hatchling", "editables", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers"}
 NEVER_LOADED = {"rich", "pygments", "markdown-it-py", "mdurl", "valkey"}
 
@@ -36,7 +36,7 @@ def make_bill_of_materials(lock: str, name: str, version: str) -> Bom:
     program = Component(name=name, version=version, type=ComponentType.APPLICATION, bom_ref=name)
     bom = Bom(components=packages(lock), serial_number=uuid.uuid5(uuid.NAMESPACE_URL, lock))
     bom.metadata.component = program
-    # A time would make it differ every day, although nothing did.
+    # With a time, the file would change every day, although its content does not.
     bom.metadata.timestamp = datetime(2000, 1, 1, tzinfo=UTC)
     bom.register_dependency(program, bom.components)
     return bom
@@ -65,7 +65,7 @@ def packages(lock: str) -> Iterator[Component]:
 
 
 def licence_of(package: str) -> str:
-    """As its own metadata say, if it is installed here; else empty."""
+    """The licence from the metadata of the package if it is installed here; otherwise empty."""
     try:
         found = metadata.metadata(package)
     except metadata.PackageNotFoundError:

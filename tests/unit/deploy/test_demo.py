@@ -239,7 +239,7 @@ def test_what_it_prints_names_every_container_address_and_query(tmp_path, engine
         assert word in text
     assert str(tmp_path) in text
     text = summary.summary(engine, DemoPrograms(folder=tmp_path, ports=PORTS), usage=False)
-    assert "no limit applies" in text
+    assert "memory limits have no effect" in text
     assert "_memory_" not in text
     assert "\n  stats\n" not in text
 
