@@ -52,7 +52,7 @@ class Demo:
         """Ctrl-C, which a terminal sends to every process of it."""
         os.killpg(self.process.pid, signal.SIGINT)
         assert self.process.wait(60) == 0, self.text()
-        assert "and everything else of the demo" in self.text()
+        assert "and all files of the demo" in self.text()
         assert "Traceback" not in self.text()
 
     def end(self):
@@ -91,7 +91,7 @@ def test_it_shows_what_it_says_and_removes_all_of_it_also_after_a_kill(demo, doc
 
     running = demo()
     running.until_shown()
-    assert f"Removed {len(workloads.WORKLOADS)} containers that an earlier demo had left." in running.text()
+    assert f"Removed {len(workloads.WORKLOADS)} containers of an earlier demo." in running.text()
     assert "A demo is running already" in _refused(demo)
     shows_what_it_says(running, {"api": "crashed", "cache": "out_of_memory", "job": "finished", "queue": "killed"})
     running.interrupt()
@@ -140,7 +140,7 @@ def shows_what_it_says(demo, causes):
     prometheus = Prometheus(0)
     prometheus.url = addresses["Prometheus"]
     queries = re.findall(
-        r"^  (\S.*\S)  +\S.*$", text.partition("Ask Prometheus\n")[2].partition("\n\n")[0], re.MULTILINE
+        r"^  (\S.*\S)  +\S.*$", text.partition("Queries for Prometheus\n")[2].partition("\n\n")[0], re.MULTILINE
     )
     assert len(queries) >= len(summary.QUERIES) - 1
     for query in queries:
@@ -173,7 +173,7 @@ def at_the_console(demo, text):
     """What the commands that it prints answer at the console that it prints. The one that follows is the last, until it
     has shown an event."""
     (console,) = re.findall(r"^  (cd .* console)$", text, re.MULTILINE)
-    commands = text.partition("and try\n")[2].partition("\n\n")[0].split("\n")
+    commands = text.partition("and try these commands\n")[2].partition("\n\n")[0].split("\n")
     commands.sort(key=lambda line: "-f" in line)
     shown = demo.log.with_suffix(".console")
     with shown.open("wb") as out:
@@ -239,7 +239,7 @@ def test_an_image_that_cannot_be_pulled_is_a_sentence_and_nothing_is_left(demo, 
     refused = demo(str(path))
     assert refused.process.wait(60) == 1
     said = refused.text()
-    assert f"The image {programs.IMAGES['prometheus']} is not here and cannot be pulled" in said
+    assert f"The image {programs.IMAGES['prometheus']} is not on this machine and cannot be pulled" in said
     assert "Traceback" not in said
     assert dockerd.api.containers(all=True) == []
     assert not (short_tmp / "cache/quarterdeck-demo").exists()
