@@ -10,7 +10,7 @@
 {{- $seen := list "store" "slack" -}}
 {{- range (get $.Values $part).secretMounts -}}
 {{- if has .name $seen -}}
-{{- fail (printf "%s.secretMounts has the name “%s”, which is taken. Choose another one: it is the name of a directory in /run/secrets/quarterdeck." $part .name) -}}
+{{- fail (printf "%s.secretMounts has the name “%s”, which is reserved. Choose another one: it is the name of a directory in /run/secrets/quarterdeck." $part .name) -}}
 {{- end -}}
 {{- $seen = append $seen .name -}}
 {{- end -}}
@@ -27,7 +27,7 @@
 {{- $config := .Values.bot.config -}}
 {{- include "quarterdeck.refuseOwned" (dict "path" "bot.config" "config" $config) -}}
 {{- if not $config.engines -}}
-{{- fail "bot.config.engines names no engine, and a pod has no engine of its own. Name the engines that the bot watches, such as [{url: tcp://docker7:2376, tls: {…}}]. To watch the nodes of this cluster, set exporter.enabled to true; without engines elsewhere, set bot.enabled to false." -}}
+{{- fail "bot.config.engines names no engine, and the bot's pod has no engine. Name the engines that the bot watches, such as [{url: tcp://docker7:2376, tls: {…}}]. To watch the nodes of this cluster, set exporter.enabled to true; without engines elsewhere, set bot.enabled to false." -}}
 {{- end -}}
 {{- range $index, $engine := $config.engines -}}
 {{- if hasPrefix "unix://" (toString $engine.url) -}}
@@ -60,7 +60,7 @@
 {{- end -}}
 {{- $directory := dir (include "quarterdeck.socket" .) -}}
 {{- if has $directory (list "/" "/run" "/var/run" "/var") -}}
-{{- fail (printf "exporter.socket is %s: its directory %s would be mounted, which has much more than the engine's socket. Let the engine listen in a directory of its own." .Values.exporter.socket $directory) -}}
+{{- fail (printf "exporter.socket is %s: its directory %s would be mounted, which contains more than the engine's socket. Configure the engine to use a separate directory for its socket." .Values.exporter.socket $directory) -}}
 {{- end -}}
 {{- end -}}
 

@@ -187,7 +187,7 @@ def config(more):
         ),
         (
             merged(BOT, {"bot": {"secretMounts": [{"name": "store", "secret": "s"}]}}),
-            "the name “store”, which is taken",
+            "the name “store”, which is reserved",
         ),
         (merged(EXPORTER, {"exporter": {"socket": "/run/docker.sock"}}), "its directory /run would be mounted"),
         (merged(EXPORTER, {"exporter": {"config": {"engines": []}}}), "exporter.config.engines cannot be set"),
