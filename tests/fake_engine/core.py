@@ -65,6 +65,8 @@ class FakeEngine(WaitVerbs, VerifyVerbs):
     ) -> None:
         super().__init__(EngineRef(host=host, kind=kind, name=name), allow=allow)
         self.lacks = tuple(lacks)
+        self._verbs: tuple[tuple[Sequence[str], Sequence[str]], frozenset[str]] | None = None
+        """What they were made of, and the verbs: every command asks for them many times."""
         self.containers: dict[str, Container] = {}
         self.tags: dict[str, str] = {}
         """The id of the image that each tag names."""
@@ -171,7 +173,10 @@ class FakeEngine(WaitVerbs, VerifyVerbs):
 
     @property
     def verbs(self) -> frozenset[str]:
-        return frozenset(verb for verb in super().verbs if not self._lacks(verb))
+        made_of = self._allow, self.lacks
+        if self._verbs is None or self._verbs[0] != made_of:
+            self._verbs = made_of, frozenset(verb for verb in super().verbs if not self._lacks(verb))
+        return self._verbs[1]
 
     def verb_refusal(self, verb: str) -> errors.QuarterdeckError | None:
         if self._lacks(verb):
