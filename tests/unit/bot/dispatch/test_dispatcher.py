@@ -287,9 +287,8 @@ async def test_the_store_lost_after_the_intent_hides_nothing(world, valkey):
     dispatcher = await world.replica()
     world.engine.gate = asyncio.Event()
     task = asyncio.create_task(dispatcher.answer(world.line("restart web")))
-    while not any(row["phase"] == "intent" for row in await world.rows()):
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await world.engine.arrived.wait()
+    assert any(row["phase"] == "intent" for row in await world.rows())
     valkey.stop()
     world.engine.gate.set()
     reply = await task
@@ -302,9 +301,8 @@ async def test_what_a_dead_process_left_is_told_once_and_truthfully(world, monke
     dead = await world.replica("dead")
     world.engine.gate = asyncio.Event()
     task = asyncio.create_task(dead.answer(world.line("restart web", id_="mid")))
-    while not any(row["phase"] == "intent" for row in await world.rows()):
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await world.engine.arrived.wait()
+    assert any(row["phase"] == "intent" for row in await world.rows())
     assert not await world.recover()
     # The process is gone between two lines: nothing it holds is released.
     monkeypatch.setattr(change_record.ChangeRecord, "close", lambda self: asyncio.sleep(0))
@@ -381,9 +379,8 @@ async def test_a_drain_cut_short_leaves_a_change_to_be_told_as_unknown(world):
     dispatcher = await world.replica("dead")
     world.engine.gate = asyncio.Event()
     task = asyncio.create_task(dispatcher.answer(world.line("restart web"), Heard()))
-    while not any(row["phase"] == "intent" for row in await world.rows()):
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await world.engine.arrived.wait()
+    assert any(row["phase"] == "intent" for row in await world.rows())
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await world.stores[0].remove_replica("dead")
@@ -402,9 +399,8 @@ async def test_what_was_answered_while_the_store_was_away_is_not_told_again(worl
     dispatcher = await world.replica("dead")
     world.engine.gate = asyncio.Event()
     task = asyncio.create_task(dispatcher.answer(world.line("restart web"), Heard()))
-    while not any(row["phase"] == "intent" for row in await world.rows()):
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.05)
+    await world.engine.arrived.wait()
+    assert any(row["phase"] == "intent" for row in await world.rows())
     valkey.stop()
     world.engine.gate.set()
     assert (await task).ending is Ending.OK

@@ -46,6 +46,8 @@ class Engine(BaseAdapter):
         self.fails = None
         self.gate = None
         self.gates = {}
+        self.arrived = asyncio.Event()
+        """Set once a change waits for its gate."""
         self.details = {}
         self.log_line = "login password=hunter2 ok"
         for name, labels in (("web", {"env": "prod"}), ("web-2", {}), ("db", {"env": "dev"}), ("api", {}), ("job", {})):
@@ -84,6 +86,7 @@ class Engine(BaseAdapter):
     async def change(self, action):
         gate = self.gates.get(action.target.name, self.gate)
         if gate is not None:
+            self.arrived.set()
             await gate.wait()
         if self.fails is not None:
             raise self.fails
