@@ -260,7 +260,7 @@ async def test_a_service_that_hangs_costs_its_own_deadline(own_podmand, own, mon
         with pytest.raises(errors.TimedOut):
             await own.do(actions.ListContainers, seconds=0.5)
         assert (await own.do(actions.DescribeEngine, seconds=0.5)).fault
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20  # the deadlines are two seconds in all
         async with Listening(own.runtime) as heard:
             pass
         assert isinstance(heard.end, errors.TimedOut)

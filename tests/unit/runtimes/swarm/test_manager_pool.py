@@ -200,4 +200,4 @@ async def test_time_that_is_over_ends_the_tour():
     began = time.monotonic()
     with pytest.raises(errors.TimedOut):
         await read(managers_of(first, second), seconds=0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
