@@ -12,6 +12,7 @@ from core.model.replies import Status
 from runtimes.podman.update import FIRST_KEPT, FIRST_RESTART
 from runtimes.podman.versions import parse_version
 from tests.contract.grounds import over
+from tests.helpers.waiting import wait_for
 
 
 @over(RenameContainer)
@@ -79,7 +80,12 @@ async def test_limits_are_changed_and_changed_again(ground):
 def memory_limit(seconds):
     """The limit that the kernel holds the container to that sleeps for so long."""
     wanted = f"sleep\0{seconds}\0".encode()
-    (pid,) = [one.parent for one in Path("/proc").glob("[0-9]*/cmdline") if _read(one).endswith(wanted)]
+
+    def found():
+        return [one.parent for one in Path("/proc").glob("[0-9]*/cmdline") if _read(one).endswith(wanted)]
+
+    # An engine may say that a container runs before its first process is the program that was asked for.
+    (pid,) = wait_for("the program", found)
     lines = [line.split(":", 2) for line in (pid / "cgroup").read_text().splitlines()]
     paths = {controller: path for _, controllers, path in lines for controller in controllers.split(",")}
     if "memory" in paths:
