@@ -63,7 +63,7 @@ def test_a_key_of_no_use_is_told_rather_than_the_refusal_it_led_to(lines: list[s
 def test_a_key_that_others_can_read_is_named_without_a_configured_identity() -> None:
     lines = ["Permissions 0644 for '/root/.ssh/id_rsa' are too open.", "ops@host8: Permission denied (publickey)."]
     lines.insert(0, "WARNING: UNPROTECTED PRIVATE KEY FILE!")
-    assert ssh_errors.connection_error(HOST, Ssh(), lines).full_message() == (
+    assert ssh_errors.make_connection_error(HOST, Ssh(), lines).full_message() == (
         "ssh does not use the key /root/.ssh/id_rsa, because other users can read it."
         " Run on Quarterdeck's host: chmod 600 /root/.ssh/id_rsa"
     )
