@@ -1,11 +1,9 @@
-"""Runs the tasks of the process. No task is left running when the process stops, and each failure of a task is logged
-or raised.
+"""Runs the tasks of the process. No task is left running when the process stops, and no failure of a task is lost.
 
 `start_background` starts endless tasks. A task that crashed starts again after a Backoff; a crash of a task without a
-Backoff stops the process. `start_oneshot` starts a short task; the number of such tasks is bounded. The process stops
-in this order: new tasks are refused, short tasks may finish, endless tasks are cancelled, and opened resources are
-closed, the last opened first. A task that exceeds its deadline is cancelled and named in the log. A second Ctrl-C
-shortens all deadlines.
+Backoff stops the process. `start_oneshot` starts a short task; their number is bounded. The process stops in this
+order: new tasks are refused, short tasks may finish, endless tasks are cancelled, and opened resources are closed, the
+last opened first. A task that exceeds its deadline is cancelled. A second Ctrl-C shortens all deadlines.
 """
 
 from __future__ import annotations

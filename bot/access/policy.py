@@ -1,10 +1,7 @@
-"""Decides whether a person may use a verb on a target. Evaluates grants and guards, and returns a Decision with its
-reason.
+"""Decides from grants and guards whether a person may use a verb on a target. Returns a Decision with its reason.
 
-Without a matching grant, the decision is no. If several grants match, the decision names the first one. If several
-guards match, the strictest guard decides, in whatever order they are listed. So a new guard can never allow more. If a
-fact about the target is unknown or too old, a grant that needs this fact does not match, but a guard that needs it
-matches. This module has no state and does no I/O.
+Without a matching grant, the decision is no. If several guards match, the strictest one decides, so a new guard can
+never allow more. If a fact is unknown or too old, a grant that needs it does not match, but a guard that needs it does.
 """
 
 from __future__ import annotations

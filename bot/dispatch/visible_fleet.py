@@ -1,10 +1,8 @@
 """Finds the targets of a command, checks whether the requester may act on each, and removes from lists what the
 requester may not see.
 
-Permission is checked on the same list rows from which the targets were chosen, so each engine is asked for its list
-only once. A resource that the requester may not list never appears in a reply, not even in an error's list of similar
-names. `core.model.list_action_by_kind` defines how each kind of resource is listed and which facts of a row a
-permission depends on. A resource that contains a protected container is protected too.
+Permission is checked on the list rows from which the targets were chosen, so each engine is asked once. A resource that
+the requester may not list never appears in a reply. What contains a protected container is protected too.
 """
 
 from __future__ import annotations

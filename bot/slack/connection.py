@@ -1,9 +1,7 @@
 """Connects to Slack, by Socket Mode or by HTTP requests, and reconnects for as long as the process runs.
 
-If Slack cannot be reached or a token is wrong, the log says so once, with a hint, and the connection is retried. The
-engines are watched meanwhile. A socket counts as connected only while it answers pings, whatever state Slack's library
-reports. A socket that is silent for too long is replaced. When the process stops, it first disconnects, so that Slack
-sends new requests to another replica. Then it finishes the requests that are still running.
+A socket counts as connected only while it answers pings. When the process stops, it first disconnects, so that Slack
+sends new requests to another replica. Then it finishes the running requests.
 """
 
 from __future__ import annotations
@@ -153,8 +151,7 @@ class SlackConnection:
             await asyncio.wait([rejections])
 
     def _start_incidents(self) -> None:
-        """Starts to post incidents, unless that has begun. It goes on while the connection for requests is lost:
-        posting needs the bot token alone."""
+        """Starts to post incidents, which needs no connection for requests. Does nothing if it was called before."""
         if self._app.alerts is not None and self._incidents is None:
             post = functools.partial(incident_poster.post_incidents, self._app, self._app.alerts, self._outbox)
             self._incidents = self._app.supervisor.start_background("incidents", post, RESTART)

@@ -1,10 +1,8 @@
 """Runs a private Redis or Valkey server in the state directory if `store.url` is not configured.
 
-Several processes may use one state directory. The process that holds the lock `store.lock` owns the server; the others
-are guests on its socket. When the owner ends, a guest takes the lock and starts the next server on the same data. Two
-servers never use the data at the same time: each server inherits a lock on the data directory, and the kernel releases
-that lock when the server and its children have ended, however the owner died. A power failure loses at most the last
-two seconds of writes. A killed process loses nothing.
+Several processes may use one state directory. The process that holds the lock `store.lock` owns the server. When it
+ends, another process takes the lock and starts the next server on the same data. Each server inherits a lock on the
+data, so two never use it at once. A power failure loses at most two seconds of writes; a killed process loses nothing.
 
     store.lock   held by the owner; not inherited by the server      store/   the data, with the lock `in-use`
     store.sock   the socket; if that path is too long, `store.run` links to a short private directory that has it
@@ -59,8 +57,7 @@ class EmbeddedStore:
 
     @property
     def url(self) -> str:
-        """Returns the address, which is the same whoever owns the server. Raises StoreDown if the state directory is
-        unusable."""
+        """Returns the address, the same for all processes. Raises StoreDown if the state directory is unusable."""
         return f"unix://{urllib.parse.quote(str(self._socket()))}"
 
     async def ensure(self) -> Role:

@@ -1,8 +1,7 @@
 """Starts, stops, restarts, kills, pauses and removes containers of containerd.
 
-containerd has no single request for these operations: a client reads, changes and waits in several requests.
-`ContainerChange` sends these requests in order. `MultiRequestChange` records whether a change was already sent when a
-request fails.
+containerd has no single request for these operations. `ContainerChange` reads, changes and waits in several requests.
+`MultiRequestChange` records whether a change was already sent when a request fails.
 """
 
 from __future__ import annotations
