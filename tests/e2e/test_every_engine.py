@@ -96,7 +96,7 @@ def test_all_of_them_are_watched_and_obey_in_one_process(deck, grounds):
         deck.deck("ada", f"restart web-{name} -t 1")
         deck.last("ada", f"web-{name} restarted", seconds=30)
         assert grounds[name].started(f"web-{name}") != before
-    assert "the kubelet" in deck.do(f"restart {cri}", code=2)
+    assert "The kubelet then starts a new one" in deck.do(f"restart {cri}", code=2)
     assert "does not support container.restart" in deck.do("restart web-oci", code=2)
 
     assert [(row["SERVICE"], row["RUNNING"]) for row in rows(deck, "services api")] == [("api", "1/1")]

@@ -228,7 +228,7 @@ def test_a_slash_command_says_where_it_is_followed(deck, dockerd, slack):
     deck.up()
     deck.deck("ada", "logs web -f")
     deck.last("ada", "line 2", "dm:ada")
-    assert deck.last("ada", "in our direct messages")["ephemeral"]
+    assert deck.last("ada", "in your direct messages with me")["ephemeral"]
 
 
 def test_another_process_with_the_same_store_stops_it(deck, dockerd, slack, valkey):

@@ -141,7 +141,7 @@ def test_it_works_locked_up_spares_itself_stops_in_order_and_keeps_what_it_knows
         "grant console:bob viewer",
     )
     assert said.count("quarterdeck is part of Quarterdeck") == 3
-    assert "(self-protection)" in said
+    assert "(rule self-protection)" in said
     assert stage.daemon.state("web")["Running"] is False
     after = stage.inspect("quarterdeck")["State"]
     assert (after["Pid"], after["StartedAt"]) == (before["Pid"], before["StartedAt"])
