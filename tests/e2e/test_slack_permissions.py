@@ -79,7 +79,7 @@ def test_a_grant_to_a_user_group_reaches_its_members(deck, dockerd, slack):
     deck.deck("bob", "ps")
     deck.last("bob", "bob does not have the permission")
     slack.say("ada", "ops", "@quarterdeck grant @shop viewer container.restart")
-    deck.last("bob", "group:shop may")
+    deck.last("bob", "group:shop now has the permissions viewer, container.restart")
     deck.deck("bob", "ps")
     deck.last("bob", "localhost/busybox")
     deck.deck("bob", "whoami")

@@ -77,7 +77,7 @@ LINES = {
     "swarm join-token": ("swarm join-token worker", r"None of the watched engines manages a Swarm", "running"),
     "project restart": ("project restart shop", r"shop restarted in [\d.]+ s, in this order: front", "running"),
     "service ps": ("service ps shop_front", r"does not support task\.list", "running"),
-    "service logs": ("service logs shop_front", r"does not support service\.logs\. logs shows", "running"),
+    "service logs": ("service logs shop_front", r"does not support service\.logs\. To see the logs", "running"),
     "node ps": ("node ps worker-1", r"does not support (node|task)\.", "running"),
     "stack ps": ("stack ps shop", r"does not support task\.list", "running"),
     "stack services": ("stack services shop", r"No service matches", "running"),
