@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := benchmarks bot charts collectors commands core deploy docs/pictures runtimes tests
-# One worker more than the number of cores, because tests mostly wait for engines.
-WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
+# Two workers more than the number of cores, because tests mostly wait for engines.
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 2)
 PYTEST_ARGS ?= -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=1
 BENCH_ARGS ?=
 SOAK_ARGS ?=
