@@ -55,7 +55,7 @@ async def test_every_verb_that_reads_answers(ground, request):
             value = await ground.do(action(engine=ground.runtime.ref, **given), 60)
         except (errors.UserError, errors.Unreachable) as error:
             # Units need systemd, which the tests do not have, and not every CRI engine reports how an image was built.
-            assert action.verb.startswith("unit.") or "does not report build steps" in error.message + error.hint, action
+            assert action.verb.startswith("unit.") or "not report build steps" in error.message + error.hint, action
             continue
         assert msgspec.json.encode(value)
         if isinstance(value, JobStarted):
