@@ -2,8 +2,8 @@
 
 Without a width, nothing is left out and nothing is cut. If a table is wider than the terminal, its least important
 columns are left out, and a last line names them. A cell of the most important column is never cut: if it is too long,
-the cells after it are on the next line. Only where two columns remain, the cells of the second are cut, or continued on
-further lines if the table says so. Widths are terminal columns: East Asian characters and most emoji take two.
+the cells after it are on the next line. If only two columns remain and are still too wide, the cells of the second are
+cut. A table can ask for more lines instead. Widths are terminal columns: East Asian characters and most emoji take two.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads the size and the free space of the file system that holds each local engine's data, and stores them in the
-engine's mirror.
+mirror: the copy of the engine's state in memory.
 
-Each engine has a thread of its own for it, so that a disk that does not respond delays only its own engine.
+Each engine has a thread of its own for this, so that a disk that does not respond delays only its own engine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Remembers the owners of containers that were renamed while they had an open alert, so that the alert continues.
+"""Remembers to which service, project or name (the owner) an alert belongs, if its container is renamed meanwhile.
 
 A container without the labels of Compose, a Swarm or a pod is identified by its name. If such a container is renamed
 while an alert about it is open, its next crash belongs to the same alert. A crash of a new container with the old name

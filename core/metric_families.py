@@ -1,9 +1,9 @@
-"""Declares metric families, and writes their headers in both formats of the metrics page.
+"""Defines the type Family, with which other modules declare their metrics, and writes the headers of the metrics page.
 
 A family is a set of series with the same name, type, meaning and label names. Each family is declared once, as a value:
-the page, `quarterdeck metrics` and docs/metrics.md all come from it. `name` is the name of its samples in Prometheus'
-text format 0.0.4; OpenMetrics names the family of a counter or of an info without `_total` or `_info`. Every family has
-the labels `host` and `engine` first, or neither; a family of containers has `name` third.
+the page, `quarterdeck metrics` and docs/metrics.md all come from it. `name` is the name of its samples, such as
+`events_total`. Only in the header of OpenMetrics, the ending `_total` or `_info` is left out. A family of an engine has
+`host` and `engine` as its first labels; a family of containers has `name` third.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds which targets a change affects: leaves out targets that need no change, and reports them.
 
 A list may be old. So the targets are listed again before one is left out, and inspected if the list shows them as
-running. A target that somebody named by itself, not as a part of a group, is left to the engine, unless a question must
-be asked about it. A change that the engine would refuse is refused before the question.
+running. If a person names one target, the engine decides whether it needs the change. If the change needs a
+confirmation, this is checked here. A change that the engine would refuse is refused before the question.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Selects the unused resources of an engine that one person may list and remove by a prune.
 
-Resources that are protected, that belong to Quarterdeck, or that a grant or guard denies are left out. The prune
-removes the rest, and the reply counts those that were left out. Resources that the person may not list are neither
-removed nor counted. The build cache belongs to the whole engine: it is left out if the prune of the engine itself is
-denied.
+Protected resources, those of Quarterdeck, and those that this person is not permitted to remove are left out. The
+prune removes the rest, and the reply counts those that were left out. Resources that the person may not list are
+neither removed nor counted. The build cache belongs to the whole engine, so it needs the permission to prune that.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Posts entries in the thread of an incident: first its crash card, later its changes. Other incidents do not wait for
-a card.
+"""Posts entries in the thread of an incident: first its crash card, later its changes.
 
-A card is made as soon as the message is posted, but it is not posted at once. The poster first waits until it is known
-whether other incidents share the message: the message of a storm has no thread. The evidence of a card may take seconds
-to collect. So each card is made in its own task, a few in parallel. If a card cannot be made, or if the chat refuses
-it, this is logged and there is no card. The message itself was posted before.
+A card is made as soon as the message is posted, but it is not posted at once. If many incidents share one message (a
+storm), this message has no thread and no cards, so the poster first waits until that is known. The evidence of a card
+may take seconds to collect. So each card is made in its own task, and other incidents do not wait for it. If a card
+cannot be made, or if the chat refuses it, this is logged and there is no card.
 """
 
 from __future__ import annotations

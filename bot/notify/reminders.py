@@ -1,8 +1,8 @@
 """Posts reminders of incidents that are still open: at the end of a snooze, and at the repeat interval of a route.
 
 A reminder is an entry of the incident's thread that is also shown in the channel. If somebody takes care of the
-incident, it is not repeated. In quiet hours, nothing is repeated, and neither are silenced incidents and those in
-maintenance. Each channel has its own task, so that one that does not answer delays no other one.
+incident, it is not repeated. There are no reminders in quiet hours, for silenced incidents, and during maintenance.
+Each channel has its own task, so a channel that does not answer delays no other one.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Finds the changed incidents that must be read now, and remembers which ones wait, so that they are not read every
-second.
+"""Decides which changed incidents are read from the store now, and remembers which ones wait, so that they are not
+read every second.
 
 An incident is read again when it changes, when its time has come, or when somebody changed a silence, a maintenance
 window, a mute or a route. An incident that waits for another incident is read again after a few seconds. Nothing of
 this is stored: after a restart, each incident is read once. Thousands may wait, for example while they are silenced. So
-the store's list of changed incidents is read in parts. It is read only if its length or its newest change differs from
-before, or if something was left over; otherwise every few seconds.
+the store's list of changed incidents is read in parts. The next part is read at once if the list has changed or if a
+part is left. Otherwise the list is read every few seconds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Escapes text for Slack's mrkdwn, so that Slack shows exactly that text.
 
 Slack reads `<…>` as mentions and links, `* _ ~` and backticks as formatting, `:word:` as an emoji and a leading `>` as
-a quote. Its only escapes are `&amp; &lt; &gt;`. A word with any other character that Slack would interpret is shown as
-inline code, where Slack interprets nothing, and so are words between backticks. No invisible characters are added, so
-that people copy the exact text. Any other backtick would end inline code, so ˋ replaces it. A timestamp
+a quote. Its only escapes are `&amp; &lt; &gt;`. Slack interprets nothing in inline code. So a word with any other
+character that Slack would interpret becomes inline code. Words between backticks become inline code too. A backtick
+inside would end it, so ˋ replaces it. No invisible characters are added, so people copy the exact text. A timestamp
 (`core.text.text_timestamps`) becomes a date element, which Slack shows in the time zone of the reader.
 """
 

@@ -1,5 +1,5 @@
-"""Defines the dashboard of each engine: its version, its resources, its disk, the readings of it, and systemd units of
-containers.
+"""Defines the dashboard of an engine. It shows the version, the resources, the disk, how Quarterdeck reads the engine,
+and the systemd units of its containers.
 """
 
 from charts.dashboards import links, panel_templates, value_mappings

@@ -1,6 +1,6 @@
 """Draws the answers of one panel as HTML or SVG: values, graphs, bars, timelines and tables.
 
-All functions are pure: the panel's JSON and the series in, text out. `width` and `height` are CSS pixels.
+Each function takes the JSON of the panel and its series, and returns text. It reads and writes no files. `width` and `height` are CSS pixels.
 """
 
 from __future__ import annotations

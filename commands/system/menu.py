@@ -1,4 +1,4 @@
-"""`menu`, which an empty line means: shows a button for each command that is used most, and one that lists all."""
+"""`menu`: shows a button for each of the most used commands, and one for the list of all. An empty line runs it too."""
 
 from __future__ import annotations
 

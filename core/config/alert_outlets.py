@@ -1,5 +1,6 @@
-"""Defines the sections `webhooks`, `alertmanager` and `heartbeat` of the configuration: the systems to which
-incidents are sent and from which alerts come, and the address that is called while Quarterdeck works.
+"""Defines three sections of the configuration. `webhooks`: the addresses to which incidents are sent. `alertmanager`:
+the Alertmanagers to which incidents are sent, and from which alerts come. `heartbeat`: the address that Quarterdeck
+calls regularly while it works.
 """
 
 from __future__ import annotations

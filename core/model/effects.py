@@ -1,9 +1,8 @@
-"""Defines, in one table for all verbs, the side effects of an action: what it does besides the main thing that its verb
-names.
+"""Lists, for each verb, its side effects on other resources. For example, `scale` removes containers.
 
-`scale` removes containers, `unit stop` stops those of the unit, `stop` removes a container that was created with --rm.
-These effects are found from the lists of the engines. The results become part of the action, so the same value is
-decided, confirmed, recorded and run. If a list does not show what an action would do, the effect is not `certain`.
+`unit stop` stops the containers of the unit; `stop` removes a container that was created with --rm. These effects are
+found from the lists of the engines. They are stored in the action, so the policy, the confirmation, the audit and the
+run all use the same ones. If a list does not show what an action would do, the effect is not `certain`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Defines self-healing: the commands that a healing policy runs when an alert fires, its stored record, and the next
 step.
 
-The decisions are pure functions of the policy, the stored record and the time. The record of a policy is one value, so
-that only one process takes an attempt and its place in the budget.
+The decisions depend only on the policy, the stored record and the time. The record of a policy is one value in the
+store, so two processes cannot start the same attempt. Each attempt counts towards the budget of the policy.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parses a point in time as people type it: a time of day, a date, or a date with a time. Without an offset, it is in
 the time zone of whoever types it.
 
-The parser of commands makes a TypedTime of a duration, such as `10m`, too: it means that long ago.
+A duration, such as `10m`, is parsed by the parser of commands. It means ten minutes ago.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Masks passwords in URLs and connection strings, signatures and tokens in queries, and the addresses of webhooks.
 
-Every quantifier is bounded or possessive, and the search never reads the same characters twice. So the time grows
-linearly with the length of a line.
+The regular expressions do not backtrack without limit, and the search never reads the same characters twice. So the
+time grows linearly with the length of a line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draws messages of Slack and lines of a terminal into PNG files, with Chromium. `record.py` calls it.
 
-What is drawn are the blocks that a bot sent, and what a terminal showed. The frame around them imitates Slack's looks;
+It draws the blocks that a bot sent and the text that a terminal showed. The frame around them imitates Slack's looks;
 Slack's own rendering may differ.
 """
 

@@ -1,8 +1,8 @@
 """Runs the blocking clients of the `docker` and `podman` packages in threads, a few for each engine.
 
 A call has one deadline, which covers the wait for a thread. At the deadline, or when the caller is cancelled, the
-call's connections are closed, so the thread ends soon, and the call knows whether a request was sent. A thread counts
-until it has really ended. So an engine that hangs can use up its own threads, but not those of other engines.
+call's connections are closed, so the thread ends soon. The error says whether a request was sent. A thread that has not
+ended still counts towards the limit of its engine. So an engine that hangs uses up only its own threads.
 """
 
 from __future__ import annotations

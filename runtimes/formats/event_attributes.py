@@ -15,7 +15,7 @@ _NAME = re.compile(r"/?([A-Za-z0-9][A-Za-z0-9_.-]{0,254})")
 
 
 def exit_code_attribute(text: str) -> dict[str, str]:
-    """Such as `137` or `-1`."""
+    """Returns the exit code, such as `137` or `-1`, as an attribute; nothing if the text is none."""
     return {"exit_code": text} if _EXIT_CODE.fullmatch(text) else {}
 
 

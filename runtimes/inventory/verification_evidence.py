@@ -1,5 +1,5 @@
-"""Provides a verification with more facts about its containers: the events that a mirror receives, and the number of
-recent ends of each container.
+"""Supplies evidence for the check after a change: whether the containers still run and are healthy. The evidence is the
+new events of the containers, and how often each of them ended recently.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DIED, _KILLED, _STARTED, _STOPPED = EventKind.DIED, EventKind.KILLED, EventKind
 
 
 class RunEventWaiters:
-    """Wakes those that wait for an event of some containers of one engine. Nobody waits for them."""
+    """Lets a task wait for the next event of some containers of one engine."""
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Event, tuple[Collection[str], set[str]]] = {}
