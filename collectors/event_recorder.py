@@ -120,7 +120,7 @@ class EventRecorder:
             if self._waiting:
                 self._due.set()
         if stored and self._repeated_log.ended():
-            log.info("Events were stored again.")
+            log.info("The waiting events were stored.")
 
     async def _with_requesters(self, rows: Sequence[StoredEvent], engine_id: str) -> list[StoredEvent]:
         """Adds who requested an end through a process that does not watch this engine, such as a single command."""

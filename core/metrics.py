@@ -117,7 +117,7 @@ class Metrics(WatchedEngineMetrics):
         )
         self.slack_lost_answers_total = counter(
             "slack_lost_answers_total",
-            "Posts whose answer from Slack was lost; found: the message exists; repeated: it was posted again",
+            "Posts whose answer from Slack was lost, by outcome: found (the message exists), repeated (posted again)",
             "outcome",
         )
         self.slack_undelivered_total = counter(
@@ -253,7 +253,7 @@ class Metrics(WatchedEngineMetrics):
             "alerts_received_total", "Alerts received from an Alertmanager, by outcome", "outcome"
         )
         self.heartbeats_total = self.counter(
-            "heartbeats_total", "Calls of the heartbeat address, by outcome", "outcome"
+            "heartbeats_total", "Requests to the heartbeat address, by outcome", "outcome"
         )
         self.watch_timestamp_seconds = self.gauge(
             "watch_timestamp_seconds",

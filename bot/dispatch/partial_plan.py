@@ -30,7 +30,7 @@ def split_plan(
         if decided.verdict is Verdict.ALLOW:
             kept.append(action)
         else:
-            hint = decided.hint or "Give the command for the missing part alone, such as: logs NAME"
+            hint = decided.hint or f"To get only {action.verb}, give the command for it: `help` lists all commands."
             error = errors.NotPermitted(decided.reason, rule=decided.rule, hint=hint)
             left_out.append(Result(action=action, error=error))
     return (kept, left_out) if kept else (plan, ())

@@ -68,7 +68,7 @@ class DeferredWrites:
     def _drop(self, entry: DeferredWrite, reason: str) -> None:
         self.dropped += 1
         log.error(
-            "An entry for the store was dropped.",
+            "A record of a command was dropped. It is not in the store.",
             action="spool",
             invocation=entry.invocation,
             rows=len(entry.rows),

@@ -69,6 +69,7 @@ class RemovedEngineCheck:
         for engine in due:
             if str(engine) not in watched:
                 log.info(
-                    "The alerts about an engine were ended, because the engine is not watched now.", engine=str(engine)
+                    "The alerts about an engine were resolved, because no process has watched it for some time.",
+                    engine=str(engine),
                 )
                 self._alerts.end_alerts_of(engine)

@@ -201,6 +201,10 @@ async def first_open_way(ways: Mapping[str, Callable[[], Awaitable[object]]]) ->
         except errors.DeliveryError as error:
             if number == len(ways):
                 raise
-            log.info("A message could not be delivered. The next way is tried.", way=name, reason=error.full_message())
+            log.info(
+                "Slack did not accept a message. Another way to deliver it is tried.",
+                way=name,
+                reason=error.full_message(),
+            )
         else:
             return

@@ -116,7 +116,7 @@ DELIVERY = Row(
         ),
         panel_templates.counted(
             "Heartbeats",
-            "Calls of the heartbeat address per minute: sent, failed, or not sent because Quarterdeck is not ready.",
+            "Requests to the heartbeat address per minute: sent, failed, or not sent because Quarterdeck is not ready.",
             "heartbeats_total",
             "outcome",
             selector="",

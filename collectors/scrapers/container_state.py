@@ -50,7 +50,7 @@ BLOCK: Sequence[Family] = (STATE, HEALTH, EXIT_CODE, RESTARTS, OOM_KILLED, START
 TOTALS = gauge("containers", "Containers of the engine by state", *ENGINE_LABELS, "state")
 CAPPED = gauge(
     "container_series_capped",
-    "Containers without their own series, above the limit of one engine (metrics.max_containers)",
+    "Containers without series of their own, because the engine has more containers than metrics.max_containers",
     *ENGINE_LABELS,
 )
 

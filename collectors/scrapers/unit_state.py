@@ -24,7 +24,7 @@ STATE = gauge(
 INFO = info("unit_info", "Container of the systemd unit, by name; always 1", *UNIT_LABELS, "name")
 CAPPED = gauge(
     "unit_series_capped",
-    "Units without their own series, above the limit of one engine (metrics.max_containers)",
+    "systemd units without series of their own, because the engine has more units than metrics.max_containers",
     *ENGINE_LABELS,
 )
 

@@ -153,11 +153,15 @@ def _network(action: CreateNetwork) -> None:
             f"{outside or action.ip_range} is not a range of addresses in {action.subnet}.",
             hint="Write a range inside the subnet, such as 10.9.1.0/24 in 10.9.0.0/16.",
         )
-    if action.driver not in NETWORK_DRIVERS or action.scope not in ("", "local", "global", "swarm"):
+    if action.driver not in NETWORK_DRIVERS:
         raise errors.BadUsage(
-            f"A network cannot have the driver “{command_line.abbreviate(action.driver)}”"
-            + (f" and the scope “{command_line.abbreviate(action.scope)}”." if action.scope else "."),
-            hint=f"Use one of the drivers {', '.join(NETWORK_DRIVERS)} and of the scopes local, global, swarm.",
+            f"A network cannot have the driver “{command_line.abbreviate(action.driver)}”.",
+            hint=f"Use one of: {', '.join(NETWORK_DRIVERS)}",
+        )
+    if action.scope not in ("", "local", "global", "swarm"):
+        raise errors.BadUsage(
+            f"A network cannot have the scope “{command_line.abbreviate(action.scope)}”.",
+            hint="Use one of: local, global, swarm",
         )
 
 

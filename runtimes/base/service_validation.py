@@ -66,7 +66,8 @@ def _check(settings: ServiceSettings) -> None:
         raise errors.BadUsage("The name of a variable cannot be empty or contain “=”.", hint="Write NAME=VALUE.")
     if len(settings.ports) > MAX_PORTS:
         raise errors.BadUsage(
-            f"A service publishes at most {MAX_PORTS} ports in one command.", hint="Publish fewer ports."
+            f"{len(settings.ports)} ports were given. A service publishes at most {MAX_PORTS} ports in one command.",
+            hint="Publish fewer ports.",
         )
     for port in settings.ports:
         if not 0 < port.target <= MAX_PORT or not 0 <= port.published <= MAX_PORT or port.protocol not in PROTOCOLS:

@@ -96,7 +96,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
             raise error.with_sent(True) from error  # the stop signal was sent
         except errors.Rejected as error:
             raise errors.TimedOut(
-                f"{action.target.name} received the stop signal, but the next step failed: {error.full_message()}",
+                f"{action.target.name} received the stop signal, but its end is not confirmed: {error.full_message()}",
                 sent=True,
                 hint="Check with `ps` whether the container still runs.",
             ) from error
@@ -133,7 +133,11 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         number = str(signals.parse_signal_number(action.signal))
         container = await self._find(action.target, seconds)
         if not container.alive:
-            raise errors.Rejected(CONFLICT, f"{action.target.name} is not running, so no signal can be sent to it.")
+            raise errors.Rejected(
+                CONFLICT,
+                f"{action.target.name} is not running, so no signal can be sent to it.",
+                hint="Check its state with: ps -a",
+            )
         outcome = await self._change(container, "kill", deadline, number)
         if number != SIGKILL:
             return outcome
@@ -229,7 +233,8 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
             if decode_errors.means_not_found(reason):
                 raise self._gone(name)
             program = container.stored.program
-            raise errors.Rejected(result.code, reason or f"{program} {command} ended with code {result.code}.")
+            unknown = f"{program} {command} of {name} ended with exit code {result.code} and no message."
+            raise errors.Rejected(result.code, reason or unknown)
         return Outcome(status=Status.DONE, took=result.seconds)
 
     async def _signal(self, container: ContainerState, number: str, deadline: float) -> bool:

@@ -100,7 +100,7 @@ def lost_by_relay(endpoint: Endpoint, lost: errors.Unreachable) -> errors.Unreac
     engine."""
     if endpoint.scheme != "unix" or endpoint.path != RELAY_SOCKET:
         return lost
-    return errors.Unreachable(lost.message, sent=lost.sent, hint=f"{lost.hint} If it runs: {RELAY_HINT}")
+    return errors.Unreachable(lost.message, sent=lost.sent, hint=f"{lost.hint} If the engine runs: {RELAY_HINT}")
 
 
 def _unix_error(path: str, error: OSError) -> errors.Unreachable:

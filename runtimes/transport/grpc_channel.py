@@ -238,7 +238,7 @@ def error_of_status(
         return errors.InvalidResponse(
             f"{engine} ended a gRPC call without a status.", hint="Look at the engine's log, then try again."
         )
-    return errors.Rejected(code.value[0], text or f"{engine} answered with status {code.name}.")
+    return errors.Rejected(code.value[0], text or f"{engine} answered with the gRPC status {code.name} and no message.")
 
 
 _LIBRARY: ModuleType | None = None

@@ -123,7 +123,7 @@ async def test_while_the_store_is_gone_events_wait_within_a_limit_and_the_loss_i
         await line.recorder.write()
     assert [int(row.at_ns) - NOW_NS + 10**9 for row in line.store.writes[0]] == [3, 4, 5, 6, 7]
     assert line.store.lost == [(3, (NOW_NS - 10**9 + 2) // 1000)]
-    assert [entry["event"] for entry in logs] == ["Events could not be stored yet.", "Events were stored again."]
+    assert [entry["event"] for entry in logs] == ["Events could not be stored yet.", "The waiting events were stored."]
     line.recorder.add([event(9)])
     await line.recorder.write()
     assert line.store.lost[-1][0] == 0
