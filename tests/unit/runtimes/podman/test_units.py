@@ -473,7 +473,11 @@ async def test_a_unit_has_the_time_of_its_own_settings(engine, programs, monkeyp
     for kind, state in ((units.StartUnit, STOPPED), (units.StopUnit, {}), (units.RestartUnit, {})):
         programs.say("show.web.service", paragraph("web.service", RUN, **own, **state))
         await engine.do(engine.at(kind, "web.service"), seconds=3600.0)
-    assert allowed == [("start", 915), ("stop", 155), ("restart", 1055)]
+    # What was read before takes some of the time.
+    for (verb, seconds), (expected, most) in zip(
+        allowed, [("start", 915), ("stop", 155), ("restart", 1055)], strict=True
+    ):
+        assert verb == expected and most - 30 < seconds <= most
 
 
 @root
