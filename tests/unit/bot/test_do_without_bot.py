@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import structlog
 
 from bot.console import do_without_bot
+from tests.helpers import log_settings
 from tests.helpers.paths import ROOT
 
 
@@ -24,12 +24,8 @@ def settings(level: str, form: str = "auto") -> Any:
 
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
-    before, root = structlog.get_config(), logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with log_settings.restored():
+        yield
 
 
 def test_one_command_prints_no_line_about_its_engines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from core import logs
+from tests.helpers import log_settings
 
 
 class Terminal(io.StringIO):
@@ -21,12 +22,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    before, root = structlog.get_config(), logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with log_settings.restored():
+        yield
 
 
 def lines(out: io.StringIO) -> list[dict[str, Any]]:
