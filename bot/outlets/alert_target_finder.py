@@ -2,8 +2,8 @@
 
 It uses the labels of three sources. Quarterdeck's own metrics have `host`, `engine` and `name`, or `service` of a
 Swarm. cAdvisor and similar exporters have `name`, `container_label_…`, and `id` with the path of a cgroup. Kubernetes
-has `namespace`, `pod` and `container`. If the labels fit several containers, none is chosen, because a button of the
-incident must not act on the wrong one.
+has `namespace`, `pod` and `container`. If the labels fit several containers, there is no target, because a button of
+the incident must not act on the wrong one.
 """
 
 from __future__ import annotations
