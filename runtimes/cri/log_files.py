@@ -24,38 +24,48 @@ REAL_PARENTS = 2  # the folders of the pod and of the container
 
 
 def open_log_files(path: str, name: str, owners: Collection[int]) -> list[BinaryIO]:
-    """Opens all readable files of one log, from the oldest to the one that is written now. The caller closes them.
-    `name`: the container's name, for errors. `owners`: the user ids that the files may belong to. Raises NotFound and
-    Unreachable."""
+    """Opens all readable files of one log, from the oldest to the newest. The caller closes them. `name`: the
+    container's name, for errors. `owners`: the user ids that the files may belong to. Raises NotFound and Unreachable.
+
+    An empty newest file is left out if there is an older one: the engine may still write to that one. It makes the new
+    file first and writes to it a moment later."""
     if not path:
         raise errors.NotFound(
             f"{name} has no log.",
             hint="Its pod has no log directory, so the engine writes no log. Create the pod again"
             " with `log_directory` in its configuration.",
         )
-    with contextlib.ExitStack() as opened:
-        files: list[BinaryIO] = []
-        try:
-            folder = untrusted_files.open_folder(str(Path(path).parent), real_parents=REAL_PARENTS)
-            opened.callback(os.close, folder)
-            for entry in _rotated(folder, Path(path).name)[-MAX_ROTATED_FILES:]:
-                with contextlib.suppress(FileNotFoundError):  # compressed in the meantime
-                    files.append(_reader(untrusted_files.open_in(folder, entry, owners)))
-            try:
-                files.append(_reader(untrusted_files.open_in(folder, Path(path).name, owners)))
-            except FileNotFoundError:  # rotated just now, unless there is no file at all
-                if not files:
-                    raise
-        except OSError as error:
-            for file in files:
-                file.close()
-            raise unreadable(path, name, error) from error
+    files: list[BinaryIO] = []
+    try:
+        _open_all(path, owners, files)
+    except OSError as error:
+        for file in files:
+            file.close()
+        raise unreadable(path, name, error) from error
     return files
 
 
-def open_file(path: str, owners: Collection[int]) -> BinaryIO:
-    """Opens one file for reading. Raises OSError."""
-    return _reader(untrusted_files.open_file(path, owners, real_parents=REAL_PARENTS))
+def _open_all(path: str, owners: Collection[int], files: list[BinaryIO]) -> None:
+    """Opens the files of the log into `files`. Raises OSError. The newest file is opened first: if it is rotated in the
+    meantime, it is also the last one of the rotated files, and counts once."""
+    folder = untrusted_files.open_folder(str(Path(path).parent), real_parents=REAL_PARENTS)
+    missing: FileNotFoundError | None = None
+    try:
+        try:
+            files.append(_reader(untrusted_files.open_in(folder, Path(path).name, owners)))
+        except FileNotFoundError as error:  # rotated just now, unless there is no file at all
+            missing = error
+        newest = {inode(file) for file in files}
+        for entry in _rotated(folder, Path(path).name)[-MAX_ROTATED_FILES:]:
+            with contextlib.suppress(FileNotFoundError):  # compressed in the meantime
+                files.insert(len(files) - len(newest), _reader(untrusted_files.open_in(folder, entry, owners)))
+    finally:
+        os.close(folder)
+    if not files and missing is not None:
+        raise missing
+    *rotated, last = files
+    if rotated and not missing and (inode(rotated[-1]) == inode(last) or os.fstat(last.fileno()).st_size == 0):
+        files.pop().close()
 
 
 def _reader(handle: int) -> BinaryIO:

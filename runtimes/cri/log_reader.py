@@ -83,7 +83,7 @@ class LogFollower:
     def __init__(
         self, path: str, name: str, *, owners: Collection[int], tail: int, max_lines: int, since_ns: int = 0
     ) -> None:
-        self._path = path
+        self._path, self._name = path, name
         self._owners = owners
         self._parser = LineParser(tail, since_ns=since_ns)
         *rotated, self._file = log_files.open_log_files(path, name, owners)
@@ -116,7 +116,7 @@ class LogFollower:
         self._file.close()
 
     def _switch_file(self) -> bool:
-        """Opens the new file at the end of a rotated one. True if there is one, or if this file was truncated: then
+        """Opens the next file at the end of a rotated one. True if there is one, or if this file was truncated: then
         read again."""
         now = os.fstat(self._file.fileno())
         if self._file.tell() > now.st_size:  # truncated
@@ -125,16 +125,23 @@ class LogFollower:
         try:
             if os.lstat(self._path).st_ino == now.st_ino:
                 return False
-            new = log_files.open_file(self._path, self._owners)
-        except OSError:  # rotated, and the engine has not begun the new file yet
+            files = log_files.open_log_files(self._path, self._name, self._owners)
+        except (OSError, errors.Unreachable):  # rotated, and the engine has not begun the new file yet
             return False
-        # What was written to the old file between the last read and the rotation comes first.
+        place = next((n for n, file in enumerate(files) if log_files.inode(file) == now.st_ino), len(files) - 2)
+        following = files[place + 1 : place + 2]
+        for file in (*files[: place + 1], *files[place + 2 :]):
+            file.close()
+        if not following:
+            return False
+        # The next file has lines, so the engine has stopped writing to this one. What it wrote to it between the last
+        # read and the rotation comes first.
         if data := self._file.read(MAX_BYTES_PER_READ):
-            new.close()
+            following[0].close()
             self._file.seek(-len(data), os.SEEK_CUR)
             return True
         self._file.close()
-        self._file = new
+        (self._file,) = following
         self._parser.feed(b"\n")
         return True
 
@@ -144,14 +151,15 @@ def _read_backwards(
 ) -> tuple[list[bytes], bool]:
     """Reads the end of the log in pieces: as many complete lines as asked for, or back to a time. With `until_ns`, the
     lines of a piece that ends later do not count. The first piece starts at the beginning of a line. Also returns
-    whether `MAX_BYTES_BACK` was reached first. Leaves the last file at its end."""
+    whether `MAX_BYTES_BACK` was reached first. Leaves the last file where the last piece ends."""
     pieces: list[bytes] = []
     found = read = left = 0
     full, counts = False, not until_ns
+    end = files[-1].seek(0, os.SEEK_END)  # what is written from now on belongs to the next read
     for file in reversed(files):
         if pieces:
             pieces.append(b"\n")
-        left = file.seek(0, os.SEEK_END)
+        left = end if file is files[-1] else file.seek(0, os.SEEK_END)
         while left > 0 and not full:
             size = min(BLOCK, left)
             left -= size
@@ -171,7 +179,7 @@ def _read_backwards(
         if newline:
             break
         del pieces[0]
-    files[-1].seek(0, os.SEEK_END)
+    files[-1].seek(end)
     return pieces, read >= MAX_BYTES_BACK
 
 

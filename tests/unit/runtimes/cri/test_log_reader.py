@@ -152,9 +152,10 @@ steps = st.lists(
         st.tuples(st.just("write"), st.integers(1, 5)),
         st.tuples(st.just("part"), st.just(0)),  # the engine is amid a line
         st.tuples(st.just("aside"), st.just(0)),
+        st.tuples(st.just("opened"), st.just(0)),  # the new file is there, and the engine still writes to the old one
         st.tuples(st.just("read"), st.just(0)),
     ),
-    max_size=30,
+    max_size=log_files.MAX_ROTATED_FILES,
 )
 
 
@@ -164,14 +165,18 @@ class Writer:
     def __init__(self, path):
         self.path, self.said, self.moved, self.half = path, 0, 0, b""
         self.file = path.open("wb", buffering=0)
+        self.next = None
 
     def step(self, word, count):
+        if self.next is not None and word != "opened":
+            if word == "write":  # one line more, as the engine has not heard of the new file yet
+                self.line()
+            self.finish()
+            self.file.close()
+            self.file, self.next = self.next, None
         if word == "write":
             for _ in range(count):
-                self.finish()
-                self.half = entry(self.said, f"line {self.said}", "stdout" if self.said % 3 else "stderr")
-                self.said += 1
-                self.finish()
+                self.line()
         elif word == "part" and not self.half:
             whole = entry(self.said, f"line {self.said}")
             self.said += 1
@@ -179,10 +184,27 @@ class Writer:
             self.half = whole[20:]
         elif word == "aside":
             self.finish()  # what is being written ends up in the old file
-            self.path.rename(self.path.with_name(f"0.log.2026010{self.moved // 9}-{self.moved:06d}"))
-            self.moved += 1
+            self.rename()
             self.file.close()
             self.file = self.path.open("wb", buffering=0)
+        elif word == "opened" and self.next is None:
+            self.rename()
+            self.next = self.path.open("wb", buffering=0)
+
+    def line(self):
+        self.finish()
+        self.half = entry(self.said, f"line {self.said}", "stdout" if self.said % 3 else "stderr")
+        self.said += 1
+        self.finish()
+
+    def rename(self):
+        self.path.rename(self.path.with_name(f"0.log.2026010{self.moved // 9}-{self.moved:06d}"))
+        self.moved += 1
+
+    def close(self):
+        self.file.close()
+        if self.next is not None:
+            self.next.close()
 
     def finish(self):
         self.file.write(self.half)
@@ -207,7 +229,7 @@ def test_pages_one_after_the_other_have_each_line_once(tmp_path_factory, history
             writer.step(word, count)
     whole = writer.all()
     got += texts(log_reader.read_page(str(writer.path), "it", owners=US, tail=1000, cursor=cursor))
-    writer.file.close()
+    writer.close()
     assert got == whole
 
 
@@ -219,7 +241,7 @@ def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
     log = log_reader.LogFollower(str(writer.path), "it", owners=US, tail=tail, max_lines=1000)
     got = []
     for word, count in history:
-        if word in ("read", "aside"):  # a kubelet looks every ten seconds, a follower five times a second
+        if word == "read":
             while (more := log.read()) != ([], 0):
                 got += [line.text for line in more[0]]
         writer.step(word, count)
@@ -228,8 +250,27 @@ def test_a_follower_has_each_line_once(tmp_path_factory, history, tail):
         got += [line.text for line in more[0]]
     got += [line.text for line in log.read_unfinished()]
     log.close()
-    writer.file.close()
+    writer.close()
     assert got == (whole[4 - tail :] if tail else whole[4:])
+
+
+def test_a_line_written_while_the_last_ones_are_searched_is_read_next(log, monkeypatch):
+    class Meanwhile:
+        def findall(self, piece):
+            with log.open("ab") as file:
+                file.write(entry(2, "2"))
+            return []
+
+    log.write_bytes(entry(1, "1"))
+    monkeypatch.setattr(log_reader, "_COMPLETE_LINE", Meanwhile())
+    page = log_reader.read_page(str(log), "it", owners=US, tail=10)
+    monkeypatch.undo()
+    later = log_reader.read_page(str(log), "it", owners=US, tail=10, cursor=page.cursor)
+    assert (texts(page), texts(later)) == (["1"], ["2"])
+    monkeypatch.setattr(log_reader, "_COMPLETE_LINE", Meanwhile())
+    follower = log_reader.LogFollower(str(log), "it", owners=US, tail=10, max_lines=10)
+    assert [line.text for _ in range(2) for line in follower.read()[0]] == ["1", "2", "2"]
+    follower.close()
 
 
 def test_a_follower_goes_on_where_the_file_is_emptied_or_away_for_a_while(log):
