@@ -70,7 +70,7 @@ def test_followed_in_a_pipe_of_a_process_that_does_not_watch(bot, dockerd):
         assert line() == "started piped: localhost/busybox:1"
         dockerd.api.kill("piped")
         assert {line(), line()} == {"killed piped: signal KILL", "died piped: exit code 137"}
-        assert line().startswith("died piped: killed by a client of its engine")
+        assert line().startswith("cause of the end of piped: killed by a client of its engine")
         follower.terminate()
 
 

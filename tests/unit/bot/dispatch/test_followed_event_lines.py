@@ -91,7 +91,7 @@ async def test_new_events_come_as_they_happen_with_their_cause_and_stop_ends_it(
         await talk.until(3)
         assert talk.lines == [
             "died web: exit code 1",
-            "died web: crashed: it failed (exit code 1)",
+            "cause of the end of web: crashed: it failed (exit code 1)",
             "started web: busybox:1",
         ]
         assert (await deck.say(talk.stop)).ending is Ending.OK
