@@ -2,14 +2,15 @@
 
 A line is one event as JSON, so that the reader of the job can decide for each event who may see it. An end is sent
 twice: at once, and again a few seconds later, when its cause is known. Nobody waits for a slow reader: the job drops
-its oldest lines and counts them.
+its oldest lines and counts them. A follower may first get earlier events. While these are read, new events are kept for
+it, so none is missing between the two, and none is sent twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -24,8 +25,9 @@ from core.model.replies import Status
 from core.model.results import LogLine, Outcome
 from core.model.verification import VerifyRuns
 from core.ports import Call
-from runtimes.base.jobs import Job, Jobs
+from runtimes.base.jobs import MAX_JOB_LINES, Job, Jobs
 from runtimes.base.run_verification import ContainerEventSource, Describe, watch_runs
+from runtimes.inventory import event_history
 
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Event)
 
@@ -42,7 +44,7 @@ class EventFollowers:
     ) -> None:
         self._jobs = Jobs(engine)
         self._watch = watch or self._itself
-        self._followers: dict[Job, ListEvents] = {}
+        self._followers: dict[Job, _Follower] = {}
 
     @property
     def followed(self) -> bool:
@@ -51,17 +53,20 @@ class EventFollowers:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Passes events on, in the order given. Does not wait."""
-        for job, action in self._followers.items():
-            _add(job, (event for event in events if not event.folded and action.wants(event)))
+        for follower in self._followers.values():
+            follower.receive(events)
 
-    def start(self, action: ListEvents, call: Call, earlier: Iterable[Event] = ()) -> JobStarted:
-        """Starts a job that passes on the events that the action wants, after the `earlier` ones. Raises Refused if
-        too many jobs are running."""
+    def start(
+        self, action: ListEvents, call: Call, read_earlier: Callable[[], Awaitable[Iterable[Event]]] | None = None
+    ) -> JobStarted:
+        """Starts a job that passes on the events that the action wants. `read_earlier` returns the events to begin
+        with; if it fails, the job fails. Raises Refused if too many jobs are running."""
 
         async def work(job: Job) -> Outcome:
             async with self._watch() as feed:
-                _add(job, earlier)
-                with feed.follower(job, action):
+                with feed.follower(job, action, keep=read_earlier is not None) as follower:
+                    if read_earlier is not None:
+                        follower.begin(await read_earlier())
                     await asyncio.Event().wait()
             return Outcome(status=Status.DONE)
 
@@ -92,11 +97,11 @@ class EventFollowers:
         await self._jobs.aclose()
 
     @contextlib.contextmanager
-    def follower(self, job: Job, action: ListEvents) -> Iterator[None]:
-        """Adds published events to the job's lines until it is left."""
-        self._followers[job] = action
+    def follower(self, job: Job, action: ListEvents, *, keep: bool) -> Iterator[_Follower]:
+        """Adds published events to the job's lines until it is left. `keep`: only after its `begin`."""
+        follower = self._followers[job] = _Follower(job, action, keep=keep)
         try:
-            yield
+            yield follower
         finally:
             del self._followers[job]
 
@@ -105,13 +110,45 @@ class EventFollowers:
         yield self
 
 
+class _Follower:
+    """Adds the events that one action wants to the lines of its job. `keep`: keeps them until `begin`, at most as many
+    as the job can have lines."""
+
+    def __init__(self, job: Job, action: ListEvents, *, keep: bool) -> None:
+        self._job, self._action = job, action
+        self._kept: list[Event] | None = [] if keep else None
+        self._earlier: dict[tuple[int, str, str, str], int] = {}  # what is known of the cause of each
+
+    def receive(self, events: Iterable[Event]) -> None:
+        wanted = [event for event in events if not event.folded and self._action.wants(event)]
+        if self._kept is not None:
+            self._kept += wanted
+            if (excess := len(self._kept) - MAX_JOB_LINES) > 0:
+                del self._kept[:excess]
+                self._job.add_lines((), excess)
+        elif wanted:
+            self._add([event for event in wanted if not self._is_known(event)] if self._earlier else wanted)
+
+    def begin(self, earlier: Iterable[Event]) -> None:
+        """Adds the earlier events, then those that were kept meanwhile, each once."""
+        found, kept = list(earlier), self._kept or ()
+        self._kept = None
+        self._add(found)
+        self._earlier = {event.identity(): event_history.cause_rank(event.attrs) for event in found}
+        self.receive(kept)
+
+    def _is_known(self, event: Event) -> bool:
+        """Whether the event is among the earlier ones, with as much as is known now of its cause."""
+        known = self._earlier.get(event.identity())
+        return known is not None and event_history.cause_rank(event.attrs) <= known
+
+    def _add(self, events: Iterable[Event]) -> None:
+        self._job.add_lines([LogLine(at="", stream="event", text=_encoder.encode(event).decode()) for event in events])
+
+
 def decode(line: LogLine) -> Event | None:
     """Returns the event of one line; None for a line that another version of Quarterdeck wrote."""
     try:
         return _decoder.decode(line.text)
     except msgspec.MsgspecError:
         return None
-
-
-def _add(job: Job, events: Iterable[Event]) -> None:
-    job.add_lines([LogLine(at="", stream="event", text=_encoder.encode(event).decode()) for event in events])

@@ -207,7 +207,7 @@ class Mirror(ContainerCache):
 
     async def _list_events(self, action: ListEvents, call: Call) -> EventList | JobStarted:
         if action.follow:
-            return await stored_events.follow(self.feed, self, action, call)
+            return stored_events.follow(self.feed, self, action, call)
         events = self.history.since(action.since_ns)
         complete = self.live and not action.probes and self.history.is_complete_since(action.since_ns)
         # The engine's own store is short too (Docker's holds 256 events of all types): together they have the most.

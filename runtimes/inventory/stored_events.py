@@ -160,12 +160,14 @@ async def list_events(
     return action.select(events, [*asked.notes, *notes], coverage=coverage)
 
 
-async def follow(feed: EventFollowers, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
+def follow(feed: EventFollowers, runtime: Runtime, action: ListEvents, call: Call) -> JobStarted:
     """Starts to follow an engine's events, after those that are asked for from before now. `runtime` lists them."""
-    earlier: Sequence[Event] = ()
-    if action.since_ns < time.time_ns() - NOW_NS:
-        earlier = (await runtime.run(replace(action, follow=False), call)).rows
-    return feed.start(action, call, earlier)
+
+    async def read_earlier() -> Sequence[Event]:
+        found: EventList = await runtime.run(replace(action, follow=False), call)
+        return found.rows
+
+    return feed.start(action, call, read_earlier if action.since_ns < time.time_ns() - NOW_NS else None)
 
 
 class StoringEngine(Runtime, Protocol):
@@ -235,7 +237,7 @@ class EngineWithHistory:
             await self._stored.note_call(self._engine.engine_id, action, call)
             return await self._engine.run(action, call)
         if action.follow:
-            return cast(R, await follow(self._feed, self, action, call))
+            return cast(R, follow(self._feed, self, action, call))
         return cast(R, await list_events(self._engine, self._stored, action, (), call))
 
     async def _inspected(self, action: ReadLogs) -> Container | None:

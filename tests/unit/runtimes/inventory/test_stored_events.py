@@ -11,6 +11,7 @@ import pytest
 
 from core import errors
 from core.model import actions
+from core.model.background_jobs import ReadJob
 from core.model.end_causes import Cause, CauseKind
 from core.model.event_actions import ListEvents
 from core.model.event_coverage import Coverage
@@ -18,7 +19,7 @@ from core.model.events import Event, EventKind, EventList, Origin
 from core.ports import Call
 from core.store.records import EventName, EventsFound, WatchSpan, engine_key
 from runtimes.base.base_adapter import does
-from runtimes.inventory import event_history, event_rows, stored_events
+from runtimes.inventory import event_followers, event_history, event_rows, stored_events
 from runtimes.inventory.event_rows import to_stored
 from runtimes.inventory.mirror import Mirror
 from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents
@@ -257,6 +258,47 @@ async def test_names_are_looked_up_in_the_index(typed, existing, looked_up) -> N
     action = ListEvents(engine=engine.ref, names=((typed, (ref,) if existing else ()),))
     given = [(name.text.replace(ref.id[:12], ""), name.or_prefix, name.is_prefix) for name in names(action)]
     assert given == looked_up
+
+
+async def test_a_follower_has_the_events_that_happen_while_the_earlier_ones_are_read_once() -> None:
+    class Slow(Shelf):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reading, self.read = asyncio.Event(), asyncio.Event()
+
+        async def find_events(self, wanted, selects, /):
+            self.reading.set()
+            await self.read.wait()
+            return await super().find_events(wanted, selects)
+
+    shelf = Slow()
+    engine, mirror = watched(shelf)
+    web = engine.add("web")
+    created, started = engine.ring
+    mirror.add_to_history([created, started])
+    job = (await mirror.run(ListEvents(engine=engine.ref, since_ns=1, follow=True), call())).job
+    await shelf.reading.wait()
+    renamed = engine.happen(EventKind.RENAMED, web)
+    mirror.add_to_history([renamed])  # the list of the mirror was read before, that of the engine too
+    shelf.put(engine, late := msgspec.structs.replace(renamed, at_ns=renamed.at_ns + 1, action="late"))
+    shelf.read.set()
+    died = msgspec.structs.replace(renamed, at_ns=renamed.at_ns + 2, kind=EventKind.DIED, action="die")
+    cursor, lines = "", []
+    while len(lines) < 4:
+        page = await mirror.run(ReadJob(engine=engine.ref, job=job, cursor=cursor), call())
+        cursor, lines = page.cursor, [*lines, *page.lines]
+    mirror.add_to_history([late, died])  # the store had the first of them already
+    mirror.add_cause(died, BY_ANN)
+    lines += (await mirror.run(ReadJob(engine=engine.ref, job=job, cursor=cursor), call())).lines
+    seen = [event_followers.decode(line) for line in lines]
+    assert [(event.action, event.attrs.get("cause")) for event in seen] == [
+        *((event.action, None) for event in (created, started)),
+        ("late", None),
+        (renamed.action, None),
+        ("die", None),
+        ("die", CauseKind.REQUESTED),
+    ]
+    await mirror.aclose()
 
 
 def names(action: ListEvents) -> list[EventName]:
