@@ -67,15 +67,20 @@ class EventStream:
             listing = await self._run(self._states.read_all)
             for container in listing.containers:
                 self._store(watches, container)
+            # What changed after it was read and before it was watched.
+            watches.changed |= dict.fromkeys(self._containers)
             yield ()
+            loop = asyncio.get_running_loop()
+            due = loop.time() + POLL_SECONDS
             while True:
                 if not watches.pending:
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(POLL_SECONDS):
+                        async with asyncio.timeout_at(due):
                             await watches.woken.wait()
                 watches.woken.clear()
-                if not watches.pending:
+                if not watches.pending or loop.time() >= due:
                     await self._check_all(watches)
+                    due = loop.time() + POLL_SECONDS
                 if batch := await self._read_changed(watches):
                     yield batch
         finally:
