@@ -115,6 +115,8 @@ class StateReader:
             state = "created"
             if started:
                 state = "paused" if self.is_frozen(stored) else "running"
+        elif not os.path.lexists(f"{folder}/{decode.STATE_FILES[stored.program]}"):
+            return None  # removed while it was read: its exec.fifo may be missing only because of that
         if started and cached.started_ns is None:
             cached.started_ns = self._started_ns(folder, stored)
         return ContainerState(

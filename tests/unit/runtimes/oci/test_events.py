@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,20 @@ async def test_a_pause_is_found_although_the_kernel_reports_other_changes_all_th
     async with asyncio.timeout(30):
         assert [event.action for event in await anext(batches)] == ["pause"]
     await batches.aclose()
+
+
+def test_a_container_that_is_removed_while_it_is_read_was_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = Container(tmp_path)
+    container.write(0)
+    lexists = os.path.lexists
+
+    def remove_first(path: str) -> bool:
+        shutil.rmtree(container.folder, ignore_errors=True)
+        return lexists(path)
+
+    (found,) = container.states.read_all().containers
+    assert not found.started
+    monkeypatch.setattr(os.path, "lexists", remove_first)
+    assert container.states.read_container(str(container.folder.parent), "web") is None
