@@ -53,6 +53,7 @@ class KernelWatches:
         self._ended: dict[Key, int] = {}  # pidfds of processes that have ended
         self._code_timers: dict[Key, asyncio.TimerHandle] = {}
         self._oom_notifiers: dict[Key, int] = {}  # eventfds
+        self._memory_numbers: dict[Key, int] = {}  # inotify's numbers of the watches of memory.events
         self._recounts: dict[Key, asyncio.TimerHandle] = {}
         try:
             self._inotify = inotify.Inotify(self._on_inotify)
@@ -117,11 +118,12 @@ class KernelWatches:
         """Watches for OOM kills. cgroup version 1 writes to an eventfd when a group runs out of memory; version 2
         changes a file."""
         folder = container.stored.memory_cgroup
-        if key in self._oom_notifiers or not self._states.is_cgroup(folder):
+        if key in self._oom_notifiers or key in self._memory_numbers or not self._states.is_cgroup(folder):
             return
         with contextlib.suppress(OSError):
             if self._states.unified:
-                self._keys[self._inotify.add(f"{folder}/memory.events", inotify.MODIFY)] = key
+                number = self._inotify.add(f"{folder}/memory.events", inotify.MODIFY)
+                self._keys[number], self._memory_numbers[key] = key, number
                 return
             handle = cgroup_state.open_oom_notifier(folder)
             self._oom_notifiers[key] = handle
@@ -140,6 +142,11 @@ class KernelWatches:
 
     def unwatch_memory(self, key: Key) -> None:
         _close(self._oom_notifiers.pop(key, None))
+        # The kernel does not end a watch when the group is removed.
+        number = self._memory_numbers.pop(key, None)
+        if number is not None and self._keys.get(number) == key:
+            del self._keys[number]
+            self._inotify.remove(number)
 
     def unwatch(self, key: Key) -> None:
         self.unwatch_process(key)
@@ -168,8 +175,9 @@ class KernelWatches:
             root, container = key
             if mask & inotify.IGNORED:
                 del self._keys[number]
-                if self._numbers.get(key) == number:
-                    del self._numbers[key]
+                for numbers in (self._numbers, self._memory_numbers):
+                    if numbers.get(key) == number:
+                        del numbers[key]
                 if not container:
                     self.changed_dirs[root] = None
             elif container:

@@ -16,7 +16,8 @@ from core.model.refs import EngineRef
 from runtimes.kernel import procfs
 from runtimes.oci import decode, events, state_dirs
 from runtimes.oci.events import EventStream
-from runtimes.oci.state_reader import StateReader
+from runtimes.oci.kernel_watches import KernelWatches
+from runtimes.oci.state_reader import ContainerState, StateReader
 
 ENGINE = EngineRef(host="h", kind="oci")
 
@@ -115,3 +116,29 @@ def test_a_container_that_is_removed_while_it_is_read_was_not_started(
     assert not found.started
     monkeypatch.setattr(os.path, "lexists", remove_first)
     assert container.states.read_container(str(container.folder.parent), "web") is None
+
+
+async def test_the_memory_of_an_ended_container_is_not_watched_any_more(tmp_path: Path) -> None:
+    memory = tmp_path / "cgroup/web"
+    memory.mkdir(parents=True)
+    (memory / "memory.events").touch()
+    (tmp_path / "cgroup/cgroup.controllers").touch()
+    states = StateReader(state_dirs.parse(f"file://{tmp_path}/runc"), cgroups=str(tmp_path / "cgroup"))
+    stored = decode.decode_runc_state(json.dumps({"cgroup_paths": {"": str(memory)}}).encode())
+    watches = KernelWatches(states, lambda key: None)
+
+    def count() -> int:
+        return Path(f"/proc/self/fdinfo/{watches._inotify._descriptor}").read_text().count("inotify wd:")
+
+    for number in range(2):
+        container = ContainerState(
+            root="/r", name=f"web{number}", id="", stored=stored, state="running", started=True, started_ns=None,
+            oom_kills=None, owners=(),
+        )  # fmt: skip
+        key = (container.root, container.name)
+        watches.watch_memory(key, container)
+        watches.watch_memory(key, container)  # at each change of the container
+        assert count() == 1
+        watches.unwatch(key)
+        assert count() == 0
+    watches.close()
