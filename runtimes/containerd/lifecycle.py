@@ -20,7 +20,7 @@ from core.model.results import Outcome
 from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MIN_SECONDS, MultiRequestChange
-from runtimes.containerd import client, decode, json_models
+from runtimes.containerd import client, decode, foreign_containers, json_models
 from runtimes.containerd.client import FAILED_PRECONDITION, Client, Container, Process
 from runtimes.containerd.connection import Connection
 from runtimes.containerd.process_end import ProcessEnd
@@ -34,7 +34,6 @@ STOP_TIMEOUT_LABEL = "nerdctl/stop-timeout"  # in seconds
 RESTART_LABEL, STOPPED_LABEL = "containerd.io/restart.status", "containerd.io/restart.explicitly-stopped"
 SIGKILL = 9
 _Status = containerd_task_types_pb2.Status
-_OWNER_NAMES = {"docker": "Docker", "cri": "Kubernetes"}
 
 
 class LifecycleVerbs(Connection):
@@ -43,7 +42,9 @@ class LifecycleVerbs(Connection):
     def refusal(self, action: actions.Action[Any]) -> errors.QuarterdeckError | None:
         owned = None
         if isinstance(action, actions.Start | actions.Restart | actions.Remove):
-            owned = owner_refusal(action.target, "remove" if isinstance(action, actions.Remove) else "start")
+            owned = foreign_containers.owner_refusal(
+                action.target, "remove" if isinstance(action, actions.Remove) else "start"
+            )
         return super().refusal(action) or owned
 
     @does(actions.Start)
@@ -107,14 +108,14 @@ class ContainerChange:
             raise errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is paused: unpause it instead.")
         await self._set_stopped_label(container, stopped=False)
         if task is None or task.status == _Status.STOPPED:
-            if task is not None:
-                await self._change(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
+            if task is not None:  # its own client may delete it at the same time
+                await self._delete(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
             await self._create_task(container, task)
         try:
             await self._change(self._client.start(self._namespace, self._id, self._steps.seconds_left))
         except errors.Rejected:
             # A task that cannot start must not stay: the next start could not create a new one.
-            await self._change(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
+            await self._delete(self._client.delete_task(self._namespace, self._id, self._steps.seconds_left))
             raise
         return self._steps.done()
 
@@ -187,7 +188,7 @@ class ContainerChange:
 
     async def pause(self) -> Outcome:
         task = await self._read_running_task()
-        if task.status in (_Status.PAUSED, _Status.PAUSING):
+        if _is_paused(task):
             return self._steps.noop("was already paused")
         await self._change(self._client.pause(self._namespace, self._id, self._steps.seconds_left))
         return self._steps.done()
@@ -258,9 +259,15 @@ class ContainerChange:
         await self._delete(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
 
     async def _resume_if_paused(self, task: Process) -> None:
-        """Resumes a paused task, because a paused process receives its signals only after it is resumed."""
-        if task.status in (_Status.PAUSED, _Status.PAUSING):
+        """Resumes a paused task, because a paused process receives its signals only after it is resumed. With cgroup
+        version 2, SIGKILL ends a paused process too."""
+        if not _is_paused(task):
+            return
+        try:
             await self._change(self._client.resume(self._namespace, self._id, self._steps.seconds_left))
+        except (errors.NotFound, errors.Rejected):
+            if _is_paused(await self._read_task()):
+                raise
 
     async def _wait(self, end: Awaitable[int]) -> None:
         """Waits for the end of the process. It is no error if it does not exist any more."""
@@ -301,20 +308,12 @@ class ContainerChange:
             )
 
     def _refuse_owned(self, change: str) -> None:
-        if (refused := owner_refusal(self._target, change)) is not None:
+        if (refused := foreign_containers.owner_refusal(self._target, change)) is not None:
             raise refused
 
     def _not_running(self) -> errors.Rejected:
         return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running: start it first.")
 
 
-def owner_refusal(target: Ref, change: str) -> errors.Rejected | None:
-    """Returns why a container of another engine is not started or removed here; None if it belongs to no engine."""
-    kind = decode.NAMESPACE_OWNERS.get(decode.split_id(target.id)[0], "")
-    owner = _OWNER_NAMES.get(kind)
-    if owner is None:
-        return None
-    return errors.Rejected(
-        FAILED_PRECONDITION,
-        f"{target.name} belongs to {owner}, and only {owner} can {change} it: use the engine of kind {kind}.",
-    )
+def _is_paused(task: Process | None) -> bool:
+    return task is not None and task.status in (_Status.PAUSED, _Status.PAUSING)
