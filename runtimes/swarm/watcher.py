@@ -62,6 +62,9 @@ class SwarmWatcher:
         self._state: snapshot_diff.State | None = None
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._received: deque[Event] = deque(maxlen=MAX_HISTORY)  # from a manager's stream, not yet returned
+        self._unsent: list[Event] = []  # found, and not yet yielded
+        self._compared_with: snapshot_diff.Snapshot | None = None  # until a stream is open
+        self._resynced: set[tuple[str, str, str]] = set()  # what only snapshots showed: type, action and id
         self._recent: deque[tuple[object, ...]] = deque(maxlen=MAX_RECENT)
         self._poll_now = asyncio.Event()
         self._newest_ns = 0
@@ -93,38 +96,45 @@ class SwarmWatcher:
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         """Yields the events from `since_ns` on. The first item is empty: the stream is open. Raises EngineError."""
-        before = self._last if self._state is not None else None
-        found = await self._compare(since_ns)
+        if self._compared_with is None and self._state is not None:
+            self._compared_with = self._last
+        # What is found stays until it is yielded, although this stream or its opening may fail before.
+        self._keep(await self._compare(since_ns))
         self._unfollowed_since = _now()
         follower = tasks.start(f"swarm_events {self._engine}", self._keep_following(since_ns))
         try:
             await self._wait_until_followed()
-            if before is not None:
+            if self._compared_with is not None:
                 await asyncio.sleep(REPLAY_SECONDS)
-                found = self._missed(before, found)
+                self._unsent = self._missed(self._compared_with, self._unsent)
+                self._compared_with = None
             yield ()
             polled, pause = _now(), POLL_SECONDS
+            failure: errors.EngineError | None = None
             while self._managers.all:
-                if found:
+                if self._unsent:
+                    found, self._unsent = self._unsent, []
                     self._history.extend(found)
                     yield found
+                if failure is not None:
+                    raise failure
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._poll_now.wait()
                 self._poll_now.clear()
-                found = self._take_received()
+                self._keep(self._take_received())
                 began = _now()
                 if not self._following.is_set() and began - self._unfollowed_since > MAX_UNFOLLOWED_SECONDS:
-                    raise self._unfollowed()
+                    failure = self._unfollowed()
+                    continue
                 if began - polled < pause * MIN_POLL_SECONDS / POLL_SECONDS:
                     continue
                 try:
-                    found = [*found, *await self._compare(None)]
+                    self._keep(await self._compare(None))
                     polled = _now()
                     pause = min(MAX_POLL_SECONDS, max(POLL_SECONDS, POLL_SHARE * (polled - began)))
-                except errors.EngineError:
-                    if self._managers.all and _now() - polled > MAX_SILENCE_SECONDS:
-                        raise
+                except errors.EngineError as error:
+                    failure = error if _now() - polled > MAX_SILENCE_SECONDS else None
         finally:
             follower.cancel()
             await asyncio.wait([follower])
@@ -143,6 +153,12 @@ class SwarmWatcher:
         times = [event.at_ns for event in remembered]
         coverage = Coverage(remembered_ns=min(times, default=0)) if action.coverage else None
         return action.select(found.values(), coverage=coverage)
+
+    def _keep(self, found: Sequence[Event]) -> None:
+        self._unsent += found
+        if (excess := len(self._unsent) - MAX_HISTORY) > 0:
+            del self._unsent[:excess]
+            self._skipped.add(skipped_data.EVENT, "too many events were found before a manager opened its stream")
 
     async def _wait_until_followed(self) -> None:
         try:
@@ -164,8 +180,10 @@ class SwarmWatcher:
         replayed = self._take_received()
         resynced = [msgspec.structs.replace(event, origin=Origin.RESYNC) for event in found]
         objects = snapshot_diff.created_and_removed(self._engine, before, self._last, time.time_ns())
-        reported = {(event.type, event.action, event.subject.id) for event in replayed}
-        resynced += [event for event in objects if (event.type, event.action, event.subject.id) not in reported]
+        reported = set(map(_change, replayed))
+        objects = [event for event in objects if _change(event) not in reported]
+        self._resynced = set(map(_change, objects))
+        resynced += objects
         return sorted([*replayed, *resynced], key=lambda event: event.at_ns)
 
     async def _compare(self, since_ns: int | None) -> list[Event]:
@@ -208,6 +226,8 @@ class SwarmWatcher:
 
     def _receive(self, events: Sequence[Event]) -> None:
         for event in events:
+            if event.origin is Origin.REPLAY and _change(event) in self._resynced:
+                continue  # a manager sent it later than expected
             # All managers report the same time for one event, except for a removal: a removed object has no time.
             fact = (event.type, event.action, event.subject.id, 0 if event.action == "remove" else event.at_ns)
             if fact not in self._recent:
@@ -224,6 +244,11 @@ class SwarmWatcher:
         taken = list(self._received)
         self._received.clear()
         return taken
+
+
+def _change(event: Event) -> tuple[str, str, str]:
+    """Returns what happened to which object, without the time, which a snapshot may not show."""
+    return event.type, event.action, event.subject.id
 
 
 def _now() -> float:

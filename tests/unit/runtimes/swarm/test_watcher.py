@@ -215,6 +215,52 @@ async def test_a_swarm_whose_events_do_not_arrive_ends_the_stream_and_the_next_o
     ]
 
 
+async def test_what_was_found_before_a_stream_that_cannot_be_opened_is_told_by_the_next_one() -> None:
+    scene = Scene()
+    scene.manager.services.append(service(id="s9"))
+    async with scene.listening():
+        await asyncio.sleep(5)
+    del scene.manager.services[-1]
+    scene.manager.tasks.append(DIED)
+    scene.manager.silent = True
+    async with scene.listening() as running:
+        await asyncio.sleep(10)
+        assert running.done() and isinstance(scene.end, errors.TimedOut) and not scene.heard
+    scene.manager.silent = False
+    async with scene.listening():
+        await asyncio.sleep(5)
+    assert sorted((event.action, event.subject.id) for event in scene.heard) == [("failed", "dead"), ("remove", "s9")]
+
+
+async def test_what_a_manager_sent_last_is_told_before_the_stream_ends() -> None:
+    scene = Scene()
+    async with scene.listening() as running:
+        await asyncio.sleep(1)
+        scene.manager.takes = 7.0  # during this look, the manager's stream ends, and no other begins
+        await asyncio.sleep(2)
+        scene.manager.tell("update")
+        await asyncio.sleep(0.5)
+        scene.manager.silent = True
+        scene.manager.streams[-1].sent.put_nowait(None)
+        await asyncio.sleep(20)
+        assert running.done() and isinstance(scene.end, errors.TimedOut)
+    assert [event.action for event in scene.heard] == ["update"]
+
+
+async def test_what_a_manager_repeats_late_is_not_told_twice() -> None:
+    scene = Scene()
+    async with scene.listening():
+        await asyncio.sleep(5)
+    scene.manager.services.append(service(id="s8"))
+    async with scene.listening():
+        await asyncio.sleep(5)
+        scene.manager.tell("create", "s8", 9_000_000_000)
+        await asyncio.sleep(5)
+        scene.manager.tell("create", "s8", time.time_ns() + 60_000_000_000)  # a new one
+        await asyncio.sleep(5)
+    assert [event.origin for event in scene.heard if event.action == "create"] == [Origin.RESYNC, Origin.LIVE]
+
+
 async def test_the_next_manager_goes_on_where_the_last_one_ended_and_nothing_is_told_twice() -> None:
     scene = Scene()
     async with scene.listening():
