@@ -9,6 +9,7 @@ apply as for the logs of a container.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import urllib.parse
 from collections.abc import Iterable
 
@@ -70,7 +71,9 @@ class ServiceLogs:
                 reader.feed(piece)
                 lines, dropped = reader.take()
                 if any(_task(line.text) not in self._names for line in lines):
-                    await self._read_task_names(10.0)
+                    # The service may be removed just now, or its Swarm may elect a leader: the lines matter more.
+                    with contextlib.suppress(errors.QuarterdeckError):
+                        await self._read_task_names(10.0)
                 job.add_lines(self._named(lines), dropped)
         finally:
             await stream.aclose()
