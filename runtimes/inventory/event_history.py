@@ -25,13 +25,15 @@ CAPACITY = 4096
 
 class EventHistory:
     """Stores the last events. `complete_since`: the engine's time, in nanoseconds, from which on no event is missing;
-    None before the first stream. `awaits_cause`: whether the cause of this end will be added."""
+    None before the first stream. `awaits_cause`: whether the cause of this end will be added. `number`: how many
+    events were added so far."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=CAPACITY)
         self._causes: OrderedDict[tuple[int, str, str, str], Cause] = OrderedDict()  # by the identity of the end
         self.complete_since: int | None = None
         self.awaits_cause: Callable[[Event], bool] = lambda died: False
+        self.number = 0
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events)
@@ -46,6 +48,11 @@ class EventHistory:
             dropped = itertools.islice(itertools.chain(self._events, added), excess)
             self.complete_since = max(self.complete_since or 0, max([event.at_ns for event in dropped]) + 1)
         self._events.extend(added)
+        self.number += len(added)
+
+    def after(self, number: int) -> Iterator[Event]:
+        """Yields the stored events that were added after so many others, the newest first."""
+        return itertools.islice(reversed(self._events), max(0, self.number - number))
 
     def since(self, at_ns: int) -> list[Event]:
         return [self._with_cause(event) for event in self._events if event.at_ns >= at_ns]

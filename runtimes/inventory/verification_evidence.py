@@ -71,9 +71,16 @@ class MirrorWitness:
 
     def __init__(self, mirror: WatchedCache) -> None:
         self._mirror, self._began_ns = mirror, time.time_ns()
+        self._known = mirror.history.number  # of the events before the last look at the containers
 
     async def changed(self, ids: Collection[str], seconds: float, /) -> Collection[str] | None:
-        return await self._mirror.runs.changed(ids, seconds) if self._mirror.live else None
+        if not self._mirror.live:
+            return None
+        # An event that arrived during the last look may be newer than what was seen.
+        found: Collection[str] = {event.subject.id for event in self._mirror.history.after(self._known)} & set(ids)
+        found = found or await self._mirror.runs.changed(ids, seconds)
+        self._known = self._mirror.history.number
+        return found
 
     async def ends(self, ref: Ref, /) -> KnownEnds:
         return count_ends(self._mirror.history.since(_lately()), ref.id, self._began_ns)

@@ -213,6 +213,24 @@ async def test_an_event_wakes_the_watch_and_the_history_counts() -> None:
     assert verdict.seconds < 0.5, "the event was not waited for"
 
 
+async def test_an_event_that_arrives_while_the_container_is_inspected_is_not_waited_for() -> None:
+    engine, mirror, (web,) = mirrored("web")
+    describe, looks = engine.describe, 0
+
+    async def meanwhile(ids, deadline):
+        nonlocal looks
+        found, looks = await describe(ids, deadline), looks + 1
+        if looks == 1:
+            mirror.add_to_history([engine.happen(EventKind.DIED, web, exit_code="2")])
+        return found
+
+    engine.describe = meanwhile
+    began = asyncio.get_running_loop().time()
+    verdict = await one(mirror, web)
+    assert (verdict.state, verdict.exit_code, looks) == (RunState.ENDED, 2, 2)
+    assert asyncio.get_running_loop().time() - began < 0.5, "the event was waited for"
+
+
 async def test_the_stop_that_a_restart_sends_is_not_counted_but_somebodys_stop_is_told() -> None:
     engine, mirror, (web,) = mirrored("web")
     asked_for = (EventKind.KILLED, EventKind.DIED, EventKind.STARTED)
