@@ -22,6 +22,7 @@ from runtimes.cri.log_lines import LineParser, nanoseconds
 BLOCK = 65_536
 MAX_BYTES_PER_READ = 1 << 20
 MAX_BYTES_BACK = 64 << 20
+MAX_READS = 64  # of one call of `LogFollower.read`, while they contain no complete line
 _COMPLETE_LINE = re.compile(rb"^[0-9T:.Z+-]+ std(?:out|err) F", re.MULTILINE)
 
 
@@ -87,25 +88,35 @@ class LogFollower:
         self._owners = owners
         self._parser = LineParser(tail, since_ns=since_ns)
         *rotated, self._file = log_files.open_log_files(path, name, owners)
-        with contextlib.ExitStack() as opened:
-            files = [opened.enter_context(file) for file in rotated]
-            for piece in _read_backwards([*files, self._file], tail + 1, since_ns)[0]:
-                self._parser.feed(piece)
+        try:
+            with contextlib.ExitStack() as opened:
+                files = [opened.enter_context(file) for file in rotated]
+                for piece in _read_backwards([*files, self._file], tail + 1, since_ns)[0]:
+                    self._parser.feed(piece)
+        except BaseException:
+            self._file.close()
+            raise
         self._first = self._parser.take()[0]
         self._parser.max_lines = max_lines
 
     def read(self) -> tuple[list[LogLine], int]:
-        """Returns the complete lines since the last call, from at most `MAX_BYTES_PER_READ` bytes. Also returns how
-        many lines were dropped because there were more than `max_lines`. Returns no lines and 0 if there is nothing
-        new."""
+        """Returns complete lines since the last call: all those in the next `MAX_BYTES_PER_READ` bytes with any. Also
+        returns how many lines were dropped because there were more than `max_lines`. Returns no lines and 0 if there is
+        nothing new."""
         if self._first:
             first, self._first = self._first, []
             return first, 0
-        data = self._file.read(MAX_BYTES_PER_READ)
-        while not data and self._switch_file():
+        lines: list[LogLine] = []
+        dropped = 0
+        for _ in range(MAX_READS):
             data = self._file.read(MAX_BYTES_PER_READ)
-        self._parser.feed(data)
-        return self._parser.take()
+            while not data and self._switch_file():
+                data = self._file.read(MAX_BYTES_PER_READ)
+            self._parser.feed(data)
+            lines, dropped = self._parser.take()
+            if lines or dropped or not data:
+                break
+        return lines, dropped
 
     def read_unfinished(self) -> list[LogLine]:
         """Returns the lines whose end was never written. Call it after the container has ended."""

@@ -6,6 +6,7 @@ The engine reports the path of the log file, and Quarterdeck reads this file on 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -96,24 +97,24 @@ class LogVerbs(LifecycleVerbs):
         while status.state == decode.CREATED:  # it has no log before it starts
             await asyncio.sleep(STATE_POLL_SECONDS)
             status = (await self._container_status(action.target, 10.0)).status
-        files, log = file_thread.FileThread("cri log"), None
-        try:
-            log = await self._in_time(
-                files,
-                partial(
-                    log_reader.LogFollower,
-                    status.log_path,
-                    name,
-                    owners=self._log_owners(),
-                    tail=action.tail,
-                    max_lines=MAX_JOB_LINES,
-                    since_ns=action.since_ns,
-                ),
-                action.target,
+        files, opened, owners = file_thread.FileThread("cri log"), contextlib.ExitStack(), self._log_owners()
+
+        def open_log() -> log_reader.LogFollower:
+            log = log_reader.LogFollower(
+                status.log_path,
+                name,
+                owners=owners,
+                tail=action.tail,
+                max_lines=MAX_JOB_LINES,
+                since_ns=action.since_ns,
             )
-            return await self._read_on(action.target, files, log, job)
+            opened.callback(log.close)  # here, because the job may be stopped before it gets the result
+            return log
+
+        try:
+            return await self._read_on(action.target, files, await self._in_time(files, open_log, action.target), job)
         finally:
-            files.close(None if log is None else log.close)
+            files.close(opened.close)
 
     async def _read_on(
         self, target: Ref, files: file_thread.FileThread, log: log_reader.LogFollower, job: Job

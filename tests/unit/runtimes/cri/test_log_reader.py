@@ -298,6 +298,18 @@ def test_a_follower_lets_go_of_what_is_too_much(log):
     follower.close()
 
 
+def test_a_line_longer_than_one_read_is_not_the_end_of_the_log(log):
+    log.write_bytes(b"")
+    follower = log_reader.LogFollower(str(log), "it", owners=US, tail=10, max_lines=10)
+    part = entry(1, "x" * 4000, tag="P")
+    parts = 2 * log_reader.MAX_BYTES_PER_READ // len(part) + 1
+    log.write_bytes(part * parts + entry(2, "end") + entry(3, "last"))
+    lines, dropped = follower.read()
+    assert ([line.text[:2] for line in lines], dropped) == (["xx", "la"], 0)
+    assert follower.read() == ([], 0)
+    follower.close()
+
+
 def test_no_file_stays_open(log):
     for number in range(3):
         (log.parent / f"0.log.2026010{number}-000000").write_bytes(entry(number, "x"))
