@@ -42,8 +42,10 @@ class EventVerbs(EngineClient, abc.ABC):
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         await self._identify(OPEN_SECONDS, again=True)
-        since = f"&since={timestamps.format_since(since_ns)}" if since_ns else ""
-        target = f"/events?filters={LOCAL_SCOPE}{since}"
+        # The daemon answers a moment before it subscribes this stream. So even a stream that needs no past events asks
+        # for those since now.
+        since = timestamps.format_since(since_ns or time.time_ns())
+        target = f"/events?filters={LOCAL_SCOPE}&since={since}"
         async with self._stream("GET", target, OPEN_SECONDS, name="events", pause=False) as chunks:
             opened = time.time_ns()
             yield ()

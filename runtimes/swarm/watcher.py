@@ -67,7 +67,7 @@ class SwarmWatcher:
         self._resynced: set[tuple[str, str, str]] = set()  # what only snapshots showed: type, action and id
         self._recent: deque[tuple[object, ...]] = deque(maxlen=MAX_RECENT)
         self._poll_now = asyncio.Event()
-        self._newest_ns = 0
+        self._newest_ns = self._began_ns = 0
         self._following = asyncio.Event()  # a manager's stream is open
         self._unfollowed_since = 0.0
 
@@ -202,6 +202,7 @@ class SwarmWatcher:
     async def _keep_following(self, since_ns: int | None) -> None:
         """Follows whichever manager answers, and the next one when its stream ends. Never returns."""
         self._newest_ns = max(self._newest_ns, since_ns or 0)
+        self._began_ns = self._began_ns or time.time_ns()
         while True:
             try:
                 await self._follow()
@@ -210,8 +211,10 @@ class SwarmWatcher:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _follow(self) -> None:
-        since = f"&since={timestamps.format_since(self._newest_ns)}" if self._newest_ns else ""
-        stream = await self._managers.stream(ANY_VERB, f"/events?filters={SCOPE}{since}", POLL_TIMEOUT_SECONDS)
+        # A manager answers a moment before it subscribes this stream. So past events are asked for in any case.
+        since = timestamps.format_since(self._newest_ns or self._began_ns)
+        target = f"/events?filters={SCOPE}&since={since}"
+        stream = await self._managers.stream(ANY_VERB, target, POLL_TIMEOUT_SECONDS)
         opened = time.time_ns()
         try:
             if stream.status != 200:
