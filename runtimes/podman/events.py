@@ -184,9 +184,9 @@ class EventVerbs(client.EngineClient, abc.ABC):
                 await lines.wait()
             heartbeat.result()
         finally:
+            lines.close()  # first: this may be cancelled while it waits for the other
             heartbeat.cancel()
             await asyncio.wait([heartbeat])
-            lines.close()
 
     async def _wait_for_end(self) -> None:
         """Waits as long as the service runs, then raises what ended its stream."""

@@ -1,10 +1,13 @@
 """A user's event file, and what the user may put in its place."""
 
+import asyncio
+import contextlib
 import os
 from types import SimpleNamespace
 
 import pytest
 
+from runtimes.kernel import file_tail
 from runtimes.podman import engine
 
 LINE = b'{"ID":"1","Image":"i","Name":"it","Status":"start","Time":"2026-01-01T00:00:00.5Z","Type":"container"}\n'
@@ -60,3 +63,31 @@ async def test_anything_else_is_refused_with_its_reason(podman, tmp_path, kind):
         expected = "No such file"
     assert await podman.event_file() is None
     assert expected in podman.event_file_fault
+
+
+async def test_a_followed_file_is_closed_although_the_end_of_the_stream_beside_it_is_waited_for(podman, monkeypatch):
+    ended, closed = asyncio.Event(), asyncio.Event()
+
+    class Lines:
+        skipped = 0
+
+        def __init__(self, *args, **options):
+            self.close, self.wake = closed.set, lambda: None
+
+        async def open(self):
+            """Does nothing."""
+
+    async def silent():
+        while not ended.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await ended.wait()
+
+    monkeypatch.setattr(file_tail, "FileTail", Lines)
+    monkeypatch.setattr(podman, "_wait_for_end", silent)
+    batches = podman._from_file("/events.log", None, 0)
+    await anext(batches)
+    closing = asyncio.create_task(batches.aclose())
+    await closed.wait()
+    assert not closing.done()
+    ended.set()
+    await closing
