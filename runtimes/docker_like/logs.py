@@ -97,6 +97,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
         """Writes the lines to the job as they arrive. `part`: how to read up to the first end. If the action goes on
         over restarts, each restart is a line of its own."""
         target, began = action.target, time.time()
+        restarted: Container | None = None
         while True:
             try:
                 await self._read_log(target, part.query, OPEN_SECONDS, _receiver(job, part))
@@ -104,6 +105,10 @@ class LogVerbs(HttpEngineClient, abc.ABC):
                 raise errors.Unreachable(
                     f"The log of {target.name} ended early: {error.message}", hint=error.hint
                 ) from error
+            except (errors.NotFound, errors.Rejected):
+                if restarted is None or await self._inspected(target) is not None:
+                    raise
+                return Outcome(status=Status.DONE, detail=_why_ended(target, None))  # removed before this request
             part.reader.finish()
             job.add_lines(*part.reader.take())
             ended = await self._state_after_end(target)

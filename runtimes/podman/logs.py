@@ -86,6 +86,9 @@ class LogVerbs(client.EngineClient, logs.LogVerbs, abc.ABC):
             if page.cursor:
                 after, seen, query["since"] = _parse_cursor(page.cursor)
                 reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=after, seen=seen)
+            elif action.since_ns:  # there were no lines since then, but there may be earlier ones
+                query["since"] = str(action.since_ns // 1_000_000_000)
+                reader = log_decoder.LogDecoder(MAX_JOB_LINES, after=timestamps.format_time(action.since_ns))
         return await self._follow_log(action, job, logs.FollowRequest(query=query, reader=reader, feed=_joined(reader)))
 
     def _next_part(self, cursor: str) -> logs.FollowRequest:

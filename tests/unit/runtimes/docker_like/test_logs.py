@@ -15,6 +15,7 @@ from core.model.results import DIVIDER
 from runtimes.base.jobs import Job
 from runtimes.docker import logs as docker_logs
 from runtimes.docker_like import logs
+from runtimes.podman import logs as podman_logs
 
 ENGINE = EngineRef(host="h1", kind="docker")
 WEB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="4f" * 32, name="web")
@@ -42,6 +43,8 @@ class Engine(docker_logs.LogVerbs):
     async def _read_log(self, target, query, seconds, receive):
         self.queries.append(dict(query))
         for chunk in self.parts.pop(0):
+            if isinstance(chunk, Exception):
+                raise chunk
             receive(chunk)
 
     async def _inspected(self, target):
@@ -89,6 +92,42 @@ async def test_it_ends_with_a_container_that_does_not_start_again_or_is_removed(
     assert await follow(Engine([[frame(1, "one")]], [ended])) == ("web has ended with code 3", [("stdout", "one")])
     assert (await follow(Engine([[]], [None])))[0] == "web was removed"
     assert (await follow(Engine([[]], [ended, None])))[0] == "web was removed"
+
+
+@pytest.mark.parametrize(
+    "answer", [errors.NotFound("There is no such container."), errors.Rejected(409, "It is dead.")]
+)
+async def test_a_container_that_is_removed_right_after_its_restart_is_no_failure(answer):
+    states = [row("exited", exit_code=3), row("running", restarts=1)]
+    detail, lines = await follow(Engine([[frame(1, "one")], [answer]], [*states, None]))
+    assert (detail, lines[0]) == ("web was removed", ("stdout", "one"))
+    with pytest.raises(type(answer)):
+        await follow(Engine([[frame(1, "one")], [answer]], [*states, row("running", restarts=1)]))
+    with pytest.raises(type(answer)):
+        await follow(Engine([[answer]], [None]))
+
+
+async def test_podman_shows_no_line_from_before_the_time_that_was_asked_for():
+    queries = []
+
+    class Quiet(podman_logs.LogVerbs):
+        def __init__(self):
+            """Has no address."""
+
+        async def _read_log(self, target, query, seconds, receive):
+            queries.append(dict(query))
+            if "follow" in query:
+                receive(frame(1, "old"))
+                receive(frame(30, "new"))
+
+        async def _inspected(self, target):
+            return None
+
+    job = Job("j", "container.logs", "console:ann", read_only=True)
+    since_ns = 1_795_489_210_000_000_000
+    await Quiet()._follow(actions.ReadLogs(engine=ENGINE, target=WEB, tail=10, follow=True, since_ns=since_ns), job)
+    assert [line.text for line in (await job.page("", 0)).lines] == ["new"]
+    assert [query["since"] for query in queries] == ["1795489210", "1795489210"]
 
 
 async def test_a_container_that_had_ended_before_is_not_waited_for(monkeypatch):
