@@ -60,6 +60,13 @@ class Decoder:
         self._misleading_labels = label_collisions.LabelCollisions()
         self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
 
+    def for_past_events(self) -> Decoder:
+        """Returns a decoder for one list of past events, which changes nothing in the events of the stream: their
+        labels belong to the first event of a container in the stream."""
+        made = Decoder(self._engine, self._skipped)
+        made._misleading_labels = self._misleading_labels
+        return made
+
     def containers(self, body: bytes) -> tuple[Container, ...]:
         """Decodes a list of containers. Raises InvalidResponse if it is not a list."""
         rows = json_decoder.decode_rows(json_models.ListedContainer, body, self._skipped)

@@ -36,8 +36,8 @@ class EventVerbs(EngineClient, abc.ABC):
         since = timestamps.format_since(OLDEST_NS if action.coverage else action.since_ns)
         target = f"/events?since={since}&until={timestamps.format_since(time.time_ns())}&filters={LOCAL_SCOPE}"
         response = await self._request("GET", target, seconds)
-        now, parts = time.time_ns(), json_decoder.line_slices(response.body)
-        found = [event async for part in parts for event in self._decoder.events(part, replay_before=now)]
+        now, parts, decoder = time.time_ns(), json_decoder.line_slices(response.body), self._decoder.for_past_events()
+        found = [event async for part in parts for event in decoder.events(part, replay_before=now)]
         return action.select_remembered(found)
 
     async def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:

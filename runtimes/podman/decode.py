@@ -92,6 +92,11 @@ class Decoder:
         self._healths: dict[str, str] = {}  # the last one, by container
         self._labels = event_labels.LabelsOfEvents(OWN_ATTRIBUTES)
 
+    def for_past_events(self) -> Decoder:
+        """Returns a decoder for one list of past events, which changes nothing in the events of the stream: the stream
+        leaves out a health event that changes nothing, and its first event of a container has the labels."""
+        return Decoder(self._engine, self._skipped, has_health=self._has_health)
+
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self, lines: bytes, *, replay_before: int, since: int = 0) -> list[Event]:

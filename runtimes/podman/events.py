@@ -65,7 +65,8 @@ class EventVerbs(client.EngineClient, abc.ABC):
         target = f"/events?stream=false&since={_since(action.since_ns)}"
         response = await self._request("GET", target, seconds)
         parts, since = json_decoder.line_slices(response.body), action.since_ns
-        found = [event async for part in parts for event in self._decoder.events(part, replay_before=now, since=since)]
+        decoder = self._decoder.for_past_events()
+        found = [event async for part in parts for event in decoder.events(part, replay_before=now, since=since)]
         oldest = await self._oldest_event(action.since_ns, min(seconds, OLDEST_SECONDS)) if action.coverage else None
         return action.select_remembered(found, oldest)
 
@@ -78,7 +79,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         try:
             async with asyncio.timeout(seconds), self._stream("GET", target, seconds, pause=False) as chunks:
                 async for lines in LineReader(chunks.__anext__, self.skipped.add_long_line):
-                    if batch := self._decoder.events(lines, replay_before=until_ns, since=0):
+                    if batch := self._decoder.for_past_events().events(lines, replay_before=until_ns, since=0):
                         return batch[0].at_ns if batch[0].at_ns < until_ns else None
         except (errors.EngineError, TimeoutError):
             return None
@@ -150,7 +151,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
 
     async def _is_own_event(self, line: bytes, seconds: float) -> bool:
         """Whether the API reports the event in this line of the file, too."""
-        in_file = self._decoder.file_events(line, replay_before=0)
+        in_file = self._decoder.for_past_events().file_events(line, replay_before=0)
         if not in_file:
             return False
         last = in_file[-1]
@@ -159,7 +160,7 @@ class EventVerbs(client.EngineClient, abc.ABC):
         target = f"/events?stream=false&since={_since(last.at_ns)}&until={until}"
         try:
             response = await self._request("GET", target, seconds)
-            reported = self._decoder.events(response.body, replay_before=0, since=last.at_ns)
+            reported = self._decoder.for_past_events().events(response.body, replay_before=0, since=last.at_ns)
         except errors.EngineError as error:
             log.warning(
                 "The event file could not be compared with the API.", engine=str(self.ref), reason=error.full_message()

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import os
 from types import SimpleNamespace
 
 import pytest
 
 from runtimes.kernel import file_tail
-from runtimes.podman import engine
+from runtimes.podman import decode, engine
 
 LINE = b'{"ID":"1","Image":"i","Name":"it","Status":"start","Time":"2026-01-01T00:00:00.5Z","Type":"container"}\n'
 
@@ -91,3 +92,23 @@ async def test_a_followed_file_is_closed_although_the_end_of_the_stream_beside_i
     assert not closing.done()
     ended.set()
     await closing
+
+
+async def test_a_health_event_at_the_end_of_the_file_is_compared_and_still_new_to_the_stream(tmp_path, monkeypatch):
+    runtime = engine.Podman(f"unix://{tmp_path}/podman.sock")
+    runtime._decoder = decode.Decoder(runtime.ref, has_health=True)
+    line = LINE.replace(b'"start"', b'"health_status","health_status":"unhealthy"')
+    at_ns = 1_767_225_600_500_000_000
+    actor = {"ID": "1", "Attributes": {"name": "it", "image": "i"}}
+    said = {"Type": "container", "Action": "health_status", "HealthStatus": "unhealthy", "Actor": actor}
+    body = json.dumps({**said, "timeNano": at_ns}).encode() + b"\n"
+
+    async def request(method, target, seconds):
+        return SimpleNamespace(body=body)
+
+    monkeypatch.setattr(runtime, "_request", request)
+    assert await runtime._is_own_event(line, 5.0)
+    (event,) = runtime._decoder.file_events(line, replay_before=0)
+    assert (event.at_ns, event.attrs["health"]) == (at_ns, "unhealthy")
+    assert await runtime._is_own_event(line, 5.0)
+    await runtime.aclose()
