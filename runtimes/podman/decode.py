@@ -74,7 +74,7 @@ OWN_ATTRIBUTES = {"": ("image", "name", "containerExitCode", "podId"), "die": ("
 ENDS = frozenset({"died", "die", "exec_died"})
 _ATTACHMENTS = frozenset({"connect", "disconnect"})  # of a container to a network
 _DOCKER_END = "die"  # the name of `died` in the Docker-compatible API
-_OTHER, _HEALTH = EventKind.OTHER, EventKind.HEALTH
+_OTHER, _HEALTH, _STARTED = EventKind.OTHER, EventKind.HEALTH, EventKind.STARTED
 _LIVE, _REPLAY = Origin.LIVE, Origin.REPLAY
 
 
@@ -148,6 +148,8 @@ class Decoder:
             kind = ACTIONS.get(raw.action, kind)
             if kind in event_labels.LABELLED:
                 self._labels.want(raw.id)
+            if kind is _STARTED:  # its health is “starting” now
+                self._healths.pop(raw.id, None)
             if raw.action in ENDS:
                 attrs |= event_attributes.exit_code_attribute(raw.code)
             if raw.image:

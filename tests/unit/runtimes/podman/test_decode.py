@@ -85,6 +85,13 @@ def test_health_is_told_only_by_engines_that_know_it_and_only_when_it_changes(ve
         assert [event.attrs["health"] for event in health] == list(dict.fromkeys(said))
 
 
+def test_the_health_after_a_new_start_is_told_although_it_is_the_one_before():
+    steps = [("health_status", "healthy"), ("health_status", "healthy"), ("start", ""), ("health_status", "healthy")]
+    lines = b"\n".join(line(Action=action, HealthStatus=health, timeNano=9) for action, health in steps)
+    found = [event.action for event in decoder("5.4").events(lines, replay_before=0)]
+    assert found == ["health_status", "start", "health_status"]
+
+
 def test_what_the_file_says_is_what_the_api_says():
     logged = (
         b'{"ContainerExitCode":3,"ID":"%b","Image":"i:1","Name":"web","Status":"died",'
