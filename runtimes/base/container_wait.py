@@ -1,5 +1,5 @@
 """Waits until a container has ended, as a job. The job changes nothing and reports how long the container has been
-running.
+running. An engine that does not answer is asked again until the time limit: it may be overloaded, or be restarting.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class WaitVerbs(JobAdapter):
 
     async def _wait(self, action: WaitForEnd, job: Job, first: Container) -> Outcome:
         began, row, limit = time.monotonic(), first, min(action.timeout, MAX_WAIT_SECONDS)
+        fault: errors.EngineError | None = None
         while True:
             if row.started_at != first.started_at and row.state in WAITED_FOR:
                 return Outcome(status=Status.DONE, detail="has ended and was started again")
@@ -44,10 +45,18 @@ class WaitVerbs(JobAdapter):
                 return Outcome(status=Status.DONE, detail=_ended(row))
             waited = time.monotonic() - began
             if waited >= limit:
+                if fault is not None:
+                    raise fault
                 return Outcome(status=Status.DONE, detail=f"has not ended within {limit} s: it is {row.state}")
-            job.progress(f"is {row.state}; waited {waited:.0f} of {limit} s")
+            state = f"is {row.state}" if fault is None else "is not known, because its engine does not answer"
+            job.progress(f"{state}; waited {waited:.0f} of {limit} s")
             await asyncio.sleep(min(PAUSE_SECONDS, limit - waited))
-            found = await self._look(action)
+            try:
+                found = await self._look(action)
+            except (errors.Unreachable, errors.TimedOut, errors.Rejected) as error:
+                fault = error
+                continue
+            fault = None
             if found is None:
                 return Outcome(status=Status.DONE, detail="has ended and was removed")
             row = found
