@@ -16,7 +16,7 @@ from core.model.refs import Ref
 from core.model.resource_usage import Usage
 from runtimes.containerd import decode
 from runtimes.containerd.client import Client
-from runtimes.kernel import cgroup_reader
+from runtimes.kernel import cgroup_reader, cpu_percent
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2
 
 NO_LIMIT = 1 << 60  # for "no limit" the kernel reports a number near the largest possible one
@@ -29,7 +29,7 @@ class StatsReader:
         self._client = client
         # The names of cgroups here are not container ids, so they are found by the pids of the tasks.
         self._reader = cgroup_reader.CgroupReader(named_by_id=False)
-        self._cpu = cgroup_reader.CpuPercent()
+        self._cpu = cpu_percent.CpuPercent()
 
     def close(self) -> None:
         self._reader.close()
@@ -67,7 +67,7 @@ class StatsReader:
         return found
 
 
-def decode_metric(ref: Ref, metric: containerd_types_pb2.Metric, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
+def decode_metric(ref: Ref, metric: containerd_types_pb2.Metric, cpu: cpu_percent.CpuPercent, now: float) -> Usage:
     """Decodes one metric. All fields are None if its format is unknown. `now`: seconds of the monotonic clock."""
     kind = metric.data.type_url.rpartition("/")[2]
     try:
@@ -80,7 +80,7 @@ def decode_metric(ref: Ref, metric: containerd_types_pb2.Metric, cpu: cgroup_rea
     return Usage(ref=ref)
 
 
-def _v1(ref: Ref, metrics: containerd_cgroup1_pb2.Metrics, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
+def _v1(ref: Ref, metrics: containerd_cgroup1_pb2.Metrics, cpu: cpu_percent.CpuPercent, now: float) -> Usage:
     used = metrics.cpu.usage.total / 1e9 if metrics.HasField("cpu") else None
     memory = metrics.memory
     # Every transfer is counted twice: as Read or Write, and as Sync or Async (and in Total).
@@ -102,7 +102,7 @@ def _v1(ref: Ref, metrics: containerd_cgroup1_pb2.Metrics, cpu: cgroup_reader.Cp
     )
 
 
-def _v2(ref: Ref, metrics: containerd_cgroup2_pb2.Metrics, cpu: cgroup_reader.CpuPercent, now: float) -> Usage:
+def _v2(ref: Ref, metrics: containerd_cgroup2_pb2.Metrics, cpu: cpu_percent.CpuPercent, now: float) -> Usage:
     used = metrics.cpu.usage_usec / 1e6 if metrics.HasField("cpu") else None
     return Usage(
         ref=ref,

@@ -25,7 +25,7 @@ from runtimes.docker import decode, json_models
 from runtimes.docker.client import EngineClient
 from runtimes.docker_like.client import quoted_id
 from runtimes.formats import json_decoder
-from runtimes.kernel import cgroup_reader
+from runtimes.kernel import cgroup_reader, cpu_percent
 from runtimes.transport import connect
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ class StatsVerbs(EngineClient, abc.ABC):
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:
         super().__init__(url, options)
         self._kernel = cgroup_reader.CgroupReader()
-        self._cpu = cgroup_reader.CpuPercent()
+        self._cpu = cpu_percent.CpuPercent()
         self._last_listed: Mapping[Ref, int] = {}
         self._without_cgroups = 0
 

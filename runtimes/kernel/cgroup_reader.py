@@ -18,19 +18,19 @@ for each reading, because an open file would prevent the removal of an ended con
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from core import open_file_limit
 from core.model.refs import Ref
 from core.model.resource_usage import Usage, Usages
-from runtimes.kernel import cgroup_parsers
+from runtimes.kernel import cgroup_parsers, cpu_percent
 from runtimes.kernel.cgroup_parsers import CgroupUsage
 from runtimes.kernel.cgroup_paths import CgroupLocator, ContainerCgroup
 
-MIN_INTERVAL = 1.0  # seconds between two readings that are compared
-MAX_AGE = 120.0  # seconds after which a reading is not compared any more, and unused files are closed
+MAX_AGE = cpu_percent.MAX_AGE  # seconds after which unused files are closed
 FIRST_PAUSE = 0.2  # seconds between the two readings of a container that was not read before
 YIELD_EVERY = 32  # containers; then the event loop runs
 MAX_OPEN_FILES = 65_536  # however many the kernel allows
@@ -51,9 +51,10 @@ class CgroupReader:
         self._locator = CgroupLocator(root, named_by_id=named_by_id, now=now)
         self._budget, self._now = budget or DESCRIPTORS, now
         self._open: dict[str, _OpenCgroup] = {}
-        self._cpu = CpuPercent()
+        self._cpu = cpu_percent.CpuPercent()
         self._turn = asyncio.Lock()
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._closed_times = 0
 
     async def read(
         self, wanted: Mapping[Ref, int | str], *, first_pause: float = FIRST_PAUSE, max_age: float = 0.0
@@ -62,7 +63,7 @@ class CgroupReader:
         path. `first_pause`: seconds between the two readings of a new container; 0: its CPU percent is None. `max_age`:
         how many seconds old the memory and the number of processes may be, if the container has used no CPU time
         since."""
-        async with self._turn:
+        async with self._turn, self._closed_after():
             self._close_unused()
             if any(
                 self._locator.needs_walk(ref.id, source) for ref, source in wanted.items() if ref.id not in self._open
@@ -79,7 +80,18 @@ class CgroupReader:
         sentence = f"{missing} running here have no cgroup that can be read." if missing else ""
         return Usages(rows=tuple(rows), missing=sentence)
 
+    @contextlib.asynccontextmanager
+    async def _closed_after(self) -> AsyncIterator[None]:
+        """Closes what a reading opens after somebody has closed this reader."""
+        before = self._closed_times
+        try:
+            yield
+        finally:
+            if self._closed_times != before:
+                self.close()
+
     def close(self) -> None:
+        self._closed_times += 1
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -189,35 +201,6 @@ class DescriptorBudget:
 
 
 DESCRIPTORS = DescriptorBudget()
-
-
-class CpuPercent:
-    """Computes the CPU percent of containers from the CPU seconds of two readings."""
-
-    def __init__(self) -> None:
-        self._readings: dict[str, tuple[tuple[float, float], ...]] = {}
-
-    def percent(self, key: str, at: float, seconds: float) -> float | None:
-        """Stores the reading; returns None if there is no earlier one to compare it with."""
-        before = self._readings.get(key, ())
-        if before and (at - before[-1][0] > MAX_AGE or seconds < before[-1][1]):
-            before = ()  # too long ago, or the container was started again
-        if before and at - before[-1][0] < MIN_INTERVAL:
-            # Too soon after the last reading: compare with the one before that, if there is one.
-            then, used = before[0]
-            if len(before) == 1:
-                self._readings[key] = (before[0], (at, seconds))
-        elif before:
-            then, used = before[-1]
-            self._readings[key] = (before[-1], (at, seconds))
-        else:
-            self._readings[key] = ((at, seconds),)
-            return None
-        return max(0.0, (seconds - used) / (at - then) * 100) if at > then else None
-
-    def forget_old(self, now: float) -> None:
-        """Drops the readings that are too old to be compared."""
-        self._readings = {key: pair for key, pair in self._readings.items() if now - pair[-1][0] <= MAX_AGE}
 
 
 class _OpenCgroup:

@@ -14,7 +14,7 @@ from google.protobuf import any_pb2
 from core.model.refs import EngineRef, Kind, Ref
 from core.model.resource_usage import Usage
 from runtimes.containerd import image_names, pull, stats
-from runtimes.kernel import cgroup_reader, procfs
+from runtimes.kernel import cpu_percent, procfs
 from runtimes.proto import containerd_cgroup1_pb2, containerd_cgroup2_pb2, containerd_types_pb2
 from runtimes.transport import connect
 
@@ -60,7 +60,7 @@ def v2(seconds: float) -> containerd_types_pb2.Metric:
 
 
 def test_metrics_of_version_2() -> None:
-    shares = cgroup_reader.CpuPercent()
+    shares = cpu_percent.CpuPercent()
     first = stats.decode_metric(WEB, v2(10), shares, 100.0)
     assert first == Usage(
         ref=WEB, cpu_seconds=10.0, memory=200, network_received=1, network_sent=2, block_read=15, block_written=6,
@@ -75,7 +75,7 @@ def test_metrics_of_version_1() -> None:
     told.memory.usage.usage, told.memory.usage.limit, told.memory.total_inactive_file = 300, 1000, 400
     for op, value in (("Read", 5), ("Write", 6), ("Sync", 11), ("Total", 11), ("read", 1)):
         told.blkio.io_service_bytes_recursive.add(op=op, value=value)
-    found = stats.decode_metric(WEB, metric(told), cgroup_reader.CpuPercent(), 1.0)
+    found = stats.decode_metric(WEB, metric(told), cpu_percent.CpuPercent(), 1.0)
     assert (found.cpu_seconds, found.memory, found.memory_limit) == (2.0, 0, 1000)
     assert (found.block_read, found.block_written, found.processes, found.network_sent) == (6, 6, None, None)
 
@@ -85,7 +85,7 @@ def test_metrics_of_version_1() -> None:
 )
 def test_metrics_nobody_knows_tell_nothing(data: any_pb2.Any) -> None:
     told = containerd_types_pb2.Metric(id="web", data=data)
-    assert stats.decode_metric(WEB, told, cgroup_reader.CpuPercent(), 1.0) == Usage(ref=WEB)
+    assert stats.decode_metric(WEB, told, cpu_percent.CpuPercent(), 1.0) == Usage(ref=WEB)
 
 
 def test_the_kernel_tells_when_a_process_began_and_who_listens(short_tmp: Path) -> None:

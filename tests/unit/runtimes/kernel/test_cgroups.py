@@ -315,6 +315,19 @@ async def test_open_files_are_bounded_and_none_stays(second):
     assert opened() == before
 
 
+async def test_a_reader_that_is_closed_during_a_reading_keeps_no_file_open(second, monkeypatch):
+    before = opened()
+    reader = cgroup_reader.CgroupReader(second)
+
+    async def closed_meanwhile(seconds):
+        reader.close()
+
+    monkeypatch.setattr(asyncio, "sleep", closed_meanwhile)
+    assert (await reader.read({ref(ONE): 0, ref(TWO): 0})).rows
+    assert opened() == before
+    assert not reader._open and reader._idle_timer is None
+
+
 async def test_a_reader_that_nobody_uses_lets_go(second, clock):
     before = opened()
     reader = cgroup_reader.CgroupReader(second, now=clock)
