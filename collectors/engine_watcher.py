@@ -114,7 +114,7 @@ class EngineWatcher:
                     self._stream_opened(since)
                     tasks += [
                         group.create_task(self._list_forever(queue, since), name=f"{name}: list"),
-                        group.create_task(self._relister.inspect_forever(), name=f"{name}: describe"),
+                        group.create_task(self._relister.inspect_forever(), name=f"{name}: inspect"),
                         group.create_task(self._saver.save_forever(), name=f"{name}: cursor"),
                         group.create_task(self._relister.describe_engine(), name=f"{name}: version"),
                     ]
