@@ -109,9 +109,8 @@ def test_forty_one_ends_at_once_are_one_message_and_three_calls(deck, dockerd, s
     assert len(messages(slack)) == 1
     every = [*slack.calls("chat.postMessage"), *slack.calls("chat.update")]
     calls = sorted((call for call in every if call["args"].get("channel") == OPS), key=lambda call: call["at"])
-    # On a busy machine, the ends themselves take longer than five seconds, and the table is edited once more.
-    slow = calls[-1]["at"] - calls[0]["at"] > 5
-    assert len(calls) <= 3 + slow
+    # On a busy machine, the ends come in several groups. The table is edited again five seconds after each group.
+    assert len(calls) <= 3 + (calls[-1]["at"] - calls[0]["at"]) // 5
 
 
 def test_hostile_names_labels_and_log_lines_mention_nobody(deck, dockerd, slack):
