@@ -75,6 +75,20 @@ def decode_container_record(
     )
 
 
+def with_known_times(record: ContainerRecord, known: ContainerRecord | None) -> ContainerRecord:
+    """Returns the record of a container whose status could not be read now, with what an earlier status has shown and
+    cannot change. So its start is not found a second time."""
+    if known is None:
+        return record
+    return msgspec.structs.replace(
+        record,
+        created_ns=known.created_ns,
+        started_ns=known.started_ns,
+        image=known.image,
+        log_path=known.log_path,
+    )
+
+
 def record_after_event(
     known: ContainerRecord | None, status: cri.ContainerStatus, pod: PodMessage | None
 ) -> ContainerRecord:

@@ -59,7 +59,9 @@ class SnapshotReader:
                     found = status if isinstance(status, cri.ContainerStatus) else None
                     container = changed[container_id]
                     pod = pods_by_id.get(container.pod_sandbox_id)
-                    records[container_id] = decode.decode_container_record(container, found, pod)
+                    record = decode.decode_container_record(container, found, pod)
+                    known = self._cache.get(container_id)
+                    records[container_id] = decode.with_known_times(record, known) if found is None else record
         if changed or records.keys() != self._names.keys():
             self._names = decode.container_names(records.values())
         # A container may be listed before its pod is. Then the labels of its pod are not known yet.

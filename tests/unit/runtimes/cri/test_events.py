@@ -1,6 +1,7 @@
 """Events from snapshots and from CRI-O's stream: the same facts, none twice and none out of order."""
 
 import asyncio
+import itertools
 
 import pytest
 from google.protobuf import json_format
@@ -11,7 +12,7 @@ from core import errors
 from core.model.events import EventKind, Origin
 from core.model.refs import EngineRef, Kind
 from runtimes.cri import decode, events
-from runtimes.cri.snapshot import Snapshot
+from runtimes.cri.snapshot import Snapshot, SnapshotReader
 from runtimes.proto import cri_pb2 as cri
 from tests.helpers.paths import CAPTURES
 
@@ -67,6 +68,30 @@ def test_two_looks_tell_what_happened_between_them():
     assert kinds(events.compare(view(status()), view(at=2))) == [EventKind.DIED, EventKind.REMOVED]
     # A container the engine lost its hold of: nobody knows better than that it does not run.
     assert kinds(events.compare(view(status()), view(status(state=3), at=2))) == [EventKind.DIED]
+
+
+async def test_a_status_that_cannot_be_read_for_a_moment_makes_no_second_start():
+    now, readable = status(), True
+
+    async def request(method, request, response, seconds):
+        if method == "ListContainers":
+            listed = cri.Container(id=now.id, pod_sandbox_id=pod().id, metadata=now.metadata, state=now.state)
+            return cri.ListContainersResponse(containers=[listed])
+        if method == "ListPodSandbox":
+            return cri.ListPodSandboxResponse(items=[cri.PodSandbox(id=pod().id, metadata=pod().metadata)])
+        if not readable:
+            raise errors.Rejected(2, "the container is being changed")
+        return cri.ContainerStatusResponse(status=now)
+
+    reader = SnapshotReader(request)
+    views = [await reader.read(ENGINE, 5.0)]
+    now, readable = status(state=2, code=3), False
+    views.append(await reader.read(ENGINE, 5.0))
+    readable = True
+    views.append(await reader.read(ENGINE, 5.0))
+    found = [kinds(events.compare(before, after)) for before, after in itertools.pairwise(views)]
+    assert found == [[EventKind.DIED], []]
+    assert views[2].containers[now.id].exit_code == 3
 
 
 def test_pods_come_and_go_beside_their_containers():
