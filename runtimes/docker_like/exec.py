@@ -20,6 +20,7 @@ from runtimes.docker_like.client import MIN_SECONDS, HttpEngineClient, quoted_id
 from runtimes.formats import exec_output_decoder, json_decoder, json_field_types
 
 EXIT_SECONDS = 2.0  # for the engine to report the exit code, after the output has ended
+ANSWER_SECONDS = 10.0  # of one request for it: the program has run, so its output must not be lost to a slow engine
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.01, 0.2
 
 
@@ -74,7 +75,7 @@ class ExecVerbs(HttpEngineClient, abc.ABC):
         """The output may end a moment before the engine knows that the program has ended."""
         ends, pause = time.monotonic() + EXIT_SECONDS, FIRST_PAUSE_SECONDS
         while True:
-            response = await self._request("GET", f"/exec/{session}/json", EXIT_SECONDS, name=name)
+            response = await self._request("GET", f"/exec/{session}/json", ANSWER_SECONDS, name=name)
             found = json_decoder.decode_json(_Session, response.body)
             if not found.running and found.exit_code is not None:
                 return found.exit_code
