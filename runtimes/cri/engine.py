@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import msgspec
 
@@ -46,6 +47,7 @@ from runtimes.proto import cri_pb2 as cri
 from runtimes.registry.remote_image_verbs import RemoteImageVerbs
 
 FIRST_BROADCAST_MAJOR = 2  # of containerd
+STATS_TRIES, STATS_PAUSE_SECONDS = 5, 0.05  # to read the usage while containers are removed
 
 
 class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, RemoteImageVerbs):
@@ -155,11 +157,20 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
         return self._usage.decode(snapshot, found.stats, action.only)
 
     async def _read_stats(self, seconds: float) -> cri.ListContainerStatsResponse:
-        """Reads the usage of all containers in one response."""
-        found: cri.ListContainerStatsResponse = await self._request(
-            "ListContainerStats", cri.ListContainerStatsRequest(), cri.ListContainerStatsResponse, seconds
-        )
-        return found
+        """Reads the usage of all containers in one response. containerd refuses it if one of them is removed at the
+        same time; then it is asked again."""
+        ends, found = time.monotonic() + seconds, cri.ListContainerStatsResponse
+        for tries_left in reversed(range(STATS_TRIES)):
+            left = max(0.05, ends - time.monotonic())
+            try:
+                stats = await self._request("ListContainerStats", cri.ListContainerStatsRequest(), found, left)
+            except errors.NotFound:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(STATS_PAUSE_SECONDS)
+            else:
+                break
+        return cast(cri.ListContainerStatsResponse, stats)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,7 +1,10 @@
 """The usage of all containers from one response, compared with the reading before."""
 
+import pytest
+
+from core import errors
 from core.model.refs import EngineRef
-from runtimes.cri import decode
+from runtimes.cri import decode, engine
 from runtimes.cri.decode_stats import UsageDecoder
 from runtimes.cri.snapshot import Snapshot
 from runtimes.proto import cri_pb2 as cri
@@ -86,3 +89,24 @@ def test_without_a_limit_none_is_shown_on_either_version_of_cgroups():
     for left in (0, (1 << 63) - 4096 - 100):
         (row,) = UsageDecoder().decode(seen("a"), [stats("a", S, 0, memory=100, left=left)], ()).rows
         assert (row.memory, row.memory_limit) == (100, None)
+
+
+async def test_the_usage_is_read_again_if_a_container_is_removed_meanwhile(monkeypatch):
+    monkeypatch.setattr(engine, "STATS_PAUSE_SECONDS", 0.0)
+    runtime = engine.Cri("unix:///run/none.sock")
+    gone = errors.NotFound("failed to convert to cri containerd stats format: failed to get container ID: a: not found")
+    answers = [gone, gone, cri.ListContainerStatsResponse(stats=[stats("b", S, S)])]
+
+    async def request(method, request, response, seconds):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(runtime, "_request", request)
+    assert [row.attributes.id for row in (await runtime._read_stats(5.0)).stats] == ["b"]
+    answers += [gone] * engine.STATS_TRIES
+    with pytest.raises(errors.NotFound):
+        await runtime._read_stats(5.0)
+    assert not answers
+    await runtime.aclose()
