@@ -5,6 +5,7 @@ The verb `compose.scale` uses these operations as its steps.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
@@ -95,12 +96,16 @@ class ComposeReplicas:
         """Stops a container with its own stop signal and grace, and waits as long as that grace, even if it is longer
         than `seconds`. Returns whether the container used up its grace and was killed, as its exit code shows."""
         path = f"/containers/{quoted_id(container)}"
-        response = await self._request("GET", f"{path}/json", seconds, name=container.name)
+        try:
+            response = await self._request("GET", f"{path}/json", seconds, name=container.name)
+        except errors.NotFound:
+            return False  # somebody else has removed it
         inspected = json_decoder.decode_json(json_models.Inspection, response.body)
         grace = stop_grace.grace_seconds(None, inspected.config.stop_timeout)
         allowed = max(seconds, stop_grace.patience(grace, MAX_STOP_SECONDS))
         began = time.monotonic()
-        await self._request("POST", f"{path}/stop", allowed, name=container.name)
+        with contextlib.suppress(errors.NotFound):
+            await self._request("POST", f"{path}/stop", allowed, name=container.name)
         if time.monotonic() - began < grace:
             return False
         try:
@@ -111,7 +116,14 @@ class ComposeReplicas:
         return ended.exit_code == stop_grace.SIGKILL_CODE
 
     async def remove(self, container: Ref, seconds: float) -> None:
-        await self._request("DELETE", f"/containers/{quoted_id(container)}", seconds, name=container.name)
+        """Removes a container. It is no error if somebody else does that at the same time."""
+        try:
+            await self._request("DELETE", f"/containers/{quoted_id(container)}", seconds, name=container.name)
+        except errors.NotFound:
+            return
+        except errors.Rejected as error:
+            if "is already in progress" not in error.text:
+                raise
 
     async def describe(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
         found = await self._describe(ids, deadline)

@@ -92,3 +92,20 @@ async def test_a_replica_that_used_up_its_grace_was_killed(daemon, monkeypatch, 
     steps = ComposeReplicas(daemon, lambda: DECODER, None)
     web = Ref(engine=EngineRef(host="h1", kind="docker"), kind=Kind.CONTAINER, id=stopped["Id"], name="shop-web-1")
     assert await steps.stop(web, 5.0) is killed
+
+
+GONE = errors.NotFound("There is no such container.")
+REMOVING = errors.Rejected(409, "removal of container 4f is already in progress")
+
+
+async def test_a_replica_that_somebody_else_removes_at_the_same_time_is_gone_as_wanted(daemon):
+    steps = ComposeReplicas(daemon, lambda: DECODER, None)
+    web = Ref(engine=EngineRef(host="h1", kind="docker"), kind=Kind.CONTAINER, id=RECORDED["Id"], name="shop-web-1")
+    for answer in (GONE, REMOVING):
+        daemon.fail["/containers/"] = answer
+        await steps.remove(web, 5.0)
+    daemon.fail["/containers/"] = GONE
+    assert not await steps.stop(web, 5.0)
+    daemon.fail["/containers/"] = errors.Rejected(409, "it is running")
+    with pytest.raises(errors.Rejected):
+        await steps.remove(web, 5.0)
