@@ -128,7 +128,7 @@ async def _alone(action: Action[Any], look: Awaitable[Finding | None]) -> Found:
 
 async def _removals(reader: _Reader, actions: Sequence[Any], leaving: Collection[tuple[Kind, str]]) -> Found:
     """Looks at removals of one kind from one engine. `leaving`: the containers that the same plan removes. They keep no
-    other container: which of them the engine removes first, and so what it refuses, is not known."""
+    other container, because Podman's adapter waits until they are removed."""
     asked = FindUsers(
         engine=actions[0].engine, resources=tuple(action.target for action in actions), force=_force(actions[0])
     )

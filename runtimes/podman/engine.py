@@ -37,6 +37,7 @@ from runtimes.podman.logs import LogVerbs
 from runtimes.podman.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.podman.pods import PodVerbs
 from runtimes.podman.removal_blockers import RemovalBlockerVerbs
+from runtimes.podman.removals import RemovalVerbs
 from runtimes.podman.secrets import SecretVerbs
 from runtimes.podman.stats import StatsVerbs
 from runtimes.podman.unit_enabling import UnitEnableVerbs
@@ -57,6 +58,7 @@ class Podman(
     PodVerbs,
     NetworkVolumeVerbs,
     RemovalBlockerVerbs,
+    RemovalVerbs,
     SecretVerbs,
     DiskUseVerbs,
     UnusedVerbs,
@@ -96,16 +98,6 @@ class Podman(
     async def pause(self, action: actions.Pause, seconds: float) -> Outcome:
         await self._check_pause(action.verb, seconds)
         return await super().pause(action, seconds)
-
-    @does(actions.Remove)
-    async def remove(self, action: actions.Remove, seconds: float) -> Outcome:
-        # With force, Podman stops the container first and waits for it, unless the timeout is 0.
-        query = f"force={str(action.force).lower()}&v={str(action.volumes).lower()}"
-        if action.force:
-            query += "&timeout=0"
-        return await self._change(
-            action.target, f"/containers/{quoted_id(action.target)}?{query}", seconds, method="DELETE"
-        )
 
     @does(actions.CheckHealth)
     async def check_health(self, action: actions.CheckHealth, seconds: float) -> Outcome:

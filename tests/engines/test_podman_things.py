@@ -335,6 +335,18 @@ async def test_a_container_on_which_another_depends_stays_and_the_other_is_named
     assert (await desk.do(actions.Remove, target=base, force=True)).status == Status.DONE
 
 
+async def test_containers_that_depend_on_each_other_are_removed_by_one_command(desk):
+    names = ["base", "web", "log"]
+    await asyncio.to_thread(desk.daemon.run, "base")
+    await asyncio.to_thread(desk.daemon.run, "web", more=("--requires", "base"))
+    await asyncio.to_thread(desk.daemon.run, "log", more=("--requires", "web"))
+    refs = [await desk.ref(name) for name in names]
+    done = await asyncio.gather(*(desk.do(actions.Remove, target=ref, force=True) for ref in refs))
+    assert [one.status for one in done] == [Status.DONE] * 3
+    listed = (await desk.do(actions.ListContainers)).rows
+    assert not {row.ref.name for row in listed} & set(names)
+
+
 async def test_the_container_that_holds_the_network_of_a_pod_goes_with_it_only(podmand):
     made = Desk(podmand.url)
     options = ("--infra-image", IMAGE, "--infra-command", "sleep 3600", "--infra-name", "held")
