@@ -77,7 +77,7 @@ class Ground:
     def __init__(self, runtime, daemon, lacks=frozenset()):
         self.runtime, self.daemon, self.lacks = runtime, daemon, lacks
 
-    async def do(self, action, seconds=30.0):
+    async def do(self, action, seconds=60.0):
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         return await self.runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
@@ -98,7 +98,7 @@ class Ground:
     async def ref(self, name):
         return (await self.rows())[name].ref
 
-    async def until_ready(self, target, seconds=20.0):
+    async def until_ready(self, target, seconds=90.0):
         """Waits until a script has come past `READY`: a signal that arrives before its trap is set is lost."""
         async with asyncio.timeout(seconds):
             while not await self._is_ready(target):
@@ -124,7 +124,7 @@ class Ground:
             engine_registry.EngineAddress(kind=self.runtime.ref.kind, url=f"{scheme}:///nowhere/e.sock")
         )
 
-    async def outcome(self, action, seconds=60.0):
+    async def outcome(self, action, seconds=120.0):
         """How a job ended, and the progress it told."""
         started = await self.do(action)
         cursor, told = "", []

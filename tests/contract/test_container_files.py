@@ -27,7 +27,7 @@ async def up(ground):
     ground.daemon.run("up", SCRIPT)
     target = await ground.ref("up")
     ready = Exec(engine=ground.runtime.ref, target=target, command=("sh", "-c", "cat '/made/a b&c'"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await ground.do(ready)).stdout != "ready":
             await asyncio.sleep(0.05)
     return target

@@ -23,7 +23,7 @@ async def test_the_processes_of_a_container_and_of_no_other(ground):
     if type(ground.daemon).__name__ == "Crio":  # the stand-in has no processes
         return
     read = container_reads.ReadProcesses(engine=ground.runtime.ref, target=await ground.ref("up"))
-    async with asyncio.timeout(20):  # until both programs were started
+    async with asyncio.timeout(60):  # until both programs were started
         while "3601" not in repr(found := await ground.do(read)) or "3602" not in repr(found):
             await asyncio.sleep(0.1)
     assert "3603" not in repr(found)
@@ -42,7 +42,7 @@ async def test_the_processes_of_a_container_and_of_no_other(ground):
 async def test_the_files_that_a_container_changed(ground):
     ground.daemon.run("up", "mkdir -p /made; echo a > /made/new; exec sleep 3600")
     read = container_reads.ReadFileChanges(engine=ground.runtime.ref, target=await ground.ref("up"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while container_reads.FileChange("added", "/made/new") not in (found := await ground.do(read)).changes:
             await asyncio.sleep(0.1)
     assert container_reads.FileChange("added", "/made") in found.changes
@@ -71,7 +71,7 @@ async def test_a_wait_ends_with_the_container_or_its_time(ground):
     page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, wait=5.0))
     assert page.progress.startswith("is running; waited")
     await asyncio.to_thread(ground.daemon.stop, "up")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while page.outcome is None:
             page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=page.cursor, wait=5.0))
     assert page.outcome.detail.startswith("has ended")
@@ -86,7 +86,7 @@ async def test_what_became_of_new_runs_is_known_after_some_seconds(ground, monke
     runs = tuple([await ground.ref(name) for name in ("up", "dies")])
     started = await ground.do(verification.VerifyRuns(engine=ground.runtime.ref, runs=runs))
     found, cursor, ended = {}, "", None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while ended is None:
             page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=cursor, wait=5.0))
             found |= {verdict.ref: verdict for verdict in map(run_verification.decode, page.lines)}

@@ -81,7 +81,7 @@ async def ground(request):
 
 
 async def do(ground, action):
-    deadline = datetime.now(UTC) + timedelta(seconds=30)
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
     return await ground.runtime.run(action, Call(id="t", who="ann", deadline=deadline, invocation="t"))
 
 
@@ -103,7 +103,7 @@ class Reading:
         return self
 
     async def until(self, true):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true(self):
                 action = ReadJob(engine=self.ground.runtime.ref, job=self.job, cursor=self.cursor, wait=1.0)
                 page = await do(self.ground, action)

@@ -251,9 +251,9 @@ async def test_a_pull_tells_how_far_it_is_and_stopped_it_is_not_known_how_it_end
     async with Narrow(registry, 1_500_000) as narrow:
         name = f"{narrow.host}/slow-{kind}:1"
         started = await ground.do(images.PullImage(engine=ground.runtime.ref, image=name))
-        await asyncio.wait_for(narrow.held.wait(), 30)
+        await asyncio.wait_for(narrow.held.wait(), 60)
         page = await ground.do(background_jobs.ReadJob(engine=ground.runtime.ref, job=started.job, wait=5.0))
-        async with asyncio.timeout(20):  # what it says first may be that it tries
+        async with asyncio.timeout(60):  # what it says first may be that it tries
             while "layer" not in page.progress and "progress" not in ground.lacks:
                 page = await ground.do(
                     background_jobs.ReadJob(engine=ground.runtime.ref, job=started.job, cursor=page.cursor, wait=5.0)

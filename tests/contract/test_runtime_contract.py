@@ -66,7 +66,7 @@ async def test_describe_knows_the_details_and_what_is_gone(ground):
     ended = ground.daemon.run("ended", "exit 3")
     ground.daemon.wait("ended")
     gone = up[:-8] + "ffffffff"  # of the form its ids have
-    found = await ground.runtime.describe([up, ended, gone], 10)
+    found = await ground.runtime.describe([up, ended, gone], 60)
     assert found[gone] is None
     assert (found[up].state, found[up].exit_code, found[up].restarts, found[up].oom_killed) == (
         "running",
@@ -211,7 +211,7 @@ class Hearing:
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self._listen())
-        await asyncio.wait_for(self.standing.wait(), 10)
+        await asyncio.wait_for(self.standing.wait(), 60)
         return self
 
     async def __aexit__(self, *error):
@@ -225,7 +225,7 @@ class Hearing:
 
     async def of(self, kind, container):
         """The first of this kind about it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for event in self.events:
                     if event.kind is kind and event.subject.id == container:

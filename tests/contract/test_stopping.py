@@ -65,7 +65,7 @@ async def test_a_container_that_ends_in_its_time_ends_as_it_wants(ground):
     outcome = await ground.do(actions.Stop(engine=ground.runtime.ref, target=target))
     assert (outcome.status, said(outcome)) == (Status.DONE, "")
     if "exit codes" not in ground.lacks:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (row := (await ground.rows())["it"]).state != "exited":  # the list of Docker 26 is late
                 await asyncio.sleep(0.05)
         assert row.exit_code == 7

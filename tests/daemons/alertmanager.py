@@ -21,11 +21,11 @@ class Alertmanager:
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that it has, as amtool reads them."""
         command = ["amtool", "--alertmanager.url", self.url, "alert", "query", "--output", "json"]
-        return list(json.loads(subprocess.run(command, capture_output=True, check=True, timeout=20).stdout))
+        return list(json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout))
 
     def silence(self, *matchers: str) -> None:
         command = ["amtool", "--alertmanager.url", self.url, "silence", "add", "--comment", "test", "--duration", "1h"]
-        subprocess.run([*command, *matchers], capture_output=True, check=True, timeout=20)
+        subprocess.run([*command, *matchers], capture_output=True, check=True, timeout=60)
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def private_alertmanager(root: Path, webhook: str = "", token: str = "") -> Iter
         config["receivers"][0]["webhook_configs"] = [hook]
     file = root / "alertmanager.yml"
     file.write_text(json.dumps(config))
-    subprocess.run(["amtool", "check-config", str(file)], capture_output=True, check=True, timeout=20)
+    subprocess.run(["amtool", "check-config", str(file)], capture_output=True, check=True, timeout=60)
     port = free_tcp_port()
     command = [
         "prometheus-alertmanager", f"--config.file={file}", f"--storage.path={root}/alertmanager",
@@ -67,7 +67,7 @@ def prometheus_with_rules(root: Path, page_port: int, alertmanager: str, rules: 
     }
     file = root / "prometheus.yml"
     file.write_text(json.dumps(config))
-    subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, check=True, timeout=20)
+    subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, check=True, timeout=60)
     port = free_tcp_port()
     command = [
         "prometheus", f"--config.file={file}", f"--storage.tsdb.path={root}/tsdb",
@@ -81,11 +81,11 @@ def prometheus_with_rules(root: Path, page_port: int, alertmanager: str, rules: 
 def _running(command: list[str], ready: str) -> Iterator[None]:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
-        wait_for(f"{command[0]} to start", lambda: _answers(ready), 60, pause=0.1)
+        wait_for(f"{command[0]} to start", lambda: _answers(ready), pause=0.1)
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _answers(url: str) -> bool:

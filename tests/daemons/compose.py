@@ -30,7 +30,7 @@ def program() -> str:
     found = shutil.which("docker-compose", path=os.pathsep.join((os.environ["PATH"], *FOLDERS)))
     if found is None:
         return ""
-    said = subprocess.run([found, "version", "--short"], capture_output=True, text=True, timeout=30, check=False)
+    said = subprocess.run([found, "version", "--short"], capture_output=True, text=True, timeout=60, check=False)
     return found if said.stdout.strip().lstrip("v")[:2] in ("2.", "5.") else ""
 
 

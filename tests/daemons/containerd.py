@@ -66,7 +66,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
             self.process = subprocess.Popen(
                 [*apart, "containerd", "-c", self.root / "config.toml"], stdout=log, stderr=log, start_new_session=True
             )
-        wait_for("containerd to answer", self._answers, 60)
+        wait_for("containerd to answer", self._answers)
         with (self.root / "events").open("ab") as events:
             self._listener = subprocess.Popen(["ctr", "-a", self.socket, "events"], stdout=events, stderr=events)
 
@@ -101,7 +101,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         """Sends SIGKILL to the daemon. Its containers continue to run."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         self._stop_listening()
 
     def end(self) -> None:
@@ -111,16 +111,16 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
             # `unshare` ignores SIGTERM while it waits for the daemon; when it is killed, so is the daemon.
             self.process.send_signal(signal.SIGKILL if self.apart else signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(30)
+                self.process.wait(60)
         self._stop_listening()
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.kill()
-            self._listener.wait(10)
+            self._listener.wait(60)
             self._listener = None
 
     # ── containers ───────────────────────────────────────────────────────────────────────────────────────────────

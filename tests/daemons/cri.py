@@ -277,7 +277,7 @@ state = "{self.root}/state"
             self.process = subprocess.Popen(
                 ["containerd", "-c", self.root / "config.toml"], stdout=log, stderr=log, start_new_session=True
             )
-        wait_for("containerd's CRI to be ready", self._ready, 60)
+        wait_for("containerd's CRI to be ready", self._ready)
 
     def _ready(self) -> bool:
         import grpc
@@ -322,7 +322,7 @@ state = "{self.root}/state"
         """Sends SIGKILL to the daemon. Its containers continue to run."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         self.kubelet.close()
 
     def end(self) -> None:
@@ -331,10 +331,10 @@ state = "{self.root}/state"
                 self.clear()
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(30)
+                self.process.wait(60)
         self.kubelet.close()
         subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
 

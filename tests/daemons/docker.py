@@ -52,7 +52,7 @@ class Dockerd:
                  "-p", self.root / "pid", "--bridge=none", "--iptables=false", "--ip-masq=false", *self.more],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        wait_for("dockerd to answer", self._answers, 60)
+        wait_for("dockerd to answer", self._answers)
         self.api = docker.APIClient(base_url=self.url, version="1.41", timeout=60)
 
     def _answers(self) -> bool:
@@ -156,7 +156,7 @@ class Dockerd:
         """SIGKILL, as the kernel would; containers live on until the next start."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         self.api.close()
 
     def end(self) -> None:
@@ -165,10 +165,10 @@ class Dockerd:
                 self.clear()
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(30)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(30)
+                self.process.wait(60)
         if self.api is not None:
             self.api.close()
 

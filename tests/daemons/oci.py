@@ -165,7 +165,7 @@ class OciHost:
             check=check,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=30,
+            timeout=60,
         )
 
     def inspect(self, name: str) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class OciHost:
 
     def wait(self, name: str) -> int:
         """Waits for its end and returns its exit code."""
-        return self.keepers[name].wait(30)
+        return self.keepers[name].wait(60)
 
     def stop(self, name: str) -> None:
         self.call("kill", name, "KILL")
@@ -228,10 +228,10 @@ class OciHost:
 
     def _dismiss(self, keeper: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            keeper.wait(10)
+            keeper.wait(60)
         if keeper.poll() is None:
             keeper.kill()
-            keeper.wait(10)
+            keeper.wait(60)
         for stream in (keeper.stdout, keeper.stderr):
             if stream is not None:
                 stream.close()

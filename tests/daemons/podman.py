@@ -92,7 +92,7 @@ class Podman:
                 self._words("system", "service", "--time", "0", self.url),
                 stdout=log, stderr=log, start_new_session=True, env=self._environment(), cwd=self.root,
             )  # fmt: skip
-        wait_for("podman to answer", self._answers, 60)
+        wait_for("podman to answer", self._answers)
 
     def kill(self) -> None:
         """SIGKILL of the service alone; containers live on."""
@@ -101,7 +101,7 @@ class Podman:
             with contextlib.suppress(ProcessLookupError):
                 if _is_service(pid, self.root):
                     os.kill(pid, signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(60)
 
     def end(self) -> None:
         with contextlib.suppress(Exception):
@@ -109,10 +109,10 @@ class Podman:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(20)
+                self.process.wait(60)
 
     def _answers(self) -> bool:
         assert self.process is not None

@@ -25,7 +25,7 @@ class Prometheus:
         """The data of an answer of its API. A refused query is an answer too: its reason."""
         query = urllib.parse.urlencode(parameters)
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as answer:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=60) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -39,7 +39,7 @@ class Prometheus:
 
     def refused_samples(self) -> float:
         """How many samples it refused, because a series was twice on a page or was out of order."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
             lines = answer.read().decode().splitlines()
         found = [
             line for line in lines if re.match(r"prometheus_target_scrapes_sample_(duplicate|out_of)_\w+_total ", line)
@@ -69,12 +69,12 @@ def private_prometheus(root: Path, page_port: int, rules: Sequence[Path] = ()) -
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         server = Prometheus(port)
-        wait_for("Prometheus to start", lambda: _ready(server), 60, pause=0.1)
-        wait_for("Prometheus to scrape", lambda: server.query("up == 1"), 60, pause=0.1)
+        wait_for("Prometheus to start", lambda: _ready(server), pause=0.1)
+        wait_for("Prometheus to scrape", lambda: server.query("up == 1"), pause=0.1)
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _ready(server: Prometheus) -> bool:

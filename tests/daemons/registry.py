@@ -84,7 +84,7 @@ class Registry:
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
 
     def push_busybox(self, name: str = "busybox", tag: str = "1", *, layers: Sequence[Mapping[str, bytes]] = ()) -> str:
         """Busybox under `name:tag`, with a layer on top of it for each mapping of files. Returns the name to pull it

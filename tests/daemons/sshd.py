@@ -129,7 +129,7 @@ class Sshd:
         assert self.process is not None
         session = os.getsid(self.process.pid)
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if entry.name.isdigit() and (entry / "comm").read_text().startswith("sshd"):

@@ -41,7 +41,7 @@ class Cluster:
         here = f"127.0.0.{len(self.daemons)}:{free_tcp_port()}"
         token = self.api.inspect_swarm()["JoinTokens"][role]
         daemon.api.join_swarm([self.address], token, listen_addr=here, advertise_addr=here)
-        wait_for("the node", lambda: self.nodes().get(daemon.host, {}).get("Status", {}).get("State") == "ready", 30)
+        wait_for("the node", lambda: self.nodes().get(daemon.host, {}).get("Status", {}).get("State") == "ready")
 
     def nodes(self):
         return {node["Description"].get("Hostname"): node for node in self.api.nodes()}
@@ -79,7 +79,7 @@ class Cluster:
     def clear(self):
         for one in self.api.services():
             self.api.remove_service(one["ID"])
-        wait_for("the tasks to end", lambda: not self.api.containers(all=True), 30)
+        wait_for("the tasks to end", lambda: not self.api.containers(all=True))
 
 
 @contextlib.contextmanager
@@ -130,7 +130,7 @@ class Opened:
         self.removed.append(swarm)
 
     async def meet(self):
-        await self.tracker.meet(20.0)
+        await self.tracker.meet(60.0)
         return self
 
     @property

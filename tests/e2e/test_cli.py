@@ -77,7 +77,7 @@ def test_run_watches_and_the_page_moves(bot, dockerd):
     status, body = get(port, "/readyz")
     assert status == 200, body
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert not bot.store_servers()
 
 
@@ -102,7 +102,7 @@ def test_the_metrics_port_in_use_is_said_at_once(bot):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = bot.start("run", port=taken.getsockname()[1])
-        assert process.wait(20) != 0
+        assert process.wait(60) != 0
     assert "in use" in process.log.read_text()
     assert "Traceback" not in process.log.read_text()
 
@@ -116,7 +116,7 @@ def test_an_engine_that_is_absent_at_start_may_come_later(short_tmp, own_dockerd
         assert get(port, "/readyz")[0] == 503
         assert "Start the engine" in bot.do("ps", code=5)
         own_dockerd.start()
-        wait_for("the engine to be watched", lambda: get(port, "/readyz")[0] == 200, 60)
+        wait_for("the engine to be watched", lambda: get(port, "/readyz")[0] == 200)
         own_dockerd.run("web")
         wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
     finally:
@@ -132,7 +132,7 @@ def test_what_happened_while_the_daemon_was_dead_is_seen(short_tmp, own_dockerd)
         own_dockerd.kill()
         wait_for("the loss", lambda: series(port, "quarterdeck_stream_up") == 0)
         own_dockerd.start()
-        wait_for("the return", lambda: series(port, "quarterdeck_stream_up") == 1, 60)
+        wait_for("the return", lambda: series(port, "quarterdeck_stream_up") == 1)
         wait_for("the death", lambda: series(port, "quarterdeck_container_state", name="web", state="exited") == 1)
     finally:
         bot.stop()
@@ -167,7 +167,7 @@ def test_killed_between_intent_and_outcome_is_said_and_audited_unknown(bot, dock
     process.wait()
     port = free_port()
     bot.start("run", port=port)
-    wait_for("the truth", lambda: "not known" in bot.running[-1].log.read_text(), 60)
+    wait_for("the truth", lambda: "not known" in bot.running[-1].log.read_text())
     audit = table_of(bot.do("audit --limit 5 --target web", "--json"))["rows"]
     assert [(row["LINE"], row["RESULT"]) for row in audit] == [("restart web -t 20", "unknown")]
 
@@ -332,7 +332,7 @@ def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
         assert "LOADED []" in done.stdout, done.stdout
     assert "console:root" in bot.do("audit --limit 5")
     # A console beside it answers from the bot's memory, too: nobody else has readings of the past.
-    wait_for("a reading", lambda: bot.answers("stats --since 5m web"), 60, pause=0.5)
+    wait_for("a reading", lambda: bot.answers("stats --since 5m web"), pause=0.5)
     console = subprocess.run(
         [sys.executable, "-m", "bot.cli", "console"],
         env=bot.env,
@@ -346,6 +346,6 @@ def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
     assert "There are no readings" not in console.stdout and "web" in console.stdout, console.stdout + console.stderr
     assert "cannot be undone" in console.stdout and "quarterdeck do" not in console.stdout
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
     assert "LOADED []" in process.log.read_text()
     assert not (bot.state / "commands.sock").exists()

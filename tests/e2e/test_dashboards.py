@@ -31,7 +31,7 @@ from tests.helpers.bot_process import Deck, free_port
 from tests.helpers.paths import ROOT
 from tests.helpers.waiting import wait_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900 if os.environ.get("DASHBOARD_PICTURES") else 300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 OPS, TOKEN = "C0OPS", "a-token-of-some-length"
 RULES = ROOT / "charts" / "quarterdeck" / "rules"
@@ -126,7 +126,7 @@ def as_text(at: float) -> str:
 
 
 def send_too_much(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as door:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as door:
         head = f"POST /api/alertmanager HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {TOKEN}\r\n"
         door.sendall(f"{head}Content-Length: 999999999\r\n\r\n".encode())
         assert b" 413 " in door.recv(1000)
@@ -204,8 +204,8 @@ def acknowledged(deck: Deck) -> bool:
 def start(deck: Deck, slack: Any, port: int) -> None:
     deck.start("run", port=port)
     deck.port = port
-    slack.until_sockets(1, seconds=60)
-    deck.until_ready(seconds=60)
+    slack.until_sockets(1)
+    deck.until_ready()
     wait_for("the lease", lambda: deck.series("outlet_leader") == 1, SLOW_ENOUGH)
 
 

@@ -58,9 +58,9 @@ def test_a_running_bot_with_two_engines_outlives_the_death_of_one(deck, dockerd,
     assert get(deck.port, "/readyz")[0] == 200, "one engine that answers is enough to work"
 
     far.start()
-    wait_for("the stream to be back", lambda: deck.series("stream_up", host="far7") == 1, 60)
+    wait_for("the stream to be back", lambda: deck.series("stream_up", host="far7") == 1)
     deck.deck("ada", "start far-web")
-    deck.last("ada", "far-web started", seconds=20)
+    deck.last("ada", "far-web started")
     assert far.state("far-web")["Running"]
 
 
@@ -116,19 +116,19 @@ def test_a_docker_context_and_dockers_own_variables_lead_to_a_daemon_behind_tls(
 def test_check_tells_what_is_wrong_or_dangerous_about_engines(bot, dockerd):
     bot.watch({"url": "tcp://host7:2375"})
     done = bot.start("check")
-    done.wait(30)
+    done.wait(60)
     assert "WITHOUT TLS. Everybody who reaches that port is root on host7" in done.log.read_text()
     assert done.returncode == 0
     bot.env["HOME"] = str(bot.root)
     bot.watch({"context": "nowhere"})
     for words in (["check"], ["run"], ["do", "ps"]):
         done = bot.start(*words)
-        assert done.wait(30) == 78
+        assert done.wait(60) == 78
         assert "engines.0: There is no docker context “nowhere”" in done.log.read_text()
     (bot.root / "link.sock").symlink_to(dockerd.socket)
     bot.watch({"url": dockerd.url}, {"url": f"unix://{bot.root}/link.sock", "name": "again"})
     done = bot.start("check")
-    assert done.wait(30) == 78
+    assert done.wait(60) == 78
     assert "are the same engine. Remove one of them" in done.log.read_text()
 
 

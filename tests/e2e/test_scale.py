@@ -46,7 +46,7 @@ def test_in_slack(deck, dockerd, slack):
     replica(dockerd, 1)
     deck.up()
     deck.deck("ada", "scale shop/web=3")
-    shown = deck.last("bob", "scaled from 1 to 3", seconds=20)
+    shown = deck.last("bob", "scaled from 1 to 3")
     assert "3 of 3 run" not in shown["text"]
     # One message told that it began, how far it was and how it ended.
     assert [one["ts"] for one in deck.said("bob") if "shop/web" in one["text"]] == [shown["ts"]]
@@ -55,7 +55,7 @@ def test_in_slack(deck, dockerd, slack):
     asked = deck.last("ada", "leaves nothing of shop/web running")
     slack.click("ada", asked, asked["buttons"][0])
     wait_for("them to go", lambda: running(dockerd) == [])
-    deck.last("bob", "scaled from 3 to 0", seconds=20)
+    deck.last("bob", "scaled from 3 to 0")
     lines = [line for who, line, result in deck.audit("--who", ADA) if result == "done"]
     assert "scale shop/web=3" in lines
 
@@ -87,6 +87,6 @@ def test_a_swarms_service_at_the_console_and_in_slack(cluster, short_tmp, slack)
         asked = deck.last("ada", "ends tasks of shop_web")
         slack.click("ada", asked, asked["buttons"][0])
         deck.last("bob", "scaled from 3 to 1", seconds=60)
-        wait_for("the others to go", lambda: cluster.states("shop_web") == ["running"], 30)
+        wait_for("the others to go", lambda: cluster.states("shop_web") == ["running"])
     finally:
         deck.close()

@@ -14,9 +14,9 @@ from tests.daemons.swarm import Cluster
 from tests.helpers.bot_process import Deck
 from tests.helpers.waiting import wait_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 OPS = "C0OPS"
-SLOW_ENOUGH = 60
+SLOW_ENOUGH = 90
 ALERTS = f"alerts: {{to: {OPS}}}\ngrants: [{{who: everyone, can: viewer}}]\n"
 
 
@@ -48,7 +48,7 @@ def told(deck, slack, daemon):
 def test_a_rolling_update_of_a_swarm_is_no_alert(own_dockerd, own_deck, slack):
     cluster = Cluster(own_dockerd)
     service = cluster.serve("api", replicas=2, update=docker.types.UpdateConfig(parallelism=1, delay=0))
-    wait_for("two tasks", lambda: cluster.states("api") == ["running"] * 2, 60)
+    wait_for("two tasks", lambda: cluster.states("api") == ["running"] * 2)
     own_deck.up()
     before = {task["ID"] for task in cluster.api.tasks({"service": "api"})}
     spec = cluster.api.inspect_service(service)
@@ -77,10 +77,10 @@ def test_a_shutdown_of_the_host_is_one_alert_about_its_engine_after_a_while(own_
         own_dockerd.run(f"web{number}", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
     own_dockerd.run("stubborn", "trap : TERM; while :; do sleep 0.1; done")
     own_deck.up()
-    wait_for("the containers", lambda: own_deck.series("mirror_containers") == 4, 30)
+    wait_for("the containers", lambda: own_deck.series("mirror_containers") == 4)
     stopped = time.monotonic()
     own_dockerd.process.send_signal(signal.SIGTERM)
-    own_dockerd.process.wait(60)
+    own_dockerd.process.wait(120)
     own_deck.last("ada", "the engine is not watched", seconds=150)
     assert time.monotonic() - stopped > 30, "not before its `for`"
     (only,) = headlines(slack)
@@ -113,5 +113,5 @@ def test_reloads_recreated_containers_and_finished_jobs_are_no_alert(deck, docke
             host_config=dockerd.api.create_host_config(auto_remove=True),
         )
         dockerd.api.start(job)
-    wait_for("the jobs to end", lambda: not dockerd.api.containers(all=True, filters={"name": "job"}), 30)
+    wait_for("the jobs to end", lambda: not dockerd.api.containers(all=True, filters={"name": "job"}))
     assert told(deck, slack, dockerd)[:-1] == []

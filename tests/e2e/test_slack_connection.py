@@ -43,7 +43,7 @@ def test_a_silent_socket_is_replaced(deck, dockerd, slack):
     deck.up()
     (old,) = slack.sockets()
     slack.silence_sockets()
-    wait_for("another socket", lambda: [one for one in slack.sockets() if one["name"] != old["name"]], 40)
+    wait_for("another socket", lambda: [one for one in slack.sockets() if one["name"] != old["name"]])
     deck.deck("ada", "ps")
     deck.last("ada", "localhost/busybox")
     deck.until_ready()
@@ -64,7 +64,7 @@ def test_slack_may_come_later(dockerd, short_tmp):
     assert deck.log().count("Slack is not connected") == 1  # said once, however often it is tried
     with client.start(short_tmp, port=port) as slack:
         deck.slack = slack
-        slack.until_sockets(1, seconds=60)
+        slack.until_sockets(1)
         deck.until_ready()
         deck.deck("ada", "ps")
         deck.last("ada", "localhost/busybox")
@@ -82,7 +82,7 @@ def test_wrong_tokens_are_said_with_their_cure_while_watching_goes_on(deck, dock
     assert deck.series("slack_connected") == 0
     assert "xoxb-…) is not valid" in slack_part(deck)["reason"]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert process.wait(60) == 0
 
     deck.env["SLACK_BOT_TOKEN"], deck.env["SLACK_APP_TOKEN"] = slack.bot_token, "xapp-of-another-app"
     process = deck.start("run", port=free_port())
@@ -95,7 +95,7 @@ def test_tokens_that_are_revoked_later(deck, dockerd, slack):
     deck.up()
     slack.revoke()
     slack.kill_sockets()
-    wait_for("the loss", lambda: deck.series("slack_connected") == 0, 30)
+    wait_for("the loss", lambda: deck.series("slack_connected") == 0)
     assert get(deck.port, "/readyz")[0] == 503
 
 
@@ -111,7 +111,7 @@ def test_stopping_lets_a_change_end_and_tells_it(deck, dockerd, slack):
     deck.deck("ada", "stop web")
     slack.until("ada", "ops", "dispatch_failed")
     assert process.poll() is None
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     done = deck.last("bob", "web restarted", seconds=0.1)
     assert "Quarterdeck is stopping" in done["text"]
     assert "Stop watching" not in done["buttons"]
@@ -177,6 +177,6 @@ def test_stopping_in_http_mode_answers_what_is_under_way(deck, dockerd, slack):
         return "dispatch_failed" in slack.text("ada", "ops")
 
     wait_for("the door to close", refused)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert "web restarted" in deck.said("bob")[-1]["text"]
     assert dockerd.state(web)["Running"]

@@ -6,7 +6,7 @@ from tests.helpers.bot_process import ADA
 from tests.helpers.waiting import wait_for
 from tests.standins.slack.records import SCOPES
 
-VERDICT = 30  # seconds: a message that cannot be edited waits until it is known whether the container stays up
+VERDICT = 90  # seconds: a message that cannot be edited waits until it is known whether the container stays up
 
 
 @pytest.fixture

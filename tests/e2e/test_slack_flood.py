@@ -56,7 +56,7 @@ def test_a_flood_takes_neither_slack_nor_the_probes_down(deck, slack, door, desc
     with contextlib.ExitStack() as stack:
         for target in (port, deck.port):
             for _ in range(count):
-                client = stack.enter_context(socket.create_connection(("127.0.0.1", target), timeout=20))
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", target), timeout=60))
                 client.setblocking(False)
                 with contextlib.suppress(OSError):  # a full buffer or a closed connection
                     client.send(raw)

@@ -39,7 +39,7 @@ def test_a_process_that_stops_says_so(deck, slack, web):
     slack.say("ada", "dm:ada", "logs -f web")
     deck.last("ada", "line 2 ", "dm:ada")
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     (ended,) = deck.said("ada", "dm:ada")
     assert "Quarterdeck is stopping" in ended["text"]
     assert "Stop" not in ended["buttons"]

@@ -36,10 +36,10 @@ def test_a_pull_tells_in_one_message_how_far_it_is_and_how_it_ended(deck, docker
     with narrow(registry, 1_500_000) as (way, go):
         name = f"{way.host}/shown:1"
         deck.deck("ada", f"pull {name}")
-        shown = deck.last("bob", "layers", seconds=30)
+        shown = deck.last("bob", "layers")
         wait_for("the pull to stand still", way.held.is_set)
         go()
-        ended = deck.last("bob", f"{name} pulled", seconds=30)
+        ended = deck.last("bob", f"{name} pulled")
     assert ended["ts"] == shown["ts"] and "layers" not in ended["text"]
     assert [one["ts"] for one in deck.said("bob") if "shown:1" in one["text"]] == [shown["ts"]]
     dockerd.api.remove_image(name)

@@ -8,7 +8,7 @@ from tests.helpers.bot_process import ADA
 from tests.helpers.waiting import wait_for
 
 OPS = "C0OPS"
-SLOW_ENOUGH = 60  # seconds: a cause is known two seconds after the end, and a busy machine takes its time
+SLOW_ENOUGH = 90  # seconds: a cause is known two seconds after the end, and a busy machine takes its time
 
 
 @pytest.fixture

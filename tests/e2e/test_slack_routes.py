@@ -9,7 +9,7 @@ from tests.helpers.bot_process import ADA, series
 from tests.helpers.waiting import wait_for
 
 OPS, SECRET = "C0OPS", "C0SEC"
-SLOW_ENOUGH = 60  # seconds: a cause is known two seconds after the end, and a busy machine takes its time
+SLOW_ENOUGH = 90  # seconds: a cause is known two seconds after the end, and a busy machine takes its time
 VIEWERS = "grants: [{who: everyone, can: viewer}]\n"
 
 

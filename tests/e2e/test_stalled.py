@@ -13,7 +13,7 @@ from benchmarks import replay
 from tests.helpers.bot_process import get
 from tests.helpers.waiting import hang, wait_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
 EVENTS = 20_000
 DOOR = "engine"
@@ -54,18 +54,18 @@ def test_twenty_thousand_events_arrive_while_slack_and_the_store_hang(deck, valk
         with stopped(valkey.process.pid, deck.slack.pid):
             server.send(DOOR, "single")
             server.sent()
-            wait_for("every event", lambda: counted(deck.port)[0] - before >= EVENTS, 60)
+            wait_for("every event", lambda: counted(deck.port)[0] - before >= EVENTS)
             assert counted(deck.port) == (before + EVENTS, 0)
             server.build("churn", EVENTS)
             server.send(DOOR, "withheld")
             server.sent()
             short = before + 2 * EVENTS - replay.WITHHELD
-            wait_for("the rest", lambda: counted(deck.port)[0] >= short, 60)
+            wait_for("the rest", lambda: counted(deck.port)[0] >= short)
             assert counted(deck.port)[0] == short, "a loss must show"
         # Both are back, and so is everything that waits for them.
-        wait_for("readiness", lambda: get(deck.port, "/readyz")[0] == 200, 40)
+        wait_for("readiness", lambda: get(deck.port, "/readyz")[0] == 200)
         deck.deck("ada", "ps c002")
-        deck.last("ada", "c002", seconds=30)
+        deck.last("ada", "c002")
         assert counted(deck.port) == (short, 0)
     finally:
         server.close()

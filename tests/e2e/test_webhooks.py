@@ -10,7 +10,7 @@ from bot.outlets.webhook import signed_headers, signing_key
 from tests.helpers.waiting import wait_for
 
 SECRET = "a secret of some length"
-SLOW_ENOUGH = 60
+SLOW_ENOUGH = 90
 
 
 class Receiver(ThreadingHTTPServer):

@@ -31,21 +31,21 @@ async def test_a_container_with_rm_is_known_and_stopping_it_asks(valkey, daemon)
     engine.run("other")
     async with Deck(valkey.url, [kind(engine.url)]) as deck:
         (adapter,) = deck.engines
-        found = await adapter.describe(list(ids.values()), 20.0)
+        found = await adapter.describe(list(ids.values()), 60.0)
         assert {name: found[ids[name]].auto_remove for name in ids} == {"job": True, "web": False}
         assert (await deck.say("stop web -t 1")).ending is Ending.OK
         # Docker keeps it at a restart; Podman 4.3 removes it then too, so that asks as well.
         restarted = await deck.say("restart job -t 1")
         assert restarted.ending is (Ending.OK if kind is Docker else Ending.ASKED)
-        assert (await adapter.describe([ids["job"]], 20.0))[ids["job"]].state == "running"
+        assert (await adapter.describe([ids["job"]], 60.0))[ids["job"]].state == "running"
         asked = await deck.say("stop job -t 1")
         assert asked.ending is Ending.ASKED
         assert "removes job, because it was created with --rm" in plain_text.render(asked)
         assert (await deck.say(asked.buttons[0].line)).ending is Ending.OK
-        async with asyncio.timeout(30):
-            while (await adapter.describe([ids["job"]], 20.0))[ids["job"]] is not None:
+        async with asyncio.timeout(60):
+            while (await adapter.describe([ids["job"]], 60.0))[ids["job"]] is not None:
                 await asyncio.sleep(0.1)
-        assert (await adapter.describe([ids["web"]], 20.0))[ids["web"]] is not None
+        assert (await adapter.describe([ids["web"]], 60.0))[ids["web"]] is not None
 
 
 async def test_a_container_is_read_until_it_is_gone_and_never_fails(daemon):
@@ -54,7 +54,7 @@ async def test_a_container_is_read_until_it_is_gone_and_never_fails(daemon):
     async with contextlib.aclosing(kind(engine.url)) as adapter:
 
         async def read_until_gone(container_id):
-            while (await adapter.describe([container_id], 20.0))[container_id] is not None:
+            while (await adapter.describe([container_id], 60.0))[container_id] is not None:
                 pass
 
         for _ in range(8):

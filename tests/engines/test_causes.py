@@ -29,7 +29,7 @@ class Watched(WatchedEngine):
             ]
             return ends[-1].attrs if ends and "cause" in ends[-1].attrs else None
 
-        await self.until(lambda: found() is not None, 40)
+        await self.until(lambda: found() is not None)
         return found()
 
     def counted(self, cause):
@@ -38,7 +38,7 @@ class Watched(WatchedEngine):
 
     async def do(self, kind, name, **more):
         target = self.row(name).ref
-        call = Call(id="1", who="slack:T1/ADA", deadline=datetime.now(UTC) + timedelta(seconds=30), invocation="1")
+        call = Call(id="1", who="slack:T1/ADA", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation="1")
         return await self.mirror.run(kind(engine=target.engine, target=target, **more), call)
 
 

@@ -18,7 +18,7 @@ from runtimes.proto import cri_pb2 as cri
 from tests.helpers.watched_engine import WatchedEngine
 
 
-async def do(runtime, action, seconds=30.0):
+async def do(runtime, action, seconds=60.0):
     deadline = datetime.now(UTC) + timedelta(seconds=seconds)
     return await runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
@@ -244,11 +244,11 @@ async def test_one_who_does_not_take_events_holds_nobody_up_and_loses_the_stream
     listener = threading.Thread(target=_listen, args=(own_crio, heard, 500), daemon=True)
     listener.start()
     thing = await asyncio.to_thread(own_crio.run, "it")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(own_crio._listeners) < 2:
             await asyncio.sleep(0.01)
     await asyncio.to_thread(own_crio.send_events, thing, 500)
-    await asyncio.to_thread(listener.join, 20)
+    await asyncio.to_thread(listener.join, 60)
     assert len(heard) == 500
     with pytest.raises(errors.InvalidResponse, match="before they could be read"):
         async for _ in stream:
@@ -264,7 +264,7 @@ def _listen(crio, heard, count):
             "/runtime.v1.RuntimeService/GetContainerEvents",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=cri.ContainerEventResponse.FromString,
-        )(cri.GetEventsRequest(), timeout=30)
+        )(cri.GetEventsRequest(), timeout=60)
         for told in call:
             if told.container_event_type == 1:
                 heard.append(told)
@@ -387,7 +387,7 @@ async def test_an_engine_that_goes_and_comes_back_is_heard_again(own_crio):
         await asyncio.to_thread(own_crio.kill)
         await eye.until(lambda: not eye.mirror.live)
         (own_crio._boxes[own_crio.id("it")].root / "go").touch()
-        await asyncio.to_thread(own_crio._boxes[own_crio.id("it")].ended.wait, 10)
+        await asyncio.to_thread(own_crio._boxes[own_crio.id("it")].ended.wait, 60)
         await asyncio.to_thread(own_crio.start)
         await eye.until(lambda: EventKind.DIED in eye.kinds("default/it/it"))
         assert eye.kinds("default/it/it").count(EventKind.DIED) == 1

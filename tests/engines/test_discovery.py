@@ -30,7 +30,7 @@ def _soon(monkeypatch, short_tmp):
     monkeypatch.setattr(engine_discovery, "DEFAULT_DOCKER_URL", f"unix://{short_tmp}/var/run/docker.sock")
 
 
-def call(seconds=20.0):
+def call(seconds=60.0):
     return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="t")
 
 
@@ -64,7 +64,7 @@ class EventProcessor:
     def live(self):
         return [mirror.ref.kind for mirror in self.engines.mirrors if mirror.live]
 
-    async def until(self, true, seconds=40.0):
+    async def until(self, true, seconds=90.0):
         async with asyncio.timeout(seconds):
             while not true():
                 await asyncio.sleep(0.02)

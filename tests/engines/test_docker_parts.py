@@ -33,7 +33,7 @@ class Engine:
     def ref(self):
         return self.runtime.ref
 
-    async def do(self, action, seconds=30.0):
+    async def do(self, action, seconds=60.0):
         deadline = datetime.now(UTC) + timedelta(seconds=seconds)
         return await self.runtime.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
@@ -226,7 +226,7 @@ async def test_a_daemon_that_dies_during_a_pull_leaves_it_unknown(own_dockerd, r
     async with Narrow(registry, 10_000) as narrow, engine_at(own_dockerd.url) as engine:
         pull = images.PullImage(engine=engine.ref, image=f"{narrow.host}/lost:1")
         started = await engine.do(pull)
-        await asyncio.wait_for(narrow.held.wait(), 30)
+        await asyncio.wait_for(narrow.held.wait(), 60)
         await asyncio.to_thread(own_dockerd.kill)
         page = await engine.do(background_jobs.ReadJob(engine=engine.ref, job=started.job, cursor="0/99", wait=10.0))
         while page.outcome is None:
@@ -268,7 +268,7 @@ async def test_a_container_that_dies_under_a_program_ends_it(engine, dockerd):
     while not any(len(process) for process in dockerd.api.inspect_container("it")["ExecIDs"] or ()):
         await asyncio.sleep(0.02)
     await asyncio.to_thread(dockerd.api.kill, "it")
-    assert (await asyncio.wait_for(task, 20)).exit_code != 0
+    assert (await asyncio.wait_for(task, 60)).exit_code != 0
 
 
 # ── use ──────────────────────────────────────────────────────────────────────────────────────────────────────────

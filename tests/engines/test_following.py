@@ -84,10 +84,10 @@ async def test_a_daemon_killed_in_the_middle_is_a_sentence_and_no_end(valkey, ow
         await asyncio.to_thread(own_dockerd.run, "web", "while :; do echo hello; sleep 0.1; done")
         ears = Ears()
         following = asyncio.create_task(deck.follow("logs web -f", ears))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await ears.first.wait()
         await asyncio.to_thread(own_dockerd.kill)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             reply = await following
         text = plain_text.render(reply)
         assert reply.ending is Ending.FAILED

@@ -35,5 +35,5 @@ def test_a_killed_run_leaves_no_engine(engine):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     root = Path(done.stdout.split()[-1])
-    wait_for("the guard to clean up", lambda: not root.exists() and not processes_of(root), 30)
+    wait_for("the guard to clean up", lambda: not root.exists() and not processes_of(root))
     assert str(root) not in Path("/proc/mounts").read_text()

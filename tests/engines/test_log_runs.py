@@ -67,7 +67,7 @@ def texts(page):
 async def test_the_log_of_a_crash_loop(looping):
     job = (await read(looping, follow=True, over_restarts=True)).job
     lines, cursor = [], ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any(line.text == "line 4" for line in lines):
             page = await do(looping, ReadJob(engine=looping.ref, job=job, cursor=cursor, wait=1.0))
             assert page.outcome is None, page.outcome

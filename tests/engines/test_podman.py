@@ -49,7 +49,7 @@ class Listening:
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self._listen())
-        await asyncio.wait_for(self.stands.wait(), 10)
+        await asyncio.wait_for(self.stands.wait(), 60)
         return self
 
     async def __aexit__(self, *error):
@@ -69,7 +69,7 @@ class Listening:
     def of(self, kind, name=None):
         return [event for event, _ in self.got if event.kind is kind and name in (None, event.subject.name)]
 
-    async def until(self, true, seconds=20):
+    async def until(self, true, seconds=60):
         ends = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < ends, (

@@ -63,14 +63,14 @@ def served(folder, info, uid):
 async def info_of(podmand):
     client = http_client.HttpClient(endpoint.Endpoint.parse(podmand.url))
     try:
-        return json.loads((await client.request("GET", "/v4.0.0/libpod/info", deadline=10.0)).body)
+        return json.loads((await client.request("GET", "/v4.0.0/libpod/info", deadline=60.0)).body)
     finally:
         await client.aclose()
 
 
 async def described(url):
     runtime = engine_registry.open_engine(engine_registry.EngineAddress(kind="podman", url=url))
-    call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=10), invocation="t")
+    call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation="t")
     try:
         told = await runtime.run(actions.DescribeEngine(engine=runtime.ref), call)
         try:

@@ -41,12 +41,12 @@ FORBIDDEN = (
 
 class Connection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=60)
         self.path = str(path)
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(self.path)
 
 
@@ -66,7 +66,7 @@ class Relay:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def lose_engine(self):
         """What it finds is a socket's path without a socket, as of an engine that is down."""
@@ -92,7 +92,7 @@ class Relay:
 
     def docker(self, *words):
         command = ["docker", "--host", self.url, *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_only_one_filter_starts_and_stops_and_none_starts_with_what_a_body_says(
     ):
         # Not by http.client: the relay answers before it has the body, and closes.
         with socket.socket(socket.AF_UNIX) as raw:
-            raw.settimeout(20)
+            raw.settimeout(60)
             raw.connect(str(relay.socket))
             raw.sendall(f"{start}{rest}".encode())
             assert raw.recv(4096).startswith(b"HTTP/1.1 403 ")
@@ -161,14 +161,14 @@ async def test_events_and_followed_logs_pass_while_they_happen(relay, web):
         *("docker", "--host", relay.url, "logs", "-f", "--tail", "0", "relayed"), stdout=asyncio.subprocess.PIPE
     )
     try:
-        first, second = [int((await asyncio.wait_for(follow.stdout.readline(), 20)).split()[1]) for _ in range(2)]
+        first, second = [int((await asyncio.wait_for(follow.stdout.readline(), 60)).split()[1]) for _ in range(2)]
         assert second == first + 1
         async with WatchedEngine(engine_registry.EngineAddress(kind="docker", url=relay.url), None) as eye:
             await eye.until(lambda: (row := eye.row("relayed")) is not None and row.state == "running")
             await asyncio.to_thread(relay.daemon.stop, "relayed")
             await eye.until(lambda: EventKind.DIED in eye.kinds("relayed"))
             await eye.until(lambda: eye.row("relayed").state == "exited")
-        assert await asyncio.wait_for(follow.wait(), 20) == 0
+        assert await asyncio.wait_for(follow.wait(), 60) == 0
     finally:
         if follow.returncode is None:
             follow.kill()

@@ -25,7 +25,7 @@ from tests.helpers.watched_engine import WatchedEngine
 pytestmark = pytest.mark.engine
 
 
-def call(seconds=20.0):
+def call(seconds=60.0):
     return Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=seconds), invocation="t")
 
 
@@ -295,7 +295,7 @@ async def test_a_dockerd_restarted_behind_ssh_is_resumed_and_no_change_is_called
             await eye.runtime.run(actions.Start(engine=eye.runtime.ref, target=ref), call())
         assert not caught.value.sent
         await asyncio.to_thread(own_dockerd.start)
-        await eye.until(lambda: eye.mirror.live and eye.row("web").state == "exited", 60)
+        await eye.until(lambda: eye.mirror.live and eye.row("web").state == "exited")
         assert sshd.clients() == [client]
         await eye.runtime.run(actions.Start(engine=eye.runtime.ref, target=ref), call())
         await eye.until(lambda: eye.row("web").state == "running")

@@ -138,8 +138,8 @@ async def test_a_worker_tells_of_its_part_and_names_its_manager(valkey, cluster)
             drained = {"Role": "manager", "Availability": "drain"}
             cluster.api.update_node(manager["ID"], manager["Version"]["Index"], drained)
             # The manager counts what the worker reported: that comes after the containers run.
-            wait_for("the tasks over there", lambda: len(other.api.containers()) == 2, 40)
-            wait_for("the manager to count them", lambda: cluster.states("spread") == ["running"] * 2, 40)
+            wait_for("the tasks over there", lambda: len(other.api.containers()) == 2)
+            wait_for("the manager to count them", lambda: cluster.states("spread") == ["running"] * 2)
             opened = await Opened(other, cluster.daemon).meet()
             async with Deck(valkey.url, opened.all, seconds=60) as deck:
                 row = (await told(deck, "services --engine docker/w2/d1")).splitlines()[1].split()

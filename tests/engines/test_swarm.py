@@ -98,7 +98,7 @@ async def listening(engine, since=None):
 
     standing = asyncio.Event()
     task = asyncio.create_task(listen())
-    await asyncio.wait_for(standing.wait(), 20)
+    await asyncio.wait_for(standing.wait(), 60)
     try:
         yield heard
     finally:
@@ -106,7 +106,7 @@ async def listening(engine, since=None):
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(true, seconds=40.0):
+async def until(true, seconds=90.0):
     async with asyncio.timeout(seconds):
         while not (found := true()):
             await asyncio.sleep(0.05)
@@ -411,9 +411,9 @@ async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run(monke
             stream = asyncio.create_task(listen())
             await until(lambda: ends)
             await asyncio.to_thread(daemon.api.leave_swarm, force=True)
-            await until(lambda: opened.tracker.swarms == (), 15)
+            await until(lambda: opened.tracker.swarms == ())
             assert opened.all == (docker_engine,) and opened.removed == [swarm]
-            await asyncio.wait([stream], timeout=15)
+            await asyncio.wait([stream], timeout=60)
             assert stream.done()
             with contextlib.suppress(errors.EngineError):
                 stream.result()
@@ -422,7 +422,7 @@ async def test_a_daemon_becomes_a_manager_and_stops_being_one_while_we_run(monke
                 await do(swarm, model_swarm.DrainNode(engine=swarm.ref, target=gone))
             # Another one is made by somebody else: noticed at the next question, by its own id.
             await asyncio.to_thread(daemon.api.init_swarm, "127.0.0.1", "127.0.0.1:0")
-            await until(lambda: opened.tracker.swarms, 15)
+            await until(lambda: opened.tracker.swarms)
             assert opened.swarm.engine_id == daemon.api.inspect_swarm()["ID"]
         finally:
             keeping.cancel()

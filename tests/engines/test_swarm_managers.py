@@ -13,7 +13,7 @@ from tests.daemons.swarm import Opened, three_managers
 from tests.engines.test_swarm import do, listening, of, service, until
 from tests.helpers.waiting import wait_for
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def node(swarm, name):
 
 async def answered(swarm):
     """A Swarm without a leader says nothing for the ten seconds and more it takes to choose one."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(150):
         while True:
             try:
                 return [row.ref for row in (await do(swarm, actions.ListServices(engine=swarm.ref))).rows]
@@ -41,7 +41,7 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
     """One story, for three daemons take their time to begin."""
     first, second, third = trio.daemons
     trio.serve("web", replicas=3)
-    wait_for("the tasks", lambda: trio.states("web") == ["running"] * 3, 40)
+    wait_for("the tasks", lambda: trio.states("web") == ["running"] * 3)
     opened = await Opened(first, second, third).meet()
     keeping = asyncio.create_task(opened.tracker.keep_polling())
     try:
@@ -64,7 +64,7 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
                 rows = (await do(swarm, model_swarm.ListTasks(engine=swarm.ref, service=target.id, ended=False))).rows
                 return len(rows) == 3 and {(row.state, row.node == "m3") for row in rows} == {("running", False)}
 
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(60):
                 while not await moved():
                     await asyncio.sleep(0.1)
             assert (await node(swarm, "m3")).tasks == 0
@@ -73,7 +73,7 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
             # ── the leader dies: another door answers, and only that it died is told ──────────────────────────────
             await asyncio.to_thread(first.kill)
             assert await answered(swarm) == [target]
-            (down,) = await until(lambda: of(heard, EventKind.NODE_STATE, "down"), 120)
+            (down,) = await until(lambda: of(heard, EventKind.NODE_STATE, "down"), 150)
             assert (down.subject.name, down.attrs["state"]) == ("m1", "down")
             states = {(event.subject.name, event.action) for event in of(heard, EventKind.NODE_STATE)}
             assert {name for name, state in states if state in ("down", "unknown")} == {"m1"}
@@ -91,7 +91,7 @@ async def test_three_doors_to_one_engine_until_too_few_are_left(trio):
                 return "has no leader" in error.message
             return False
 
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(150):
             while not await leaderless():
                 await asyncio.sleep(0.5)
         assert opened.swarm is swarm

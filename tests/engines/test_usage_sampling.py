@@ -32,7 +32,7 @@ async def test_usage_of_docker_containers_is_on_the_page_and_goes_with_them(dock
 
         assert await sampler.sample() == pytest.approx(usage_sampler.INTERVAL_SECONDS, abs=5)
         first = shown("cpu_usage_seconds_total", "busy")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (shown("cpu_usage_seconds_total", "busy") or 0) > first + 0.05:
                 await asyncio.sleep(0.2)
                 await sampler.sample()

@@ -61,7 +61,7 @@ class Bot:
             cwd=self.root,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
             **more,
         )
@@ -74,7 +74,7 @@ class Bot:
     def answers(self, line):
         """Whether the line finds something now."""
         done = subprocess.run(
-            self.command("do", line), env=self.env, cwd=self.root, capture_output=True, timeout=60, check=False
+            self.command("do", line), env=self.env, cwd=self.root, capture_output=True, timeout=120, check=False
         )
         return done.returncode == 0
 
@@ -101,7 +101,7 @@ class Bot:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(15)
+                    process.wait(60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
@@ -127,7 +127,7 @@ def free_port():
 
 def get(port, path="/metrics"):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -178,8 +178,8 @@ class Deck(Bot):
         self.until_ready(port)
         return process
 
-    def until_ready(self, port=None, seconds=40):
-        wait_for("readiness", lambda: get(port or self.port, "/readyz")[0] == 200, seconds)
+    def until_ready(self, port=None):
+        wait_for("readiness", lambda: get(port or self.port, "/readyz")[0] == 200)
 
     def keep_in(self, valkey):
         """Uses that store, whose time this test may let pass with `expire`."""
@@ -206,7 +206,7 @@ class Deck(Bot):
         """The bot's own messages on that screen."""
         return [one for one in self.slack.screen(user, channel, thread_ts) if one["author"] == "quarterdeck"]
 
-    def last(self, user, text, channel="ops", *, seconds=30, thread_ts=""):
+    def last(self, user, text, channel="ops", *, seconds=90, thread_ts=""):
         """The newest message of the bot that holds `text`, once there is one."""
         shown = self.slack.until(user, channel, text, seconds, thread_ts)
         return [one for one in shown if one["author"] == "quarterdeck" and text in one["text"]][-1]

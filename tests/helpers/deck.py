@@ -42,7 +42,7 @@ class Deck:
         *,
         policy: Policy | None = None,
         token: Callable[[], str] = pending_questions.new_token,
-        seconds: float = 30.0,
+        seconds: float = 60.0,
     ) -> None:
         self.store = Store.open(url)
         self.engines = tuple(engines)

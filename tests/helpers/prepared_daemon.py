@@ -42,7 +42,7 @@ class PreparedDaemon:
             await writer.drain()
 
     async def do(self, action: Action[Any]) -> Any:
-        deadline = datetime.now(UTC) + timedelta(seconds=10)
+        deadline = datetime.now(UTC) + timedelta(seconds=60)
         return await self.engine.run(action, Call(id="t", who="t", deadline=deadline, invocation="t"))
 
     def refuse(self, begins: str, status: int, message: str) -> None:

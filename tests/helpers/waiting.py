@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 
-def wait_for(what: str, true: Any, seconds: float = 20.0, *, pause: float = 0.02) -> Any:
-    """Polls `true` until it gives something true; fails with `what` at the deadline. After a second or so the pauses
-    grow, up to five times `pause`: a poll may start a program or draw a page, which others here have to wait for."""
+def wait_for(what: str, true: Any, seconds: float = 90.0, *, pause: float = 0.02) -> Any:
+    """Polls `true` until it gives something true; fails with `what` at the deadline, which only ends a test that
+    hangs: a loaded machine is slow. After a second or so the pauses grow, up to five times `pause`: a poll may start a
+    program or draw a page, which others here have to wait for."""
     began = time.monotonic()
     ends = began + seconds
     while (now := time.monotonic()) < ends:

@@ -36,7 +36,7 @@ class WatchedEngine:
         await asyncio.gather(self.task, return_exceptions=True)
         await self.runtime.aclose()
 
-    async def until(self, true, seconds=30.0):
+    async def until(self, true, seconds=90.0):
         async with asyncio.timeout(seconds):
             while not true():
                 await asyncio.sleep(0.01)

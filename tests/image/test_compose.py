@@ -70,7 +70,7 @@ class Project:
         self.compose("up", "-d", "--no-build", *flags, *services, *(("prepare",) if services else ()))
         names = services or ("bot", "relay", "redis")
         wait_for("health", lambda: all(self.health(name) == "healthy" for name in names), 90)
-        wait_for("readiness of all but Slack", lambda: series(self.port, "quarterdeck_engine_up"), 30)
+        wait_for("readiness of all but Slack", lambda: series(self.port, "quarterdeck_engine_up"))
 
     def health(self, service):
         return self.stage.health(f"quarterdeck-{service}-1")
@@ -181,7 +181,7 @@ def test_up_works_is_protected_and_down_leaves_nothing(project):
 
         # Only the kernel's files have these figures: the engine was not asked for the usage.
         usage = "quarterdeck_container_memory_limit_hits_total"
-        wait_for("usage", lambda: series(project.port, usage, name="web") is not None, 60)
+        wait_for("usage", lambda: series(project.port, usage, name="web") is not None)
 
         names = [f"quarterdeck-{service}-1" for service in SERVICES]
         said = project.say(*(f"stop {name}" for name in names), "kill shop-redis", "grant console:bob viewer")
@@ -190,7 +190,7 @@ def test_up_works_is_protected_and_down_leaves_nothing(project):
         assert stage.daemon.state("shop-redis")["Running"] is False
 
         # Prometheus reads the page and has the rules; Alertmanager's alerts arrive.
-        wait_for("a scrape", lambda: project.prometheus("up == 1").keys() >= {"quarterdeck", "alertmanager"}, 60)
+        wait_for("a scrape", lambda: project.prometheus("up == 1").keys() >= {"quarterdeck", "alertmanager"})
         rules = json.loads(get(project.ports["PROMETHEUS"], "/api/v1/rules")[1])["data"]["groups"]
         assert sum(len(group["rules"]) for group in rules) > 50
         configured = json.loads(get(project.ports["PROMETHEUS"], "/api/v1/status/config")[1])["data"]["yaml"]
@@ -201,7 +201,7 @@ def test_up_works_is_protected_and_down_leaves_nothing(project):
         summary = "--annotation=summary=web uses 95% of its memory limit"
         command = ["amtool", alertmanager, "alert", "add", summary, "alertname=ContainerMemoryNearLimit", *labels]
         subprocess.run(command, check=True, capture_output=True, timeout=20)
-        wait_for("the incident", lambda: "web uses 95%" in project.say("incidents"), 60, pause=1)
+        wait_for("the incident", lambda: "web uses 95%" in project.say("incidents"), pause=1)
 
         # A filter is a variable; everything that was stored is still there, and a new token arrives.
         project.env |= {"RELAY": "read-only", "SLACK_APP_TOKEN": f"{APP_TOKEN}x"}

@@ -64,7 +64,7 @@ def run(stage, name, port):
 
 
 def until_healthy(stage, name):
-    wait_for("health", lambda: stage.health(name) == "healthy", 60)
+    wait_for("health", lambda: stage.health(name) == "healthy")
 
 
 def test_what_is_in_the_image(stage, record_property):

@@ -66,7 +66,7 @@ def test_an_exporter_watches_its_node_without_being_root_and_changes_nothing(sta
     pods = kubelet(values, nodes)
     pods.prepare("exporter")
     pod = pods.start("exporter", "deck-quarterdeck-exporter")
-    wait_for("readiness", lambda: shows(stage, pod, "/readyz", '"ready": true'), 60)
+    wait_for("readiness", lambda: shows(stage, pod, "/readyz", '"ready": true'))
     # The pod of `helm test` asks from another pod.
     assert '"ready": true' in pods.run("test")
 
@@ -77,7 +77,7 @@ def test_an_exporter_watches_its_node_without_being_root_and_changes_nothing(sta
     labels = f'{{host="node7",engine="cri",name="{name}"'
     assert shows(stage, pod, "/metrics", f'quarterdeck_container_state{labels},state="running"}} 1')
     usage = f"quarterdeck_container_cpu_usage_seconds_total{labels}}}"
-    wait_for("the usage", lambda: shows(stage, pod, "/metrics", usage), 30)
+    wait_for("the usage", lambda: shows(stage, pod, "/metrics", usage))
     assert shows(stage, pod, "/metrics", "quarterdeck_store_up 1")
 
     said = stage.talk(pod, "ps", f"stop {name}", f"exec {name} ls", f"rm -f {name}", "1")
@@ -98,7 +98,7 @@ def test_a_bot_trusts_what_is_mounted_and_keeps_its_grants_in_the_charts_store(s
     pods.prepare("redis")
     store = pods.start("redis", "deck-quarterdeck-redis")
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        wait_for(probe, lambda probe=probe: passes(pods, "redis", probe), 30)
+        wait_for(probe, lambda probe=probe: passes(pods, "redis", probe))
     client = ("exec", store, "sh", "-c", "$(command -v valkey-cli || command -v redis-cli) ping")
     assert "NOAUTH" in stage.docker(*client)
     assert PASSWORD not in stage.docker("top", store, "-o", "pid,args")
@@ -109,11 +109,11 @@ def test_a_bot_trusts_what_is_mounted_and_keeps_its_grants_in_the_charts_store(s
     assert "your own" in checked
     assert "warning" not in checked
     bot = pods.start("bot", "deck-quarterdeck-bot")
-    wait_for("the store", lambda: shows(stage, bot, "/metrics", "quarterdeck_store_up 1"), 60)
+    wait_for("the store", lambda: shows(stage, bot, "/metrics", "quarterdeck_store_up 1"))
     stage.talk(bot, "grant console:bob viewer")
     stage.docker("rm", "-f", bot)
     pods.start("bot", "deck-quarterdeck-bot")
-    wait_for("the store", lambda: shows(stage, bot, "/metrics", "quarterdeck_store_up 1"), 60)
+    wait_for("the store", lambda: shows(stage, bot, "/metrics", "quarterdeck_store_up 1"))
     assert "console:bob" in stage.talk(bot, "grants")
     assert "is not ready" in pods.run("test", code=1)  # its engine cannot be reached
     assert "Traceback" not in stage.docker("logs", bot)

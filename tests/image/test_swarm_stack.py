@@ -34,7 +34,7 @@ def swarm(stage):
     finally:
         del stage.env["HAPROXY_IMAGE"], stage.env["QUARTERDECK_IMAGE"]
         stage.docker("stack", "rm", "quarterdeck")
-        wait_for("the tasks to end", lambda: stage.docker("ps", "-aq") == "", 60, pause=0.2)
+        wait_for("the tasks to end", lambda: stage.docker("ps", "-aq") == "", pause=0.2)
         stage.docker("swarm", "leave", "--force")
 
 
@@ -117,7 +117,7 @@ def test_bot_and_watcher_of_the_stack_work_locked_up_and_do_not_end_themselves(s
     watcher, watcher_relay = second.task("watcher"), second.task("watcher-relay")
     for node, container, port in ((manager, bot, ports["bot"]), (second, watcher, ports["watcher"])):
         node.until_healthy(container)
-        wait_for("readiness", lambda port=port: get(port, "/readyz")[0] == 200, 60)
+        wait_for("readiness", lambda port=port: get(port, "/readyz")[0] == 200)
         node.is_locked_up(container)
 
     of_stack = [manager.inspect(one)["Name"].lstrip("/") for one in (bot, relay)]
@@ -139,7 +139,7 @@ def test_bot_and_watcher_of_the_stack_work_locked_up_and_do_not_end_themselves(s
     wait_for("the container", lambda: series(ports["watcher"], "quarterdeck_container_state", **state) == 1)
     assert series(ports["bot"], "quarterdeck_container_state", **state) is None
     usage = "quarterdeck_container_memory_limit_hits_total"  # only the kernel's files have it
-    wait_for("its usage", lambda: series(ports["watcher"], usage, name="side") is not None, 60)
+    wait_for("its usage", lambda: series(ports["watcher"], usage, name="side") is not None)
     own = second.inspect(watcher_relay)["Name"].lstrip("/")
     said = second.talk(watcher, "logs side", "stop side", "exec side ls", "1", f"stop {own}")
     assert "hello from the side" in said
@@ -151,17 +151,17 @@ def test_bot_and_watcher_of_the_stack_work_locked_up_and_do_not_end_themselves(s
     words = ("--constraint", "node.role==worker", "--network", "host", "--no-resolve-image", "--detach")
     swarm.docker("service", "create", "--name", "shop", *words, BUSYBOX, "sh", "-c", "echo open; exec sleep 3600")
     running = lambda: len(second.docker("ps", "-q", "--filter", "name=shop\\.").split())  # noqa: E731
-    wait_for("the service", lambda: running() == 1, 60, pause=0.2)
+    wait_for("the service", lambda: running() == 1, pause=0.2)
     said = manager.talk(bot, "service logs shop", "service ps shop", "scale shop=2", "nodes")
     assert "open" in said, said
     assert "w1" in said, said
-    wait_for("two of them", lambda: running() == 2, 60, pause=0.2)
+    wait_for("two of them", lambda: running() == 2, pause=0.2)
     manager.talk(bot, "drain w1", "1")
-    wait_for("the worker to be empty", lambda: second.docker("ps", "--format", "{{.Names}}").split() == ["side"], 60)
+    wait_for("the worker to be empty", lambda: second.docker("ps", "--format", "{{.Names}}").split() == ["side"])
     assert get(ports["bot"], "/readyz")[0] == 200
     manager.talk(bot, "activate w1")
     second.until_healthy(second.task("watcher"))
-    wait_for("the container", lambda: series(ports["watcher"], "quarterdeck_container_state", **state) == 1, 60)
+    wait_for("the container", lambda: series(ports["watcher"], "quarterdeck_container_state", **state) == 1)
     for node, container in ((manager, bot), (second, second.task("watcher"))):
         assert "Traceback" not in node.docker("logs", container)
     swarm.docker("service", "rm", "shop")

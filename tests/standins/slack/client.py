@@ -57,7 +57,7 @@ class Client:
             f"{self.url}/_control/{verb}", json.dumps(values).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with LOCAL.open(request, timeout=float(values.get("seconds", 30)) + 20) as answer:
+            with LOCAL.open(request, timeout=float(values.get("seconds", 90)) + 20) as answer:
                 return json.load(answer)["result"]
         except urllib.error.HTTPError as error:
             with error:
@@ -77,7 +77,7 @@ def start(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Client]:
         cwd=ROOT,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not port_file.exists():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the stand-in did not start (status {process.returncode})")
@@ -87,7 +87,7 @@ def start(folder: Path, *, port: int = 0, **settings: Any) -> Iterator[Client]:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -34,7 +34,7 @@ class Controls(people.People):
         """The screen as one text, `author: words`, messages parted by an empty line."""
         return "\n\n".join(f"{one['author']}: {one['text']}" for one in self.screen(user, channel, thread_ts))
 
-    async def until(self, user: str, channel: str, text: str, seconds: float = 30, thread_ts: str = "") -> list[Json]:
+    async def until(self, user: str, channel: str, text: str, seconds: float = 90, thread_ts: str = "") -> list[Json]:
         """Waits until `text` stands in a message or file that the bot (or Slack) put on that screen."""
         try:
             async with asyncio.timeout(seconds):
@@ -61,7 +61,7 @@ class Controls(people.People):
         stack = self.workspace.stacks.get(self.workspace.user(user).id, [])
         return screen.shown_view(self.workspace, self.workspace.views[stack[-1]]) if stack else None
 
-    async def until_modal(self, user: str, text: str = "", seconds: float = 30) -> Json:
+    async def until_modal(self, user: str, text: str = "", seconds: float = 90) -> Json:
         try:
             async with asyncio.timeout(seconds):
                 while (shown := self.modal(user)) is None or text not in shown["text"]:
@@ -100,7 +100,7 @@ class Controls(people.People):
     def deliveries(self, kind: str = "") -> list[Json]:
         return [dataclasses.asdict(one) for one in self.workspace.deliveries.values() if kind in ("", one.kind)]
 
-    async def settled(self, envelope_id: str, seconds: float = 30) -> Json:
+    async def settled(self, envelope_id: str, seconds: float = 90) -> Json:
         """Waits for that envelope's ack, or the end of waiting for it."""
         try:
             return dataclasses.asdict(await self.deliveries_.settled(envelope_id, seconds))
@@ -115,7 +115,7 @@ class Controls(people.People):
             for one in self.deliveries_.sockets.open.values()
         ]
 
-    async def until_sockets(self, count: int = 1, seconds: float = 30) -> list[Json]:
+    async def until_sockets(self, count: int = 1, seconds: float = 90) -> list[Json]:
         """Waits until exactly so many sockets are open and in use."""
         try:
             async with asyncio.timeout(seconds):

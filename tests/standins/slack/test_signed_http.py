@@ -127,7 +127,7 @@ async def test_an_event_is_repeated_three_times_and_a_command_never(slack, door)
     await slack.until("ada", "ops", "dispatch_failed")
     assert len(door.requests) == 1
     await slack.say("ada", "ops", "@quarterdeck hi")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(door.requests) < 5:
             await slack.workspace.changed()
     told = [(h.get("X-Slack-Retry-Num"), h.get("X-Slack-Retry-Reason")) for h, _ in door.requests[1:]]
@@ -144,7 +144,7 @@ async def test_repeating_ends_with_success_or_when_told(slack, door):
     ]
     for count in (2, 3):
         sent = await slack.say("ada", "ops", "@quarterdeck hi")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(door.requests) < count:
                 await slack.workspace.changed()
         await slack.settled(sent["envelope_id"])
@@ -162,12 +162,12 @@ async def test_three_seconds_hold_for_http_too(slack, door):
 
     door.answers[:] = [slow, http.Response]
     sent = await slack.say("ada", "ops", "@quarterdeck hi")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(door.requests) < 2:
             await slack.workspace.changed()
     assert (await slack.settled(sent["envelope_id"]))["acked"]
     assert door.requests[1][0]["X-Slack-Retry-Reason"] == "http_timeout"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not rules(slack):
             await slack.workspace.changed()
     assert "within 3 s" in rules(slack)[0]

@@ -43,7 +43,7 @@ class Served:
         return http_server.plain_response(200, self.page)
 
     async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true():
                 await asyncio.sleep(0.01)
 
@@ -58,7 +58,7 @@ async def served(**limits: Any) -> AsyncIterator[Served]:
     try:
         yield made
     finally:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await made.server.aclose(1.0)
 
 
@@ -85,7 +85,7 @@ class Clients:
 
 
 async def status_of(reader: asyncio.StreamReader) -> int:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return int((await reader.readline()).split()[1])
 
 
@@ -155,7 +155,7 @@ async def test_the_rest_of_a_request_that_began_before_the_server_closes_is_read
         await idle.readuntil(b"hello\n")
         begun = await crowd.open(POST + b"Content-Length: 8\r\n\r\nhalf")
         await made.until(lambda: made.server.asking == 1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             closing = asyncio.create_task(made.server.aclose(60.0))
             assert await idle.read() == b""
             assert not closing.done()
@@ -168,7 +168,7 @@ async def test_the_rest_of_a_request_that_began_before_the_server_closes_is_read
 
 async def test_a_connection_that_is_opened_while_the_server_closes_does_not_wait_for_an_answer() -> None:
     async with served() as made, clients(made) as crowd:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             opened = [asyncio.create_task(crowd.open()) for _ in range(20)]
             while not made.server.connections:
                 await asyncio.sleep(0)

@@ -62,13 +62,13 @@ async def door() -> AsyncIterator[Door]:
     door = Door()
     await opened(door)
     yield door
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await door.server.aclose()
 
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             yield reader, writer

@@ -111,7 +111,7 @@ async def test_who_asks_during_a_long_measurement_gets_the_last_one_or_a_sentenc
     now = 1000.0
     mirror = Mirror(engine, now=lambda: now)
     running = asyncio.create_task(reader(store, mirror).run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not engine.times:
             await asyncio.sleep(0.005)
     with pytest.raises(errors.TimedOut, match="still being measured"):
@@ -223,7 +223,7 @@ async def test_a_result_that_could_not_be_stored_is_not_measured_again(store: St
 async def test_a_cancelled_measurement_gives_its_lease_back(store: Store) -> None:
     engine = Measured("h1", hang)
     task = asyncio.create_task(reader(store, Mirror(engine)).run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not engine.times:
             await asyncio.sleep(0.005)
     task.cancel()

@@ -217,6 +217,6 @@ async def test_the_thread_of_an_engine_that_is_gone_ends(door: str, tmp_path: Pa
     assert name in [thread.name for thread in threading.enumerate()]
     mirrors.clear()
     await reader.run()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while name in [thread.name for thread in threading.enumerate()]:
             await asyncio.sleep(0.01)

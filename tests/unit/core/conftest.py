@@ -28,7 +28,7 @@ def store_socket(request: pytest.FixtureRequest) -> Iterator[Path]:
         command = [str(binary), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not _say(path, b"PING\r\n"):
                 assert server.poll() is None and time.monotonic() < deadline, "the store did not start"
                 time.sleep(0.02)

@@ -28,7 +28,7 @@ async def watching(watchdog: LoopWatchdog) -> AsyncIterator[None]:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 

@@ -54,7 +54,7 @@ async def test_a_change_is_announced_before_it_runs(world):
     world.engine.gate = asyncio.Event()
     listener = Listener()
     answer = asyncio.create_task(dispatcher.answer(world.line("restart web"), listener))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not listener.told:
             await asyncio.sleep(0.01)
     assert listener.told == [("started", "restart web", ("web",))]

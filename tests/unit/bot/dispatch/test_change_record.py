@@ -72,7 +72,7 @@ async def test_killed_after_the_last_outcome_happened_it_is_unknown_and_not_repe
 
     monkeypatch.setattr(world.stores[0], "end_change", hang)
     task = asyncio.create_task(dead.answer(world.line("restart web")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not world.engine.done:
             await asyncio.sleep(0.01)
     await killed(task)
@@ -147,7 +147,7 @@ async def test_a_lease_that_expired_meanwhile_stays_with_its_next_holder(world, 
     world.engine.gates["web"] = asyncio.Event()
     first = asyncio.create_task(dispatcher.answer(world.line("restart web")))
     await world.until("intent")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await leases(world):
             await asyncio.sleep(0.01)
     monkeypatch.setattr(lease_renewal, "MARGIN_SECONDS", 30.0)

@@ -87,7 +87,7 @@ async def test_a_revoked_permission_ends_the_job_that_it_allowed(world):
     pulling = asyncio.create_task(dispatcher.answer(world.line("pull nginx:1.27", who=BOB)))
     await world.until("intent")
     await world.stores[0].remove_grant("g1")
-    reply = await asyncio.wait_for(pulling, 20)
+    reply = await asyncio.wait_for(pulling, 60)
     assert reply.ending is Ending.UNKNOWN
     assert "permission for it was taken away" in words(reply)
     assert [row["status"] for row in await world.rows() if row["phase"] == "outcome"] == ["unknown"]

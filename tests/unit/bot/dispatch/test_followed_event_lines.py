@@ -48,7 +48,7 @@ class Talk:
         """The test has it."""
 
     async def until(self, number: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.lines) < number or not self.stop:
                 self.news.clear()
                 await self.news.wait()
@@ -72,7 +72,7 @@ class Host:
 
 
 async def until_gone(mirror: Mirror) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while mirror.feed._followers:
             await asyncio.sleep(0.01)
 
@@ -124,7 +124,7 @@ async def test_several_engines_are_one_message_whose_lines_name_them(valkey):
     one, two, talk = Host("h1"), Host("h2"), Talk()
     async with Deck(valkey.url, [one.mirror, two.mirror]) as deck:
         following = asyncio.create_task(deck.say("events -f", responder=talk))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (one.mirror.feed._followers and two.mirror.feed._followers):
                 await asyncio.sleep(0.01)
         one.happen(EventKind.PAUSED, one.web)

@@ -124,7 +124,7 @@ async def test_a_change_that_runs_as_a_job_is_stopped(world):
     pulling = asyncio.create_task(says(dispatcher, world, "pull nginx:1.27"))
     await world.until("intent")
     await says(dispatcher, world, "freeze --reason fire", ANN)
-    reply = await asyncio.wait_for(pulling, 20)
+    reply = await asyncio.wait_for(pulling, 60)
     assert reply.ending is Ending.UNKNOWN
     assert "stopped halfway, because ann has frozen all changes" in words(reply) and "fire" in words(reply)
     await puller.aclose()
@@ -164,7 +164,7 @@ async def test_a_freeze_ends_by_itself(world):
     dispatcher = await world.replica()
     await says(dispatcher, world, "freeze --for 1s", ANN)
     assert (await says(dispatcher, world, "restart web")).ending is Ending.REFUSED
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await world.stores[0].freeze()) is not None:
             await asyncio.sleep(0.05)
     assert (await says(dispatcher, world, "restart web")).ending is Ending.OK

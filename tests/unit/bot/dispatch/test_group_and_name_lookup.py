@@ -93,7 +93,7 @@ async def test_a_job_ends_when_its_requester_leaves_the_group(made, how):
         slack.groups[ANN.id] = ("dev",)
     else:
         slack.gone.add(ANN.id)
-    reply = await asyncio.wait_for(pulling, 20)
+    reply = await asyncio.wait_for(pulling, 60)
     assert reply.ending is Ending.UNKNOWN
     assert "permission for it was taken away" in words(reply)
     await puller.aclose()

@@ -166,7 +166,7 @@ class World:
 
     async def until(self, phase, count=1):
         """Returns once the audit has so many rows of this phase."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum(row["phase"] == phase for row in await self.rows()) < count:
                 await asyncio.sleep(0.01)
 

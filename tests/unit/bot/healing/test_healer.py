@@ -77,7 +77,7 @@ class Process:
 
     async def stored(self) -> None:
         task = asyncio.create_task(self.intake.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.intake.queued:
                 await asyncio.sleep(0.01)
         task.cancel()

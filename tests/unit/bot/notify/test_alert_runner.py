@@ -41,7 +41,7 @@ class Scene:
             yield runner
 
     async def until(self, true):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (found := await true()):
                 await asyncio.sleep(0.02)
             return found

@@ -335,7 +335,7 @@ async def test_a_process_that_does_not_lead_tells_nothing(world):
     await asyncio.sleep(0)
     world.leads = True
     world.reporter._changed.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not world.chat.messages:
             await asyncio.sleep(0.01)
     task.cancel()

@@ -37,7 +37,7 @@ class Desk:
         for each in alerts:
             self.writer.report(each)
         task = asyncio.create_task(self.writer.run())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.writer.queued:
                 await asyncio.sleep(0.01)
         task.cancel()
@@ -98,12 +98,12 @@ async def test_alerts_wait_while_the_store_is_gone(desk, valkey):
     desk.writer._store = Store.open("unix:///nowhere/valkey.sock", timeout=0.1)
     desk.writer.report(alert())
     task = asyncio.create_task(desk.writer.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not desk.writer._repeated._reason:
             await asyncio.sleep(0.01)
     assert desk.writer.queued == 1
     desk.writer._store = store
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while desk.writer.queued:
             await asyncio.sleep(0.01)
     task.cancel()

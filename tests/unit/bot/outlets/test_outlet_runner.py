@@ -286,7 +286,7 @@ async def test_the_store_may_go_and_come_back(world, monkeypatch):
     await asyncio.sleep(0.05)
     assert world.receiver.asked == 0
     fails[0] = False
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not world.receiver.took:
             await asyncio.sleep(0.01)
     task.cancel()

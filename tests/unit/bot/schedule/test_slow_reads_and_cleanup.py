@@ -64,7 +64,7 @@ async def test_each_job_does_its_part_and_an_engine_that_is_away_is_named(store:
         return counts.registry.get_sample_value("quarterdeck_job_runs_total", labels)
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (runs("retention", "ok") and runs("disk_use", "failed") and runs("resources", "failed")):
                 await asyncio.sleep(0.01)
     finally:

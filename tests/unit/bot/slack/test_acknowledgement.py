@@ -114,7 +114,7 @@ async def test_a_request_by_http_begins_after_its_response_was_written() -> None
         session = await stack.enter_async_context(aiohttp.ClientSession())
         async with session.post(url, data=body, headers=headers) as answer:
             assert answer.status == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "began ps" not in happened:
                 await asyncio.sleep(0)
     assert happened[0] == "written"

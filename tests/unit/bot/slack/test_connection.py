@@ -66,7 +66,7 @@ class Scene:
         self.slack, self.app, self.link = slack, app, link
 
     async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():
                 await asyncio.sleep(0.02)
 

@@ -272,7 +272,7 @@ async def deliver(
     request = AsyncBoltRequest(body=payload, mode="socket_mode")  # type: ignore[arg-type]
     answer = await bolt(took, ignored).async_dispatch(request)
     if "/dekc" not in payload.values():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(took) + len(ignored) == known:
                 await asyncio.sleep(0)
     return answer.status, answer.body

@@ -120,7 +120,7 @@ async def test_a_process_that_ends_during_a_post_is_followed_by_one_that_finds_i
     now = time.time_ns()
     await scene.desk.take(crash("web", at=now, since_ns=now))
     task = asyncio.create_task(scene.reporter.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not scene.roots():
             await asyncio.sleep(0.01)
     task.cancel()
@@ -137,7 +137,7 @@ async def test_a_process_that_ends_while_slack_asks_to_wait_leaves_nothing_that_
     now = time.time_ns()
     await scene.desk.take(*(crash(name, at=now, since_ns=now) for name in "ab"))
     task = asyncio.create_task(scene.reporter.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not scene.desk.counts.slack_throttled_total.labels("chat.postMessage")._value.get():
             await asyncio.sleep(0.01)
     task.cancel()

@@ -49,7 +49,7 @@ async def raw(store_url: str) -> AsyncIterator[Any]:
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await true():
             await asyncio.sleep(0.01)
 

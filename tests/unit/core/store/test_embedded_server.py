@@ -91,7 +91,7 @@ async def process(state: Path, *how: str) -> AsyncIterator[asyncio.subprocess.Pr
 
 async def line(other: asyncio.subprocess.Process) -> str:
     assert other.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return (await other.stdout.readline()).decode().strip()
 
 
@@ -100,7 +100,7 @@ async def say(mine: EmbeddedStore, words: str) -> str:
 
 
 async def until(true: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await true():
             await asyncio.sleep(0.02)
 

@@ -67,7 +67,7 @@ async def test_a_lease_is_renewed_and_released_by_its_holder_only_and_the_next_f
 async def test_a_lease_ends_by_itself(store: Store) -> None:
     first = await store.take_lease(request(ttl=0.05))
     assert isinstance(first, Lease)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while isinstance(taken := await store.take_lease(request("b")), LeaseConflict):
             await asyncio.sleep(0.01)
     assert taken.fence > first.fence
@@ -77,7 +77,7 @@ async def test_a_measurement_is_there_for_its_time(store: Store) -> None:
     assert await store.disk_use("e1") is None
     await store.put_disk_use("e1", b"value", 0.05)
     assert await store.disk_use("e2") is None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await store.disk_use("e1") is not None:
             await asyncio.sleep(0.01)
 

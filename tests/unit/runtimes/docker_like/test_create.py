@@ -64,7 +64,7 @@ class Daemon(PreparedDaemon):
         fields = {"image": "busybox:1", "name": "web", **fields}
         started = await self.do(CreateContainer(engine=self.engine.ref, **fields))
         cursor = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 page = await self.do(ReadJob(engine=self.engine.ref, job=started.job, cursor=cursor, wait=1.0))
                 cursor = page.cursor
@@ -167,7 +167,7 @@ async def test_a_start_without_an_answer_is_unknown_and_nothing_is_removed(daemo
 async def test_a_creation_that_is_stopped_is_unknown_and_names_its_label(daemon: Daemon) -> None:
     daemon.hang = "POST /containers/create"
     started = await daemon.do(CreateContainer(engine=daemon.engine.ref, image="busybox:1", name="web"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not daemon.told("POST /containers/create"):
             await asyncio.sleep(0.01)
     await daemon.do(StopJob(engine=daemon.engine.ref, job=started.job, who="t"))

@@ -57,7 +57,7 @@ async def test_the_end_of_a_container_is_marked_with_its_code(process: Any, monk
     process.stdin.write("7\n")
     process.stdin.flush()
     waiting = asyncio.create_task(asyncio.to_thread(process.wait))  # as the parent of a container does, a moment later
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await watches.woken.wait()
     await waiting
     assert list(watches.changed) == ended == [key]
@@ -76,7 +76,7 @@ async def test_a_code_that_nobody_waits_for_is_not_waited_for_long(
     stored = SimpleNamespace(pid=process.pid, start_ticks=procfs.process_start_ticks(process.pid))
     watches.watch_process(key, SimpleNamespace(stored=stored))  # type: ignore[arg-type]
     process.kill()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await watches.woken.wait()
     assert list(watches.changed) == [key] and watches.exit_code(key) is None and not watches._code_timers
     watches.close()

@@ -29,7 +29,7 @@ async def opened(tmp_path):
 async def arrives(lines, expected):
     """What is read until it is as much as expected."""
     read = b""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while True:
             while more := await lines.read():
                 read += more
@@ -72,7 +72,7 @@ async def test_the_kernel_wakes_whoever_waits(tmp_path, opened, monkeypatch):
     waiting = asyncio.create_task(lines.wait())
     await asyncio.sleep(0)
     append(path, b"x\n")
-    await asyncio.wait_for(waiting, 3)
+    await asyncio.wait_for(waiting, 60)
     assert await lines.read() == b"x\n"
 
 

@@ -35,7 +35,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[PreparedDaemon]:
 
 async def pulled(daemon: PreparedDaemon) -> Outcome:
     started = await daemon.do(PullImage(engine=daemon.engine.ref, image=NAME, timeout=10))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             page = await daemon.do(ReadJob(engine=daemon.engine.ref, job=started.job, cursor="", wait=1.0))
             if page.outcome is not None:
