@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.helpers.requirements import need
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 DAY = 86_400
 
@@ -58,18 +58,12 @@ def openssl(*words: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
-
-
 class Sshd:
     """One private sshd as root on loopback, that lets in who holds `identity`; `known_hosts` knows its key."""
 
     def __init__(self, root: Path) -> None:
         need("ssh", "sshd", "ssh", "ssh-keygen", root=True)
-        self.root, self.port = root, free_port()
+        self.root, self.port = root, free_tcp_port()
         self.identity, self.known_hosts = root / "id", root / "known_hosts"
         self.process: subprocess.Popen[bytes] | None = None
         for key in ("id", "host", "stranger"):

@@ -3,8 +3,7 @@
 import pytest
 
 from tests.daemons.alertmanager import private_alertmanager, prometheus_with_rules
-from tests.helpers.bot_process import free_port
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 OPS, TOKEN = "C0OPS", "a-token-of-some-length"
 SLOW_ENOUGH = 120  # seconds: a scrape, an evaluation, a group and a delivery, on a busy machine
@@ -51,7 +50,7 @@ def test_our_alerts_go_to_an_alertmanager_instead_of_slack_and_end_there(deck, d
     web = dockerd.run("web", "exit 2", start=False)
     with private_alertmanager(short_tmp) as alertmanager:
         deck.configure(
-            f"alertmanager: {{send_to: [{{url: '{alertmanager.url}'}}, {{url: 'http://127.0.0.1:{free_port()}'}}],"
+            f"alertmanager: {{send_to: [{{url: '{alertmanager.url}'}}, {{url: 'http://127.0.0.1:{free_tcp_port()}'}}],"
             " link: 'https://deck.example.com/'}\n"
             "rules: {change: {crash: {settle: 2s}}}\n"  # so that its end is soon found
         )
@@ -72,7 +71,7 @@ def test_our_alerts_go_to_an_alertmanager_instead_of_slack_and_end_there(deck, d
 
 def test_an_alert_that_goes_round_in_a_circle_is_one_incident(deck, dockerd, slack, short_tmp):
     web = dockerd.run("web", "exit 2", start=False)
-    port = free_port()
+    port = free_tcp_port()
     with private_alertmanager(short_tmp, f"http://127.0.0.1:{port}/api/alertmanager", TOKEN) as alertmanager:
         deck.configure(
             f"alerts: {{to: {OPS}}}\n"

@@ -14,9 +14,9 @@ import tarfile
 import termios
 import time
 
-from tests.helpers.bot_process import Bot, free_port, get, series, table_of
+from tests.helpers.bot_process import Bot, get, series, table_of
 from tests.helpers.paths import ROOT
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 
 def test_a_newcomers_first_minutes(bot, dockerd):
@@ -58,7 +58,7 @@ def test_words_may_come_as_the_shell_split_them(bot, dockerd):
 
 
 def test_run_watches_and_the_page_moves(bot, dockerd):
-    port = free_port()
+    port = free_tcp_port()
     dockerd.run("web", labels={"com.docker.compose.project": "shop"})
     process = bot.start("run", port=port)
     wait_for("the metrics page", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)
@@ -109,7 +109,7 @@ def test_the_metrics_port_in_use_is_said_at_once(bot):
 
 def test_an_engine_that_is_absent_at_start_may_come_later(short_tmp, own_dockerd):
     own_dockerd.end()
-    bot, port = Bot(short_tmp, own_dockerd.url), free_port()
+    bot, port = Bot(short_tmp, own_dockerd.url), free_tcp_port()
     try:
         bot.start("run", port=port)
         wait_for("the page", lambda: get(port)[0] == 200)
@@ -124,7 +124,7 @@ def test_an_engine_that_is_absent_at_start_may_come_later(short_tmp, own_dockerd
 
 
 def test_what_happened_while_the_daemon_was_dead_is_seen(short_tmp, own_dockerd):
-    bot, port = Bot(short_tmp, own_dockerd.url), free_port()
+    bot, port = Bot(short_tmp, own_dockerd.url), free_tcp_port()
     try:
         bot.start("run", port=port)
         own_dockerd.run("web")
@@ -140,7 +140,7 @@ def test_what_happened_while_the_daemon_was_dead_is_seen(short_tmp, own_dockerd)
 
 def test_the_store_killed_under_a_running_bot_comes_back_with_its_data(bot, dockerd):
     dockerd.run("web")
-    port = free_port()
+    port = free_tcp_port()
     bot.start("run", port=port)
     wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
     bot.do("grant console:alice viewer")
@@ -165,7 +165,7 @@ def test_killed_between_intent_and_outcome_is_said_and_audited_unknown(bot, dock
     )
     process.kill()
     process.wait()
-    port = free_port()
+    port = free_tcp_port()
     bot.start("run", port=port)
     wait_for("the truth", lambda: "not known" in bot.running[-1].log.read_text())
     audit = table_of(bot.do("audit --limit 5 --target web", "--json"))["rows"]
@@ -185,7 +185,7 @@ def test_a_broken_configuration_tells_every_mistake_and_a_reload_keeps_the_old_o
         assert word in done.stderr
     path.write_text("grants: [{who: 'console:alice', can: [viewer]}]\n")
     assert "is valid" in bot.call("check")
-    port = free_port()
+    port = free_tcp_port()
     process = bot.start("run", port=port)
     wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
     path.write_text("grants: [{who: 'console:alice', can: [viewr]}]\n")
@@ -312,7 +312,7 @@ def test_ps_logs_and_restart_load_nothing_heavy(bot, dockerd):
 
 def test_a_bot_that_watches_loads_nothing_heavy(bot, dockerd):
     dockerd.run("web")
-    port = free_port()
+    port = free_tcp_port()
     bot.command = lambda *words: [sys.executable, "-c", TELLS_WHAT_IT_LOADED, *words]
     process = bot.start("run", port=port, cwd=ROOT)
     wait_for("the container", lambda: series(port, "quarterdeck_container_state", name="web", state="running") == 1)

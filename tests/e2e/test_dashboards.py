@@ -27,9 +27,9 @@ from charts.pictures.dashboard_queries import DashboardQuery, Times
 from charts.pictures.prometheus_answers import PrometheusServer
 from tests.daemons.prometheus import Prometheus, private_prometheus
 from tests.e2e.test_webhooks import receiver
-from tests.helpers.bot_process import Deck, free_port
+from tests.helpers.bot_process import Deck
 from tests.helpers.paths import ROOT
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -210,7 +210,7 @@ def start(deck: Deck, slack: Any, port: int) -> None:
 
 
 def test_every_query_finds_data(deck, grounds, slack, short_tmp):
-    docker, port = grounds["docker"], free_port()
+    docker, port = grounds["docker"], free_tcp_port()
     run_workloads(docker)
     with receiver() as there:
         there.status = 200

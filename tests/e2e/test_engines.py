@@ -8,9 +8,9 @@ import pytest
 
 from tests.daemons.docker import private_dockerd
 from tests.daemons.sshd import Authority, private_sshd
-from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.bot_process import get, series
 from tests.helpers.private_root import private_root
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -84,7 +84,7 @@ def test_a_docker_context_and_dockers_own_variables_lead_to_a_daemon_behind_tls(
     authority = Authority(tmp_path)
     cert, key = authority.sign("server", alt="IP:127.0.0.1")
     ours = dict(zip(("cert", "key"), authority.sign("client", use="clientAuth"), strict=True), ca=authority.ca)
-    port = free_port()
+    port = free_tcp_port()
     words = ["-H", f"tcp://127.0.0.1:{port}", "--tlsverify", "--tlscacert", authority.ca, "--tlscert", cert, "--tlskey"]
     with private_dockerd(*map(str, [*words, key]), host="far7") as daemon:
         daemon.run("far-web")
@@ -133,7 +133,7 @@ def test_check_tells_what_is_wrong_or_dangerous_about_engines(bot, dockerd):
 
 
 def test_one_engine_by_two_addresses_is_watched_once(bot, dockerd, sshd):
-    port = free_port()
+    port = free_tcp_port()
     two_ways = {"url": sshd.url(dockerd.socket), "ssh": sshd.files, "name": "again"}
     bot.watch({"url": dockerd.url}, two_ways)
     dockerd.run("web")
@@ -149,7 +149,7 @@ def test_one_engine_by_two_addresses_is_watched_once(bot, dockerd, sshd):
 
 def test_a_bot_killed_leaves_no_ssh_behind(bot, dockerd, sshd):
     bot.watch({"url": sshd.url(dockerd.socket), "ssh": sshd.files})
-    process = bot.start("run", port=(port := free_port()))
+    process = bot.start("run", port=(port := free_tcp_port()))
     wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
     assert len(sshd.clients()) == 1
     process.kill()

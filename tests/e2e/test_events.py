@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.helpers.bot_process import BOB, free_port, get, table_of
-from tests.helpers.waiting import wait_for
+from tests.helpers.bot_process import BOB, get, table_of
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 HUNGRY = "x=a; while :; do x=$x$x; done"
 
@@ -26,7 +26,7 @@ def shows(bot, line, *wanted):
 
 
 def watching(bot):
-    port = free_port()
+    port = free_tcp_port()
     process = bot.start("run", port=port)
     wait_for("readiness", lambda: get(port, "/readyz")[0] == 200)
     return process

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.helpers import missed_events
-from tests.helpers.bot_process import free_port, get, series, table_of
-from tests.helpers.waiting import wait_for
+from tests.helpers.bot_process import get, series, table_of
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -25,7 +25,7 @@ def test_what_happened_while_the_process_was_killed_is_found_once_on_every_engin
 ):
     daemons = (dockerd, podmand, containerdd, crid, ocid)
     bot.watch(*({"kind": daemon.kind, "url": daemon.url} for daemon in daemons))
-    port = free_port()
+    port = free_tcp_port()
 
     def value(name, daemon, **labels):
         return series(port, f"quarterdeck_{name}", engine=daemon.kind, **labels)

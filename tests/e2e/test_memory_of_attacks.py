@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import servers
-from tests.helpers.bot_process import Bot, free_port, get, series
+from tests.helpers.bot_process import Bot, get, series
+from tests.helpers.waiting import free_tcp_port
 
 MEGABYTE = 1 << 20
 ALLOWED = 80 * MEGABYTE  # above what the same process needs without the attack
@@ -134,7 +135,7 @@ def resident_peak(pid):
 
 
 async def test_the_events_of_a_hostile_daemon_are_never_held_whole(bot, daemon):
-    port = free_port()
+    port = free_tcp_port()
     process = await asyncio.to_thread(bot.start, "run", port=port)
     async with asyncio.timeout(60):
         await daemon.streams.wait()

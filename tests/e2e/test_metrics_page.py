@@ -10,10 +10,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.daemons.prometheus import private_prometheus
-from tests.helpers.bot_process import free_port, get
+from tests.helpers.bot_process import get
 from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -60,7 +60,7 @@ def test_the_page_of_all_engines_is_clean_complete_and_scraped(bot, grounds, cri
             for key, daemon in watched.items()
         )
     )
-    process = bot.start("run", port=(port := free_port()))
+    process = bot.start("run", port=(port := free_tcp_port()))
     kinds = {"docker", "podman", "podman/1001", "containerd", "cri", "cri/crio", "oci"}
 
     def running(family):

@@ -7,15 +7,15 @@ import pytest
 import redis
 
 from core.store import keys
-from tests.helpers.bot_process import free_port, series
+from tests.helpers.bot_process import series
 from tests.helpers.socket_proxy import proxied
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
 
 
 def started(bot):
-    port = free_port()
+    port = free_tcp_port()
     process = bot.start("run", port=port)
     process.port = port
     return process

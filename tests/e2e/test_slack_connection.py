@@ -3,8 +3,8 @@
 import json
 import signal
 
-from tests.helpers.bot_process import ADA, Deck, free_port, get
-from tests.helpers.waiting import wait_for
+from tests.helpers.bot_process import ADA, Deck, get
+from tests.helpers.waiting import free_tcp_port, wait_for
 from tests.standins.slack import client, state
 
 
@@ -50,11 +50,11 @@ def test_a_silent_socket_is_replaced(deck, dockerd, slack):
 
 
 def test_slack_may_come_later(dockerd, short_tmp):
-    port = free_port()
+    port = free_tcp_port()
     dockerd.run("web")
     nobody = client.Client(f"http://127.0.0.1:{port}")
     deck = Deck(short_tmp, dockerd.url, nobody)
-    deck.port = free_port()
+    deck.port = free_tcp_port()
     deck.start("run", port=deck.port)
     wait_for("the engine", lambda: deck.series("container_state", name="web", state="running") == 1)
     assert deck.series("slack_connected") == 0
@@ -74,7 +74,7 @@ def test_slack_may_come_later(dockerd, short_tmp):
 def test_wrong_tokens_are_said_with_their_cure_while_watching_goes_on(deck, dockerd, slack):
     dockerd.run("web")
     deck.env["SLACK_BOT_TOKEN"] = "xoxb-of-another-app"
-    deck.port = free_port()
+    deck.port = free_tcp_port()
     process = deck.start("run", port=deck.port)
     wait_for("the words", lambda: "The bot token (slack.bot_token, xoxb-…) is not valid" in process.log.read_text())
     assert "xoxb-of" not in process.log.read_text()
@@ -85,7 +85,7 @@ def test_wrong_tokens_are_said_with_their_cure_while_watching_goes_on(deck, dock
     assert process.wait(60) == 0
 
     deck.env["SLACK_BOT_TOKEN"], deck.env["SLACK_APP_TOKEN"] = slack.bot_token, "xapp-of-another-app"
-    process = deck.start("run", port=free_port())
+    process = deck.start("run", port=free_tcp_port())
     other = "The app token (slack.app_token, xapp-…) is not valid"
     wait_for("the words about the other", lambda: other in process.log.read_text())
     assert "xapp-of" not in process.log.read_text()
@@ -123,7 +123,7 @@ def test_stopping_lets_a_change_end_and_tells_it(deck, dockerd, slack):
 
 def test_signed_requests(deck, dockerd, slack):
     web = dockerd.run("web")
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{free_tcp_port()}"
     url = f"http://{listen}/slack/events"
     deck.env |= {
         "QUARTERDECK_SLACK__MODE": "http",
@@ -160,7 +160,7 @@ def test_signed_requests(deck, dockerd, slack):
 
 def test_stopping_in_http_mode_answers_what_is_under_way(deck, dockerd, slack):
     web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{free_tcp_port()}"
     deck.env |= {
         "QUARTERDECK_SLACK__MODE": "http",
         "QUARTERDECK_SLACK__LISTEN": listen,

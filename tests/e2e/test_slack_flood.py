@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.bot_process import free_port, get
-from tests.helpers.waiting import wait_for
+from tests.helpers.bot_process import get
+from tests.helpers.waiting import free_tcp_port, wait_for
 from tests.standins.slack import state
 
 HALF = b"POST /slack/events HTTP/1.1\r\nHost: x\r\nX-Slow"
@@ -24,14 +24,14 @@ def peak_memory(pid):
 @pytest.fixture
 def door(deck, dockerd, slack):
     dockerd.run("web")
-    port = free_port()
+    port = free_tcp_port()
     del deck.env["SLACK_APP_TOKEN"]
     deck.env |= {
         "QUARTERDECK_SLACK__MODE": "http",
         "QUARTERDECK_SLACK__LISTEN": f"127.0.0.1:{port}",
         "SLACK_SIGNING_SECRET": state.SIGNING_SECRET,
     }
-    deck.port = free_port()
+    deck.port = free_tcp_port()
     process = deck.start("run", port=deck.port)
     deck.until_ready()
     slack.use_http(f"http://127.0.0.1:{port}/slack/events")

@@ -19,7 +19,8 @@ from core.ports import Call
 from runtimes import engine_registry
 from runtimes.transport import endpoint
 from tests.daemons.docker import Dockerd, private_dockerd
-from tests.daemons.sshd import Authority, Sshd, free_port, openssl, private_sshd
+from tests.daemons.sshd import Authority, Sshd, openssl, private_sshd
+from tests.helpers.waiting import free_tcp_port
 from tests.helpers.watched_engine import WatchedEngine
 
 pytestmark = pytest.mark.engine
@@ -87,7 +88,7 @@ class Secured:
 def secured(tmp_path_factory):
     authority = Authority(tmp_path_factory.mktemp("tls"))
     cert, key = authority.sign("server", alt="IP:127.0.0.1")
-    port = free_port()
+    port = free_tcp_port()
     words = ["-H", f"tcp://127.0.0.1:{port}", "--tlsverify", "--tlscacert", authority.ca]
     with private_dockerd(*map(str, words), "--tlscert", str(cert), "--tlskey", str(key)) as daemon:
         yield Secured(daemon, port, authority)

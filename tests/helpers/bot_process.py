@@ -19,7 +19,7 @@ from pathlib import Path
 
 import redis
 
-from tests.helpers.waiting import hang, wait_for
+from tests.helpers.waiting import free_tcp_port, hang, wait_for
 
 ADA, BOB = "slack:T0001/U0ADA", "slack:T0001/U0BOB"
 
@@ -117,14 +117,6 @@ class Bot:
         return found
 
 
-def free_port():
-    import socket
-
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
-
-
 def get(port, path="/metrics"):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
@@ -172,7 +164,7 @@ class Deck(Bot):
 
     def up(self, *, sockets=1, port=0):
         """A running process that Slack and its engine are connected to; so many sockets are open then in all."""
-        process = self.start("run", port=(port := port or free_port()))
+        process = self.start("run", port=(port := port or free_tcp_port()))
         process.port = self.port = port
         self.slack.until_sockets(sockets)
         self.until_ready(port)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import time
@@ -38,7 +40,16 @@ def hang(pid: int) -> None:
     wait_for(f"process {pid} to stop", stopped)
 
 
+# Below the ports that Linux gives to connections. Each process of a test run begins at another one.
+_PORTS = range(10_000, 32_000)
+_candidates = itertools.islice(itertools.cycle(_PORTS), random.SystemRandom().randrange(len(_PORTS)), None)
+
+
 def free_tcp_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
+    """A port of 127.0.0.1 that is free, and that nothing else is given before the test uses it: neither a connection of
+    this machine nor another test."""
+    for port in itertools.islice(_candidates, len(_PORTS)):
+        with socket.socket() as door, contextlib.suppress(OSError):
+            door.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.bot_process import get, series
 from tests.helpers.paths import ROOT
 from tests.helpers.requirements import need
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 from tests.image import stack
 from tests.image.conftest import IMAGE, STORE
 
@@ -36,8 +36,8 @@ services:
 
 class Project:
     def __init__(self, stage):
-        self.stage, self.port = stage, free_port()
-        self.ports = {name: free_port() for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA")}
+        self.stage, self.port = stage, free_tcp_port()
+        self.ports = {name: free_tcp_port() for name in ("PROMETHEUS", "ALERTMANAGER", "GRAFANA")}
         self.env = {
             "SLACK_BOT_TOKEN": BOT_TOKEN,
             "SLACK_APP_TOKEN": APP_TOKEN,

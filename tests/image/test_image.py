@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.bot_process import free_port, get, series
+from tests.helpers.bot_process import get, series
 from tests.helpers.paths import ROOT
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 from tests.image.conftest import BASE, IMAGE, SECRET
 
 pytestmark = pytest.mark.timeout(600)
@@ -114,7 +114,7 @@ def test_what_is_in_the_image(stage, record_property):
 
 
 def test_it_works_locked_up_spares_itself_stops_in_order_and_keeps_what_it_knows(stage, record_property):
-    port = free_port()
+    port = free_tcp_port()
     stage.daemon.run("web")
     run(stage, "quarterdeck", port)
     until_healthy(stage, "quarterdeck")

@@ -11,8 +11,8 @@ import yaml
 
 from tests.daemons.docker import IMAGE as BUSYBOX
 from tests.daemons.docker import private_dockerd
-from tests.helpers.bot_process import free_port, get, series
-from tests.helpers.waiting import wait_for
+from tests.helpers.bot_process import get, series
+from tests.helpers.waiting import free_tcp_port, wait_for
 from tests.image import stack
 from tests.image.conftest import IMAGE
 
@@ -23,7 +23,7 @@ SECRETS = ("quarterdeck_slack_bot_token", "quarterdeck_slack_app_token")
 
 @pytest.fixture
 def swarm(stage):
-    here = f"127.0.0.1:{free_port()}"
+    here = f"127.0.0.1:{free_tcp_port()}"
     stage.docker("swarm", "init", "--advertise-addr", here, "--listen-addr", here)
     stack.add_images(stage.daemon)
     stage.env |= {"HAPROXY_IMAGE": stack.HAPROXY, "QUARTERDECK_IMAGE": IMAGE}
@@ -47,7 +47,7 @@ def worker(swarm):
         save = ["docker", "--host", swarm.daemon.url, "save", IMAGE, stack.HAPROXY]
         load = ["docker", "--host", daemon.url, "load"]
         subprocess.run(f"{shlex.join(save)} | {shlex.join(load)}", shell=True, check=True, stdout=subprocess.DEVNULL)
-        here = f"127.0.0.2:{free_port()}"
+        here = f"127.0.0.2:{free_tcp_port()}"
         daemon.api.join_swarm([manager], token, listen_addr=here, advertise_addr=here)
         yield daemon
         daemon.api.leave_swarm(force=True)
@@ -108,7 +108,7 @@ class Node:
 
 
 def test_bot_and_watcher_of_the_stack_work_locked_up_and_do_not_end_themselves(swarm, worker):
-    ports = {"bot": free_port(), "watcher": free_port()}
+    ports = {"bot": free_tcp_port(), "watcher": free_tcp_port()}
     file = stack_file(swarm, worker, ports)
     swarm.docker("stack", "deploy", "--resolve-image", "never", "-c", file, "quarterdeck")
     manager, second = Node(swarm, swarm.daemon), Node(swarm, worker)

@@ -10,15 +10,15 @@ import pytest
 
 from core import errors
 from core.store.client import Store
-from tests.daemons.sshd import Authority, free_port
+from tests.daemons.sshd import Authority
 from tests.helpers.requirements import need
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import free_tcp_port, wait_for
 
 
 @pytest.fixture
 def secured(short_tmp: Path) -> Iterator[tuple[int, Authority]]:
     need("redis", "redis-server", "redis-cli")
-    authority, port = Authority(short_tmp), free_port()
+    authority, port = Authority(short_tmp), free_tcp_port()
     cert, key = authority.sign("store", alt="IP:127.0.0.1")
     command = [
         "redis-server", "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", short_tmp,
