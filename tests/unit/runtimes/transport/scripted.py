@@ -12,7 +12,7 @@ from runtimes.transport.http_client import HttpClient
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-PATIENCE = 5.0  # never reached when the code is right
+PATIENCE = 60.0  # never reached when the code is right
 
 Answer = Callable[["Engine", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pytest
 from core import errors
 from runtimes.proto import containerd_containers_pb2, containerd_version_pb2
 from runtimes.transport import grpc_channel, protobuf_repair
+from tests.helpers.deadlines import sent_in_vain
 
 METHOD = "/a.Service/Do"
 Request, Answer = containerd_containers_pb2.GetContainerRequest, containerd_version_pb2.VersionResponse
@@ -142,10 +144,9 @@ async def test_what_is_not_answered_in_time_had_left(short_tmp: Path) -> None:
         await asyncio.sleep(60)
 
     async with lined(short_tmp, do) as (_, line):
-        with pytest.raises(errors.TimedOut, match=r"within 0\.2 s") as caught:
-            await ask(line, 0.2)
+        error = await sent_in_vain(lambda seconds: ask(line, seconds), 0.2)
+    assert re.search(r"within [\d.]+ s", error.full_message())
     assert arrived.is_set()
-    assert caught.value.sent
 
 
 async def test_what_nobody_takes_has_not_left(short_tmp: Path) -> None:
@@ -201,12 +202,12 @@ async def test_a_server_that_goes_amid_an_answer_leaves_it_unknown_and_is_heard_
         assert caught.value.sent
         for _ in range(3):  # so that the channel waits before it connects again
             with pytest.raises(errors.Unreachable) as caught:
-                await ask(line, 1.0)
+                await ask(line, 60.0)
             assert not caught.value.sent
         await server.start()
         began = time.monotonic()
-        assert (await ask(line, 20.0)).version == "back"
-        assert time.monotonic() - began < 8  # a second, on a machine that does nothing else
+        assert (await ask(line, 60.0)).version == "back"
+        assert time.monotonic() - began < 30  # a second, on a machine that does nothing else
 
 
 async def test_what_is_no_such_message_is_garbled(short_tmp: Path) -> None:
@@ -228,7 +229,7 @@ async def test_a_stream_comes_message_by_message_ends_and_breaks(short_tmp: Path
             await asyncio.sleep(60)
 
     async with lined(short_tmp, tell=tell) as (server, line):
-        told = line.stream("/a.Service/Tell", Request(), Answer, seconds=5)
+        told = line.stream("/a.Service/Tell", Request(), Answer, seconds=60)
         assert [message.version async for message in told] == ["0", "1", "2"]
         with pytest.raises(errors.Rejected, match="broken off"):
             [_ async for _ in line.stream("/a.Service/Tell", Request(id="break"), Answer)]
@@ -282,7 +283,7 @@ from runtimes import engine_registry
 
 async def ask(engine):
     while True:
-        call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=5), invocation="t")
+        call = Call(id="t", who="t", deadline=datetime.now(UTC) + timedelta(seconds=60), invocation="t")
         await engine.run(DescribeEngine(engine=engine.ref), call)
 
 async def main():
@@ -331,7 +332,7 @@ async def test_a_damaged_element_costs_no_other(short_tmp: Path, bad: bytes, exp
     skipped: list[str] = []
     async with lined(short_tmp, do) as (_, line):
         line.on_skipped = lambda what, reason: skipped.append(what)
-        answer = await line.call(METHOD, Request(id="x"), LIST, seconds=5.0)
+        answer = await line.call(METHOD, Request(id="x"), LIST, seconds=60)
     assert [container.id for container in answer.containers] == expected
     assert dict(answer.containers[0].labels) == {"team": "a"}
     assert skipped == ["field"]
@@ -343,7 +344,7 @@ async def test_a_message_of_which_nothing_can_be_used_is_an_invalid_response(sho
 
     async with lined(short_tmp, do) as (_, line):
         with pytest.raises(errors.InvalidResponse, match="cannot be decoded"):
-            await line.call(METHOD, Request(id="x"), LIST, seconds=5.0)
+            await line.call(METHOD, Request(id="x"), LIST, seconds=60)
 
 
 async def test_a_damaged_message_does_not_end_a_stream(short_tmp: Path) -> None:
@@ -376,6 +377,6 @@ async def test_a_damaged_message_is_repaired_beside_the_event_loop(
         return b"\x0a\x02a\xff"
 
     async with lined(short_tmp, do) as (_, channel):
-        answer = await channel.call(METHOD, Request(id="x"), Answer, seconds=5)
+        answer = await channel.call(METHOD, Request(id="x"), Answer, seconds=60)
     assert answer.version == "a\ufffd"
     assert len(threads) == 1 and threads[0] is not threading.current_thread()
