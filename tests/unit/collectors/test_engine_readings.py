@@ -190,11 +190,11 @@ async def test_a_disk_that_hangs_costs_its_own_engine_only(door: str, tmp_path: 
 
     def read(root: DataRoot, host: str) -> Filesystem | None:
         if root.path == "/stuck":
-            go.wait(20)
+            go.wait(60)
         return Filesystem(size=2, free=1)
 
     monkeypatch.setattr(data_filesystem, "read_filesystem", read)
-    monkeypatch.setattr(data_filesystem_reader, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(data_filesystem_reader, "TIMEOUT_SECONDS", 3.0)
     mirrors = Mirror(stuck), Mirror(fine)
     mirrors[0].resources.filesystem = Filesystem(size=9, free=9)
     reader = DataFilesystemReader(lambda: mirrors)

@@ -99,7 +99,7 @@ class SlowLog(FakeRuntime):
 
 
 async def test_a_part_that_is_late_is_left_out_with_a_word(valkey, monkeypatch):
-    monkeypatch.setattr(execution, "PART_SECONDS", 0.05)
+    monkeypatch.setattr(execution, "PART_SECONDS", 2.0)
     async with deck_of(valkey, crashed(SlowLog)) as deck:
         reply = await deck.say("web")
         assert reply.ending is Ending.OK

@@ -56,7 +56,7 @@ async def test_a_pull_may_take_longer_than_the_command_had_for_its_targets(world
     dispatcher._fleet.remove(world.engine)
     dispatcher._fleet.add(puller)
     inv = world.line("pull nginx:1.27 --timeout 1800")
-    inv = replace(inv, deadline=now() + timedelta(seconds=0.4))
+    inv = replace(inv, deadline=now() + timedelta(seconds=4))
     puller.until = inv.deadline + timedelta(seconds=0.4)
     reply = await dispatcher.answer(inv)
     assert reply.ending is Ending.OK, words(reply)

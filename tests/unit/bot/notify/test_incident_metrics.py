@@ -23,7 +23,7 @@ class Scene:
     """A store, what writes to it (`store_now`), and the page of another process."""
 
     def __init__(self, url: str) -> None:
-        self.store = Store.open(url, timeout=1.0)
+        self.store = Store.open(url, timeout=20.0)
         self.writer = IncidentWriter(self.store, metrics.Metrics(), lambda: None)
         self.restart()
 

@@ -24,7 +24,7 @@ from tests.helpers.alerts import alert
 
 class Desk:
     def __init__(self, url: str) -> None:
-        self.store = Store.open(url, timeout=1.0)
+        self.store = Store.open(url, timeout=20.0)
         self.counts = metrics.Metrics()
         self.changes = 0
         self.writer = IncidentWriter(self.store, self.counts, self._changed)

@@ -182,7 +182,7 @@ async def test_alerts_of_a_process_that_ended_without_a_store_reach_the_store_la
     first.report(alert(at=9, fingerprint="f9", owner="o9"))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)  # the last one is saved at the end
-    store = Store.open(valkey.url, timeout=1.0)
+    store = Store.open(valkey.url, timeout=20.0)
     second = IncidentWriter(store, counts, lambda: None, disk.spool("p2"))
     task = asyncio.create_task(second.run())
     await second.drained.wait()
@@ -200,7 +200,7 @@ async def test_a_store_that_comes_back_empties_the_file_of_this_process(disk, va
     task = asyncio.create_task(writer.run())
     writer.report(alert())
     await until(lambda: counts.alerts_spooled._value.get() == 1)
-    writer._store = store = Store.open(valkey.url, timeout=1.0)
+    writer._store = store = Store.open(valkey.url, timeout=20.0)
     await until(lambda: counts.alerts_spooled._value.get() == 0)
     assert list(disk.folder.iterdir()) == [] and len(await stored_incidents(store)) == 1
     task.cancel()

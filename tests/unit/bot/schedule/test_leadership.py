@@ -26,11 +26,11 @@ async def until(true: Callable[[], object]) -> None:
 class Replica:
     """One process: its own connection, leadership and schedule, with one shared job that notes who runs it."""
 
-    def __init__(self, url: str, name: str, log: list[str]) -> None:
+    def __init__(self, url: str, name: str, log: list[str], seconds: float) -> None:
         self.name = name
-        self.store = Store.open(url, timeout=0.5)
+        self.store = Store.open(url, timeout=20.0)
         self.counts = metrics.Metrics()
-        self.leadership = Leadership(self.store, self.counts, replica=name, seconds=LEASE)
+        self.leadership = Leadership(self.store, self.counts, replica=name, seconds=seconds)
         self.log = log
         job = RecurringJob(name="shared", every=0.05, within=5.0, run=self._run, shared=True)
         self.schedule = Scheduler([job], self.leadership, self.counts, first=0.0)
@@ -46,9 +46,9 @@ class Replica:
 
 
 @contextlib.asynccontextmanager
-async def replicas(url: str, *names: str) -> AsyncIterator[tuple[list[Replica], list[str]]]:
+async def replicas(url: str, *names: str, seconds: float = LEASE) -> AsyncIterator[tuple[list[Replica], list[str]]]:
     log: list[str] = []
-    made = [Replica(url, name, log) for name in names]
+    made = [Replica(url, name, log, seconds) for name in names]
     try:
         yield made, log
     finally:
@@ -59,7 +59,7 @@ async def replicas(url: str, *names: str) -> AsyncIterator[tuple[list[Replica], 
 
 
 async def test_two_schedules_on_one_store_have_one_leader(valkey: Valkey) -> None:
-    async with replicas(valkey.url, "a", "b") as (made, log):
+    async with replicas(valkey.url, "a", "b", seconds=60.0) as (made, log):
         await until(lambda: len(log) >= 5)
         assert len(set(log)) == 1
         assert [each.leadership.held for each in made].count(True) == 1

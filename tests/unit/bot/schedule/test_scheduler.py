@@ -238,7 +238,7 @@ async def test_a_leader_whose_store_is_gone_stops_its_shared_jobs_says_so_and_le
 
     jobs = (job("shared", shared, shared=True), job("own", counting(alone, "own")))
     with structlog.testing.capture_logs() as logs:
-        async with running(*jobs, leases=leases, seconds=0.3) as (counts, _):
+        async with running(*jobs, leases=leases, seconds=3.0) as (counts, _):
             await until(lambda: begun == 1)
             leases.down = True
             await until(lambda: cancelled == 1)

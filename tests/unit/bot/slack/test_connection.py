@@ -80,7 +80,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for name, seconds in (
         ("PING_INTERVAL_SECONDS", 0.1),
         ("CHECK_INTERVAL_SECONDS", 0.05),
-        ("SILENCE_SECONDS", 0.5),
+        ("SILENCE_SECONDS", 60.0),
         ("GIVE_UP_SECONDS", 0.3),
         ("MIN_PAUSE_SECONDS", 0.02),
         ("MAX_PAUSE_SECONDS", 0.1),
@@ -174,7 +174,11 @@ async def test_a_socket_that_is_refused_is_said_in_slacks_word() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["kill", "refresh", "silence"])
-async def test_a_lost_socket_is_made_again_and_lines_come_in_by_it(trouble: str) -> None:
+async def test_a_lost_socket_is_made_again_and_lines_come_in_by_it(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if trouble == "silence":
+        monkeypatch.setattr(connection, "SILENCE_SECONDS", 2.0)
     async with scene() as deck:
         await deck.connected()
         (first,) = await deck.slack.until_sockets()
@@ -208,7 +212,8 @@ async def test_a_socket_beyond_hope_is_thrown_away_whole() -> None:
         assert client.aiohttp_client_session.closed
 
 
-async def test_a_silent_socket_leaves_no_task_and_no_session_behind() -> None:
+async def test_a_silent_socket_leaves_no_task_and_no_session_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 2.0)
     async with scene() as deck:
         await deck.connected()
         client = deck.link._client

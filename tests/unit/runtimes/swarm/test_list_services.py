@@ -66,7 +66,7 @@ async def swarm() -> AsyncIterator[Swarm]:
 
 async def listed(swarm: Swarm, manager: Manager) -> dict[str, Service]:
     swarm.managers.add(manager)
-    deadline = datetime.now(UTC) + timedelta(seconds=10)
+    deadline = datetime.now(UTC) + timedelta(seconds=60)
     found = await swarm.run(ListServices(engine=ENGINE), Call(id="t", who="t", deadline=deadline, invocation="t"))
     return {row.ref.name: row for row in found.rows}
 
@@ -74,7 +74,7 @@ async def listed(swarm: Swarm, manager: Manager) -> dict[str, Service]:
 async def test_a_network_that_hangs_hides_neither_the_services_nor_the_other_networks(
     swarm: Swarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_verbs, "NETWORK_SECONDS", 0.3)
+    monkeypatch.setattr(service_verbs, "NETWORK_SECONDS", 2.0)
     mounts = [{"Type": "bind", "Source": "/etc", "Target": "/x"}]
     manager = Manager(
         service("stuck", "n-hangs", Mounts=mounts), service("web", "n-front"), service("on-host", "n-host")
