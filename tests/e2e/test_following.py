@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import itertools
 import os
 import pty
 import re
@@ -16,6 +15,7 @@ import time
 import pytest
 import redis
 
+from tests.helpers import held_container
 from tests.helpers.waiting import wait_for
 
 CHATTY = 'i=0; while :; do i=$((i+1)); echo "line $i"; sleep 0.2; done'
@@ -101,21 +101,22 @@ def _signalled(dockerd, since):
 
 @pytest.mark.parametrize("words", ["run", "console"])
 def test_ctrl_c_during_a_change_says_that_it_is_waited_for_and_the_second_leaves(bot, dockerd, words):
-    dockerd.run("web", "trap '' TERM; while :; do sleep 0.2; done", host={"init": False})
+    web = held_container.run(dockerd, "web")
     terminal = Terminal(bot, words)
     try:
         terminal.read_until("deck>")
         began = int(time.time())
-        terminal.type(b"stop web -t 5\r")
+        terminal.type(b"stop web -t 200\r")
         wait_for("the stop", lambda: _signalled(dockerd, began))
         terminal.type(b"\x03")
         terminal.read_until("waited for")
+        held_container.let_end(dockerd, web)
         terminal.read_until("web stopped")
         terminal.read_until("deck>")
         dockerd.api.start("web")
         time.sleep(1.1)  # events are asked for by whole seconds
         began = int(time.time())
-        terminal.type(b"stop web -t 30\r")
+        terminal.type(b"stop web -t 200\r")
         wait_for("the stop", lambda: _signalled(dockerd, began))
         terminal.type(b"\x03")
         terminal.read_until("waited for")
@@ -207,9 +208,9 @@ def test_a_mention_in_a_thread_is_followed_there_until_the_container_ends(deck, 
     assert "Stop" not in ended["buttons"]
     assert len([one for one in deck.said("bob", thread_ts=topic) if one["author"] == "quarterdeck"]) == 1
     assert len(slack.calls("chat.postMessage")) == 1
-    # About one edit a second, however fast lines come; the first may follow its message at once.
+    # About one edit a second, however fast lines come, five of them a second; a busy machine may hold one back.
     times = [call["at"] for call in slack.calls("chat.update")]
-    assert all(after - before > 0.9 for before, after in itertools.pairwise(times)), times
+    assert len(times) <= 2 + 2 * (times[-1] - times[0]), times
 
 
 def test_a_log_that_is_silent_can_be_stopped_too(deck, dockerd, slack):

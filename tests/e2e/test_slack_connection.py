@@ -3,6 +3,7 @@
 import json
 import signal
 
+from tests.helpers import held_container
 from tests.helpers.bot_process import ADA, Deck, get
 from tests.helpers.waiting import free_tcp_port, wait_for
 from tests.standins.slack import client, state
@@ -34,7 +35,7 @@ def test_a_refreshed_socket_loses_nothing(deck, dockerd, slack):
     for _ in range(3):
         deck.deck("ada", "ps")
     wait_for("all answers", lambda: len(deck.said("ada")) == 3)
-    wait_for("the old socket to close", lambda: [one["name"] for one in slack.sockets()] != [old["name"]])
+    wait_for("the old socket to close", lambda: old["name"] not in [one["name"] for one in slack.sockets()])
     assert len(slack.sockets()) == 1
 
 
@@ -100,10 +101,10 @@ def test_tokens_that_are_revoked_later(deck, dockerd, slack):
 
 
 def test_stopping_lets_a_change_end_and_tells_it(deck, dockerd, slack):
-    web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    web = held_container.run(dockerd, "web")
     before = dockerd.state(web)["StartedAt"]
     process = deck.up()
-    deck.deck("ada", "restart web -t 3")
+    deck.deck("ada", "restart web -t 200")
     deck.last("bob", "restarting web…")
     process.send_signal(signal.SIGTERM)
     slack.until_sockets(0)
@@ -111,6 +112,7 @@ def test_stopping_lets_a_change_end_and_tells_it(deck, dockerd, slack):
     deck.deck("ada", "stop web")
     slack.until("ada", "ops", "dispatch_failed")
     assert process.poll() is None
+    held_container.let_end(dockerd, web)
     assert process.wait(60) == 0
     done = deck.last("bob", "web restarted", seconds=0.1)
     assert "Quarterdeck is stopping" in done["text"]
@@ -118,7 +120,7 @@ def test_stopping_lets_a_change_end_and_tells_it(deck, dockerd, slack):
     assert len(deck.said("bob")) == 1
     assert dockerd.state(web)["Running"]
     assert dockerd.state(web)["StartedAt"] != before
-    assert deck.audit("--who", ADA) == [(ADA, "restart web -t 3", "done")]
+    assert deck.audit("--who", ADA) == [(ADA, "restart web -t 200", "done")]
 
 
 def test_signed_requests(deck, dockerd, slack):
@@ -159,7 +161,7 @@ def test_signed_requests(deck, dockerd, slack):
 
 
 def test_stopping_in_http_mode_answers_what_is_under_way(deck, dockerd, slack):
-    web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    web = held_container.run(dockerd, "web")
     listen = f"127.0.0.1:{free_tcp_port()}"
     deck.env |= {
         "QUARTERDECK_SLACK__MODE": "http",
@@ -168,7 +170,7 @@ def test_stopping_in_http_mode_answers_what_is_under_way(deck, dockerd, slack):
     }
     process = deck.up(sockets=0)
     slack.use_http(f"http://{listen}/slack/events")
-    deck.deck("ada", "restart web -t 3")
+    deck.deck("ada", "restart web -t 200")
     deck.last("bob", "restarting web…")
     process.send_signal(signal.SIGTERM)
 
@@ -177,6 +179,7 @@ def test_stopping_in_http_mode_answers_what_is_under_way(deck, dockerd, slack):
         return "dispatch_failed" in slack.text("ada", "ops")
 
     wait_for("the door to close", refused)
+    held_container.let_end(dockerd, web)
     assert process.wait(60) == 0
     assert "web restarted" in deck.said("bob")[-1]["text"]
     assert dockerd.state(web)["Running"]

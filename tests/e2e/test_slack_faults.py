@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers import held_container
 from tests.helpers.bot_process import ADA
 from tests.helpers.waiting import wait_for
 from tests.standins.slack.records import SCOPES
@@ -55,7 +56,8 @@ def test_a_response_url_that_does_not_work_is_not_the_only_way(deck, slack, web)
     deck.forgiven.append("response_url used_url")
     deck.deck("ada", "logs web")
     assert deck.last("ada", "The log of web has no lines")["ephemeral"]
-    assert deck.series("slack_calls_total", method="response_url", outcome="failed") == 3
+    # More than three if a busy machine took so long that "Working on it…" was sent, too.
+    assert deck.series("slack_calls_total", method="response_url", outcome="failed") >= 3
     assert deck.series("slack_undelivered_total") == 0
 
 
@@ -111,10 +113,11 @@ def test_nobody_is_let_in_unseen(deck, dockerd, slack, web):
 
 
 def test_a_message_that_an_administrator_deleted(deck, dockerd, slack):
-    web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
+    web = held_container.run(dockerd, "web")
     deck.up()
-    deck.deck("ada", "restart web -t 2")
+    deck.deck("ada", "restart web -t 200")
     slack.delete(deck.last("bob", "restarting web…")["ts"])
+    held_container.let_end(dockerd, web)
     told = deck.last("ada", "web restarted", seconds=VERDICT)
     assert told["ephemeral"]
     assert dockerd.state(web)["Running"]
@@ -126,7 +129,7 @@ def test_when_every_way_is_closed_it_is_counted_and_logged(deck, slack, web):
     for method in ("response_url", "chat.postEphemeral", "chat.postMessage", "conversations.open"):
         slack.fault(method, "fatal_error", count=50)
     deck.deck("ada", "ps")
-    wait_for("the count", lambda: deck.series("slack_undelivered_total") == 1)
+    wait_for("the count", lambda: (deck.series("slack_undelivered_total") or 0) >= 1)
     assert "A reply was not delivered." in deck.log()
     slack.clear_faults()
     deck.deck("ada", "ps")

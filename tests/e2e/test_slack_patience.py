@@ -28,20 +28,20 @@ def test_a_read_that_takes_long(deck, dockerd, slack):
 def test_a_change_is_shown_from_its_beginning(deck, dockerd, slack):
     web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
     deck.up()
-    deck.deck("ada", "restart web -t 3")
+    deck.deck("ada", "restart web -t 15")
     deck.last("bob", "restarting web…")
     slack.say("ada", "dm:ada", "stop web")
     deck.last("ada", "started container.restart on web", "dm:ada")
     shown = deck.last("bob", "restarting web… waiting for it to stop, ")
-    assert " of 3 s" in shown["text"]
-    done = deck.last("bob", "did not end within 3 s and was killed")
+    assert " of 15 s" in shown["text"]
+    done = deck.last("bob", "did not end within 15 s and was killed")
     assert done["ts"] == shown["ts"]
     # The same message says at once what was done, and later what became of it.
     assert deck.last("bob", "was killed; still running after 10 s")["ts"] == shown["ts"]
     # A message of its own in the channel says it; nothing private remains beside it.
     assert len(deck.said("ada")) == 1
     assert happened(dockerd, web, "restart") == 1
-    assert (ADA, "restart web -t 3", "done") in deck.audit()
+    assert (ADA, "restart web -t 15", "done") in deck.audit()
 
 
 def test_a_question_that_takes_long_to_answer(deck, dockerd, slack):

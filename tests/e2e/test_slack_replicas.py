@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.helpers import held_container
 from tests.helpers.bot_process import ADA, happened
 from tests.helpers.waiting import wait_for
 
@@ -116,12 +117,13 @@ def test_the_same_envelope_again(deck, dockerd, slack):
 
 
 def test_who_is_at_work_on_a_thing_is_told_to_the_next(deck, dockerd, slack, pair):
-    web = dockerd.run("web", "trap '' TERM; while :; do sleep 1; done", host={"init": False})
-    deck.deck("ada", "restart web -t 2")
+    web = held_container.run(dockerd, "web")
+    deck.deck("ada", "restart web -t 200")
     deck.last("bob", "restarting web…")
     for channel in ("secret", "dev", "dm:ada"):  # some of them come to the other process
         deck.deck("ada", "stop web -t 1", channel)
         deck.last("ada", "started container.restart on web", channel)
+    held_container.let_end(dockerd, web)
     deck.last("bob", "web restarted")
     assert happened(dockerd, web, "stop") == 1
     assert (ADA, "stop web -t 1", "refused") in deck.audit("--refused")
