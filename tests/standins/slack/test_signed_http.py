@@ -153,7 +153,7 @@ async def test_repeating_ends_with_success_or_when_told(slack, door):
 
 
 async def test_three_seconds_hold_for_http_too(slack, door):
-    slack.configure(ack_seconds=0.1, patience_seconds=0.1, retry_delays=[0.0])
+    slack.configure(ack_seconds=2, patience_seconds=0.1, retry_delays=[0.0])
 
     async def slow():
         slack.configure(ack_seconds=30)  # for the next attempt, so that only this one is too slow
