@@ -69,6 +69,9 @@ async def test_a_wait_ends_with_the_container_or_its_time(ground):
     assert "has not ended within 0 s: it is running" in (await ground.outcome(short))[0].detail
     started = await ground.do(container_reads.WaitForEnd(engine=ground.runtime.ref, target=target, timeout=60))
     page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, wait=5.0))
+    async with asyncio.timeout(60):
+        while not page.progress:
+            page = await ground.do(ReadJob(engine=ground.runtime.ref, job=started.job, cursor=page.cursor, wait=5.0))
     assert page.progress.startswith("is running; waited")
     await asyncio.to_thread(ground.daemon.stop, "up")
     async with asyncio.timeout(60):

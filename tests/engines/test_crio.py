@@ -376,7 +376,7 @@ async def test_what_runs_on_in_a_hang_is_not_waited_for(own_crio):
         await do(runtime, actions.Stop(engine=runtime.ref, target=target), 0.5)
     told = await do(runtime, actions.DescribeEngine(engine=runtime.ref), 0.5)
     assert told.fault
-    assert loop.time() - began < 5
+    assert loop.time() - began < 30  # the deadlines are a second in all
     own_crio.hang.clear()
     await runtime.aclose()
 

@@ -351,7 +351,7 @@ async def test_a_daemon_that_answers_some_tells_of_those(dockerd, short_tmp, mon
 
     async with servers.serving(serve, short_tmp / "p.sock"), engine_at(f"unix://{short_tmp}/p.sock") as engine:
         monkeypatch.setattr(type(engine.runtime), "_may_be_local", lambda self: False)
-        told = await engine.do(resource_usage.ReadUsage(engine=engine.ref), seconds=4)
+        told = await engine.do(resource_usage.ReadUsage(engine=engine.ref), seconds=12)
     assert {row.ref.name for row in told.rows} == {"quick"}
     assert told.missing.startswith("1 of 2")
 

@@ -160,10 +160,13 @@ async def test_the_cut_stream_of_a_swarm_loses_nothing_and_is_one_gap(short_tmp)
         parts = (opened.swarm, mirror, event_processor.EventProcessor(mirror, counts), WatchRecords(), counts)
         task = asyncio.create_task(engine_watcher.EngineWatcher(*parts, timing=QUICK).run())
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 while not mirror.live:
                     await asyncio.sleep(0.05)
-                await asyncio.sleep(2.5)  # two polls: what is there now is known
+                for _ in range(2):  # two polls: what is there now is known
+                    polled = opened.swarm.swarm_state().read_at
+                    while opened.swarm.swarm_state().read_at == polled:
+                        await asyncio.sleep(0.05)
                 before = len(mirror.history)
                 await asyncio.to_thread(proxy.cut)
                 await asyncio.to_thread(happen_in_swarm, cluster)

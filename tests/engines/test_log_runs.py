@@ -15,8 +15,11 @@ from core.store.records import EventsFound
 from runtimes import engine_registry
 from runtimes.inventory.stored_events import EngineWithHistory, StoredEvents
 
-# It fails three times, and then stays.
-LOOP = 'echo x >> /n; n=$(wc -l < /n); echo "line $n"; [ $n -ge 4 ] && exec sleep 3600; sleep 0.3; exit 2'
+# It fails three times, the third time when it is told to, and then stays.
+LOOP = (
+    'echo x >> /n; n=$(wc -l < /n); echo "line $n"; [ $n -ge 4 ] && exec sleep 3600;'
+    " while [ $n -eq 3 ] && [ ! -e /go ]; do sleep 0.1; done; sleep 0.3; exit 2"
+)
 
 
 class NoHistory:
@@ -44,7 +47,7 @@ async def looping(request):
     address = engine_registry.EngineAddress(kind=daemon.kind, url=daemon.url)
     engine = EngineWithHistory(engine_registry.open_engine(address), StoredEvents(NoHistory()))
     await asyncio.to_thread(run, daemon)
-    yield engine
+    yield engine, daemon
     await engine.aclose()
 
 
@@ -65,6 +68,7 @@ def texts(page):
 
 @pytest.mark.engine
 async def test_the_log_of_a_crash_loop(looping):
+    looping, daemon = looping
     job = (await read(looping, follow=True, over_restarts=True)).job
     lines, cursor = [], ""
     async with asyncio.timeout(60):
@@ -72,6 +76,8 @@ async def test_the_log_of_a_crash_loop(looping):
             page = await do(looping, ReadJob(engine=looping.ref, job=job, cursor=cursor, wait=1.0))
             assert page.outcome is None, page.outcome
             lines, cursor = [*lines, *page.lines], page.cursor
+            if any(line.text == "line 3" for line in page.lines):
+                await asyncio.to_thread(daemon.exec, "looping", ["/bin/sh", "-c", ": > /go"])
     assert [line.text for line in lines if line.stream != DIVIDER] == ["line 1", "line 2", "line 3", "line 4"]
     # The log may have begun to be followed while a later run wrote.
     dividers = [line.text for line in lines if line.stream == DIVIDER]

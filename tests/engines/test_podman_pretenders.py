@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -52,12 +53,17 @@ def served(folder, info, uid):
     try:
         process.stdin.write(json.dumps(info).encode())
         process.stdin.close()
-        wait_for("the pretender to listen", path.exists)
+        wait_for("the pretender to listen", lambda: listens(path))
         yield f"unix://{path}"
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def listens(path):
+    with socket.socket(socket.AF_UNIX) as door:
+        return door.connect_ex(str(path)) == 0
 
 
 async def info_of(podmand):

@@ -271,14 +271,24 @@ async def test_a_container_is_run_in_a_pod(desk):
     assert (await desk.do(pods.RemovePod, target=pod.ref, force=True)).status == Status.DONE
 
 
+async def until_ready(desk, name, runs):
+    """Waits until the script of a container has said so often that its trap is set: a signal before that is lost."""
+    async with asyncio.timeout(60):
+        while (await asyncio.to_thread(desk.daemon.logs, name)).count("ready") < runs:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_pod_says_which_of_its_containers_had_to_be_killed(desk):
     cli = desk.daemon.cli
     await asyncio.to_thread(cli, "pod", "create", "--name", "mixed", "--infra=false")
-    for name, script in (("deaf", "trap '' TERM; while :; do sleep 0.1; done"), ("polite", "exec sleep 3600")):
-        await asyncio.to_thread(desk.daemon.run, name, script, more=("--pod", "mixed", "--stop-timeout", "1"),
-                                init=name == "polite")  # fmt: skip
+    for name, trap, seconds in (("deaf", "", "1"), ("polite", "exit", "60")):
+        script = f"trap '{trap}' TERM; echo ready; while :; do sleep 0.1; done"
+        await asyncio.to_thread(
+            desk.daemon.run, name, script, more=("--pod", "mixed", "--stop-timeout", seconds), init=False
+        )
     (pod,) = [row for row in (await desk.do(pods.ListPods)).rows if row.ref.name == "mixed"]
-    for verb in (pods.RestartPod, pods.StopPod):
+    for runs, verb in enumerate((pods.RestartPod, pods.StopPod), start=1):
+        await until_ready(desk, "polite", runs)
         outcome = await desk.do(verb, target=pod.ref)
         assert (outcome.status, outcome.killed) == (Status.DONE, ("deaf",)), outcome
         assert outcome.detail == "deaf did not end in time and was killed"
@@ -288,7 +298,7 @@ async def test_a_pod_lives_and_ends_as_one(desk):
     cli = desk.daemon.cli
     await asyncio.to_thread(cli, "pod", "create", "--name", "pair", "--infra=false", "--label", "env=prod")
     for name in ("one", "two"):
-        await asyncio.to_thread(desk.daemon.run, name, "trap 'exit 7' TERM; while :; do sleep 0.1; done",
+        await asyncio.to_thread(desk.daemon.run, name, "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done",
                                 more=("--pod", "pair", "--stop-timeout", "20"), init=False)  # fmt: skip
     (pod,) = (await desk.do(pods.ListPods)).rows
     known = {(await desk.ref(name)).id for name in ("one", "two")}
@@ -304,10 +314,14 @@ async def test_a_pod_lives_and_ends_as_one(desk):
         with pytest.raises(errors.Unsupported, match="cgroup v2"):
             await desk.do(pods.PausePod, target=pod.ref)
     started = await asyncio.to_thread(desk.daemon.started, "one")
+    for name in ("one", "two"):
+        await until_ready(desk, name, 1)
     assert (await desk.do(pods.RestartPod, target=pod.ref)).status == Status.DONE
     assert await asyncio.to_thread(desk.daemon.started, "one") != started
     with pytest.raises(errors.Rejected, match="without force"):
         await desk.do(pods.RemovePod, target=pod.ref)
+    for name in ("one", "two"):
+        await until_ready(desk, name, 2)
     assert [(await desk.do(pods.StopPod, target=pod.ref)).status for _ in range(2)] == [Status.DONE, Status.NOOP]
     for name in ("one", "two"):
         assert await asyncio.to_thread(desk.daemon.wait, name) == 7  # each had its own time

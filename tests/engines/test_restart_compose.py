@@ -20,7 +20,7 @@ services:
     command: ["/bin/sh", "-c", "rm -f /ok; sleep 1; touch /ok; exec sleep 3600"]
     network_mode: none
     stop_grace_period: 1s
-    healthcheck: {test: ["CMD", "/bin/sh", "-c", "test -f /ok"], interval: 500ms, timeout: 2s, retries: 20}
+    healthcheck: {test: ["CMD", "/bin/sh", "-c", "test -f /ok"], interval: 500ms, timeout: 60s, retries: 100}
   migrate:
     image: localhost/busybox:1
     command: ["/bin/sh", "-c", "exit 0"]

@@ -94,8 +94,8 @@ async def test_tasks_that_fail_are_told_with_their_error(deck, cluster):
 
 async def test_what_finds_no_node_is_told_when_the_time_is_over(deck, cluster):
     cluster.serve("nowhere", replicas=0, constraints=["node.labels.rack == moon"])
-    text = await told(deck, "scale nowhere=1 --timeout 3", Ending.FAILED)
-    assert "0 of 1 run after 3 s" in text and "no suitable node" in text
+    text = await told(deck, "scale nowhere=1 --timeout 8", Ending.FAILED)
+    assert "0 of 1 run after 8 s" in text and "no suitable node" in text
     assert "no suitable node" in await told(deck, "services nowhere")
 
 

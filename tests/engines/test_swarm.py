@@ -245,13 +245,16 @@ async def test_one_is_made_read_inspected_and_removed(cluster, opened):
     document = await do(swarm, model_swarm.InspectService(engine=swarm.ref, target=row.ref))
     assert "two" not in repr(document.data["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"])
     assert document.summary["Replicas"] == "2" and document.summary["Environment"] == "SECRET"
-    page = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref))
+    read = model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref)
+    async with asyncio.timeout(60):  # the programs may not have written yet
+        while len((page := await do(swarm, read)).lines) < 2:
+            await asyncio.sleep(0.1)
     assert sorted(line.text for line in page.lines) == ["made.1 | one of two", "made.2 | one of two"]
     assert [line.at for line in page.lines] == sorted(line.at for line in page.lines)
     one = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref, tail=1))
     assert (len(one.lines), one.dropped) == (1, 1)
     started = await do(swarm, model_swarm.ReadServiceLogs(engine=swarm.ref, target=row.ref, follow=True))
-    page = await do(swarm, ReadJob(engine=swarm.ref, job=started.job, wait=5.0))
+    page = await do(swarm, ReadJob(engine=swarm.ref, job=started.job, wait=50.0))
     assert page.lines[0].text.endswith("| one of two")
     outcome, _ = await ended(swarm, make)
     assert outcome.status == Status.FAILED and "name conflicts" in outcome.detail

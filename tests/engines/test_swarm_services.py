@@ -133,9 +133,9 @@ async def test_the_line_of_the_list_whose_service_never_converges(deck, cluster,
 
 
 async def test_a_service_that_no_node_may_run_says_so(deck, cluster):
-    line = f"service create --name far --constraint node.labels.zone==moon --timeout 3 {SLEEP} {IMAGE} {FOREVER}"
+    line = f"service create --name far --constraint node.labels.zone==moon --timeout 8 {SLEEP} {IMAGE} {FOREVER}"
     shown = await said(deck, line, Ending.FAILED)
-    assert "0 of 1 run it after 3 s; 1 pending: no suitable node (scheduling constraints not satisfied" in shown, shown
+    assert "0 of 1 run it after 8 s; 1 pending: no suitable node (scheduling constraints not satisfied" in shown, shown
     shown = await said(deck, "service update --constraint-rm node.labels.zone==moon far")
     assert "1 of 1 run it" in shown
     cluster.api.remove_service("far")

@@ -10,7 +10,7 @@ from tests.helpers.deck import Deck
 
 pytestmark = pytest.mark.engine
 
-CHECK = {"test": ["CMD-SHELL", "test -f /ok"], "interval": 10**9, "timeout": 10**9, "retries": 3}
+CHECK = {"test": ["CMD-SHELL", "test -f /ok"], "interval": 10**9, "timeout": 60 * 10**9, "retries": 30}
 
 
 class Talk:
@@ -49,7 +49,7 @@ async def verified(deck, line):
 
 async def test_a_crash_loop_a_health_check_and_a_kill(deck, dockerd):
     again = {"restart_policy": {"Name": "always"}}
-    dockerd.run("worker", "echo no such table; sleep 1; exit 2", host=again)
+    dockerd.run("worker", "echo no such table; sleep 3; exit 2", host=again)
     talk, reply = await verified(deck, "restart worker -t 1")
     assert talk.shown[0].startswith("worker restarted in") and talk.shown[0].endswith("Watching worker…")
     assert ", died" in talk.final and "(exit 2" in talk.final, talk.final
