@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from tests.helpers.requirements import need
 from tests.helpers.waiting import wait_for
 
 IMAGE = "localhost/busybox:1"
+_NETWORKS = itertools.count(random.randrange(150))
 
 
 class Dockerd:
@@ -125,8 +127,8 @@ class Dockerd:
 
     def network(self, name: str, labels: dict[str, str] | None = None) -> None:
         """Makes one that leads nowhere."""
-        # Other daemons here may make some too.
-        subnet = {"Subnet": f"10.{random.randrange(100, 250)}.{os.getpid() % 256}.0/28"}
+        # Other daemons here may make some too. Two of one daemon must not be the same.
+        subnet = {"Subnet": f"10.{100 + next(_NETWORKS) % 150}.{os.getpid() % 256}.0/28"}
         self.api.create_network(
             name, driver="bridge", internal=True, labels=labels, ipam={"Driver": "default", "Config": [subnet]}
         )
