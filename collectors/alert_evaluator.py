@@ -18,7 +18,7 @@ import msgspec
 from collectors import quarterdeck_labels
 from collectors.alert_owner import alert_fingerprint, owner_of_event, running_by_owner
 from collectors.recent_events_by_owner import NO_LABELS, OwnerKey, RecentEventsByOwner, is_for
-from collectors.renamed_containers import RenamedContainers
+from collectors.renamed_containers import OwnersBeforeRename
 from collectors.rule import TEST_RULE, Rule, RuleInput, SeenEvent
 from collectors.rule_statistics import RuleStatistics
 from collectors.running_rollouts import RunningRollouts
@@ -70,7 +70,7 @@ class Evaluator:
         self._now_ns = now_ns
         self._windows = RecentEventsByOwner()
         self._rollouts = RunningRollouts()
-        self._renamed = RenamedContainers()
+        self._renamed = OwnersBeforeRename()
         self._open: dict[str, _Open] = {}
         self._quiet_until: dict[str, int] = {}  # our time until which an alert that ended does not fire again
         self._by_kind = {kind: [rule for rule in rules if kind in rule.on] for kind in EventKind}

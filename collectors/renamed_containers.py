@@ -20,7 +20,7 @@ from core.model.owners import find_owner
 MAX_CONTAINERS = 1_000
 
 
-class RenamedContainers:
+class OwnersBeforeRename:
     """Holds the owners before the renaming, by the id of the container."""
 
     def __init__(self) -> None:

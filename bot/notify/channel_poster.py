@@ -21,7 +21,7 @@ from bot.notify.delivery_failures import DeliveryFailures
 from bot.notify.message_sender import MessageSender, SentMessage, message_name
 from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone, place_of, save_post
 from bot.notify.shared_message_editor import Place, SharedMessageEditor, Work
-from bot.notify.waiting_incidents import WaitingIncidents
+from bot.notify.waiting_incidents import IncidentReadSchedule
 from core import errors, metrics
 from core.model.alert_routes import Destination, Routing
 from core.model.alerts import Severity
@@ -70,7 +70,7 @@ class ChannelPoster:
         the routes, changed."""
         self._shared.decide_anew()
 
-    def release(self, waiting: WaitingIncidents) -> None:
+    def release(self, waiting: IncidentReadSchedule) -> None:
         """Releases the incidents that waited for an edit of a shared message, and do not any more."""
         self._shared.release(waiting)
 

@@ -31,7 +31,7 @@ from bot.notify.posted_incidents import PendingIncident
 from bot.notify.reminders import Reminders
 from bot.notify.shared_message_editor import Work
 from bot.notify.silenced_message_finder import SilencedMessageFinder
-from bot.notify.waiting_incidents import WaitingIncidents
+from bot.notify.waiting_incidents import IncidentReadSchedule
 from core import errors, metrics, supervise
 from core.model.alert_routes import Routing
 from core.model.incidents import IncidentState
@@ -74,7 +74,7 @@ class IncidentReporter:
         self._now_ns = now_ns
         self._retry_at: dict[str, float] = {}
         self._tasks = ChannelTasks()
-        self._waiting = WaitingIncidents(store)
+        self._waiting = IncidentReadSchedule(store)
         self.channels = ChannelPoster(store, poster, counts, card=card, now=now, now_ns=now_ns)
         self._held = SilencedMessageFinder(store)
         self._maintenance = MaintenanceAnnouncer(store, poster, self._tasks)

@@ -22,7 +22,7 @@ from bot.notify.posted_incidents import OpenMessages, PendingIncident, mark_gone
 from bot.notify.posting_decision import EndedQuietHours
 from bot.notify.shared_message_content import SharedContent, ShownIncident
 from bot.notify.shared_message_record import SharedMessageRecord
-from bot.notify.waiting_incidents import WaitingIncidents
+from bot.notify.waiting_incidents import IncidentReadSchedule
 from core import errors, metrics, supervise
 from core.lazy_dataclass import dataclass
 from core.model.alert_routes import Destination
@@ -82,7 +82,7 @@ class SharedMessageEditor:
         """Returns the messages at this destination for whose next edit something waits."""
         return tuple(self._waiting.get(to, ()))
 
-    def release(self, waiting: WaitingIncidents) -> None:
+    def release(self, waiting: IncidentReadSchedule) -> None:
         """Releases the incidents for which no edit has to wait any more, since the last call."""
         waiting.forget(self._told)
         waiting.look_again(self._shown)

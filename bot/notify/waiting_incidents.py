@@ -19,7 +19,7 @@ MAX_CHANGED = 20_000
 PAGE = 500  # changed incidents that are listed at once
 
 
-class WaitingIncidents:
+class IncidentReadSchedule:
     """Times are seconds since the epoch, but for those of changes, which are in ms. `count`: how many incidents have
     changed. `oldest`: when the first of them changed."""
 

@@ -32,7 +32,7 @@ PASSING = frozenset({"ratelimited", "unreachable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PostAttempt:
+class PostState:
     """What is known about a message before it is posted. `token`: its mark in the metadata. `tried_at`: when it was
     tried before, in seconds since the epoch; 0 if it was not. `ts`: the id of the message if it is there already."""
 

@@ -13,7 +13,7 @@ from bot.notify.message_sender import SentMessage
 from bot.notify.post_record import BegunPost, PostRecord
 from bot.schedule import leadership
 from bot.slack import api_errors, post_delivery_state, render
-from bot.slack.exactly_once_post import PostAttempt
+from bot.slack.exactly_once_post import PostState
 from bot.slack.outbox import Outbox, OutgoingMessage
 from bot.slack.send_queue import Priority
 from core import errors
@@ -43,10 +43,10 @@ class IncidentPoster:
     ) -> SentMessage:
         begun: BegunPost | None = None
 
-        async def begin() -> PostAttempt:
+        async def begin() -> PostState:
             nonlocal begun
             begun = await self._record.begin(once)
-            return PostAttempt(token=begun.token, tried_at=begun.at if begun.tried else 0.0, ts=begun.ts)
+            return PostState(token=begun.token, tried_at=begun.at if begun.tried else 0.0, ts=begun.ts)
 
         channel = await self._outbox.direct_channel(to) if alert_routes.is_person(to) else to
         with post_delivery_state.track() as progress:

@@ -22,7 +22,7 @@ import structlog
 
 from bot.slack import format_fallback, rate_limiter
 from bot.slack.api import SlackApi
-from bot.slack.exactly_once_post import PostAttempt, post_once
+from bot.slack.exactly_once_post import PostState, post_once
 from bot.slack.render import Message, TableFormat
 from bot.slack.send_queue import Lane, Priority
 from core import errors, tasks
@@ -78,13 +78,13 @@ class Outbox:
         thread: str | None = None,
         broadcast: bool = False,
         priority: Priority = Priority.REPLY,
-        begin: Callable[[], Awaitable[PostAttempt]] | None = None,
+        begin: Callable[[], Awaitable[PostState]] | None = None,
     ) -> str:
         """Posts the message and its file, and returns the message's ts. `broadcast`: the channel also sees an entry of
         a thread. `begin` is called when it is the message's turn; what it raises, such as StoreError, is passed on.
         Raises Undeliverable."""
         async with self._turn((channel, ""), POST_INTERVAL_SECONDS, priority):
-            attempt = await begin() if begin is not None else PostAttempt(token=secrets.token_hex(8))
+            attempt = await begin() if begin is not None else PostState(token=secrets.token_hex(8))
             if attempt.ts:
                 return attempt.ts
             sent: list[str] = []

@@ -38,7 +38,7 @@ Rule = Callable[[Any, TargetFacts], Iterable[Effect]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerbEffects:
+class VerbSideEffects:
     """Describes one verb. `ends`: it can end or freeze running processes of its target. `also`: yields its effects,
     which have the verbs `does`. `needs`: the kinds of resources that must be listed for that, besides the target's kind
     and containers; CONTAINER: the target must be inspected, or all containers of a target that is an engine listed."""
@@ -253,52 +253,52 @@ def _moved_tag(action: Any, known: TargetFacts) -> Iterator[Effect]:
 
 
 _REMOVAL = (REMOVE, REMOVE_VOLUME)
-_NOTHING = VerbEffects()
-TABLE: Mapping[str, VerbEffects] = {
+_NOTHING = VerbSideEffects()
+TABLE: Mapping[str, VerbSideEffects] = {
     **dict.fromkeys(WITHOUT_EFFECTS, _NOTHING),
-    "container.create": VerbEffects(also=_created, does=("image.pull", TAG), needs=(Kind.IMAGE,)),
-    "container.stop": VerbEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
-    "container.kill": VerbEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
-    "container.restart": VerbEffects(ends=True, also=_restarted, does=_REMOVAL),
-    "container.pause": VerbEffects(ends=True),
+    "container.create": VerbSideEffects(also=_created, does=("image.pull", TAG), needs=(Kind.IMAGE,)),
+    "container.stop": VerbSideEffects(ends=True, also=_stopped, does=_REMOVAL, needs=(Kind.CONTAINER,)),
+    "container.kill": VerbSideEffects(ends=True, also=_signalled, does=_REMOVAL, needs=(Kind.CONTAINER,)),
+    "container.restart": VerbSideEffects(ends=True, also=_restarted, does=_REMOVAL),
+    "container.pause": VerbSideEffects(ends=True),
     # With less memory than it uses, a container is OOM-killed.
-    "container.update": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
-    "container.remove": VerbEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
+    "container.update": VerbSideEffects(ends=True, also=_executed, does=_REMOVAL),
+    "container.remove": VerbSideEffects(ends=True, also=_removed_container, does=(REMOVE_VOLUME,)),
     # A program in a container can end it, and so can a failed health check of Podman (--health-on-failure).
-    "container.exec": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
-    "container.healthcheck": VerbEffects(ends=True, also=_executed, does=_REMOVAL),
-    "container.commit": VerbEffects(also=_committed, does=("container.pause", TAG), needs=(Kind.IMAGE,)),
+    "container.exec": VerbSideEffects(ends=True, also=_executed, does=_REMOVAL),
+    "container.healthcheck": VerbSideEffects(ends=True, also=_executed, does=_REMOVAL),
+    "container.commit": VerbSideEffects(also=_committed, does=("container.pause", TAG), needs=(Kind.IMAGE,)),
     # Scaling up ends nothing; its effects say what scaling down ends.
-    "service.scale": VerbEffects(also=_scaled, does=("service.scale", *_REMOVAL, "container.start")),
-    "service.update": VerbEffects(ends=True, also=_updated_service, does=("service.update", *_REMOVAL)),
-    "service.rollback": VerbEffects(ends=True, also=_replaced_service, does=("service.rollback", *_REMOVAL)),
-    "service.remove": VerbEffects(ends=True, also=_replaced_service, does=("service.remove", *_REMOVAL)),
-    "project.restart": VerbEffects(ends=True, also=_restarted_project, does=("container.restart",)),
-    "pod.start": VerbEffects(also=_each_member("container.start"), does=("container.start",)),
-    "pod.stop": VerbEffects(ends=True, also=_each_member(STOP, ends=True), does=(STOP, *_REMOVAL)),
-    "pod.restart": VerbEffects(
+    "service.scale": VerbSideEffects(also=_scaled, does=("service.scale", *_REMOVAL, "container.start")),
+    "service.update": VerbSideEffects(ends=True, also=_updated_service, does=("service.update", *_REMOVAL)),
+    "service.rollback": VerbSideEffects(ends=True, also=_replaced_service, does=("service.rollback", *_REMOVAL)),
+    "service.remove": VerbSideEffects(ends=True, also=_replaced_service, does=("service.remove", *_REMOVAL)),
+    "project.restart": VerbSideEffects(ends=True, also=_restarted_project, does=("container.restart",)),
+    "pod.start": VerbSideEffects(also=_each_member("container.start"), does=("container.start",)),
+    "pod.stop": VerbSideEffects(ends=True, also=_each_member(STOP, ends=True), does=(STOP, *_REMOVAL)),
+    "pod.restart": VerbSideEffects(
         ends=True, also=_each_member("container.restart", ends=True), does=("container.restart", *_REMOVAL)
     ),
-    "pod.pause": VerbEffects(ends=True, also=_each_member("container.pause"), does=("container.pause",)),
-    "pod.unpause": VerbEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
-    "pod.remove": VerbEffects(ends=True, also=_removed_pod, does=_REMOVAL),
-    "node.drain": VerbEffects(ends=True, also=_drained, does=_REMOVAL, needs=(Kind.TASK,)),
-    "unit.enable": VerbEffects(also=_enabled, does=("container.start", *_REMOVAL)),
-    "unit.disable": VerbEffects(also=_disabled, does=(STOP, *_REMOVAL)),
-    "unit.disable-linger": VerbEffects(
+    "pod.pause": VerbSideEffects(ends=True, also=_each_member("container.pause"), does=("container.pause",)),
+    "pod.unpause": VerbSideEffects(also=_each_member("container.unpause"), does=("container.unpause",)),
+    "pod.remove": VerbSideEffects(ends=True, also=_removed_pod, does=_REMOVAL),
+    "node.drain": VerbSideEffects(ends=True, also=_drained, does=_REMOVAL, needs=(Kind.TASK,)),
+    "unit.enable": VerbSideEffects(also=_enabled, does=("container.start", *_REMOVAL)),
+    "unit.disable": VerbSideEffects(also=_disabled, does=(STOP, *_REMOVAL)),
+    "unit.disable-linger": VerbSideEffects(
         ends=True, also=_ended_with_login, does=(STOP, *_REMOVAL), needs=(Kind.CONTAINER,)
     ),
     # A container that is left from an earlier run is replaced when its unit starts.
-    "unit.start": VerbEffects(also=_unit("container.start"), does=("container.start", *_REMOVAL)),
-    "unit.stop": VerbEffects(ends=True, also=_unit(STOP), does=(STOP, *_REMOVAL)),
-    "unit.restart": VerbEffects(ends=True, also=_unit("container.restart"), does=("container.restart", *_REMOVAL)),
-    "unit.install": VerbEffects(ends=True, also=_installed, does=(REMOVE,)),
+    "unit.start": VerbSideEffects(also=_unit("container.start"), does=("container.start", *_REMOVAL)),
+    "unit.stop": VerbSideEffects(ends=True, also=_unit(STOP), does=(STOP, *_REMOVAL)),
+    "unit.restart": VerbSideEffects(ends=True, also=_unit("container.restart"), does=("container.restart", *_REMOVAL)),
+    "unit.install": VerbSideEffects(ends=True, also=_installed, does=(REMOVE,)),
     **{
-        kind.verb: VerbEffects(also=_pruned, does=tuple(prune.REMOVALS[each] for each in kind.kinds))
+        kind.verb: VerbSideEffects(also=_pruned, does=tuple(prune.REMOVALS[each] for each in kind.kinds))
         for kind in prune.PRUNES
     },
-    "image.pull": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
-    "image.tag": VerbEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
+    "image.pull": VerbSideEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
+    "image.tag": VerbSideEffects(also=_moved_tag, does=(TAG,), needs=(Kind.IMAGE,)),
 }
 
 

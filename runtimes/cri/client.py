@@ -30,7 +30,7 @@ ACCESS = (
 )
 
 
-class EngineClient(IdentifyingAdapter):
+class CriEngineClient(IdentifyingAdapter):
     """Sends requests to one CRI engine. `engine_name`: the runtime name that the engine reports, `containerd` or
     `cri-o`; empty before the first response. `major`: the first number of its version, 0 if unknown."""
 

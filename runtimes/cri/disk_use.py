@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from core.model.disk_use import DataRoot, DiskUse, ReadDiskUse
 from runtimes.base.base_adapter import does
-from runtimes.cri.client import EngineClient
+from runtimes.cri.client import CriEngineClient
 from runtimes.proto import cri_pb2 as cri
 
 
-class DiskUseVerbs(EngineClient):
+class DiskUseVerbs(CriEngineClient):
     """Serves the verb that measures the disk use, for CRI engines."""
 
     _mountpoint = ""

@@ -22,14 +22,14 @@ from runtimes.base.jobs import Job
 from runtimes.base.multi_request_change import MultiRequestChange
 from runtimes.base.registry_auth import Login
 from runtimes.cri import client, decode, decode_info, inspect_summaries
-from runtimes.cri.client import EngineClient
+from runtimes.cri.client import CriEngineClient
 from runtimes.formats import image_history, image_reference, pull_push_errors
 from runtimes.proto import cri_pb2 as cri
 
 HUB_HOST = "registry-1.docker.io"  # where containerd asks for Docker Hub's images
 
 
-class ImageVerbs(EngineClient):
+class ImageVerbs(CriEngineClient):
     """Serves the image verbs for CRI engines."""
 
     @does(images.ListImages)

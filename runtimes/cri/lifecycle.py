@@ -16,11 +16,11 @@ from runtimes.base import stop_grace
 from runtimes.base.base_adapter import does
 from runtimes.base.multi_request_change import MIN_SECONDS, MultiRequestChange
 from runtimes.cri import client, decode
-from runtimes.cri.client import EngineClient
+from runtimes.cri.client import CriEngineClient
 from runtimes.proto import cri_pb2 as cri
 
 
-class LifecycleVerbs(EngineClient):
+class LifecycleVerbs(CriEngineClient):
     """Serves the verbs that start, stop and remove a container of a CRI engine."""
 
     @does(actions.Start)

@@ -128,7 +128,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Request(Protocol):
-    """Sends one request to the engine; see `EngineClient._request`."""
+    """Sends one request to the engine; see `CriEngineClient._request`."""
 
     async def __call__(self, method: str, request: Any, response: Any, seconds: float) -> Any: ...
 

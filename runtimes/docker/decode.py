@@ -193,9 +193,9 @@ class Decoder:
         names = self._misleading_labels
         names.learn_from_event(container_id, action, given)
         if action in ("die", "exec_die") and not names.is_label(container_id, label_collisions.EXIT_CODE):
-            return event_attributes.exit_code_attribute(given.exit_code)
+            return event_attributes.make_exit_code_attribute(given.exit_code)
         if action == "kill" and not names.is_label(container_id, label_collisions.SIGNAL):
-            return event_attributes.signal_attribute(given.signal)
+            return event_attributes.make_signal_attribute(given.signal)
         if action == "rename" and not names.is_label(container_id, label_collisions.OLD_NAME):
             return event_attributes.old_name_attribute(given.old_name)
         return {}

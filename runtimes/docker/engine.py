@@ -28,7 +28,7 @@ from runtimes.docker.logs import LogVerbs
 from runtimes.docker.networks_and_volumes import NetworkVolumeVerbs
 from runtimes.docker.original_image_names import OriginalImageNames
 from runtimes.docker.removal_blockers import RemovalBlockerVerbs
-from runtimes.docker.service_verbs import ServiceVerbs
+from runtimes.docker.service_verbs import ComposeServiceVerbs
 from runtimes.docker.stats import StatsVerbs
 from runtimes.docker.unused_resources import UnusedVerbs
 from runtimes.docker.update import UpdateVerbs
@@ -53,7 +53,7 @@ class Docker(
     DiskUseVerbs,
     UnusedVerbs,
     StatsVerbs,
-    ServiceVerbs,
+    ComposeServiceVerbs,
     ProjectVerbs,
     UpdateVerbs,
     ContainerVerbs,

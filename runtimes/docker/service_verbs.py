@@ -23,7 +23,7 @@ from runtimes.docker_like.containers import ContainerVerbs
 from runtimes.swarm import decode
 
 
-class ServiceVerbs(SwarmAccess, ContainerVerbs, abc.ABC):
+class ComposeServiceVerbs(SwarmAccess, ContainerVerbs, abc.ABC):
     """Serves the service verbs for Docker."""
 
     def __init__(self, url: str, options: EngineOptions = DEFAULTS) -> None:

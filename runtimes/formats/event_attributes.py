@@ -14,12 +14,12 @@ _SIGNAL = re.compile(r"[0-9]{1,3}")
 _NAME = re.compile(r"/?([A-Za-z0-9][A-Za-z0-9_.-]{0,254})")
 
 
-def exit_code_attribute(text: str) -> dict[str, str]:
+def make_exit_code_attribute(text: str) -> dict[str, str]:
     """Returns the exit code, such as `137` or `-1`, as an attribute; nothing if the text is none."""
     return {"exit_code": text} if _EXIT_CODE.fullmatch(text) else {}
 
 
-def signal_attribute(text: str) -> dict[str, str]:
+def make_signal_attribute(text: str) -> dict[str, str]:
     """The number of a signal."""
     return {"signal": text} if _SIGNAL.fullmatch(text) else {}
 

@@ -151,7 +151,7 @@ class Decoder:
             if kind is _STARTED:  # its health is “starting” now
                 self._healths.pop(raw.id, None)
             if raw.action in ENDS:
-                attrs |= event_attributes.exit_code_attribute(raw.code)
+                attrs |= event_attributes.make_exit_code_attribute(raw.code)
             if raw.image:
                 attrs["image"] = raw.image
             if kind is _HEALTH and self._has_health:

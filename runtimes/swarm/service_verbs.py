@@ -123,7 +123,7 @@ class ServiceVerbs(SecretAndConfigVerbs):
         if any(mount.source and not mount.is_host_path for mount in mounts):
             nodes = await self._nodes(action.verb, seconds)
             reaches = any(each.verb == "host.reach" for each in action.needs())
-            await service_volumes.check_volumes(self.daemons(), nodes, mounts, reaches=reaches)
+            await service_volumes.refuse_forbidden_volumes(self.daemons(), nodes, mounts, reaches=reaches)
 
     def _sender(self, action: actions.Action[Any]) -> service_updates.SendRequest:
         needs = [each.verb for each in action.needs()]

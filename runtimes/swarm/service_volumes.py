@@ -32,7 +32,7 @@ class _Container(msgspec.Struct):
     labels: dict[str, str] | None = msgspec.field(name="Labels", default=None)
 
 
-async def check_volumes(
+async def refuse_forbidden_volumes(
     daemons: Sequence[Manager], nodes: Sequence[json_models.Node], mounts: Sequence[MountPoint], *, reaches: bool
 ) -> None:
     """Raises NotPermitted for a volume that may not be mounted. `nodes`: of the Swarm; `reaches`: the request has
