@@ -111,7 +111,8 @@ class Command:
     """Describes one command.
 
     `risk`: the highest risk that its plan may contain; rate limits apply before the plan is made. `verbs`: every verb
-    that its plan may contain. `doing`: the present participle of a change (`restarting`), shown while it runs.
+    that its plan may contain; `verb_conditions`: pairs of a condition (`with --force`) and the verb that is
+    needed only then. `doing`: the present participle of a change (`restarting`), shown while it runs.
     `shows`: the types of the values that its replies show, where the results of its verbs do not say that;
     `json_version`: the version of its records in JSON, raised when a field is removed or changes its meaning.
     `preview`: returns what the question before a change shows of it, instead of the names of its targets. `starts`:
@@ -129,6 +130,7 @@ class Command:
     render: Render
     risk: Risk = Risk.READ
     verbs: Sequence[str] = ()
+    verb_conditions: Sequence[tuple[str, str]] = ()
     optional: Sequence[str] = ()
     aliases: Sequence[str] = ()
     args: Sequence[Arg] = ()
@@ -147,7 +149,7 @@ class Command:
 _CONTAINER_NAMES = "container, start of its name or id, project, service (shop/web), or a glob like 'web-*'"
 # Without a name, a command that only lists takes all containers; any other needs an option that selects some.
 OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{_CONTAINER_NAMES}; without TARGET: all")
-TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; needed unless --label, --host or --engine is given")
+TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; can be left out with --label, --host or --engine")
 ONE_CONTAINER = Arg(
     name="target",
     type=ArgType.TARGET,

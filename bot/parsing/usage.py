@@ -46,6 +46,7 @@ def command_help(command: Command) -> bot_actions.HelpEntry:
         aliases=tuple(command.aliases),
         args=tuple((spelling(arg), _arg_help(arg)) for arg in command.args),
         examples=tuple(command.examples),
+        verb_conditions=tuple(command.verb_conditions),
     )
 
 

@@ -67,9 +67,7 @@ ARGS = (
         help="command line of the health check, such as 'curl -f http://localhost'",
     ),
     Arg(name="--rm", type=ArgType.FLAG, help="remove the container when it ends"),
-    Arg(
-        name="--pull", choices=PULL_POLICIES, default="missing", help="pull the image if it is missing, always or never"
-    ),
+    Arg(name="--pull", choices=PULL_POLICIES, default="missing", help="when the engine pulls the image"),
     Arg(
         name="--privileged",
         type=ArgType.FLAG,

@@ -64,6 +64,7 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(FireTestAlert.verb, SetAlertChannel.verb),
+    verb_conditions=(("with test", FireTestAlert.verb), ("with here or nowhere", SetAlertChannel.verb)),
     args=(
         Arg(
             name="do",

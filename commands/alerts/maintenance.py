@@ -188,6 +188,11 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(ListMaintenance.verb, AddMaintenance.verb, EndMaintenance.verb),
+    verb_conditions=(
+        ("with list", ListMaintenance.verb),
+        ("with add", AddMaintenance.verb),
+        ("with end", EndMaintenance.verb),
+    ),
     args=(
         Arg(name="do", placeholder="ACTION", default="list", choices=("list", "add", "end"), help="the action"),
         Arg(

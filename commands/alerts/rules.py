@@ -75,6 +75,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(ListRules.verb, ReplayRule.verb),
+    verb_conditions=(("with test", ReplayRule.verb),),
     args=(
         Arg(
             name="do",

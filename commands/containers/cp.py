@@ -80,7 +80,7 @@ command = Command(
         Arg(
             name="destination",
             placeholder="FILE",
-            help="at a console: save the copy here; in Slack, leave FILE out: the reply shows the file, if it is text",
+            help="at a console: file to save the copy in; in Slack, leave FILE out, and the reply shows a text file",
         ),
         Arg(
             name="--output",

@@ -65,6 +65,9 @@ command = Command(
     plan=plan,
     render=inspection.render,
     verbs=tuple(action.verb for action in ACTIONS.values()),
+    verb_conditions=tuple(
+        (f"for {'an' if kind == Kind.IMAGE else 'a'} {kind}", action.verb) for kind, action in ACTIONS.items()
+    ),
     args=(
         dataclasses.replace(
             TARGETS, help=f"name of an image, network, volume, pod, service or node; or {TARGETS.help}"

@@ -60,7 +60,7 @@ command = Command(
     verbs=(Remove.verb,),
     aliases=("remove",),
     args=(
-        replace(TARGETS, help=TARGETS.help + "; also not needed with -a"),
+        replace(TARGETS, help=TARGETS.help.replace(" or --engine", ", --engine or -a")),
         *SELECTION,
         Arg(
             name="--all",

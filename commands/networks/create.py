@@ -47,8 +47,7 @@ command = Command(
         Arg(
             name="--scope",
             choices=("local", "global", "swarm"),
-            help="where the network exists: one engine (local) or a whole Swarm (swarm, global);"
-            " default: as its driver",
+            help="local: a network of one engine; swarm, global: a network of a whole Swarm (default: as its driver)",
         ),
         Arg(name="--subnet", placeholder="CIDR", help="address range of the network, such as 10.9.0.0/16"),
         Arg(name="--ip-range", placeholder="CIDR", help="part of the subnet from which containers get their addresses"),

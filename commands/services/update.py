@@ -62,6 +62,7 @@ command = Command(
     risk=Risk.CHANGE,
     doing="updating",
     verbs=(UpdateService.verb, RollBackService.verb),
+    verb_conditions=(("with --rollback", RollBackService.verb),),
     args=(
         replace(swarms.SERVICES, many=False),
         Arg(name="--image", help="repository, repository:tag or repository@digest"),

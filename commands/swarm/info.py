@@ -66,7 +66,7 @@ def _nodes(nodes: Nodes) -> dict[str, str]:
 
 command = Command(
     name="swarm info",
-    summary="show the watched Swarms",
+    summary="show the managers, nodes and services of Swarms",
     examples=("swarm info", "swarm info --engine swarm"),
     plan=plan,
     render=render,

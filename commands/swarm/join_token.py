@@ -53,6 +53,7 @@ command = Command(
     risk=Risk.CHANGE,
     doing="reading a join token of",
     verbs=(ReadJoinToken.verb, RotateJoinToken.verb),
+    verb_conditions=(("with --rotate", RotateJoinToken.verb),),
     args=(
         Arg(name="role", required=True, choices=("worker", "manager"), help="role that the machine gets in the Swarm"),
         Arg(name="--rotate", type=ArgType.FLAG, help="create a new token; the current token stops working"),

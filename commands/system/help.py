@@ -77,9 +77,16 @@ def _page(one: HelpEntry) -> list[Block]:
     if one.aliases:
         lines += ["", f"Aliases: {', '.join(one.aliases)}"]
     if one.verbs:
-        needed = "Permission" if len(one.verbs) == 1 else "Permissions, depending on the arguments"
-        lines += ["", f"{needed}: {', '.join(one.verbs)}"]
+        lines += ["", _permissions(one)]
     return [Text(text=f"{one.name}: {one.summary}"), Lines(lines=lines)]
+
+
+def _permissions(one: HelpEntry) -> str:
+    """Returns the verbs that are always needed, then each other one with its condition."""
+    conditional = [verb for _, verb in one.verb_conditions]
+    always = ", ".join(verb for verb in one.verbs if verb not in conditional)
+    parts = [*filter(None, [always]), *(f"{condition}: {verb}" for condition, verb in one.verb_conditions)]
+    return f"{'Permission' if len(one.verbs) == 1 else 'Permissions'}: {'; '.join(parts)}"
 
 
 def _group(one: HelpEntry) -> str:

@@ -71,6 +71,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(DescribeEngine.verb, ShowInfo.verb),
+    verb_conditions=(("with --raw or --format", ShowInfo.verb),),
     args=(
         Arg(name="name", help="only engines with this name, kind or host (globs allowed); without NAME: all"),
         Arg(name="--raw", type=ArgType.FLAG, help="show the engine's whole answer as JSON"),

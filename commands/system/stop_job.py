@@ -57,6 +57,7 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(StopJob.verb, StopAnyJob.verb),
+    verb_conditions=(("with --force", StopAnyJob.verb),),
     args=(
         Arg(name="what", required=True, choices=("stop",), help="write this word; `job` has no other action"),
         Arg(name="id", type=ArgType.TEXT, many=True, required=True, help="id of the job, as shown in its message"),

@@ -35,5 +35,6 @@ command = Command(
     render=render,
     risk=Risk.CHANGE,
     verbs=(LiftFreeze.verb, LiftAnyFreeze.verb),
+    verb_conditions=(("with --force", LiftAnyFreeze.verb),),
     args=(Arg(name="--force", short="f", type=ArgType.FLAG, help="also end a freeze that somebody else set"),),
 )

@@ -112,6 +112,7 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(ListUnits.verb, DraftUnit.verb),
+    verb_conditions=(("with --draft", DraftUnit.verb),),
     args=(
         *list_commands.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
         Arg(

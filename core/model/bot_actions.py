@@ -22,7 +22,8 @@ BOT = EngineRef(host="", kind="bot")
 
 class HelpEntry(msgspec.Struct, frozen=True):
     """One command in the help. `args` are pairs of an argument as typed (`-n, --tail COUNT`) and its meaning; `risk` is
-    one of core.model.actions.Risk."""
+    one of core.model.actions.Risk. `verb_conditions`: pairs of a condition and the verb that is needed
+    only then."""
 
     name: str
     summary: str
@@ -32,6 +33,7 @@ class HelpEntry(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...] = ()
     args: tuple[tuple[str, str], ...] = ()
     examples: tuple[str, ...] = ()
+    verb_conditions: tuple[tuple[str, str], ...] = ()
 
 
 class HelpPage(msgspec.Struct, frozen=True):

@@ -47,6 +47,9 @@ def test_each_command_keeps_its_promises(command, words):
     assert set(command.verbs) <= set(verbs)
     order = list(actions.Risk)
     assert all(order.index(verbs[verb]) <= order.index(command.risk) for verb in command.verbs)
+    conditional = {verb for _, verb in command.verb_conditions}
+    assert conditional <= set(command.verbs)
+    assert not conditional or len(set(command.verbs) - conditional) <= 1, "which of the other verbs is needed when?"
     assert len(command.examples) >= 2
     for example in command.examples:
         parsed = parser.parse(example, words)
