@@ -127,7 +127,7 @@ class AlertSettingActionRunner(AlertActionRunner):
         await self._store.remove_mutes(*over)
         if len(stored) - len(over) >= self.max_mutes:
             raise errors.UserError(
-                f"{self.max_mutes:,} people are muted, which is the limit.",
+                f"You were not muted: {self.max_mutes:,} people are muted already, which is the limit.",
                 hint="Ask a muted person to give: unmute me",
             )
         await self._store.put_mute(action.by.id, msgspec.json.encode(mute))

@@ -81,7 +81,7 @@ class Ambiguous(UserError):
     def __init__(self, name: str, candidates: Sequence[str], group: str = "") -> None:
         self.name, self.candidates, self.group = name, tuple(candidates), group
         shown = ", ".join(self.candidates[:8]) + (f" and {len(candidates) - 8} more" if len(candidates) > 8 else "")
-        super().__init__(f"“{name}” matches {len(candidates)} names: {shown}.", hint="Name one of them.")
+        super().__init__(f"“{name}” matches {len(candidates)} names: {shown}.", hint="Write one of these names.")
 
 
 class Unsupported(UserError):

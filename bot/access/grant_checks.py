@@ -45,7 +45,7 @@ def _check_guards(resolved: policy.ResolvedPolicy, verb: str, wanted: Grant, cur
             f"You may not grant {verb} to {wanted.who}: the guard {guard.id} limits you, but"
             f" would not limit {wanted.who}.",
             rule="grant-only-what-you-have",
-            hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
+            hint=f"Ask one of these people for the grant: {', '.join(policy.who_can_grant(current)[:4])}.",
         )
 
 
@@ -54,7 +54,7 @@ def _check_grants(resolved: policy.ResolvedPolicy, wanted: Grant, current: Polic
         raise errors.NotPermitted(
             f"You may not grant {resolved.verb} on {wanted.on}: you do not have that grant yourself.",
             rule="grant-only-what-you-have",
-            hint=f"Ask one of these to grant it: {', '.join(policy.who_can_grant(current)[:4])}.",
+            hint=f"Ask one of these people for the grant: {', '.join(policy.who_can_grant(current)[:4])}.",
         )
 
 
@@ -63,7 +63,7 @@ def check_subject(who: str) -> None:
     if not GRANT_SUBJECT.fullmatch(who):
         raise errors.BadUsage(
             f"“{who}” is not a person or group that can be given a grant.",
-            hint="Write everyone, group:NAME, console:NAME or slack:TEAM/USER (see `whoami`).",
+            hint="Write everyone, group:NAME, console:NAME or slack:TEAM/USER. To see your own identity, give: whoami",
         )
 
 

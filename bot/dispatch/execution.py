@@ -32,6 +32,7 @@ from runtimes.inventory.fleet import Fleet
 MAX_CONCURRENT = 8  # actions of one plan that run side by side on one engine
 PAUSE_SECONDS = 30.0  # what the bot itself may need while a plan runs
 PART_SECONDS = 3.0  # for an optional part of a reply
+MISSING_PART_HINT = "To see the missing part, give one of these commands: `logs NAME`, `stats NAME` or `events NAME`."
 Recorder = Callable[[int, Result], Awaitable[None]]
 
 
@@ -142,13 +143,13 @@ def _late(action: Action[Any]) -> errors.TimedOut:
     return errors.TimedOut(
         f"{action.engine} did not answer within {PART_SECONDS:.0f} s.",
         sent=False,
-        hint="To see the missing part, give its own command: `logs NAME`, `stats NAME` or `events NAME`.",
+        hint=MISSING_PART_HINT,
     )
 
 
 def _stopped(action: Action[Any]) -> errors.EngineError:
     return errors.EngineError(
-        f"Quarterdeck stopped waiting for {action.verb} on {action.engine} before it was complete.",
+        f"Quarterdeck stopped waiting for {action.verb} on {action.engine} before the action was complete.",
         sent=action.risk is not Risk.READ,
         hint="Check the state of the target, then give the command again.",
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.dispatch import decision
+from bot.dispatch import decision, execution
 from bot.dispatch.visible_fleet import VisibleFleet
 from commands.spec import Command, Result
 from core import errors
@@ -30,7 +30,7 @@ def split_plan(
         if decided.verdict is Verdict.ALLOW:
             kept.append(action)
         else:
-            hint = decided.hint or f"To get only {action.verb}, give the command for it: `help` lists all commands."
+            hint = decided.hint or execution.MISSING_PART_HINT
             error = errors.NotPermitted(decided.reason, rule=decided.rule, hint=hint)
             left_out.append(Result(action=action, error=error))
     return (kept, left_out) if kept else (plan, ())

@@ -31,7 +31,7 @@ AT_ONCE = 8  # calls to the store
 SPOOL_SHARE = 20  # the file is written in at most one of so many parts of the time
 MAX_CONFLICTS = 20  # a change that lost so often is queued again
 _ORDER = tuple(Severity)
-CONFLICT = "The incident is changed by several processes at once."
+CONFLICT = "The incident was not changed, because several processes tried to change it at the same time."
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Incident).decode
 

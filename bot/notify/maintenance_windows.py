@@ -37,7 +37,7 @@ async def add_maintenance(store: AlertSettingsStore, action: AddMaintenance, now
     now = time.time() if now is None else now
     if len(await list_maintenance_windows(store, now)) >= MAX_WINDOWS:
         raise errors.UserError(
-            f"There are {MAX_WINDOWS} maintenance windows, which is the limit.",
+            f"The maintenance window was not added: there are {MAX_WINDOWS} already, which is the limit.",
             hint="To end one, list them with `maintenance list`, then give: maintenance end ID",
         )
     begin = action.begin or now

@@ -37,7 +37,7 @@ async def add_silence(
     now = time.time() if now is None else now
     if len(await list_silences_in_force(store, now)) >= MAX_SILENCES:
         raise errors.UserError(
-            f"There are {MAX_SILENCES} silences, which is the limit.",
+            f"The silence was not added: there are {MAX_SILENCES} already, which is the limit.",
             hint="To end one, list them with `silences`, then give: unsilence ID",
         )
     silence = Silence(

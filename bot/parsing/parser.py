@@ -123,7 +123,7 @@ class _ArgumentParser:
         if arg.type is ArgType.FLAG:
             if equals:
                 raise errors.BadUsage(
-                    f"{name} is a switch and takes no value.", hint=f"Write {name} alone, or leave it out."
+                    f"The option {name} takes no value.", hint=f"Write {name} alone, or leave it out."
                 )
             self._add(arg, True)
         else:

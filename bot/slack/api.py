@@ -163,7 +163,8 @@ class SlackApi:
                     return ""
                 wanted["cursor"] = cursor
         raise errors.Undeliverable(
-            f"A message of {channel} was not found among {SEARCH_PAGES * PAGE_SIZE} messages, and there are more.",
+            f"Quarterdeck searched {channel} for its message: the newest {SEARCH_PAGES * PAGE_SIZE} messages do"
+            " not contain it, and the older ones were not searched.",
             code="search_incomplete",
             hint="Check in the channel whether the message is there. Quarterdeck may post it twice.",
         )

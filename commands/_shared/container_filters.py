@@ -88,7 +88,8 @@ def _wanted(key: str, value: str, known: Sequence[Container]) -> Wanted:
     raise errors.BadUsage(
         f"ps cannot filter by {command_line.abbreviate(key)}.",
         hint=_ELSEWHERE.get(
-            key, "Its keys: status, health, name, id, label, exited, ancestor, publish, expose, before, since."
+            key,
+            "Use one of these keys: status, health, name, id, label, exited, ancestor, publish, expose, before, since.",
         ),
     )
 

@@ -178,7 +178,7 @@ def _amount(args: Any, kind: str) -> Amount:
 def _log_driver(args: Any) -> LogDriver:
     name, options = args["log_driver"] or "", args["log_opt"]
     if options and not name:
-        raise errors.BadUsage("--log-opt has no log driver.", hint="Write --log-driver NAME too.")
+        raise errors.BadUsage("--log-opt needs a log driver.", hint="Write --log-driver NAME too.")
     return LogDriver(name=name, options=tuple(service_values.parse_pair("--log-opt", text) for text in options))
 
 

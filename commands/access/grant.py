@@ -23,7 +23,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not _WHO.fullmatch(args["who"]):
         raise errors.BadUsage(
             f"“{args['who']}” is not a person or group.",
-            hint="Mention somebody, or write everyone, group:NAME, console:NAME or slack:TEAM/USER (see `whoami`).",
+            hint="Mention somebody, or write everyone, group:NAME, console:NAME or slack:TEAM/USER. To see your own"
+            " identity, give: whoami",
         )
     if args["who"].startswith("slack:") and "/" not in args["who"]:
         raise errors.BadUsage(

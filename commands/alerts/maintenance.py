@@ -44,7 +44,7 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
     name, host, engine = args["name"] or "", args["host"] or "", args["engine"] or ""
     if name and set(name) <= WILDCARDS:
         raise errors.BadUsage(
-            f"“{name}” would hold back every incident.",
+            f"The maintenance window was not added: “{name}” would hold back the messages of every incident.",
             hint="Write a name or a pattern such as shop/*. If you mean everything, write --host '*'.",
         )
     if not (name or host or engine):

@@ -36,8 +36,8 @@ async def _restart(context: Context, typed: str) -> RestartProject:
     name = name.rstrip("/")
     if not name or set(name) & set("*?[/"):
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(typed)}” is not the name of one project.",
-            hint="Write its whole name. List the projects with: project ls",
+            f"“{command_line.abbreviate(typed)}” is not the whole name of a project.",
+            hint="Write the whole name. List the projects with: project ls",
         )
     query = Query(names=(f"{name}/{at}{engine}",), host=args["host"] or "", engine=args["engine"] or "")
     try:

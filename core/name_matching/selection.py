@@ -74,8 +74,9 @@ def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
     return [row.ref for row in found]
 
 
-def list_hint(kind: Kind) -> str:
-    return f"List all {kind}s with: {LIST_COMMANDS[kind]}" if kind in LIST_COMMANDS else ""
+def list_hint(kind: str) -> str:
+    """Returns a sentence with the command that lists the resources of a kind; empty if there is none."""
+    return f"List all {kind}s with: {LIST_COMMANDS[Kind(kind)]}" if kind in LIST_COMMANDS else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

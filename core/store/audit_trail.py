@@ -153,7 +153,7 @@ class AuditTrail(StoreConnection):
         usage = self._usage
         if usage.max_memory and usage.memory > usage.max_memory * (1 - RESERVED_SHARE):
             raise errors.StoreFull(
-                f"This was refused, because the store is almost full: it uses {usage.memory >> 20} of"
+                f"The command was refused, because the store is almost full: it uses {usage.memory >> 20} of"
                 f" {usage.max_memory >> 20} MiB, and the rest is reserved for changes and grants.",
                 hint="Raise `store.max_megabytes`, or the `maxmemory` of your own Redis or Valkey.",
             )

@@ -202,7 +202,7 @@ def start_failure(state: Path, code: int) -> errors.StoreDown:
     )
 
 
-_FREE_SPACE = "Free some space on that disk. Quarterdeck then goes on by itself."
+_FREE_SPACE = "Free some space on that disk. Quarterdeck then continues by itself."
 _FULL_BYTES = 65_536
 
 

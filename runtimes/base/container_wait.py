@@ -13,6 +13,7 @@ from core.model.container_reads import MAX_WAIT_SECONDS, WaitForEnd
 from core.model.containers import NO_EXIT_CODE, Container
 from core.model.replies import Status
 from core.model.results import Outcome
+from core.name_matching import selection
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job, JobAdapter
 
@@ -31,7 +32,7 @@ class WaitVerbs(JobAdapter):
         if first is None:
             raise errors.NotFound(
                 f"{self.ref} has no container {action.target.name}.",
-                hint="List the containers, and give the command again.",
+                hint=selection.list_hint(action.target.kind),
             )
         return self.jobs.start(action.verb, lambda job: self._wait(action, job, first), read_only=True)
 

@@ -167,8 +167,9 @@ def _hint(kind: str, why: str) -> str:
     if why == "name":
         return "Give one of them a `name` under `engines` in quarterdeck.yaml."
     if kind != "docker":
-        return "Keep one of the two."
+        return "List only one of the two addresses under `engines` in quarterdeck.yaml."
     return (
-        "Keep one of the two. If these are two hosts, one is a copy of the other: stop docker there, remove"
-        " /var/lib/docker/engine-id and /etc/docker/key.json, and start it."
+        "List only one of the two addresses under `engines` in quarterdeck.yaml. If they belong to two hosts, one"
+        " host is a copy of the other. On the copy: stop docker, remove /var/lib/docker/engine-id and"
+        " /etc/docker/key.json, and start docker."
     )

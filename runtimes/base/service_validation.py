@@ -66,8 +66,8 @@ def _check(settings: ServiceSettings) -> None:
         raise errors.BadUsage("The name of a variable cannot be empty or contain “=”.", hint="Write NAME=VALUE.")
     if len(settings.ports) > MAX_PORTS:
         raise errors.BadUsage(
-            f"{len(settings.ports)} ports were given. A service publishes at most {MAX_PORTS} ports in one command.",
-            hint="Publish fewer ports.",
+            f"{len(settings.ports)} ports were given, and one command can publish at most {MAX_PORTS}.",
+            hint="Give fewer ports.",
         )
     for port in settings.ports:
         if not 0 < port.target <= MAX_PORT or not 0 <= port.published <= MAX_PORT or port.protocol not in PROTOCOLS:
@@ -103,8 +103,9 @@ def _check_tasks(settings: ServiceSettings) -> None:
     for name, _ in settings.sysctls:
         if not _SYSCTL.fullmatch(name):
             raise errors.BadUsage(
-                f"“{command_line.abbreviate(name)}” is a kernel setting of the whole host.",
-                hint="Write one of a container's own, such as net.core.somaxconn or kernel.shmmax.",
+                f"A service cannot set “{command_line.abbreviate(name)}”, because this kernel setting applies to the"
+                " whole host.",
+                hint="Write a setting of the container itself, such as net.core.somaxconn or kernel.shmmax.",
             )
     for text in settings.ulimits:
         if not _ULIMIT.fullmatch(text):

@@ -12,6 +12,7 @@ from google.protobuf import any_pb2, empty_pb2, field_mask_pb2
 
 from core import errors
 from core.model.refs import Ref
+from core.name_matching import selection
 from runtimes.proto import (
     containerd_containers_pb2,
     containerd_content_pb2,
@@ -293,5 +294,5 @@ def gone(target: Ref) -> errors.NotFound:
     """Returns the error for a target that does not exist any more."""
     return errors.NotFound(
         f"{target.engine} has no {target.kind} {target.name}.",
-        hint=f"List the {target.kind}s, and give the command again.",
+        hint=selection.list_hint(target.kind),
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from core import errors
 from core.model.refs import Ref
+from core.name_matching import selection
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.cri import decode
@@ -68,7 +69,7 @@ class CriEngineClient(IdentifyingAdapter):
     def _gone(self, target: Ref) -> errors.NotFound:
         return errors.NotFound(
             f"{self.ref} has no {target.kind} {target.name}.",
-            hint=f"List the {target.kind}s, and give the command again.",
+            hint=selection.list_hint(target.kind),
         )
 
     async def _ask_identity(self, seconds: float) -> None:

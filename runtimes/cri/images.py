@@ -105,8 +105,8 @@ class ImageVerbs(CriEngineClient):
             by_name = await steps.read(self._image_status(target.name, steps.seconds_left))
         if by_name is not None and by_name.image.id != found.image.id:
             raise errors.NotFound(
-                f"The name {target.name} belongs to another image now.",
-                hint="List the images, and remove the image by its id.",
+                f"The image was not removed, because the name {target.name} belongs to another image now.",
+                hint="List the images with `images`, and remove the image by its id.",
             )
         await steps.read(self._refuse_in_use(found.image, target, steps.seconds_left, force=action.force))
         # With the tag, CRI-O removes only that tag. An image without a tag needs its id.

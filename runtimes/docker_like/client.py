@@ -21,6 +21,7 @@ from core.model.containers import Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from core.name_matching import selection
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.transport import connect, dialer, http_client
@@ -163,9 +164,7 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
         if status != 404:
             return errors.Rejected(status, text)
         if name:
-            return errors.NotFound(
-                f"{self.ref} has no {kind} {name}.", hint=f"List the {kind}s, and give the command again."
-            )
+            return errors.NotFound(f"{self.ref} has no {kind} {name}.", hint=selection.list_hint(kind))
         return errors.NotFound(text or f"{self.ref} has no such {kind}.")
 
     def _proxy_failure(self, status: int) -> errors.Unreachable:

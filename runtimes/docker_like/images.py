@@ -130,8 +130,8 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         """Raises NotFound if the name of `target` means another image by now."""
         if (await self._get_image(str(image_reference.parse_image_reference(target.name)), seconds)).id != target.id:
             raise errors.NotFound(
-                f"The name {target.name} belongs to another image now.",
-                hint="List the images, and give the command again.",
+                f"Nothing was done, because the name {target.name} belongs to another image now.",
+                hint="List the images with `images`, and give the command again.",
             )
 
 

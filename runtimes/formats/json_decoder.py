@@ -228,7 +228,7 @@ def _split(body: bytes, skipped: SkippedDataCounter | None) -> list[bytes] | Non
     if body.count(b",") > MAX_COMMAS:
         raise errors.InvalidResponse(
             f"{_sender(skipped)} sent a list with more than {MAX_COMMAS:,} values.",
-            hint="Check with the engine's own command how many resources it has.",
+            hint="Check with the engine's own command how many resources it has, and remove those that are not used.",
         )
     try:
         return [bytes(row) for row in _decoder(list[msgspec.Raw]).decode(body)]

@@ -63,9 +63,10 @@ def is_complete(answer: Any) -> bool:
 def late_error(engine: EngineRef, grace: float = GRACE_SECONDS) -> errors.TimedOut:
     """Returns the error of an engine that was not waited for any longer."""
     return errors.TimedOut(
-        f"{engine} had not answered {grace:.0f} s after the other engines had.",
+        f"{engine} did not answer within {grace:.0f} s after the other engines.",
         sent=False,
-        hint=f"To wait for it longer, ask it alone: --engine {engine.kind} --host {engine.host}",
+        hint=f"To give this engine more time, repeat the command for it alone: --engine {engine.kind} --host"
+        f" {engine.host}",
     )
 
 

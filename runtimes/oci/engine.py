@@ -27,8 +27,9 @@ from core.model.container_reads import Processes, ReadProcesses
 from core.model.containers import Container, Containers
 from core.model.engines import Engine
 from core.model.events import Event
-from core.model.refs import Ref
+from core.model.refs import Kind, Ref
 from core.model.results import Document
+from core.name_matching import selection
 from core.text import redact_json
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
@@ -259,9 +260,7 @@ class Oci(update.UpdateVerbs):
             ) from error
 
     def _gone(self, name: str) -> errors.NotFound:
-        return errors.NotFound(
-            f"{self.ref} has no container {name}.", hint="List the containers, and give the command again."
-        )
+        return errors.NotFound(f"{self.ref} has no container {name}.", hint=selection.list_hint(Kind.CONTAINER))
 
     async def _ask_identity(self, seconds: float) -> None:
         """Builds the engine's id from this machine's id and the directories. No program is called."""

@@ -177,7 +177,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if container.owners:
             owner = container.owners[0]
             raise errors.Rejected(
-                FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it by that engine."
+                FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it with that engine."
             )
         if container.up and not action.force:
             raise errors.Rejected(

@@ -198,7 +198,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         return errors.EngineError(
             f"The image {target.name} lost its other names ({shown}), and then its removal failed: {error.message}",
             sent=True,
-            hint=error.hint or f"Give a name back with: image tag {target.name} NAME",
+            hint=error.hint or f"Give the image its name again with: image tag {target.name} NAME",
         )
 
     async def _check_unused(self, image_id: str, name: str, seconds: float, *, forced: bool) -> None:

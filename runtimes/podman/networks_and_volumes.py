@@ -38,8 +38,8 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
         found = json_decoder.decode_json(_Network, response.body)
         if (found.id or found.name) != target.id:
             raise errors.NotFound(
-                f"The name {target.name} belongs to another network now.",
-                hint="List the networks, and give the command again.",
+                f"The network was not removed, because the name {target.name} belongs to another network now.",
+                hint="List the networks with `network ls`, and give the command again.",
             )
         return await self._change(target, path, seconds_left(ends), method="DELETE", kind="network")
 

@@ -89,9 +89,9 @@ def check_realm(name: RemoteName, realm: str) -> None:
     if not secure or "@" in parts.netloc or not (host in (own, domain) or host.endswith(f".{domain}")):
         shown = f"{parts.scheme}://{host}"[:100]
         raise errors.EngineError(
-            f"{name.registry} asks Quarterdeck to get a token from {shown}, which does not belong to the registry. No"
-            " login was sent.",
-            hint="Check the configuration of the registry.",
+            f"{name.registry} asks Quarterdeck to get a token from {shown}, which does not belong to the registry."
+            " No password was sent.",
+            hint="Check on the registry's server which host names it sends to clients.",
         )
 
 
@@ -106,7 +106,7 @@ def check_redirect(name: RemoteName, url: str) -> None:
         raise errors.EngineError(
             f"{name.registry} redirects Quarterdeck to {parts.scheme}://{host}, and"
             " Quarterdeck does not follow this redirect."[:300],
-            hint="Check the configuration of the registry.",
+            hint="Check on the registry's server which host names it sends to clients.",
         )
 
 

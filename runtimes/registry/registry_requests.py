@@ -161,7 +161,7 @@ class RegistryRequests:
             ) from error
         except aiohttp.ClientConnectorSSLError as error:
             raise _NoTls(
-                f"The TLS connection to {host} failed: {_reason(error)}.", hint="Check whether it uses TLS."
+                f"The TLS connection to {host} failed: {_reason(error)}.", hint="Check whether the registry uses TLS."
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise errors.Unreachable(

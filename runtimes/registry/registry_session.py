@@ -122,7 +122,7 @@ class RegistrySession:
                 raise self._no_login()
             if not self._requests.may_send_login:
                 raise errors.EngineError(
-                    f"{self._name.registry} asks for a login, but uses no TLS. No login was sent.",
+                    f"{self._name.registry} asks for a login, but uses no TLS. No password was sent.",
                     hint="Configure the registry to use TLS.",
                 )
             self._authorization = _basic(login.username, login.password)

@@ -153,7 +153,7 @@ class ManagerPool:
             return errors.Disallowed(verb, str(self._engine()))
         return errors.Unreachable(
             f"Quarterdeck has no connection to a manager of {self._engine()}.",
-            hint="Check the engines of its managers with: engines",
+            hint="Check with `engines` whether the Docker engines of its managers are reachable.",
         )
 
 

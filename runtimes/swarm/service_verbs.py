@@ -21,6 +21,7 @@ from core.model.replies import Status
 from core.model.results import Document, LogPage, Outcome
 from core.model.services import Service, Services
 from core.model.verification import VerifyRuns
+from core.name_matching import selection
 from core.text import redact_json
 from runtimes.base import base_adapter
 from runtimes.base.base_adapter import does
@@ -181,7 +182,7 @@ class ServiceVerbs(SecretAndConfigVerbs):
         except errors.NotFound:
             raise errors.NotFound(
                 f"{self.ref} has no {target.kind} {target.name}.",
-                hint=f"List the {target.kind}s, and give the command again.",
+                hint=selection.list_hint(target.kind),
             ) from None
 
 

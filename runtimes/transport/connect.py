@@ -23,8 +23,9 @@ from runtimes.transport.endpoint import Endpoint
 BACKLOG_PAUSE = 0.01  # seconds between attempts while the socket's backlog is full
 RELAY_SOCKET = "/run/engine/docker.sock"  # in docker-compose.yml and deploy/swarm/stack.yml
 RELAY_HINT = (
-    "Start the relay again with `docker compose up -d --force-recreate relay`, or the relay of a stack with "
-    "`docker service update --force`."
+    "Restart the relay. With Compose: `docker compose up -d --force-recreate relay`. In the stack `quarterdeck` of a "
+    "Swarm: `docker service update --force quarterdeck_relay`, and for the nodes that are workers "
+    "`docker service update --force quarterdeck_watcher-relay`."
 )
 # What starts an engine, by a part of its socket's path.
 _START_COMMANDS = {
@@ -100,7 +101,9 @@ def lost_by_relay(endpoint: Endpoint, lost: errors.Unreachable) -> errors.Unreac
     engine."""
     if endpoint.scheme != "unix" or endpoint.path != RELAY_SOCKET:
         return lost
-    return errors.Unreachable(lost.message, sent=lost.sent, hint=f"{lost.hint} If the engine runs: {RELAY_HINT}")
+    return errors.Unreachable(
+        lost.message, sent=lost.sent, hint=f"{lost.hint} If the engine runs, its relay may have failed. {RELAY_HINT}"
+    )
 
 
 def _unix_error(path: str, error: OSError) -> errors.Unreachable:
@@ -109,7 +112,8 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     if _is_directory(path) and in_container():  # made by Docker for a mount of a path that does not exist
         return errors.Unreachable(
             f"{path} is a directory. The host has no socket at the path that was mounted here.",
-            hint="Start the engine there, or mount the path of its socket. Then start this container again.",
+            hint="On the host, start the engine, or find the path of its socket and mount that path. Then start this"
+            " container again.",
         )
     start = next((command for part, command in _START_COMMANDS.items() if part in path), "systemctl start docker")
     if path.startswith("/run/user/"):

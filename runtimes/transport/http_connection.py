@@ -266,6 +266,6 @@ def checked(response: Response) -> Response:
     if len(body) > UNCHECKED and (values := body.count(b",")) > MAX_VALUES:
         raise errors.InvalidResponse(
             f"The engine's answer has more than {MAX_VALUES:,} values: about {values:,}.",
-            hint="Check with the engine's own command how many resources it has.",
+            hint="Check with the engine's own command how many resources it has, and remove those that are not used.",
         )
     return response

@@ -316,7 +316,7 @@ async def test_one_engine_by_two_ways_is_in_once(dockerd, sshd):
             with pytest.raises(errors.DuplicateEngine, match=f"{dockerd.url} are the same engine"):
                 await second.run(actions.ListContainers(engine=second.ref), call())
         told = await second.run(actions.DescribeEngine(engine=second.ref), call())
-        assert "Keep one of the two" in told.fault
+        assert "List only one of the two addresses" in told.fault
     finally:
         await first.aclose()
         await second.aclose()

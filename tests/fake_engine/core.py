@@ -216,9 +216,7 @@ class FakeEngine(WaitVerbs, VerifyVerbs):
     def _find(self, target: Ref) -> Container:
         row = self.containers.get(target.id)
         if row is None:
-            raise errors.NotFound(
-                f"{self.ref} has no container {target.name}.", hint="List the containers, and give the command again."
-            )
+            raise errors.NotFound(f"{self.ref} has no container {target.name}.", hint="List all containers with: ps -a")
         return row
 
     async def _answer(self, what: str, seconds: float) -> None:

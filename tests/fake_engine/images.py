@@ -121,7 +121,8 @@ class Images(FakeEngine):
     def _known(self, target: Ref) -> str:
         if target.id not in self._image_ids():
             raise errors.NotFound(
-                f"{self.ref} has no image {target.name}.", hint="List the images, and give the command again."
+                f"{self.ref} has no image {target.name}.",
+                hint="List all images with: images",
             )
         return target.id
 

@@ -117,6 +117,6 @@ def _known(rows: dict[str, Any], target: Ref) -> Any:
     if target.id not in rows:
         raise errors.NotFound(
             f"{target.engine} has no {target.kind} {target.name}.",
-            hint=f"List the {target.kind}s, and give the command again.",
+            hint=f"List all {target.kind}s with: {target.kind} ls",
         )
     return rows[target.id]

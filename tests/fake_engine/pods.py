@@ -114,9 +114,7 @@ class Pods(FakeEngine):
 
     def _there(self, target: Ref) -> str:
         if target.id not in self._pods:
-            raise errors.NotFound(
-                f"{self.ref} has no pod {target.name}.", hint="List the pods, and give the command again."
-            )
+            raise errors.NotFound(f"{self.ref} has no pod {target.name}.", hint="List all pods with: pods")
         return target.id
 
     def _members(self, thing: str) -> list[Container]:

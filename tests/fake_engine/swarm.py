@@ -138,9 +138,7 @@ class Cluster(FakeEngine):
     def _node(self, target: Ref) -> swarm.Node:
         row = self.nodes.get(target.id)
         if row is None:
-            raise errors.NotFound(
-                f"{self.ref} has no node {target.name}.", hint="List the nodes, and give the command again."
-            )
+            raise errors.NotFound(f"{self.ref} has no node {target.name}.", hint="List all nodes with: nodes")
         return row
 
     def _with_tasks(self, row: swarm.Node) -> swarm.Node:

@@ -133,9 +133,7 @@ class Units(FakeEngine):
 
     def _run_by(self, target: Ref) -> Container:
         if target.id not in self._runs:
-            raise errors.NotFound(
-                f"{self.ref} has no unit {target.name}.", hint="List the units, and give the command again."
-            )
+            raise errors.NotFound(f"{self.ref} has no unit {target.name}.", hint="List the units with: units")
         return self._find(self._runs[target.id])
 
     def _unit(self, name: str) -> units.Unit:

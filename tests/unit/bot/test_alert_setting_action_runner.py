@@ -171,7 +171,7 @@ async def test_too_many_windows_are_refused_and_unreadable_or_old_ones_removed(b
     await ops.ask(long_ago)
     for name in ("a", "b"):
         await ops.ask(AddMaintenance(by=BOB, target=name, seconds=60))
-    with pytest.raises(errors.UserError, match="2 maintenance windows, which"):
+    with pytest.raises(errors.UserError, match="2 already, which"):
         await ops.ask(AddMaintenance(by=BOB, target="c", seconds=60))
     assert len(await ops.store.maintenance()) == 2
 
@@ -184,7 +184,7 @@ async def test_somebody_is_muted_for_a_time_and_nobody_else_is(bot, monkeypatch)
     assert settings.muted_until("BOB", now) > now
     assert settings.muted_until("ADA", now) == settings.muted_until("BOB", now + 61) == 0
     monkeypatch.setattr(alert_setting_action_runner.AlertSettingActionRunner, "max_mutes", 0)
-    with pytest.raises(errors.UserError, match="people are muted, which"):
+    with pytest.raises(errors.UserError, match="people are muted already, which"):
         await ops.ask(MuteRequester(by=BOB, seconds=60))
     await ops.ask(MuteRequester(by=BOB, seconds=0))
     assert await ops.store.mutes() == {}

@@ -182,7 +182,7 @@ async def test_ps_takes_the_options_of_docker(world, line, text):
             "ps --filter network=shop",
             "ps cannot filter by network. List the containers of a network with: network inspect",
         ),
-        ("ps --filter frob=1", "ps cannot filter by frob. Its keys: status, health, name"),
+        ("ps --filter frob=1", "ps cannot filter by frob. Use one of these keys: status, health, name"),
         ("ps --filter exited=bad", "--filter exited takes an exit code, not “bad”."),
         ("ps --filter publish=http", "--filter publish takes a port, not “http”."),
         ("ps --format '{{.Command}}'", "The list has no field “.Command”. Show this value with: inspect NAME."),

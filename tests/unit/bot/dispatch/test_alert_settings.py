@@ -155,8 +155,8 @@ def _window(value: bytes) -> Maintenance:
     ("line", "reason"),
     [
         ("maintenance add", "needs a target"),
-        ("maintenance add '*'", "would hold back every incident"),
-        ("maintenance add '**/?'", "would hold back every incident"),
+        ("maintenance add '*'", "would hold back the messages of every incident"),
+        ("maintenance add '**/?'", "would hold back the messages of every incident"),
         ("maintenance add web --for 8d", "is not possible"),
         ("maintenance add web --for 10s", "is not possible"),
         ("maintenance add web --zone Mars/Base", "not a known time zone"),

@@ -430,7 +430,7 @@ async def test_too_many_silences_are_refused_and_unreadable_ones_removed(world, 
     await world.desk.store.put_silence("s-old", b"{}")
     for name in ("a", "b"):
         await add_silence(world.desk.store, silencing(name, 60))
-    with pytest.raises(errors.UserError, match="2 silences, which"):
+    with pytest.raises(errors.UserError, match="2 already, which"):
         await add_silence(world.desk.store, silencing("c", 60))
     assert "s-old" not in await world.desk.store.silences()
 

@@ -260,7 +260,7 @@ def test_numbers():
         ("logs --tail -f web", "If -f is the value, write --tail=-f."),
         ("logs --label -- web", "--label needs a value. Write --label LABEL."),
         ("logs web --tail 5 -n 6", "--tail is given twice"),
-        ("logs web --force=yes", "--force is a switch and takes no value"),
+        ("logs web --force=yes", "The option --force takes no value"),
         ("logs web --tail 0", "whole number from 1 to 1,000"),
         ("logs web --tail -5", "--tail cannot be “-5”"),
         ("logs web --tail ٣", "--tail cannot be “٣”"),

@@ -411,7 +411,7 @@ async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, wh
 def test_a_full_disk_is_told_as_such_and_nobody_is_sent_to_chown(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = server_process.unusable(state, OSError(errno.ENOSPC, "No space left on device"))
     assert told.full_message().endswith(
-        "No space left on device. Free some space on that disk. Quarterdeck then goes on by itself."
+        "No space left on device. Free some space on that disk. Quarterdeck then continues by itself."
     )
     state.mkdir()
     real = os.statvfs(state)

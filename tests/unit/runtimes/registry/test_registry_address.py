@@ -81,7 +81,7 @@ def test_a_login_goes_only_to_a_server_of_the_registry(registry, realm, fine):
     if fine:
         registry_address.check_realm(name, realm)
         return
-    with pytest.raises(errors.EngineError, match="No login was sent"):
+    with pytest.raises(errors.EngineError, match="No password was sent"):
         registry_address.check_realm(name, realm)
 
 

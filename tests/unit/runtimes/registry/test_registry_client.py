@@ -121,7 +121,7 @@ async def test_a_hostile_realm_gets_nothing(server, realm):
         server.add("shop/web")
         server.login, server.scheme = "mate:harbour", "bearer"
         server.realm = realm or f"http://localhost:{other.host.rpartition(':')[2]}@127.0.0.1/token"
-        with pytest.raises(errors.EngineError, match="No login was sent"):
+        with pytest.raises(errors.EngineError, match="No password was sent"):
             await client(MATE).digests(f"{server.host}/shop/web:1")
         assert other.asked == []
 
@@ -232,6 +232,6 @@ async def test_a_registry_without_tls_must_be_named_so(server, monkeypatch):
     listed = (f"http://127.0.0.1:{port}",)
     assert await client(listed=listed).digests(f"127.0.0.1:{port}/shop/web:1")
     server.login = "mate:harbour"
-    with pytest.raises(errors.EngineError, match="uses no TLS. No login was sent"):
+    with pytest.raises(errors.EngineError, match="uses no TLS. No password was sent"):
         await client(MATE, listed=listed).digests(f"127.0.0.1:{port}/shop/web:1")
     assert not any(given for _, _, given in server.asked)

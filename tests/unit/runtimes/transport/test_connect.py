@@ -134,7 +134,10 @@ async def test_a_relay_without_its_engine_says_that_it_is_the_relay(
         with pytest.raises(errors.Unreachable, match="closed the connection") as caught:
             await client.request("GET", "/info", deadline=PATIENCE)
         await client.aclose()
-    assert "Check also that the engine runs. If the engine runs: Start the relay again" in caught.value.hint
+    assert (
+        "Check also that the engine runs. If the engine runs, its relay may have failed. Restart the relay."
+        in caught.value.hint
+    )
 
 
 def test_a_forbidden_folder_says_so(tmp_path: Path) -> None:
