@@ -8,5 +8,5 @@ import errno
 def hint(error: OSError) -> str:
     """Returns what helps against an error of the folder for temporary files (TMPDIR, usually /tmp)."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "Free space in that folder, or start Quarterdeck with TMPDIR set to a larger one."
-    return "Let Quarterdeck's user write to that folder, or start Quarterdeck with TMPDIR set to another one."
+        return "Free space in that folder, or start Quarterdeck with TMPDIR set to a larger folder."
+    return "Let Quarterdeck's user write to that folder, or start Quarterdeck with TMPDIR set to another folder."

@@ -92,11 +92,11 @@ class ForeignProgram:
 _ADDRESS = "Quarterdeck chooses engines by name: write --engine NAME or --host NAME after the command."
 _DOCKER_GLOBALS = {
     **dict.fromkeys(("-H", "--host", "-c", "--context", "--connection", "--url", "--remote", "-r"), _ADDRESS),
-    "--config": "Quarterdeck has its own configuration: leave it out.",
-    "--log-level": "It changes only what the program prints about itself: leave it out.",
-    "-l": "It changes only what the program prints about itself: leave it out.",
-    "-D": "It changes only what the program prints about itself: leave it out.",
-    "--debug": "It changes only what the program prints about itself: leave it out.",
+    "--config": "Leave the option out: Quarterdeck has its own configuration.",
+    "--log-level": "Leave the option out: it changes only what the program prints about itself.",
+    "-l": "Leave the option out: it changes only what the program prints about itself.",
+    "-D": "Leave the option out: it changes only what the program prints about itself.",
+    "--debug": "Leave the option out: it changes only what the program prints about itself.",
     **dict.fromkeys(
         ("-f", "--file", "-p", "--project-name", "--project-directory"),
         "A project is found by its name: write it as the target, such as ps shop or restart shop/web.",

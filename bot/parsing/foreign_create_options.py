@@ -10,15 +10,21 @@ _ATTACH = "Chat cannot attach: leave it out, then follow its output with: logs -
 _FILE = "The file is on your machine: write each of its lines as -e NAME=VALUE or -l NAME=VALUE."
 _FILE_WRITTEN = "Leave it out: the reply shows the id, and nothing is written to your machine."
 _HEALTH = "Leave it out: the engine's usual times apply to --health-cmd."
-_HOST = "Leave it out, or create it with the engine's own program on its own host."
-_LIMIT = "Limit it with --memory or --cpus, or use the engine's own program on its own host."
+_HOST = "Leave the option out, or create the container with the engine's own program on the engine's host."
+_LIMIT = "Limit the container with --memory or --cpus, or use the engine's own program on the engine's host."
 _LOG = "Leave it out: the engine's own log driver is used."
-_LOGIN = "Quarterdeck uses the login of its own host: leave it out."
+_LOGIN = "Leave the option out: Quarterdeck uses the login of its own host."
 _MOUNT = "Write -v VOLUME:/PATH, or -v VOLUME:/PATH:ro."
-_NAME = "Leave it out: the engine chooses the address, and other containers of the network reach it by its name."
+_NAME = (
+    "Leave the option out: the engine chooses the address, and other containers of the network reach this"
+    " container by its name."
+)
 _NAME_SERVERS = "Leave it out: the engine's own name servers and host names apply."
 _PLATFORM = "Leave it out: the engine uses the image for its own platform."
-_POD = "Give it to the containers of the pod (run --pod POD), or create the pod with podman on its own host."
+_POD = (
+    "Write the option for the containers of the pod (run --pod POD), or create the pod with podman on the"
+    " engine's host."
+)
 _PORTS = "Publish each port with -p 8080:80."
 _QUIET = "Leave it out: progress is shown in one message."
 _STOP = "Leave it out: stop NAME -t 60 waits longer, and kill NAME -s SIGNAL sends another signal."
@@ -45,7 +51,7 @@ _OF_CONTAINERS: Mapping[str, tuple[str, ...]] = {
         *("--memory-swappiness", "--oom-kill-disable", "--oom-score-adj", "--shm-size", "--shm-size-systemd"),
         *("--storage-opt", "--ulimit"),
     ),
-    "Set it when it runs: update NAME --pids-limit 200.": ("--pids-limit",),
+    "Set this limit when the container runs: update NAME --pids-limit 200.": ("--pids-limit",),
     _LOG: ("--log-driver", "--log-opt"),
     _LOGIN: ("--authfile", "--creds", "--decryption-key"),
     _MOUNT: ("--mount", "--tmpfs", "--volume-driver"),

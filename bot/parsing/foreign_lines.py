@@ -96,9 +96,8 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
                 f"“{command_line.abbreviate(word)}” belongs to a shell, and Quarterdeck runs no shell.",
-                hint=f"Leave it out, with everything after it. To see only some rows of `{command.name}`, give a"
-                " name or a"
-                " pattern, such as 'web-*'.",
+                hint=f"Leave out “{command_line.abbreviate(word)}” and everything after it. To see only some rows of"
+                f" `{command.name}`, give a name or a pattern, such as 'web-*'.",
             )
         _check_word(word)
 

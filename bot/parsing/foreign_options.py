@@ -6,18 +6,19 @@ from collections.abc import Iterable, Mapping
 
 from bot.parsing import foreign_create_options
 
-_TERMINAL = "Chat has no terminal and no input: leave it out."
+_TERMINAL = "Leave the option out: chat has no terminal and no input."
 _LIST = (
     *("ps", "images", "pods", "network ls", "volume ls", "services", "nodes", "stack ls", "secret ls", "config ls"),
     *("namespaces", "units", "service ps", "node ps", "stack ps", "stack services", "project ls"),
 )
 _EXEC_TERMINAL = (
-    "Chat has no terminal: leave the option out, and write what the program shall do, such as `exec NAME sh -c 'ls /'`."
+    "Chat has no terminal: leave the option out, and write what the program should do, such as `exec NAME"
+    " sh -c 'ls /'`."
 )
 _EXEC_WAITS = ("-d", "--detach", "-s", "--sync")
 _FORMAT = "Leave it out. `quarterdeck do --json` prints JSON."
 _OUTPUT = "Write --format with fields, such as --format '{{.Name}}', or --format json, or -q for ids alone."
-_FULL = "A table shows short ids: leave it out. See the whole id with: inspect NAME."
+_FULL = "Leave the option out: a table shows short ids. See the whole id with: inspect NAME."
 _SERVICE = ("service create", "service update", "service rollback")
 _WAITS = "Leave it out: one message shows the progress, and with --detach the command does not wait."
 _LEFT_OUT = "Leave it out, or use `docker service` on a manager."
@@ -36,14 +37,14 @@ _INIT = (
 _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*'."
 
 _PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system", "builder"))
-_NAMES = "A change takes names: write names, a pattern such as 'web-*', or --label."
+_NAMES = "A change needs names: write names, a pattern such as 'web-*', or --label."
 _CHANGES = ("start", "stop", "restart", "kill", "pause", "unpause", "rm", "wait")
 _SIGNAL = "Leave it out: the container's own stop signal is sent. To send another signal: kill NAME -s SIGNAL."
 _ATTACH = "Chat cannot attach: leave it out, then follow its output with: logs -f NAME."
 _LEAVE = "Leave it out."
-_NO_CHECKPOINT = "Quarterdeck starts containers from their beginning: leave it out."
+_NO_CHECKPOINT = "Leave the option out: Quarterdeck cannot start a container from a checkpoint."
 _PODS = "Leave it out. Show the containers of a pod with: pod inspect NAME."
-_POD_NAMES = "A change of pods takes names: write names or a pattern such as 'shop-*'. List the pods with: pods."
+_POD_NAMES = "A change of pods needs names: write names or a pattern such as 'shop-*'. List the pods with: pods."
 _POD_CHANGES = ("rm", "stop", "start", "restart", "pause", "unpause")
 _UNIT = "Leave it out, and change the file that is shown. A Quadlet file is shown by: generate quadlet NAME."
 _UNIT_OPTIONS = (
@@ -57,10 +58,10 @@ _ASKED = "Leave it out: Quarterdeck always shows what it will remove, and asks f
 # By option: the explanation for every command that does not have the option itself.
 EVERYWHERE: Mapping[str, str] = {
     **dict.fromkeys(("-i", "-t", "--interactive", "--tty"), _TERMINAL),
-    "-d": "Containers that are started here run in the background: leave it out.",
-    "--detach": "Containers that are started here run in the background: leave it out.",
+    "-d": "Leave the option out: Quarterdeck starts containers in the background.",
+    "--detach": "Leave the option out: Quarterdeck starts containers in the background.",
     "--no-trunc": _FULL,
-    "--color": "Chat has no colours: leave it out.",
+    "--color": "Leave the option out: chat has no colours.",
     "--context": "Choose the engine with --engine NAME or --host NAME.",
     "--connection": "Choose the engine with --engine NAME or --host NAME.",
     "-H": "Choose the engine with --host NAME or --engine NAME.",
@@ -87,13 +88,13 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{("start", option): _NO_CHECKPOINT for option in ("--checkpoint", "--checkpoint-dir")},
     **{("start", option): _ATTACH for option in ("-a", "--attach", "--detach-keys", "--sig-proxy")},
     **{
-        ("wait", option): "The command `wait` waits for the end: leave the option out."
+        ("wait", option): "Leave the option out: the command `wait` always waits for the end."
         for option in ("--condition", "--interval")
     },
     **{("rmi", option): _LEAVE for option in ("--no-prune", "--platform")},
     **{("push", option): "Name one tag: push shop/web:1." for option in ("-a", "--all-tags")},
     **{
-        ("push", option): "Leave it out: the engine chooses."
+        ("push", option): "Leave the option out: the engine chooses the value."
         for option in (
             *("--platform", "--compress", "--compression-format", "--compression-level", "--digestfile", "-f"),
             *("--format", "--remove-signatures", "--sign-by", "--sign-by-sigstore", "--sign-by-sigstore-private-key"),
@@ -103,11 +104,14 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{("history", option): _LEAVE for option in ("--format", "-H", "--human", "--platform", "-q", "--quiet")},
     **{(name, option): _FORMAT for name in ("version", "df", "diff") for option in ("-f", "--format")},
     **{
-        ("network rm", option): "Leave it out: disconnect the network's containers first, then confirm the removal."
+        (
+            "network rm",
+            option,
+        ): "Leave the option out. Disconnect the network's containers first, then confirm the removal."
         for option in _FORCE
     },
     **{
-        ("volume rm", option): "Leave it out: remove the volume's containers first, then confirm the removal."
+        ("volume rm", option): "Leave the option out. Remove the volume's containers first, then confirm the removal."
         for option in _FORCE
     },
     **{("network disconnect", option): _LEAVE for option in _FORCE},
@@ -150,8 +154,9 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     (
         "restart",
         "--no-deps",
-    ): "Leave it out: only the named targets are restarted. To follow the dependencies: project restart NAME.",
-    ("events", "--stream"): "Leave it out, or follow them with: events -f.",
+    ): "Leave the option out: only the named targets are restarted. To restart a project in the order of its"
+    " dependencies: project restart NAME.",
+    ("events", "--stream"): "Leave the option out, or follow the events with: events -f.",
     ("system prune", "--build"): _LEAVE,
     ("image prune", "--build-cache"): "Remove the build cache with: builder prune.",
     **{(name, "-n"): _FORMAT for name in ("network ls", "volume ls", "secret ls", "pods")},
@@ -159,15 +164,15 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{("pod logs", option): "Name the container instead: logs NAME." for option in ("-c", "--container", "--names")},
     **{(f"pod {verb}", option): _POD_NAMES for verb in _POD_CHANGES if verb != "restart" for option in _ALL},
     **{(f"pod {verb}", "--ignore"): _LEAVE for verb in _POD_CHANGES},
-    ("pod rm", "--time"): "Leave it out. To give it time, stop the pod first: pod stop NAME -t 30.",
+    ("pod rm", "--time"): "Leave the option out. To give the pod time, stop the pod first: pod stop NAME -t 30.",
     **{("generate systemd", option): _UNIT for option in _UNIT_OPTIONS},
     ("exec", "--cidfile"): "Write the name or the id itself.",
     **{("commit", option): _LEAVE for option in ("--iidfile", "--include-volumes", "--squash", "--config")},
-    ("cp", "--overwrite"): "Quarterdeck copies files out of containers, not into them: leave it out.",
+    ("cp", "--overwrite"): "Leave the option out: Quarterdeck copies files out of containers, not into them.",
     **{("stats", option): _LEAVE for option in ("-i", "--interval", "--no-reset")},
     **{("port", option): "Write names or a pattern: port 'web-*'." for option in _ALL},
     **{
-        ("top", option): "The command `top` shows the engine's own columns: leave the option out."
+        ("top", option): "Leave the option out: the command `top` shows the engine's own columns."
         for option in ("-o", "-e", "-f", "-x")
     },
     ("image search", "--compatible"): _LEAVE,
@@ -183,31 +188,36 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("image search", "--list-tags"): "Leave it out. Show the tags of an image with: image remote NAME.",
     ("image remote", "--raw"): "Leave it out. The reply shows the digests of the image and of its layers.",
     ("image remote", "--config"): "Leave it out. The reply shows the labels and the command of the image.",
-    ("image remote", "--creds"): "Quarterdeck uses the login of its own host: leave it out.",
-    ("image remote", "--tls-verify"): "Name a registry without TLS with http:// in `registries`: leave it out.",
+    ("image remote", "--creds"): "Leave the option out: Quarterdeck uses the login of its own host.",
+    (
+        "image remote",
+        "--tls-verify",
+    ): "Leave the option out. If the registry has no TLS, write it with http:// under `registries` in"
+    " quarterdeck.yaml.",
     ("image remote", "--format"): "Leave it out. `quarterdeck do --json` prints JSON.",
     ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("images", "-f"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("volume ls", "--filter"): "Write --label, --driver or a name. List the unused volumes with: volume prune.",
     ("volume ls", "-f"): "Write --label, --driver or a name. List the unused volumes with: volume prune.",
-    ("builder prune", "--keep-storage"): "Write --until 24h, or -a for all of it.",
-    ("builder prune", "--reserved-space"): "Write --until 24h, or -a for all of it.",
+    ("builder prune", "--keep-storage"): "Write --until 24h, or -a to remove the whole build cache.",
+    ("builder prune", "--reserved-space"): "Write --until 24h, or -a to remove the whole build cache.",
     ("ps", "--pod"): "List pods with: pods.",
     ("ps", "--watch"): "Give the command again, or see what happens with: events.",
     ("images", "--digests"): "Show the digests of an image with: image inspect NAME.",
     ("images", "--tree"): "Show the platforms of an image with: image inspect NAME.",
     ("service logs", "--until"): "Write --since and --tail: service logs shop_web --since 14:05 --tail 200.",
     ("logs", "--details"): "Leave it out. Labels are shown by: inspect NAME.",
-    ("stats", "--no-stream"): "The command `stats` shows one reading and ends: leave the option out.",
-    ("stats", "--all"): "Only running containers use something: leave it out.",
-    ("stats", "-a"): "Only running containers use something: leave it out.",
+    ("stats", "--no-stream"): "Leave the option out: the command `stats` shows one reading and ends.",
+    ("stats", "--all"): "Leave the option out: only running containers use CPU and memory.",
+    ("stats", "-a"): "Leave the option out: only running containers use CPU and memory.",
     ("stats", "--format"): _FORMAT,
     ("events", "--filter"): "Write a name, --type or --action: events web --action died.",
     ("events", "--format"): _FORMAT,
     (
         "rm",
         "--time",
-    ): "Leave it out: `rm -f` kills the container at once. To give it time, stop the container first: stop NAME -t 30.",
+    ): "Leave the option out: `rm -f` kills the container at once. To give the container time, stop it"
+    " first: stop NAME -t 30.",
     ("rm", "--ignore"): "Leave it out: a container that was removed before is not an error.",
     ("rm", "--link"): "Create the container again without --link.",
     **{
@@ -236,8 +246,8 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("rmi", "-a"): "Write names or a pattern. Remove all unused images with: image prune -a.",
     ("rmi", "--all"): "Write names or a pattern. Remove all unused images with: image prune -a.",
     ("rmi", "--prune"): "Remove all unused images with: image prune -a.",
-    ("stop", "-a"): "A change takes names: write names, a pattern or --label.",
-    ("stop", "--all"): "A change takes names: write names, a pattern or --label.",
+    ("stop", "-a"): "A change needs names: write names, a pattern or --label.",
+    ("stop", "--all"): "A change needs names: write names, a pattern or --label.",
     ("start", "-a"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",
     ("start", "--attach"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",
     ("pull", "-q"): "Leave it out: progress is shown in one message.",
@@ -257,19 +267,25 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{
         ("swarm init", option): "Leave it out, or use `docker swarm init` on the engine's own host." for option in _INIT
     },
-    **{("swarm join-token", option): "Leave it out: the line to type is shown." for option in ("-q", "--quiet")},
+    **{
+        ("swarm join-token", option): "Leave the option out: the reply shows the whole command to type."
+        for option in ("-q", "--quiet")
+    },
     **{("exec", option): _EXEC_TERMINAL for option in ("-i", "-t", "--interactive", "--tty", "--detach-keys")},
     **{
-        ("exec", option): "The command `exec` waits until the program has ended: leave the option out."
+        ("exec", option): "Leave the option out: the command `exec` waits until the program has ended."
         for option in _EXEC_WAITS
     },
-    ("exec", "--privileged"): "It would give the program all rights on the host: leave it out.",
+    ("exec", "--privileged"): "Leave the option out: it would give the program all rights on the host.",
     ("exec", "--env-file"): "Write the variables themselves: -e NAME=VALUE.",
     ("exec", "--exec-id"): "Leave the option and its value out.",
     ("exec", "--index"): "Name the container itself. List the containers of a project with: ps PROJECT.",
     ("cp", "-L"): "Copy the path that the link leads to. The reply shows it.",
     ("cp", "--follow-link"): "Copy the path that the link leads to. The reply shows it.",
-    **{("cp", option): "Only the content of the file is copied: leave it out." for option in ("-a", "--archive")},
+    **{
+        ("cp", option): "Leave the option out: only the content of the file is copied."
+        for option in ("-a", "--archive")
+    },
     **{(name, option): "Leave it out." for name in ("cp", "commit") for option in ("-q", "--quiet")},
     **{("commit", option): "Leave it out: the engine chooses the format." for option in ("-f", "--format", "-s")},
     ("df", "-v"): "List the parts with `images`, `ps -a` and `volume ls`.",

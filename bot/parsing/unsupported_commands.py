@@ -59,7 +59,7 @@ MISSING: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("pod top", "pod stats"),
         (
-            "Quarterdeck shows this for containers, not for pods",
+            "Quarterdeck shows processes and usage for containers, not for pods",
             "Name the containers of the pod: `top NAME` or `stats 'shop-*'`.",
         ),
     ),
@@ -87,7 +87,7 @@ MISSING: Mapping[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         ("plugin", "plugin ls", "plugins", "trust", "checkpoint", "restore", "manifest", "snapshots", "content"),
-        ("Quarterdeck does not have this", f"Use the engine's own program {_HOST}."),
+        ("Quarterdeck does not have this command", f"Use the engine's own program {_HOST}."),
     ),
     **dict.fromkeys(("play kube", "kube play", "kube down", "kube generate"), (_KUBE, f"Use `podman kube` {_HOST}.")),
     "generate kube": (_KUBE, "See the containers of a pod with: pod inspect NAME."),

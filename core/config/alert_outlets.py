@@ -78,7 +78,7 @@ class Webhook(Section):
             raise field_types.make_invalid_value_error("has no url", f"{_MISSING}url_file.")
         if self.secret is None and self.secret_file is None:
             raise field_types.make_invalid_value_error(
-                "has no secret, so its receiver could not check who sends", f"{_MISSING}secret_file."
+                "has no secret, so its receiver could not check who sent an incident", f"{_MISSING}secret_file."
             )
         return self
 

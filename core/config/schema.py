@@ -159,8 +159,8 @@ class Config(Section):
         alertmanager = info.data.get("alertmanager")
         if metrics.listen is None and alertmanager is not None and alertmanager.receives:
             raise field_types.make_invalid_value_error(
-                "has no server, but alerts of an Alertmanager arrive there",
-                "Give metrics.listen an address, or remove alertmanager.receive_….",
+                "`listen` is off, so no Alertmanager can send its alerts here",
+                "Give metrics.listen an address, or remove the settings alertmanager.receive_….",
             )
         return metrics
 

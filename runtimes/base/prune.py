@@ -91,7 +91,7 @@ class PruneVerbs(JobAdapter, abc.ABC):
             return done.outcome(Status.UNKNOWN, f"It did not end within {prune.TIMEOUT_SECONDS} s.")
         except errors.EngineError as error:
             status = Status.UNKNOWN if error.sent else Status.FAILED
-            return done.outcome(status, f"The rest was not tried: {error.full_message()}")
+            return done.outcome(status, f"The other resources were not removed: {error.full_message()}")
         return done.outcome()
 
     async def _prune_kind(self, kind: Kind, pinned: Sequence[prune.UnusedResource], done: _Progress, job: Job) -> None:

@@ -4,7 +4,7 @@ verbs of that noun."""
 from __future__ import annotations
 
 _NETWORKS = "containerd itself has no networks. Its clients create them by CNI."
-_PODS = "Only CRI has pods: add an engine of kind cri with the same socket."
+_PODS = "Only CRI has pods. Add an engine of kind cri with the same socket to `engines` in quarterdeck.yaml."
 _SERVICES = "containerd has no services. Containers of a compose project have its labels."
 _SWARM = "Only Docker has Swarm."
 _VOLUMES = "containerd itself has no volumes. Its clients manage them, for example: nerdctl volume ls."

@@ -144,7 +144,9 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
             look = f"List its folder with: exec {target.name} ls {posixpath.dirname(path)}"
             raise errors.NotFound(f"{target.name} has no file {path}.", hint=look) from error
         except errors.Rejected as error:
-            raise errors.Rejected(error.code, f"{self.ref} cannot read {path} in {target.name}.") from error
+            raise errors.Rejected(
+                error.code, f"{self.ref} could not read {path} in {target.name}: {error.message}"
+            ) from error
         stat = json_decoder.decode_json(_Stat, _decoded(answer.headers.get(STAT_HEADER, "")))
         tar_reader.check_kind(path, next((kind for bit, kind in _KINDS.items() if stat.mode & bit), ""), stat.link)
         tar_reader.check_size(path, stat.size, limit)

@@ -139,7 +139,7 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         if uid is None:
             raise errors.InvalidResponse(
                 f"{self.ref} does not report the user it runs as.",
-                hint=f"See what it reports with: info {self.ref}",
+                hint=f"See what this engine reports with: info {self.ref}",
             )
         return systemctl.Systemd(uid)
 

@@ -79,7 +79,8 @@ class RegistryRequests:
             if not self._name.may_be_plain or self._plain:
                 raise errors.Unreachable(
                     f"{self._name.registry} does not use TLS.",
-                    hint=f"Write {registry_address.PLAIN}{self._name.registry} in `registries`, if this is intended.",
+                    hint=f"If this is intended, write {registry_address.PLAIN}{self._name.registry} under"
+                    " `registries` in quarterdeck.yaml.",
                 ) from None
             self._plain = True
             return await self._follow(method, f"http://{self._name.host}{path}", headers, max_bytes)

@@ -184,7 +184,7 @@ class RegistrySession:
                 return TooManyRequests(
                     f"{self._name.registry} limits requests{said}.",
                     seconds=_pause(answer.headers.get("retry-after", "")),
-                    hint="Wait, or log in to it on Quarterdeck's host.",
+                    hint="Wait, or log in to the registry on Quarterdeck's host.",
                 )
             case status:
                 return errors.EngineError(

@@ -180,7 +180,7 @@ class Systemd:
         if _DENIED.search(result.stderr):
             hint = hint or "Run Quarterdeck as root, or as the owner of these units."
             return errors.NotPermitted(f"systemd refused the request: {reason}", rule="systemd", hint=hint)
-        return errors.Rejected(result.code, reason or f"systemctl ended with code {result.code}")
+        return errors.Rejected(result.code, reason or f"systemctl ended with exit code {result.code} and no message.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

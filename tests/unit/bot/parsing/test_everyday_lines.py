@@ -16,7 +16,7 @@ from core.model.services import Service
 from tests.fake_engine.engine import FakeRuntime
 from tests.helpers.deck import Deck
 
-NO_TERMINAL = r"run has no option -i\. Chat has no terminal and no input: leave it out\."
+NO_TERMINAL = r"run has no option -i\. Leave the option out: chat has no terminal and no input\."
 DOES = (
     ("docker pull", r"pull needs IMAGE", Ending.USAGE),
     ("docker rmi", r"rmi needs TARGET", Ending.USAGE),
@@ -218,8 +218,11 @@ MISSING = (
         "docker exec -it WebA bash",
         r"exec has no option -i\. Chat has no terminal: leave the option out, and write what",
     ),
-    ("docker exec -d WebA sleep 60", r"exec has no option -d\. The command `exec` waits until the program has ended"),
-    ("docker exec --privileged WebA ls", r"It would give the program all rights on the host"),
+    (
+        "docker exec -d WebA sleep 60",
+        r"exec has no option -d\. Leave the option out: the command `exec` waits until the program has ended",
+    ),
+    ("docker exec --privileged WebA ls", r"Leave the option out: it would give the program all rights on the host"),
     ("docker cp ./app.conf WebA:/etc/app.conf", r"copies files out of containers, not into them\."),
     ("docker cp WebA:/etc/hosts ./hosts", r"Slack cannot save \./hosts on your machine\."),
     ("docker cp -L WebA:/etc/hosts", r"cp has no option -L\. Copy the path that the link leads to\."),
@@ -238,7 +241,7 @@ MISSING = (
     ("less ~/.ssh/id_rsa", r"“less”: Quarterdeck is not a shell on the host.* `unit cat NAME`"),
     (
         "loginctl show-user cloud_user | grep linger",
-        r"“\|” belongs to a shell.* Leave it out, with everything after it",
+        r"“\|” belongs to a shell.* Leave out “.” and everything after it",
     ),
     ("systemctl --user mask test_container.service", r"“mask”: .*unit disable NAME"),
     ("docker volume ls -f dangling=true", r"List the unused volumes with: volume prune"),

@@ -34,12 +34,12 @@ def test_every_option_of_a_program_is_taken_or_explained(program, capture):
     ("line", "cure"),
     [
         ("docker run --env-file .env nginx", "write each of its lines as -e NAME=VALUE"),
-        ("docker run --memory-swap 1g nginx", "Limit it with --memory or --cpus"),
+        ("docker run --memory-swap 1g nginx", "Limit the container with --memory or --cpus"),
         ("docker run -P nginx", "Publish each port with -p 8080:80."),
         ("docker run --dns 10.0.0.1 nginx", "name servers and host names apply"),
         ("docker volume create --driver nfs data", "others can be folders of the host"),
         ("docker top web -o pid", "the engine's own columns"),
-        ("podman stop -a", "A change takes names"),
+        ("podman stop -a", "A change needs names"),
         ("docker push --all-tags shop/web", "Name one tag"),
     ],
 )

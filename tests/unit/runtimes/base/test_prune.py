@@ -75,7 +75,10 @@ async def test_a_lost_answer_ends_it_and_says_what_was_done(engine):
     engine.failing["three"] = errors.Unreachable("It is gone.", sent=True)  # after `one`, by their names
     outcome = await pruned(engine)
     assert outcome.status == Status.UNKNOWN
-    assert "removed 1 container" in outcome.detail and "The rest was not tried: It is gone." in outcome.detail
+    assert (
+        "removed 1 container" in outcome.detail
+        and "The other resources were not removed: It is gone." in outcome.detail
+    )
     assert {row.ref.name for row in engine.containers.values()} == {"two", "three"}
 
 
