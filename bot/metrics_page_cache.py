@@ -1,4 +1,5 @@
-"""Renders and compresses the metrics page. Rendering uses at most a tenth of the time, however many clients ask.
+"""Renders, compresses and caches the metrics page. Rendering takes at most a tenth of the process's time, however many
+clients ask.
 
 Rendering blocks the event loop for some milliseconds. The same page is then sent for nine times as long as rendering
 took. So a page of 10 ms is at most 90 ms old, and several Prometheus servers cost as much as one. A thread compresses

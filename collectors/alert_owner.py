@@ -1,5 +1,5 @@
-"""Finds the owner of an event, and computes the fingerprint of an alert by rule and owner, so that the same problem is
-one alert.
+"""Finds the owner of an event: the service, project or container name that an alert is about. Computes the fingerprint
+of an alert from its rule and owner, so that one problem is one alert.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tracks in which times the events of one engine were not received, and reports each such time once, as a Gap.
+"""Tracks the times in which the events of one engine were not received, and reports each of them once, as a Gap.
 
 A gap begins when an open stream is lost, when events are dropped or cannot be decoded, or before the start, if an
 earlier process watched the engine. It ends when the stream is open again and the containers were listed. If the stream

@@ -1,4 +1,5 @@
-"""Stores the newest events of each owner, for the alert rules.
+"""Stores in memory, for the alert rules, the newest events of each owner: the service, project or container name that
+an alert is about.
 
 Rules look at a window of time. Only events that a rule can see are stored. Everything is limited: the events of one
 owner, and the number of owners; the owner without news for the longest time is dropped first.

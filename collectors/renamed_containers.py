@@ -1,4 +1,5 @@
-"""Remembers to which service, project or name (the owner) an alert belongs, if its container is renamed meanwhile.
+"""Remembers the owner (service, project or container name) that a container had before it was renamed, so that its next
+crash belongs to the same alert.
 
 A container without the labels of Compose, a Swarm or a pod is identified by its name. If such a container is renamed
 while an alert about it is open, its next crash belongs to the same alert. A crash of a new container with the old name

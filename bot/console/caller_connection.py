@@ -1,4 +1,5 @@
-"""Runs the command of one caller of the command socket, and sends the caller what a terminal would show.
+"""Runs the command that one `quarterdeck do` process sent over the command socket, and sends back the text that a
+terminal would show.
 
 If the caller disconnects, a read is cancelled, and a change continues to its recorded end. Three things are limited:
 the time until a request, the size of the request, and the output that waits for a slow reader. Lines of a followed log

@@ -1,5 +1,5 @@
-"""Compares the settings of a caller with those of the running bot. The bot answers only if the caller would give the
-same answer by itself.
+"""Compares the settings of `quarterdeck do`, the caller, with those of the running bot. The bot runs the command only
+if both would give the same reply.
 
 `quarterdeck do -c staging.yaml` must not be answered by the bot of `prod.yaml` that has the same state directory. What
 the caller sets must agree with the bot: the path and content of the configuration file, `.env`, and each environment

@@ -1,4 +1,5 @@
-"""Frames the messages between `quarterdeck do` or `console` and the running bot, on the private socket `commands.sock`.
+"""Encodes and decodes the messages (frames) between `quarterdeck do` or `console` and the running bot, on the private
+socket `commands.sock`.
 
 A frame is one byte for its kind, four bytes for the length of its content, and the content. JSON contents are one
 object in UTF-8. The bot greets first; the client sends a request only if it accepts the greeting. After the request the

@@ -1,4 +1,4 @@
-"""Records a change in the store from its intent to its end: its leases, its audit rows and its phase.
+"""Records in the store how a change proceeds: the locks on its targets (leases), its audit rows and its phase.
 
 A change on one target needs two round trips to the store. `begin` takes the leases, writes the intent and sets the
 phase INTENT. `end` writes the outcome, releases the leases and sets the phase ENDED. If a plan has several actions,

@@ -1,4 +1,5 @@
-"""Decides on a whole plan: asks the policy about each target and returns the strictest decision, brakes included.
+"""Decides whether a plan may run: asks the policy about each target, adds the built-in confirmations (brakes), and
+returns the strictest decision.
 
 A brake is a built-in rule that asks the requester for a confirmation. There are three: for changes that cannot be
 undone, for changes of many targets, and for changes whose command names no target. Such a command names a whole engine,

@@ -1,4 +1,4 @@
-"""Renews the leases of a change while the change runs.
+"""Renews the locks on the targets of a change (its leases) while the change runs.
 
 A change may take an hour, but its leases are short, so that its targets are soon free if this process dies. While the
 store cannot be reached, the leases are not renewed. They may then expire; the next renewal logs that, and the change

@@ -1,4 +1,4 @@
-"""Finds the containers for a healing policy to act on, and writes the command lines for them.
+"""Finds the containers that a healing policy repairs, and writes the command lines for them.
 
 The lines name each container by its id. So they act on the chosen container, and not on a later container with its
 name.

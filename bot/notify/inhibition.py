@@ -1,4 +1,4 @@
-"""Checks whether an incident is a consequence of another open incident. Then only the other one is posted.
+"""Checks whether an incident is a consequence of another open incident. If so, only the other incident is posted.
 
 While an engine is down, incidents about its resources wait. While the update of a Swarm service is stopped, incidents
 about its tasks and replicas wait. While a node of a Swarm is down, incidents about its tasks and their containers wait.

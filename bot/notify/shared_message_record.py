@@ -1,5 +1,5 @@
-"""Records in the store which incidents a shared message, or an entry of its thread, named first. So a later attempt
-names the same incidents.
+"""Records in the store which incidents a shared message, or an entry of its thread, lists. A later attempt to post it
+then lists the same incidents.
 
 A summary of quiet hours and an entry of a group name several incidents. If the store fails or the process dies before
 all of them are recorded, the next attempt reads here which ones were posted already.

@@ -1,4 +1,5 @@
-"""Finds which silences and maintenance windows apply to an incident, without a comparison with each of them.
+"""Finds quickly which silences and maintenance windows apply to an incident: an index leaves out those that cannot
+apply.
 
 There may be 500 silences, 200 windows and thousands of incidents, and all of them are compared in one go. So silences
 of one name are found by that name. One pattern shows whether any other silence can match. The open windows are computed

@@ -1,4 +1,4 @@
-"""Decides which changed incidents are read from the store now, and remembers which ones wait, so that they are not
+"""Decides which changed incidents are read from the store now. Remembers which incidents wait, so that those are not
 read every second.
 
 An incident is read again when it changes, when its time has come, or when somebody changed a silence, a maintenance

@@ -1,4 +1,4 @@
-"""Fires when self-healing has tried in vain and leaves an incident alone for a time."""
+"""Fires when all tries of self-healing for an incident failed, and it stops trying for a time."""
 
 from __future__ import annotations
 

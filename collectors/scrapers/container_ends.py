@@ -1,4 +1,4 @@
-"""Renders why and when each container ended last, and how often it started again, by the cause of the end before.
+"""Renders as metrics why and when each container ended last, and how often it started again after each cause.
 
 A container's series are removed with the container. The cause of an end is known a few seconds after the end; until
 then, the container has no series of its cause. The counter starts at 0 with this process.

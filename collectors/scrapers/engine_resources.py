@@ -1,5 +1,5 @@
-"""Renders how many images, volumes and networks an engine has, how much of the disk they use, and the file system with
-the engine's data.
+"""Renders as metrics how many images, volumes and networks an engine has, how much of the disk they use, and how full
+the file system with the engine's data is.
 
 The values come from readings at long intervals, which the mirrors cache. A number that an engine does not report has no
 series. The series are removed when their reading is too old.

@@ -1,4 +1,4 @@
-"""Renders the state of each systemd unit that runs a container, as it was read last.
+"""Renders as metrics the state of each systemd unit that runs a container, as it was read last.
 
 There is one series for each possible state: the present one is 1, the others are 0. The series are removed with the
 unit, and all series of an engine if its units could not be read for some minutes.

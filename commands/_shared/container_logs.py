@@ -62,7 +62,7 @@ OPTIONS = (
     Arg(
         name="--errors",
         type=ArgType.FLAG,
-        help=f"search the newest {MAX_LINES:,} lines, and show only those that look like errors, with their continuation lines",
+        help=f"show only error lines with their continuation lines, of the newest {MAX_LINES:,} lines",
     ),
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
     Arg(name="--stderr", type=ArgType.FLAG, help="show only the lines from stderr"),

@@ -1,5 +1,5 @@
-"""Describes for which part of a requested time no events of some engines are stored. So no reply claims that nothing
-happened at a time when nobody watched.
+"""Writes the note in a reply about missing events: which engines have no stored events for a part of the requested
+time.
 """
 
 from __future__ import annotations

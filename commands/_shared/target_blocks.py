@@ -1,4 +1,4 @@
-"""Renders the results of a command that reads something of each target, grouped by target."""
+"""Renders the results of a command that reads from several targets, in one group for each target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`incidents`: lists the trouble that alerts report, the newest first."""
+"""`incidents`: lists the problems that alerts report, the newest first."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""`restart`: stops containers and starts them again. Of a project or a pattern, only those that run, unless `--all` is
-given."""
+"""`restart`: stops containers and starts them again. For a project or a pattern, restarts only the containers that run,
+unless `--all` is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`unit disable`: stops systemd from starting units at boot, with `--now` also stops them now."""
+"""`unit disable`: stops systemd from starting units at boot; with `--now`, also stops them now."""
 
 from __future__ import annotations
 

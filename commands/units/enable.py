@@ -1,4 +1,4 @@
-"""`unit enable`: lets systemd start units at every boot, with `--now` also now."""
+"""`unit enable`: lets systemd start units at every boot; with `--now`, also starts them now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines alerts: the finding of a rule about one subject, and the alert that is made of it.
+"""Defines what an alert rule finds about one resource, and the alert that is made from the finding.
 
 A rule returns a Firing or a Cleared. The evaluator makes an Alert of it. Two alerts about the same problem have the
 same fingerprint, even if the container was recreated between them, because the fingerprint contains the owner and not

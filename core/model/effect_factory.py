@@ -1,5 +1,5 @@
-"""Makes the effects that core.model.effects predicts. An effect is what a change also does to another resource; guards
-check it.
+"""Makes the effects that core.model.effects predicts. An effect is what a change also does to another resource. The
+guards of the access policy check each effect.
 """
 
 from __future__ import annotations

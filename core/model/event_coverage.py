@@ -1,4 +1,4 @@
-"""Defines for which part of a time an engine's events are stored, and for which part they are missing.
+"""Describes for which part of a requested time an engine's events are stored, and for which part they are missing.
 
 Past events have two sources: the engine itself, which stores the newest ones, and Quarterdeck, for the times when it
 watched. All times are nanoseconds since the epoch.

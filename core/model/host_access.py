@@ -1,4 +1,5 @@
-"""Lists what a request for a container or a service can access on its host, or in other containers there.
+"""Lists what a container or a service that somebody wants to create could access on its host, or in other containers
+there.
 
 Whoever may make a container that mounts `/`, or that shares the host's processes, is root on that host. So this access
 needs a verb of its own, `host.reach`, in addition to `container.create`. Only a pattern that begins with `host.` grants

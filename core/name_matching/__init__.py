@@ -1,5 +1,5 @@
-"""Decides which resources a name selects that a user entered. A list (`ps web`) and a change (`restart web`) use the
-same rules.
+"""Decides which resources are selected by a name that a user entered. A list (`ps web`) and a change (`restart web`)
+use the same rules.
 
 These steps are tried in this order. The first step that finds a resource decides, so a full name never selects another
 resource:

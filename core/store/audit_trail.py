@@ -1,4 +1,5 @@
-"""Stores the audit: rows in the order of their writing, an index by who, target and phase, and limits of their size.
+"""Stores the audit: rows in the order of their writing, with an index by person, target and phase. Limits their number
+and size.
 
 Commands that only read have an audit of their own, with the same form and smaller limits, so that they cannot push
 changes out. Only the newest rows are kept. Their number, their total size and their age are limited, approximately.

@@ -1,4 +1,5 @@
-"""Stores the history of events of all engines: each event once, an index by resource, and limits of its size.
+"""Stores the history of events of all engines: each event once, with an index by resource. Limits the size of the
+history.
 
 Only the newest events are stored. Their number, their total size and their age are limited, approximately. Several
 processes may store the same event: the first one adds it, and a later one only adds what it knows of its cause. Times

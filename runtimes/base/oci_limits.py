@@ -1,4 +1,4 @@
-"""Writes the limits of `container.update` as the resources of the OCI runtime specification."""
+"""Converts the limits that `container.update` sets into the `resources` of the OCI runtime specification."""
 
 from __future__ import annotations
 

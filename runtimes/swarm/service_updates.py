@@ -1,4 +1,4 @@
-"""Reads and updates one Swarm service: the requests that a rollout consists of.
+"""Sends the requests of a rollout: reads one Swarm service and its tasks, and updates the service.
 
 A request to update contains the version of the service that it is based on. If somebody else has changed the service
 since then, the Swarm rejects the request. Then the change is made again in the new version, unless both have changed

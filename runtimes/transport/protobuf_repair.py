@@ -1,4 +1,5 @@
-"""Repairs a protobuf message that the library refuses, so that one damaged text or element does not cost the others.
+"""Repairs a protobuf message that the library refuses, so that one damaged text or element does not make the rest
+unreadable.
 
 In a text, bytes that are not UTF-8 are replaced (Go's older libraries send them unchecked). An element of a list that
 is cut off or malformed is left out. Fields that the message type does not have are kept as they are.
