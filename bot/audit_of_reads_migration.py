@@ -27,10 +27,10 @@ async def move_read_rows(store: Store, now: datetime) -> None:
             moved += await store.move_reads([row for row in reversed(rows) if row.fields.get("phase") == "read"])
     except errors.StoreError as error:
         log.warning(
-            "Old audit rows of reads could not be moved to the audit of reads.",
+            "Old audit rows of commands that only read could not be moved to a stream of their own.",
             moved=moved,
             reason=error.full_message(),
         )
         return
     if moved:
-        log.info("Old audit rows of reads were moved to the audit of reads.", rows=moved)
+        log.info("Old audit rows of commands that only read were moved to a stream of their own.", rows=moved)

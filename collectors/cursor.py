@@ -196,7 +196,7 @@ class Cursor:
             self._saved_watched = watched
         if self._store_down:
             self._store_down = False
-            log.info("The event cursor was saved again.", engine_id=self.engine)
+            log.info("The position in the engine's events was saved again.", engine_id=self.engine)
         return complete
 
     def _is_due(self, until: int) -> bool:
@@ -214,7 +214,7 @@ class Cursor:
         if not self._store_down:
             self._store_down = True
             log.warning(
-                "The event cursor could not be read or saved. The engine is still watched.",
+                "The position in the engine's events could not be read or saved. The engine is still watched.",
                 engine_id=self.engine,
                 reason=str(error),
             )

@@ -133,7 +133,7 @@ class Exposition:
             page = []
             # A bug in one scraper must not remove the other families from the page.
             if name not in self._failing:
-                log.exception("A scraper failed. Its families are missing from the metrics page.", scraper=name)
+                log.exception("A scraper failed. Its metrics are missing from the metrics page.", scraper=name)
             self._failing.add(name)
         else:
             self._failing.discard(name)

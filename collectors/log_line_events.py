@@ -121,7 +121,9 @@ class LogLineEvents:
             job = started.job
             await self._read(mirror, row, patterns, job)
         except errors.QuarterdeckError as error:
-            log.debug("A log could not be followed further.", container=row.ref.name, reason=error.message)
+            log.debug(
+                "The following of a container's log ended with an error.", container=row.ref.name, reason=error.message
+            )
         finally:
             if job:
                 await _stopped(mirror, job)

@@ -180,7 +180,7 @@ class Relister:
             await asyncio.sleep(self._timing.settle)
             if events := missed_events():
                 log.info(
-                    "A relist found changes whose events were missed.",
+                    "A new list of the engine's containers showed changes whose events were missed.",
                     engine=str(self._runtime.ref),
                     events=len(events),
                 )

@@ -61,7 +61,7 @@ class LoopWatchdog:
             self._skipped += 1
             return
         log.warning(
-            "The event loop was blocked, and nothing else could run.",
+            "The event loop was blocked, so all other work of this process waited.",
             seconds=round(lag, 2),
             held_by=held_by or "not known",
             not_logged=self._skipped,

@@ -234,7 +234,7 @@ class Supervisor:
             self._on_interrupt.pop()()
             return
         if self._stopping.is_set():
-            log.warning("A second signal shortened all deadlines.", reason=number.name)
+            log.warning("A second stop signal arrived. All deadlines were shortened.", reason=number.name)
             self.shorten_deadlines()
         self.stop(number.name)
 
@@ -256,7 +256,7 @@ class Supervisor:
 
         task = tasks.start_awaited(f"close {name}", closing())
         if await self._wait({task}, deadline):
-            await self._cancel({task}, "Closing took too long and was cancelled.")
+            await self._cancel({task}, "The closing of a part of Quarterdeck took too long and was cancelled.")
         elif task.cancelled() or task.exception() is not None:
             log.error(
                 "A part of Quarterdeck could not be closed.",

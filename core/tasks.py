@@ -58,7 +58,9 @@ class FailureReporter:
             loop.default_exception_handler(context)
         elif isinstance(error, errors.QuarterdeckError) and "task" not in context:
             # The task was given up, so nobody wanted its answer.
-            log.debug("Nobody read the error of a task.", task=task.get_name(), reason=error.full_message())
+            log.debug(
+                "A task failed, and no other task read its error.", task=task.get_name(), reason=error.full_message()
+            )
         else:
             self.report(task.get_name(), error)
 
@@ -68,4 +70,4 @@ class FailureReporter:
         try:
             self._failed(name)
         except Exception:  # a failing counter must not prevent what follows
-            log.exception("A failure could not be counted.", task=name)
+            log.exception("The failure of a task could not be counted.", task=name)

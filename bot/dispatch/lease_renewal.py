@@ -34,12 +34,17 @@ async def renew_leases(store: Store, leases: Sequence[Lease], ttl: float) -> Non
         try:
             renewed = await store.renew_leases(leases, ttl)
         except errors.StoreError as error:
-            log.warning("The leases of a running change could not be renewed.", action="renew", reason=error.message)
+            log.warning(
+                "The locks (leases) on the targets of a running change could not be renewed.",
+                action="renew",
+                reason=error.message,
+            )
             continue
         if renewed < len(leases):
             keys = [lease.key for lease in leases]
             log.error(
-                "The leases of a running change expired. Another process may now change its targets.",
+                "The locks (leases) on the targets of a running change expired. Another process may now change these"
+                " targets.",
                 action="renew",
                 targets=keys,
             )

@@ -302,7 +302,7 @@ class Healer:
             await change_incident(self._store, case.key, lambda known: add_note(known, note))
         except errors.NotFound:
             log.debug(
-                "A note of self-healing was not stored, because its incident was removed.", incident=case.incident.id
+                "A note of self-healing was not stored, because the incident was removed.", incident=case.incident.id
             )
         self._changed()
         log.info("Self-healing recorded a step for an incident.", incident=case.incident.id, what=note.text)

@@ -146,7 +146,7 @@ class AlertRunner:
             try:
                 passed = await self._store.watched_until_now(NOTE_TTL_SECONDS)
             except errors.StoreError as error:
-                log.debug("The time of the last watch of the engines could not be stored.", reason=error.message)
+                log.debug("The time at which the engines were last watched could not be stored.", reason=error.message)
                 continue
             if (event := self._unwatched.event(BOT, passed)) is not None:
                 self.evaluator.observe([event], {})

@@ -77,7 +77,7 @@ class IncidentMetrics:
             try:
                 await self.follow()
             except errors.StoreError as error:
-                log.debug("The incidents could not be measured.", reason=error.message)
+                log.debug("The metrics of incidents could not be updated.", reason=error.message)
             await shared_ticks.sleep_to_tick(POLL_SECONDS)
 
     async def follow(self) -> None:

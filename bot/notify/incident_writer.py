@@ -137,7 +137,11 @@ class IncidentWriter:
             if queued is None or (queued.at_ns, queued.count) < (alert.at_ns, alert.count):
                 self._queued[alert.fingerprint, alert.state] = alert
         if spooled:
-            log.info("Alerts of an earlier process were read from its spool file.", action="spool", alerts=len(spooled))
+            log.info(
+                "Alerts that an earlier process could not store were read from its spool file.",
+                action="spool",
+                alerts=len(spooled),
+            )
         self._arrived.set()
 
     async def _save(self) -> None:

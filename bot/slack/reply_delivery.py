@@ -107,7 +107,9 @@ class ReplyDelivery:
                     request.response_url, request.user, self._private(text_reply(SHOWN_IN_DM)), replace=False
                 )
             except errors.DeliveryError as error:
-                log.info("The note about the direct message was not delivered.", reason=error.full_message())
+                log.info(
+                    "The note that the reply is in a direct message was not delivered.", reason=error.full_message()
+                )
         return posted
 
     async def post(self, outgoing: OutgoingMessage, thread: str | None) -> PostedMessage:
@@ -177,7 +179,7 @@ class ReplyDelivery:
             try:
                 await self._outbox.delete_original(request.response_url)
             except errors.DeliveryError as error:
-                log.debug("A private question was not deleted.", reason=error.full_message())
+                log.debug("A question that only the requester sees was not deleted.", reason=error.full_message())
 
     def question_answered(self) -> bool:
         """Whether the question's message was changed before, so that it shows an earlier outcome."""
@@ -202,7 +204,7 @@ async def first_open_way(ways: Mapping[str, Callable[[], Awaitable[object]]]) ->
             if number == len(ways):
                 raise
             log.info(
-                "Slack did not accept a message. Another way to deliver it is tried.",
+                "Slack did not accept a message. Quarterdeck tried another way to deliver it.",
                 way=name,
                 reason=error.full_message(),
             )

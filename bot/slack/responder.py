@@ -226,7 +226,7 @@ class SlackResponder:
         try:
             await self._store.set_posted(self._request.id, msgspec.json.encode(posted))
         except errors.StoreError as error:
-            log.info("The location of a message was not stored.", reason=error.full_message())
+            log.info("The channel and the id of a message were not stored.", reason=error.full_message())
 
     async def _send_working_note(self) -> None:
         await asyncio.sleep(self._working_after)
@@ -236,9 +236,9 @@ class SlackResponder:
         try:
             await self._delivery.send_working_note(text_reply(WORKING))
         except errors.DeliveryError as error:
-            log.info("A working note was not delivered.", reason=error.full_message())
+            log.info("The note that a command is still running was not delivered.", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
-            log.exception("A working note was not delivered because of a bug.", action="tell")
+            log.exception("The note that a command is still running was not delivered because of a bug.", action="tell")
 
     def _cancel_working_note(self) -> None:
         if self._working_task is not None and not self._sending_note:

@@ -240,7 +240,7 @@ class SlackUsers:
                     if groups.refused != code:
                         groups.refused = code
                         log.warning(
-                            "Slack did not list its user groups. Nobody counts as a member of one.",
+                            "Slack did not list its user groups. Until it does, no grant to a user group is in force.",
                             reason=str(error) or code,
                         )
                 else:

@@ -91,7 +91,8 @@ class StatsVerbs(EngineClient, abc.ABC):
         self._without_cgroups = self._without_cgroups + 1 if hidden else 0
         if self._without_cgroups == 2 and connect.in_container():
             log.info(
-                "The usage of containers is read from the engine, because their control groups are not visible here.",
+                "The usage of containers was read from the engine, because Quarterdeck cannot see their control"
+                " groups.",
                 engine=str(self.ref),
                 hint="Mount /sys/fs/cgroup of the host read-only into Quarterdeck's container: the engine then has"
                 " less to do.",

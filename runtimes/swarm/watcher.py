@@ -207,7 +207,7 @@ class SwarmWatcher:
             try:
                 await self._follow()
             except errors.QuarterdeckError as error:
-                log.debug("No manager sent the events of the Swarm.", engine=str(self._engine), reason=error.message)
+                log.debug("No manager of the Swarm sent its events.", engine=str(self._engine), reason=error.message)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _follow(self) -> None:

@@ -379,7 +379,7 @@ async def test_a_store_that_is_down_is_said_once_and_does_not_stop_anything() ->
             bench.shelf.down = False
             await asyncio.sleep(2)
     assert sum("could not be read or saved" in line["event"] for line in logs) == 1
-    assert sum("The event cursor was saved again" in line["event"] for line in logs) == 1
+    assert sum("The position in the engine's events was saved again" in line["event"] for line in logs) == 1
     assert bench.shelf.kept == {"fake-fake": bench.engine.ring[-1].at_ns}
 
 

@@ -346,7 +346,7 @@ async def test_what_was_opened_last_is_closed_first_each_within_its_deadline() -
             supervisor.on_close("engine", closer("engine", 1))
     assert closed == [("engine", 1), ("store", 3)]
     assert [line["event"] for line in lines] == [
-        "Closing took too long and was cancelled.",
+        "The closing of a part of Quarterdeck took too long and was cancelled.",
         "A part of Quarterdeck could not be closed.",
     ]
 

@@ -75,7 +75,7 @@ async def test_what_nobody_looked_at_is_reported_when_the_task_is_gone_unless_it
             del bug, known
             gc.collect()
             assert [name for name, _ in failures(lines)] == ["question 1"] == counted
-    assert [line["task"] for line in lines if "Nobody read the error" in line["event"]] == ["question 2"]
+    assert [line["task"] for line in lines if "no other task read its error" in line["event"]] == ["question 2"]
 
 
 async def test_a_failing_counter_does_not_lose_the_report() -> None:

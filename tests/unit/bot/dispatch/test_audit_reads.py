@@ -123,7 +123,7 @@ async def test_reads_of_an_older_version_are_moved_once_and_changes_stay(valkey)
             *(audit_of_reads_migration.move_read_rows(each, datetime.now(UTC)) for each in (store, other))
         )
     assert [(entry["event"], entry["rows"]) for entry in logs] == [
-        ("Old audit rows of reads were moved to the audit of reads.", 1000)
+        ("Old audit rows of commands that only read were moved to a stream of their own.", 1000)
     ]
     usage = await store.usage()
     assert (usage.audit_rows, usage.read_rows) == (499, 1000) and usage.audit_bytes < before / 2
@@ -142,5 +142,7 @@ async def test_a_store_that_fails_leaves_the_old_rows_where_they_are(valkey):
     store = Store.open("unix:///nonexistent/quarterdeck.sock")
     with capture_logs() as logs:
         await audit_of_reads_migration.move_read_rows(store, datetime.now(UTC))
-    assert [entry["event"] for entry in logs] == ["Old audit rows of reads could not be moved to the audit of reads."]
+    assert [entry["event"] for entry in logs] == [
+        "Old audit rows of commands that only read could not be moved to a stream of their own."
+    ]
     await store.aclose()

@@ -193,7 +193,7 @@ async def test_unknown_groups_are_no_groups_and_a_refusal_is_kept_for_a_minute_a
         calls.refuse["groups"] = []
         assert (await known.identify(said_by())).groups == {"sre", "S1"}
     assert [(line["log_level"], line["event"]) for line in lines] == [
-        ("warning", "Slack did not list its user groups. Nobody counts as a member of one."),
+        ("warning", "Slack did not list its user groups. Until it does, no grant to a user group is in force."),
         ("info", "Slack listed its user groups again."),
     ]
 

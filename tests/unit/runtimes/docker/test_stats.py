@@ -31,7 +31,7 @@ async def test_a_container_without_the_hosts_cgroups_says_once_what_to_mount(
     monkeypatch.setattr(connect, "in_container", lambda: True)
     assert await logged(daemon, 1) == []  # perhaps the container has just been started
     (line,) = await logged(daemon, 3)
-    assert "their control groups are not visible" in line["event"]
+    assert "Quarterdeck cannot see their control groups" in line["event"]
     assert "Mount /sys/fs/cgroup of the host read-only" in line["hint"]
 
 
