@@ -63,17 +63,19 @@ class Metrics(WatchedEngineMetrics):
             "loop_lag_seconds", "Delay with which the event loop ran a task that was due, in seconds", LAG_BUCKETS
         )
         self.task_restarts_total = counter(
-            "task_restarts_total", "Restarts of a task of Quarterdeck after a crash, by task", "task"
+            "task_restarts_total", "Restarts of Quarterdeck's internal tasks after a crash, by task", "task"
         )
         self.task_failures_total = counter(
-            "task_failures_total", "Failures of tasks of Quarterdeck that are not started again, by task", "task"
+            "task_failures_total",
+            "Failures of Quarterdeck's internal tasks that are not started again, by task",
+            "task",
         )
 
         self._declare_jobs()
 
         # Commands.
         self.commands_total = counter(
-            "commands_total", "Commands, by policy verdict and outcome", "command", "verdict", "outcome"
+            "commands_total", "Commands, by name, policy verdict and outcome", "command", "verdict", "outcome"
         )
         self.command_duration_seconds = histogram(
             "command_duration_seconds",
@@ -81,7 +83,9 @@ class Metrics(WatchedEngineMetrics):
             COMMAND_BUCKETS,
             "command",
         )
-        self.audit_rows_total = counter("audit_rows_total", "Rows written to the audit trail", "phase")
+        self.audit_rows_total = counter(
+            "audit_rows_total", "Rows written to the audit trail, by phase of the command", "phase"
+        )
         self.redactions_total = counter("redactions_total", "Replies in which a secret was masked")
 
         # Slack.
@@ -117,7 +121,8 @@ class Metrics(WatchedEngineMetrics):
         )
         self.slack_lost_answers_total = counter(
             "slack_lost_answers_total",
-            "Posts whose answer from Slack was lost, by outcome: found (the message exists), repeated (posted again)",
+            "Messages for which Slack's answer was lost, by outcome: found (the message had arrived) or repeated"
+            " (it was posted again)",
             "outcome",
         )
         self.slack_undelivered_total = counter(
@@ -163,9 +168,11 @@ class Metrics(WatchedEngineMetrics):
 
         # The scrape itself. These are set before the page is rendered, so they describe the same page.
         self.scraper_duration_seconds = gauge(
-            "scraper_duration_seconds", "Duration of the scraper on this page, in seconds", "scraper"
+            "scraper_duration_seconds", "Time that the scraper took for this metrics page, in seconds", "scraper"
         )
-        self.scraper_success = gauge("scraper_success", "1 if the scraper succeeded on this page, else 0", "scraper")
+        self.scraper_success = gauge(
+            "scraper_success", "1 if the scraper succeeded for this metrics page, else 0", "scraper"
+        )
 
         text = "Version of Quarterdeck and of Python; always 1"
         build = {"version": version, "python": platform.python_version()}
@@ -176,7 +183,7 @@ class Metrics(WatchedEngineMetrics):
         """Declares the families of alerts and incidents."""
         self.alerts_total = self.counter("alerts_total", "Changes of alerts, by rule and by new state", "rule", "state")
         self.alerts_firing = self.gauge("alerts_firing", "Alerts that fire now, by severity", "severity")
-        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents with a change that is not posted yet")
+        self.incidents_waiting = self.gauge("incidents_waiting", "Incidents that have a change which is not posted yet")
         self.incidents_oldest_seconds = self.gauge(
             "incidents_oldest_seconds", "Age of the oldest incident with a change that is not posted yet, in seconds"
         )
@@ -195,7 +202,8 @@ class Metrics(WatchedEngineMetrics):
             "state",
         )
         self.incident_series_capped = self.gauge(
-            "incident_series_capped", "Open incidents without their own series, above the limit of 500"
+            "incident_series_capped",
+            "Open incidents without series of their own, because more than 500 incidents are open",
         )
         self.incident_acknowledge_seconds = self.histogram(
             "incident_acknowledge_seconds",
@@ -253,7 +261,7 @@ class Metrics(WatchedEngineMetrics):
             "alerts_received_total", "Alerts received from an Alertmanager, by outcome", "outcome"
         )
         self.heartbeats_total = self.counter(
-            "heartbeats_total", "Requests to the heartbeat address, by outcome", "outcome"
+            "heartbeats_total", "Requests to the URL of the setting heartbeat, by outcome", "outcome"
         )
         self.watch_timestamp_seconds = self.gauge(
             "watch_timestamp_seconds",

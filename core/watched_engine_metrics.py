@@ -25,7 +25,7 @@ class WatchedEngineMetrics(MetricRegistry):
 
         self.events_total = counter(
             "events_total",
-            "Events of the engine, including those from replays and relists",
+            "Events of the engine, including those that were received or found late, by type and action",
             *ENGINE_LABELS,
             "type",
             "action",
@@ -73,12 +73,13 @@ class WatchedEngineMetrics(MetricRegistry):
         )
         self.stream_cursor_age_seconds = gauge(
             "stream_cursor_age_seconds",
-            "Seconds since the store last recorded that the engine is watched: the length of the gap after a crash now",
+            "Time since Quarterdeck last saved in the store that it watches the engine, in seconds; if it crashed"
+            " now, the events of this time would be missing",
             *ENGINE_LABELS,
         )
         self.stream_overflows_total = counter(
             "stream_overflows_total",
-            "Events dropped because the event queue was full; each loss forces a relist",
+            "Events dropped because the event queue was full; after each loss, the containers are listed again",
             *ENGINE_LABELS,
         )
         self.engine_data_skipped_total = counter(
@@ -92,18 +93,20 @@ class WatchedEngineMetrics(MetricRegistry):
         )
         self.stream_last_event_timestamp_seconds = gauge(
             "stream_last_event_timestamp_seconds",
-            "Engine's own time of its last event, in seconds since the epoch",
+            "Time of the engine's last event by the engine's clock, in seconds since the epoch",
             *ENGINE_LABELS,
         )
-        self.relists_total = counter("relists_total", "Full lists of the engine, by outcome", *ENGINE_LABELS, "outcome")
+        self.relists_total = counter(
+            "relists_total", "Relists (full lists of the engine's containers), by outcome", *ENGINE_LABELS, "outcome"
+        )
         self.relist_duration_seconds = histogram(
             "relist_duration_seconds",
-            "Duration of a full list of the engine with its inspections, in seconds",
+            "Duration of a relist (a full list of the engine's containers, with inspections), in seconds",
             RELIST_BUCKETS,
             *ENGINE_LABELS,
         )
         self.resync_events_total = counter(
-            "resync_events_total", "Events that the stream missed and a relist found", *ENGINE_LABELS
+            "resync_events_total", "Changes that the event stream missed and a relist found", *ENGINE_LABELS
         )
         self.usage_interval_seconds = gauge(
             "usage_interval_seconds", "Seconds between two readings of the containers' resource usage", *ENGINE_LABELS
@@ -125,5 +128,7 @@ class WatchedEngineMetrics(MetricRegistry):
             "mirror_containers", "Containers in the cached state of the engine", *ENGINE_LABELS
         )
         self.mirror_live = gauge(
-            "mirror_live", "1 if lists of the engine are answered from the cached state, else 0", *ENGINE_LABELS
+            "mirror_live",
+            "1 if the cached state of the engine is current, so that lists are read from the cache, else 0",
+            *ENGINE_LABELS,
         )

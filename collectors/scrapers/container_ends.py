@@ -28,7 +28,7 @@ CAUSE = gauge(
 )
 RESTARTS = counter(
     "container_restarts_by_cause_total",
-    "Starts of the container after an end, by the cause of that end",
+    "Number of times that the container started again after it had ended, by cause of the end",
     *CONTAINER_LABELS,
     "cause",
 )

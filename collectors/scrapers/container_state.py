@@ -27,7 +27,9 @@ HEALTH = gauge(
 )
 EXIT_CODE = gauge("container_exit_code", "Exit code of a stopped container", *CONTAINER_LABELS)
 RESTARTS = counter(
-    "container_restarts_total", "Restarts of the container by the engine's restart policy", *CONTAINER_LABELS
+    "container_restarts_total",
+    "Number of times that the engine's restart policy restarted the container",
+    *CONTAINER_LABELS,
 )
 OOM_KILLED = gauge("container_oom_killed", "1 if the container's last run was OOM-killed, else 0", *CONTAINER_LABELS)
 STARTED = gauge(

@@ -15,7 +15,7 @@ from core import temporary_files
         (errno.ENOSPC, "Free space"),
         (errno.EDQUOT, "Free space"),
         (errno.EACCES, "write to that folder"),
-        (errno.EROFS, "another one"),
+        (errno.EROFS, "another folder"),
     ],
 )
 def test_the_cure_fits_the_cause(number: int, cure: str) -> None:
