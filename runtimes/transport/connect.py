@@ -112,8 +112,8 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
     if _is_directory(path) and in_container():  # made by Docker for a mount of a path that does not exist
         return errors.Unreachable(
             f"{path} is a directory. The host has no socket at the path that was mounted here.",
-            hint="On the host, start the engine, or find the path of its socket and mount that path. Then start this"
-            " container again.",
+            hint="Start the engine on the host. If its socket has another path, mount the path of its socket. Then"
+            " start this container again.",
         )
     start = next((command for part, command in _START_COMMANDS.items() if part in path), "systemctl start docker")
     if path.startswith("/run/user/"):

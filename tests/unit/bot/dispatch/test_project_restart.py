@@ -102,9 +102,9 @@ async def test_a_container_that_is_another_one_now_is_left_alone(valkey, engine)
     ("line", "words", "ending"),
     [
         ("project restart nosuch", "There is no project “nosuch” with a container.", Ending.NOTHING),
-        ("project restart 'shop*'", "is not the name of one project", Ending.USAGE),
+        ("project restart 'shop*'", "is not the whole name of a project", Ending.USAGE),
         ("project restart '*'", "would change everything", Ending.USAGE),
-        ("project restart shop/web", "is not the name of one project", Ending.USAGE),
+        ("project restart shop/web", "is not the whole name of a project", Ending.USAGE),
         ("project restart alone", "There is no project “alone”", Ending.NOTHING),
         ("project restart", "project restart needs TARGET", Ending.USAGE),
     ],
