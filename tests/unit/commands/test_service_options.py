@@ -171,7 +171,7 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
     ("line", "words"),
     [
         ("service create", "service create needs IMAGE"),
-        ("service create -it busybox", "Chat has no terminal"),
+        ("service create -it busybox", "chat has no terminal"),
         ("service create -p 80:x busybox", "--publish cannot be “80:x”"),
         ("service create -p 80-81:90 busybox", "two ranges of the same length"),
         ("service create -p 1-65535:1-65535 busybox", "two ranges of the same length"),

@@ -173,7 +173,7 @@ async def test_what_is_typed_is_what_the_engine_gets(valkey):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("run -it busybox sh", "Chat has no terminal"),
+        ("run -it busybox sh", "chat has no terminal"),
         ("run -v ./here:/x busybox", "neither an absolute path"),
         ("run -v ~/x:/x busybox", "neither an absolute path"),
         ("run -v data busybox", "--volume cannot be"),

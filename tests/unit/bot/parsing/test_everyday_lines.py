@@ -234,7 +234,10 @@ MISSING = (
     ("docker run -it --network lows-network --name network-explorer alpine:3.8 sh", NO_TERMINAL),
     ("docker node update --availability drain manager-1", r"“node update”: .*Use `drain NODE` or `activate NODE`"),
     ("docker node promote manager-1", r"“node promote”: Quarterdeck starts a Swarm .*Use `docker node` on a manager"),
-    ("docker service create -it busybox", r"service create has no option -i\. Chat has no terminal"),
+    (
+        "docker service create -it busybox",
+        r"service create has no option -i\. Leave the option out: chat has no terminal",
+    ),
     ("podman run -it busybox", NO_TERMINAL),
     ("podman exec -it test_container /bin/bash", r"exec has no option -i\. Chat has no terminal"),
     ("mkdir ~/.config/systemd/user", r"“mkdir”: Quarterdeck is not a shell on the host.*unit install NAME"),
