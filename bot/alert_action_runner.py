@@ -94,7 +94,7 @@ class AlertActionRunner(BaseAdapter):
     @does(ListRules)
     async def rules(self, action: ListRules, seconds: float) -> tuple[RuleState, ...]:
         if self.evaluator is None:
-            raise errors.UserError(NO_RULES, hint="Give this command to a running bot, or start one: quarterdeck run")
+            raise errors.UserError(NO_RULES, hint="Give this command to a running bot. To start a bot: quarterdeck run")
         statistics = self.evaluator.statistics
         firing = [alert.rule for alert in self.evaluator.firing]
         waiting = [alert.rule for alert in self.evaluator.waiting]
@@ -119,7 +119,7 @@ class AlertActionRunner(BaseAdapter):
     @does(ReplayRule)
     async def replay_rule(self, action: ReplayRule, seconds: float) -> RuleTest:
         if self.rule_tests is None or self.fleet is None:
-            raise errors.UserError(NO_RULES, hint="Give this command to a running bot, or start one: quarterdeck run")
+            raise errors.UserError(NO_RULES, hint="Give this command to a running bot. To start a bot: quarterdeck run")
         now = self._clock()
         call = Call(id="rules test", who="", deadline=now + timedelta(seconds=seconds), invocation="")
         rows = (await self.fleet.list_rows(Query(), call)).rows
@@ -158,7 +158,7 @@ class AlertActionRunner(BaseAdapter):
     @does(FireTestAlert)
     async def fire_test(self, action: FireTestAlert, seconds: float) -> str:
         if self.evaluator is None:
-            raise errors.UserError(NO_RULES, hint="Give this command to a running bot, or start one: quarterdeck run")
+            raise errors.UserError(NO_RULES, hint="Give this command to a running bot. To start a bot: quarterdeck run")
         self.evaluator.fire_test(BOT, f"a test by {action.by.name or action.by.id}; nothing is wrong")
         routing = replace(self.routing, default=self.routing.default or await named_channel(self._store))
         return ", ".join(each.to for each in routing.destinations(TEST_INCIDENT))

@@ -42,16 +42,19 @@ class FreezeActionRunner(BaseAdapter):
         done, record = await self._store.set_freeze(action.by.id, msgspec.json.encode(wanted), action.seconds)
         if done:
             return wanted
-        raise errors.Refused(decode_freeze(record).sentence(), hint="Ask that person to change the freeze.")
+        raise errors.Refused(
+            f"The freeze was not changed: {decode_freeze(record).sentence()}",
+            hint="Ask that person to change the freeze.",
+        )
 
     @does(LiftFreeze)
     async def lift(self, action: LiftFreeze, seconds: float) -> Freeze:
         done, record = await self._store.lift_freeze(action.by.id)
         if not done and record:
             raise errors.NotPermitted(
-                decode_freeze(record).sentence(),
+                f"The freeze was not ended: {decode_freeze(record).sentence()}",
                 rule="own-freeze",
-                hint="Ask that person to end the freeze, or end it yourself with: unfreeze --force",
+                hint="Ask that person to end the freeze. With the permission freeze.lift-any, give: unfreeze --force",
             )
         return _lifted(done, record)
 

@@ -135,7 +135,7 @@ def _read(token: str, data: bytes | None) -> Question:
     if data is None:
         raise errors.Expired(
             f"The question {sanitize.single_line(token, 20)} has expired or was already answered.",
-            hint="Give the command again if it is still wanted.",
+            hint="If the change is still wanted, give the command again.",
         )
     try:
         return msgspec.json.decode(data, type=Question)

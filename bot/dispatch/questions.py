@@ -102,7 +102,7 @@ def check_may_cancel(question: Question, who: Identity) -> None:
     if question.requester != who.id and not _is_approver(question, who):
         others = " or an approver" if question.verdict is Verdict.APPROVE else ""
         raise errors.NotPermitted(
-            f"Only {question.requester_name}{others} can cancel this question.", hint="Ask one of them to cancel it."
+            f"Only {question.requester_name}{others} can cancel this question.", hint="Ask them to cancel the question."
         )
 
 

@@ -38,7 +38,7 @@ async def add_maintenance(store: AlertSettingsStore, action: AddMaintenance, now
     if len(await list_maintenance_windows(store, now)) >= MAX_WINDOWS:
         raise errors.UserError(
             f"The maintenance window was not added: there are {MAX_WINDOWS} already, which is the limit.",
-            hint="To end one, list them with `maintenance list`, then give: maintenance end ID",
+            hint="End a window that is not needed: find its id with `maintenance list`, then give: maintenance end ID",
         )
     begin = action.begin or now
     window = Maintenance(

@@ -38,7 +38,7 @@ async def add_silence(
     if len(await list_silences_in_force(store, now)) >= MAX_SILENCES:
         raise errors.UserError(
             f"The silence was not added: there are {MAX_SILENCES} already, which is the limit.",
-            hint="To end one, list them with `silences`, then give: unsilence ID",
+            hint="End a silence that is not needed: find its id with `silences`, then give: unsilence ID",
         )
     silence = Silence(
         id=f"s-{secrets.token_hex(3)}",

@@ -50,7 +50,7 @@ def make_app_manifest(settings: load.Slack | None, catalogue: Catalogue, *, url:
     if mode == "http" and not url.startswith("https://"):
         raise errors.BadUsage(
             "With `slack.mode: http`, the manifest needs the public address of Quarterdeck.",
-            hint="Pass it: quarterdeck manifest --url https://deck.example.com",
+            hint="Add the address: quarterdeck manifest --url https://deck.example.com",
         )
     request = f"{url.rstrip('/')}/slack/events" if mode == "http" else ""
     hint = " | ".join(["ps", "logs web", "restart web", "help"])

@@ -24,7 +24,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not (args["rule"] or args["on"] or args["where"]):
         raise errors.BadUsage(
             "The command `rules test` needs a rule.",
-            hint="Name one, such as `rules test crash`, or describe one: rules test --on died --where exit_code!=0",
+            hint="Write the name of a rule, such as `rules test crash`, or describe a new rule: rules test --on died"
+            " --where exit_code!=0",
         )
     since = args["since"] or DEFAULT_SINCE
     if since > MAX_SINCE:

@@ -40,7 +40,7 @@ def choose_swarm(context: Context, verb: str) -> EngineRef:
         shown = ", ".join(map(str, found[:8]))
         raise errors.BadUsage(
             f"The command names no Swarm, and there are {len(found)}: {shown}.",
-            hint=f"Choose one, for example by adding: --engine {found[0]}",
+            hint=f"Choose a Swarm, for example by adding: --engine {found[0]}",
         )
     return found[0]
 

@@ -48,7 +48,7 @@ def _check_command(target: str, command: Sequence[str]) -> None:
     if name in SHELLS and not command[1:]:
         raise errors.BadUsage(
             f"{command_line.abbreviate(command[0])} alone would wait for input, and chat has no terminal.",
-            hint=f"Add what it should run, such as: exec {command_line.quote([target])} {name} -c 'ls /'.",
+            hint=f"Add what the program should run, such as: exec {command_line.quote([target])} {name} -c 'ls /'.",
         )
     if found := next((word for word in command if word in SHELL_WORDS), None):
         line = " ".join(command)

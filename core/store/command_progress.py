@@ -132,7 +132,7 @@ class CommandProgressStore(AuditTrail):
         if state == b"answered":
             raise errors.Expired(
                 f"The question {question} has expired or was already answered.",
-                hint="Give the command again if it is still wanted.",
+                hint="If the change is still wanted, give the command again.",
             )
         if state == b"frozen":
             return FreezeConflict(record=values[0])

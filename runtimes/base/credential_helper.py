@@ -61,13 +61,15 @@ async def get(program: str, registry: str) -> tuple[str, str] | None:
             return None
         raise errors.EngineError(
             f"The credential helper {program} failed with status {done.code}.",
-            hint=f"Try it on Quarterdeck's host, as its user: echo {registry} | {program} get",
+            hint=f"Try the credential helper on Quarterdeck's host, as Quarterdeck's user: echo {registry} | {program}"
+            " get",
         )
     try:
         answer = json_decoder.decode_json(_Answer, done.stdout.encode())
     except errors.InvalidResponse:
         raise errors.EngineError(
             f"The credential helper {program} did not print a login.",
-            hint=f"Try it on Quarterdeck's host, as its user: echo {registry} | {program} get",
+            hint=f"Try the credential helper on Quarterdeck's host, as Quarterdeck's user: echo {registry} | {program}"
+            " get",
         ) from None
     return (answer.username, answer.secret) if answer.username and answer.secret else None

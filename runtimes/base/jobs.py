@@ -192,7 +192,8 @@ class Jobs:
             raise errors.NotPermitted(
                 f"You may not stop the job {name}: somebody else started it.",
                 rule="own-job",
-                hint="Ask that person or an admin to stop it. With the permission job.stop-any, give: job stop ID -f",
+                hint="Ask that person or an admin to stop the job."
+                " With the permission job.stop-any, give: job stop ID -f",
             )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")

@@ -121,7 +121,7 @@ class _ProjectRestart:
                 if condition == HEALTHY and idle:
                     raise errors.UserError(
                         f"{service} depends on {needed}, which does not run. Nothing was restarted.",
-                        hint=f"Start it first: start {self._action.project}/{needed}",
+                        hint=f"Start that service first: start {self._action.project}/{needed}",
                     )
                 failed = next((row for row in rows if row.state != "exited" or row.exit_code), None)
                 if condition == COMPLETED and idle and failed is not None:

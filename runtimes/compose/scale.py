@@ -286,7 +286,7 @@ def _check_running(ref: Ref, row: Container | None) -> None:
     if row is None:
         raise errors.EngineError(
             f"{ref.name} was removed by somebody else while this command ran.",
-            hint="List the remaining containers with `ps`, then give the command again. It counts the replicas again.",
+            hint="List the remaining containers with `ps`, then give the command again.",
         )
     if row.state in ("exited", "dead"):
         raise errors.EngineError(

@@ -64,7 +64,7 @@ class EventStream:
             if self._overflowed:
                 raise errors.InvalidResponse(
                     f"{self._channel.engine} sent more than {MAX_QUEUED_EVENTS} events before they could be read.",
-                    hint="If this happens again, give Quarterdeck more CPU time.",
+                    hint="If this happens again, raise Quarterdeck's CPU limit.",
                 )
             if self._error is not None and not messages:
                 raise self._error

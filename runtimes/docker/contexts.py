@@ -101,7 +101,7 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     except json_decoder.UNDECODABLE as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be decoded: {file} does not have the format that docker writes.",
-            hint=f"Create it again: `docker context rm {name}`, then `docker context create`.",
+            hint=f"Create the context again: `docker context rm {name}`, then `docker context create`.",
         ) from error
     # An empty address would become that of the local engine.
     if not meta.endpoints.get("docker", {}).get("Host"):
@@ -141,7 +141,7 @@ def _unknown(name: str, folder: Path) -> errors.NotFound:
     known = names(folder)
     return errors.NotFound(
         f"There is no docker context “{name}” in {folder}.",
-        hint=f"Use one of these: {', '.join(known)}." if known else "Create one with: docker context create",
+        hint=f"Use one of these: {', '.join(known)}." if known else "Create a context with: docker context create",
     )
 
 

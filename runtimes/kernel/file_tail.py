@@ -99,7 +99,7 @@ class FileTail:
             raise errors.TimedOut(
                 f"The file {self._path} could not be read within {SECONDS:.0f} s.",
                 sent=False,
-                hint="Check the disk of that file.",
+                hint="Check the disk that the file is on.",
             ) from error
         except OSError as error:
             raise self._unreadable(error) from error

@@ -58,7 +58,7 @@ def parse(url: str) -> StateDirUrl:
     if options or (program and not program.startswith("/")):
         raise errors.BadUsage(
             f"“{url}” has an option that the url of an OCI engine cannot have.",
-            hint="Remove it. The only option is ?program=/PATH/OF/THE/RUNTIME.",
+            hint="Remove this option. The only possible option is ?program=/PATH/OF/THE/RUNTIME.",
         )
     return StateDirUrl(patterns=tuple(dict.fromkeys(patterns)), program=program)
 

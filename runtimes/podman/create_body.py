@@ -44,7 +44,7 @@ def create_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str,
     if action.links:
         raise errors.BadUsage(
             "Podman does not support --link.",
-            hint="Put both containers in one network, where they find each other by name.",
+            hint="Put both containers into one network with --network NAME. There, they reach each other by name.",
         )
     try:
         return _body(docker, action, labels)

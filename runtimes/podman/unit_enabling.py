@@ -68,7 +68,7 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
             raise errors.UserError(
                 f"{service.name} is {service.enabled}: `systemctl disable` would also remove the link to its unit"
                 " file.",
-                hint=f"Stop it with: unit stop {service.name}",
+                hint=f"To stop the unit: unit stop {service.name}",
             )
         if service.enabled == "generated":
             raise errors.UserError(

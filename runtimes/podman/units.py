@@ -198,7 +198,7 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         if service is not None and service.load != "not-found" and service.file != str(draft.files[-1].path):
             raise errors.Refused(
                 f"A unit {draft.unit} exists already{f' in {service.file}' if service.file else ''}.",
-                hint="Remove this unit, or give the container another name.",
+                hint="Remove this unit's file on the host, or give the container another name: rename OLD NEW",
             )
 
     async def _load_and_start(

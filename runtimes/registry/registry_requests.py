@@ -167,7 +167,7 @@ class RegistryRequests:
         except aiohttp.ClientConnectorError as error:
             raise errors.Unreachable(
                 f"{host} cannot be reached: {_reason(error.os_error)}.",
-                hint="Check the name of the registry, and that Quarterdeck's host reaches it.",
+                hint="Check the name of the registry, and that Quarterdeck's host can reach this registry.",
             ) from error
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise errors.TimedOut(

@@ -132,7 +132,7 @@ class RegistrySession:
         else:
             raise errors.EngineError(
                 f"{self._name.registry} asks for a login in a way that Quarterdeck does not support.",
-                hint="Use skopeo inspect on a host that is logged in.",
+                hint=f"On a host that is logged in to the registry, run: skopeo inspect docker://{self._name}",
             )
 
     async def _token(self, realm: str, service: str) -> str:
@@ -196,7 +196,7 @@ class RegistrySession:
             raise errors.InvalidResponse(
                 f"{self._name.registry} sent content that does not match its digest.",
                 sent=False,
-                hint="Check whether a proxy between Quarterdeck and the registry changes it.",
+                hint="Check whether a proxy between Quarterdeck and the registry changes the content.",
             )
 
 

@@ -97,7 +97,7 @@ async def roll_back(
         if not raw.get("PreviousSpec"):
             raise errors.UserError(
                 f"{target.name} cannot be rolled back: it was not updated since it was created.",
-                hint=f"Update it instead: service update --image IMAGE {target.name}",
+                hint=f"Change the service instead: service update --image IMAGE {target.name}",
             )
         await check(raw)
         spec: dict[str, Any] = raw["Spec"]

@@ -62,7 +62,7 @@ class Systemd:
             raise errors.NotPermitted(
                 f"Only {owner} and root may use the systemd of {owner}.",
                 rule="systemd",
-                hint="Run Quarterdeck as one of them.",
+                hint=f"Run Quarterdeck as {owner} or as root.",
             )
         if change and self.uid == 0 and current != 0:
             raise errors.NotPermitted(

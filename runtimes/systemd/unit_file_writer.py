@@ -125,7 +125,7 @@ def _not_a_directory(path: Path, directory: Directory) -> errors.QuarterdeckErro
     owner = directory.owner.name if directory.owner is not None else "root"
     return errors.Refused(
         f"{path} is a link or not a directory; root does not follow links in the home of {owner}.",
-        hint=f"Replace it by a directory, or run Quarterdeck as {owner}.",
+        hint=f"Put a directory at this path, or run Quarterdeck as {owner}.",
     )
 
 

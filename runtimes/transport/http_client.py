@@ -240,7 +240,8 @@ class HttpClient:
         return errors.TimedOut(
             f"{what} could not be sent to {self.endpoint} within {deadline:g} s.",
             sent=False,
-            hint="Try again later: the engine accepts no connections, or all connections to it are in use.",
+            hint="Give the command again later: the engine accepts no connections now, or all connections to the"
+            " engine are in use.",
         )
 
 

@@ -150,7 +150,7 @@ class TlsDialer:
         if code == EXPIRED:
             return errors.Unreachable(
                 f"The certificate of {self._endpoint} has expired.",
-                hint="Renew it on that host, then restart the engine.",
+                hint="Renew the certificate on that host, then restart the engine.",
             )
         if code == NOT_YET_VALID:
             return errors.Unreachable(
@@ -165,12 +165,12 @@ class TlsDialer:
         if self._files.cert:
             return errors.Unreachable(
                 f"{self._endpoint} refused the client certificate {self._files.cert} ({_plain(reason)}).",
-                hint="Issue a new one that has not expired, is signed by the CA that the engine uses, and is meant for"
-                " clients (clientAuth).",
+                hint="Issue a new client certificate that has not expired, is signed by the engine's CA, and is meant"
+                " for clients (clientAuth).",
             )
         return errors.Unreachable(
             f"{self._endpoint} requires a client certificate.",
-            hint="Set one: `tls: {ca: /PATH/ca.pem, cert: /PATH/cert.pem, key: /PATH/key.pem}`.",
+            hint="Set a client certificate: `tls: {ca: /PATH/ca.pem, cert: /PATH/cert.pem, key: /PATH/key.pem}`.",
         )
 
     def _closed_early(self) -> errors.Unreachable:

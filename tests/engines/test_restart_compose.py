@@ -90,7 +90,9 @@ async def test_a_dependency_that_does_not_come_up_ends_it_and_is_named(deck, sho
     shop.daemon.api.stop("shop-db-1", timeout=1)
     started = shop.inspect("shop-api-1")["State"]["StartedAt"]
     shown = await restarted(deck, Ending.FAILED)
-    assert "api depends on db, which does not run. Nothing was restarted. Start it first: start shop/db" in shown
+    assert (
+        "api depends on db, which does not run. Nothing was restarted. Start that service first: start shop/db" in shown
+    )
     assert shop.inspect("shop-api-1")["State"]["StartedAt"] == started
 
 

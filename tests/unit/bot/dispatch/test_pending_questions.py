@@ -69,7 +69,7 @@ async def test_of_all_who_answer_one_wins(store):
     assert [answer for answer in answers if not isinstance(answer, errors.Expired)] == [question]
     with pytest.raises(errors.Expired) as late:
         await waiting.peek(question.token)
-    assert "Give the command again" in late.value.hint
+    assert "give the command again" in late.value.hint
 
 
 async def test_an_unanswered_question_expires(store):
