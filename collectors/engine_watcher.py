@@ -177,7 +177,7 @@ class EngineWatcher:
                 errors.TimedOut(
                     f"{self._runtime.ref} did not open its event stream within {self._timing.open_timeout:g} s.",
                     sent=True,
-                    hint="Check whether the engine is overloaded.",
+                    hint="Check the load of the engine's host: CPU, memory and disks.",
                 )
             )
         return bool(queue.batches)

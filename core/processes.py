@@ -89,7 +89,7 @@ async def run(
         raise errors.TimedOut(
             f"{name} did not end within {timeout:.0f} s and was killed.",
             sent=change,
-            hint="Check whether the machine is overloaded.",
+            hint="Check the load of this machine: CPU, memory and disks.",
         ) from error
     finally:
         transport.close()  # kills the program if it still runs

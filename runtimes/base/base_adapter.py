@@ -126,7 +126,7 @@ class BaseAdapter:
                 raise errors.TimedOut(
                     f"{self.ref} did not inspect {len(ids)} containers within {deadline:.0f} s.",
                     sent=False,
-                    hint="Check whether the engine is overloaded.",
+                    hint="Check the load of the engine's host: CPU, memory and disks.",
                 ) from error
 
     async def events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
@@ -166,7 +166,7 @@ class BaseAdapter:
             raise errors.TimedOut(
                 f"{self.ref} did not answer within {seconds:.0f} s.",
                 sent=action.risk is not Risk.READ,
-                hint="Check whether the engine is overloaded.",
+                hint="Check the load of the engine's host: CPU, memory and disks.",
             ) from error
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:

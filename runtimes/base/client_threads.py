@@ -74,7 +74,7 @@ class ClientCall:
                 f"Nothing was sent to {threads.address}: {MAX_THREADS} other requests to it still ran after"
                 f" {seconds:.0f} s.",
                 sent=False,
-                hint="Check whether the engine is overloaded, then give the command again.",
+                hint="Check the load of the engine's host: CPU, memory and disks. Then give the command again.",
             ) from None
         self._sockets = ThreadSockets(threads.dialer, threads.address, max_bytes=self._max_bytes)
         result = self._start(work, self._sockets)
@@ -85,7 +85,7 @@ class ClientCall:
             raise errors.TimedOut(
                 f"{threads.address} did not answer within {seconds:.0f} s.",
                 sent=self._change and self.sent,
-                hint="Check whether the engine is overloaded.",
+                hint="Check the load of the engine's host: CPU, memory and disks.",
             ) from None
         except Exception as error:
             if (found := self._failure(error)) is error:

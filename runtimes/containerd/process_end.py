@@ -37,6 +37,6 @@ class ProcessEnd:
             raise errors.TimedOut(
                 f"The process did not end within {seconds:.3g} s.",
                 sent=False,
-                hint="Check whether the engine is overloaded, or whether the process waits for a disk.",
+                hint="Check the load of the engine's host, and whether the process waits for a disk.",
             )
         return self._task.result()

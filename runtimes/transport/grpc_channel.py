@@ -187,7 +187,7 @@ class GrpcChannel:
             raise errors.TimedOut(
                 f"{self.engine} did not answer within {seconds:.3g} s.",
                 sent=sent,
-                hint="Check whether the engine is overloaded or starting.",
+                hint="The engine may be starting. If not, check the load of its host: CPU, memory and disks.",
             ) from error
         if code is codes.UNAVAILABLE and _never_left(error):
             raise errors.Unreachable(
@@ -232,7 +232,9 @@ def error_of_status(
         )
     if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
         return errors.TimedOut(
-            f"{engine} did not finish in time: {text}.", sent=True, hint="Check whether the engine is overloaded."
+            f"{engine} did not finish in time: {text}.",
+            sent=True,
+            hint="Check the load of the engine's host: CPU, memory and disks.",
         )
     if code is None:
         return errors.InvalidResponse(

@@ -235,7 +235,7 @@ class HttpClient:
             return errors.TimedOut(
                 f"{self.endpoint} did not answer {what} within {deadline:g} s.",
                 sent=True,
-                hint="Check whether the engine is overloaded.",
+                hint="Check the load of the engine's host: CPU, memory and disks.",
             )
         return errors.TimedOut(
             f"{what} could not be sent to {self.endpoint} within {deadline:g} s.",
@@ -310,7 +310,7 @@ class Stream:
             raise errors.TimedOut(
                 f"The engine's answer was not complete within {deadline:g} s.",
                 sent=True,
-                hint="Check whether the engine is overloaded.",
+                hint="Check the load of the engine's host: CPU, memory and disks.",
             ) from None
         return b"".join(parts)
 
