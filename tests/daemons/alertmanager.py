@@ -60,7 +60,7 @@ def prometheus_with_rules(root: Path, page_port: int, alertmanager: str, rules: 
     rule_file.write_text(json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": rules}]}))
     target = {"targets": [f"127.0.0.1:{page_port}"]}
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"},
         "rule_files": [str(rule_file)],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.removeprefix("http://")]}]}]},
         "scrape_configs": [{"job_name": "quarterdeck", "static_configs": [target]}],

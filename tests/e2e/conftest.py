@@ -5,6 +5,7 @@ import pytest
 
 from tests.daemons.swarm import Cluster
 from tests.helpers.bot_process import Bot, Deck
+from tests.helpers.waiting import wait_for
 from tests.standins.slack import client
 
 
@@ -17,7 +18,8 @@ def bot(dockerd, short_tmp):
 
 @pytest.fixture
 def slack(short_tmp):
-    with client.start(short_tmp) as made:
+    # A busy machine may hold the product for longer than the three seconds in which Slack wants to hear of it.
+    with client.start(short_tmp, ack_seconds=15.0, patience_seconds=30.0) as made:
         yield made
 
 
@@ -32,7 +34,8 @@ def deck(dockerd, short_tmp, slack):
 @pytest.fixture
 def grounds(own_dockerd, podmand, rootless_podmand, containerdd, crid, ocid):
     """By the name its container goes by: each engine with one container, and a Swarm of the Docker daemon."""
-    Cluster(own_dockerd).serve("api")
+    cluster = Cluster(own_dockerd)
+    cluster.serve("api")
     found = {
         "docker": own_dockerd,
         "podman": podmand,
@@ -43,4 +46,5 @@ def grounds(own_dockerd, podmand, rootless_podmand, containerdd, crid, ocid):
     }
     for name, daemon in found.items():
         daemon.run(f"web-{name}", f"echo hello from {name}; exec sleep 3600")
+    wait_for("the task", lambda: cluster.states("api") == ["running"])
     return found

@@ -191,7 +191,7 @@ def test_a_broken_configuration_tells_every_mistake_and_a_reload_keeps_the_old_o
     path.write_text("grants: [{who: 'console:alice', can: [viewr]}]\n")
     process.send_signal(signal.SIGHUP)
     wait_for("the failed reload", lambda: series(port, "quarterdeck_config_last_reload_successful") == 0)
-    assert "viewr" in process.log.read_text()
+    wait_for("its words", lambda: "viewr" in process.log.read_text())
     path.write_text("grants: [{who: 'console:alice', can: [viewer]}, {who: 'console:bob', can: [viewer]}]\n")
     process.send_signal(signal.SIGHUP)
     wait_for("the reload", lambda: series(port, "quarterdeck_config_last_reload_successful") == 1)

@@ -52,6 +52,7 @@ def test_a_running_bot_with_two_engines_outlives_the_death_of_one(deck, dockerd,
     wait_for("the loss to show", lambda: deck.series("stream_up", host="far7") == 0)
     deck.deck("ada", "engines")
     assert "could not be opened there" in deck.last("ada", "down ")["text"]
+    wait_for("the watch to see it", lambda: "what it reported last" in deck.do("ps near-web"), pause=0.5)
     deck.deck("ada", "ps near-web")
     assert "near-web" in deck.last("ada", "These rows are what it reported last.")["text"]
     assert deck.series("stream_up", host=dockerd.api.info()["Name"]) == 1

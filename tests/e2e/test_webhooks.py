@@ -74,7 +74,7 @@ def test_an_incident_reaches_its_receiver_although_both_were_down(deck, dockerd,
         deck.expire("hold:outlets")
         there.status = 200
         deck.up()
-        (sent,) = wait_for("the delivery", there.delivered, SLOW_ENOUGH)
+        sent = wait_for("the delivery", there.delivered, SLOW_ENOUGH)[0]
         assert sent["type"] == "incident.firing" and sent["data"]["owner"] == "web"
         assert "exit code 2" in sent["data"]["cause"]
         _, headers, body = there.requests[-1]
