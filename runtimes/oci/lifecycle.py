@@ -107,7 +107,11 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         """Waits for the end after the stop signal, and kills the container if necessary. Returns the detail of the
         outcome."""
         if container.state == "paused":  # a paused process receives its signals only after it is resumed
-            await self._change(container, "resume", deadline)
+            try:
+                await self._change(container, "resume", deadline)
+            except (errors.Rejected, errors.NotFound):  # somebody else has resumed it, or the signal has ended it
+                if is_running(container.stored) and self._states.is_frozen(container.stored):
+                    raise
         detail, began = "", time.monotonic()
         stop_grace.report(grace)
         if not await self._wait_for_end(container, min(grace, deadline - began)):
