@@ -29,7 +29,7 @@ def test_at_the_console(bot, dockerd):
     said = bot.do("scale shop/web=3")
     assert "shop/web scaled from 1 to 3 in" in said
     assert running(dockerd) == ["shop-web-1", "shop-web-2", "shop-web-3"]
-    assert len(re.findall(r"shop-web-\d +up · \d+s +shop/web", bot.do("ps shop"))) == 3
+    assert len(re.findall(r"shop-web-\d +up · \d+[sm] +shop/web", bot.do("ps shop"))) == 3
     assert "This changes every container of docker/" in bot.do("restart shop/web -t 1", code=4)
     assert "3 restarted" in bot.do("restart shop/web -t 1", "--yes")
     asked = bot.do("scale web=0", code=4)
