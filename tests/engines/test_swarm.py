@@ -92,9 +92,14 @@ async def listening(engine, since=None):
     heard = []
 
     async def listen():
-        async for batch in engine.events(since):
-            heard.extend(batch)
-            standing.set()
+        while (
+            True
+        ):  # as a watcher: a stream ends if no manager sends events for some seconds, and the next one makes up
+            with contextlib.suppress(errors.Unreachable, errors.TimedOut):
+                async for batch in engine.events(since):
+                    heard.extend(batch)
+                    standing.set()
+            await asyncio.sleep(0.5)
 
     standing = asyncio.Event()
     task = asyncio.create_task(listen())
