@@ -285,10 +285,7 @@ async def build(
         await store.heartbeat(replica, LEASE_SECONDS)
         await policies.share_containers()
     except errors.StoreError as error:
-        log.error(
-            "The store could not be used. Commands that change something are refused until the store answers.",
-            reason=error.full_message(),
-        )
+        log.error("Changes are refused until the store can be used again.", reason=error.full_message())
     supervisor.on_close("replica", lambda: _remove_replica(app))
     return app
 
