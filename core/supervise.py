@@ -114,8 +114,7 @@ class Supervisor:
             if self._stopping.is_set():
                 raise errors.Refused("Quarterdeck is stopping.", hint="Give the command again after its restart.")
             raise errors.Refused(
-                f"The command was not started, because {self._max_tasks} commands are already running.",
-                hint="Give the command again in a moment.",
+                f"{self._max_tasks} commands are already running.", hint="Give the command again in a moment."
             )
         task = tasks.start_awaited(name, work)
         self._work.add(task)
