@@ -1,7 +1,7 @@
 """Defines Rule: one kind of problem that alerts report, and the input of a rule's check.
 
-A rule is a value with a pure function. It gets the events of one owner, oldest first, and returns a Firing, a Cleared
-or None. The evaluator calls it, waits, counts and reports; a rule stores nothing and sends no request.
+A rule is a constant with a check function, which has no side effects. The function gets the events of one owner, oldest
+first, and returns a Firing, a Cleared or None. The evaluator calls it, waits, counts and reports.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Counts what happens to the event stream and to the relists of one engine. Its metrics have the labels `host` and
 `engine`.
 
-Until its first answer, an engine has a guessed host name. Then the series with that name are removed. The lag of the
-stream is measured for each batch, so its series is looked up only once for each stream.
+Until its first answer, an engine has a guessed host name. After the answer, the series with the guessed name are
+removed. The lag of the stream is measured for each batch of events. To save time, the series of the lag is looked up
+only once for each stream.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Lets an engine's adapter report what an action is waiting for. Whoever runs the action receives these reports.
 
-The reports of an action are found by its task, so no adapter has to pass them on. If nobody listens, nothing happens.
+The reports are linked to an action by the asyncio task that runs it, so no adapter has to pass them on. If nobody has
+asked for the reports of a task, they are dropped.
 """
 
 from __future__ import annotations

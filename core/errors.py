@@ -78,10 +78,12 @@ class Ambiguous(UserError):
     `group`: the service or project that all candidates belong to; empty if there is none.
     """
 
-    def __init__(self, name: str, candidates: Sequence[str], group: str = "") -> None:
+    def __init__(
+        self, name: str, candidates: Sequence[str], group: str = "", *, hint: str = "Write one of these names."
+    ) -> None:
         self.name, self.candidates, self.group = name, tuple(candidates), group
         shown = ", ".join(self.candidates[:8]) + (f" and {len(candidates) - 8} more" if len(candidates) > 8 else "")
-        super().__init__(f"“{name}” matches {len(candidates)} names: {shown}.", hint="Write one of these names.")
+        super().__init__(f"“{name}” matches {len(candidates)} names: {shown}.", hint=hint)
 
 
 class Unsupported(UserError):

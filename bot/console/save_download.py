@@ -59,7 +59,7 @@ def _save(download: Download, stdout: BinaryIO) -> Text:
         except FileNotFoundError:
             found = None
         if found is not None and not stat.S_ISREG(found.st_mode):
-            return Text(text=f"{place} was not written: it exists and is no ordinary file.", tone=Tone.BAD)
+            return Text(text=f"{place} was not written: it exists and is not an ordinary file.", tone=Tone.BAD)
         descriptor, name = tempfile.mkstemp(prefix=".quarterdeck-", dir=place.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -1,14 +1,14 @@
 """Writes the audit: an append-only stream of rows that record who did what, and the outcome.
 
-A change has one row for each action. Before it runs, the rows of its intent are stored; if that fails, the change does
-not run. `bot.dispatch.change_record` writes these rows. In the same step it locks the targets (takes their leases) and
-stores the phase of the change.
+A change has one row for each action. Before a change runs, rows are stored that say what it will do (its intent); if
+that fails, the change does not run. `bot.dispatch.change_record` writes these rows. In the same step it locks the
+targets (takes their leases) and stores the phase of the change.
 
 A command that only reads has one row, and so has a question (a request for a confirmation or an approval). These rows,
 and those of refusals, are written afterwards. If the store does not answer, they wait in memory (`Audit.deferred`).
 Equal reads within ten minutes (`FOLD`) become one row with a count, and so do equal refusals. Refusals that are faster
-than REFUSALS_PER_SECOND are counted in memory and written together. core.store.audit_trail limits their number. Each
-field of a row has a limited length.
+than REFUSALS_PER_SECOND are counted in memory and written together. core.store.audit_trail limits the number of stored
+rows. Each field of a row has a limited length.
 """
 
 from __future__ import annotations

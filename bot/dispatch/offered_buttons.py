@@ -1,4 +1,4 @@
-"""Removes the buttons of a reply whose command the requester is not permitted to give, or that no engine can do.
+"""Removes a button from a reply if the requester may not give the button's command, or if no engine can run it.
 
 The command line of each button is parsed, planned and checked by the policy as if it was typed. Nothing is run. A click
 is checked again. The checks have a time limit. A button that was not checked in that time is removed.

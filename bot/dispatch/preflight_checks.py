@@ -1,9 +1,9 @@
 """Finds changes that an engine would refuse, or that would change nothing, before a question is asked about a plan.
 Examples: the removal of a resource in use, a name that is taken, a container that is connected already.
 
-The lists do not show this. So each engine gets one small request, with a timeout of LOOK_SECONDS. If an engine does not
-answer in time, the question is asked without this information. If a user of a resource is hidden from the requester,
-its name is not shown; such users are only counted.
+The engines' lists of resources do not show this. So each engine gets one small request, with a timeout of LOOK_SECONDS.
+If an engine does not answer in time, the question is asked without this information. Containers that use a resource,
+and that the requester may not see, are only counted; their names are not shown.
 """
 
 from __future__ import annotations

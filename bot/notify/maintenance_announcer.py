@@ -68,17 +68,20 @@ class MaintenanceAnnouncer:
     def _say(self, window: Maintenance, channels: Sequence[str], reply: Reply, said: Collection[str] = ()) -> None:
         """Starts the task that posts in each place. `said`: the channels that need not be told."""
         places = [place for place in dict.fromkeys((window.place, *channels)) if place and place not in said]
-        self._tasks.start(f"maintenance {window.id}", self._post(places, reply))
+        self._tasks.start(f"maintenance {window.id}", self._post(window.id, places, reply))
 
-    async def _post(self, places: Sequence[str], reply: Reply) -> None:
-        await all_at_once(self._post_in(place, reply) for place in places)
+    async def _post(self, window: str, places: Sequence[str], reply: Reply) -> None:
+        await all_at_once(self._post_in(window, place, reply) for place in places)
 
-    async def _post_in(self, place: str, reply: Reply) -> None:
+    async def _post_in(self, window: str, place: str, reply: Reply) -> None:
         try:
             await self._poster.post(place, reply)
         except errors.DeliveryError as error:
             log.error(
-                "A maintenance window was not announced in a channel.", channel=place, reason=error.full_message()
+                "The begin or the end of a maintenance window was not announced in a channel.",
+                window=window,
+                channel=place,
+                reason=error.full_message(),
             )
 
 

@@ -1,9 +1,9 @@
 """Records in the store which messages are being posted and where messages were posted, so that each is posted once.
 
-A message has a name, such as an incident's id and the content of the message. Before it is posted, its token is stored;
-afterwards its channel and id. If a process finds the channel and id, it does not post. If it finds only a token, it
-passes the token on, and the chat is searched for it. A running process may be posting at that moment, so another one
-waits for some seconds.
+A message has a name, such as an incident's id and the content of the message. It also has a token: a mark that it
+carries in the chat. Before the message is posted, its token is stored; afterwards its channel and id. If a process
+finds the channel and id, it does not post. If it finds only a token, the poster searches the chat for a message with
+this token. A running process may be posting at that moment, so another one waits for some seconds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Builds the content of a message that several incidents share: its table, its mentions, and the next entry of its
 thread.
 
-It also returns what must be recorded afterwards about incidents that are not in memory. It is given one incident after
-the other, so it needs little memory even for ten thousand incidents.
+The caller passes the incidents one by one, so that ten thousand incidents need little memory. The result also contains
+what the caller must store about incidents that are not in memory.
 """
 
 from __future__ import annotations

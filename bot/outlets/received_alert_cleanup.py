@@ -1,8 +1,8 @@
 """Removes the records of received alerts whose incident does not fire any more, for example because it was removed.
 
 When an Alertmanager reports the end of an alert, its record is removed at once. This job removes the records for which
-such a report never came. A record is removed only if two runs found it without a firing incident, because its incident
-is stored a moment after it.
+such a report never came. A new record is stored a moment before its incident. So a record is removed only if two runs
+of the job found no firing incident for it.
 """
 
 from __future__ import annotations

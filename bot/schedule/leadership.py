@@ -26,8 +26,8 @@ POSTING = "posting"
 OUTLETS = "outlets"
 WORK = {
     LEASE_KEY: (
-        "This process became the leader: it runs the recurring jobs that are shared.",
-        "This process stopped leading: it does not run the recurring jobs that are shared.",
+        "This process became the leader. It runs the recurring jobs that only one process may run.",
+        "This process is not the leader any more. It stopped the recurring jobs that only one process may run.",
         "The lease of the leader could not be renewed.",
     ),
     POSTING: (

@@ -174,7 +174,7 @@ class SlackHandler:
             self.count_undelivered(request, error)
             raise
         except Exception:
-            log.exception("The answer to a rejected request failed because of a bug.", action="tell")
+            log.exception("The answer to a rejected request failed because of a bug.", action="reply")
             self.count_undelivered(request, error)
 
     # ── commands of a process that died ──────────────────────────────────────────────────────────────────────────
@@ -223,7 +223,7 @@ class SlackHandler:
         self._metrics.slack_undelivered_total.inc()
         log.error(
             "A reply was not delivered.",
-            action="tell",
+            action="reply",
             source=request.source,
             user=request.user,
             channel=request.channel,
@@ -269,7 +269,7 @@ class _CountingResponder:
                 raise
             except Exception:
                 reference = secrets.token_hex(4)
-                log.exception("A reply could not be rendered because of a bug.", action="tell", ref=reference)
+                log.exception("A reply could not be rendered because of a bug.", action="reply", ref=reference)
                 text = f"The command ended as {reply.ending}, but its result cannot be shown."
                 text += f" Internal error, reference {reference}. {unexpected_errors.HINT}"
                 await self.responder.finish(text_reply(text, Tone.BAD, ending=Ending.ERROR))

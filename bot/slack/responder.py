@@ -182,7 +182,7 @@ class SlackResponder:
             log.info("The start of a change could not be shown.", reason=error.full_message())
             return
         except Exception:  # a bug here must not lose the reply
-            log.exception("The start of a change could not be shown because of a bug.", action="tell")
+            log.exception("The start of a change could not be shown because of a bug.", action="reply")
             return
         await self._store_posted(self._posted)
         await self._delivery.delete_private_question()
@@ -213,7 +213,7 @@ class SlackResponder:
             log.info("The progress of a command could not be shown.", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
             self._progress_closed = True
-            log.exception("The progress of a command could not be shown because of a bug.", action="tell")
+            log.exception("The progress of a command could not be shown because of a bug.", action="reply")
 
     async def _pause(self) -> None:
         """Waits before the next edit, unless it shows the outcome. Slack limits the number of all edits."""
@@ -238,7 +238,9 @@ class SlackResponder:
         except errors.DeliveryError as error:
             log.info("The note that a command is still running was not delivered.", reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
-            log.exception("The note that a command is still running was not delivered because of a bug.", action="tell")
+            log.exception(
+                "The note that a command is still running was not delivered because of a bug.", action="reply"
+            )
 
     def _cancel_working_note(self) -> None:
         if self._working_task is not None and not self._sending_note:

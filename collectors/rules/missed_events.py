@@ -1,7 +1,7 @@
 """Fires once for each period in which events of an engine were lost for good.
 
-A gap of a few seconds is ignored if the list after it shows what changed: every restart of an engine has one. A period
-in which Quarterdeck did not run is ignored too: the rule `nobody-watched` reports it once for all engines.
+A gap of a few seconds is ignored if the list after it shows what changed: every restart of an engine causes one. A
+period in which Quarterdeck did not run is ignored too: the rule `nobody-watched` reports it once for all engines.
 """
 
 from __future__ import annotations

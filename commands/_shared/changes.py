@@ -33,13 +33,6 @@ TIMEOUT = Arg(
     maximum=MAX_STOP_SECONDS,
     help="time that a container has to stop before it is killed (default: the container's own setting)",
 )
-# Of the commands that restart: what bot.dispatch.change_targets leaves out of a group.
-NOT_RUNNING_TOO = Arg(
-    name="--all",
-    short="a",
-    type=ArgType.FLAG,
-    help="also start what is not running; without --all, a project or a glob restarts only what is running",
-)
 _LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose one, such as -p 8080:80."
 # What slirp4netns and pasta say to an engine without the right to a low port.
 PORT_ADVICE = (("privileged port", _LOW_PORT), ("failed to bind port", _LOW_PORT))
@@ -61,6 +54,17 @@ _BY_SEVERITY = (Ending.OK, Ending.NOTHING, Ending.USAGE, Ending.REFUSED, Ending.
 _TONES = {Ending.OK: Tone.GOOD, Ending.NOTHING: Tone.WARN, Ending.UNKNOWN: Tone.WARN}
 WORTH_SAYING = 0.05  # seconds: a shorter time would be shown as 0.0 s
 UNKNOWN = "unknown"  # the category of a change whose outcome is unknown
+
+
+def not_running_too(resources: str, group: str = "a glob") -> Arg:
+    """Returns the option of the commands that restart `resources`: it includes what bot.dispatch.change_targets leaves
+    out of a group."""
+    return Arg(
+        name="--all",
+        short="a",
+        type=ArgType.FLAG,
+        help=f"also start {resources} that are not running; without --all, {group} restarts only running ones",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from core.text import command_line
 DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
 _CONTAINER = "container:"
 _KINDS = {"pid": "process ID", "ipc": "IPC", "uts": "host name", "userns": "user", "cgroupns": "cgroup"}
+_OF_HOST_ONLY = ("uts", "userns", "cgroupns")  # the namespaces that no container shares with another one
 
 ARGS = (
     Arg(name="image", required=True, help="repository, repository:tag (default tag: latest) or repository@digest"),
@@ -100,8 +101,9 @@ ARGS = (
     *(
         Arg(
             name=f"--{kind}",
-            placeholder="host|container:CONTAINER",
-            help=f"share the {what} namespace of the host or of another container; needs the permission host.reach",
+            placeholder="host" if kind in _OF_HOST_ONLY else "host|container:CONTAINER",
+            help=f"share the {what} namespace of the host{'' if kind in _OF_HOST_ONLY else ' or of another container'};"
+            " needs the permission host.reach",
         )
         for kind, what in _KINDS.items()
     ),
@@ -197,8 +199,8 @@ async def _namespace(context: Context, engine: EngineRef, kind: str, value: str)
     if value == "host":
         return Namespace(kind=kind)
     name = value.removeprefix(_CONTAINER)
-    if name == value or not name or kind in ("uts", "userns", "cgroupns"):
-        hint = "Write host." if kind in ("uts", "userns", "cgroupns") else "Write host or container:NAME."
+    if name == value or not name or kind in _OF_HOST_ONLY:
+        hint = "Write host." if kind in _OF_HOST_ONLY else "Write host or container:NAME."
         raise errors.BadUsage(f"--{kind} cannot be “{command_line.abbreviate(value)}”.", hint=hint)
     return Namespace(kind=kind, container=await _container(context, engine, name))
 

@@ -34,11 +34,14 @@ _MOUNT_KEYS = {
 def parse_pair(option: str, text: str) -> tuple[str, str]:
     """`NAME=VALUE`, whose value may be empty."""
     name, equals, value = text.partition("=")
-    if not (name and equals):
+    if not name:
         raise errors.BadUsage(
-            f"{option} {command_line.abbreviate(name or text)} has no value.",
-            hint=f"Write {option} {name or 'NAME'}=VALUE. Quarterdeck's own variables are never passed on.",
+            f"{option} {command_line.abbreviate(text)} has no name.", hint=f"Write {option} NAME=VALUE."
         )
+    if not equals:
+        name = command_line.abbreviate(name)
+        own = " No value is taken from Quarterdeck's own environment." if option == "--env" else ""
+        raise errors.BadUsage(f"{option} {name} has no value.", hint=f"Write {option} {name}=VALUE.{own}")
     return name, value
 
 

@@ -26,5 +26,5 @@ command = Command(
     doing="restarting",
     starts=True,
     verbs=(Restart.verb,),
-    args=(*changes.TARGET_ARGS, changes.TIMEOUT, changes.NOT_RUNNING_TOO),
+    args=(*changes.TARGET_ARGS, changes.TIMEOUT, changes.not_running_too("containers", "a project or a glob")),
 )

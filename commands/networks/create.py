@@ -47,7 +47,7 @@ command = Command(
         Arg(
             name="--scope",
             choices=("local", "global", "swarm"),
-            help="local: a network of one engine; swarm, global: a network of a whole Swarm (default: as its driver)",
+            help="where the network exists: on one engine, or on all nodes of a Swarm (default: the driver decides)",
         ),
         Arg(name="--subnet", placeholder="CIDR", help="address range of the network, such as 10.9.0.0/16"),
         Arg(name="--ip-range", placeholder="CIDR", help="part of the subnet from which containers get their addresses"),

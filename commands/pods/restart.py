@@ -22,6 +22,6 @@ command = Command(
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),
         *SELECTION,
-        changes.NOT_RUNNING_TOO,
+        changes.not_running_too("pods"),
     ),
 )

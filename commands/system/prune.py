@@ -1,5 +1,5 @@
-"""`system prune`: removes stopped containers, the networks and the images without a tag that no other container uses,
-and on Docker the build cache.
+"""`system prune`: removes stopped containers, then the networks and the untagged images that no remaining container
+uses, and on Docker the build cache.
 """
 
 from __future__ import annotations

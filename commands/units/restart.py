@@ -19,5 +19,5 @@ command = Command(
     doing="restarting",
     starts=True,
     verbs=(RestartUnit.verb,),
-    args=(*TARGETS, changes.NOT_RUNNING_TOO),
+    args=(*TARGETS, changes.not_running_too("units")),
 )

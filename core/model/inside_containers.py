@@ -1,9 +1,10 @@
 """Defines the actions inside one container: run a program, copy a file out, export its file system, and commit it to an
 image.
 
-A program in a container can do everything that the container can. If the container can access its host, so can a
-program and a copied file. So these two actions need the verb `host.reach` in addition to their own verb. `reaches`
-lists the access to the host that an inspection has shown. The dispatcher fills it in before the policy decides.
+A program in a container can do everything that the container can. If the container can access its host, the program can
+too, and a copied file may be one of the host. So these two actions need the verb `host.reach` in addition to their own
+verb. `reaches` lists the access to the host that an inspection has shown. The dispatcher fills it in before the policy
+decides.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 them.
 
 An engine refuses to remove a resource in use. The rules differ: Docker removes a network of stopped containers, Podman
-does not. So each adapter returns only the users because of which its engine would refuse.
+does not. So each adapter returns only those users that make its engine refuse the removal.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ def _match_group(typed: TypedName, rows: Sequence[Container]) -> ResourceMatch:
     of_service = [row for row in rows if name in (row.service, _short_service(row))]
     if of_project and of_service and {row.ref for row in of_project} != {row.ref for row in of_service}:
         either = [row for row in rows if row.project == name or name in (row.service, _short_service(row))]
-        candidates = [f"{name}/", *sorted({row.group_name for row in of_service})]
-        return ResourceMatch(rows=either, error=errors.Ambiguous(typed.text, candidates))
+        of_services = sorted({row.group_name for row in of_service})
+        hint = f"Write {name}/ for the project, or {of_services[0]} for the service."
+        return ResourceMatch(rows=either, error=errors.Ambiguous(typed.text, [f"{name}/", *of_services], hint=hint))
     if of_project:
         return _same_group(typed, of_project, lambda row: f"{row.project}/")
     return _same_group(typed, of_service, lambda row: row.group_name)

@@ -1,7 +1,8 @@
 """Compiles a regular expression when it is first used.
 
-The patterns that detect secrets take a fifth of the time of a start, and most texts contain the hints of a few of them
-only. After the first use, a pattern is as fast as a compiled one. A test compiles all of them.
+To compile the patterns that detect secrets takes a fifth of the time of a start. Most texts need only a few of them: a
+pattern is used only if the text contains its hint, a short word. After the first use, a pattern is as fast as a
+compiled one. A test compiles all of them.
 """
 
 from __future__ import annotations

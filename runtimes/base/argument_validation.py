@@ -256,7 +256,7 @@ def _remote(action: registry_reads.InspectRemoteImage) -> None:
     if action.platform and not _PLATFORM.fullmatch(action.platform):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(action.platform)}” is not a platform.",
-            hint="Write linux/arm64 or linux/arm/v7.",
+            hint="Write OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, such as linux/amd64 or linux/arm/v7.",
         )
 
 

@@ -1,10 +1,13 @@
 """Detects one daemon that is configured under two addresses, and two engines with the same name.
 
 Two addresses may lead to one daemon, such as a socket and a TCP port. Only the daemon's answer shows this, and a daemon
-may claim the identity of another one. So if two addresses have one identity, an address that still answers with its
-first identity is preferred to one that answered with another identity earlier. After that, the more trusted address is
-preferred, and then the one that was added first. The order of the answers does not matter. The other address is refused
-while the first one is in use.
+may claim the identity of another one. If two addresses have one identity, one of them is preferred:
+
+1. the address whose identity never changed,
+2. of two such addresses, the one that is trusted more,
+3. of two that are trusted equally, the one that was added first.
+
+The order of the answers does not matter. The other address is refused while the preferred one is in use.
 """
 
 from __future__ import annotations

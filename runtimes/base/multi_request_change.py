@@ -1,8 +1,8 @@
 """Runs one change that needs several requests, with one deadline for all of them and one record of the sent requests.
 
-If a request gets no answer before the first changing request was sent, nothing was changed (`sent` is False). After
-that, an unknown part of the change was done. Every later loss of an answer has `sent` True, and the outcome is UNKNOWN.
-A refusal by the engine is an answer.
+If an answer is lost before the first changing request was sent, nothing was changed (`sent` is False). If an answer is
+lost later, nobody knows how much was changed: `sent` is True, and the outcome is UNKNOWN. A refusal by the engine is an
+answer.
 """
 
 from __future__ import annotations

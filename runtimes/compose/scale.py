@@ -118,11 +118,10 @@ class _Scaling:
         self._before = len(replicas)
         if not replicas:
             return await self._run_from_nothing()
-        if any(protected(row.labels) for row in replicas):
+        if locked := next((row.ref.name for row in replicas if protected(row.labels)), ""):
             raise errors.Protected(
-                f"{self._service.name} cannot be scaled: the label quarterdeck.protected "
-                "protects one of its containers.",
-                hint="Create that container again without the label.",
+                f"{self._service.name} cannot be scaled: its container {locked} has the label quarterdeck.protected.",
+                hint=f"Create {locked} again without the label.",
             )
         services.check_one_project(self._service.name, replicas)
         staying, surplus = replicas[: self._wanted], replicas[self._wanted :]

@@ -1,7 +1,7 @@
 """Waits for the end of a process of containerd with a single request, however often and however long callers wait.
 
 If a Wait request is cancelled before the process ends, containerd 1.7 and later log an error when the process ends. So
-the request must continue even if the grace is over.
+the request must continue even after the time that a process has to stop is over.
 """
 
 from __future__ import annotations

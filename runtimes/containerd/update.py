@@ -20,7 +20,9 @@ class UpdateVerbs(LifecycleVerbs):
     @does(UpdateContainer)
     async def update_container(self, action: UpdateContainer, seconds: float) -> Outcome:
         oci_limits.refuse_restart_policy(
-            action, "containerd restarts only what its clients label", "Use nerdctl update --restart on its host."
+            action,
+            "in containerd, the client that created the container sets the policy",
+            "On the engine's host, run: nerdctl update --restart POLICY NAME",
         )
         resources = any_pb2.Any(type_url=RESOURCES, value=msgspec.json.encode(oci_limits.linux_resources(action)))
         change = await self._change(action.target, seconds)

@@ -165,7 +165,9 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
             return errors.Rejected(status, text)
         if name:
             return errors.NotFound(f"{self.ref} has no {kind} {name}.", hint=selection.list_hint(kind))
-        return errors.NotFound(text or f"{self.ref} has no such {kind}.")
+        return errors.NotFound(
+            text or f"{self.ref} has no such {kind}.", hint="" if text else selection.list_hint(kind)
+        )
 
     def _proxy_failure(self, status: int) -> errors.Unreachable:
         """The error for a status that a proxy sent because it does not reach the engine: an engine's own error is

@@ -43,7 +43,7 @@ _KINDS = {
     1 << 26: "a device",
     1 << 25: "a named pipe",
     1 << 24: "a socket",
-    1 << 19: "no ordinary file",
+    1 << 19: "not an ordinary file",
 }
 _IMAGE_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 

@@ -46,7 +46,7 @@ def read_file(chunks: Iterable[bytes], path: str, max_bytes: int) -> ArchivedFil
             member = archive.next()
             if member is None:
                 raise _damaged(path, "it is empty")
-            check_kind(path, _KINDS.get(member.type, "no ordinary file"))
+            check_kind(path, _KINDS.get(member.type, "not an ordinary file"))
             check_size(path, member.size, max_bytes)
             opened = archive.extractfile(member)
             data = opened.read(max_bytes + 1) if opened is not None else b""
@@ -63,7 +63,7 @@ def _usable_time(seconds: float) -> float:
 
 
 def check_kind(path: str, kind: str, link: str = "") -> None:
-    """Raises BadUsage for what is no ordinary file. `kind`: what it is; empty for an ordinary file. `link`: where a
+    """Raises BadUsage for what is not an ordinary file. `kind`: what it is; empty for an ordinary file. `link`: where a
     link leads, if that is known."""
     if not kind:
         return

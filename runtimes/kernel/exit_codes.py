@@ -1,7 +1,8 @@
 """Reads the exit code of a process that is not a child of this one.
 
-Linux reports it from 6.15 on (PIDFD_INFO_EXIT of the ioctl PIDFD_GET_INFO): to whoever opened a pidfd before the end,
-as soon as the parent of the process has waited for it. It needs no privilege. Older kernels report nothing.
+Since Linux 6.15, a process that opened a pidfd before the end can read the code (PIDFD_INFO_EXIT of the ioctl
+PIDFD_GET_INFO), once the parent has waited for the ended process. This needs no privilege. Older kernels report
+nothing.
 """
 
 from __future__ import annotations

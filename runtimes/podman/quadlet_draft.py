@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from core import errors
 from core.lazy_dataclass import dataclass
+from core.text import command_line
 from runtimes.podman import quadlet_option_writer, quadlet_quoting
 from runtimes.podman.inspect_models import InspectedContainer, InspectedImage
 
@@ -148,8 +149,9 @@ def _image(section: quadlet_quoting.ContainerSection, container: InspectedContai
     name = quadlet_quoting.raw_value(container.image_name)
     if name is None or " " in name:
         raise errors.UserError(
-            f"The image name of {container.name} contains characters that a Quadlet file cannot contain.",
-            hint="Tag the image with a plain name, and create the container from that name.",
+            f"{container.name} was created from the image “{command_line.abbreviate(container.image_name)}”. A Quadlet"
+            " file cannot contain this name.",
+            hint="Tag the image with a plain name such as shop/web:1, and create the container again from that name.",
         )
     section.lines.append(f"Image={name}")
 

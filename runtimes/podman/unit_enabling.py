@@ -66,9 +66,10 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         service = await self._own_service(action.target, systemd)
         if service.enabled in REMOVED_BY_DISABLE:
             raise errors.UserError(
-                f"{service.name} is {service.enabled}: `systemctl disable` would also remove the link to its unit"
-                " file.",
-                hint=f"To stop the unit: unit stop {service.name}",
+                f"{service.name} was not disabled. Its state is {service.enabled}, so `systemctl disable` would also"
+                " remove the link to its unit file.",
+                hint=f"To stop the unit now: unit stop {service.name}. To remove the link too, run `systemctl disable"
+                f" {service.name}` on the engine's host.",
             )
         if service.enabled == "generated":
             raise errors.UserError(

@@ -1,10 +1,10 @@
-"""Serves the verbs that read from registries: one image, and which running containers have an older image than their
-tag.
+"""Serves the verbs that read from registries: one shows an image, the other finds the running containers whose image is
+out of date.
 
 The requests come from Quarterdeck's own process, not from the engine, with the login of Quarterdeck's host. A container
 is out of date if the tag that it was started from points to another image now. The digests of the engine's own image
-list are compared with the registry's: first that of the tag, and if they differ, those of its platforms, because some
-engines store only the digest of their platform.
+list are compared with the registry's. First the digest of the tag is compared. If it differs, the digests of the images
+of each platform are compared too, because some engines store only the digest of their own platform.
 """
 
 from __future__ import annotations

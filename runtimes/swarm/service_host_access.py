@@ -1,8 +1,8 @@
 """Finds which parts of the host a Swarm service can access, and refuses a change that does not declare this access.
 
 The policy decides on the access that an action declares (core.model.host_access). Before a specification is sent to the
-Swarm, it is compared with that access, because the host's network can be given by its id, and because an existing
-service may have changed since its row was listed.
+Swarm, it is compared with that access again, for two reasons: a request can name the host's network by its id, and an
+existing service may have changed since its row was listed.
 """
 
 from __future__ import annotations

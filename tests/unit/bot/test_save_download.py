@@ -1,4 +1,4 @@
-"""What a console saves: whole files only, for their owner only, and never over something that is no ordinary file."""
+"""What a console saves: whole files only, for their owner only, and never over what is not an ordinary file."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_link_a_pipe_and_a_device_stay_as_they_are(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path / "link", tmp_path / "pipe", "/dev/null"):
         ending, said = await saved(place)
-        assert ending is Ending.FAILED and "no ordinary file" in said
+        assert ending is Ending.FAILED and "not an ordinary file" in said
     assert (tmp_path / "target").read_text() == "precious" and (tmp_path / "link").is_symlink()
 
 

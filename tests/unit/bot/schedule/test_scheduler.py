@@ -251,7 +251,8 @@ async def test_a_leader_whose_store_is_gone_stops_its_shared_jobs_says_so_and_le
             await until(lambda: begun == 2)
             assert counts.registry.get_sample_value("quarterdeck_schedule_leader") == 1
     said = [line["event"] for line in logs]
-    assert "This process stopped leading: it does not run the recurring jobs that are shared." in said
+    stopped = "This process is not the leader any more. It stopped the recurring jobs that only one process may run."
+    assert stopped in said
     assert said.count("The lease of the leader could not be renewed.") == 1
 
 

@@ -64,7 +64,7 @@ def test_the_name_in_the_archive_leads_nowhere(name: str) -> None:
         (tarfile.CHRTYPE, "a device"),
         (tarfile.BLKTYPE, "a device"),
         (tarfile.FIFOTYPE, "a named pipe"),
-        (tarfile.CONTTYPE, "no ordinary file"),
+        (tarfile.CONTTYPE, "not an ordinary file"),
     ],
 )
 def test_what_is_no_ordinary_file_is_refused(kind: bytes, what: str) -> None:

@@ -204,8 +204,8 @@ def test_no_health_check_where_its_image_has_one():
         ({"Env": ["=c"]}, "name an environment file cannot contain"),
         ({"ImageName": ""}, "from a directory"),
         ({"Rootfs": "/srv/root"}, "from a directory"),
-        ({"ImageName": "a\n[Service]"}, "image name"),
-        ({"ImageName": "base.image"}, "image name"),
+        ({"ImageName": "a\n[Service]"}, "created from the image"),
+        ({"ImageName": "base.image"}, "created from the image"),
         ({"IsInfra": True}, "infra container of a pod"),
     ],
 )
