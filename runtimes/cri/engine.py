@@ -25,6 +25,7 @@ from core.model.results import Document
 from runtimes.base.base_adapter import does
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.identifying_adapter import DEFAULTS
+from runtimes.base.multi_request_change import MIN_SECONDS
 from runtimes.cri import (
     client,
     decode,
@@ -159,18 +160,17 @@ class Cri(LogVerbs, ExecVerbs, ImageVerbs, PodVerbs, UpdateVerbs, DiskUseVerbs, 
     async def _read_stats(self, seconds: float) -> cri.ListContainerStatsResponse:
         """Reads the usage of all containers in one response. containerd refuses it if one of them is removed at the
         same time; then it is asked again."""
-        ends, found = time.monotonic() + seconds, cri.ListContainerStatsResponse
-        for tries_left in reversed(range(STATS_TRIES)):
-            left = max(0.05, ends - time.monotonic())
+        ends, refused, response = time.monotonic() + seconds, 0, cri.ListContainerStatsResponse
+        while True:
+            left = max(MIN_SECONDS, ends - time.monotonic())
             try:
-                stats = await self._request("ListContainerStats", cri.ListContainerStatsRequest(), found, left)
+                found = await self._request("ListContainerStats", cri.ListContainerStatsRequest(), response, left)
+                return cast(cri.ListContainerStatsResponse, found)
             except errors.NotFound:
-                if not tries_left:
+                refused += 1
+                if refused == STATS_TRIES:
                     raise
-                await asyncio.sleep(STATS_PAUSE_SECONDS)
-            else:
-                break
-        return cast(cri.ListContainerStatsResponse, stats)
+            await asyncio.sleep(STATS_PAUSE_SECONDS)
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
