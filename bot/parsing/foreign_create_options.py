@@ -6,31 +6,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_ATTACH = "Chat cannot attach: leave it out, then follow its output with: logs -f NAME."
+_ATTACH = "Leave the option out: chat cannot attach. Then follow its output with: logs -f NAME."
 _FILE = "The file is on your machine: write each of its lines as -e NAME=VALUE or -l NAME=VALUE."
-_FILE_WRITTEN = "Leave it out: the reply shows the id, and nothing is written to your machine."
-_HEALTH = "Leave it out: the engine's usual times apply to --health-cmd."
+_FILE_WRITTEN = "Leave the option out: the reply shows the id, and nothing is written to your machine."
+_HEALTH = "Leave the option out: the engine's usual times apply to --health-cmd."
 _HOST = "Leave the option out, or create the container with the engine's own program on the engine's host."
 _LIMIT = "Limit the container with --memory or --cpus, or use the engine's own program on the engine's host."
-_LOG = "Leave it out: the engine's own log driver is used."
+_LOG = "Leave the option out: the engine's own log driver is used."
 _LOGIN = "Leave the option out: Quarterdeck uses the login of its own host."
 _MOUNT = "Write -v VOLUME:/PATH, or -v VOLUME:/PATH:ro."
 _NAME = (
     "Leave the option out: the engine chooses the address, and other containers of the network reach this"
     " container by its name."
 )
-_NAME_SERVERS = "Leave it out: the engine's own name servers and host names apply."
-_PLATFORM = "Leave it out: the engine uses the image for its own platform."
+_NAME_SERVERS = "Leave the option out: the engine's own name servers and host names apply."
+_PLATFORM = "Leave the option out: the engine uses the image for its own platform."
 _POD = (
     "Write the option for the containers of the pod (run --pod POD), or create the pod with podman on the"
     " engine's host."
 )
 _PORTS = "Publish each port with -p 8080:80."
-_QUIET = "Leave it out: progress is shown in one message."
-_STOP = "Leave it out: stop NAME -t 60 waits longer, and kill NAME -s SIGNAL sends another signal."
-_TRUST = "Leave it out: the engine's own configuration names the registries that it trusts."
+_QUIET = "Leave the option out: progress is shown in one message."
+_STOP = "Leave the option out: stop NAME -t 60 waits longer, and kill NAME -s SIGNAL sends another signal."
+_TRUST = "Leave the option out: the engine's own configuration names the registries that it trusts."
 _VOLUME_DRIVER = (
-    "Leave it out: only volumes of the driver local are created, because others can be folders of the host."
+    "Leave the option out: only volumes of the driver local are created, because others can be folders of the host."
 )
 
 _OF_CONTAINERS: Mapping[str, tuple[str, ...]] = {
@@ -106,7 +106,7 @@ OPTIONS: Mapping[tuple[str, str], str] = {
     **{("pod create", option): _POD for option in _OF_PODS},
     **{("network create", option): _HOST for option in _OF_NETWORKS},
     **{("volume create", option): _VOLUME_DRIVER for option in _OF_VOLUMES},
-    ("volume create", "--ignore"): "Leave it out: a volume that exists already is no failure.",
+    ("volume create", "--ignore"): "Leave the option out: a volume that exists already is no failure.",
     **{(name, option): _QUIET for name in ("pull", "push") for option in ("-q", "--quiet")},
     **{(name, option): _LOGIN for name in ("pull", "push", "image search") for option in _OF_CONTAINERS[_LOGIN]},
     **{(name, option): _TRUST for name in ("pull", "push", "image search") for option in _OF_CONTAINERS[_TRUST]},
@@ -115,6 +115,6 @@ OPTIONS: Mapping[tuple[str, str], str] = {
         ("network connect", option): _NAME
         for option in ("--alias", "--driver-opt", "--gw-priority", "--ip", "--ip6", "--link-local-ip", "--mac-address")
     },
-    ("network connect", "--link"): "Leave it out: containers of one network reach each other by their names.",
+    ("network connect", "--link"): "Leave the option out: containers of one network reach each other by their names.",
 }
 """By command and option."""

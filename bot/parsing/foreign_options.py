@@ -16,12 +16,12 @@ _EXEC_TERMINAL = (
     " sh -c 'ls /'`."
 )
 _EXEC_WAITS = ("-d", "--detach", "-s", "--sync")
-_FORMAT = "Leave it out. `quarterdeck do --json` prints JSON."
+_FORMAT = "Leave the option out. `quarterdeck do --json` prints JSON."
 _OUTPUT = "Write --format with fields, such as --format '{{.Name}}', or --format json, or -q for ids alone."
 _FULL = "Leave the option out: a table shows short ids. See the whole id with: inspect NAME."
 _SERVICE = ("service create", "service update", "service rollback")
-_WAITS = "Leave it out: one message shows the progress, and with --detach the command does not wait."
-_LEFT_OUT = "Leave it out, or use `docker service` on a manager."
+_WAITS = "Leave the option out: one message shows the progress, and with --detach the command does not wait."
+_LEFT_OUT = "Leave the option out, or use `docker service` on a manager."
 _CREATE_ONLY = (
     *("--generic-resource", "--isolation", "--credential-spec", "--tty", "--max-concurrent", "--oom-score-adj"),
 )
@@ -39,21 +39,21 @@ _LABEL = "Write --label KEY=VALUE instead, or a name or a pattern such as 'web-*
 _PRUNES = tuple(f"{noun} prune" for noun in ("container", "image", "network", "volume", "system", "builder"))
 _NAMES = "A change needs names: write names, a pattern such as 'web-*', or --label."
 _CHANGES = ("start", "stop", "restart", "kill", "pause", "unpause", "rm", "wait")
-_SIGNAL = "Leave it out: the container's own stop signal is sent. To send another signal: kill NAME -s SIGNAL."
-_ATTACH = "Chat cannot attach: leave it out, then follow its output with: logs -f NAME."
-_LEAVE = "Leave it out."
+_SIGNAL = "Leave the option out: the container's own stop signal is sent. To send another signal: kill NAME -s SIGNAL."
+_ATTACH = "Leave the option out: chat cannot attach. Then follow its output with: logs -f NAME."
+_LEAVE = "Leave the option out."
 _NO_CHECKPOINT = "Leave the option out: Quarterdeck cannot start a container from a checkpoint."
-_PODS = "Leave it out. Show the containers of a pod with: pod inspect NAME."
+_PODS = "Leave the option out. Show the containers of a pod with: pod inspect NAME."
 _POD_NAMES = "A change of pods needs names: write names or a pattern such as 'shop-*'. List the pods with: pods."
 _POD_CHANGES = ("rm", "stop", "start", "restart", "pause", "unpause")
-_UNIT = "Leave it out, and change the file that is shown. A Quadlet file is shown by: generate quadlet NAME."
+_UNIT = "Leave the option out, and change the file that is shown. A Quadlet file is shown by: generate quadlet NAME."
 _UNIT_OPTIONS = (
     *("--after", "--container-prefix", "-e", "--env", "--format", "--no-header", "--pod-prefix", "--requires"),
     *("--restart-sec", "--separator", "--start-timeout", "--stop-timeout", "--template", "--wants"),
 )
 _FORCE = ("-f", "--force", "-t", "--time")
 _ALL = ("-a", "--all")
-_ASKED = "Leave it out: Quarterdeck always shows what it will remove, and asks for a confirmation."
+_ASKED = "Leave the option out: Quarterdeck always shows what it will remove, and asks for a confirmation."
 
 # By option: the explanation for every command that does not have the option itself.
 EVERYWHERE: Mapping[str, str] = {
@@ -66,10 +66,10 @@ EVERYWHERE: Mapping[str, str] = {
     "--connection": "Choose the engine with --engine NAME or --host NAME.",
     "-H": "Choose the engine with --host NAME or --engine NAME.",
     "--latest": "Write the name of the container. List the containers with: ps -a.",
-    "--sort": "Leave it out.",
-    "--size": "Leave it out. Disk usage is shown by: df.",
-    "-s": "Leave it out. Disk usage is shown by: df.",
-    "--dry-run": "Leave it out: what a change ends or removes is shown before you confirm it.",
+    "--sort": "Leave the option out.",
+    "--size": "Leave the option out. Disk usage is shown by: df.",
+    "-s": "Leave the option out. Disk usage is shown by: df.",
+    "--dry-run": "Leave the option out: what a change ends or removes is shown before you confirm it.",
     "--cidfile": "Write the name or the id itself.",
     "--pod-id-file": "Write the name or the id itself.",
     "--namespace": "Write --label containerd.namespace=NAME.",
@@ -120,12 +120,12 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     },
     **{("volume inspect", option): "List all of them with: volume ls." for option in _ALL},
     **{
-        ("network inspect", option): "Leave it out, or add --raw, which shows everything."
+        ("network inspect", option): "Leave the option out, or add --raw, which shows everything."
         for option in ("-v", "--verbose")
     },
     **{(name, "--no-resolve"): _LEAVE for name in ("service ps", "node ps", "stack ps", "service logs")},
     **{("service logs", option): _LEAVE for option in ("--details", "--no-task-ids", "--raw")},
-    **{(name, option): "Leave it out: the names are shown." for name in ("services",) for option in ("-q", "--quiet")},
+    **{("services", option): "Leave the option out: the names are shown." for option in ("-q", "--quiet")},
     ("volume ls", "--cluster"): _LEAVE,
     ("image inspect", "--platform"): "Show another platform with: image remote NAME --platform OS/ARCHITECTURE.",
     ("service create", "--health-start-interval"): _LEFT_OUT,
@@ -136,14 +136,14 @@ COMMANDS: Mapping[tuple[str, str], str] = {
             *("--isolation", "--max-concurrent", "--oom-score-adj"),
         )
     },
-    ("ps", "--external"): "Leave it out: only containers of the engine are listed.",
-    ("ps", "--sync"): "Leave it out, or write --fresh, which asks the engine.",
+    ("ps", "--external"): "Leave the option out: only containers of the engine are listed.",
+    ("ps", "--sync"): "Leave the option out, or write --fresh, which asks the engine.",
     ("ps", "--ns"): "Show the namespaces of a container with: inspect NAME --raw.",
     ("ps", "-p"): "List pods with: pods.",
     ("ps", "-w"): "Give the command again, or see what happens with: events.",
     ("images", "--history"): "Show the steps of an image with: history NAME.",
     ("images", "-n"): _FORMAT,
-    ("logs", "--names"): "Leave it out: lines of several containers begin with their names.",
+    ("logs", "--names"): "Leave the option out: lines of several containers begin with their names.",
     ("exec", "-l"): "Write the name of the container. List the containers with: ps -a.",
     **{("exec", option): _LEAVE for option in ("--preserve-fd", "--preserve-fds")},
     ("ps", "--services"): "List services with: services.",
@@ -181,20 +181,20 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     **{(name, option): _LABEL for name in _LIST if name != "ps" for option in ("--filter", "-f")},
     **{(name, option): _ASKED for name in _PRUNES for option in ("-f", "--force")},
     **{(name, "--filter"): "Write --until 24h instead. To choose by label, use `rm` or `rmi`." for name in _PRUNES},
-    ("image search", "--filter"): "Leave it out. The reply shows which images are official.",
-    ("image search", "-f"): "Leave it out. The reply shows which images are official.",
+    ("image search", "--filter"): "Leave the option out. The reply shows which images are official.",
+    ("image search", "-f"): "Leave the option out. The reply shows which images are official.",
     ("image search", "--format"): _FORMAT,
-    ("image search", "--no-trunc"): "Leave it out. Show all of one image with: image remote NAME.",
-    ("image search", "--list-tags"): "Leave it out. Show the tags of an image with: image remote NAME.",
-    ("image remote", "--raw"): "Leave it out. The reply shows the digests of the image and of its layers.",
-    ("image remote", "--config"): "Leave it out. The reply shows the labels and the command of the image.",
+    ("image search", "--no-trunc"): "Leave the option out. Show all of one image with: image remote NAME.",
+    ("image search", "--list-tags"): "Leave the option out. Show the tags of an image with: image remote NAME.",
+    ("image remote", "--raw"): "Leave the option out. The reply shows the digests of the image and of its layers.",
+    ("image remote", "--config"): "Leave the option out. The reply shows the labels and the command of the image.",
     ("image remote", "--creds"): "Leave the option out: Quarterdeck uses the login of its own host.",
     (
         "image remote",
         "--tls-verify",
     ): "Leave the option out. If the registry has no TLS, write it with http:// under `registries` in"
     " quarterdeck.yaml.",
-    ("image remote", "--format"): "Leave it out. `quarterdeck do --json` prints JSON.",
+    ("image remote", "--format"): "Leave the option out. `quarterdeck do --json` prints JSON.",
     ("images", "--filter"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("images", "-f"): "Write --dangling, --label, or a name or pattern instead: images --dangling.",
     ("volume ls", "--filter"): "Write --label, --driver or a name. List the unused volumes with: volume prune.",
@@ -206,7 +206,7 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     ("images", "--digests"): "Show the digests of an image with: image inspect NAME.",
     ("images", "--tree"): "Show the platforms of an image with: image inspect NAME.",
     ("service logs", "--until"): "Write --since and --tail: service logs shop_web --since 14:05 --tail 200.",
-    ("logs", "--details"): "Leave it out. Labels are shown by: inspect NAME.",
+    ("logs", "--details"): "Leave the option out. Labels are shown by: inspect NAME.",
     ("stats", "--no-stream"): "Leave the option out: the command `stats` shows one reading and ends.",
     ("stats", "--all"): "Leave the option out: only running containers use CPU and memory.",
     ("stats", "-a"): "Leave the option out: only running containers use CPU and memory.",
@@ -218,7 +218,7 @@ COMMANDS: Mapping[tuple[str, str], str] = {
         "--time",
     ): "Leave the option out: `rm -f` kills the container at once. To give the container time, stop it"
     " first: stop NAME -t 30.",
-    ("rm", "--ignore"): "Leave it out: a container that was removed before is not an error.",
+    ("rm", "--ignore"): "Leave the option out: a container that was removed before is not an error.",
     ("rm", "--link"): "Create the container again without --link.",
     **{
         (
@@ -238,34 +238,35 @@ COMMANDS: Mapping[tuple[str, str], str] = {
     },
     ("events", "--stats"): "Show the usage of containers with: stats NAME.",
     ("events", "--interval"): "Show the usage of containers with: stats NAME.",
-    ("generate systemd", "--restart-policy"): "Leave it out. A Quadlet file is shown by: generate quadlet NAME.",
-    ("unit status", "-l"): "Leave it out: nothing is shortened.",
+    ("generate systemd", "--restart-policy"): "Leave the option out. Show a Quadlet file with: generate quadlet NAME.",
+    ("unit status", "-l"): "Leave the option out: nothing is shortened.",
     ("unit status", "-n"): "Show the log of its container with: logs NAME --tail 20.",
-    ("linger show", "-p"): "Leave it out: only lingering is shown.",
-    ("linger show", "--property"): "Leave it out: only lingering is shown.",
+    ("linger show", "-p"): "Leave the option out: only lingering is shown.",
+    ("linger show", "--property"): "Leave the option out: only lingering is shown.",
     ("rmi", "-a"): "Write names or a pattern. Remove all unused images with: image prune -a.",
     ("rmi", "--all"): "Write names or a pattern. Remove all unused images with: image prune -a.",
     ("rmi", "--prune"): "Remove all unused images with: image prune -a.",
     ("stop", "-a"): "A change needs names: write names, a pattern or --label.",
     ("stop", "--all"): "A change needs names: write names, a pattern or --label.",
-    ("start", "-a"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",
-    ("start", "--attach"): "Chat cannot attach: leave it out, then follow its output with: logs -f NAME.",
-    ("pull", "-q"): "Leave it out: progress is shown in one message.",
-    ("pull", "--quiet"): "Leave it out: progress is shown in one message.",
-    ("pull", "--platform"): "Leave it out: the engine pulls the image for its own platform.",
+    ("start", "-a"): _ATTACH,
+    ("start", "--attach"): _ATTACH,
+    ("pull", "-q"): "Leave the option out: progress is shown in one message.",
+    ("pull", "--quiet"): "Leave the option out: progress is shown in one message.",
+    ("pull", "--platform"): "Leave the option out: the engine pulls the image for its own platform.",
     ("pull", "-a"): "Name one tag: pull busybox:1.36.",
     ("pull", "--all-tags"): "Name one tag: pull busybox:1.36.",
-    ("info", "--debug"): "Leave it out. The whole answer of an engine is shown by: info NAME --raw.",
-    ("info", "-D"): "Leave it out. The whole answer of an engine is shown by: info NAME --raw.",
+    ("info", "--debug"): "Leave the option out. The whole answer of an engine is shown by: info NAME --raw.",
+    ("info", "-D"): "Leave the option out. The whole answer of an engine is shown by: info NAME --raw.",
     **{(name, option): _WAITS for name in _SERVICE for option in ("-q", "--quiet")},
     **{("service create", option): _LEFT_OUT for option in _CREATE_ONLY},
     **{("service update", f"{option}-add"): _LEFT_OUT for option in _CREATE_ONLY},
     ("service create", "--env-file"): "The file is on your machine: write --env NAME=VALUE for each line.",
-    ("service create", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
-    ("service update", "--no-resolve-image"): "Leave it out: all nodes get the same digest.",
+    ("service create", "--no-resolve-image"): "Leave the option out: all nodes get the same digest.",
+    ("service update", "--no-resolve-image"): "Leave the option out: all nodes get the same digest.",
     **{("service update", f"--{name}"): f"Write --{name}-add, or --{name}-rm." for name in _UPDATED_LISTS},
     **{
-        ("swarm init", option): "Leave it out, or use `docker swarm init` on the engine's own host." for option in _INIT
+        ("swarm init", option): "Leave the option out, or use `docker swarm init` on the engine's own host."
+        for option in _INIT
     },
     **{
         ("swarm join-token", option): "Leave the option out: the reply shows the whole command to type."
@@ -286,8 +287,11 @@ COMMANDS: Mapping[tuple[str, str], str] = {
         ("cp", option): "Leave the option out: only the content of the file is copied."
         for option in ("-a", "--archive")
     },
-    **{(name, option): "Leave it out." for name in ("cp", "commit") for option in ("-q", "--quiet")},
-    **{("commit", option): "Leave it out: the engine chooses the format." for option in ("-f", "--format", "-s")},
+    **{(name, option): "Leave the option out." for name in ("cp", "commit") for option in ("-q", "--quiet")},
+    **{
+        ("commit", option): "Leave the option out: the engine chooses the format."
+        for option in ("-f", "--format", "-s")
+    },
     ("df", "-v"): "List the parts with `images`, `ps -a` and `volume ls`.",
     ("df", "--verbose"): "List the parts with `images`, `ps -a` and `volume ls`.",
 }

@@ -181,7 +181,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
         ("docker ps | grep web", "“|” belongs to a shell"),
         ("ps && rm -f web", "“&&” belongs to a shell"),
         ("docker images --no-trunc", "images has no option --no-trunc. Leave the option out: a table shows short ids"),
-        ("docker stats --format '{{.Name}}'", "stats has no option --format. Leave it out."),
+        ("docker stats --format '{{.Name}}'", "stats has no option --format. Leave the option out."),
         ("docker images -o json", "images has no option -o. Write --format with fields"),
         ("docker service logs web --until 1h", "service logs has no option --until. Write --since and --tail"),
         ("docker ps --filter", "--filter needs a value. Write --filter KEY=VALUE."),
