@@ -88,8 +88,8 @@ dashboard = Dashboard(
                 ),
                 Stat(
                     title="Managers",
-                    text="Reachable managers. It is red if there are none, yellow if there are one or two: then the "
-                    "Swarm may stop if one more fails.",
+                    text="Number of reachable managers. Red: no manager is reachable. Yellow: one or two managers are "
+                    "reachable, and the Swarm may stop if one more fails.",
                     queries=[Query(expr=f"sum({REACHED})")],
                     base=RED,
                     thresholds=((1, YELLOW), (3, GREEN)),
