@@ -102,7 +102,7 @@ COMMON = (
     _option("cap-drop", "remove a capability", "CAPABILITY", many=True),
     _option(
         "log-driver",
-        "log driver of the containers; a driver other than json-file, local or none needs the permission host.reach",
+        "log driver of the containers; json-file, local and none are permitted, others need the permission host.reach",
         "DRIVER",
     ),
     _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
