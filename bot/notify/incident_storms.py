@@ -4,7 +4,7 @@ A few incidents get a message each. If more incidents of one host, project, stac
 time, they share one message: the newest message about one of them becomes a table of them all. Incidents that have
 nothing in common except the channel share a message too, but only if there are three times as many. Slack allows about
 one message a second in a channel, so after a message the next incidents are collected for a moment. The table is
-written when no more incidents arrive, or after some seconds. While thousands arrive, it is rewritten less often.
+written when no more incidents arrive, or after some seconds. While thousands arrive, it is edited less often.
 """
 
 from __future__ import annotations

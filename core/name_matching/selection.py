@@ -75,7 +75,7 @@ def match_refs(name: str, refs: Iterable[Ref]) -> Sequence[Ref]:
 
 
 def list_hint(kind: str) -> str:
-    """Returns a sentence with the command that lists the resources of a kind; empty if there is none."""
+    """Returns a sentence with the command that lists the resources of a kind; "" if no command lists them."""
     return f"List all {kind}s with: {LIST_COMMANDS[Kind(kind)]}" if kind in LIST_COMMANDS else ""
 
 

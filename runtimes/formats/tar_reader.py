@@ -63,7 +63,7 @@ def _usable_time(seconds: float) -> float:
 
 
 def check_kind(path: str, kind: str, link: str = "") -> None:
-    """Raises BadUsage for what is not an ordinary file. `kind`: what it is; empty for an ordinary file. `link`: where a
+    """Raises BadUsage unless the file is an ordinary one. `kind`: its kind; empty for an ordinary file. `link`: where a
     link leads, if that is known."""
     if not kind:
         return

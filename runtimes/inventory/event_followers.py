@@ -2,8 +2,8 @@
 
 A line is one event as JSON, so that the reader of the job can decide for each event who may see it. An end is sent
 twice: at once, and again a few seconds later, when its cause is known. Nobody waits for a slow reader: the job drops
-its oldest lines and counts them. A follower may first get earlier events. While these are read, new events are kept for
-it, so none is missing between the two, and none is sent twice.
+its oldest lines and counts them. A follower may first get earlier events. While these are read, new events are kept. So
+each event is sent exactly once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a console saves: whole files only, for their owner only, and never over what is not an ordinary file."""
+"""The console saves only whole files, which only their owner can read. It replaces only ordinary files."""
 
 from __future__ import annotations
 
