@@ -7,12 +7,10 @@ from typing import Any
 
 # Its next run does not wait.
 SCRIPT = "trap '' TERM; [ -e /end ] && exec sleep 3600; while [ ! -e /end ]; do sleep 0.1; done"
-STOP_SECONDS = 200
-"""What a command has to give it: `restart web -t 200`."""
 
 
 def run(daemon: Any, name: str) -> str:
-    """Starts one on a Docker daemon, and returns its id."""
+    """Starts one on a Docker daemon, and returns its id. A command must give it long: `restart web -t 200`."""
     started: str = daemon.run(name, SCRIPT, host={"init": False})
     return started
 
