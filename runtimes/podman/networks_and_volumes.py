@@ -20,6 +20,11 @@ from runtimes.docker_like.client import seconds_left
 from runtimes.formats import json_decoder, json_field_types
 from runtimes.podman import client, create_body, inspect_summaries
 
+# Why Podman 4.3 refuses to create a network, if another program adds an interface while Podman looks for a free subnet.
+# Podman has created nothing by then. Seen in tests that ran side by side.
+_INTERFACES_CHANGED = "no such network interface"
+_MAX_CREATE_REQUESTS = 5
+
 
 class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolumeVerbs, abc.ABC):
     """Serves the network and volume verbs for Podman."""
@@ -28,6 +33,18 @@ class NetworkVolumeVerbs(client.EngineClient, networks_and_volumes.NetworkVolume
 
     def _decode_networks(self, body: bytes) -> tuple[Network, ...]:
         return tuple(map(self._network, json_decoder.decode_rows(_Network, body, self.skipped)))
+
+    @does(CreateNetwork)
+    async def create_network(self, action: CreateNetwork, seconds: float) -> Outcome:
+        """Asks again if the machine's network interfaces changed while Podman looked for a free subnet."""
+        ends = time.monotonic() + seconds
+        for _ in range(_MAX_CREATE_REQUESTS - 1):
+            try:
+                return await super().create_network(action, seconds_left(ends))
+            except errors.Rejected as refusal:
+                if _INTERFACES_CHANGED not in refusal.text:
+                    raise
+        return await super().create_network(action, seconds_left(ends))
 
     @does(RemoveNetwork)
     async def remove_network(self, action: RemoveNetwork, seconds: float) -> Outcome:

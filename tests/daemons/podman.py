@@ -128,10 +128,14 @@ class Podman:
     # ── the CLI ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cli(self, *words: str, check: bool = True) -> str:
-        done = subprocess.run(
-            self._words(*words), env=self._environment(), cwd=self.root, capture_output=True, text=True, timeout=120,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        for _ in range(20):
+            done = subprocess.run(
+                self._words(*words), env=self._environment(), cwd=self.root, capture_output=True, text=True,
+                timeout=120, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            # `network create` is refused if another test adds an interface while Podman looks for a free subnet.
+            if not (done.returncode and "no such network interface" in done.stderr):
+                break
         if check and done.returncode:
             raise AssertionError(f"podman {' '.join(words)[:200]}: {done.stderr[-1000:]}")
         return done.stdout.strip()

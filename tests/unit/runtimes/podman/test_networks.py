@@ -1,4 +1,5 @@
-"""How Podman is asked to remove a network: by its name, because it finds the users of a network only by that."""
+"""How Podman is asked to remove a network: by its name, because it finds the users of a network only by that. How it is
+asked to create one."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
-from core.model.networks_and_volumes import RemoveNetwork
+from core.model.networks_and_volumes import CreateNetwork, RemoveNetwork
 from core.model.refs import Kind, Ref
 from core.model.replies import Status
 from runtimes.podman.engine import Podman
@@ -41,3 +42,29 @@ async def test_another_network_of_the_name_stays(daemon: PreparedDaemon) -> None
     daemon.answers["/networks/shop/json"] = (200, json.dumps({"name": "shop", "id": "b" * 64}).encode())
     with pytest.raises(errors.NotFound, match="belongs to another network now"):
         await daemon.do(removal(daemon))
+
+
+CHANGED = "route ip+net: no such network interface"
+
+
+def refusal(message: str) -> tuple[int, bytes]:
+    return 500, json.dumps({"cause": message, "message": message, "response": 500}).encode()
+
+
+def creation(daemon: PreparedDaemon) -> CreateNetwork:
+    return CreateNetwork(engine=daemon.engine.ref, name="shop")
+
+
+async def test_a_network_is_created_though_interfaces_of_the_machine_change(daemon: PreparedDaemon) -> None:
+    daemon.answers["/networks/create"] = (200, json.dumps({"name": "shop", "id": ID}).encode())
+    daemon.first["/networks/create"] = [refusal(CHANGED), refusal(CHANGED)]
+    assert (await daemon.do(creation(daemon))).status == Status.DONE
+    assert len([target for target in daemon.asked if target.endswith("/networks/create")]) == 3
+
+
+@pytest.mark.parametrize(("message", "requests"), [(CHANGED, 5), ("the subnet is in use", 1)])
+async def test_what_does_not_change_is_refused(daemon: PreparedDaemon, message: str, requests: int) -> None:
+    daemon.answers["/networks/create"] = refusal(message)
+    with pytest.raises(errors.Rejected, match=message[-20:]):
+        await daemon.do(creation(daemon))
+    assert len([target for target in daemon.asked if target.endswith("/networks/create")]) == requests
