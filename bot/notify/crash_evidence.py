@@ -49,7 +49,7 @@ RUN_EVENTS = frozenset({EventKind.STARTED, EventKind.DIED})
 _FRACTION = re.compile(r"(\.[0-9]{6})[0-9]+")
 
 
-class LastGoodSettingsReader(Protocol):
+class GoodContainerRunsReader(Protocol):
     """Reads the settings of the last good run of an owner."""
 
     async def good_run(self, engine: str, owner: str, /) -> PastRunSettings | None: ...
@@ -62,7 +62,7 @@ class CrashEvidence:
     def __init__(
         self,
         mirrors: Callable[[], Sequence[Mirror]],
-        runs: LastGoodSettingsReader,
+        runs: GoodContainerRunsReader,
         *,
         may_read_log: Callable[[Incident, Container, str], Awaitable[bool]],
     ) -> None:

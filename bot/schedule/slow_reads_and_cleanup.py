@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from bot.notify.last_good_settings import LastGoodSettingsRecorder
+from bot.notify.good_container_runs import GoodContainerRunsRecorder
 from bot.notify.old_incident_cleanup import remove_old_incidents
 from bot.notify.posted_incidents import remove_old_entries
 from bot.schedule.recurring_job import RecurringJob, RunReport
@@ -32,7 +32,7 @@ def make_shared_jobs(
     mirrors: Callable[[], Sequence[Mirror]], store: Store, *, replica: str, disk_use: timedelta | None
 ) -> Sequence[RecurringJob]:
     """`disk_use`: the time between two measurements of one engine; None: never."""
-    runs = LastGoodSettingsRecorder(mirrors, store)
+    runs = GoodContainerRunsRecorder(mirrors, store)
     roots, counter, units = DataFilesystemReader(mirrors), ResourceCounter(mirrors), SystemdUnitReader(mirrors)
     jobs = [
         RecurringJob(name="resources", every=TICK_SECONDS, within=ROUND_SECONDS, run=_round(counter.run)),

@@ -18,8 +18,8 @@ from core.store.command_progress import CommandProgressStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
 from core.store.freezes import FreezeStore
+from core.store.good_container_runs import GoodContainerRunsStore
 from core.store.healing import HealingStore
-from core.store.last_good_settings import LastGoodSettingsStore
 from core.store.names import NameStore
 from core.store.outlets import OutletStore
 from core.store.records import Claim, WatchRecord, WatchSpan, WatchUpdate
@@ -33,7 +33,7 @@ class Store(
     CommandProgressStore,
     AlertSettingsStore,
     OutletStore,
-    LastGoodSettingsStore,
+    GoodContainerRunsStore,
     HealingStore,
     RecurringJobStore,
     EventHistoryStore,
@@ -46,7 +46,7 @@ class Store(
     core.store.command_progress has the methods that the life of one command needs, core.store.audit_trail those of the
     audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
     of incidents, core.store.alert_settings those of what people decide about alerts,
-    core.store.last_good_settings those of good runs, core.store.healing those of self-healing,
+    core.store.good_container_runs those of good runs, core.store.healing those of self-healing,
     core.store.recurring_jobs those of the recurring jobs, core.store.names those of names; core.store.keys has the
     keys.
     """

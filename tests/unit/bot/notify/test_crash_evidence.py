@@ -9,7 +9,7 @@ import pytest
 
 from bot import plain_text
 from bot.notify.crash_evidence import LOG_LINES, CrashEvidence
-from bot.notify.last_good_settings import GOOD_SECONDS, PAUSE_SECONDS, LastGoodSettingsRecorder
+from bot.notify.good_container_runs import GOOD_SECONDS, PAUSE_SECONDS, GoodContainerRunsRecorder
 from core import errors
 from core.model.alerts import AlertState
 from core.model.end_causes import Cause, CauseKind
@@ -50,7 +50,7 @@ class Scene:
         self.asked: list[str] = []
         self.may = True
         self.evidence = CrashEvidence(lambda: [self.bench.mirror], self.runs, may_read_log=self._may)
-        self.recorder = LastGoodSettingsRecorder(lambda: [self.bench.mirror], self.runs, now=self.bench.now)
+        self.recorder = GoodContainerRunsRecorder(lambda: [self.bench.mirror], self.runs, now=self.bench.now)
 
     async def _may(self, incident: Incident, row, channel: str) -> bool:
         self.asked.append(channel)
@@ -203,7 +203,7 @@ async def test_only_runs_of_some_minutes_that_are_not_unhealthy_are_good_and_eac
 
 
 async def test_a_container_that_cannot_be_inspected_keeps_no_other_from_being_recorded(monkeypatch) -> None:
-    monkeypatch.setattr("bot.notify.last_good_settings.INSPECTED", 2)
+    monkeypatch.setattr("bot.notify.good_container_runs.INSPECTED", 2)
     scene = Scene()
     async with scene.bench.watching():
         refs = {name: scene.bench.engine.add(name) for name in ("a", "b", "large", "z")}

@@ -20,7 +20,7 @@ SCAN_COUNT = 500
 _decode = msgspec.json.Decoder(PastRunSettings).decode
 
 
-class LastGoodSettingsStore(AuditTrail):
+class GoodContainerRunsStore(AuditTrail):
     """Reads and writes good runs by engine and owner. Methods raise errors.StoreDown or errors.StoreError."""
 
     async def good_run(self, engine: str, owner: str) -> PastRunSettings | None:

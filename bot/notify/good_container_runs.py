@@ -28,19 +28,19 @@ INSPECTION_SECONDS = 5.0
 PAUSE_SECONDS = 3_600.0  # before a container is inspected again whose inspection failed
 
 
-class LastGoodSettingsWriter(Protocol):
+class GoodContainerRunsWriter(Protocol):
     """Stores good runs by engine and owner."""
 
     async def put_good_runs(self, engine: str, runs: Mapping[str, PastRunSettings], /) -> None: ...
 
 
-class LastGoodSettingsRecorder:
+class GoodContainerRunsRecorder:
     """Records the good runs of all engines. `now`: our clock, in seconds since the epoch."""
 
     def __init__(
         self,
         mirrors: Callable[[], Sequence[Mirror]],
-        store: LastGoodSettingsWriter,
+        store: GoodContainerRunsWriter,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
