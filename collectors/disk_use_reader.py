@@ -29,7 +29,7 @@ STORE_SECONDS = 10.0  # for the calls to the store before and after a measuremen
 
 
 class SharedMeasurements(Protocol):
-    """Stores the measurements by the engine's id, and gives leases; see core.store.recurring_jobs."""
+    """Stores the measurements by the engine's id, and gives leases; see core.store.leases_and_disk_use."""
 
     async def disk_use(self, engine: str, /) -> bytes | None: ...
 

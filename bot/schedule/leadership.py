@@ -48,7 +48,7 @@ SAFETY = 0.1  # of the lease's time, by which the leader stops earlier: two cloc
 
 
 class LeaseStore(Protocol):
-    """Gives leases; see core.store.recurring_jobs."""
+    """Gives leases; see core.store.leases_and_disk_use."""
 
     async def take_lease(self, request: LeaseRequest, /) -> Lease | LeaseConflict: ...
 

@@ -14,18 +14,19 @@ from collections.abc import Iterable, Sequence
 from core import errors
 from core.store import keys
 from core.store.alert_settings import AlertSettingsStore
-from core.store.command_progress import CommandProgressStore
+from core.store.command_progress import RECORD_TTL, CommandProgressStore
 from core.store.connection import milliseconds, text, version_number
 from core.store.event_history import EventHistoryStore
 from core.store.freezes import FreezeStore
 from core.store.good_container_runs import GoodContainerRunsStore
 from core.store.healing import HealingStore
+from core.store.leases_and_disk_use import LeaseAndDiskUseStore
 from core.store.names import NameStore
 from core.store.outlets import OutletStore
 from core.store.records import Claim, WatchRecord, WatchSpan, WatchUpdate
-from core.store.recurring_jobs import RecurringJobStore
 
 MAX_QUESTION_BYTES = 256 << 10
+MAX_REMOVAL_PASSES = 1_000  # of one call of remove_expired; each pass removes a few dozen rows
 WATCH_TTL_SECONDS = 30 * 86_400  # after which an engine that nobody watches is forgotten
 
 
@@ -35,7 +36,7 @@ class Store(
     OutletStore,
     GoodContainerRunsStore,
     HealingStore,
-    RecurringJobStore,
+    LeaseAndDiskUseStore,
     EventHistoryStore,
     FreezeStore,
     NameStore,
@@ -47,8 +48,8 @@ class Store(
     audit, core.store.event_history those of events, core.store.freezes those of the freeze, core.store.incidents those
     of incidents, core.store.alert_settings those of what people decide about alerts,
     core.store.good_container_runs those of good runs, core.store.healing those of self-healing,
-    core.store.recurring_jobs those of the recurring jobs, core.store.names those of names; core.store.keys has the
-    keys.
+    core.store.leases_and_disk_use those of leases and disk use, core.store.names those of names; core.store.keys has
+    the keys.
     """
 
     # Questions: plans that wait for a confirmation or an approval.
@@ -214,3 +215,18 @@ class Store(
             if update.changed:
                 pipe.hset(known, mapping=dict(update.changed))
             await pipe.execute()
+
+    # Old data.
+
+    async def remove_expired(self) -> int:
+        """Removes audit rows and events beyond the limits of their age, number and size, and entries of commands whose
+        records have expired. Returns how many. Writers remove them too, but only while they write."""
+        removed = await self.remove_old_events(MAX_REMOVAL_PASSES)
+        for _ in range(MAX_REMOVAL_PASSES):
+            names, args = (keys.UNFINISHED,), (milliseconds(RECORD_TTL),)
+            found = int(await self._run_audited("expire", names=names, args=args))
+            found += int(await self._run_audited("expire", names=names, args=args, audit=keys.READS))
+            if not found:
+                break
+            removed += found
+        return removed

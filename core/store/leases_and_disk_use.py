@@ -1,4 +1,4 @@
-"""Stores what the recurring jobs of several processes share: leases and measured disk use. Also removes old rows.
+"""Stores the leases of recurring jobs, and the disk use that they measure, for several processes.
 
 A lease belongs to one process until its time ends by the server's clock, or until it is released. A measurement is
 stored for as long as no process needs to measure again.
@@ -7,15 +7,12 @@ stored for as long as no process needs to measure again.
 from __future__ import annotations
 
 from core.store import keys
-from core.store.command_progress import RECORD_TTL
+from core.store.audit_trail import AuditTrail
 from core.store.connection import milliseconds
-from core.store.event_history import EventHistoryStore
 from core.store.records import Lease, LeaseConflict, LeaseRequest
 
-MAX_PASSES = 1_000  # of one call of remove_expired; each pass removes a few dozen rows
 
-
-class RecurringJobStore(EventHistoryStore):
+class LeaseAndDiskUseStore(AuditTrail):
     """Stores leases and measurements. Renew and release a lease with the methods of the invocations' leases."""
 
     async def take_lease(self, request: LeaseRequest) -> Lease | LeaseConflict:
@@ -42,16 +39,3 @@ class RecurringJobStore(EventHistoryStore):
         self.check_reserve()
         async with self._call():
             await self._client.set(self._key(keys.disk_use(engine)), value, px=milliseconds(ttl))
-
-    async def remove_expired(self) -> int:
-        """Removes audit rows and events beyond the limits of their age, number and size, and entries of commands whose
-        records have expired. Returns how many. Writers remove them too, but only while they write."""
-        removed = await self.remove_old_events(MAX_PASSES)
-        for _ in range(MAX_PASSES):
-            names, args = (keys.UNFINISHED,), (milliseconds(RECORD_TTL),)
-            found = int(await self._run_audited("expire", names=names, args=args))
-            found += int(await self._run_audited("expire", names=names, args=args, audit=keys.READS))
-            if not found:
-                break
-            removed += found
-        return removed
