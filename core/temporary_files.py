@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 
-def hint(error: OSError) -> str:
+def write_error_hint(error: OSError) -> str:
     """Returns what helps against an error of the folder for temporary files (TMPDIR, usually /tmp)."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Free space in that folder, or start Quarterdeck with TMPDIR set to a larger folder."

@@ -187,5 +187,5 @@ def _not_stored(error: OSError) -> errors.UserError:
     return errors.UserError(
         f"The archive of the container could not be written to {tempfile.gettempdir()} on Quarterdeck's host:"
         f" {error.strerror or error}.",
-        hint=temporary_files.hint(error),
+        hint=temporary_files.write_error_hint(error),
     )

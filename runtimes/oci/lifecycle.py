@@ -312,7 +312,7 @@ def _private_file(content: bytes, uid: int, about: str) -> Iterator[str]:
         raise errors.Unreachable(
             f"{about} was not started: its process.json could not be written to {tempfile.gettempdir()} on"
             f" Quarterdeck's host: {error.strerror}.",
-            hint=temporary_files.hint(error),
+            hint=temporary_files.write_error_hint(error),
         ) from error
     finally:
         if name:

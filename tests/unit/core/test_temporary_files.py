@@ -19,4 +19,4 @@ from core import temporary_files
     ],
 )
 def test_the_cure_fits_the_cause(number: int, cure: str) -> None:
-    assert cure in temporary_files.hint(OSError(number, "…"))
+    assert cure in temporary_files.write_error_hint(OSError(number, "…"))
