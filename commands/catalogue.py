@@ -64,10 +64,10 @@ class Catalogue:
             reads = self._reading()
             if self.verbs_of(noun):
                 reading = [each for each in reads if each.startswith(f"{noun} ")]
-                hint = f"Commands about a {noun}: {', '.join(sorted(reading))}. " if reading else ""
+                hint = f"These commands only read: {', '.join(sorted(reading))}. " if reading else ""
                 raise errors.UnknownCommand(
                     f"There is no command “{command_line.abbreviate(name)}”.",
-                    hint=f"{hint}List all commands with: help",
+                    hint=f"{hint}List all commands that begin with {noun}: help {noun}",
                 )
             close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
             # If the likeliest word is a change, nothing is suggested: another word was hardly meant.

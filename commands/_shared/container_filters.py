@@ -20,15 +20,15 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?")
 # These name a container or a state, so that they also select containers that do not run.
 ANY_STATE = frozenset({"status", "exited", "name", "id"})
 _ELSEWHERE = {
-    "network": "List the containers of a network with: network inspect NAME.",
-    "volume": "Show the volumes of a container with: inspect NAME.",
-    "pod": "List pods and their containers with: pods.",
-    "ctr-state": "Write --filter status=STATE.",
-    "command": "Show the command of a container with: inspect NAME.",
-    "is-task": "List the tasks of a service with: service ps NAME.",
+    "network": "List the containers of a network with: network inspect NAME",
+    "volume": "Show the volumes of a container with: inspect NAME",
+    "pod": "List the pods with: pods, and the containers of a pod with: pod inspect NAME",
+    "ctr-state": "Write --filter status=STATE",
+    "command": "Show the command of a container with: inspect NAME",
+    "is-task": "List the tasks of a service with: service ps NAME",
     "isolation": "Leave it out: only Windows has isolation levels.",
-    "until": "Show the newest containers with: ps -n 10.",
-    "restart-policy": "Show the restart policy of a container with: inspect NAME.",
+    "until": "Show the newest containers with: ps -n 10",
+    "restart-policy": "Show the restart policy of a container with: inspect NAME",
 }
 
 
@@ -58,7 +58,8 @@ def _split(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (equals and key and value):
         raise errors.BadUsage(
-            f"--filter “{command_line.abbreviate(text)}” is not KEY=VALUE.", hint="Write --filter status=exited."
+            f"--filter “{command_line.abbreviate(text)}” is not KEY=VALUE.",
+            hint="Write a key and a value, for example: --filter status=exited",
         )
     return key.lower(), value
 
@@ -86,7 +87,7 @@ def _wanted(key: str, value: str, known: Sequence[Container]) -> Wanted:
         case "before" | "since":
             return _created(key, value, known)
     raise errors.BadUsage(
-        f"ps cannot filter by {command_line.abbreviate(key)}.",
+        f"ps cannot filter by “{command_line.abbreviate(key)}”.",
         hint=_ELSEWHERE.get(
             key,
             "Use one of these keys: status, health, name, id, label, exited, ancestor, publish, expose, before, since.",
@@ -118,7 +119,7 @@ def _exited(value: str) -> Wanted:
     if not re.fullmatch(r"-?[0-9]{1,10}", value):
         raise errors.BadUsage(
             f"--filter exited takes an exit code, not “{command_line.abbreviate(value)}”.",
-            hint="Write --filter exited=137.",
+            hint="Write a whole number, for example: --filter exited=137",
         )
     return lambda row: row.state == "exited" and container_status.exit_code(row) == int(value)
 
@@ -135,7 +136,8 @@ def _port(key: str, value: str) -> Wanted:
     found = _PORTS.fullmatch(value)
     if found is None:
         raise errors.BadUsage(
-            f"--filter {key} takes a port, not “{command_line.abbreviate(value)}”.", hint=f"Write --filter {key}=8080."
+            f"--filter {key} takes a port, not “{command_line.abbreviate(value)}”.",
+            hint=f"Write a port or a range, for example: --filter {key}=8080 or --filter {key}=8000-8010/udp",
         )
     first, last, proto = int(found[1]), int(found[2] or found[1]), found[3] or "tcp"
     return lambda row: any(
@@ -148,8 +150,8 @@ def _created(key: str, value: str, known: Sequence[Container]) -> Wanted:
     named = [row for row in known if row.ref.name == value or row.ref.id.startswith(value.lower())]
     if known and not named:
         raise errors.BadUsage(
-            f"--filter {key} names “{command_line.abbreviate(value)}”, which is not a container.",
-            hint="Write the name of a container. List the containers with: ps -a",
+            f"--filter {key} names “{command_line.abbreviate(value)}”, but no listed container has this name or id.",
+            hint="Write the whole name, or the start of the id. List the containers with: ps -a",
         )
     at = named[0].created_at if named else 0.0
     return (lambda row: row.created_at < at) if key == "before" else (lambda row: row.created_at > at)

@@ -95,7 +95,7 @@ def plan(context: Context, command: str, refs: Sequence[Ref]) -> Sequence[Action
     if follow and len(refs) > MAX_FOLLOWED:
         raise errors.BadUsage(
             f"{command} -f follows at most {MAX_FOLLOWED} containers at once, but {len(refs)} are selected.",
-            hint="Select fewer containers.",
+            hint="Follow some of them by their names: logs NAME NAME -f",
         )
     if follow:
         tail = args["tail"] or FOLLOW_TAIL

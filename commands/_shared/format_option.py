@@ -18,8 +18,10 @@ from core import errors
 from core.lazy_dataclass import dataclass
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.results import Document
+from core.text import command_line
 
 _PATH = re.compile(r"\.|(?:\.[A-Za-z0-9_-]+)+")
+ALL_FIELDS = "See all fields with: --format '{{json .}}'"
 _KEY = re.compile(r'"([^"]*)"|([A-Za-z0-9_.-]+)')
 
 
@@ -33,11 +35,14 @@ def parse_format(text: str) -> ParsedFormat:
         at = end + 2
     rest = text[at:]
     if "{{" in rest or not any(isinstance(part, FormatField) for part in parts):
+        shown = command_line.abbreviate(text)
+        if "{{" in rest:
+            raise errors.BadUsage(
+                f"A {{{{ in the format “{shown}” is not closed by }}}}.", hint="Write }} after the name of the field."
+            )
         raise errors.BadUsage(
-            "The format has no field such as {{.State.Status}}."
-            if "{{" not in rest
-            else "A {{ in the format is not closed by }}.",
-            hint="For example: --format '{{.State.Status}}'",
+            f"The format “{shown}” has no field.",
+            hint=f"Write a field in {{{{ }}}}, such as {{{{.Name}}}}. {ALL_FIELDS}",
         )
     return [*parts, rest]
 
@@ -76,8 +81,9 @@ def _field(source: str) -> FormatField:
     if _PATH.fullmatch(source):
         return FormatField(source=source, keys=_keys(source))
     raise errors.BadUsage(
-        f"“{{{{{source}}}}}” is not supported in a format.",
-        hint='Write {{.State.Status}}, {{.Mounts.0.Source}}, {{json .State}} or {{index .Config.Labels "a.b"}}.',
+        f"“{{{{{command_line.abbreviate(source)}}}}}” is not supported in a format.",
+        hint="Write a field, such as {{.Name}} or {{.Mounts.0.Source}}; a field as JSON, such as {{json .Mounts}}; or a"
+        ' key with dots, such as {{index .Config.Labels "a.b"}}.',
     )
 
 
@@ -105,13 +111,17 @@ def _step(value: Any, key: str, where: str) -> Any:
         shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         cure = f"Use one of its fields: {shown}." if known else f"Remove “{key}”: the object has no fields."
-        raise errors.BadUsage(f"{where} has no field “{key}”.", hint=hint + cure)
+        raise errors.BadUsage(f"{_subject(where)} has no field “{key}”.", hint=hint + cure)
     if isinstance(value, list):
         if re.fullmatch(r"[0-9]{1,6}", key) and int(key) < len(value):
             return value[int(key)]
         indexes = f"Use an index from 0 to {len(value) - 1}." if value else f"Remove “{key}”: the list is empty."
-        raise errors.BadUsage(f"{where} is a list and has no “{key}”.", hint=indexes)
-    raise errors.BadUsage(f"{where} is a single value and has no fields.", hint=f"Remove “{key}”.")
+        raise errors.BadUsage(f"{_subject(where)} is a list and has no “{key}”.", hint=indexes)
+    raise errors.BadUsage(f"{where} is a single value and has no field “{key}”.", hint=f"Remove “.{key}”.")
+
+
+def _subject(where: str) -> str:
+    return "The engine's answer" if where == "." else where
 
 
 def formatted_reply(text: str, documents: Sequence[Document], notes: Sequence[Text]) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from commands.spec import Result
 from core import errors
@@ -109,6 +109,15 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{int(seconds)} s"
+
+
+def exact_span(length: timedelta) -> str:
+    """Formats a duration as people type it, without rounding: `7d1h`."""
+    seconds, text = int(length.total_seconds()), ""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, seconds = divmod(seconds, size)
+        text += f"{number}{unit}" if number else ""
+    return text or "0s"
 
 
 def size(number: float, *, binary: bool = False) -> str:

@@ -17,7 +17,7 @@ from commands.spec import Arg
 from core import errors
 from core.lazy_dataclass import dataclass
 from core.model.replies import Block, Lines, Table
-from core.text import redact
+from core.text import command_line, redact
 
 LABELS = "Labels"
 _TABLE = "table"
@@ -53,7 +53,7 @@ def parse(text: str, fields: Mapping[str, str], elsewhere: Mapping[str, str] | N
     word, _, rest = text.partition(" ")
     is_table = word == _TABLE and "{{" in rest
     if not is_table and "{{" not in text:
-        raise errors.BadUsage("The format has no field.", hint=_example(fields))
+        raise errors.BadUsage(f"The format “{command_line.abbreviate(text)}” has no field.", hint=_example(fields))
     cells = [format_option.parse_format(cell) for cell in (rest.split("\t") if is_table else [text])]
     for cell in cells:
         for part in cell:
@@ -87,7 +87,7 @@ def _check(part: format_option.FormatField, fields: Mapping[str, str], elsewhere
     near = [field for field in fields if field.lower() == name.lower()] or difflib.get_close_matches(name, fields, n=2)
     guess = f"Did you mean {' or '.join(f'.{field}' for field in near)}? " if near else ""
     known = f"{guess}Its fields: {', '.join(f'.{field}' for field in (*fields, LABELS))}."
-    raise errors.BadUsage(f"The list has no field “.{name[:40]}”.", hint=elsewhere.get(name, known))
+    raise errors.BadUsage(f"This list has no field “.{name[:40]}”.", hint=elsewhere.get(name, known))
 
 
 def _heading(cell: format_option.ParsedFormat, fields: Mapping[str, str]) -> str:
@@ -105,4 +105,4 @@ def _heading(cell: format_option.ParsedFormat, fields: Mapping[str, str]) -> str
 
 def _example(fields: Mapping[str, str]) -> str:
     name = next(iter(fields))
-    return f"Write --format '{{{{.{name}}}}}', or --format json."
+    return f"Write a field, such as --format '{{{{.{name}}}}}'. See all fields with: --format json"

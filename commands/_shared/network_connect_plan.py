@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from commands._shared import targets
 from commands.spec import ENGINE, HOST, Arg, ArgType, Context
 from core import errors
 from core.model.actions import Action
@@ -39,5 +40,5 @@ def make_plan(
 async def _one(context: Context, query: Query) -> Sequence[Any]:
     found = await context.find.find(query)
     if len(found) != 1:
-        raise errors.Ambiguous(query.names[0], [ref.name for ref in found])
+        raise errors.Ambiguous(query.names[0], targets.display_names(found))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import container_limits, new_resources
+from commands._shared import container_limits, new_resources, service_values, targets
 from commands.spec import ONE_ENGINE, ONE_HOST, Arg, ArgType, Context, timeout_option
 from core import errors
 from core.model import image_names
@@ -142,7 +142,7 @@ async def plan_creation(context: Context, *, start: bool) -> Sequence[Action[Any
             name=args["name"] or "",
             command=args["command"],
             entrypoint=(args["entrypoint"],) if args["entrypoint"] else (),
-            environment=tuple(_pair("--env", text) for text in args["env"]),
+            environment=tuple(service_values.parse_pair("--env", text) for text in args["env"]),
             labels=new_resources.labels(args["label"]),
             ports=args["publish"],
             network=network,
@@ -181,7 +181,8 @@ async def _pod(context: Context, engine: EngineRef) -> Ref | None:
         return None
     if engine.kind != "podman":
         raise errors.BadUsage(
-            f"{engine} has no pods.", hint="Leave --pod out, and put the containers into one network: --network NAME."
+            f"--pod cannot be used on {engine}: only Podman has pods.",
+            hint="Choose a Podman engine with --engine, or put the containers into one network with --network NAME.",
         )
     if args["publish"] or args["network"]:
         option = "--publish" if args["publish"] else "--network"
@@ -191,7 +192,7 @@ async def _pod(context: Context, engine: EngineRef) -> Ref | None:
         )
     found = await context.find.find(Query(names=(name,), engine=str(engine), kind=Kind.POD))
     if len(found) != 1:
-        raise errors.Ambiguous(name, [ref.name for ref in found])
+        raise errors.Ambiguous(name, targets.display_names(found))
     return found[0]
 
 
@@ -207,6 +208,10 @@ async def _namespace(context: Context, engine: EngineRef, kind: str, value: str)
 
 async def _link(context: Context, engine: EngineRef, text: str) -> Link:
     name, _, alias = text.partition(":")
+    if not name:
+        raise errors.BadUsage(
+            f"--link “{command_line.abbreviate(text)}” names no container.", hint="Write --link CONTAINER:ALIAS."
+        )
     return Link(target=await _container(context, engine, name), alias=alias or name)
 
 
@@ -214,7 +219,7 @@ async def _container(context: Context, engine: EngineRef, name: str) -> Ref:
     """Returns one container of this engine. Raises NotFound and Ambiguous."""
     found = await context.find.find(Query(names=(name,), engine=str(engine), kind=Kind.CONTAINER))
     if len(found) != 1:
-        raise errors.Ambiguous(name, [ref.name for ref in found])
+        raise errors.Ambiguous(name, targets.display_names(found))
     return found[0]
 
 
@@ -226,21 +231,12 @@ def _mount(text: str) -> MountPoint:
     if len(parts) > 3 or not target.startswith("/") or not set(options) <= {"ro", "rw", "z", "Z"}:
         raise errors.BadUsage(
             f"--volume cannot be “{command_line.abbreviate(text)}”.",
-            hint="Write VOLUME:/PATH or /HOST_PATH:/PATH. Add :ro to forbid writing.",
+            hint="Write VOLUME:/PATH, /HOST_PATH:/PATH or only /PATH. Add :ro to forbid writing.",
         )
     if source.startswith((".", "~")) or (len(parts) > 1 and not source) or ("/" in source and source[0] != "/"):
         raise errors.BadUsage(
-            f"“{command_line.abbreviate(source)}” is neither an absolute path nor the name of a volume.",
+            f"“{command_line.abbreviate(source)}” in --volume “{command_line.abbreviate(text)}” is neither an absolute"
+            " path nor the name of a volume.",
             hint="Write the whole path on the engine's host, or the name of a volume.",
         )
     return MountPoint(target=target, source=source, read_only="ro" in options)
-
-
-def _pair(option: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise errors.BadUsage(
-            f"{option} {command_line.abbreviate(name or text)} has no value.",
-            hint=f"Write {option} {name or 'NAME'}=VALUE. Quarterdeck's own variables are never passed on.",
-        )
-    return name, value

@@ -86,8 +86,10 @@ async def _plan(
         elif note:
             notes.append(note)
     if not planned:
+        until = context.args["until"]
+        older = f" that is older than {formatting.exact_span(until)}" if until else ""
         raise errors.NotFound(
-            f"There are no unused resources to remove on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes))
+            f"`{name}` found nothing to remove{older} on {_listed(engines)}.", hint=" ".join(dict.fromkeys(notes))
         )
     return planned
 
@@ -123,7 +125,8 @@ def _cache(context: Context, found: UnusedFound) -> tuple[float, int]:
 
 def _note(found: UnusedFound, going: int, *, cache: bool) -> str:
     sentences = [
-        f"{number} more {'is' if number == 1 else 'are'} left out: {reason}." for reason, number in found.kept.items()
+        f"{number}{' more' if going else ''} {'is' if number == 1 else 'are'} left out: {reason}."
+        for reason, number in found.kept.items()
     ]
     if going > MAX_PINNED:
         sentences.append(

@@ -25,15 +25,15 @@ FIELDS: Mapping[str, str] = {
     "Host": "HOST",
     "Engine": "ENGINE",
 }
-_INSPECT = "Show this value with: inspect NAME."
+_INSPECT = "Show this value with: inspect NAME"
 UNSUPPORTED_FIELD_HINTS: Mapping[str, str] = {
     "Command": _INSPECT,
     "Mounts": _INSPECT,
     "Networks": _INSPECT,
     "LocalVolumes": _INSPECT,
-    "Platform": "Show what the engine knows about the image with: image inspect NAME",
-    "Size": "Disk usage is shown by: df.",
-    "Pod": "List pods and their containers with: pods.",
+    "Platform": "Show the platform of an image with: image inspect NAME",
+    "Size": "Show the disk usage with: df",
+    "Pod": "List the pods with: pods",
 }
 
 

@@ -14,6 +14,7 @@ from core import errors
 from core.model.actions import Action
 from core.model.replies import Block, Reply, Table, Text
 from core.model.rule_tests import ReplayedMessage, ReplayRule, RuleTest
+from core.text import command_line
 
 DEFAULT_SINCE, MAX_SINCE = timedelta(days=1), timedelta(days=7)
 LIMIT = 20
@@ -24,19 +25,23 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not (args["rule"] or args["on"] or args["where"]):
         raise errors.BadUsage(
             "The command `rules test` needs a rule.",
-            hint="Write the name of a rule, such as `rules test crash`, or describe a new rule: rules test --on died"
-            " --where exit_code!=0",
+            hint="Write the name of a rule, such as `rules test crash`, or describe a new one, such as `rules test --on"
+            " died --where exit_code!=0`. List the rules with: rules",
         )
     since = args["since"] or DEFAULT_SINCE
     if since > MAX_SINCE:
         raise errors.BadUsage(
-            f"--since {formatting.span(since.total_seconds())} goes back too far.", hint="Write 7d, or a shorter time."
+            f"--since {formatting.exact_span(since)} goes back too far: the maximum is 7d.",
+            hint="Write a shorter time, such as --since 7d.",
         )
     threshold = args["threshold"]
     try:
         number = float(threshold) if threshold else None
     except ValueError:
-        raise errors.BadUsage(f"--threshold {threshold} is not a number.", hint="Write for example 5.") from None
+        raise errors.BadUsage(
+            f"--threshold {command_line.abbreviate(threshold)} is not a number.",
+            hint="Write a number, such as --threshold 5.",
+        ) from None
     action = ReplayRule(
         who=context.who,
         place=context.place,

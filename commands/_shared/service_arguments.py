@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import service_values
+from commands._shared import service_values, targets
 from commands.spec import Context
 from core import errors
 from core.model.refs import EngineRef, Kind
@@ -47,7 +47,8 @@ async def parse_service_settings(
     )
     if health.disabled and health != HealthCheck(disabled=True):
         raise errors.BadUsage(
-            "--no-healthcheck and the other --health options cannot be combined.", hint="Leave one of them out."
+            "--no-healthcheck and the other --health options cannot be combined.",
+            hint="Leave out --no-healthcheck, or the other --health options.",
         )
     return ServiceSettings(
         image=image,
@@ -126,8 +127,9 @@ def words(option: str, text: str | None) -> tuple[str, ...]:
         return tuple(shlex.split(text or ""))
     except ValueError as error:
         raise errors.BadUsage(
-            f"{option} “{command_line.abbreviate(text or '')}” cannot be split into words: {error}.",
-            hint="Close its quotes.",
+            f"{option} “{command_line.abbreviate(text or '')}” cannot be split into words:"
+            f" {'a quote is not closed' if 'quot' in str(error) else 'nothing follows the last backslash'}.",
+            hint="Close the quote." if "quot" in str(error) else "Remove the backslash, or write two of them.",
         ) from error
 
 
@@ -155,15 +157,19 @@ async def _value(context: Context, engine: EngineRef, kind: Kind, text: str) -> 
     option = f"--{kind}"
     given = service_values.fields(option, text, _VALUE_KEYS) if "=" in text else {"source": text}
     name = given.get("source", "")
+    if not name:
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(text)}” names no {kind}.", hint="Write NAME, or source=NAME,target=PATH."
+        )
     found = await context.find.find(Query(names=(name,), engine=str(engine), kind=kind))
     if len(found) != 1:
-        raise errors.Ambiguous(name, [ref.name for ref in found])
+        raise errors.Ambiguous(name, targets.display_names(found))
     return MountedValue(
         target=found[0],
         path=given.get("target", ""),
         uid=given.get("uid", ""),
         gid=given.get("gid", ""),
-        mode=service_values.mode(given.get("mode")),
+        mode=service_values.mode(kind, given.get("mode")),
     )
 
 
@@ -178,7 +184,7 @@ def _amount(args: Any, kind: str) -> Amount:
 def _log_driver(args: Any) -> LogDriver:
     name, options = args["log_driver"] or "", args["log_opt"]
     if options and not name:
-        raise errors.BadUsage("--log-opt needs a log driver.", hint="Write --log-driver NAME too.")
+        raise errors.BadUsage("--log-opt needs --log-driver.", hint="Add the driver: --log-driver NAME")
     return LogDriver(name=name, options=tuple(service_values.parse_pair("--log-opt", text) for text in options))
 
 
@@ -188,7 +194,9 @@ def _rollout_settings(args: Any, kind: str) -> Rollout:
         delay=_seconds(args, f"{kind}-delay"),
         failure_action=args[f"{kind}_failure_action"] or "",
         monitor=_seconds(args, f"{kind}-monitor"),
-        max_failure_ratio=service_values.number(f"--{kind}-max-failure-ratio", args[f"{kind}_max_failure_ratio"]),
+        max_failure_ratio=service_values.number(
+            f"--{kind}-max-failure-ratio", args[f"{kind}_max_failure_ratio"], "a number from 0 to 1, such as 0.25"
+        ),
         order=args[f"{kind}_order"] or "",
     )
 

@@ -60,9 +60,9 @@ def ports(option: str, text: str) -> Sequence[PublishedPort]:
     if "=" in text:
         given = fields(option, text, {key: key for key in ("published", "target", "protocol", "mode")})
         if not given.get("target", "").isdecimal() or not given.get("published", "0").isdecimal():
-            raise _invalid(option, text, "published=8080,target=80,mode=host")
+            raise _invalid(option, text, "whole numbers as ports, and always a target: published=8080,target=80")
         if given.get("mode", "ingress") not in ("ingress", "host"):
-            raise _invalid(option, text, "published=8080,target=80,mode=host")
+            raise _invalid(option, text, "mode=ingress or mode=host")
         return (
             PublishedPort(
                 target=int(given["target"]),
@@ -73,10 +73,12 @@ def ports(option: str, text: str) -> Sequence[PublishedPort]:
         )
     found = _SHORT_PORT.fullmatch(text)
     if found is None:
-        raise _invalid(option, text, "8080:80, 8080:80/udp or 80")
+        raise _invalid(option, text, "[PORT:]PORT[/PROTOCOL], such as 80, 8080:80 or 8080:80/udp")
     inside, outside = _range(found["inside"]), _range(found["outside"] or "0")
     if not inside or not outside or (found["outside"] and len(inside) != len(outside)):
-        raise _invalid(option, text, f"8000-8003:80-83, two ranges of the same length up to {MAX_RANGE}")
+        raise _invalid(
+            option, text, f"two ranges of the same length, at most {MAX_RANGE} ports each, such as 8000-8003:80-83"
+        )
     published = list(outside) if found["outside"] else [0] * len(inside)
     protocol = found["protocol"] or "tcp"
     return [
@@ -96,11 +98,15 @@ def mount(option: str, text: str) -> MountPoint:
     example = "type=volume,source=NAME,target=/PATH"
     given = fields(option, text, _MOUNT_KEYS, flags=("readonly",))
     kind, source, target = given.get("type", "volume"), given.get("source", ""), given.get("target", "")
-    if kind not in ("volume", "bind", "tmpfs") or not target.startswith("/"):
-        raise _invalid(option, text, example)
+    if kind not in ("volume", "bind", "tmpfs"):
+        raise _invalid(option, text, "type=volume, type=bind or type=tmpfs")
+    if not target.startswith("/"):
+        raise _invalid(option, text, f"the target as a whole path, such as {example}")
     if kind == "bind" and not source.startswith("/"):
         raise _invalid(option, text, "type=bind,source=/PATH/OF/THE/HOST,target=/PATH, with whole paths")
-    if (kind == "volume" and "/" in source) or (kind == "tmpfs" and source):
+    if kind == "tmpfs" and source:
+        raise _invalid(option, text, "type=tmpfs,target=/PATH without a source: a tmpfs is always empty at first")
+    if kind == "volume" and "/" in source:
         raise _invalid(option, text, f"{example}, or type=bind for a path of the host")
     read_only = given.get("readonly", "false").lower() in ("", "true", "1")
     return MountPoint(target=target, source=source, read_only=read_only, tmpfs=kind == "tmpfs")
@@ -113,11 +119,17 @@ def fields(option: str, text: str, keys: Mapping[str, str], *, flags: Sequence[s
     for part in text.split(","):
         name, equals, value = part.partition("=")
         key = keys.get(name.strip().lower())
-        if key is None or key in found or not (equals or key in flags):
+        shown = command_line.abbreviate(part)
+        if key is None:
+            known = ", ".join(f"{each}" if each in flags else f"{each}=…" for each in dict.fromkeys(keys.values()))
             raise errors.BadUsage(
-                f"“{command_line.abbreviate(part)}” is not a valid part of {option}.",
-                hint=f"Write {', '.join(dict.fromkeys(keys.values()))}, each as NAME=VALUE.",
+                f"“{shown}” is not a valid part of {option}.",
+                hint=f"Use these parts, with commas between them: {known}.",
             )
+        if key in found:
+            raise errors.BadUsage(f"“{shown}” sets {key} a second time in {option}.", hint="Leave one of them out.")
+        if not (equals or key in flags):
+            raise errors.BadUsage(f"“{shown}” has no value in {option}.", hint=f"Write {key}=VALUE.")
         found[key] = value
     return found
 
@@ -138,22 +150,22 @@ def size(option: str, text: str | None) -> str:
     return text or ""
 
 
-def number(option: str, text: str | None) -> float | None:
+def number(option: str, text: str | None, what: str = "a number such as 0.5 or 2") -> float | None:
     if text is not None and not _NUMBER.fullmatch(text):
-        raise _invalid(option, text, "a number such as 0.5 or 2")
+        raise _invalid(option, text, what)
     return None if text is None else float(text)
 
 
 def whole(option: str, text: str | None) -> int | None:
     if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 8):
-        raise _invalid(option, text, "a whole number from 0")
+        raise _invalid(option, text, "a whole number, such as 0 or 3")
     return None if text is None else int(text)
 
 
-def mode(text: str | None) -> int | None:
-    """`0400`: permission bits."""
+def mode(kind: str, text: str | None) -> int | None:
+    """`0400`: permission bits of the file of a secret or config."""
     if text is not None and not _MODE.fullmatch(text):
-        raise _invalid("The mode of a file", text, "a mode such as 0400")
+        raise _invalid(f"The mode of a {kind}", text, "the permission bits of its file, such as mode=0400")
     return None if text is None else int(text, 8)
 
 

@@ -10,6 +10,7 @@ from commands.spec import Arg, ArgType, Context, Plan
 from core import errors
 from core.model.actions import Action
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.service_actions import RemoveService
 from core.ports import Query
 
 KIND = "swarm"
@@ -39,8 +40,8 @@ def choose_swarm(context: Context, verb: str) -> EngineRef:
     if len(found) > 1:
         shown = ", ".join(map(str, found[:8]))
         raise errors.BadUsage(
-            f"The command names no Swarm, and there are {len(found)}: {shown}.",
-            hint=f"Choose a Swarm, for example by adding: --engine {found[0]}",
+            f"This command acts on one Swarm, but {len(found)} are selected: {shown}.",
+            hint=f"Choose one of them, for example with: --engine {found[0]}",
         )
     return found[0]
 
@@ -58,10 +59,10 @@ async def select_services(context: Context, command: str, verb: str, maximum: in
     """Returns the services that were typed. Raises Unsupported for a service of Compose, before anything is asked."""
     found = await targets.select_targets(context, command, maximum, Kind.SERVICE)
     if compose := next((ref for ref in found if ref.engine.kind != KIND), None):
-        raise errors.Unsupported(
-            verb,
-            str(compose.engine),
-            f"{compose.name} is not a service of a Swarm: change it in its Compose file, or scale it with: scale"
-            " NAME=COUNT.",
+        cure = (
+            f"Remove its containers with: rm -f {compose.name}"
+            if verb == RemoveService.verb
+            else f"Change it in its Compose file, or scale it with: scale {compose.name}=COUNT"
         )
+        raise errors.Unsupported(verb, str(compose.engine), f"{compose.name} is not a service of a Swarm. {cure}")
     return found

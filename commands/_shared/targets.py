@@ -10,6 +10,8 @@ from commands.spec import Context, Result, query
 from core import errors
 from core.model.refs import Kind, Ref
 
+MAX_NAMED = 8  # resources in an error message
+
 
 async def select_targets(
     context: Context, command: str, maximum: int, kind: Kind = Kind.CONTAINER, *, every_match: bool = False
@@ -23,9 +25,12 @@ async def select_targets(
         raise errors.BadUsage(f"{command} needs a target.", hint=hint)
     refs = await context.find.find(wanted)
     if len(refs) > maximum:
+        most = f"only one {kind}" if maximum == 1 else f"at most {maximum} {kind}s"
+        shown = ", ".join(display_names(refs)[:MAX_NAMED])
+        more = f" and {len(refs) - MAX_NAMED} more" if len(refs) > MAX_NAMED else ""
         raise errors.BadUsage(
-            f"{command} takes at most {maximum} {kind}s at once, but {len(refs)} are selected.",
-            hint=f"Select fewer {kind}s.",
+            f"{command} takes {most} at once, but {len(refs)} are selected: {shown}{more}.",
+            hint=f"Write the name of one {kind}." if maximum == 1 else f"Select fewer {kind}s, for example by name.",
         )
     return refs
 

@@ -15,6 +15,7 @@ from core.model.policy import Decision, Verdict
 from core.model.refs import Kind, Ref
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
 from core.ports import Query
+from core.text import command_line
 
 ANSWERS = {
     Verdict.ALLOW: "yes",
@@ -41,7 +42,11 @@ NOUNS = frozenset(map(str, Kind)) | {"swarm", "generate", "quadlet", "linger"}
 async def plan(context: Context) -> Sequence[Action[Any]]:
     typed = _words(context.args["what"])
     if len(typed) > 2:
-        raise errors.BadUsage("The command `can` needs a target and a command.", hint="For example: can web restart")
+        raise errors.BadUsage(
+            f"The command `can` takes a target and a command, not {len(typed)} words:"
+            f" {command_line.abbreviate(' '.join(typed))}",
+            hint="Write for example: can web restart",
+        )
     if len(typed) == 1:
         return (CheckPermission(who=context.who, place=context.place, word=typed[0]),)
     refs, word = await _target_and_word(context, typed[0], typed[1])

@@ -22,13 +22,13 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if not _WHO.fullmatch(args["who"]):
         raise errors.BadUsage(
-            f"“{args['who']}” is not a person or group.",
+            f"“{command_line.abbreviate(args['who'])}” is not a person or group.",
             hint="Mention somebody, or write everyone, group:NAME, console:NAME or slack:TEAM/USER. To see your own"
             " identity, give: whoami",
         )
     if args["who"].startswith("slack:") and "/" not in args["who"]:
         raise errors.BadUsage(
-            f"“{args['who']}” is not a complete Slack identity.",
+            f"“{command_line.abbreviate(args['who'])}” is not a complete Slack identity.",
             hint="Mention somebody, or write slack:TEAM/USER. To see your own, give: whoami",
         )
     if named := next((place for place in args["in"] if place.startswith("#")), ""):

@@ -27,8 +27,9 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             return (SetAlertChannel(by=context.who, channel=""),)
     if context.place.kind != "channel":
         raise errors.BadUsage(
-            "Alerts can only be posted in a channel of the chat.",
-            hint="Give this command in the channel where alerts must be posted.",
+            "The command `alerts here` works only in a Slack channel.",
+            hint="Give it in the channel where alerts must be posted, or name that channel in quarterdeck.yaml: alerts:"
+            " {to: C0123ABCD}",
         )
     return (SetAlertChannel(by=context.who, channel=context.place.channel),)
 

@@ -49,11 +49,12 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
         )
     if not (name or host or engine):
         raise errors.BadUsage(
-            "The command `maintenance add` needs a target.", hint="For example: maintenance add 'shop/*' --for 2h"
+            "The command `maintenance add` needs a name, --host or --engine.",
+            hint="For example: maintenance add 'shop/*' --for 2h",
         )
     if not timedelta(minutes=1) <= args["for"] <= MAX_TIME:
         raise errors.BadUsage(
-            f"A maintenance window of {formatting.span(args['for'].total_seconds())} is not possible.",
+            f"A maintenance window of {formatting.exact_span(args['for'])} is not possible.",
             hint="Choose a time from 1m to 7d, such as --for 2h.",
         )
     texts = {"name": name, "host": host, "engine": engine, "reason": args["reason"] or ""}
@@ -64,7 +65,10 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
             )
     zone = args["zone"] or (context.who.zone if daily_hours.is_zone(context.who.zone) else "UTC")
     if not daily_hours.is_zone(zone):
-        raise errors.BadUsage(f"“{zone}” is not a known time zone.", hint="Write a name such as Europe/Berlin or UTC.")
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(zone)}” is not a known time zone.",
+            hint="Write a name such as Europe/Berlin or UTC.",
+        )
     begin, hours = 0.0, None
     if args["every"]:
         hours = _hours(args, zone)
@@ -86,22 +90,26 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
 def _hours(args: Mapping[str, Any], zone: str) -> DailyHours:
     minutes = daily_hours.minutes_of(args["at"] or "")
     if minutes is None or minutes >= daily_hours.MINUTES_PER_DAY:
+        typed = f", and --at “{command_line.abbreviate(args['at'])}” is none" if args["at"] else " in --at"
         raise errors.BadUsage(
-            "A recurring maintenance window needs a time of day.", hint="Write for example: --every sat --at 22:00"
+            f"A maintenance window with --every needs a time of day{typed}.",
+            hint="Write for example: --every sat --at 22:00",
         )
     text = args["every"].strip().lower()
-    words = daily_hours.DAYS if text in EVERY_DAY else [word.strip()[:3] for word in text.split(",")]
-    if unknown := [word for word in words if word not in daily_hours.DAYS]:
+    typed_days = daily_hours.DAYS if text in EVERY_DAY else [word.strip() for word in text.split(",")]
+    if unknown := [word for word in typed_days if word[:3] not in daily_hours.DAYS]:
         raise errors.BadUsage(
-            f"“{unknown[0]}” is not a day of the week.",
-            hint=f"Write “day” for every day, or some of {', '.join(daily_hours.DAYS)}.",
+            f"“{command_line.abbreviate(unknown[0])}” in --every is not a day of the week.",
+            hint=f"Write --every day, or some of these days with commas between them: {', '.join(daily_hours.DAYS)}.",
         )
+    words = [word[:3] for word in typed_days]
     days = tuple(sorted({daily_hours.DAYS.index(word) for word in words}))
     seconds = args["for"].total_seconds()
-    if seconds > _shortest_gap(days):
+    if seconds > (gap := _shortest_gap(days)):
         raise errors.BadUsage(
-            "The maintenance window would open again before it ends.",
-            hint="Choose a shorter time, or fewer days.",
+            f"The maintenance window would last {formatting.exact_span(args['for'])}, but it would open again after"
+            f" {formatting.exact_span(timedelta(seconds=gap))}.",
+            hint="Write a shorter time with --for, or fewer days with --every.",
         )
     return DailyHours(begin=minutes, seconds=seconds, zone=zone, days=days)
 
@@ -121,14 +129,15 @@ def _begin(text: str, zone: str, now: datetime) -> float:
         return coming.begin
     if typed is None or typed.at is None:
         raise errors.BadUsage(
-            f"The value of --at cannot be “{command_line.abbreviate(text)}”.",
+            f"--at cannot be “{command_line.abbreviate(text)}”.",
             hint="Write a time of day such as 22:00, or a date such as 2026-11-29T22:00.",
         )
     at = typed.at if typed.at.tzinfo else typed.at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     if not now - timedelta(minutes=1) <= at <= now + MAX_AHEAD:
+        why = "is in the past" if at < now else "is more than a year ahead"
         raise errors.BadUsage(
-            f"A maintenance window cannot begin at {command_line.abbreviate(text)}.",
-            hint="Choose a time within the next year.",
+            f"A maintenance window cannot begin at {command_line.abbreviate(text)} ({zone}), which {why}.",
+            hint="Choose a time within the next year. To begin at once, leave out --at.",
         )
     return at.timestamp()
 

@@ -23,7 +23,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = context.args["for"]
     if wanted > MAX_TIME:
         raise errors.BadUsage(
-            f"You cannot be muted for {formatting.span(wanted.total_seconds())}.",
+            f"You cannot be muted for {formatting.exact_span(wanted)}.",
             hint="Choose a time of at most 30d, such as --for 8h.",
         )
     return (MuteRequester(by=context.who, seconds=wanted.total_seconds()),)

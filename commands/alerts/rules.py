@@ -26,8 +26,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         return await rule_test.plan(context)
     if given := [arg.name for arg in rule_test.ARGS if context.args[arg.key] not in (None, (), arg.default)]:
         raise errors.BadUsage(
-            f"The option {given[0]} is only for the test of a rule.",
-            hint="Write it after `rules test`, for example: rules test crash --since 2h",
+            f"The option {given[0]} is only for `rules test`, and this command only lists the rules.",
+            hint=f"Leave out {given[0]}, or test a rule, for example: rules test crash --since 2h",
         )
     return (ListRules(),)
 

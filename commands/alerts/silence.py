@@ -26,7 +26,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = args["for"] or (MAX_TIME if until_resolved else DEFAULT_TIME)
     if not timedelta(0) < wanted <= MAX_TIME:
         raise errors.BadUsage(
-            f"A silence of {formatting.span(wanted.total_seconds())} is not possible.",
+            f"A silence of {formatting.exact_span(wanted)} is not possible.",
             hint="Choose a time of at most 30d, such as --for 2h.",
         )
     matchers = tuple(map(_matcher, args["match"]))
@@ -54,7 +54,7 @@ def _matcher(text: str) -> Matcher:
     if found is None:
         raise errors.BadUsage(
             f"--match cannot be “{command_line.abbreviate(text)}”.",
-            hint=f"Write FIELD=GLOB or FIELD!=GLOB. Fields: {', '.join(FIELDS)} and label.NAME.",
+            hint=f"Write FIELD=VALUE or FIELD!=VALUE, such as team=web. Fields: {', '.join(FIELDS)} and label.NAME.",
         )
     return found
 

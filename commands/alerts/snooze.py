@@ -24,8 +24,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     wanted = context.args["for"]
     if not timedelta(minutes=1) <= wanted <= MAX_TIME:
         raise errors.BadUsage(
-            f"A snooze of {formatting.span(wanted.total_seconds())} is not possible.",
-            hint="Choose a time from 1m to 7d, such as --for 1h. For a longer time, use `silence`.",
+            f"A snooze of {formatting.exact_span(wanted)} is not possible.",
+            hint="Choose a time from 1m to 7d, such as --for 1h. For up to 30d, use `silence`.",
         )
     seconds = wanted.total_seconds()
     return (SnoozeIncident(by=context.who, place=context.place, id=context.args["id"], seconds=seconds),)

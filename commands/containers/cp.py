@@ -15,7 +15,7 @@ from core.model.inside_containers import MAX_FILE, MAX_SHOWN_FILE, CopiedFile, C
 from core.model.replies import Block, Download, Lines, Reply, Text
 from core.text import command_line
 
-USE = "Write cp NAME:/PATH/TO/FILE."
+USE = "Write the container and the path of the file: cp NAME:/PATH/TO/FILE"
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -30,11 +30,13 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             hint="Put the file into the image or into a volume on the engine's host." if into else USE,
         )
     if not name:
-        raise errors.BadUsage("The name of the container is missing before the colon.", hint=USE)
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(args['source'])}” has no name of a container before the colon.", hint=USE
+        )
     to = output_file.choose_output_path(context, args["destination"], args["output"])
     found = await context.find.find(replace(query(context, "source"), names=(name,)))
     if len(found) != 1:
-        raise errors.Ambiguous(name, [ref.name for ref in found])
+        raise errors.Ambiguous(name, targets.display_names(found))
     (ref,) = found
     limit = MAX_FILE if to else MAX_SHOWN_FILE
     return [CopyFile(engine=ref.engine, target=ref, path=posixpath.join("/", path), max_bytes=limit)]

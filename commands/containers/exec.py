@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting, targets
+from commands._shared import formatting, service_values, targets
 from commands.spec import ENGINE, HOST, ONE_CONTAINER, SHARE, Arg, ArgType, Command, Context, Result, timeout_option
 from core import errors
 from core.model.actions import Action, Risk
@@ -35,7 +35,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             command=command,
             user=args["user"] or "",
             workdir=args["workdir"] or "",
-            environment=tuple(map(_variable, args["env"])),
+            environment=tuple(service_values.parse_pair("--env", text) for text in args["env"]),
             timeout=args["timeout"],
         )
     ]
@@ -47,25 +47,15 @@ def _check_command(target: str, command: Sequence[str]) -> None:
     name = command[0].rpartition("/")[2]
     if name in SHELLS and not command[1:]:
         raise errors.BadUsage(
-            f"{command_line.abbreviate(command[0])} alone would wait for input, and chat has no terminal.",
-            hint=f"Add what the program should run, such as: exec {command_line.quote([target])} {name} -c 'ls /'.",
+            f"{command_line.abbreviate(command[0])} alone would wait for input, and `exec` cannot send any.",
+            hint=f"Add what it must run, for example: exec {command_line.quote([target, *command])} -c 'ls /'",
         )
     if found := next((word for word in command if word in SHELL_WORDS), None):
         line = " ".join(command)
         raise errors.BadUsage(
             f"“{found}” belongs to a shell, and exec starts the program without one.",
-            hint=f"Start a shell: exec {command_line.quote([target])} sh -c {command_line.quote([line])}.",
+            hint=f"Start a shell: exec {command_line.quote([target])} sh -c {command_line.quote([line])}",
         )
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise errors.BadUsage(
-            f"--env {command_line.abbreviate(name or text)} has no value.",
-            hint=f"Write --env {name or 'NAME'}=VALUE. Quarterdeck's own variables are never passed on.",
-        )
-    return name, value
 
 
 def render(context: Context, results: Sequence[Result]) -> Reply:

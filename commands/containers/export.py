@@ -20,8 +20,8 @@ DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 1_800, 7_200
 async def plan(context: Context) -> Sequence[Action[Any]]:
     if context.place.kind != "console":
         raise errors.BadUsage(
-            "Slack cannot receive the whole file system of a container.",
-            hint="Create an image with `commit`, and push the image. To see one file, give: cp NAME:/PATH.",
+            "The command `export` works only at a console: Slack cannot receive the whole file system of a container.",
+            hint="Give it at a console, or create an image with `commit` and push it. To see one file: cp NAME:/PATH",
         )
     if not context.args["output"]:
         raise errors.BadUsage(

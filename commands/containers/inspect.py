@@ -40,15 +40,21 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 async def _find(context: Context, kinds: Sequence[Kind]) -> Sequence[Ref]:
     """Finds the resources of the first kind that has all the names. Raises the error of the first kind."""
     missing: errors.NotFound | None = None
+    typed = context.args["target"]
     for kind in kinds:
         try:
             return await inspection.find(context, "inspect", kind)
         except errors.NotFound as error:
             missing = missing or error
-            if not context.args["target"]:
+            if not typed:
                 break
     assert missing is not None
-    raise missing
+    if len(kinds) == 1 or not typed:
+        raise missing
+    others = "No image, network, volume, pod, service or node has this name either."
+    if len(typed) > 1:
+        others = "No other kind of resource has all these names: inspect resources of different kinds one by one."
+    raise errors.NotFound(f"{missing.message} {others}", hint=missing.hint) from missing
 
 
 command = Command(

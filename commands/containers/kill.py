@@ -14,6 +14,7 @@ from core.model.actions import Action, Kill, Risk
 from core.model.refs import Ref
 from core.model.replies import Reply
 from core.model.results import Outcome
+from core.text import command_line
 
 MAX_SIGNAL = 64
 _REALTIME = re.compile(r"RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?")
@@ -29,9 +30,11 @@ def normalized_signal(text: str) -> str:
         return name
     close = difflib.get_close_matches(name, signals.SIGNALS.values(), n=2)
     hint = (
-        f"Did you mean {' or '.join(close)}?" if close else f"Give a name such as TERM or a number up to {MAX_SIGNAL}."
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else f"Write a name, such as TERM, or a number from 1 to {MAX_SIGNAL}."
     )
-    raise errors.BadUsage(f"There is no signal “{text}”.", hint=hint)
+    raise errors.BadUsage(f"There is no signal “{command_line.abbreviate(text)}”.", hint=hint)
 
 
 def _action(context: Context, ref: Ref) -> Action[Outcome]:

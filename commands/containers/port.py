@@ -13,6 +13,7 @@ from core.model.actions import Action, ListContainers
 from core.model.containers import Container, Containers, Port
 from core.model.refs import Kind
 from core.model.replies import Block, Ending, Reply, Table, Text, Tone
+from core.text import command_line
 
 _PORT = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
 
@@ -63,7 +64,10 @@ def _wanted(text: str | None) -> tuple[int, str]:
         return 0, ""
     found = _PORT.fullmatch(text.lower())
     if found is None or not 0 < int(found[1]) < 65_536:
-        raise errors.BadUsage(f"“{text[:40]}” is not a port.", hint="Write a port inside the container: 80 or 53/udp.")
+        raise errors.BadUsage(
+            f"“{command_line.abbreviate(text)}” is not a port.",
+            hint="Write a port inside the container, such as 80 or 53/udp.",
+        )
     return int(found[1]), found[2] or ""
 
 

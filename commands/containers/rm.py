@@ -38,13 +38,13 @@ async def _stopped(context: Context) -> Sequence[Ref]:
     if context.args["force"]:
         raise errors.BadUsage(
             "-a and -f cannot be combined: -a removes only stopped containers.",
-            hint="To remove a running container, name it: rm -f web",
+            hint="Leave out -f. To remove a running container, name it: rm -f NAME",
         )
     refs = await context.find.find(replace(query(context), stopped=True))
     if len(refs) > changes.MAX_TARGETS:
         raise errors.BadUsage(
             f"{len(refs)} containers are stopped, and one command removes at most {changes.MAX_TARGETS}.",
-            hint="Add --host, --engine or --label.",
+            hint="Select fewer of them with --host, --engine or --label.",
         )
     return refs
 

@@ -39,7 +39,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     span = context.args["since"]
     if span and span > MAX_SINCE:
         raise errors.BadUsage(
-            "The command `stats` can go back at most one hour.", hint="Write --since 1h, or a shorter time."
+            f"--since {formatting.exact_span(span)} goes back too far: the usage of one hour is stored.",
+            hint="Write a shorter time, such as --since 1h.",
         )
     since = (context.now - span).timestamp() if span else 0
     if not (wanted.names or wanted.labels):

@@ -24,7 +24,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     restart = args["restart"] or ""
     if not (memory or cpus or pids or restart):
         raise errors.BadUsage(
-            "The command `update` needs something to change.", hint="Write --memory, --cpus, --pids-limit or --restart."
+            "The command `update` needs something to change.",
+            hint="Add --memory, --cpus, --pids-limit or --restart, for example: --memory 512m",
         )
     return [
         UpdateContainer(engine=ref.engine, target=ref, memory=memory, cpus=cpus, pids=pids, restart=restart)

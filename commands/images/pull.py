@@ -18,6 +18,7 @@ from core.text import command_line
 
 DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 600, 1_800
 WORDING = changes.Wording(done="pulled")
+IMAGE_HINT = "Write REPOSITORY or REPOSITORY:TAG, such as busybox:1.36."
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _NAME = re.compile(
     rf"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?/)?{_PART}(?:/{_PART})*"
@@ -47,7 +48,7 @@ def _split(text: str) -> tuple[str, str]:
     if not _NAME.fullmatch(name) or len(name) > 400:
         low = name.lower()
         near = low if low != name and _NAME.fullmatch(low) else re.sub(r"^[a-z]+://([^/]*@)?", "", text.lower())
-        hint = f"Did you mean {near}?" if near != name and _NAME.fullmatch(near) else "For example: busybox:1.36"
+        hint = f"Did you mean {near}?" if near != name and _NAME.fullmatch(near) else IMAGE_HINT
         # With all that was typed, because the @ of a URL shows that a password comes before it.
         shown = text if "://" in text else name
         raise errors.BadUsage(f"“{command_line.abbreviate(shown)}” is not an image name.", hint=hint)

@@ -18,7 +18,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     refs = await context.find.find(replace(query(context), kind=Kind.POD, members=True))
     if not refs:
         raise errors.NotFound(
-            f"No container of {' '.join(context.args['target'])} was found.", hint="List the pods with: pods"
+            f"The selected pods have no container that you may list: {' '.join(context.args['target'])}",
+            hint="List the pods and the number of their containers with: pods",
         )
     if len(refs) > container_logs.MAX_TARGETS:
         raise errors.BadUsage(

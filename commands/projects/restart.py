@@ -15,7 +15,7 @@ from core.model.results import Outcome
 from core.ports import Query
 from core.text import command_line
 
-NOT_OF_COMPOSE = ("containerd", "cri", "oci", "swarm")  # engines that have no restart of their own
+NOT_OF_COMPOSE = ("containerd", "cri", "oci", "swarm")  # engines that have no restart of a project
 MAX_PROJECTS, MAX_CONTAINERS, MAX_TIMEOUT_SECONDS = 5, 500, 3_600
 
 
@@ -49,13 +49,14 @@ async def _restart(context: Context, typed: str) -> RestartProject:
             " docker compose up",
         ) from error
     if found[0].engine.kind in NOT_OF_COMPOSE:
-        raise errors.Unsupported(
-            RestartProject.verb, str(found[0].engine), f"Restart its containers one by one: restart {name}/"
-        )
+        cure = f"Restart all its containers, in any order, with: restart {name}/"
+        if found[0].engine.kind != "containerd":  # which is the only one of them with a restart of a container
+            cure = f"Only Docker and Podman have that. List the containers of the project with: ps {name}/"
+        raise errors.Unsupported(RestartProject.verb, str(found[0].engine), cure)
     if len(found) > MAX_CONTAINERS:
         raise errors.BadUsage(
-            f"{name} has {len(found)} containers; the maximum is {MAX_CONTAINERS}.",
-            hint=f"Restart its services one by one, such as: restart {name}/SERVICE",
+            f"The project {name} has {len(found)} containers; `project restart` takes at most {MAX_CONTAINERS}.",
+            hint=f"Restart its services one by one with: restart {name}/SERVICE",
         )
     return RestartProject(engine=found[0].engine, project=name, containers=tuple(found), timeout=args["timeout"])
 

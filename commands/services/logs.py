@@ -25,7 +25,11 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     refs = await targets.select_targets(context, "service logs", MAX_TARGETS, Kind.SERVICE)
     if args["follow"] and len(refs) > 1:
-        raise errors.BadUsage("The command `service logs -f` can follow only one service.", hint="Name one service.")
+        raise errors.BadUsage(
+            f"The command `service logs -f` follows only one service, but {len(refs)} are selected:"
+            f" {', '.join(targets.display_names(refs))}.",
+            hint="Write the name of one service.",
+        )
     since = int(args["since"].before(context.now).timestamp()) * 1_000_000_000 if args["since"] else 0
     tail = args["tail"] or (FOLLOW_TAIL if args["follow"] else TAIL)
     return [

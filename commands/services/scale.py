@@ -31,7 +31,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         for ref in await context.find.find(query):
             if wanted.setdefault(ref, number) != number:
                 raise errors.BadUsage(
-                    f"{ref.name} is given two numbers of replicas, {wanted[ref]} and {number}.", hint=EXAMPLE
+                    f"The command gives {ref.name} two numbers of replicas, {wanted[ref]} and {number}.",
+                    hint="Write each service once. A pattern such as web* also counts as the services that it matches.",
                 )
     if len(wanted) > MAX_SERVICES:
         raise _too_many(len(wanted))
@@ -43,7 +44,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 def _too_many(number: int) -> errors.BadUsage:
     return errors.BadUsage(
         f"The command `scale` takes at most {MAX_SERVICES} services at once, but {number} are selected.",
-        hint="Select fewer services.",
+        hint="Select fewer services, for example by name.",
     )
 
 

@@ -41,7 +41,8 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if args["rollback"]:
         if not nothing:
             raise errors.BadUsage(
-                "--rollback cannot be combined with another change.", hint="Leave the other options out."
+                "--rollback cannot be combined with another change.",
+                hint="Leave out --rollback, or all other changes.",
             )
         return [RollBackService(engine=target.engine, target=target, wait=wait, timeout=timeout)]
     if nothing:

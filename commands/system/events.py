@@ -265,6 +265,6 @@ command = Command(
             help="show new events as they happen, for at most ten minutes",
         ),
         HOST,
-        replace(ENGINE, help="only on engines of this kind or name, such as docker or 'web-*'"),
+        ENGINE,
     ),
 )

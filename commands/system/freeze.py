@@ -18,11 +18,13 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     length, reason = context.args["for"], context.args["reason"] or ""
     if length is not None and not timedelta(seconds=1) <= length <= MAX_FREEZE:
         raise errors.BadUsage(
-            f"A freeze of {formatting.span(length.total_seconds())} is not possible.",
-            hint="Choose a time of at most 30d, such as --for 2h, or leave out --for.",
+            f"A freeze of {formatting.exact_span(length)} is not possible.",
+            hint="Choose a time of at most 30d, such as --for 2h. Without --for, the freeze lasts until `unfreeze`.",
         )
     if len(reason) > MAX_REASON:
-        raise errors.BadUsage(f"The reason has {len(reason)} characters.", hint=f"Write at most {MAX_REASON}.")
+        raise errors.BadUsage(
+            f"The reason has {len(reason):,} characters; the maximum is {MAX_REASON}.", hint="Write a shorter text."
+        )
     seconds = 0.0 if length is None else length.total_seconds()
     return (SetFreeze(by=context.who, seconds=seconds, reason=reason),)
 

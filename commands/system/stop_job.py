@@ -14,6 +14,7 @@ from core.model.background_jobs import StopAnyJob, StopJob
 from core.model.replies import Ending, Reply, Status, Text, Tone
 from core.model.results import Outcome
 from core.ports import Query
+from core.text import command_line
 
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
@@ -22,7 +23,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
         job, at, engine = job_id.partition("@")
         if not job or not at or not engine:
             raise errors.BadUsage(
-                f"“{job_id}” is not a job id.",
+                f"“{command_line.abbreviate(job_id)}” is not a job id.",
                 hint="Copy the id from the message of the job, such as 4f0c5d2e9b7a@docker/host7.",
             )
         for ref in context.find.engines(Query(engine=engine)):

@@ -14,6 +14,7 @@ from core.model.refs import Kind
 from core.model.replies import Block, Ending, Lines, Reply, Text, Tone
 from core.model.units import DraftUnit, ListUnits, Unit, UnitFiles
 from core.ports import Query
+from core.text import command_line
 
 STYLES = ("quadlet", "generate")
 STYLE = Arg(
@@ -67,13 +68,16 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     if not name:
         return await _plan_list(context)
     if context.args["target"]:
-        raise errors.BadUsage("--draft takes one container and no units.", hint="For example: units --draft web")
+        raise errors.BadUsage(
+            f"--draft takes one container, and no units: {command_line.abbreviate(' '.join(context.args['target']))}",
+            hint=f"Leave the units out: units --draft {command_line.quote([name])}",
+        )
     wanted = query(context)
     refs = await context.find.find(Query(names=(name,), host=wanted.host, engine=wanted.engine))
     if len(refs) > MAX_DRAFTS:
         raise errors.BadUsage(
-            f"“{name}” selects {len(refs)} containers; --draft takes at most {MAX_DRAFTS}.",
-            hint="Give the name of one container.",
+            f"“{command_line.abbreviate(name)}” selects {len(refs)} containers; --draft takes at most {MAX_DRAFTS}.",
+            hint="Write the name of one container.",
         )
     return [DraftUnit(engine=ref.engine, target=ref, style=context.args["style"]) for ref in refs]
 

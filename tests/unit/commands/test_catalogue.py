@@ -82,7 +82,10 @@ def test_a_noun_without_its_verb_lists_the_verbs(words):
     assert parser.parse("help service", words).line == "help service"
     assert {command.name for command in words.about("service")} > {"service create", "services"}
     for line in ("service", "service frobnicate", "help service frobnicate"):
-        with pytest.raises(errors.UnknownCommand, match="Commands about a service: .*service ls"):
+        with pytest.raises(
+            errors.UnknownCommand,
+            match=r"only read: .*service ls, .*\. List all commands that begin with service: help service",
+        ):
             parser.parse(line, words)
 
 

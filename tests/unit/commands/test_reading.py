@@ -180,15 +180,15 @@ async def test_ps_takes_the_options_of_docker(world, line, text):
         ("ps --filter web", "--filter “web” is not KEY=VALUE."),
         (
             "ps --filter network=shop",
-            "ps cannot filter by network. List the containers of a network with: network inspect",
+            "ps cannot filter by “network”. List the containers of a network with: network inspect",
         ),
-        ("ps --filter frob=1", "ps cannot filter by frob. Use one of these keys: status, health, name"),
+        ("ps --filter frob=1", "ps cannot filter by “frob”. Use one of these keys: status, health, name"),
         ("ps --filter exited=bad", "--filter exited takes an exit code, not “bad”."),
         ("ps --filter publish=http", "--filter publish takes a port, not “http”."),
-        ("ps --format '{{.Command}}'", "The list has no field “.Command”. Show this value with: inspect NAME."),
-        ("ps --format '{{.names}}'", "The list has no field “.names”. Did you mean .Names?"),
+        ("ps --format '{{.Command}}'", "This list has no field “.Command”. Show this value with: inspect NAME"),
+        ("ps --format '{{.names}}'", "This list has no field “.names”. Did you mean .Names?"),
         ("ps --format '{{upper .Names}}'", "is not supported in a format"),
-        ("ps --format names", "The format has no field. Write --format '{{.Names}}', or --format json."),
+        ("ps --format names", "The format “names” has no field. Write a field, such as --format '{{.Names}}'."),
     ],
 )
 async def test_what_a_list_cannot_do_is_refused_before_an_engine_is_asked(world, line, sentence):

@@ -101,7 +101,7 @@ async def test_names_and_numbers(shop, line, expected):
         ("scale '*=2'", "needs the name of a service"),
         ("scale '*/*=2'", "needs the name of a service"),
         ("scale =2", "needs the name of a service"),
-        ("scale web=2 web=3", "shop/web is given two numbers of replicas, 2 and 3"),
+        ("scale web=2 web=3", "The command gives shop/web two numbers of replicas, 2 and 3"),
         ("scale " + " ".join(f"s{number}=1" for number in range(21)), "but 21 are selected"),
     ],
 )

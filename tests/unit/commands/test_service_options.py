@@ -177,14 +177,23 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service create -p 1-65535:1-65535 busybox", "two ranges of the same length"),
         ("service create -p 99999:80 busybox", "is not a port that can be published"),
         ("service create -p 80:80/icmp busybox", "is not a port that can be published"),
-        ("service create -p target=80,mode=magic busybox", "--publish cannot be"),
+        ("service create -p target=80,mode=magic busybox", "Write mode=ingress or mode=host"),
         ("service create --mount /data busybox", "is not a valid part of --mount"),
         ("service create --mount type=bind,source=./x,target=/x busybox", "with whole paths"),
         ("service create --mount type=volume,source=/etc,target=/x busybox", "or type=bind for a path of the host"),
-        ("service create --mount type=npipe,target=/x busybox", "--mount cannot be"),
+        ("service create --mount type=npipe,target=/x busybox", "Write type=volume, type=bind or type=tmpfs"),
+        ("service create --mount type=tmpfs,source=a,target=/x busybox", "without a source"),
+        ("service create --mount target=/x,target=/y busybox", "“target=/y” sets target a second time in --mount"),
         ("service create --mount source=a,target=/x,volume-opt=device=/etc busybox", "is not a valid part of --mount"),
         ("service create --secret nosuch busybox", "nosuch"),
-        ("service create --secret source=key,mode=999 busybox", "The mode of a file cannot be “999”"),
+        (
+            "service create --secret target=/x busybox",
+            "“target=/x” names no secret. Write NAME, or source=NAME,target=PATH.",
+        ),
+        (
+            "service create --secret source=key,mode=999 busybox",
+            "The mode of a secret cannot be “999”. Write the permission bits",
+        ),
         ("service create --network back,alias=x busybox", "--network cannot be"),
         ("service create --network container:web busybox", "--network cannot be"),
         ("service create --mode global --replicas 2 busybox", "A global service has no number of replicas"),
@@ -199,14 +208,14 @@ async def test_what_is_typed_for_an_update_is_what_the_swarm_is_asked_for(valkey
         ("service create --name=-x busybox", "cannot be the name of a service"),
         ("service create BusyBox", "is not the name of an image"),
         ("service create --no-healthcheck --health-retries 2 busybox", "cannot be combined"),
-        ('service create --entrypoint "\'x" busybox', "cannot be split into words"),
+        ('service create --entrypoint "\'x" busybox', "cannot be split into words: a quote is not closed"),
         ("service create --sysctl kernel.core_pattern=x busybox", "this kernel setting applies to the whole host"),
         ("service create --sysctl vm.swappiness=1 busybox", "this kernel setting applies to the whole host"),
         ("service create --sysctl net.core.somaxconn busybox", "has no value"),
         ("service create --dns corp busybox", "The name server “corp” is not an IP address"),
         ("service create --ulimit nofile busybox", "Write NAME=SOFT or NAME=SOFT:HARD"),
         ("service create --placement-pref zone busybox", "such as spread=node.labels.zone"),
-        ("service create --log-opt max-size=1m busybox", "--log-opt needs a log driver"),
+        ("service create --log-opt max-size=1m busybox", "--log-opt needs --log-driver. Add the driver"),
         ("service create --limit-pids some busybox", "--limit-pids cannot be"),
         ("service create --generic-resource gpu=1 busybox", "or use `docker service` on a manager"),
         ("service update --dns 10.0.0.53 web", "Write --dns-add, or --dns-rm"),
@@ -241,7 +250,7 @@ async def test_where_there_is_no_swarm_the_reply_says_how_to_start_one(valkey):
 async def test_of_several_swarms_one_is_chosen(valkey, swarm):
     other = FakeRuntime("c2", kind="swarm")
     async with Deck(valkey.url, (swarm, other)) as deck:
-        assert "and there are 2: swarm/c1, swarm/c2" in text(await deck.say("service create nginx"))
+        assert "but 2 are selected: swarm/c1, swarm/c2" in text(await deck.say("service create nginx"))
         for line in ("service create nginx --engine swarm/c2", "service create --engine swarm/c2 nginx"):
             assert (await deck.say(line)).ending is Ending.OK
     assert len(other.swarm) == 2 and not swarm.swarm

@@ -66,7 +66,7 @@ async def test_only_an_admin_names_the_channel_of_alerts_and_everybody_sees_it(d
 @pytest.mark.parametrize("place", [Place(channel="D0BOSS", kind="dm"), Place(channel="console", kind="console")])
 async def test_alerts_are_not_posted_where_no_channel_is(deck, place):
     reply = await deck.say("alerts here", BOSS, place)
-    assert reply.ending is Ending.USAGE and "channel of the chat" in text(reply)
+    assert reply.ending is Ending.USAGE and "works only in a Slack channel" in text(reply)
 
 
 @pytest.mark.parametrize("line", ["snooze {id}", "silence shop/web", "maintenance add shop", "maintenance end m-1"])
@@ -154,18 +154,19 @@ def _window(value: bytes) -> Maintenance:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("maintenance add", "needs a target"),
+        ("maintenance add", "needs a name, --host or --engine"),
         ("maintenance add '*'", "would hold back the messages of every incident"),
         ("maintenance add '**/?'", "would hold back the messages of every incident"),
-        ("maintenance add web --for 8d", "is not possible"),
-        ("maintenance add web --for 10s", "is not possible"),
+        ("maintenance add web --for 7d1h", "A maintenance window of 7d1h is not possible"),
+        ("maintenance add web --for 10s", "window of 10s is not possible"),
         ("maintenance add web --zone Mars/Base", "not a known time zone"),
-        ("maintenance add web --every sat", "needs a time of day"),
-        ("maintenance add web --every someday --at 10:00", "not a day of the week"),
-        ("maintenance add web --every day --at 10:00 --for 25h", "would open again before it ends"),
-        ("maintenance add web --every sat,sun --at 10:00 --for 25h", "would open again before it ends"),
+        ("maintenance add web --every sat", "needs a time of day in --at"),
+        ("maintenance add web --every sat --at 25:00", "and --at “25:00” is none"),
+        ("maintenance add web --every someday --at 10:00", "“someday” in --every is not a day of the week"),
+        ("maintenance add web --every day --at 10:00 --for 25h", "would last 1d1h, but it would open again after 1d"),
+        ("maintenance add web --every sat,sun --at 10:00 --for 25h", "would open again after 1d"),
         ("maintenance add web --at yesterday", "--at cannot be"),
-        ("maintenance add web --at 2020-01-01T10:00", "cannot begin at"),
+        ("maintenance add web --at 2020-01-01T10:00", "cannot begin at 2020-01-01T10:00 (UTC), which is in the past"),
         ("maintenance end", "needs the id"),
         ("maintenance add " + "x" * 300, "the maximum is"),
         ("snooze 3fa92c --for 8d", "is not possible"),

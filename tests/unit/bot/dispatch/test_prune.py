@@ -85,7 +85,7 @@ async def test_each_kind_removes_its_own_and_system_all_that_is_spare(valkey, en
         nothing = await deck.say("system prune -a --volumes")
         assert (
             nothing.ending,
-            "There are no unused resources to remove on docker/prod-1" in plain_text.render(nothing),
+            "found nothing to remove on docker/prod-1" in plain_text.render(nothing),
         ) == (
             Ending.NOTHING,
             True,
