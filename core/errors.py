@@ -140,8 +140,9 @@ class Busy(Refused):
     def __init__(self, target: str, who: str, doing: str, ago: timedelta) -> None:
         self.target, self.who, self.doing, self.ago = target, who, doing, ago
         super().__init__(
-            f"{who} started {doing} on {target} {max(0, int(ago.total_seconds()))} s ago, and it has not finished.",
-            hint="Wait until it has finished. See the current state with: ps",
+            f"Nothing was changed: {who} started {doing} on {target} {max(0, int(ago.total_seconds()))} s ago, and it"
+            " has not finished.",
+            hint="Give your command again when that has finished.",
         )
 
 
@@ -154,7 +155,7 @@ class Frozen(Refused):
     def __init__(self, freeze: str) -> None:
         super().__init__(
             f"Nothing was changed: {freeze}",
-            hint="Commands that only read still work. To end the freeze, give: unfreeze",
+            hint="Commands that only read still work. Whoever set the freeze can end it with: unfreeze",
         )
 
 

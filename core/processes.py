@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -226,7 +227,14 @@ def _not_started(name: str, program: str, error: Exception, hint: str) -> errors
     if isinstance(error, FileNotFoundError):
         return errors.Unreachable(f"{name} cannot be started: the program {program} was not found.", hint=hint)
     reason = getattr(error, "strerror", None) or str(error)
-    return errors.Unreachable(f"{name} cannot be started: {reason}.", hint=hint)
+    number = error.errno if isinstance(error, OSError) else 0
+    if number == errno.EACCES:
+        hint = (
+            f"Allow the user that runs Quarterdeck to execute {program} (chmod a+x), on a file system without noexec."
+        )
+    elif number in (errno.EAGAIN, errno.ENOMEM):
+        hint = "This machine has too little memory, or its limit of processes is reached."
+    return errors.Unreachable(f"{name} cannot be started with {program}: {reason}.", hint=hint)
 
 
 class _Output(asyncio.SubprocessProtocol):

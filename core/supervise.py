@@ -111,11 +111,10 @@ class Supervisor:
         if self._stopping.is_set() or len(self._work) >= self._max_tasks:
             work.close()
             self.refused += 1
+            why, when = f"{self._max_tasks} commands are already running", "in a moment"
             if self._stopping.is_set():
-                raise errors.Refused("Quarterdeck is stopping.", hint="Give the command again after its restart.")
-            raise errors.Refused(
-                f"{self._max_tasks} commands are already running.", hint="Give the command again in a moment."
-            )
+                why, when = "Quarterdeck is stopping", "after its restart"
+            raise errors.Refused(f"The command was not run: {why}.", hint=f"Give the command again {when}.")
         task = tasks.start_awaited(name, work)
         self._work.add(task)
         task.add_done_callback(self._ended)
@@ -233,7 +232,7 @@ class Supervisor:
             self._on_interrupt.pop()()
             return
         if self._stopping.is_set():
-            log.warning("A second stop signal arrived. All deadlines were shortened.", reason=number.name)
+            log.warning("A second stop signal arrived, so all deadlines were shortened.", reason=number.name)
             self.shorten_deadlines()
         self.stop(number.name)
 

@@ -41,11 +41,11 @@ def find_reason_for_distrust(path: Path) -> str:
         return ""
 
 
-def hint() -> str:
-    """Returns what to do about an untrusted file."""
+def hint(what: str = "file") -> str:
+    """Returns what to do about an untrusted file or directory."""
     user = untrusted_files.user_name(os.geteuid())
     users = "root" if user == "root" else f"{user} or root"
-    return f"Give the file and all folders above it to {users} (chown), and let nobody else write to them (chmod go-w)."
+    return f"Give the {what} and all folders above it to {users} (chown), and let nobody else write there (chmod go-w)."
 
 
 def bind_mount_owners() -> Mapping[str, int]:

@@ -104,7 +104,8 @@ def _match_within(kind: Kind, typed: TypedName, rows: Sequence[Any]) -> Resource
         return ResourceMatch(
             rows=rows,
             error=errors.NotFound(
-                f"“{typed.text}” is an engine, and this command needs a {kind}.", hint=list_hint(kind)
+                f"“{typed.text}” names only an engine, and this command needs a {kind}.",
+                hint=f"Write NAME{typed.text}. {list_hint(kind)}".strip(),
             ),
         )
     return ResourceMatch()
@@ -154,6 +155,9 @@ def _names(kind: Kind, row: Any) -> Sequence[str]:
 
 def _maybe_elsewhere(name: str, missing: Mapping[EngineRef, errors.QuarterdeckError]) -> errors.QuarterdeckError:
     engine, error = next(iter(missing.items()))
+    others = len(missing) - 1
+    more = f" and {others} other engine{'s' if others > 1 else ''}" if others else ""
     return errors.Unreachable(
-        f"“{name}” is not on the engines that answered, and {engine} did not answer: {error.message}", hint=error.hint
+        f"“{name}” is not on the engines that answered, and {engine}{more} did not answer: {error.message}",
+        hint=error.hint,
     )

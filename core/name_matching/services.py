@@ -34,5 +34,6 @@ def _match_project(typed: TypedName, rows: Sequence[Service]) -> ResourceMatch:
     project = typed.name.rstrip("/")
     inside = [row for row in rows if row.project == project]
     names = ", ".join(row.ref.name for row in inside[:8])
-    hint = f"{project} is a project. Name one of its services: {names}."
+    more = f" and {len(inside) - 8} more" if len(inside) > 8 else ""
+    hint = f"{project} is a project. Name one of its services: {names}{more}."
     return ResourceMatch(rows=inside, error=errors.NotFound(f"There is no service “{typed.text}”.", hint=hint))

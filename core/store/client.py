@@ -60,8 +60,8 @@ class Store(
         self.check_reserve()
         if len(value) > MAX_QUESTION_BYTES:
             raise errors.BadUsage(
-                f"This command has too many targets: its stored plan has {len(value) >> 10} KiB, and at most"
-                f" {MAX_QUESTION_BYTES >> 10} KiB are allowed.",
+                f"This command has too many targets: its plan needs {len(value) >> 10} KiB in the store, and the"
+                f" maximum is {MAX_QUESTION_BYTES >> 10} KiB.",
                 hint="Name fewer targets in one command.",
             )
         async with self._call():

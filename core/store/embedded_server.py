@@ -253,10 +253,11 @@ class EmbeddedStore:
                 entries = [entry.name for entry in self._state.iterdir()]
                 if entries and not any(name.startswith("store.") for name in entries):
                     # Not Quarterdeck's own directory (/tmp, a home): making it private would lock others out.
-                    raise PermissionError(0, "others may use it and it holds files that are not Quarterdeck's")
+                    raise server_process.shared(self._state)
                 self._state.chmod(0o700)
             if not self._foreign() and (reason := trusted_files.find_reason_for_distrust(self._state)):
-                raise PermissionError(0, f"it {reason}")
+                refused = PermissionError(0, f"it {reason}")
+                raise server_process.unusable(self._state, refused, trusted_files.hint("directory"))
             direct = self._state / "store.sock"
             return (
                 direct if len(os.fsencode(direct)) <= MAX_SOCKET_PATH else self._short_dir(about.st_uid) / direct.name
@@ -292,9 +293,8 @@ class EmbeddedStore:
         if self._foreign():
             owner = self._state.stat().st_uid
             return errors.StoreDown(
-                f"The state directory {self._state} belongs to user {owner}, but Quarterdeck runs as "
-                f"user {os.geteuid()}.",
-                hint=f"Start Quarterdeck as user {owner}, or choose another state directory.",
+                f"The state directory {self._state} belongs to user {owner}, and Quarterdeck is user {os.geteuid()}.",
+                hint=f"Start Quarterdeck as user {owner}, or set `state` in quarterdeck.yaml to another directory.",
             )
         return errors.StoreDown(
             f"Another Quarterdeck process owns the store of {self._state}, but that store does not answer.",

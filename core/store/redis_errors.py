@@ -30,7 +30,7 @@ def translate_error(error: Exception, *, address: str) -> errors.StoreError:
     if said is None:
         return errors.StoreError(
             f"The store at {address} answered with an error: {why or names[0]}.",
-            hint="Read the log of the store. The store must be Redis 6.2 or later, or Valkey.",
+            hint="Read the log of that server. It must be Redis 6.2 or later, or Valkey.",
         )
     what, cure = said
     return errors.StoreDown(f"The store at {address} {what}" + (f" ({why})." if why else "."), hint=cure)
@@ -54,7 +54,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     EOFError,
 )
 
-_DOWN = ("does not answer", "Check that the store's server runs, and that `store.url` has its address.")
+_DOWN = ("does not answer", "Check that the store's server runs. If `store.url` is set, check its address.")
 _LOGIN = ("refuses the login", "Check user and password in `store.url`, and what the server's ACL allows that user.")
 _CLUSTER = ("is a cluster that cannot serve Quarterdeck's keys now", "Run `CLUSTER INFO` on that server.")
 _MOVED = (
@@ -63,7 +63,10 @@ _MOVED = (
 )
 _LOADING = ("is still loading its data", "Try again in a few seconds.")
 _REPLICA = ("is a replica and refuses writes", "Point `store.url` at the primary.")
-_FULL = ("has reached its maxmemory and refuses writes", "Raise `maxmemory` on the server.")
+_FULL = (
+    "has reached its maxmemory and refuses writes",
+    "Raise `store.max_megabytes`, or the `maxmemory` of your own Redis or Valkey.",
+)
 _DISK = ("cannot write to its disk and refuses writes", "Free space on its disk. The server's log has the reason.")
 _ALONE = ("has too few replicas and refuses writes", "Start its replicas, or lower `min-replicas-to-write`.")
 _STUCK = ("is busy with a script that does not end", "Run `SCRIPT KILL` on that server.")

@@ -50,10 +50,10 @@ def start_server(
                     command, name=str(binary), env=processes.minimal_environment(), log=out, pass_fds=(data_lock,)
                 )
             except errors.Unreachable as error:  # built for another libc, or a file system without exec: try the next
-                refused = error.message
+                refused = error.full_message()
     raise errors.StoreDown(
         f"The server program of the embedded store cannot be run on this machine. {refused}",
-        hint="Install valkey or redis from your system's packages, or set `store.url` to your own Redis or Valkey.",
+        hint="Or install valkey or redis from your system's packages, or set `store.url` to your own Redis or Valkey.",
     )
 
 
@@ -178,14 +178,29 @@ def last_line(path: Path) -> str:
     return "it wrote no log."
 
 
-def unusable(path: Path, error: OSError) -> errors.StoreDown:
-    """Returns the error for a path in the state directory that cannot be created or opened."""
+def unusable(path: Path, error: OSError, hint: str = "") -> errors.StoreDown:
+    """Returns the error for a path in the state directory that cannot be created or opened. `hint`: what helps, if the
+    caller knows it."""
+    cure = (
+        "Put the state directory on a writable disk, and give all its files to the user that runs Quarterdeck (chown)."
+        " On a mounted volume, use a directory inside the mount."
+    )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        cure = _FREE_SPACE
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        cure = "A part of this path is a file, not a directory. Remove it, or set `state` to another directory."
     return errors.StoreDown(
         f"{path} cannot be used for the embedded store: {error.strerror or error}.",
-        hint=_FREE_SPACE
-        if error.errno in (errno.ENOSPC, errno.EDQUOT)
-        else "Put the state directory on a writable disk, and give all its files to the user that runs Quarterdeck"
-        " (chown). On a mounted volume, use a directory inside the mount.",
+        hint=hint or cure,
+    )
+
+
+def shared(state: Path) -> errors.StoreDown:
+    """Returns the error for a state directory that other users and other programs use too."""
+    return unusable(
+        state,
+        PermissionError(0, "others may use it, and it has files that are not Quarterdeck's"),
+        f"Set `state` in quarterdeck.yaml to a directory for Quarterdeck alone, such as {state / 'quarterdeck'}",
     )
 
 
@@ -198,7 +213,7 @@ def start_failure(state: Path, code: int) -> errors.StoreDown:
     log_file = state / "store.log"
     return errors.StoreDown(
         f"The embedded store did not start (exit status {code}): {last_line(log_file)}",
-        hint=f"See {log_file}, or set `store.url` to your own Redis or Valkey.",
+        hint=f"Read {log_file}, or set `store.url` to your own Redis or Valkey.",
     )
 
 

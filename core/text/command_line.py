@@ -23,6 +23,7 @@ HTML_ENTITIES = (("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 # Some keyboards replace `--` at the start of a word with one of these.
 DASHES = "—–―−‒"
 HYPHENS = "‐‑"
+_SHORTEN = "Shorten it. In place of many names, use a pattern such as web-*, or --label."
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./*?\[\]#-]+")
 
 
@@ -31,8 +32,8 @@ def split_command_line(line: str) -> list[str]:
     ends inside a quote or after a backslash."""
     if len(line) > MAX_LINE_LENGTH:
         raise errors.BadUsage(
-            f"The command has more than {MAX_LINE_LENGTH:,} characters.",
-            hint="Use a pattern such as web-* or --label instead of many names.",
+            f"The command has {len(line):,} characters; the maximum is {MAX_LINE_LENGTH:,}.",
+            hint=_SHORTEN,
         )
     line = _strip_backticks(line.strip())
     _refuse_control_characters(line)
@@ -47,8 +48,8 @@ def split_command_line(line: str) -> list[str]:
             words.append(word)
     if len(words) > MAX_WORDS:
         raise errors.BadUsage(
-            f"The command has {len(words)} words; the maximum is {MAX_WORDS}.",
-            hint="Use a pattern such as web-* or --label instead of many names.",
+            f"The command has {len(words):,} words; the maximum is {MAX_WORDS}.",
+            hint=_SHORTEN,
         )
     return words
 
@@ -167,12 +168,12 @@ def _refuse_control_characters(line: str) -> None:
     if "\n" in line or "\r" in line:
         count = len(line.splitlines())
         raise errors.BadUsage(
-            f"A command must be one line, but this one has {count}.", hint="Give one command at a time."
+            f"A command must be one line, but this one has {count} lines.", hint="Give one command at a time."
         )
     for at, character in enumerate(line):
         category = unicodedata.category(character)
         if category in ("Cc", "Cs") and character != "\t":
             raise errors.BadUsage(
                 f"Character {at + 1} of the command is a control character (U+{ord(character):04X}).",
-                hint="Type the command instead of pasting it.",
+                hint="Remove that character, or type the command instead of pasting it.",
             )

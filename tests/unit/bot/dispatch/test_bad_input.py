@@ -143,7 +143,7 @@ async def test_an_argument_of_two_megabytes_is_a_sentence_at_once(valkey):
             reply = await deck.say(line)
             text = plain_text.render(reply)
             assert reply.ending is Ending.USAGE and len(text) < 1_000
-            assert "4,000 characters" in text
+            assert "the maximum is 4,000" in text
         assert await deck.store.read_audit(count=10) == []
     assert engine.asked == []
 

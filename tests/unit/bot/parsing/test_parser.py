@@ -131,8 +131,8 @@ def test_words_as_typed(line, expected):
         ("ps a\x00b", "U+0000"),
         ("ps a\x85b", "U+0085"),
         ("ps a\ud800b", "U+D800"),
-        ("ps a\nps b", "A command must be one line, but this one has 2. Give one command at a time"),
-        ("ps " + "a" * 4_000, "more than 4,000 characters"),
+        ("ps a\nps b", "A command must be one line, but this one has 2 lines. Give one command at a time"),
+        ("ps " + "a" * 4_000, "has 4,003 characters; the maximum is 4,000"),
         ("ps " + "a " * 128, "129 words; the maximum is 128"),
     ],
 )

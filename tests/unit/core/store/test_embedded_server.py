@@ -389,8 +389,17 @@ async def test_a_state_directory_open_to_others_is_closed(state: Path) -> None:
         assert mode(state) == 0o700
 
 
-@pytest.mark.parametrize("where", ["file", "file/below", "proc", "store is a file", "lock is a directory"])
-async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "cure"),
+    [
+        ("file", "a file, not a directory"),
+        ("file/below", "a file, not a directory"),
+        ("proc", "to the user that runs Quarterdeck"),
+        ("store is a file", "to a directory for Quarterdeck alone, such as"),
+        ("lock is a directory", "to the user that runs Quarterdeck"),
+    ],
+)
+async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, where: str, cure: str) -> None:
     state.mkdir()
     if where == "store is a file":
         (state / "store").touch()
@@ -405,7 +414,7 @@ async def test_an_unusable_state_directory_is_told_with_its_cure(state: Path, wh
         with pytest.raises(errors.StoreDown, match="cannot be used for the embedded store: ") as caught:
             await mine.ensure()
         assert mine.fault == caught.value.full_message()
-    assert "to the user that runs Quarterdeck" in caught.value.hint
+    assert cure in caught.value.hint
 
 
 def test_a_full_disk_is_told_as_such_and_nobody_is_sent_to_chown(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
