@@ -54,6 +54,12 @@ class Exec(InsideAction[ExecResult]):
         return self.timeout + 5.0
 
 
+def more_time(action: Exec) -> str:
+    """Returns how a program gets more time, as a sentence with a space before it; empty if it had the longest time."""
+    longer = action.timeout < MAX_EXEC_SECONDS
+    return f" To give it more time, add --timeout SECONDS, at most {MAX_EXEC_SECONDS}." if longer else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopiedFile:
     """A file that was copied out of a container. `size`: bytes; `modified_at`: Unix seconds; `sha256`: in hex. `text`:

@@ -279,7 +279,8 @@ class Client:
             parts.append(part.data)
             if sum(map(len, parts)) > MAX_BLOB_BYTES:
                 raise errors.InvalidResponse(
-                    f"The blob {digest[:19]} is larger than {MAX_BLOB_BYTES >> 20} MiB, so it cannot be a manifest.",
+                    f"{self.channel.engine} sent a file of an image, {digest[:19]}, of more than"
+                    f" {MAX_BLOB_BYTES >> 20} MiB. It cannot be a manifest or a configuration.",
                     hint="Remove the image and pull it again.",
                 )
         return b"".join(parts)

@@ -57,7 +57,7 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
         raise client.gone(action.target) from error
     task = await steps.read(calls.task(namespace, container_id, steps.seconds_left))
     if task is None or decode.STATES.get(task.status) != "running":
-        raise errors.Rejected(FAILED_PRECONDITION, f"{action.target.name} is not running: start it first.")
+        raise _not_running(action.target.name, "" if task is None else decode.STATES.get(task.status, ""))
     process = any_pb2.Any(type_url=PROCESS_TYPE, value=oci_process.encode_process(container.spec.value, action))
     exec_id = f"quarterdeck-{secrets.token_hex(8)}"
     folder = Path(tempfile.mkdtemp(prefix="quarterdeck-", dir=PIPE_FOLDER if os.access(PIPE_FOLDER, os.W_OK) else None))
@@ -74,7 +74,7 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
             out.open()
             err.open()
             request = calls.wait(namespace, container_id, steps.seconds_left + 2 * KILL_SECONDS, exec_id)
-            async with ProcessEnd(request) as end:
+            async with ProcessEnd(request, action.target.name) as end:
                 try:
                     code = await steps.read(end.wait(steps.seconds_left))
                 except (errors.TimedOut, asyncio.CancelledError):
@@ -92,7 +92,7 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
         raise errors.TimedOut(
             f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s and was killed.",
             sent=True,
-            hint="Check in the container what the program has already changed.",
+            hint=f"Check in the container what the program has already changed.{inside_containers.more_time(action)}",
         ) from error
     finally:
         out.close()
@@ -105,6 +105,12 @@ async def run(calls: Client, action: inside_containers.Exec, seconds: float) -> 
         cut=out.dropped + err.dropped,
         took=steps.seconds_taken,
     )
+
+
+def _not_running(name: str, state: str) -> errors.Rejected:
+    """Returns the error for a container in which no program can run now."""
+    cure = "paused: unpause it first" if state == "paused" else "not running: start it first"
+    return errors.Rejected(FAILED_PRECONDITION, f"{name} is {cure}.")
 
 
 async def _kill(calls: Client, namespace: str, container_id: str, exec_id: str) -> None:

@@ -16,7 +16,11 @@ def owner_refusal(target: Ref, change: str) -> errors.Rejected | None:
     owner = _OWNER_NAMES.get(kind)
     if owner is None:
         return None
+    if kind == "cri" and change == "start":
+        # CRI cannot start a container again.
+        cure = "the kubelet starts a new container if the pod's restart policy allows it"
+    else:
+        cure = f"add the engine of kind {kind} to `engines` in quarterdeck.yaml, and use it"
     return errors.Rejected(
-        FAILED_PRECONDITION,
-        f"{target.name} belongs to {owner}, and only {owner} can {change} it: use the engine of kind {kind}.",
+        FAILED_PRECONDITION, f"{target.name} belongs to {owner}, and only {owner} can {change} it: {cure}."
     )

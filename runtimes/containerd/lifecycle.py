@@ -134,7 +134,8 @@ class ContainerChange:
         stop_grace.report(grace)
         await self._signal(signals.parse_signal_number(container.labels.get(STOP_SIGNAL_LABEL) or "TERM"))
         await self._resume_if_paused(task)
-        async with ProcessEnd(self._client.wait(self._namespace, self._id, self._steps.seconds_left)) as end:
+        request = self._client.wait(self._namespace, self._id, self._steps.seconds_left)
+        async with ProcessEnd(request, self._target.name) as end:
             try:
                 await self._wait(end.wait(min(grace, self._steps.seconds_left)))
                 return self._steps.done()
@@ -169,11 +170,11 @@ class ContainerChange:
         await self._read_container()
         task = await self._read_task()
         if task is None or task.status == _Status.STOPPED:
-            raise self._not_running()
+            raise self._no_process()
         try:
             await self._change(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
         except errors.NotFound as error:
-            raise self._not_running() from error
+            raise self._no_process() from error
         if number != SIGKILL:
             return self._steps.done()
         # A container that still runs cannot be removed.
@@ -211,9 +212,10 @@ class ContainerChange:
         task = await self._read_task()
         if task is not None and task.status != _Status.STOPPED:
             if task.status != _Status.CREATED and not force:
+                state = "paused" if _is_paused(task) else "running"
                 raise errors.Rejected(
                     FAILED_PRECONDITION,
-                    f"{self._target.name} is running: stop it first, or give: rm -f {self._target.name}",
+                    f"{self._target.name} is {state}: stop it first, or give: rm -f {self._target.name}",
                 )
             await self._set_stopped_label(container, stopped=True)
             await self._signal(SIGKILL)
@@ -310,6 +312,13 @@ class ContainerChange:
     def _refuse_owned(self, change: str) -> None:
         if (refused := foreign_containers.owner_refusal(self._target, change)) is not None:
             raise refused
+
+    def _no_process(self) -> errors.Rejected:
+        return errors.Rejected(
+            FAILED_PRECONDITION,
+            f"{self._target.name} is not running, so no signal can be sent to it.",
+            hint="Check its state with: ps -a",
+        )
 
     def _not_running(self) -> errors.Rejected:
         return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running: start it first.")

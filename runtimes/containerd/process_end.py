@@ -15,10 +15,12 @@ from core import errors, tasks
 
 
 class ProcessEnd:
-    """A context in which one request for the end of a process is under way. `request`: the Wait."""
+    """A context in which one request for the end of a process is under way. `request`: the Wait. `name`: the
+    container's name, for the error."""
 
-    def __init__(self, request: Coroutine[Any, Any, int]) -> None:
+    def __init__(self, request: Coroutine[Any, Any, int], name: str) -> None:
         self._request = request
+        self._name = name
 
     async def __aenter__(self) -> ProcessEnd:
         self._task = tasks.start_awaited("end_of_process", self._request)
@@ -35,7 +37,7 @@ class ProcessEnd:
         await asyncio.wait([self._task], timeout=seconds)
         if not self._task.done():
             raise errors.TimedOut(
-                f"The process did not end within {seconds:.3g} s.",
+                f"The process of {self._name} did not end within {seconds:.3g} s.",
                 sent=False,
                 hint="Check the load of the engine's host, and whether the process waits for a disk.",
             )

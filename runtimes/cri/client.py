@@ -80,8 +80,8 @@ class CriEngineClient(IdentifyingAdapter):
         except errors.Unsupported as error:
             raise errors.Unreachable(
                 f"The engine at {self.url} does not support CRI v1.",
-                hint="Update containerd to 1.6 or newer, and remove cri from `disabled_plugins` in"
-                " /etc/containerd/config.toml.",
+                hint="Update the engine: containerd must be 1.6 or newer. If /etc/containerd/config.toml lists cri in"
+                " `disabled_plugins`, remove it there and restart containerd.",
             ) from error
         identity = f"{found.runtime_name}:{self._ref.host}:{self._socket_path}"
         # containerd's native API, another kind of engine, has the same socket.

@@ -33,9 +33,10 @@ class ExecVerbs(LifecycleVerbs):
             )
         if action.workdir or action.environment:
             given = f"directory {action.workdir}" if action.workdir else f"variable {action.environment[0][0]}"
+            line = "cd PATH; PROGRAM" if action.workdir else f"{action.environment[0][0]}=VALUE PROGRAM"
             raise errors.BadUsage(
                 f"CRI cannot set the {given} of a program.",
-                hint="Let a shell do it: exec NAME sh -c 'cd /PATH; NAME=VALUE PROGRAM'",
+                hint=f"Let a shell do it: exec {target.name} sh -c '{line}'",
             )
         request = cri.ExecSyncRequest(container_id=target.id, cmd=action.command, timeout=action.timeout)
         try:
@@ -69,12 +70,16 @@ class ExecVerbs(LifecycleVerbs):
         if status.state == decode.RUNNING:
             return errors.Rejected(5, reason)
         state = decode.STATES.get(status.state, "dead")
-        return errors.Rejected(9, f"{action.target.name} is {state}: a program can only run in a running container.")
+        return errors.Rejected(
+            9,
+            f"{action.target.name} is {state}: a program can only run in a running container.",
+            hint="List the running containers with: ps",
+        )
 
 
 def _timed_out(action: inside_containers.Exec) -> errors.TimedOut:
     return errors.TimedOut(
-        f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s.",
+        f"{action.command[0]} in {action.target.name} did not end within {action.timeout} s. The engine kills it now.",
         sent=True,
-        hint="Check in the container what the program has already changed. The engine kills the program now.",
+        hint=f"Check in the container what the program has already changed.{inside_containers.more_time(action)}",
     )

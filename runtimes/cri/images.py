@@ -84,7 +84,7 @@ class ImageVerbs(CriEngineClient):
             raise errors.TimedOut(
                 f"The pull of {reference} did not end within {seconds:.0f} s.",
                 sent=error.sent,
-                hint="Give the command again: Quarterdeck does not pull the same parts twice.",
+                hint="Give the command again with a longer --timeout. The engine keeps the parts that it has pulled.",
             ) from error
         after = await steps.read(self._image_status(reference, 10.0))
         after = after or await steps.read(self._image_status(pulled.image_ref, 10.0))
@@ -130,7 +130,7 @@ class ImageVerbs(CriEngineClient):
         if users:
             shown = ", ".join(sorted(use.user.name for use in users)[:5])
             cure = "stop and remove these first" if users[0].running else "remove these first"
-            cure += ", or use force" if users[0].forcible else ""
+            cure += f", or give: rmi -f {target.name}" if users[0].forcible else ""
             raise errors.Rejected(9, f"{target.name} is used by {shown}: {cure}.")
 
     async def _users(self, image: cri.Image, target: Ref, seconds: float, *, force: bool) -> Sequence[ResourceUse]:

@@ -88,12 +88,12 @@ def unreadable(path: str, name: str, error: OSError) -> errors.QuarterdeckError:
     if isinstance(error, PermissionError):
         return errors.Unreachable(
             f"Quarterdeck is not allowed to read the log of {name}: {path}.",
-            hint="Run Quarterdeck as root, or give its user read access to the folder.",
+            hint="Run Quarterdeck as root, or give its user read access to the file and its folders.",
         )
     if isinstance(error, untrusted_files.UntrustedFileError):
         return errors.Unreachable(
-            f"The log of {name}, {path}, is not read: {error.strerror}.",
-            hint="Engines write logs only to regular files. If somebody else made this file, remove it.",
+            f"The log of {name}, {path}, was not read: {error.strerror}.",
+            hint="The engine writes its logs to regular files of its own. If somebody else made this file, remove it.",
         )
     if isinstance(error, FileNotFoundError) and Path(path).parent.exists():
         return errors.Unreachable(

@@ -6,6 +6,7 @@ from __future__ import annotations
 _KUBECTL = "Kubernetes has its own API for this. Use: kubectl."
 _NETWORKS = "CRI engines use the CNI configuration in /etc/cni/net.d."
 _SWARM = "Only Docker has Swarm."
+_HOST_TOOLS = "On the engine's host, use ctr for containerd, or the OCI runtime (crun, runc) for CRI-O."
 _GARBAGE = "The kubelet itself removes what is not needed."
 _VOLUMES = "The kubelet mounts volumes. To see the mounts of a container: inspect NAME."
 
@@ -14,8 +15,8 @@ ALTERNATIVES = {
     "container.create": "Only the kubelet creates containers here. Use: kubectl run.",
     "container.kill": "A stop with a timeout of 0 sends SIGKILL: stop --timeout 0 NAME. To send another signal: exec"
     " NAME kill -HUP 1.",
-    "container.pause": "CRI cannot pause containers. Use an engine of kind containerd or oci on the same host.",
-    "container.unpause": "CRI cannot resume containers. Use an engine of kind containerd or oci on the same host.",
+    "container.pause": f"CRI cannot pause containers. {_HOST_TOOLS}",
+    "container.unpause": f"CRI cannot resume containers. {_HOST_TOOLS}",
     "container.healthcheck": "The kubelet runs the probes. To run a program in the container: exec NAME COMMAND.",
     "container.copy": "CRI cannot copy files. Show a text file with: exec NAME cat PATH.",
     "container.export": "CRI cannot write archives of containers. Use the engine's own client on its host.",

@@ -22,7 +22,7 @@ class UpdateVerbs(LifecycleVerbs):
         if action.pids:
             raise errors.UserError(
                 f"{action.engine} cannot change the limit of processes: CRI has no such request.",
-                hint="Leave --pids-limit out, or use the engine of kind containerd or oci on the same host.",
+                hint="Leave --pids-limit out. The kubelet's setting `podPidsLimit` limits the processes of each pod.",
             )
         steps, target = MultiRequestChange(seconds), action.target
         status = (await steps.read(self._container_status(target, steps.seconds_left))).status

@@ -134,9 +134,9 @@ async def test_every_namespace_is_told_of_and_those_of_other_engines_are_counted
         assert (spaces["moby"].owner, spaces["k8s.io"].owner, spaces["dev"].owner) == ("docker", "cri", "")
         assert (spaces["k8s.io"].containers, spaces["dev"].containers, spaces["dev"].images) == (1, 1, 1)
         for thing in ("k8s.io/qd-kube", "moby/qd-docker"):
-            with pytest.raises(errors.Rejected, match="use the engine of kind"):
+            with pytest.raises(errors.Rejected, match="only (Docker|Kubernetes) can start it"):
                 await alone.do(actions.Start, target=alone.ref(thing))
-            with pytest.raises(errors.Rejected, match="use the engine of kind"):
+            with pytest.raises(errors.Rejected, match="add the engine of kind (docker|cri) to"):
                 await alone.do(actions.Remove, target=alone.ref(thing))
         assert {row.labels["containerd.namespace"] for row in (await alone.do(images.ListImages)).rows} == {
             "moby", "k8s.io", "dev", containerdd.space

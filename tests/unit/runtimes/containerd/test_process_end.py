@@ -29,8 +29,8 @@ class Wait:
 
 async def test_a_grace_that_runs_out_does_not_end_the_request() -> None:
     request = Wait()
-    async with ProcessEnd(request()) as end:
-        with pytest.raises(errors.TimedOut, match="did not end within 0.01 s"):
+    async with ProcessEnd(request(), "web") as end:
+        with pytest.raises(errors.TimedOut, match="The process of web did not end within 0.01 s"):
             await end.wait(0.01)
         asyncio.get_running_loop().call_later(0.01, request.ended.set)
         assert await end.wait(5.0) == 137
@@ -41,12 +41,12 @@ async def test_what_the_request_raises_comes_out_and_leaving_early_ends_it() -> 
     async def lost() -> int:
         raise errors.Unreachable("containerd is gone.")
 
-    async with ProcessEnd(lost()) as end:
+    async with ProcessEnd(lost(), "web") as end:
         with pytest.raises(errors.Unreachable):
             await end.wait(5.0)
     request = Wait()
     with pytest.raises(asyncio.CancelledError):
-        async with ProcessEnd(request()) as end:
+        async with ProcessEnd(request(), "web") as end:
             waiting = asyncio.get_running_loop().create_task(end.wait(5.0), name="waiting")
             await asyncio.sleep(0)
             waiting.cancel()
