@@ -26,16 +26,18 @@ def encode_process(spec: bytes, action: inside_containers.Exec) -> bytes:
             own = [one for one in process.get("env") or () if str(one).partition("=")[0] not in names]
             process["env"] = [*own, *(f"{name}={value}" for name, value in action.environment)]
         if action.user:
-            process["user"] = _user(action.user)
+            process["user"] = _user(action.user, action.target.name)
     return msgspec.json.encode(process)
 
 
-def _user(text: str) -> dict[str, int]:
-    """Parses `USER[:GROUP]`, both as numbers or `root`."""
+def _user(text: str, name: str) -> dict[str, int]:
+    """Parses `USER[:GROUP]`, both as numbers or `root`. `name`: the container's, for the error."""
     user, _, group = text.partition(":")
     user, group = ("0" if user == "root" else user), ("0" if group == "root" else group)
     if not user.isdecimal() or not (group or "0").isdecimal():
         raise errors.BadUsage(
-            f"This engine accepts users only as numbers, not “{text[:32]}”.", hint="Write --user 1000 or 1000:1000."
+            f"This engine accepts users only as numbers, not “{text[:32]}”.",
+            hint="Write numbers, such as --user 1000 or --user 1000:1000. To see a user's numbers, give:"
+            f" exec {name} id USER",
         )
     return {"uid": int(user), "gid": int(group or 0)}

@@ -12,9 +12,12 @@ from typing import BinaryIO, cast
 
 from core import errors
 from core.lazy_dataclass import dataclass
+from core.model.inside_containers import MAX_FILE
+from core.text import command_line
 from runtimes.formats import json_field_types
 
 OVERHEAD = 1 << 16  # bytes that an archive may have beside its one file
+_AT_CONSOLE = "To copy the whole file, give at a console: `cp NAME:PATH -o FILE`. "
 # By the type in the header of a member, as POSIX defines it.
 _KINDS = {
     b"0": "",
@@ -71,7 +74,7 @@ def check_kind(path: str, kind: str, link: str = "") -> None:
     if link:
         hint = f"Write the path that it leads to: {link}"
     elif kind == "a directory":
-        hint = "Copy the files in it one by one; exec NAME ls PATH lists them."
+        hint = f"Copy the files in it one by one. List them with: exec NAME {command_line.quote(['ls', path])}"
     raise errors.BadUsage(f"{path} is {kind}, and only one ordinary file can be copied.", hint=hint)
 
 
@@ -80,8 +83,8 @@ def check_size(path: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise errors.BadUsage(
             f"{path} has {size:,} bytes; at most {max_bytes:,} can be copied here.",
-            hint="To copy the whole file, give at a console: `cp NAME:PATH -o FILE`. To read its beginning, give:"
-            " exec NAME head PATH",
+            hint=(_AT_CONSOLE if max_bytes < size <= MAX_FILE else "")
+            + f"To read its beginning, give: exec NAME {command_line.quote(['head', path])}",
         )
 
 

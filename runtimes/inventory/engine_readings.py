@@ -15,6 +15,7 @@ import msgspec
 
 from core import errors
 from core.model.disk_use import DiskUse, Filesystem, ResourceCounts
+from core.model.refs import EngineRef
 from core.model.units import Unit
 
 
@@ -35,7 +36,7 @@ class EngineReadings:
         self.units_at = 0.0
 
     async def measure_disk_use(
-        self, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime, max_age: float
+        self, engine: EngineRef, measure: Callable[[], Awaitable[DiskUse]], deadline: datetime, max_age: float
     ) -> DiskUse:
         """Returns the newest measurement, if it is at most `max_age` seconds old, else the result of `measure`. If
         another caller is still measuring at the deadline, returns the last known measurement. Raises TimedOut if there
@@ -47,7 +48,7 @@ class EngineReadings:
             if self.disk_use is not None:
                 return self.disk_use
             raise errors.TimedOut(
-                "The disk use of this engine is still being measured.",
+                f"The disk use of {engine} is still being measured.",
                 sent=False,
                 hint="Give the command again in a minute.",
             ) from error

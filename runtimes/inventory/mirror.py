@@ -123,7 +123,7 @@ class Mirror(ContainerCache):
             return cast(R, self.usage.answer(action))
         if isinstance(action, ReadDiskUse) and action.verb in self.verbs:
             measured = self.resources.measure_disk_use(
-                lambda: self._runtime.run(action, call), call.deadline, action.max_age
+                self.ref, lambda: self._runtime.run(action, call), call.deadline, action.max_age
             )
             return cast(R, await measured)
         if isinstance(action, InspectContainer):

@@ -60,7 +60,8 @@ class KernelWatches:
         except OSError as error:
             raise errors.Unreachable(
                 f"The kernel refused to create an inotify instance: {error.strerror}.",
-                hint="Raise the limit fs.inotify.max_user_instances with sysctl.",
+                hint="On Quarterdeck's host, raise fs.inotify.max_user_instances with sysctl. If that is high enough,"
+                " raise Quarterdeck's limit of open files.",
             ) from error
 
     def mark(self, root: str, name: str) -> None:

@@ -68,7 +68,9 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if container.state == "exited":
             raise errors.Rejected(
                 CONFLICT,
-                f"{action.target.name} has ended, and an OCI container runs once: delete it, and run its bundle again.",
+                f"{action.target.name} has ended, and an OCI container runs only once: remove it, and run its bundle"
+                " again.",
+                hint=f"Remove it with: rm {action.target.name}",
             )
         return await self._change(container, "start", deadline)
 
@@ -181,11 +183,14 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if container.owners:
             owner = container.owners[0]
             raise errors.Rejected(
-                FORBIDDEN, f"{action.target.name} belongs to an engine of kind {owner}: remove it with that engine."
+                FORBIDDEN,
+                f"{action.target.name} belongs to an engine of kind {owner}, and only that engine can remove it.",
+                hint="Add that engine to `engines` in quarterdeck.yaml, or use its own program on its host.",
             )
         if container.up and not action.force:
             raise errors.Rejected(
-                CONFLICT, f"{action.target.name} is running: stop it first, or give: rm -f {action.target.name}"
+                CONFLICT,
+                f"{action.target.name} is {container.state}: stop it first, or give: rm -f {action.target.name}",
             )
         # Without --force, crun refuses to delete a container whose process has ended but was not reaped yet.
         return await self._change(container, "delete", deadline, flags=("--force",))
@@ -196,7 +201,11 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         container = await self._find(action.target, seconds)
         if container.state != "running":
             raise errors.Rejected(
-                CONFLICT, f"{action.target.name} is {container.state}: a program can only run in a running container."
+                CONFLICT,
+                f"{action.target.name} is {container.state}: a program can only run in a running container.",
+                hint=f"Give first: unpause {action.target.name}"
+                if container.state == "paused"
+                else "List the running containers with: ps",
             )
         about, allowed = f"The program in {action.target.name}", min(float(action.timeout), deadline - time.monotonic())
         if action.environment:
@@ -259,7 +268,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
             raise errors.TimedOut(
                 f"{about} was not started, because the time limit of the command had passed.",
                 sent=False,
-                hint="Give the command again with a longer time limit.",
+                hint="Check the load of the engine's host, then give the command again.",
             )
         return await programs.run(
             program,

@@ -32,9 +32,14 @@ class ProgramFinder:
     def find(self, name: str) -> str:
         """Returns the program's path. Raises Unreachable, with `sent` False."""
         path = self._path or shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SEARCH_PATH}") or ""
+        if self._path and not os.access(path, os.X_OK):
+            raise errors.Unreachable(
+                f"The program {path} of this engine's url does not exist, or Quarterdeck's user may not run it.",
+                hint=f"Correct ?program={path} in the url. Without it, Quarterdeck searches for {name} itself.",
+            )
         if not path or not os.access(path, os.X_OK):
             raise errors.Unreachable(
-                f"The program {self._path or name} is not installed, but containers of this engine need it.",
+                f"The program {name} is not installed, but containers of this engine need it.",
                 hint=f"Install the package {name}, or add the program's path to the engine's url: "
                 f"?program=/usr/local/sbin/{name}.",
             )
@@ -91,6 +96,8 @@ async def run(
             hint=f"Run it by hand to see why: {path} --version",
         )
     except errors.TimedOut as error:
+        if not changes:
+            raise
         raise errors.TimedOut(
             error.message,
             sent=error.sent,

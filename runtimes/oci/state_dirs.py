@@ -55,9 +55,13 @@ def parse(url: str) -> StateDirUrl:
         )
     options = urllib.parse.parse_qs(parts.query)
     program = options.pop("program", [""])[-1]
-    if options or (program and not program.startswith("/")):
+    if program and not program.startswith("/"):
         raise errors.BadUsage(
-            f"“{url}” has an option that the url of an OCI engine cannot have.",
+            f"“{url}” has a program without its whole path.", hint=f"Write the path: ?program=/PATH/OF/{program}"
+        )
+    if options:
+        raise errors.BadUsage(
+            f"“{url}” has the option {next(iter(options))}, which the url of an OCI engine cannot have.",
             hint="Remove this option. The only possible option is ?program=/PATH/OF/THE/RUNTIME.",
         )
     return StateDirUrl(patterns=tuple(dict.fromkeys(patterns)), program=program)

@@ -136,8 +136,14 @@ class StateReader:
         cannot be read."""
         state_dir = self._cache.get(container.root)
         path = _spec_path(container.root, container.name, container.stored)
+        if not path:
+            raise errors.NotFound(
+                f"The state of {decode.display_name(container.name)} does not name its bundle, so its specification"
+                " cannot be read.",
+                hint="Remove the container, and run its bundle again.",
+            )
         try:
-            if state_dir is None or not path:
+            if state_dir is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             return untrusted_files.read_file(path, (state_dir.uid,))
         except OSError as error:

@@ -180,7 +180,9 @@ class Systemd:
         if _DENIED.search(result.stderr):
             hint = hint or "Run Quarterdeck as root, or as the owner of these units."
             return errors.NotPermitted(f"systemd refused the request: {reason}", rule="systemd", hint=hint)
-        return errors.Rejected(result.code, reason or f"systemctl ended with exit code {result.code} and no message.")
+        return errors.Rejected(
+            result.code, reason or f"systemctl ended with exit code {result.code} and no message.", hint=hint
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,9 @@ def write_unit_file(directory: Directory, name: str, text: str, *, mode: int) ->
     except OSError as error:
         raise errors.EngineError(
             f"{directory.path / name} could not be written: {error.strerror or error}.",
-            hint="Give the user that runs Quarterdeck write access to that directory.",
+            hint="Give the user that runs Quarterdeck write access to that directory."
+            if isinstance(error, PermissionError)
+            else "Check the disk that the directory is on: its free space, and whether it is read-only.",
         ) from error
 
 

@@ -262,6 +262,8 @@ def test_an_address_is_one_directory_or_several_and_a_program() -> None:
         with pytest.raises(errors.BadUsage) as caught:
             state_dirs.parse(url)
         assert caught.value.hint
+    with pytest.raises(errors.BadUsage, match=r"without its whole path\. Write the path: \?program=/PATH/OF/runc"):
+        state_dirs.parse("file:///run/runc?program=runc")
 
 
 def test_directories_are_found_once_by_their_true_paths(tmp_path: Path) -> None:
