@@ -208,7 +208,9 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
         what = "one task runs on each node" if mode == "global" else "its tasks run once and end"
         raise errors.UserError(
             f"{target.name} is a {mode} service: {what}, so it has no number of replicas to scale.",
-            hint="Add or drain nodes instead." if mode == "global" else "To run the job again, update its image.",
+            hint=f"To run it on fewer nodes, give: service update --constraint-add CONSTRAINT {target.name}"
+            if mode == "global"
+            else f"To run the job again, give: service update --force {target.name}",
         )
     return int((raw["Spec"]["Mode"]["Replicated"] or {}).get("Replicas", 1))
 

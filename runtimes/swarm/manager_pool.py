@@ -150,7 +150,8 @@ class ManagerPool:
 
     def _no_manager(self, verb: str) -> errors.QuarterdeckError:
         if self._managers:
-            return errors.Disallowed(verb, str(self._engine()))
+            # The configuration lists the managers, not the Swarm.
+            return errors.Disallowed(verb, " and ".join(str(manager.ref) for manager in self._managers[:4]))
         return errors.Unreachable(
             f"Quarterdeck has no connection to a manager of {self._engine()}.",
             hint="Check with `engines` whether the Docker engines of its managers are reachable.",

@@ -124,7 +124,10 @@ class MembershipTracker:
         ref = EngineRef(host=name or cluster[:SHORT_ID], kind=KIND)
         if name and any(swarm.ref == ref for swarm in self._swarms):
             log.error(
-                "Two Swarms have the same name. The second one gets its id as its name.", swarm=cluster, name=name
+                "A Swarm was named by its id, because another Swarm has its name.",
+                swarm=cluster,
+                name=name,
+                hint="Change `swarm` of one of the engines in quarterdeck.yaml.",
             )
             return EngineRef(host=cluster[:SHORT_ID], kind=KIND)
         return ref

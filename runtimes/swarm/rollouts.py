@@ -60,7 +60,7 @@ async def scale(
         nonlocal was, grace
         was, grace = decode.replicas(target, raw), decode.stop_grace(raw)
         if was > wanted and not may_shrink:
-            text = f"{target.name} has {was} replicas now, so {wanted} would end tasks. Nothing was done."
+            text = f"{target.name} has {was} replicas now, so a change to {wanted} would end tasks. Nothing was done."
             raise errors.Expired(text, hint="Give the command again.")
         return None if was == wanted else {**raw["Spec"], "Mode": {"Replicated": {"Replicas": wanted}}}
 

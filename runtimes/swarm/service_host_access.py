@@ -77,9 +77,9 @@ class KnownNetworks:
 async def check_create(send: SendRequest, action: CreateService, networks: KnownNetworks) -> None:
     """Raises BadUsage if the host's network is given by its id."""
     found = await networks.find(send, action.settings.networks)
-    if any(one.driver == host_access.HOST and name != host_access.HOST for name, one in found.items()):
+    for other in (name for name, one in found.items() if one.driver == host_access.HOST and name != host_access.HOST):
         raise errors.BadUsage(
-            "The network of the host was given by its id or by another name, which is not accepted.",
+            f"“{other}” is the network of the host, which is accepted only by its name host.",
             hint="Write: --network host",
         )
 

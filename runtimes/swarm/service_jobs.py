@@ -172,7 +172,10 @@ def _check_number(action: UpdateService, raw: Mapping[str, Any]) -> None:
         return
     was = decode.replicas(action.target, raw)
     if was > action.replicas:
-        text = f"{action.target.name} has {was} replicas now, so {action.replicas} would end tasks. Nothing was done."
+        text = (
+            f"{action.target.name} has {was} replicas now, so a change to {action.replicas} would end tasks."
+            " Nothing was done."
+        )
         raise errors.Expired(text, hint="Give the command again.")
 
 

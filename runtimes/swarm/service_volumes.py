@@ -75,7 +75,8 @@ async def _check(daemon: Manager, name: str, reaches: bool) -> None:
         raise errors.NotPermitted(
             f"You may not mount the volume {name}: it is the path {source} of the host {daemon.ref.host}.",
             rule=host_access.VERB,
-            hint=f"With the permission {host_access.VERB}, mount the path itself: type=bind,source={source},target=…",
+            hint=f"With the permission {host_access.VERB}, mount the path itself:"
+            f" --mount type=bind,source={source},target=PATH",
         )
 
 

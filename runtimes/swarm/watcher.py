@@ -171,7 +171,7 @@ class SwarmWatcher:
         return errors.TimedOut(
             f"No manager of {self._engine} opened its event stream in time.",
             sent=False,
-            hint="Check the load of the managers' hosts: CPU, memory and disks.",
+            hint="Check with `engines` whether the managers are reachable, and check the load of their hosts.",
         )
 
     def _missed(self, before: snapshot_diff.Snapshot, found: Sequence[Event]) -> list[Event]:

@@ -201,7 +201,7 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
 
     for network in (networks["host"], networks["host"][:12]):
         outcome, _ = await ended(swarm, make(network))
-        assert outcome.status == Status.FAILED and "The network of the host" in outcome.detail
+        assert outcome.status == Status.FAILED and "is the network of the host" in outcome.detail
     strict = await Opened(cluster.daemon, allow=("*",)).meet()
     try:
         with pytest.raises(errors.Disallowed, match=r"host\.reach"):
@@ -216,7 +216,7 @@ async def test_what_reaches_a_host_is_refused_unless_it_is_declared_and_allowed(
     api.create_service(template, name="deep", endpoint_spec=docker.types.EndpointSpec(mode="dnsrr"))
     (network,) = api.inspect_service("deep")["Spec"]["TaskTemplate"]["Networks"]
     outcome, _ = await ended(swarm, make(network["Target"]))
-    assert outcome.status == Status.FAILED and "The network of the host" in outcome.detail
+    assert outcome.status == Status.FAILED and "is the network of the host" in outcome.detail
     row = await service(swarm, "deep")
     assert row.reaches == ("mounts /etc of the host", *ON_HOST)
     update = new_image(swarm, row.ref, "localhost/busybox:2")

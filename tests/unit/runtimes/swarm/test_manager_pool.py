@@ -183,7 +183,7 @@ async def test_a_verb_goes_only_to_managers_whose_owner_allows_it():
     with pytest.raises(errors.Unreachable):
         await change(made)
     made = managers_of(tight)
-    with pytest.raises(errors.Disallowed, match="swarm/k1"):
+    with pytest.raises(errors.Disallowed, match="docker/a does not allow node.drain"):
         await change(made)
     assert tight.asked == []
     with pytest.raises(errors.Unreachable, match="has no connection to a manager of swarm/k1"):

@@ -124,7 +124,8 @@ async def test_an_update_that_came_too_late_is_made_again_and_at_last_given_up_w
 
 async def test_a_number_that_rose_meanwhile_does_not_fall_unasked():
     manager = Manager(3)
-    with pytest.raises(errors.Expired, match="shop_web has 3 replicas now, so 2 would end tasks. Nothing was done."):
+    said = "shop_web has 3 replicas now, so a change to 2 would end tasks. Nothing was done."
+    with pytest.raises(errors.Expired, match=said):
         await rollouts.scale(manager, WEB, 2, 20.0, a_job(), may_shrink=False)
     assert not any(one.startswith("POST") for one in manager.asked)
     assert (await rollouts.scale(manager, WEB, 3, 20.0, a_job(), may_shrink=False)).status == Status.NOOP

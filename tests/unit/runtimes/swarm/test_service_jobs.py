@@ -224,7 +224,7 @@ async def test_a_creation_that_is_stopped_is_unknown():
 
 
 async def test_the_network_of_the_host_is_known_by_its_id_too():
-    with pytest.raises(errors.BadUsage, match="The network of the host"):
+    with pytest.raises(errors.BadUsage, match="“n-host” is the network of the host"):
         await created(Swarm(RUNS), settings=ServiceSettings(networks=("n-host",)))
     assert (await created(Swarm(RUNS), settings=ServiceSettings(networks=("host",)))).status == Status.DONE
 
@@ -425,7 +425,7 @@ async def test_a_service_that_somebody_scaled_up_meanwhile_is_not_shrunk_without
     """The number was not below that of the service when the policy decided, so nobody confirmed the end of tasks."""
     unasked = dataclasses.replace(change(replicas=3), effects=())
     swarm = Swarm(RUNS, replicas=5)
-    with pytest.raises(errors.Expired, match="has 5 replicas now, so 3 would end tasks"):
+    with pytest.raises(errors.Expired, match="has 5 replicas now, so a change to 3 would end tasks"):
         await service_jobs.update(swarm, unasked, KnownNetworks(), a_job())
     assert not swarm.posted
     # Between the first look and the request.
