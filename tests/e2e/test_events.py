@@ -5,10 +5,9 @@ import subprocess
 
 import pytest
 
+from tests.helpers import hungry_container
 from tests.helpers.bot_process import BOB, get, table_of
 from tests.helpers.waiting import free_tcp_port, wait_for
-
-HUNGRY = "x=a; while :; do x=$x$x; done"
 
 
 def rows(bot, line, *flags):
@@ -36,7 +35,7 @@ def test_causes_outlive_the_bot_and_are_the_same_in_every_process(bot, dockerd):
     process = watching(bot)
     dockerd.run("web")
     dockerd.run("crash", "sleep 1; exit 3", init=False)
-    dockerd.run("hog", HUNGRY, init=False, host={"mem_limit": "16m", "memswap_limit": "16m"})
+    hungry_container.run(dockerd, "hog", init=False, host={"mem_limit": "16m", "memswap_limit": "16m"})
     bot.do("stop web -t 1")
     shows(
         bot,

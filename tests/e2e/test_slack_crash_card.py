@@ -3,6 +3,7 @@ what self-healing did."""
 
 import pytest
 
+from tests.helpers import hungry_container
 from tests.helpers.waiting import wait_for
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400)]
@@ -18,8 +19,7 @@ def thread(deck, told, text):
 def test_an_out_of_memory_end_has_a_card_with_its_limit_and_its_exit_code_in_words(deck, dockerd, slack):
     deck.configure(f"alerts: {{to: {OPS}}}\n")
     deck.up()
-    script = "echo it begins; x=0123456789; while :; do x=$x$x; done"
-    dockerd.run("web", script, host={"mem_limit": "8m", "memswap_limit": "8m"})
+    hungry_container.run(dockerd, "web", "echo it begins", host={"mem_limit": "8m", "memswap_limit": "8m"})
     told = deck.last("ada", "Firing: web: out of memory", seconds=SLOW_ENOUGH)
     card = thread(deck, told, "Exit code")["text"]
     assert "out of memory" in card

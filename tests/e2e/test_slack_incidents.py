@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.helpers import hungry_container
 from tests.helpers.bot_process import ADA
 from tests.helpers.waiting import wait_for
 
@@ -89,8 +90,7 @@ def test_an_ordinary_day_is_silent(deck, dockerd, slack):
 
 def test_an_end_behind_the_memory_limit_is_told_as_such(deck, dockerd, slack):
     deck.up()
-    script = "x=0123456789; while :; do x=$x$x; done"
-    web = dockerd.run("web", script, host={"mem_limit": "8m", "memswap_limit": "8m"})
+    web = hungry_container.run(dockerd, "web", host={"mem_limit": "8m", "memswap_limit": "8m"})
     assert dockerd.wait(web) != 0
     deck.last("ada", "Firing: web: out of memory", seconds=SLOW_ENOUGH)
     assert len(messages(slack)) == 1

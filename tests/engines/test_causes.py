@@ -14,6 +14,7 @@ from core.model import actions
 from core.model.events import EventKind
 from core.ports import Call
 from runtimes.engine_registry import EngineAddress
+from tests.helpers import hungry_container
 from tests.helpers.watched_engine import WatchedEngine
 
 pytestmark = pytest.mark.engine
@@ -47,7 +48,7 @@ async def test_docker_ends_have_their_causes(dockerd):
         await asyncio.to_thread(dockerd.run, "crash", "sleep 0.2; exit 3", init=False)
         await asyncio.to_thread(dockerd.run, "done", "exit 0", init=False)
         limit = {"mem_limit": "16m", "memswap_limit": "16m"}
-        await asyncio.to_thread(dockerd.run, "hog", "x=a; while :; do x=$x$x; done", init=False, host=limit)
+        await asyncio.to_thread(hungry_container.run, dockerd, "hog", init=False, host=limit)
         for name in ("stopped", "ours", "shot"):
             await asyncio.to_thread(dockerd.run, name)
             await engine.until(lambda name=name: engine.row(name) is not None and engine.row(name).state == "running")

@@ -26,6 +26,7 @@ from runtimes.containerd.engine import Containerd
 from tests.daemons.containerd import containerd_version, private_containerd
 from tests.daemons.registry import PASSWORD, USER, private_registry
 from tests.daemons.sshd import Authority
+from tests.helpers import hungry_container
 from tests.helpers.waiting import hang, wait_for
 from tests.helpers.watched_engine import WatchedEngine
 
@@ -88,9 +89,8 @@ async def test_a_daemon_killed_and_back_is_heard_again_at_once_and_what_ended_me
 
 async def test_a_container_out_of_memory_is_known_as_such_and_told_once(containerdd):
     async with eye(containerdd) as seen:
-        script = "x=a; while :; do x=$x$x; done"
         limit = ("--memory-limit", str(32 << 20))  # newer versions of runc need 13 MiB to start a container
-        await asyncio.to_thread(containerdd.run, "hungry", script, init=False, more=limit)
+        await asyncio.to_thread(hungry_container.run, containerdd, "hungry", init=False, more=limit)
         await seen.until(lambda: (row := seen.row("hungry")) is not None and row.state == "exited" and row.oom_killed)
         assert seen.row("hungry").exit_code == 137
         assert seen.kinds("hungry").count(EventKind.OOM) == 1

@@ -20,6 +20,7 @@ from runtimes import engine_registry
 from runtimes.proto import cri_pb2 as cri
 from tests.daemons.containerd import containerd_version
 from tests.daemons.docker import IMAGE
+from tests.helpers import hungry_container
 from tests.helpers.waiting import hang
 from tests.helpers.watched_engine import WatchedEngine
 from tests.standins.proto import kubelet_pb2 as kubelet
@@ -43,8 +44,7 @@ async def rows(runtime):
 
 async def test_memory_that_ran_out_is_known_as_such(crid):
     async with WatchedEngine(engine_registry.EngineAddress(kind="cri", url=crid.url)) as eye:
-        script = "x=a; while :; do x=$x$x; done"
-        await asyncio.to_thread(crid.run, "hungry", script, init=False, memory=32 << 20)
+        await asyncio.to_thread(hungry_container.run, crid, "hungry", init=False, memory=32 << 20)
         await eye.until(lambda: (row := eye.row(crid.called("hungry"))) is not None and row.state == "exited")
         assert eye.row(crid.called("hungry")).oom_killed
         assert eye.row(crid.called("hungry")).exit_code == 137

@@ -17,6 +17,7 @@ from core.model.replies import Status
 from core.ports import Call
 from runtimes import engine_registry
 from tests.daemons.docker import IMAGE
+from tests.helpers import hungry_container
 from tests.helpers.socket_proxy import proxied
 from tests.helpers.watch_records import WatchRecords
 from tests.helpers.watched_engine import WatchedEngine
@@ -28,10 +29,8 @@ def watched(daemon, cursors=None):
 
 async def test_a_container_out_of_memory_is_known_as_such(dockerd):
     async with watched(dockerd) as eye:
-        script = "x=a; while :; do x=$x$x; done"
-        await asyncio.to_thread(
-            dockerd.run, "hungry", script, host={"mem_limit": "16m", "memswap_limit": "16m", "init": False}
-        )
+        limit = {"mem_limit": "16m", "memswap_limit": "16m"}
+        await asyncio.to_thread(hungry_container.run, dockerd, "hungry", init=False, host=limit)
         await eye.until(lambda: (row := eye.row("hungry")) is not None and row.state == "exited" and row.oom_killed)
         assert eye.row("hungry").exit_code == 137
         assert EventKind.OOM in eye.kinds("hungry")
