@@ -289,6 +289,25 @@ def test_the_inspection_wins_over_the_event() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "died_at", "text"),
+    [
+        ([], 1.4, "killed by SIGKILL right after its start (exit code 137): out of memory, or from outside the engine"),
+        ([], 3.0, "killed from outside the engine by SIGKILL (exit code 137)"),
+        ([(EventKind.OOM, {})], 1.4, "out of memory (exit code 137)"),
+        ([(EventKind.KILLED, {"signal": "9"})], 1.4, "killed by a client of its engine"),
+    ],
+)
+def test_a_sigkill_right_after_the_start_may_be_out_of_memory(before, died_at, text) -> None:
+    replay = Replay()
+    replay.event(event(EventKind.STARTED, 1))
+    for kind, attrs in before:
+        replay.event(event(kind, 1.2, **attrs))
+    replay.event(event(EventKind.DIED, died_at, exit_code="137"))
+    replay.settle()
+    assert [cause.text for _, cause in replay.reported] == [text]
+
+
 KINDS = st.sampled_from(list(EventKind))
 
 
