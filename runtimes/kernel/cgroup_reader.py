@@ -30,6 +30,9 @@ from runtimes.kernel import cgroup_parsers, cpu_percent
 from runtimes.kernel.cgroup_parsers import CgroupUsage
 from runtimes.kernel.cgroup_paths import CgroupLocator, ContainerCgroup
 
+# A container that used less since its last complete reading is idle. An init process such as tini wakes up every second
+# and uses 0.03 ms each time.
+IDLE_CPU_SECONDS = 0.003
 MAX_AGE = cpu_percent.MAX_AGE  # seconds after which unused files are closed
 FIRST_PAUSE = 0.2  # seconds between the two readings of a container that was not read before
 YIELD_EVERY = 32  # containers; then the event loop runs
@@ -61,8 +64,8 @@ class CgroupReader:
     ) -> Usages:
         """Returns the usage of each container that is found, by one of its process ids (0: not known) or its cgroup's
         path. `first_pause`: seconds between the two readings of a new container; 0: its CPU percent is None. `max_age`:
-        how many seconds old the memory and the number of processes may be, if the container has used no CPU time
-        since."""
+        how many seconds old the memory and the number of processes may be, if the container has used almost no CPU
+        time since."""
         async with self._turn, self._closed_after():
             self._close_unused()
             if any(
@@ -214,6 +217,7 @@ class _OpenCgroup:
         self._contents: list[bytes | None] = []  # of each file, as it was parsed last
         self._network: bytes | None = None
         self._usage = CgroupUsage()
+        self._complete_cpu: float | None = None
         self._process = -1
         for controller, directory in cgroup.directories.items():
             for file in cgroup_parsers.FILES[2 if controller in cgroup.v2 else 1][controller]:
@@ -230,7 +234,7 @@ class _OpenCgroup:
 
     def read(self, now: float, max_age: float) -> CgroupUsage | None:
         """Returns the usage, always the same object; None if the cgroup was removed. A file is parsed only if it has
-        changed. If the container has used no CPU time, the other files are read only after `max_age` seconds."""
+        changed. If the container is idle, the other files are read only after `max_age` seconds."""
         if not self._files:
             return None
         usage, contents, idle = self._usage, self._contents, False
@@ -242,17 +246,22 @@ class _OpenCgroup:
                 if content != contents[number]:
                     contents[number] = content
                     file.parse(content, usage)
-                elif file.has_cpu_time:
-                    idle = now - self._complete_at < max_age
+                if file.has_cpu_time:
+                    idle = now - self._complete_at < max_age and self._is_idle()
         except OSError:
             return None
         if not idle:
-            self._complete_at = now
+            self._complete_at, self._complete_cpu = now, usage.cpu_seconds
         if self._process >= 0 and not self._read_network():
             self._open_process()  # the process ended before its container
             if self._process < 0 or not self._read_network():
                 self._network, usage.received, usage.sent = None, None, None
         return usage
+
+    def _is_idle(self) -> bool:
+        """Whether the container has used almost no CPU time since all of its files were read."""
+        before, now = self._complete_cpu, self._usage.cpu_seconds
+        return before is not None and now is not None and now - before < IDLE_CPU_SECONDS
 
     def close(self) -> None:
         for _, descriptor in self._files:

@@ -105,7 +105,7 @@ async def test_version_2(reader, pid):
     ],
     indirect=["reader"],
 )
-async def test_a_container_that_uses_no_cpu_time_is_read_as_a_whole_only_now_and_then(
+async def test_an_idle_container_is_read_as_a_whole_only_now_and_then(
     reader, version, cpu, memory, block, request, clock
 ):
     thing = LIMITED if version == "first" else ONE
@@ -131,7 +131,12 @@ async def test_a_container_that_uses_no_cpu_time_is_read_as_a_whole_only_now_and
     assert (await read(60.0)).memory_usage == 999999999
     clock.at += 1
     assert (await read(60.0)).memory_usage == 888888888
+    ticks = int(before.cpu_seconds * 1e6) + 2_000  # microseconds, of an init that wakes up now and then
+    write(cpu, f"usage_usec {ticks}\n" if version == "second" else f"{ticks * 1000}\n")
     write(memory, "777777777\n")
+    clock.at += 15
+    ticking = await read(60.0)
+    assert (ticking.memory_usage, ticking.cpu_seconds) == (888888888, ticks / 1e6)
     write(cpu, "usage_usec 99000000\n" if version == "second" else "99000000000\n")
     clock.at += 15
     busy = await read(60.0)
