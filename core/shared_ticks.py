@@ -10,8 +10,16 @@ from __future__ import annotations
 import asyncio
 
 
-async def sleep_to_tick(seconds: float) -> None:
-    """Sleeps until the next moment of an interval: between half of `seconds` and one and a half times as long, and for
-    a task that takes little time itself exactly as long from then on."""
+def next_tick(seconds: float) -> float:
+    """Returns the next moment of an interval, in the time of the event loop.
+
+    It is between half of `seconds` and one and a half times as long from now. For a task that takes little time itself,
+    it is exactly as long from then on.
+    """
     now = asyncio.get_running_loop().time()
-    await asyncio.sleep((now / seconds + 0.5) // 1 * seconds + seconds - now if seconds > 0 else 0)
+    return (now / seconds + 0.5) // 1 * seconds + seconds if seconds > 0 else now
+
+
+async def sleep_to_tick(seconds: float) -> None:
+    """Sleeps until the next moment of an interval; see `next_tick`."""
+    await asyncio.sleep(next_tick(seconds) - asyncio.get_running_loop().time() if seconds > 0 else 0)

@@ -42,7 +42,7 @@ async def test_what_holds_the_loop_is_measured_and_named() -> None:
     with capture_logs() as lines:
         async with watching(LoopWatchdog(lags.append)):
             await until(lambda: lags)
-            match_ten_thousand_names(2.0)
+            match_ten_thousand_names(3.0)
             await until(lambda: any(line["log_level"] == "warning" for line in lines))
     (line, *_) = lines
     assert max(lags) > 1
