@@ -25,7 +25,8 @@ MIN_SECRET = 16  # characters
 def _url(value: str) -> str:
     if "@" in value.partition("://")[2].partition("/")[0]:
         raise field_types.make_invalid_value_error(
-            "contains a password", "Use `username` and `password_file` if there are any."
+            "contains a user or a password before an @",
+            "Remove them. Servers in `alertmanager.send_to` have `username` and `password_file` instead.",
         )
     if not _URL.fullmatch(value):
         raise field_types.make_invalid_value_error("must be an http or https address", "Write https://HOST/PATH.")
@@ -101,7 +102,7 @@ class AlertmanagerServer(Section):
     def _one_way(self) -> AlertmanagerServer:
         if bool(self.username) != (self.password is not None):
             raise field_types.make_invalid_value_error(
-                "has only one of username and password", "Write both, or none of them."
+                "has only one of username and password", "Write both (or `password_file`), or neither."
             )
         if self.username and self.token is not None:
             raise field_types.make_invalid_value_error("has a token and a username", "Remove one of them.")

@@ -210,7 +210,8 @@ class Route(Section):
     def _nowhere_is_alone(self) -> Route:
         if alert_routes.NOWHERE in self.to and (len(self.to) > 1 or self.mention or self.repeat):
             raise field_types.make_invalid_value_error(
-                "`to: nowhere` posts nothing, but the route also names somebody", "Remove `nowhere`, or all the others."
+                "`to: nowhere` posts nothing, but the route also has another `to`, `mention` or `repeat`",
+                "Remove `nowhere`, or all the others.",
             )
         return self
 

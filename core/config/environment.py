@@ -39,7 +39,9 @@ def read_dotenv(file: Path) -> tuple[Mapping[str, str], Sequence[str]]:
             text = opened.read(MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         # Many tools use files of this name, so an unreadable one may not be meant for Quarterdeck.
-        return {}, (f"{file} was ignored, because it cannot be read: {error}",)
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        cure = "If it is meant for Quarterdeck, let Quarterdeck's user read it, and save it as UTF-8."
+        return {}, (f"{file} was ignored, because it cannot be read: {why}. {cure}",)
     values = dotenv.dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {key: value for key, value in values.items() if value is not None}, ()
 
@@ -75,7 +77,8 @@ def read_environment(environ: Mapping[str, str], model: type[BaseModel], source:
             problem = Problem(path=head, what="is not a known setting", hint=hint, source=source + key)
             found.problems.append(problem)
         elif head not in NOT_SETTINGS and not SERVICE_LINK.fullmatch(head):
-            found.warnings.append(f"{source}{key} is not a known setting. {_similar(head, model)}".strip())
+            cure = _similar(head, model) or "Correct its name, or remove it."
+            found.warnings.append(f"{source}{key} was ignored, because it is not a known setting. {cure}")
     if found.origins:
         found.data = _decode(prefixed, model)
     return found

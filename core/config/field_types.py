@@ -59,7 +59,11 @@ def none_if_off(value: Any) -> Any:
 
 def duration_or_off(value: Any) -> Any:
     """Returns None for `off`, and what `duration` returns for anything else."""
-    return None if value is False or value == "off" else duration(value, hint="Write 15m, 2h, 1d or off.")
+    return (
+        None
+        if value is False or value == "off"
+        else duration(value, hint="Write a number and a unit, such as 15m, 2h or 1d, or write off.")
+    )
 
 
 def identity(word: str) -> str:
@@ -76,7 +80,8 @@ def identity(word: str) -> str:
     if source not in IDENTITY_SOURCES:
         near = validation_errors.did_you_mean(source, (*IDENTITY_SOURCES, "group"))
         raise make_invalid_value_error(
-            f"“{word}” has an unknown source", near or f"Sources: {', '.join(IDENTITY_SOURCES)}."
+            f"“{word}” begins with “{source}”, which is not a source of identities",
+            near or f"Write one of these before the colon: {', '.join(IDENTITY_SOURCES)}.",
         )
     if source == "slack" and not SLACK_PERSON.fullmatch(rest):
         raise make_invalid_value_error(
@@ -186,11 +191,13 @@ def _limit(value: Any) -> RateLimit:
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(s|min|h)\s*", str(value))
     if match is None or int(match[1]) == 0:
-        raise make_invalid_value_error("must be a number of commands per time unit", "Write 30/min, 5/s or 100/h.")
+        raise make_invalid_value_error(
+            "must be a number of commands per second, minute or hour", "Write for example 30/min, 5/s or 100/h."
+        )
     return RateLimit(int(match[1]), SECONDS_PER_UNIT[match[2]])
 
 
-def duration(value: Any, *, hint: str = "Write 90s, 5m, 2h or 1d.") -> Any:
+def duration(value: Any, *, hint: str = "Write a number and a unit, such as 90s, 5m, 2h or 1d.") -> Any:
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"\s*(\d{1,9})\s*(s|m|min|h|d)\s*", str(value))
@@ -217,7 +224,7 @@ def listen_address(value: Any) -> ListenAddress | None:
         return None
     if (read := parse_address(value)) is None:
         raise make_invalid_value_error(
-            "must be HOST:PORT or off", "Write 127.0.0.1:9108, [::1]:9108, :9108 for all addresses, or off."
+            "must be HOST:PORT or off", "Write for example 127.0.0.1:9108, or :9108 for all addresses, or off."
         )
     return read
 
@@ -252,7 +259,8 @@ def engine_url(value: str) -> str:
     if not re.fullmatch(ENGINE_URL, value, re.ASCII):
         raise make_invalid_value_error(
             "must be the address of an engine",
-            "Write unix:///var/run/docker.sock, tcp://HOST:2376, ssh://USER@HOST or context://NAME.",
+            "Write for example unix:///var/run/docker.sock, tcp://HOST:2376, ssh://USER@HOST or context://NAME; for oci"
+            " file:///DIRECTORY.",
         )
     return value
 

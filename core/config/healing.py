@@ -76,7 +76,7 @@ class HealingRule(Section):
             )
         if self.dependents and self.do != "restart":
             raise field_types.make_invalid_value_error(
-                "`dependents` belongs to `do: restart`", "Remove this character."
+                "`dependents` belongs to `do: restart`", "Write `do: restart`, or remove `dependents`."
             )
         return self
 

@@ -174,7 +174,7 @@ def check_rules(config: Config, rules: Iterable[str], *, with_threshold: Iterabl
         Problem(
             path=f"rules.change.{name}.threshold",
             what=f"the alert rule “{name}” has no threshold",
-            hint=f"Rules with a threshold: {', '.join(counting)}.",
+            hint=f"Remove the threshold. Only these rules have one: {', '.join(counting)}.",
         )
         for name, change in config.rules.change.items()
         if change.threshold is not None and name in known and name not in counting

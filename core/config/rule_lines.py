@@ -18,6 +18,7 @@ from core.config import validation_errors
 from core.config.alerts import NewRule, RuleChange
 from core.config.base_section import Section
 from core.config.raw_settings import RawSettings
+from core.text import command_line
 
 S = TypeVar("S", bound=Section)
 _CONDITION = re.compile(r"\s*([\w./:-]+?)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
@@ -31,12 +32,13 @@ def validate_new_rule(settings: Mapping[str, Any], where: Iterable[str], *, rege
         found = _CONDITION.fullmatch(text)
         if found is None:
             raise errors.BadUsage(
-                f"--where {text} has no comparison.",
-                hint="Write for example --where exit_code!=0 or --where 'name=web-*'",
+                f"--where {command_line.abbreviate(text)} has no comparison.",
+                hint="Write a field, = or != and a value, for example --where exit_code!=0 or --where 'name=web-*'",
             )
         if found[2].endswith("~") and not regexes:
             raise errors.BadUsage(
-                f"--where {text} is a regular expression, which is only accepted at a console.",
+                f"--where {command_line.abbreviate(text)} is a regular expression, which is only accepted at a"
+                " console.",
                 hint="Write = or != and a value, in which * stands for anything, such as --where 'name=web-*'",
             )
         conditions[found[1]] = found[2] + found[3]

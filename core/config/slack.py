@@ -39,7 +39,7 @@ def _address(value: Any) -> field_types.ListenAddress:
         )
     if (read := field_types.parse_address(value)) is None:
         raise field_types.make_invalid_value_error(
-            "must be HOST:PORT", "Write 0.0.0.0:3000, [::1]:3000, or :3000 for all addresses."
+            "must be HOST:PORT", "Write for example 127.0.0.1:3000, or :3000 for all addresses."
         )
     return read
 

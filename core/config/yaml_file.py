@@ -44,9 +44,7 @@ def read_yaml(file: Path) -> RawSettings:
         found.problems.append(_of(file, "is not UTF-8 text", "Save it as UTF-8.", line))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        cure = {"'\\t'": "Indent with spaces.", "contains it": "Remove that alias."}
-        usual = "Put a value that begins with #, * or ! in quotes: # begins a comment."
-        hint = next((hint for part, hint in cure.items() if part in str(error.problem)), usual)
+        hint = next(hint for part, hint in _CURES.items() if part in str(error.problem or error.context))
         # YAML reads a secret that begins with * or ! as an alias or a tag; its message would quote it.
         what = "is not YAML: " + re.sub(r"\b(alias|anchor|tag|handle) '.*", r"\1", str(error.problem or error.context))
         found.problems.append(_of(file, what, hint, mark.line + 1 if mark else 0))
@@ -55,6 +53,21 @@ def read_yaml(file: Path) -> RawSettings:
     except RecursionError:
         found.problems.append(_of(file, "is nested too deeply", "Check that this is the right file."))
     return found
+
+
+# By a part of the YAML parser's message. An empty part fits all others.
+_CURES = {
+    "'\\t'": "Indent with spaces.",
+    "contains it": "Remove that alias.",
+    "alias": "Put a value that begins with * in quotes.",
+    "tag": "Put a value that begins with ! in quotes.",
+    "cannot be a name": "Put the name in quotes.",
+    "end of stream": "Close the quote or bracket that is open. Put a value that begins with # in quotes.",
+    "mapping values": "Indent the lines of a section equally, and put a value with “: ” in it in quotes.",
+    "<block end>": "Indent the lines of a section equally.",
+    "expected ':'": "Write NAME: VALUE, with a space after the colon.",
+    "": "Put a value that begins with #, *, !, [ or { in quotes (# begins a comment), or close the open bracket.",
+}
 
 
 def _of(file: Path, what: str, hint: str, line: int = 0) -> Problem:

@@ -155,7 +155,7 @@ def test_a_threshold_of_a_rule_without_one_and_a_healing_rule_about_no_rule_are_
     with pytest.raises(errors.ConfigError) as raised:
         load.check_rules(config, [rule.name for rule in BUILTIN], with_threshold=["crash-loop"])
     said = raised.value.full_message()
-    assert "the alert rule “crash” has no threshold" in said and "Rules with a threshold: crash-loop" in said
+    assert "the alert rule “crash” has no threshold" in said and "Only these rules have one: crash-loop" in said
     assert "“carsh” matches no alert rule" in said and "Did you mean crash" in said
     assert "rules.logs.0" in said
 

@@ -201,7 +201,8 @@ def test_admins_in_a_variable_by_commas_or_as_json(written: str) -> None:
 
 def test_a_mistake_among_admins_in_a_variable_names_the_one() -> None:
     assert mistakes(QUARTERDECK_ADMINS="slack:T1/U1,slak:T1/U2,bob") == [
-        "QUARTERDECK_ADMINS: admins.1: “slak:T1/U2” has an unknown source\n    hint: Did you mean slack?",
+        "QUARTERDECK_ADMINS: admins.1: “slak:T1/U2” begins with “slak”, which is not a source of identities\n"
+        "    hint: Did you mean slack?",
         "QUARTERDECK_ADMINS: admins.2: “bob” is not an identity\n"
         "    hint: Write a source and an id, such as console:alice or slack:T1/U1.",
     ]
@@ -245,8 +246,9 @@ def test_a_variable_that_may_be_a_setting_gone_wrong_is_a_warning() -> None:
         QUARTERDECK_REQUIRE_ENGINES="docker",
     )
     assert loaded.warnings == (
-        "QUARTERDECK_ADMIN is not a known setting. Did you mean admins?",
-        "QUARTERDECK_SLACK_BOT_TOKEN is not a known setting. Did you mean QUARTERDECK_SLACK__BOT_TOKEN?",
+        "QUARTERDECK_ADMIN was ignored, because it is not a known setting. Did you mean admins?",
+        "QUARTERDECK_SLACK_BOT_TOKEN was ignored, because it is not a known setting. Did you mean"
+        " QUARTERDECK_SLACK__BOT_TOKEN?",
     )
 
 
