@@ -44,6 +44,8 @@ def derive_change_events(
         yield _event(EventKind.STARTED, subject, after, after.started_ns, origin=origin)
     if after.ended and not before.ended:
         yield from _end(after, subject, at_ns, origin=origin)
+    elif after.ended and after.reason == OOM_REASON != before.reason:  # reported just after the end
+        yield _event(EventKind.OOM, subject, after, (after.finished_ns or at_ns) - 1, origin=origin)
 
 
 def past_events(record: ContainerRecord, subject: Ref, origin: Origin, at_ns: int) -> Iterator[Event]:

@@ -23,6 +23,8 @@ from runtimes.cri import decode
 from runtimes.cri.decode import ContainerRecord
 from runtimes.proto import cri_pb2 as cri
 
+SIGKILLED = 137  # the exit code of a process that SIGKILL ended, as after an out-of-memory kill
+OOM_SETTLE_NS = 10_000_000_000  # after such an end, its status is read again until then
 ROWS_AT_ONCE = 500  # of a list, until the event loop may run
 
 
@@ -68,7 +70,7 @@ class SnapshotReader:
         self._cache = {
             container_id: record
             for container_id, record in records.items()
-            if _is_final(record) and record.pod in pods_by_id
+            if _is_final(record, at_ns) and record.pod in pods_by_id
         }
         return Snapshot(engine, at_ns, records, pods_by_id, self._names)
 
@@ -133,7 +135,10 @@ class Request(Protocol):
     async def __call__(self, method: str, request: Any, response: Any, seconds: float) -> Any: ...
 
 
-def _is_final(record: ContainerRecord) -> bool:
+def _is_final(record: ContainerRecord, at_ns: int) -> bool:
     """Returns True if the record stays valid until the state changes. CRI-O reports exit code -1 until it has read how
-    a container ended."""
-    return record.has_status and not (record.ended and record.exit_code == -1)
+    a container ended. containerd may report just after the end that the container was out of memory."""
+    if record.has_status and record.ended:
+        settling = record.exit_code == SIGKILLED and at_ns < record.finished_ns + OOM_SETTLE_NS
+        return record.exit_code != -1 and (record.reason == decode.OOM_REASON or not settling)
+    return record.has_status

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 import pytest
 from google.protobuf import json_format
@@ -92,6 +93,29 @@ async def test_a_status_that_cannot_be_read_for_a_moment_makes_no_second_start()
     found = [kinds(events.compare(before, after)) for before, after in itertools.pairwise(views)]
     assert found == [[EventKind.DIED], []]
     assert views[2].containers[now.id].exit_code == 3
+
+
+@pytest.mark.parametrize(("ended_ago", "kind"), [(0, [EventKind.OOM]), (60, [])])
+async def test_an_end_that_is_called_out_of_memory_a_moment_later_is_told_as_such(ended_ago, kind):
+    now = status(state=2, code=137, reason="Error")
+    now.finished_at = time.time_ns() - ended_ago * NS
+
+    async def request(method, request, response, seconds):
+        if method == "ListContainers":
+            listed = cri.Container(id=now.id, pod_sandbox_id=pod().id, metadata=now.metadata, state=now.state)
+            return cri.ListContainersResponse(containers=[listed])
+        if method == "ListPodSandbox":
+            return cri.ListPodSandboxResponse(items=[cri.PodSandbox(id=pod().id, metadata=pod().metadata)])
+        return cri.ContainerStatusResponse(status=now)
+
+    reader = SnapshotReader(request)
+    before = await reader.read(ENGINE, 5.0)
+    now.reason = "OOMKilled"
+    after = await reader.read(ENGINE, 5.0)
+    (found, row) = events.compare(before, after), after.rows()[0]
+    assert kinds(found) == kind
+    assert row.oom_killed is bool(kind)
+    assert [event.at_ns for event in found] == [now.finished_at - 1 for _ in kind]
 
 
 def test_pods_come_and_go_beside_their_containers():
