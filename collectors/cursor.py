@@ -49,8 +49,10 @@ class Cursor:
     `now_ns`: our clock.
     """
 
-    def __init__(self, cursors: CursorStore, now_ns: Callable[[], int]) -> None:
+    def __init__(self, cursors: CursorStore, now_ns: Callable[[], int], name: Callable[[], str] = str) -> None:
+        """`name`: returns the engine's name for the log."""
         self._cursors = cursors
+        self._name = name
         self.now_ns = now_ns
         self._watcher = secrets.token_hex(8)
         self._containers = SavedContainers()
@@ -196,7 +198,7 @@ class Cursor:
             self._saved_watched = watched
         if self._store_down:
             self._store_down = False
-            log.info("The position in the engine's events was saved again.", engine_id=self.engine)
+            log.info("The position in the engine's events was saved again.", engine=self._name())
         return complete
 
     def _is_due(self, until: int) -> bool:
@@ -215,6 +217,6 @@ class Cursor:
             self._store_down = True
             log.warning(
                 "The position in the engine's events could not be read or saved. The engine is still watched.",
-                engine_id=self.engine,
-                reason=str(error),
+                engine=self._name(),
+                reason=str(error) or "the store did not answer in time",
             )

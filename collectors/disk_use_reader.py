@@ -144,5 +144,6 @@ class DiskUseReader:
             raise errors.TimedOut(
                 f"{mirror.ref} did not measure its disk use within {self._deadline:.0f} s.",
                 sent=False,
-                hint="Set `upkeep.disk_use` to a longer interval, or to off.",
+                hint="Check the load of the engine's disks. To measure less often or never, set `upkeep.disk_use` in"
+                " quarterdeck.yaml to a longer interval or to off.",
             ) from error

@@ -59,7 +59,7 @@ class EngineWatcher:
         self._runtime = runtime
         self._mirror = mirror
         self._processor = processor
-        self._cursor = Cursor(cursors, now_ns)
+        self._cursor = Cursor(cursors, now_ns, lambda: str(runtime.ref))
         self._counts = StreamMetrics(counts, lambda: runtime.ref)
         self._gaps = GapTracker(lambda: (runtime.ref, runtime.engine_id), self._report_gap, now_ns)
         self._timing = timing or WatchTiming()

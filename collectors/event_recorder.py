@@ -110,7 +110,7 @@ class EventRecorder:
             stored = True
         except errors.StoreError as error:
             if times := self._repeated_log.due(error.message):
-                log.warning("Events could not be stored yet.", reason=error.message, times=times)
+                log.warning("Events could not be stored yet.", engine_id=engine_id, reason=error.message, times=times)
         finally:
             if stored:
                 self._lost -= lost

@@ -122,7 +122,10 @@ class LogLineEvents:
             await self._read(mirror, row, patterns, job)
         except errors.QuarterdeckError as error:
             log.debug(
-                "The following of a container's log ended with an error.", container=row.ref.name, reason=error.message
+                "The following of a container's log ended with an error.",
+                engine=str(mirror.ref),
+                container=row.ref.name,
+                reason=error.message,
             )
         finally:
             if job:
@@ -157,6 +160,7 @@ class LogLineEvents:
                     engine=str(mirror.ref),
                     followed=MAX_FOLLOWED,
                     left_out=number,
+                    hint="Select fewer containers with `on` of the rules under `rules.logs` in quarterdeck.yaml.",
                 )
 
 
@@ -164,7 +168,7 @@ async def _stopped(mirror: Mirror, job: str) -> None:
     try:
         await mirror.run(StopJob(engine=mirror.ref, job=job, who=WHO), _call(3.0))
     except errors.QuarterdeckError as error:
-        log.debug("A followed log could not be closed.", reason=error.message)
+        log.debug("A followed log could not be closed.", engine=str(mirror.ref), job=job, reason=error.message)
 
 
 def _call(seconds: float) -> Call:

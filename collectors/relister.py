@@ -238,7 +238,12 @@ class Relister:
         except (errors.Rejected, errors.InvalidResponse) as error:
             # One container that cannot be inspected must not prevent the others; the next list marks it again.
             if len(ids) == 1:
-                log.warning("A container could not be inspected.", id=ids[0][:12], reason=error.full_message())
+                log.warning(
+                    "A container could not be inspected.",
+                    engine=str(self._runtime.ref),
+                    id=ids[0][:12],
+                    reason=error.full_message(),
+                )
             else:
                 for container_id in ids:
                     await self._describe([container_id])
