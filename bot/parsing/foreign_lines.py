@@ -17,6 +17,7 @@ from bot.parsing.foreign_commands import NOUN_VERBS, ForeignProgram
 from commands.catalogue import Catalogue
 from commands.spec import ENGINE, LABEL, Command
 from core import errors
+from core.model.actions import Risk
 from core.text import command_line
 
 NAMESPACE_LABEL = "containerd.namespace"  # of every container and image of containerd
@@ -96,10 +97,23 @@ def check_words(command: Command, words: Sequence[str]) -> None:
         if word in _SHELL or "$(" in word or word.startswith("2>"):
             raise errors.BadUsage(
                 f"“{command_line.abbreviate(word)}” belongs to a shell, and Quarterdeck runs no shell.",
-                hint=f"Leave out “{command_line.abbreviate(word)}” and everything after it. To see only some rows of"
-                f" `{command.name}`, give a name or a pattern, such as 'web-*'.",
+                hint=_without_shell(command, word),
             )
         _check_word(word)
+
+
+def _without_shell(command: Command, word: str) -> str:
+    """Returns what to write instead of a word for a shell."""
+    if "$(" in word:
+        return "Write the names themselves, or a pattern such as 'web-*'."
+    cure = f"Leave out “{command_line.abbreviate(word)}” and everything after it."
+    if word in ("&&", "||", ";"):
+        return f"{cure} Give each command on a line of its own."
+    if word != "|" or command.risk is not Risk.READ:
+        return cure
+    if "--tail" in usage.options_by_name(command):
+        return f"{cure} To see fewer lines, add --tail or --since."
+    return f"{cure} To see only some rows of `{command.name}`, give a name or a pattern, such as 'web-*'."
 
 
 def _check_word(word: str, cure: str = "") -> None:

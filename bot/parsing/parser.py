@@ -146,6 +146,8 @@ class _ArgumentParser:
     def _next_value(self, arg: Arg, name: str, queue: list[str]) -> str:
         if not queue or (queue[0].startswith("-") and len(queue[0]) > 1 and not _NEGATIVE.match(queue[0])):
             hint = f"Write {name} {usage.example_value(arg)}."
+            if arg.choices:
+                hint = f"Write {name} and one of these: {', '.join(arg.choices)}."
             if queue and queue[0] != "--":
                 value = command_line.abbreviate(queue[0])
                 hint += f" If {value} is the value, write {arg.name}={value}."
@@ -170,7 +172,7 @@ class _ArgumentParser:
                 self.values[arg.key] = [self._convert(arg, usage.placeholder(arg), word) for word in taken]
             elif arg.required:
                 raise errors.BadUsage(
-                    f"{self.command.name} needs {usage.placeholder(arg)}: {arg.help}.", hint=self._example()
+                    f"{self.command.name} needs {usage.placeholder(arg)}: {arg.help}.", hint=_example(self.command)
                 )
         if left:
             raise errors.BadUsage(
@@ -189,9 +191,11 @@ class _ArgumentParser:
     def _convert(self, arg: Arg, name: str, text: str) -> Any:
         """The value of a word, by the argument's type."""
         if not text:
-            raise errors.BadUsage(
-                f"{name} has an empty value.", hint=f"Write {usage.example_value(arg)}, or leave it out."
-            )
+            value = f"one of these: {', '.join(arg.choices)}" if arg.choices else usage.example_value(arg)
+            if arg.option:
+                raise errors.BadUsage(f"{name} has an empty value.", hint=f"Write {value}, or leave {name} out.")
+            hint = _example(self.command) if arg.required else "Leave the empty word out."
+            raise errors.BadUsage(f"{name} is an empty word.", hint=hint)
         if arg.choices and text not in arg.choices:
             if text.lower() in arg.choices:
                 return text.lower()
@@ -232,10 +236,11 @@ class _ArgumentParser:
             hint += f"Its options: {options}." if options else "It has no options."
         return errors.BadUsage(f"{self.command.name} has no option {command_line.abbreviate(name)}.", hint=hint)
 
-    def _example(self) -> str:
-        if self.command.examples:
-            return f"For example: {self.command.examples[0]}"
-        return f"Usage: {usage.format_usage_line(self.command)}"
+
+def _example(command: Command) -> str:
+    if command.examples:
+        return f"For example: {command.examples[0]}"
+    return f"Usage: {usage.format_usage_line(command)}"
 
 
 def _count(arg: Arg, name: str, text: str) -> int:

@@ -173,7 +173,10 @@ def test_a_line_of_another_program_is_ours(typed, line):
             "docker compose -p shop ps",
             "“compose”: Quarterdeck finds a project by its name. Name the project as the target: `ps shop`",
         ),
-        ("docker rm $(docker ps -aq)", "“$(docker” belongs to a shell"),
+        (
+            "docker rm $(docker ps -aq)",
+            "“$(docker” belongs to a shell, and Quarterdeck runs no shell. Write the names themselves",
+        ),
         ("docker ps 2>/dev/null", "“2>/dev/null” belongs to a shell"),
         ("docker rm <id>", "“<id>” is only a placeholder. Write the name"),
         ("docker start|stop web", "“start|stop” is a placeholder for one of several words. Write one of them, such as"),
