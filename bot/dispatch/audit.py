@@ -119,7 +119,14 @@ class Audit:
             await self._write_refusal(key)
         elif len(self._refusals) > MAX_REFUSALS_IN_MEMORY:
             first, times = self._refusals.pop(next(iter(self._refusals)))
-            log.warning("Refusals were not recorded in the audit trail.", action="audit", who=first["who"], times=times)
+            log.warning(
+                "Refusals were not recorded in the audit trail, because too many were waiting.",
+                action="audit",
+                who=first["who"],
+                line=first["line"],
+                rule=first["rule"],
+                times=times,
+            )
         self.count("refused", 1)
 
     async def flush(self) -> None:

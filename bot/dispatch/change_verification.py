@@ -96,7 +96,7 @@ class ChangeVerification:
             try:
                 return await self._run(reply)
             except errors.QuarterdeckError as error:
-                log.info("The outcome of a change was not verified.", command=self._command.name, reason=error.message)
+                log.info("The outcome of a change was not verified.", line=self._inv.line, reason=error.message)
         return reply
 
     async def _run(self, reply: Reply) -> Reply:

@@ -242,7 +242,8 @@ async def stop_job(fleet: Fleet, store: Store, action: StopJob | StopAnyJob, cal
         raise errors.NotPermitted(
             f"You may not stop the job {action.job}: somebody else started it.",
             rule="own-job",
-            hint="Ask that person or an admin to stop the job. With the permission job.stop-any, give: job stop ID -f",
+            hint="Ask that person or an admin to stop the job. With the permission job.stop-any, give: job stop"
+            f" {action.job}@{action.engine} --force",
         )
     await store.request_stop(_key(action.engine, action.job), LEASE_SECONDS)
     return Outcome(status=Status.DONE, detail="the process that runs the job was asked to stop it")

@@ -29,6 +29,7 @@ def lease_seconds(change_seconds: float) -> float:
 
 async def renew_leases(store: Store, leases: Sequence[Lease], ttl: float) -> None:
     """Renews the leases for `ttl` seconds again and again, until it is cancelled or another process has one of them."""
+    keys = [lease.key for lease in leases]
     while True:
         await asyncio.sleep(INTERVAL_SECONDS)
         try:
@@ -37,11 +38,11 @@ async def renew_leases(store: Store, leases: Sequence[Lease], ttl: float) -> Non
             log.warning(
                 "The locks (leases) on the targets of a running change could not be renewed.",
                 action="renew",
+                targets=keys,
                 reason=error.message,
             )
             continue
         if renewed < len(leases):
-            keys = [lease.key for lease in leases]
             log.error(
                 "The locks (leases) on the targets of a running change expired. Another process may now change these"
                 " targets.",

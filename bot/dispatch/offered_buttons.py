@@ -49,7 +49,8 @@ async def keep_allowed_buttons(reply: Reply, state: CommandState, catalogue: Any
                 except errors.QuarterdeckError:
                     continue
     except TimeoutError:
-        log.info("Some buttons were left out, because an engine was slow.", action="offer")
+        left_out = [button.line for button in offered if button not in allowed]
+        log.info("Some buttons were left out, because an engine was slow.", action="offer", lines=left_out)
     except Exception as error:  # the reply is shown without its offers
         fleet.bugs.report(error, "offer")
     # Events of something that was removed could be listed, but nothing is offered by its name.

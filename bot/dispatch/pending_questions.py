@@ -72,7 +72,7 @@ class PendingQuestions:
         ):
             raise errors.Expired(
                 "Your answer was not counted: somebody else answered this question at the same moment.",
-                hint="If the question is still open, approve it again.",
+                hint=f"If the question is still open, approve it again with: confirm {question.token}",
             )
 
     async def claim(self, token: str) -> Question:
@@ -141,6 +141,7 @@ def _read(token: str, data: bytes | None) -> Question:
         return msgspec.json.decode(data, type=Question)
     except msgspec.MsgspecError as error:
         raise errors.InvalidResponse(
-            "That question was stored by another version of Quarterdeck. Nothing was done.",
+            f"The question {sanitize.single_line(token, 20)} was stored by another version of Quarterdeck. Nothing was"
+            " done.",
             hint="Give the command again. Run the same version on all replicas.",
         ) from error

@@ -97,7 +97,7 @@ class _Reader:
     async def run(self, action: Action[Any]) -> Any:
         """Runs a read. Raises TimedOut if its engine is known not to answer, and the errors of the engine."""
         if self.fleet.is_silent(action.engine):
-            raise errors.TimedOut(f"{action.engine} does not answer.", sent=False, hint="Try again later.")
+            raise errors.TimedOut(f"{action.engine} does not answer.", sent=False, hint="See why with: engines")
         return await self.fleet.run(action, self.view.call)
 
     async def names(self, action: Action[Any], kind: Kind) -> Collection[str]:

@@ -14,7 +14,11 @@ from core.model.healing import guard_digest
 from core.model.invocation import Invocation
 from core.model.policy import Ask, Decision, Policy, Verdict
 
-HINT = "A person may give this command. If the rule may do it by itself, save the rule again after the guard."
+HINT = "A person may give this command."
+OF_A_GUARD = (
+    " If you accept the guard, change this healing rule in quarterdeck.yaml. A changed rule accepts all guards that"
+    " exist then."
+)
 
 
 def remove_answered_guards(policy: Policy, inv: Invocation) -> Policy:
@@ -34,4 +38,5 @@ def final(decision: Decision, inv: Invocation) -> Decision:
     if inv.answered_guards is None or decision.verdict in (Verdict.ALLOW, Verdict.DENY):
         return decision
     reason = f"{decision.reason}, and nobody is there to answer"
-    return replace(decision, verdict=Verdict.DENY, reason=reason, hint=HINT)
+    by_guard = decision.verdict is Verdict.CONFIRM and not decision.rule.startswith("brake:")
+    return replace(decision, verdict=Verdict.DENY, reason=reason, hint=f"{HINT}{OF_A_GUARD if by_guard else ''}")
