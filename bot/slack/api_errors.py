@@ -69,7 +69,7 @@ def error_code(text: Any, status: int) -> str:
 def hint(body: Mapping[str, Any], method: str) -> str:
     code = str(body.get("error", ""))
     if code == "missing_scope":
-        scope = body.get("needed", "")
+        scope = body.get("needed") or "that this method needs"
         return f"Add the scope {scope} on the app's OAuth & Permissions page and reinstall the app."
     app = method == "apps.connections.open"
     token = "app token (slack.app_token, xapp-…)" if app else "bot token (slack.bot_token, xoxb-…)"
@@ -88,6 +88,7 @@ HINTS = {
     "msg_too_long": "Give the command with fewer targets, or with a smaller --tail.",
     "msg_blocks_too_long": "Give the command with fewer targets, or with a smaller --tail.",
     "not_in_channel": "Invite the bot to the channel.",
-    "channel_not_found": "Check the channel's id in quarterdeck.yaml, and invite the bot to the channel.",
+    "channel_not_found": "Check the channel's id under `alerts` in quarterdeck.yaml, or give `alerts here` in another"
+    " channel. Invite the bot to a private channel.",
     "is_archived": "Unarchive the channel, or choose another one.",
 }

@@ -204,7 +204,7 @@ class SlackConnection:
         except TimeoutError:
             await self._close_socket(handler.client)
             raise errors.Undeliverable(
-                "The Socket Mode connection to Slack could not be opened in time.",
+                f"The Socket Mode connection to Slack could not be opened within {CONNECT_TIMEOUT_SECONDS:.0f} s.",
                 code="unreachable",
                 hint="Check the network and the proxy between Quarterdeck and Slack.",
             ) from None

@@ -209,7 +209,12 @@ class SlackHandler:
                         thread=posted.thread,
                     )
                 except (errors.DeliveryError, msgspec.MsgspecError) as error:
-                    log.info("The message of an unfinished command could not be edited.", reason=str(error))
+                    log.info(
+                        "The message of an unfinished command could not be edited.",
+                        channel=place.channel,
+                        line=unfinished.line,
+                        reason=str(error),
+                    )
                 else:
                     return
             async with SlackResponder(
@@ -227,6 +232,7 @@ class SlackHandler:
             source=request.source,
             user=request.user,
             channel=request.channel,
+            line=request.text,
             reason=error.full_message(),
         )
 
@@ -269,7 +275,12 @@ class _CountingResponder:
                 raise
             except Exception:
                 reference = secrets.token_hex(4)
-                log.exception("A reply could not be rendered because of a bug.", action="reply", ref=reference)
+                log.exception(
+                    "A reply could not be rendered because of a bug.",
+                    action="reply",
+                    line=self.request.text,
+                    ref=reference,
+                )
                 text = f"The command ended as {reply.ending}, but its result cannot be shown."
                 text += f" Internal error, reference {reference}. {unexpected_errors.HINT}"
                 await self.responder.finish(text_reply(text, Tone.BAD, ending=Ending.ERROR))

@@ -23,7 +23,7 @@ import structlog
 from bot.slack import format_fallback, rate_limiter
 from bot.slack.api import SlackApi
 from bot.slack.exactly_once_post import PostState, post_once
-from bot.slack.render import Message, TableFormat
+from bot.slack.render import Message, TableFormat, TextFile
 from bot.slack.send_queue import Lane, Priority
 from core import errors, tasks
 from core.metrics import Metrics
@@ -180,7 +180,7 @@ class Outbox:
         try:
             channel = await self.direct_channel(user)
         except errors.DeliveryError as error:
-            self._upload_failed(error)
+            self._upload_failed(user, message.file, error)
         else:
             await self._upload(channel, message, None)
 
@@ -190,14 +190,13 @@ class Outbox:
         try:
             await self.api.upload(channel, message.file, thread=thread)
         except errors.DeliveryError as error:
-            self._upload_failed(error)
+            self._upload_failed(channel, message.file, error)
 
-    def _upload_failed(self, error: errors.DeliveryError) -> None:
+    def _upload_failed(self, to: str, file: TextFile, error: errors.DeliveryError) -> None:
         # The message itself was delivered and mentions the file. It must not be sent again.
         self._metrics.slack_undelivered_total.inc()
-        log.error(
-            "A file was not delivered.", action="upload", reason=error.full_message(), code=getattr(error, "code", "")
-        )
+        about = {"to": to, "file": file.name, "code": getattr(error, "code", "")}
+        log.error("A file was not delivered.", action="upload", **about, reason=error.full_message())
 
     async def _send_richest(self, outgoing: OutgoingMessage, send: Callable[[Message], Awaitable[None]]) -> Message:
         """Sends the message in the richest form that Slack accepts, found by trial, and stores what was learned."""
@@ -290,7 +289,7 @@ class Outbox:
             raise errors.Undeliverable(
                 f"Too many messages wait to be sent to Slack ({MAX_WAITING}), so this message was dropped.",
                 code="overflow",
-                hint="Wait a minute, then give the command again.",
+                hint="Wait a minute. See with `audit` which commands were run before you give one again.",
             )
 
     def _lane(self, key: tuple[str, str]) -> Lane:

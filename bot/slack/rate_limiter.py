@@ -92,7 +92,7 @@ class MethodPaces:
                 f"Too many calls of {method} wait to be sent to Slack, which accepts"
                 f" {PER_MINUTE[method]} of them in a minute.",
                 code="overflow",
-                hint="Wait two minutes, then give the command again.",
+                hint="Wait two minutes. See with `audit` which commands were run before you give one again.",
             )
         await pace.turn(Priority.REPLY)
 

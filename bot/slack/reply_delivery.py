@@ -80,7 +80,9 @@ class ReplyDelivery:
                     await self._outbox.post(request.channel, self.public(reply), thread=request.thread)
             except errors.Undeliverable as error:
                 self.channel_closed = error.code in CHANNEL_CLOSED_ERRORS
-                log.info("Slack refused a message to the channel.", reason=error.full_message())
+                log.info(
+                    "Slack refused a message to the channel.", channel=request.channel, reason=error.full_message()
+                )
             else:
                 await self.delete_private_question()
                 return
@@ -99,7 +101,9 @@ class ReplyDelivery:
             except errors.Undeliverable as error:
                 if error.code not in CHANNEL_CLOSED_ERRORS:
                     raise
-                log.info("Slack refused a message to the channel.", reason=error.full_message())
+                log.info(
+                    "Slack refused a message to the channel.", channel=request.channel, reason=error.full_message()
+                )
         posted = PostedMessage(*await self._outbox.post_direct(request.user, outgoing))
         if request.response_url and not request.dm:
             try:
@@ -108,7 +112,10 @@ class ReplyDelivery:
                 )
             except errors.DeliveryError as error:
                 log.info(
-                    "The note that the reply is in a direct message was not delivered.", reason=error.full_message()
+                    "The note that the reply is in a direct message was not delivered.",
+                    channel=request.channel,
+                    user=request.user,
+                    reason=error.full_message(),
                 )
         return posted
 
@@ -179,7 +186,12 @@ class ReplyDelivery:
             try:
                 await self._outbox.delete_original(request.response_url)
             except errors.DeliveryError as error:
-                log.debug("A question that only the requester sees was not deleted.", reason=error.full_message())
+                log.debug(
+                    "A question that only the requester sees was not deleted.",
+                    channel=request.channel,
+                    user=request.user,
+                    reason=error.full_message(),
+                )
 
     def question_answered(self) -> bool:
         """Whether the question's message was changed before, so that it shows an earlier outcome."""

@@ -48,6 +48,7 @@ class SlackResponder:
         working_after: float = WORKING_AFTER_SECONDS,
     ) -> None:
         self._request = request
+        self._about = {"channel": request.channel, "user": request.user, "line": line}  # for the log
         self._outbox = outbox
         self._store = store
         self._working_after = working_after
@@ -179,10 +180,10 @@ class SlackResponder:
             self._posted = await self._delivery.show_started(reply)
         except errors.DeliveryError as error:
             self._delivery.channel_closed = getattr(error, "code", "") in reply_delivery.CHANNEL_CLOSED_ERRORS
-            log.info("The start of a change could not be shown.", reason=error.full_message())
+            log.info("The start of a change could not be shown.", **self._about, reason=error.full_message())
             return
         except Exception:  # a bug here must not lose the reply
-            log.exception("The start of a change could not be shown because of a bug.", action="reply")
+            log.exception("The start of a change could not be shown because of a bug.", action="reply", **self._about)
             return
         await self._store_posted(self._posted)
         await self._delivery.delete_private_question()
@@ -210,10 +211,12 @@ class SlackResponder:
             code = getattr(error, "code", "")
             self._progress_closed = self._posted is None or code in closed
             self._posted_gone = self._posted is not None and code in api_errors.MESSAGE_GONE_CODES
-            log.info("The progress of a command could not be shown.", reason=error.full_message())
+            log.info("The progress of a command could not be shown.", **self._about, reason=error.full_message())
         except Exception:  # a bug here must not lose the reply
             self._progress_closed = True
-            log.exception("The progress of a command could not be shown because of a bug.", action="reply")
+            log.exception(
+                "The progress of a command could not be shown because of a bug.", action="reply", **self._about
+            )
 
     async def _pause(self) -> None:
         """Waits before the next edit, unless it shows the outcome. Slack limits the number of all edits."""
@@ -226,7 +229,7 @@ class SlackResponder:
         try:
             await self._store.set_posted(self._request.id, msgspec.json.encode(posted))
         except errors.StoreError as error:
-            log.info("The channel and the id of a message were not stored.", reason=error.full_message())
+            log.info("The channel and the id of a message were not stored.", **self._about, reason=error.full_message())
 
     async def _send_working_note(self) -> None:
         await asyncio.sleep(self._working_after)
@@ -236,10 +239,16 @@ class SlackResponder:
         try:
             await self._delivery.send_working_note(text_reply(WORKING))
         except errors.DeliveryError as error:
-            log.info("The note that a command is still running was not delivered.", reason=error.full_message())
+            log.info(
+                "The note that a command is still running was not delivered.",
+                **self._about,
+                reason=error.full_message(),
+            )
         except Exception:  # a bug here must not lose the reply
             log.exception(
-                "The note that a command is still running was not delivered because of a bug.", action="reply"
+                "The note that a command is still running was not delivered because of a bug.",
+                action="reply",
+                **self._about,
             )
 
     def _cancel_working_note(self) -> None:

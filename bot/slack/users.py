@@ -241,11 +241,12 @@ class SlackUsers:
                         groups.refused = code
                         log.warning(
                             "Slack did not list its user groups. Until it does, no grant to a user group is in force.",
+                            workspace=workspace,
                             reason=str(error) or code,
                         )
                 else:
                     if groups.refused:
-                        log.info("Slack listed its user groups again.")
+                        log.info("Slack listed its user groups again.", workspace=workspace)
                     groups.refused = ""
                     groups.names = user_profile.groups_by_user(listed, handles=not self._installed.org_wide)
                     self.group_handles |= user_profile.group_handles(listed)

@@ -214,7 +214,7 @@ async def test_slacks_refusal_is_not_tried_again_and_says_its_word_and_cure() ->
         server.put("auth.test", said(ok=False, error="invalid_auth"))
         with pytest.raises(errors.Undeliverable, match="Copy it again"):
             await calls.auth()
-        for code, cure in (("channel_not_found", "invite the bot"), ("restricted_action", "methods/chat.postMessage")):
+        for code, cure in (("channel_not_found", "Invite the bot"), ("restricted_action", "methods/chat.postMessage")):
             server.put("chat.postMessage", said(ok=False, error=code))
             with pytest.raises(errors.Undeliverable) as refused:
                 await calls.post("C1", HELLO)
