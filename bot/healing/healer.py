@@ -222,7 +222,12 @@ class Healer:
             result = await self._runner.run(case, lines, began)
             await self._ended(case, result, began)
         except errors.StoreError as error:
-            log.warning("The result of a self-healing action was not stored.", reason=error.message)
+            log.warning(
+                "The result of a self-healing action was not stored.",
+                incident=case.incident.id,
+                rule=case.policy.name,
+                reason=error.message,
+            )
         except Exception as error:
             self._bugs.report(error, "heal", rule=case.policy.name)
 

@@ -151,4 +151,9 @@ class CrashCardPoster:
                     await self._poster.post(channel, card, held.sent.ts, once=held.once)
         except (errors.DeliveryError, errors.StoreError) as error:
             reason = error.full_message()
-            log.warning("The details of an incident could not be posted.", channel=channel, reason=reason)
+            log.warning(
+                "The details of an incident could not be posted.",
+                incident=held.incident.id,
+                channel=channel,
+                reason=reason,
+            )

@@ -79,7 +79,11 @@ class CrashEvidence:
         except TimeoutError:
             evidence = Evidence(notes=("More details could not be read in time.",))
         except Exception as error:  # a card without details is better than none
-            log.exception("The details of an incident could not be read because of a bug.", error=type(error).__name__)
+            log.exception(
+                "The details of an incident could not be read because of a bug.",
+                incident=incident.id,
+                error=type(error).__name__,
+            )
         return crash_card(incident, evidence)
 
     async def _collect(self, incident: Incident, channel: str, *, logs: bool) -> Evidence:

@@ -64,7 +64,11 @@ class FreezeAnnouncer:
             except (errors.StoreError, errors.DeliveryError) as error:
                 pause = RETRY_SECONDS if isinstance(error, errors.DeliveryError) else POLL_SECONDS
                 if times := self._failed.due(error.message):
-                    log.warning("A freeze was not announced in any channel.", reason=error.message, times=times)
+                    log.warning(
+                        "The begin or the end of a freeze was not announced in any channel.",
+                        reason=error.message,
+                        times=times,
+                    )
             await shared_ticks.sleep_to_tick(pause)
 
     async def flush(self) -> None:
@@ -94,7 +98,11 @@ class FreezeAnnouncer:
                 first = first or error
                 tries = self._tries[channel] = self._tries.get(channel, 0) + 1
                 if tries == 1:
-                    log.error("A freeze was not announced in a channel.", channel=channel, reason=error.full_message())
+                    log.error(
+                        "The begin or the end of a freeze was not announced in a channel.",
+                        channel=channel,
+                        reason=error.full_message(),
+                    )
                 if tries >= MAX_TRIES and self._said:
                     del self._tries[channel]
             else:

@@ -41,6 +41,7 @@ from core.store.alert_settings import AlertSettingsStore
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0  # for changes by other processes
 MAX_AT_ONCE = 250  # incidents that are in memory together
+MAX_LOGGED = 10  # incidents that one line of the log names
 RETRY_SECONDS = 5.0  # until a channel is tried again
 ANNOUNCEMENTS = "announcements"  # the task that finds out which maintenance must be announced and who is reminded
 
@@ -184,7 +185,14 @@ class IncidentReporter:
         except errors.DeliveryError as error:
             self._retry_at[to] = self._now() + RETRY_SECONDS
             if times := self._undelivered.due(error.message):
-                log.error("An incident was not posted.", channel=to, reason=error.full_message(), times=times)
+                ids = [pending.incident.id for pending, _ in work[:MAX_LOGGED]]
+                log.error(
+                    "Incidents, or changes of them, were not posted.",
+                    channel=to,
+                    incidents=ids,
+                    reason=error.full_message(),
+                    times=times,
+                )
 
     def _measure(self, now: float) -> None:
         """Measures how many incidents wait, and how long the oldest has waited."""

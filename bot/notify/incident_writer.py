@@ -204,7 +204,7 @@ async def change_incident(store: IncidentStore, key: str, change: Callable[[Inci
         changed = change(incident)
         if await store.change_incident(key, before, _encode(changed)):
             return changed
-    raise errors.StoreError(CONFLICT, hint="Try again.")
+    raise errors.StoreError(CONFLICT, hint="Give the command again.")
 
 
 async def each_incident(store: IncidentStore) -> AsyncIterator[Incident]:

@@ -177,7 +177,12 @@ class Reminders:
             except errors.MessageNotFound:
                 await self._poster.post(post.channel, reply, once=f"{once} anew")
         except errors.DeliveryError as error:
-            log.error("A reminder was not posted.", channel=post.channel, reason=error.full_message())
+            log.error(
+                "A reminder of an incident was not posted.",
+                channel=post.channel,
+                message=post.ts,
+                reason=error.full_message(),
+            )
             return False
         self._counts.incident_messages_total.labels("reminded").inc()
         return True

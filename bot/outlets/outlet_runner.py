@@ -243,6 +243,7 @@ class OutletRunner:
             log.error(
                 "An incident was dropped, because it could not be delivered within a day.",
                 to=self._name,
+                incident=entry.key[:6],  # the beginning of its id
                 reason=sent.reason,
             )
         await self._store.outlet_delivered(self._key, entry)
