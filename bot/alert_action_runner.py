@@ -213,7 +213,7 @@ class AlertActionRunner(BaseAdapter):
         if len(matching) > 1:
             raise errors.Ambiguous(id, [each.id for each in matching])
         if not matching:
-            raise errors.NotFound(f"There is no incident “{id}”.", hint="List the incidents with: incidents")
+            raise errors.NotFound(f"There is no incident “{id}”.", hint="List the incidents with: incidents --all")
         return matching[0]
 
     async def _some_channel(self) -> str:

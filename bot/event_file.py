@@ -19,7 +19,10 @@ from runtimes.podman.decode import Decoder as PodmanDecoder
 MAX_BYTES = 32 << 20
 MAX_LINE = 1 << 20
 PODMAN_SIGNS = (b'"containerExitCode"', b'"podId"', b'"Status"')
-HINT = "Write a file of events with: docker events --since 24h --until 0s --format '{{json .}}' > FILE"
+HINT = (
+    "Write the events to a file of your own of at most 32 MiB:"
+    " docker events --since 24h --until 0s --format '{{json .}}' > FILE"
+)
 
 
 def read_events(path: str) -> Sequence[Event]:

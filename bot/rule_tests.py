@@ -59,7 +59,8 @@ class RuleTestRunner:
         if action.file and action.place.kind != "console":
             raise errors.UserError(
                 "A file with events can only be read at a console.",
-                hint="On Quarterdeck's host, run: quarterdeck do rules test RULE --file FILE",
+                hint="On Quarterdeck's host, run: quarterdeck do rules test"
+                f" {rule.name if action.name else '[options]'} --file FILE",
             )
         if not action.file and not is_stored(rule):
             raise errors.UserError(
@@ -136,7 +137,8 @@ class RuleTestRunner:
             if action.threshold is not None:
                 raise errors.BadUsage(
                     "--threshold changes an existing rule, but --on and --where describe a new one.",
-                    hint="Write --count instead of --threshold.",
+                    hint="For a new rule, write --count instead of --threshold. For an existing rule, leave out --on"
+                    " and --where.",
                 )
             event = {"on": action.on, "count": action.count or None, "within": _duration(action.within)}
             made = rule_lines.validate_new_rule(

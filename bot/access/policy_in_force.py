@@ -85,5 +85,10 @@ def _decode(grant_id: str, data: bytes) -> Grant | None:
         return msgspec.json.decode(data, type=Grant)
     except msgspec.MsgspecError:
         # Fails closed: a grant that cannot be decoded grants nothing.
-        log.error("A stored grant could not be decoded. It is not in force.", action="read-grant", grant=grant_id)
+        log.error(
+            "A stored grant could not be decoded. It is not in force.",
+            action="read-grant",
+            grant=grant_id,
+            hint="Run the same version of Quarterdeck on all replicas, or give the grant again with: grant",
+        )
         return None

@@ -58,7 +58,7 @@ class CommandServer:
         reason = f"{self._state} cannot be used: {error.strerror or error}."
         if self._failures.due(reason):
             usual = isinstance(error, PermissionError)
-            (log.info if usual else log.warning)("No command socket is open.", reason=reason, hint=HINT)
+            (log.info if usual else log.warning)("The command socket could not be opened.", reason=reason, hint=HINT)
 
     async def _listen(self, opened: command_socket.CommandSocket) -> None:
         """Accepts callers as long as the socket has its name in the state directory."""
