@@ -188,7 +188,9 @@ def _denial(address: EngineAddress) -> str:
     """Returns why this user may not use a socket or a state directory that was found; empty if they may."""
     path = Path(address.url.partition("://")[2])
     if address.url.startswith("file://"):
-        return "" if _may(path, os.R_OK | os.X_OK) else f"Quarterdeck's user may not read {path}. Run it as root."
+        return (
+            "" if _may(path, os.R_OK | os.X_OK) else f"Quarterdeck's user may not read {path}. Run Quarterdeck as root."
+        )
     if _may(path, os.R_OK | os.W_OK):
         return ""
     try:
@@ -202,7 +204,7 @@ def _denial(address: EngineAddress) -> str:
     except (OSError, KeyError):
         group = ""
     join = f" or add its user to the group {group}" if group not in ("", "root") else ""
-    return f"Quarterdeck's user may not use {path}. Run it as root{join}."
+    return f"Quarterdeck's user may not use {path}. Run Quarterdeck as root{join}."
 
 
 def _may(path: Path, mode: int) -> bool:

@@ -63,10 +63,11 @@ class Fleet:
         runtimes = (*self.runtimes, *(self._not_permitted if query.verb == DescribeEngine.verb else ()))
         in_scope = [runtime for runtime in runtimes if _is_in_scope(query, runtime.ref)]
         if not in_scope:
-            pattern = " ".join(filter(None, (query.engine, query.host)))
+            pattern = f"“{query.engine}”" if query.engine else ""
+            host = f"the host “{query.host}”" if query.host else ""
             names = ", ".join(str(runtime.ref) for runtime in self.runtimes)
             raise errors.NotFound(
-                f"No engine matches “{pattern}”.",
+                f"No engine matches {' on '.join(filter(None, (pattern, host)))}.",
                 hint=f"Use one of these engines: {names}." if names else "Add an engine to quarterdeck.yaml.",
             )
         able = [runtime for runtime in in_scope if query.verb in runtime.verbs]

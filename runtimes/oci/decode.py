@@ -249,9 +249,16 @@ def nanoseconds(text: str) -> int:
         return 0
 
 
-def document(data: bytes) -> dict[str, Any]:
-    """Decodes any JSON object. Raises InvalidResponse."""
-    return _decode(dict[str, Any], data)
+def specification(data: bytes, name: str) -> dict[str, Any]:
+    """Decodes the specification of a container for `inspect`. `name`: the container's. Raises InvalidResponse."""
+    try:
+        return _decode(dict[str, Any], data)
+    except errors.InvalidResponse as error:
+        raise errors.InvalidResponse(
+            f"The specification of {name} is not valid JSON.",
+            sent=False,
+            hint=f"Remove the container with `rm {name}`, write its config.json again, and run its bundle again.",
+        ) from error
 
 
 def _decode(kind: type[T], data: bytes) -> T:

@@ -124,7 +124,7 @@ class Oci(update.UpdateVerbs):
     @does(actions.InspectContainer)
     async def inspect(self, action: actions.InspectContainer, seconds: float) -> Document:
         container = await self._find(action.target, seconds)
-        spec = decode.document(await self._read_spec(container, seconds))
+        spec = decode.specification(await self._read_spec(container, seconds), action.target.name)
         data = {
             "id": container.name,
             "status": container.state,

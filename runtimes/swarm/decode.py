@@ -208,7 +208,7 @@ def replicas(target: Ref, raw: Mapping[str, Any]) -> int:
         what = "one task runs on each node" if mode == "global" else "its tasks run once and end"
         raise errors.UserError(
             f"{target.name} is a {mode} service: {what}, so it has no number of replicas to scale.",
-            hint=f"To run it on fewer nodes, give: service update --constraint-add CONSTRAINT {target.name}"
+            hint=f"To run it on fewer nodes, give: service update --constraint-add EXPRESSION {target.name}"
             if mode == "global"
             else f"To run the job again, give: service update --force {target.name}",
         )

@@ -62,7 +62,7 @@ async def create_service(
     try:
         made = await _create(send, action, body, label)
     except asyncio.CancelledError:
-        job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped. {_look_for(label)}"))
+        job.end(Outcome(status=Status.UNKNOWN, detail=f"was stopped. {_look_for(action, label)}"))
         raise
     name = action.name or await _name(send, made.id)
     target = Ref(engine=action.engine, kind=Kind.SERVICE, id=made.id, name=name)
@@ -207,11 +207,11 @@ async def _create(send: SendRequest, action: CreateService, body: Mapping[str, A
         if not error.sent:
             raise
         if (found := await _find_created(send, label)) is None:
-            raise errors.EngineError(error.message, sent=True, hint=_look_for(label)) from error
+            raise errors.EngineError(error.message, sent=True, hint=_look_for(action, label)) from error
         return _Made(id=found, warnings=["the Swarm's answer was lost, and the service was found by its label"])
     if not made.id:
         raise errors.EngineError(
-            "The Swarm did not return the id of the new service.", sent=True, hint=_look_for(label)
+            "The Swarm did not return the id of the new service.", sent=True, hint=_look_for(action, label)
         )
     return made
 
@@ -236,5 +236,8 @@ async def _name(send: SendRequest, service: str) -> str:
     return str(spec.get("Name") or service[:12])
 
 
-def _look_for(label: str) -> str:
-    return f"Look for it with: services --label {REQUEST_LABEL}={label}"
+def _look_for(action: CreateService, label: str) -> str:
+    """Returns how to find a service that may have been created. Without a name of its own, only its label shows it."""
+    if action.name:
+        return f"Look for it with: services {action.name}"
+    return f"Look for the label {REQUEST_LABEL}={label} in: services --format '{{{{.Name}}}} {{{{.Labels}}}}'"

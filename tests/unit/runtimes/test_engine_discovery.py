@@ -242,7 +242,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 @pytest.mark.parametrize(
     ("contained", "cure"),
     [
-        (False, "Run it as root."),
+        (False, "Run Quarterdeck as root."),
         (True, "Start this container with the group of that socket: docker run --group-add 0."),
     ],
 )
@@ -262,7 +262,7 @@ def test_what_an_ordinary_user_may_not_use_is_left_out_with_the_reason(
     denied = {each.address.kind: each.reason for each in discovery.not_permitted}
     assert denied == {
         "containerd": f"Quarterdeck's user may not use {shared.root}/run/containerd/containerd.sock. {cure}",
-        "oci": f"Quarterdeck's user may not read {shared.root}/run/runc. Run it as root.",
+        "oci": f"Quarterdeck's user may not read {shared.root}/run/runc. Run Quarterdeck as root.",
     }
 
 

@@ -198,7 +198,7 @@ async def test_a_creation_whose_answer_is_lost_is_found_by_its_label_or_unknown(
     swarm.fail["/services/create"] = [lost]
     with pytest.raises(errors.EngineError) as told:
         await created(swarm)
-    assert told.value.sent and "services --label quarterdeck.request=call-1" in told.value.hint
+    assert told.value.sent and told.value.hint == "Look for it with: services shop_web"
     swarm.fail["/services/create"] = [errors.Unreachable("refused")]
     with pytest.raises(errors.Unreachable) as told:
         await created(swarm)
@@ -220,7 +220,7 @@ async def test_a_creation_that_is_stopped_is_unknown():
     with pytest.raises(asyncio.CancelledError):
         await running
     outcome = (await job.page("", 0)).outcome
-    assert outcome is not None and outcome.status == Status.UNKNOWN and "call-1" in outcome.detail
+    assert outcome is not None and outcome.status == Status.UNKNOWN and "services shop_web" in outcome.detail
 
 
 async def test_the_network_of_the_host_is_known_by_its_id_too():
