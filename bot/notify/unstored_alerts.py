@@ -81,7 +81,7 @@ class UnstoredAlertsFile:
                 found += _decode(data).alerts
             except (msgspec.DecodeError, ValueError):
                 log.error(
-                    "A damaged spool file with unstored alerts was removed.",
+                    "A spool file with unstored alerts was damaged. Its alerts were lost.",
                     action="spool",
                     file=str(self._folder / name),
                 )
