@@ -168,10 +168,12 @@ class Metrics(WatchedEngineMetrics):
 
         # The scrape itself. These are set before the page is rendered, so they describe the same page.
         self.scraper_duration_seconds = gauge(
-            "scraper_duration_seconds", "Time that the scraper took for this metrics page, in seconds", "scraper"
+            "scraper_duration_seconds",
+            "Time that one part of this metrics page (a scraper) took, in seconds",
+            "scraper",
         )
         self.scraper_success = gauge(
-            "scraper_success", "1 if the scraper succeeded for this metrics page, else 0", "scraper"
+            "scraper_success", "1 if one part of this metrics page (a scraper) succeeded, else 0", "scraper"
         )
 
         text = "Version of Quarterdeck and of Python; always 1"
@@ -244,7 +246,10 @@ class Metrics(WatchedEngineMetrics):
             "outlet_waiting", "Incidents waiting to be sent to a webhook or an Alertmanager", "kind", "name"
         )
         self.outlet_oldest_seconds = self.gauge(
-            "outlet_oldest_seconds", "Age of the oldest incident in the queue of a receiver, in seconds", "kind", "name"
+            "outlet_oldest_seconds",
+            "Age of the oldest incident waiting to be sent to a webhook or an Alertmanager, in seconds",
+            "kind",
+            "name",
         )
         self.outlet_requests_total = self.counter(
             "outlet_requests_total", "Requests to webhooks and Alertmanagers, by outcome", "kind", "outcome"

@@ -45,14 +45,14 @@ class WatchedEngineMetrics(MetricRegistry):
         )
         self.stream_gaps_total = counter(
             "stream_gaps_total",
-            "Gaps in which the engine's events were not received, by reason and recovery",
+            "Gaps in which the engine's events were not received, by reason and by how the events were recovered",
             *ENGINE_LABELS,
             "reason",
             "recovery",
         )
         self.stream_gap_seconds_total = counter(
             "stream_gap_seconds_total",
-            "Seconds in which the engine's events were not received, by reason and recovery",
+            "Seconds in which the engine's events were not received, by reason and by how the events were recovered",
             *ENGINE_LABELS,
             "reason",
             "recovery",
@@ -106,7 +106,9 @@ class WatchedEngineMetrics(MetricRegistry):
             *ENGINE_LABELS,
         )
         self.resync_events_total = counter(
-            "resync_events_total", "Changes that the event stream missed and a relist found", *ENGINE_LABELS
+            "resync_events_total",
+            "Changes that the event stream missed and a relist (a full list of the engine's containers) found",
+            *ENGINE_LABELS,
         )
         self.usage_interval_seconds = gauge(
             "usage_interval_seconds", "Seconds between two readings of the containers' resource usage", *ENGINE_LABELS
