@@ -9,6 +9,7 @@ from dataclasses import replace
 from commands.spec import Context, Result, query
 from core import errors
 from core.model.refs import Kind, Ref
+from core.text import command_line
 
 MAX_NAMED = 8  # resources in an error message
 
@@ -33,6 +34,17 @@ async def select_targets(
             hint=f"Write the name of one {kind}." if maximum == 1 else f"Select fewer {kind}s, for example by name.",
         )
     return refs
+
+
+def engine_pattern(context: Context) -> str:
+    """Returns the engine that NAME or --engine chooses; empty for all. Raises BadUsage if both are given."""
+    name, engine = context.args["name"] or "", context.args["engine"] or ""
+    if name and engine:
+        raise errors.BadUsage(
+            f"The command names two engines: {command_line.abbreviate(name)} and {command_line.abbreviate(engine)}.",
+            hint="Leave one of them out.",
+        )
+    return name or engine
 
 
 def target_of_result(result: Result) -> Ref:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import formatting, targets
 from commands.spec import ENGINE, HOST, Arg, Command, Context, Result
 from core.model.actions import Action
 from core.model.disk_use import DiskUse, ReadDiskUse
@@ -20,7 +20,7 @@ OLD_SECONDS = 30.0  # from this age on, the reply says how old the measurement i
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    wanted = Query(engine=args["name"] or args["engine"] or "", host=args["host"] or "", verb=ReadDiskUse.verb)
+    wanted = Query(engine=targets.engine_pattern(context), host=args["host"] or "", verb=ReadDiskUse.verb)
     return [ReadDiskUse(engine=engine) for engine in context.find.engines(wanted)]
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import engine_details, format_option, formatting
+from commands._shared import engine_details, format_option, formatting, targets
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, DescribeEngine, ShowInfo
 from core.model.engines import Engine
@@ -20,7 +20,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
     if args["format"]:
         format_option.parse_format(args["format"])
-    engines = context.find.engines(Query(engine=args["name"] or args["engine"] or "", host=args["host"] or ""))
+    engines = context.find.engines(Query(engine=targets.engine_pattern(context), host=args["host"] or ""))
     if _raw(context):
         return [ShowInfo(engine=engine) for engine in engines]
     return [DescribeEngine(engine=engine) for engine in engines]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from commands._shared import formatting
+from commands._shared import formatting, targets
 from commands.spec import ENGINE, HOST, Arg, Command, Context, Result
 from core import version
 from core.model.actions import Action, DescribeEngine
@@ -16,7 +16,7 @@ from core.ports import Query
 
 async def plan(context: Context) -> Sequence[Action[Any]]:
     args = context.args
-    wanted = Query(engine=args["name"] or args["engine"] or "", host=args["host"] or "", verb=DescribeEngine.verb)
+    wanted = Query(engine=targets.engine_pattern(context), host=args["host"] or "", verb=DescribeEngine.verb)
     return [DescribeEngine(engine=engine) for engine in context.find.engines(wanted)]
 
 

@@ -131,3 +131,9 @@ async def test_what_may_not_be_listed_is_not_there(two_hosts):
     reply = await two_hosts.say("info", answers(None, None))
     assert "no engines that you may list" in plain_text.render(reply)
     assert reply.ending is Ending.NOTHING
+
+
+@pytest.mark.parametrize("command", ["info", "df", "version"])
+async def test_an_engine_is_named_once(two_hosts, command):
+    with pytest.raises(errors.BadUsage, match="names two engines: host7 and docker/host8"):
+        await two_hosts.plan(f"{command} host7 --engine docker/host8")
