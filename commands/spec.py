@@ -112,7 +112,7 @@ class Command:
 
     `risk`: the highest risk that its plan may contain; rate limits apply before the plan is made. `verbs`: every verb
     that its plan may contain; `verb_conditions`: pairs of a condition (`with --force`) and the verb that is
-    needed only then. `doing`: the present participle of a change (`restarting`), shown while it runs.
+    needed then instead. `doing`: the present participle of a change (`restarting`), shown while it runs.
     `shows`: the types of the values that its replies show, where the results of its verbs do not say that;
     `json_version`: the version of its records in JSON, raised when a field is removed or changes its meaning.
     `preview`: returns what the question before a change shows of it, instead of the names of its targets. `starts`:
@@ -155,7 +155,7 @@ ONE_CONTAINER = Arg(
     type=ArgType.TARGET,
     required=True,
     placeholder="CONTAINER",
-    help="name, start of its name or id of one container",
+    help="name of one container, or the start of its name or id",
 )
 LABEL = Arg(
     name="--label",
@@ -169,6 +169,8 @@ ENGINE = Arg(
     name="--engine", help="only on this engine or kind of engine, such as docker/prod-1 or docker (globs allowed)"
 )
 SELECTION = (LABEL, HOST, ENGINE)
+# Of a command that does not act on several engines unless they are chosen.
+CHOSEN_ENGINE = replace(ENGINE, help=f"{ENGINE.help}; needed, or --host, if several engines can run this command")
 # Of a command that creates something on one engine.
 ONE_HOST = Arg(name="--host", help="use the engine of this host, such as prod-1 (globs allowed)")
 ONE_ENGINE = Arg(

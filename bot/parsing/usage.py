@@ -102,9 +102,14 @@ def _arg_help(arg: Arg) -> str:
     parts = [arg.help]
     if arg.choices and placeholder(arg) not in arg.choices and not all(f"{one}:" in arg.help for one in arg.choices):
         parts.append(f"({', '.join(arg.choices)})")
+    unit = " seconds" if arg.type is ArgType.SECONDS else ""
+    limits = []
     if arg.default not in (None, False, (), ""):
-        unit = " seconds" if arg.type is ArgType.SECONDS else ""
-        parts.append(f"(default {_format_default(arg.default)}{unit})")
+        limits.append(f"default {_format_default(arg.default)}{unit}")
+    if arg.maximum and "at most" not in arg.help:
+        limits.append(f"at most {arg.maximum:,}{'' if limits else unit}")
+    if limits:
+        parts.append(f"({', '.join(limits)})")
     if arg.option and arg.many:
         parts.append("(repeatable)")
     return " ".join(parts)
@@ -115,4 +120,4 @@ def _format_default(value: Any) -> str:
         seconds = int(value.total_seconds())
         unit = next(unit for unit in ("d", "h", "m", "s") if seconds % UNIT_SECONDS[unit] == 0)
         return f"{seconds // UNIT_SECONDS[unit]}{unit}"
-    return str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

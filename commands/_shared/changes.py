@@ -31,7 +31,8 @@ TIMEOUT = Arg(
     hidden_names=("--time",),
     type=ArgType.SECONDS,
     maximum=MAX_STOP_SECONDS,
-    help="time that a container has to stop before it is killed (default: the container's own setting)",
+    help="time that a container has to stop before it is killed (default: the container's own setting; at most"
+    f" {MAX_STOP_SECONDS:,})",
 )
 _LOW_PORT = "An ordinary user's engine publishes only ports from 1024 on: choose one, such as -p 8080:80."
 # What slirp4netns and pasta say to an engine without the right to a low port.

@@ -39,9 +39,15 @@ OPTIONS = (
         short="n",
         type=ArgType.COUNT,
         maximum=MAX_LINES,
-        help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL}; with --since: {SINCE_TAIL:,})",
+        help=f"show the newest COUNT lines (default {TAIL}; with --since: {SINCE_TAIL:,}; with --follow:"
+        f" {FOLLOW_TAIL}; at most {MAX_LINES:,})",
     ),
-    Arg(name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they arrive, for at most ten minutes"),
+    Arg(
+        name="--follow",
+        short="f",
+        type=ArgType.FLAG,
+        help=f"show new lines of at most {MAX_FOLLOWED} containers as they arrive, for at most ten minutes",
+    ),
     Arg(
         name="--since",
         short="S",
@@ -62,7 +68,8 @@ OPTIONS = (
     Arg(
         name="--errors",
         type=ArgType.FLAG,
-        help=f"show only error lines with their continuation lines, of the newest {MAX_LINES:,} lines",
+        help=f"show only the lines that look like errors, and the lines that continue them, such as a traceback;"
+        f" searches the newest {MAX_LINES:,} lines",
     ),
     Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
     Arg(name="--stderr", type=ArgType.FLAG, help="show only the lines from stderr"),

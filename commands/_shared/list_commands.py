@@ -7,12 +7,12 @@ names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting, list_format, next_steps
-from commands.spec import SELECTION, Arg, ArgType, Context, Plan, Render, Result, query
+from commands.spec import ENGINE, HOST, LABEL, Arg, ArgType, Context, Plan, Render, Result, query
 from core import errors
 from core.lazy_dataclass import dataclass
 from core.model import list_action_by_kind
@@ -22,7 +22,9 @@ from core.model.replies import Block, Ending, Lines, Reply, Table, Text, Tone
 from core.name_matching import selection
 
 Cell = str | int | float
-QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids (the names, where there are no ids)")
+QUIET = Arg(name="--quiet", short="q", type=ArgType.FLAG, help="print only the ids")
+# For kinds without ids, such as volumes.
+QUIET_NAMES = replace(QUIET, help="print only the names")
 FORMAT = list_format.make_format_argument("Name")
 
 
@@ -101,10 +103,12 @@ def select(
     return list(selected.values()), [found.error for found in matches if not found and found.error is not None]
 
 
-def arguments(target_help: str) -> Sequence[Arg]:
-    """Returns the arguments of a list command. `target_help`: the help of its names."""
+def arguments(target_help: str, *, quiet: Arg = QUIET, labelled: str = "") -> Sequence[Arg]:
+    """Returns the arguments of a list command. `target_help`: the help of its names. `labelled`: what has the labels,
+    if a row has none of its own."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{target_help}; without TARGET: all")
-    return (which, QUIET, FORMAT, *SELECTION)
+    of_part = f"only those of which {labelled} has this label, such as app=shop (globs allowed)"
+    return (which, quiet, FORMAT, replace(LABEL, help=of_part) if labelled else LABEL, HOST, ENGINE)
 
 
 def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -> Reply:

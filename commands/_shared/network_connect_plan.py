@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from commands._shared import targets
-from commands.spec import ENGINE, HOST, Arg, ArgType, Context
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, Arg, ArgType, Context
 from core import errors
 from core.model.actions import Action
 from core.model.networks_and_volumes import ConnectNetwork, DisconnectNetwork
@@ -14,8 +14,8 @@ from core.model.refs import Kind
 from core.ports import Query
 
 ARGUMENTS = (
-    Arg(name="network", type=ArgType.TARGET, required=True, help="name or id of the network"),
-    Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
+    Arg(name="network", type=ArgType.TARGET, required=True, help="name of one network, or the start of its name or id"),
+    ONE_CONTAINER,
     HOST,
     ENGINE,
 )

@@ -40,7 +40,11 @@ ARGS = (
         help="mount a volume; a path of the host needs the permission host.reach",
     ),
     Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
-    Arg(name="--network", hidden_names=("--net",), help="network of the container; none: no network"),
+    Arg(
+        name="--network",
+        hidden_names=("--net",),
+        help="network of the container; none: no network; host or container:CONTAINER needs the permission host.reach",
+    ),
     Arg(
         name="--pod",
         placeholder="POD",
@@ -50,12 +54,14 @@ ARGS = (
         name="--link",
         many=True,
         placeholder="CONTAINER[:ALIAS]",
-        help="let the container reach CONTAINER by its name or by ALIAS (Docker only)",
+        help="let the container reach CONTAINER by its name or by ALIAS (Docker only); needs the permission"
+        " container.inspect",
     ),
     Arg(
         name="--restart",
         placeholder="POLICY",
-        help="when the engine starts the container again: no, always, unless-stopped or on-failure[:TIMES]",
+        help="when the engine starts the container again: no, always, unless-stopped or on-failure[:TIMES] (default"
+        " no)",
     ),
     Arg(name="--memory", short="m", placeholder="SIZE", help="memory limit, such as 512m"),
     Arg(name="--cpus", placeholder="NUMBER", help="CPU limit, such as 1.5"),
@@ -68,7 +74,14 @@ ARGS = (
         help="command line of the health check, such as 'curl -f http://localhost'",
     ),
     Arg(name="--rm", type=ArgType.FLAG, help="remove the container when it ends"),
-    Arg(name="--pull", choices=PULL_POLICIES, default="missing", help="when the engine pulls the image"),
+    Arg(
+        name="--pull",
+        placeholder="WHEN",
+        choices=PULL_POLICIES,
+        default="missing",
+        help="missing: pull the image only if the engine does not have it; always: pull it in any case; never: do not"
+        " pull it",
+    ),
     Arg(
         name="--privileged",
         type=ArgType.FLAG,
@@ -96,14 +109,16 @@ ARGS = (
         name="--volumes-from",
         many=True,
         placeholder="CONTAINER",
-        help="mount the volumes of another container; needs the permission host.reach",
+        help="mount the volumes of another container; needs the permissions host.reach and container.exec",
     ),
     *(
         Arg(
             name=f"--{kind}",
             placeholder="host" if kind in _OF_HOST_ONLY else "host|container:CONTAINER",
-            help=f"share the {what} namespace of the host{'' if kind in _OF_HOST_ONLY else ' or of another container'};"
-            " needs the permission host.reach",
+            help=f"share the {what} namespace of the host; needs the permission host.reach"
+            if kind in _OF_HOST_ONLY
+            else f"share the {what} namespace of the host or of another container; needs the permission host.reach, and"
+            " container.exec for another container",
         )
         for kind, what in _KINDS.items()
     ),

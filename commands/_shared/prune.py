@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from commands._shared import formatting
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import CHOSEN_ENGINE, HOST, Arg, ArgType, Command, Context, Result
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.prune import MAX_PINNED, Prune, UnusedResource, choose
@@ -21,7 +21,7 @@ from core.model.replies import Block, Ending, Reply, Status, Table, Text, Tone
 from core.ports import Query, UnusedFound
 
 MAX_ROWS = 30  # of the table in a question
-UNTIL = Arg(name="--until", type=ArgType.DURATION, help="only resources older than DURATION, such as 24h or 7d")
+UNTIL = "only resources older than DURATION, such as 24h or 7d"
 
 _TONES = {Status.DONE: Tone.GOOD, Status.NOOP: Tone.WARN, Status.UNKNOWN: Tone.WARN}
 _ENDINGS = {Status.FAILED: Ending.FAILED, Status.UNKNOWN: Ending.UNKNOWN}
@@ -38,10 +38,11 @@ def make_prune_command(
     examples: Sequence[str],
     chosen: ChooseKinds,
     args: Sequence[Arg] = (),
+    until: str = UNTIL,
     aliases: Sequence[str] = (),
 ) -> Command:
     """Returns the prune command of one or several kinds. If `action` also removes the build cache, the option --all
-    takes the whole of it."""
+    takes the whole of it. `until`: the help of the option --until."""
 
     async def plan(context: Context) -> Sequence[Action[Any]]:
         return await _plan(context, name, action, *chosen(context))
@@ -57,7 +58,7 @@ def make_prune_command(
         verbs=(action.verb,),
         aliases=aliases,
         doing="pruning",
-        args=(*args, UNTIL, HOST, ENGINE),
+        args=(*args, Arg(name="--until", type=ArgType.DURATION, help=until), HOST, CHOSEN_ENGINE),
     )
 
 

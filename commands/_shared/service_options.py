@@ -23,7 +23,13 @@ MAX_TIMEOUT_SECONDS = 1_800
 # Option, its letter in `create`, the value, what it adds, and what `-rm` takes.
 _LISTS = (
     ("env", "e", "NAME=VALUE", "an environment variable", "NAME"),
-    ("publish", "p", "[PORT:]PORT[/udp]", "a published port; also published=8080,target=80,mode=host", "PORT[/udp]"),
+    (
+        "publish",
+        "p",
+        "[PORT:]PORT[/udp]",
+        "a published port; can also be written as published=8080,target=80,mode=host",
+        "PORT[/udp]",
+    ),
     ("label", "l", "NAME=VALUE", "a label of the service", "NAME"),
     ("container-label", "", "NAME=VALUE", "a label of the service's containers", "NAME"),
     ("network", "", "NAME", "a network; host needs the permission host.reach", "NAME"),
@@ -41,7 +47,7 @@ _LISTS = (
     ("dns", "", "IP", "a name server", "IP"),
     ("dns-search", "", "DOMAIN", "a domain in which short names are looked up", "DOMAIN"),
     ("dns-option", "", "OPTION", "an option of the name lookup, such as ndots:2", "OPTION"),
-    ("sysctl", "", "NAME=VALUE", "a kernel setting of the containers' own network or memory", "NAME"),
+    ("sysctl", "", "NAME=VALUE", "a kernel setting of the containers, such as net.core.somaxconn=1024", "NAME"),
     ("ulimit", "", "NAME=SOFT[:HARD]", "a limit of each process, such as nofile=4096", "NAME"),
     ("group", "", "GROUP", "a further group of the user", "GROUP"),
 )
@@ -108,13 +114,13 @@ COMMON = (
     _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
     _option(
         "endpoint-mode",
-        "vip: one address for all tasks; dnsrr: the addresses of the tasks",
+        "vip: the service has one address for all tasks; dnsrr: its name has the addresses of the tasks",
         "MODE",
         choices=ENDPOINT_MODES,
     ),
     _option(
         "restart-condition",
-        "when the Swarm replaces a task that ended: none (never), on-failure, any (always)",
+        "none: do not replace a task that ended; on-failure: replace it if it failed; any: always replace it",
         "CONDITION",
         choices=RESTART_CONDITIONS,
     ),

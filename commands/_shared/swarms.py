@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands._shared import targets
-from commands.spec import Arg, ArgType, Context, Plan
+from commands.spec import ENGINE, HOST, Arg, ArgType, Context, Plan
 from core import errors
 from core.model.actions import Action
 from core.model.refs import EngineRef, Kind, Ref
@@ -14,6 +15,9 @@ from core.model.service_actions import RemoveService
 from core.ports import Query
 
 KIND = "swarm"
+# Of a command that acts on one Swarm.
+ONE_HOST = replace(HOST, help="use the Swarm of this host, such as prod-1 (globs allowed)")
+ONE_ENGINE = replace(ENGINE, help="use this Swarm, such as swarm/prod-1; needed if several Swarms are watched")
 MAX_SERVICES = 50
 SERVICES = Arg(
     name="target",

@@ -28,7 +28,7 @@ def render(context: Context, results: Sequence[Result]) -> Reply:
 command = Command(
     name="claim",
     summary="become the first admin with the code from Quarterdeck's log",
-    examples=("claim 4f0c5d2e9b7a4c31", "claim 0b1a7f6c5d4e3f2a"),
+    examples=("claim 4f0c5d2e9b7a4c31a8d6e0f1b2c39475", "claim 0b1a7f6c5d4e3f2a918273645f6e7d8c"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,

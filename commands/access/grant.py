@@ -88,8 +88,9 @@ command = Command(
             name="what",
             required=True,
             many=True,
-            help="role (viewer, operator), verb (container.restart), pattern of verbs (container.*) or risk class"
-            " (risk:read); a risk class does not include `exec`, `run` and other commands that reach into containers",
+            help="role (viewer, operator, admin or a role of quarterdeck.yaml), permission (container.restart), pattern"
+            " of permissions (container.*) or risk class (risk:read, risk:change, risk:destroy); a risk class does not"
+            " include `exec`, `run` and other commands that reach into containers",
         ),
         Arg(name="--name", help="only on resources with this name, such as 'web-*' (globs allowed)"),
         Arg(name="--project", help="only on resources of this Compose project, such as shop (globs allowed)"),
@@ -98,10 +99,14 @@ command = Command(
             name="--label",
             short="l",
             many=True,
+            placeholder="KEY[=VALUE]",
             help="only on resources with this label, such as team=shop (globs allowed)",
         ),
         Arg(name="--host", help="only on hosts with this name, such as 'prod-*' (globs allowed)"),
-        Arg(name="--engine", help="only on engines of this kind or name, such as docker"),
+        Arg(
+            name="--engine",
+            help="only on this engine or kind of engine, such as docker/prod-1 or docker (globs allowed)",
+        ),
         Arg(
             name="--in",
             placeholder="CHANNEL",

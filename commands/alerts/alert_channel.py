@@ -60,7 +60,7 @@ def _moved(named: AlertChannel) -> Reply:
 command = Command(
     name="alerts",
     summary="choose the Slack channel for alerts, or send a test alert",
-    examples=("alerts test", "/deck alerts test"),
+    examples=("alerts test", "/deck alerts here"),
     plan=plan,
     render=render,
     risk=Risk.CHANGE,
@@ -72,8 +72,9 @@ command = Command(
             placeholder="ACTION",
             required=True,
             choices=("test", "here", "nowhere"),
-            help="test: send a test alert, which ends after one minute; here: post all alerts in this channel;"
-            " nowhere: post no alerts in Slack",
+            help="test: send a test alert, which ends after one minute; here: post alerts in this channel, unless a"
+            " route in quarterdeck.yaml names another; nowhere: undo `here` (here and nowhere are refused if"
+            " quarterdeck.yaml sets alerts.to)",
         ),
     ),
 )

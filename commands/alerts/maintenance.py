@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -186,7 +187,7 @@ def _when(window: Maintenance, now: datetime, *, begun: bool = False) -> str:
 
 command = Command(
     name="maintenance",
-    summary="list, add and end maintenance windows",
+    summary="list, add or end maintenance windows, in which incidents are not posted",
     examples=(
         "maintenance list",
         "maintenance add 'shop/*' --for 2h --reason migration",
@@ -203,25 +204,39 @@ command = Command(
         ("with end", EndMaintenance.verb),
     ),
     args=(
-        Arg(name="do", placeholder="ACTION", default="list", choices=("list", "add", "end"), help="the action"),
+        Arg(
+            name="do",
+            placeholder="ACTION",
+            default="list",
+            choices=("list", "add", "end"),
+            help="list: list the windows; add: add a window; end: end a window",
+        ),
         Arg(
             name="name",
-            help="with add: container, service or project (globs allowed); with end: id of the window",
+            help="with add: container, service or project (globs allowed); can be left out with --host or --engine;"
+            " with end: id of the window",
         ),
         Arg(
             name="--for",
             type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="for how long, such as 30m or 2h",
+            help="with add: for how long, such as 30m or 2h, from 1m to 7d",
         ),
-        Arg(name="--at", help="with add: when the window begins, such as 22:00 or 2026-11-29T22:00 (default: now)"),
-        Arg(name="--every", help="with add: repeat the window on these days, such as sat,sun; day: every day"),
+        Arg(
+            name="--at",
+            help="with add: when the window begins, such as 22:00 or 2026-11-29T22:00 (default: now); needed"
+            " with --every",
+        ),
+        Arg(
+            name="--every",
+            help="with add: repeat the window on these days, such as sat,sun; the word day means every day",
+        ),
         Arg(
             name="--zone",
             help="with add: time zone of --at, such as Europe/Berlin (default: yours in Slack, otherwise UTC)",
         ),
-        Arg(name="--reason", help="why; everybody can read it"),
-        HOST,
-        ENGINE,
+        Arg(name="--reason", help="with add: why; everybody can read it"),
+        replace(HOST, help=f"with add: {HOST.help}"),
+        replace(ENGINE, help=f"with add: {ENGINE.help}"),
     ),
 )

@@ -57,7 +57,7 @@ command = Command(
             name="--for",
             type=ArgType.DURATION,
             default=timedelta(hours=8),
-            help="for how long, such as 8h or 2d",
+            help="for how long, such as 8h or 2d, at most 30d",
         ),
     ),
 )

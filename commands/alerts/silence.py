@@ -88,14 +88,19 @@ command = Command(
     args=(
         Arg(
             name="name",
-            help="name of what the incidents are about, such as shop/web (globs allowed), or id of one incident",
+            help="name of what the incidents are about, such as shop/web (globs allowed), or id of one incident; can"
+            " be left out with --match",
         ),
         Arg(
             name="--for",
             type=ArgType.DURATION,
-            help="for how long, such as 30m, 2h or 1d (default: 1h)",
+            help="for how long, such as 30m, 2h or 1d, at most 30d (default 1h; with --until-resolved: 30d)",
         ),
-        Arg(name="--until-resolved", type=ArgType.FLAG, help="end the silence when the incidents are resolved"),
+        Arg(
+            name="--until-resolved",
+            type=ArgType.FLAG,
+            help="end the silence when the incidents are resolved, or after the time of --for",
+        ),
         Arg(name="--rule", help="only incidents of this alert rule (globs allowed)"),
         Arg(
             name="--match",

@@ -56,7 +56,7 @@ command = Command(
             name="--for",
             type=ArgType.DURATION,
             default=timedelta(hours=1),
-            help="for how long, such as 30m or 2h",
+            help="for how long, such as 30m or 2h, from 1m to 7d",
         ),
     ),
 )

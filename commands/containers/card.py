@@ -178,6 +178,12 @@ command = Command(
     optional=tuple(verb for verb in PARTS if verb != ListContainers.verb),
     shows=(Container, Event, Usage, container_logs.ShownLine),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, help=OPTIONAL_TARGETS.help.partition("; without")[0]),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            required=True,
+            help=f"{OPTIONAL_TARGETS.help.partition('; without')[0]}; several containers are shown as a list; the word"
+            " `card` can be left out",
+        ),
     ),
 )

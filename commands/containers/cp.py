@@ -77,7 +77,8 @@ command = Command(
             name="source",
             required=True,
             placeholder="NAME:/PATH",
-            help="name of the container, and path of the file in it",
+            help="name of the container, and path of the file in it; if the container can access its host, this also"
+            " needs the permission host.reach",
         ),
         Arg(
             name="destination",

@@ -6,6 +6,7 @@ There is no terminal and no input. The output goes to the requester alone; the c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands._shared import formatting, service_values, targets
@@ -99,7 +100,11 @@ command = Command(
     doing="running a program in",
     verbs=(Exec.verb,),
     args=(
-        ONE_CONTAINER,
+        replace(
+            ONE_CONTAINER,
+            help=f"{ONE_CONTAINER.help}; if the container can access its host, this also needs the permission"
+            " host.reach",
+        ),
         Arg(name="command", required=True, remainder=True, help="the program and its arguments; no shell is used"),
         Arg(name="--user", short="u", placeholder="USER[:GROUP]", help="run as this user of the container"),
         Arg(

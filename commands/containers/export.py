@@ -55,7 +55,7 @@ command = Command(
             name="--output",
             short="o",
             placeholder="FILE",
-            help="file to write on the machine of the console; with -, write to standard output",
+            help="file to write on the machine of the console, always needed; with -, write to standard output",
         ),
         timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the export"),
         HOST,

@@ -76,7 +76,8 @@ command = Command(
     ),
     args=(
         dataclasses.replace(
-            TARGETS, help=f"name of an image, network, volume, pod, service or node; or {TARGETS.help}"
+            TARGETS,
+            help=TARGETS.help.replace("; can", "; or name of an image, network, volume, pod, service or node; can"),
         ),
         inspection.format_argument(inspection.CONTAINER_FIELDS),
         inspection.RAW,

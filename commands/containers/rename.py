@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, targets
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, Arg, Command, Context
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.rename_and_update import RenameContainer
@@ -32,7 +32,7 @@ command = Command(
     doing="renaming",
     verbs=(RenameContainer.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
+        ONE_CONTAINER,
         Arg(name="name", placeholder="NEW_NAME", required=True, help="new name of the container"),
         HOST,
         ENGINE,

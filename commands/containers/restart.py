@@ -26,5 +26,9 @@ command = Command(
     doing="restarting",
     starts=True,
     verbs=(Restart.verb,),
-    args=(*changes.TARGET_ARGS, changes.TIMEOUT, changes.not_running_too("containers", "a project or a glob")),
+    args=(
+        *changes.TARGET_ARGS,
+        changes.TIMEOUT,
+        changes.not_running_too("containers", "a project, a service, a glob or an option such as --label"),
+    ),
 )

@@ -180,7 +180,7 @@ command = Command(
             type=ArgType.COUNT,
             default=50,
             maximum=MAX_ROWS,
-            help="show at most COUNT containers",
+            help="show the first COUNT containers",
         ),
         Arg(
             name="--since",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes
-from commands.spec import ENGINE, HOST, Arg, Command, Context, timeout_option
+from commands.spec import CHOSEN_ENGINE, HOST, Arg, Command, Context, timeout_option
 from core import errors
 from core.model import image_names
 from core.model.actions import Action, Risk
@@ -76,6 +76,6 @@ command = Command(
         ),
         timeout_option(DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, "longest time for the pull", short="t"),
         HOST,
-        ENGINE,
+        CHOSEN_ENGINE,
     ),
 )

@@ -70,7 +70,8 @@ command = Command(
         Arg(
             name="--platform",
             placeholder="OS/ARCHITECTURE",
-            help="platform to show, if the image has several (default: the engine's platform)",
+            help="platform to show, if the image has several (default: that of Quarterdeck's own machine, otherwise the"
+            " first)",
         ),
         HOST,
         ENGINE,

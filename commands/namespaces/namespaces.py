@@ -33,5 +33,7 @@ command = Command(
     ),
     verbs=(ListNamespaces.verb,),
     aliases=("namespace ls",),
-    args=list_commands.arguments("namespace, start of its name, or a glob like 'k8s*'"),
+    args=list_commands.arguments(
+        "namespace, start of its name, or a glob like 'k8s*'", quiet=list_commands.QUIET_NAMES
+    ),
 )

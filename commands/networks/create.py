@@ -47,7 +47,8 @@ command = Command(
         Arg(
             name="--scope",
             choices=("local", "global", "swarm"),
-            help="where the network exists: on one engine, or on all nodes of a Swarm (default: the driver decides)",
+            help="where the network exists: local: on this engine; swarm: on all nodes of the Swarm; global: in the"
+            " cluster of the network's driver (default: the driver decides)",
         ),
         Arg(name="--subnet", placeholder="CIDR", help="address range of the network, such as 10.9.0.0/16"),
         Arg(name="--ip-range", placeholder="CIDR", help="part of the subnet from which containers get their addresses"),

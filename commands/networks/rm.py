@@ -21,7 +21,13 @@ command = Command(
     verbs=(RemoveNetwork.verb,),
     aliases=("network remove",),
     args=(
-        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="name, id or a glob like 'old-*'"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            many=True,
+            required=True,
+            help="network, start of its name or id, or a glob like 'old-*'",
+        ),
         *SELECTION,
     ),
 )

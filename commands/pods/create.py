@@ -46,8 +46,8 @@ command = Command(
     doing="creating",
     verbs=(CreatePod.verb,),
     args=(
-        Arg(name="pod", placeholder="NAME", help="name of the pod"),
-        Arg(name="--name", short="n", help="another way to write NAME, as in podman"),
+        Arg(name="pod", placeholder="NAME", help="name of the pod; needed here or with --name"),
+        Arg(name="--name", short="n", help="the same as NAME"),
         Arg(name="--publish", short="p", many=True, placeholder="[IP:][PORT:]PORT", help="publish a port on the host"),
         Arg(name="--label", short="l", many=True, placeholder="NAME=VALUE", help="set a label"),
         Arg(name="--network", help="network of the pod; none: no network"),
@@ -55,7 +55,9 @@ command = Command(
             name="--infra",
             choices=("true", "false"),
             default="true",
-            help="create an infra container, which holds the pod's network; a pod without one cannot publish ports",
+            placeholder="true|false",
+            help="true: create an infra container, which holds the pod's network; false: create none; the pod then"
+            " cannot publish ports",
         ),
         ONE_HOST,
         ONE_ENGINE,

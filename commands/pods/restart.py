@@ -22,6 +22,6 @@ command = Command(
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),
         *SELECTION,
-        changes.not_running_too("pods"),
+        changes.not_running_too("pods", "a glob or an option such as --label"),
     ),
 )

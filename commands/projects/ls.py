@@ -73,5 +73,7 @@ command = Command(
     ),
     verbs=(ListContainers.verb,),
     shows=(Project,),
-    args=list_commands.arguments("project, start of its name, or a glob like 'shop*'"),
+    args=list_commands.arguments(
+        "project, start of its name, or a glob like 'shop*'", quiet=list_commands.QUIET_NAMES, labelled="a container"
+    ),
 )

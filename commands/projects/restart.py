@@ -108,7 +108,13 @@ command = Command(
     starts=True,
     verbs=(RestartProject.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="the whole name of a project"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            many=True,
+            required=True,
+            help="the whole name of a project; needs the permission container.restart for each of its containers",
+        ),
         timeout_option(PROJECT_SECONDS, MAX_TIMEOUT_SECONDS, "time to wait until all its containers run"),
         HOST,
         ENGINE,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, service_arguments, service_options, service_values, swarms
-from commands.spec import ENGINE, HOST, Arg, Command, Context
+from commands.spec import Arg, Command, Context
 from core.model import image_names
 from core.model.actions import Action, Risk
 from core.model.service_actions import CREATE_SECONDS, CreateService
@@ -52,14 +52,14 @@ command = Command(
             name="--mode",
             choices=MODES,
             default="replicated",
-            help="replicated: COUNT tasks; global: one task on each node; replicated-job, global-job: the same, but"
-            " each task runs once",
+            help="replicated: as many tasks as --replicas; global: one task on each node; replicated-job: like"
+            " replicated, but each task runs once; global-job: like global, but each task runs once",
         ),
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks (default 1)"),
         *service_options.CREATE_LISTS,
         *service_options.COMMON,
         service_options.make_timeout_option(CREATE_SECONDS),
-        HOST,
-        ENGINE,
+        swarms.ONE_HOST,
+        swarms.ONE_ENGINE,
     ),
 )

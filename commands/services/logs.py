@@ -86,16 +86,19 @@ command = Command(
             short="n",
             type=ArgType.COUNT,
             maximum=MAX_LINES,
-            help=f"show the newest COUNT lines, at most {MAX_LINES:,} (default {TAIL})",
+            help=f"show the newest COUNT lines (default {TAIL}; with --follow: {FOLLOW_TAIL}; at most {MAX_LINES:,})",
         ),
         Arg(
-            name="--follow", short="f", type=ArgType.FLAG, help="show new lines as they arrive, for at most ten minutes"
+            name="--follow",
+            short="f",
+            type=ArgType.FLAG,
+            help="show new lines of one service as they arrive, for at most ten minutes",
         ),
         Arg(
             name="--since",
             short="S",
             type=ArgType.MOMENT,
-            help="only lines since TIME: 10m or 2h ago, or 14:05 or 2026-11-29T14:05",
+            help="only lines since TIME: 90s, 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05",
         ),
         Arg(name="--timestamps", short="t", type=ArgType.FLAG, help="show the time of each line"),
         *SELECTION,

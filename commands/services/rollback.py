@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from commands._shared import changes, service_options, swarms
 from commands.spec import ENGINE, HOST, Arg, ArgType, Command
 from core.model.actions import Risk
@@ -25,7 +27,11 @@ command = Command(
     doing="rolling back",
     verbs=(RollBackService.verb,),
     args=(
-        swarms.SERVICES,
+        replace(
+            swarms.SERVICES,
+            help=f"{swarms.SERVICES.help}; if the earlier version can access hosts and the present one cannot, this"
+            " also needs the permission host.reach",
+        ),
         Arg(name="--detach", short="d", type=ArgType.FLAG, help="do not wait until the tasks run"),
         service_options.make_timeout_option(UPDATE_SECONDS),
         HOST,

@@ -65,9 +65,14 @@ command = Command(
     verbs=(UpdateService.verb, RollBackService.verb),
     verb_conditions=(("with --rollback", RollBackService.verb),),
     args=(
-        replace(swarms.SERVICES, many=False),
-        Arg(name="--image", help="repository, repository:tag or repository@digest"),
-        Arg(name="--args", placeholder="ARGUMENTS", help="arguments of the image's program"),
+        replace(
+            swarms.SERVICES,
+            many=False,
+            help="one Swarm service (shop_web, web); if it can access its hosts, or has secrets or configs, a change of"
+            " its program also needs the permission host.reach, secret.use or config.use",
+        ),
+        Arg(name="--image", help="new image: repository, repository:tag or repository@digest"),
+        Arg(name="--args", placeholder="ARGUMENTS", help="arguments of the image's program, as one quoted word"),
         Arg(name="--replicas", placeholder="COUNT", help="number of tasks"),
         Arg(name="--force", type=ArgType.FLAG, help="replace the tasks even if nothing changes"),
         Arg(name="--rollback", type=ArgType.FLAG, help="return to the version before the last update"),

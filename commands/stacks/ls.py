@@ -35,5 +35,7 @@ command = Command(
         )
     ),
     verbs=(ListStacks.verb,),
-    args=list_commands.arguments("stack, start of its name, or a glob like 'shop*'"),
+    args=list_commands.arguments(
+        "stack, start of its name, or a glob like 'shop*'", quiet=list_commands.QUIET_NAMES, labelled="a service"
+    ),
 )

@@ -35,7 +35,7 @@ command = Command(
         Arg(
             name="--advertise-addr",
             placeholder="IP|INTERFACE[:PORT]",
-            help="address by which other nodes reach this one, such as 10.0.0.1",
+            help="address by which other nodes reach this one, such as 10.0.0.1 (default: the engine chooses it)",
         ),
         Arg(
             name="--listen-addr",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, formatting, swarms
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import Arg, ArgType, Command, Context, Result
 from core.model.actions import Action, Risk
 from core.model.replies import Ending, Lines, Reply, Text, Tone
 from core.model.swarm import ReadJoinToken, RotateJoinToken, Token
@@ -57,7 +57,7 @@ command = Command(
     args=(
         Arg(name="role", required=True, choices=("worker", "manager"), help="role that the machine gets in the Swarm"),
         Arg(name="--rotate", type=ArgType.FLAG, help="create a new token; the current token stops working"),
-        HOST,
-        ENGINE,
+        swarms.ONE_HOST,
+        swarms.ONE_ENGINE,
     ),
 )

@@ -11,7 +11,7 @@ from core.model.prune import PruneBuildCache
 command = prune.make_prune_command(
     "builder prune",
     PruneBuildCache,
-    summary="remove the build cache of Docker",
+    summary="remove Docker's build cache, except what running builds use",
     examples=("builder prune --engine docker", "builder prune -a --until 7d --host prod-1"),
     chosen=lambda context: ((), ()),
     args=(
@@ -19,8 +19,9 @@ command = prune.make_prune_command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="remove the whole build cache (default: only the parts that no build can use again)",
+            help="also remove the builder's internal cache and the cache that images share",
         ),
     ),
+    until="only build cache that was not used for DURATION, such as 24h or 7d",
     aliases=("buildx prune",),
 )

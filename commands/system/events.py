@@ -229,12 +229,16 @@ command = Command(
     verbs=("event.list",),
     shows=(event_text.ShownEvent, FollowResult),
     args=(
-        OPTIONAL_TARGETS,
+        replace(
+            OPTIONAL_TARGETS,
+            help=OPTIONAL_TARGETS.help.replace("; without", "; or name of another resource, such as an image; without"),
+        ),
         Arg(
             name="--since",
             short="S",
             type=ArgType.MOMENT,
-            help="only events since TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 (default 1h)",
+            help="only events since TIME: 10m, 2h or 1d ago, or 14:05 or 2026-11-29T14:05 (default 1h; with --follow:"
+            " only new events)",
         ),
         Arg(name="--until", type=ArgType.MOMENT, help="only events until TIME, written like --since"),
         Arg(name="--type", many=True, choices=TYPES, help="only events of this type"),
@@ -255,8 +259,8 @@ command = Command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="also show events of networks and volumes, of programs that are run in containers, and every"
-            " repeated event",
+            help="also show events of the other types, such as network and volume, of programs that are run in"
+            " containers, and each repetition of an event",
         ),
         Arg(
             name="--follow",

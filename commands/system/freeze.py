@@ -52,7 +52,7 @@ command = Command(
         Arg(
             name="--for",
             type=ArgType.DURATION,
-            help="for how long, such as 30m or 2h (default: until somebody gives `unfreeze`)",
+            help="for how long, such as 30m or 2h, at most 30d (default: until somebody gives `unfreeze`)",
         ),
         Arg(name="--reason", help="why; everybody whose change is refused reads it"),
     ),

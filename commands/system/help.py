@@ -82,10 +82,11 @@ def _page(one: HelpEntry) -> list[Block]:
 
 
 def _permissions(one: HelpEntry) -> str:
-    """Returns the verbs that are always needed, then each other one with its condition."""
+    """Returns the verb of the ordinary use, then each verb that a condition needs instead of it."""
     conditional = [verb for _, verb in one.verb_conditions]
-    always = ", ".join(verb for verb in one.verbs if verb not in conditional)
-    parts = [*filter(None, [always]), *(f"{condition}: {verb}" for condition, verb in one.verb_conditions)]
+    usual = ", ".join(verb for verb in one.verbs if verb not in conditional)
+    instead = " instead" if usual else ""
+    parts = [*filter(None, [usual]), *(f"{condition}: {verb}{instead}" for condition, verb in one.verb_conditions)]
     return f"{'Permission' if len(one.verbs) == 1 else 'Permissions'}: {'; '.join(parts)}"
 
 

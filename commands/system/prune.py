@@ -20,7 +20,7 @@ def _chosen(context: Context) -> tuple[Collection[Kind], Collection[Kind]]:
 command = prune.make_prune_command(
     "system prune",
     PruneSystem,
-    summary="remove stopped containers, unused networks and images",
+    summary="remove stopped containers, unused networks, unused images without a tag, and build cache",
     examples=("system prune --engine docker", "system prune -a --volumes --host prod-1"),
     chosen=_chosen,
     args=(
@@ -28,9 +28,10 @@ command = prune.make_prune_command(
             name="--all",
             short="a",
             type=ArgType.FLAG,
-            help="also remove unused images with a tag, and the whole build cache",
+            help="also remove unused images with a tag, the builder's internal cache and the cache that images share",
         ),
         Arg(name="--volumes", type=ArgType.FLAG, help="also remove unused anonymous volumes and their data"),
     ),
+    until="only resources older than DURATION and build cache that was not used for DURATION, such as 24h or 7d",
     aliases=("prune",),
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands._shared import targets
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, Command, Context, Result
 from commands.units import units
 from core.model.actions import Action
 from core.model.replies import Reply, Text
@@ -32,5 +33,5 @@ command = Command(
     render=render,
     verbs=(DraftUnit.verb,),
     aliases=("quadlet show", "quadlet generate"),
-    args=(Arg(name="target", type=ArgType.TARGET, required=True, help="name of the container"), HOST, ENGINE),
+    args=(replace(ONE_CONTAINER, help=units.DRAFTED), HOST, ENGINE),
 )

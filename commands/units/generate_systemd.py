@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from commands._shared import targets
-from commands.spec import ENGINE, HOST, Arg, ArgType, Command, Context, Result
+from commands.spec import ENGINE, HOST, ONE_CONTAINER, Arg, ArgType, Command, Context, Result
 from commands.units import units
 from core.model.actions import Action
 from core.model.replies import Reply, Text
@@ -35,7 +36,7 @@ command = Command(
     render=render,
     verbs=(DraftUnit.verb,),
     args=(
-        Arg(name="target", type=ArgType.TARGET, required=True, placeholder="CONTAINER", help="name of the container"),
+        replace(ONE_CONTAINER, help=units.DRAFTED),
         Arg(
             name="--name",
             short="n",
@@ -45,7 +46,8 @@ command = Command(
         Arg(
             name="--new",
             type=ArgType.FLAG,
-            help="let the unit create the container, if Podman recorded the command line of the container",
+            help="let the unit create the container, if Podman recorded its command line (always done, so this option"
+            " changes nothing)",
         ),
         Arg(
             name="--files", short="f", type=ArgType.FLAG, help="also show the command that writes the file to the host"

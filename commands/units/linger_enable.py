@@ -28,7 +28,7 @@ command = Command(
     doing="changing",
     verbs=(EnableLinger.verb,),
     args=(
-        Arg(name="user", help="user of the host, such as alice; without USER: the users of all selected engines"),
+        Arg(name="user", help="user of the host, such as alice; without USER: the user of each selected engine"),
         HOST,
         ENGINE,
     ),

@@ -45,7 +45,7 @@ command = Command(
     verbs=(ShowLinger.verb,),
     aliases=("linger ls",),
     args=(
-        Arg(name="user", help="user of the host, such as alice; without USER: the users of all selected engines"),
+        Arg(name="user", help="user of the host, such as alice; without USER: the user of each selected engine"),
         HOST,
         ENGINE,
     ),

@@ -27,5 +27,9 @@ command = Command(
     ),
     verbs=(ListUnits.verb,),
     aliases=("quadlet list",),
-    args=list_commands.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
+    args=list_commands.arguments(
+        "unit (web.service, web), start of its name, or a glob like 'shop-*'",
+        quiet=list_commands.QUIET_NAMES,
+        labelled="a container",
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ STYLE = Arg(
     help="quadlet: a Quadlet file; generate: a unit file as `podman generate systemd` writes it",
 )
 MAX_DRAFTS = 8
+DRAFTED = f"container, start of its name or id, or a glob like 'web-*', at most {MAX_DRAFTS} containers"
 TARGETS = (
     Arg(
         name="target",
@@ -118,13 +120,17 @@ command = Command(
     verbs=(ListUnits.verb, DraftUnit.verb),
     verb_conditions=(("with --draft", DraftUnit.verb),),
     args=(
-        *list_commands.arguments("unit (web.service, web), start of its name, or a glob like 'shop-*'"),
+        *list_commands.arguments(
+            "unit (web.service, web), start of its name, or a glob like 'shop-*'",
+            quiet=list_commands.QUIET_NAMES,
+            labelled="a container",
+        ),
         Arg(
             name="--draft",
             type=ArgType.TARGET,
             placeholder="CONTAINER",
             help="instead of a list, show the files that `unit install` would write for this container",
         ),
-        STYLE,
+        replace(STYLE, help=f"with --draft: {STYLE.help}"),
     ),
 )

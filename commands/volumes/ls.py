@@ -35,7 +35,7 @@ command = Command(
     ),
     verbs=(ListVolumes.verb,),
     args=(
-        *list_commands.arguments("volume, start of its name, or a glob like 'shop*'"),
+        *list_commands.arguments("volume, start of its name, or a glob like 'shop*'", quiet=list_commands.QUIET_NAMES),
         Arg(name="--driver", help="only volumes of this driver, such as local"),
     ),
 )

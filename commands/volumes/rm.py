@@ -19,7 +19,13 @@ command = Command(
     verbs=(RemoveVolume.verb,),
     aliases=("volume remove",),
     args=(
-        Arg(name="target", type=ArgType.TARGET, many=True, required=True, help="name, id or a glob like 'old-*'"),
+        Arg(
+            name="target",
+            type=ArgType.TARGET,
+            many=True,
+            required=True,
+            help="volume, start of its name, or a glob like 'old-*'",
+        ),
         *SELECTION,
     ),
 )

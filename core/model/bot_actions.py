@@ -23,7 +23,7 @@ BOT = EngineRef(host="", kind="bot")
 class HelpEntry(msgspec.Struct, frozen=True):
     """One command in the help. `args` are pairs of an argument as typed (`-n, --tail COUNT`) and its meaning; `risk` is
     one of core.model.actions.Risk. `verb_conditions`: pairs of a condition and the verb that is needed
-    only then."""
+    then instead of the others."""
 
     name: str
     summary: str

@@ -17,7 +17,7 @@ from collectors.rule_catalogue import load_rules
 from core.model.actions import Risk
 from core.model.events import EventKind
 from core.model.incidents import merge_alert
-from core.model.invocation import Identity
+from core.model.invocation import Identity, Place
 from core.model.maintenance import Maintenance
 from core.model.policy import Grant, Policy
 from core.model.prune import CacheRecord
@@ -33,6 +33,7 @@ from tests.helpers.alerts import alert
 from tests.helpers.deck import AT_CONSOLE, CONSOLE, WORDS, Deck
 
 EXAMPLES = [(command, line) for command in WORDS for line in command.examples]
+CHANNEL = Place(team="T1", channel="C0SHOPOPS")
 NEWCOMER = Identity(id="console:carol", name="carol")
 POLICY = Policy(grants=(Grant(id="grants.0", who=NEWCOMER.id, can=("viewer",)),))
 SHOP = {"app": "shop", "team": "shop", "com.docker.compose.project": "shop", "com.docker.compose.service": "front"}
@@ -184,7 +185,7 @@ async def test_an_example_does_what_it_promises(valkey, engines, command, line):
             asyncio.get_running_loop().call_later(0.1, prod.happen, EventKind.DIED, row(prod, "web").ref)
         for engine in engines:
             engine.asked.clear()
-        place = AT_CONSOLE if command.name == "export" else CONSOLE
+        place = AT_CONSOLE if command.name == "export" else CHANNEL if said[-2:] == ["alerts", "here"] else CONSOLE
         replies = [await deck.say(line, place=place, as_records=True)]
         if following is not None:
             assert "was stopped" in plain_text.render(await following)

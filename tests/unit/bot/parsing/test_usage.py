@@ -12,6 +12,6 @@ def test_usage():
 
 def test_describe_shows_arguments_as_typed():
     shown = dict(usage.command_help(CATALOGUE.find("logs")).args)
-    assert shown["-n, --tail COUNT"] == "lines (default 100)"
+    assert shown["-n, --tail COUNT"] == "lines (default 100, at most 1,000)"
     assert shown["--state STATE"] == "state (running, exited)"
     assert shown["-l, --label LABEL"] == "labels (repeatable)"
