@@ -59,7 +59,7 @@ def run(
 
 @app.command()
 def console(config: ConfigPath = None) -> None:
-    """Open a console to the engines. A bot that runs here answers its lines."""
+    """Open a console for commands. A bot that runs on this machine answers them; without one, the console does."""
     settings = subcommand_runner.load_settings(config)
     from bot.console import interactive  # noqa: PLC0415
 

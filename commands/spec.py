@@ -170,7 +170,9 @@ ENGINE = Arg(
 )
 SELECTION = (LABEL, HOST, ENGINE)
 # Of a command that does not act on several engines unless they are chosen.
-CHOSEN_ENGINE = replace(ENGINE, help=f"{ENGINE.help}; needed, or --host, if several engines can run this command")
+CHOSEN_ENGINE = replace(
+    ENGINE, help=f"{ENGINE.help}; needed if several engines can run this command and --host is not given"
+)
 # Of a command that creates something on one engine.
 ONE_HOST = Arg(name="--host", help="use the engine of this host, such as prod-1 (globs allowed)")
 ONE_ENGINE = Arg(

@@ -43,7 +43,8 @@ ARGS = (
     Arg(
         name="--network",
         hidden_names=("--net",),
-        help="network of the container; none: no network; host or container:CONTAINER needs the permission host.reach",
+        help="network of the container; none: no network; host or container:CONTAINER needs the permission host.reach,"
+        " and container:CONTAINER also container.exec",
     ),
     Arg(
         name="--pod",

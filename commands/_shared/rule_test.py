@@ -137,7 +137,8 @@ ARGS = (
     Arg(
         name="--cooldown",
         type=ArgType.DURATION,
-        help="with test: time after an end in which the rule does not fire, such as 10m (default: as in the rule)",
+        help="with test: time after the end of an incident in which the rule does not fire, such as 10m (default: as in"
+        " the rule)",
     ),
     Arg(name="--threshold", help="with test: number that the rule compares with, such as 5 (default: as in the rule)"),
     Arg(name="--severity", help="with test: severity of the incidents: high, medium or low (default: as in the rule)"),

@@ -114,7 +114,7 @@ COMMON = (
     _option("log-opt", "set an option of the log driver", "NAME=VALUE", many=True),
     _option(
         "endpoint-mode",
-        "vip: the service has one address for all tasks; dnsrr: its name has the addresses of the tasks",
+        "vip: the service has one address for all tasks; dnsrr: its name resolves to the addresses of the tasks",
         "MODE",
         choices=ENDPOINT_MODES,
     ),

@@ -52,7 +52,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
 
 command = Command(
     name="service update",
-    summary="change a Swarm service: its image, settings, number of tasks",
+    summary="change a Swarm service: its image, settings or number of tasks",
     examples=(
         "service update --image nginx:1.28 shop_front",
         "service update --env-add MODE=test --env-rm DEBUG --limit-memory 128m shop_front",
