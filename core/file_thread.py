@@ -25,10 +25,12 @@ class FileThread:
         self._name = name
         self._calls: queue.SimpleQueue[tuple[futures.Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     async def run(self, function: Callable[[], R], seconds: float) -> R:
-        """Returns what `function` returns, or raises what it raises. Raises TimeoutError after `seconds`."""
-        if self._calls.qsize() >= MAX_WAITING:
+        """Returns what `function` returns, or raises what it raises. Raises TimeoutError after `seconds`, and
+        at once if the thread was closed or too many calls wait."""
+        if self._closed or self._calls.qsize() >= MAX_WAITING:
             raise TimeoutError
         async with asyncio.timeout(seconds):
             return await asyncio.wrap_future(self._call(function))
@@ -37,6 +39,7 @@ class FileThread:
         """Ends the thread after the calls so far and after `last`. Does not wait for it."""
         if last is not None:
             self._call(last)
+        self._closed = True
         self._calls.put(None)
 
     def _call(self, function: Callable[[], R]) -> futures.Future[R]:
