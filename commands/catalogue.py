@@ -67,7 +67,7 @@ class Catalogue:
                 hint = f"These commands only read: {', '.join(sorted(reading))}. " if reading else ""
                 raise errors.UnknownCommand(
                     f"There is no command “{command_line.abbreviate(name)}”.",
-                    hint=f"{hint}List all commands that begin with {noun}: help {noun}",
+                    hint=f"{hint}List all {noun} commands with: help {noun}",
                 )
             close = difflib.get_close_matches(name.lower(), list(self.names), n=2, cutoff=0.6)
             # If the likeliest word is a change, nothing is suggested: another word was hardly meant.

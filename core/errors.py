@@ -127,7 +127,8 @@ class RateLimited(Refused):
         self.retry_after, self.risk = retry_after, risk
         seconds = max(1, -(-int(retry_after.total_seconds() * 1000) // 1000))
         super().__init__(
-            f"You gave more {risk} commands than your rate limit allows.", hint=f"Try again in {seconds} s."
+            f"The command was not run: your rate limit for {risk} commands is reached.",
+            hint=f"Try again in {seconds} s.",
         )
 
 

@@ -90,7 +90,7 @@ async def run(
         raise errors.TimedOut(
             f"{name} did not end within {timeout:.0f} s and was killed.",
             sent=change,
-            hint="Check the load of this machine: CPU, memory and disks.",
+            hint="Check whether the program waits for something, and the load of this machine (CPU, memory, disks).",
         ) from error
     finally:
         transport.close()  # kills the program if it still runs
@@ -234,7 +234,8 @@ def _not_started(name: str, program: str, error: Exception, hint: str) -> errors
         )
     elif number in (errno.EAGAIN, errno.ENOMEM):
         hint = "This machine has too little memory, or its limit of processes is reached."
-    return errors.Unreachable(f"{name} cannot be started with {program}: {reason}.", hint=hint)
+    program = "" if name == program else f" with {program}"
+    return errors.Unreachable(f"{name} cannot be started{program}: {reason}.", hint=hint)
 
 
 class _Output(asyncio.SubprocessProtocol):

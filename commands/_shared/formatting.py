@@ -39,7 +39,7 @@ def _unsupported(unsupported: Sequence[errors.Unsupported]) -> str:
         return unsupported[0].full_message()
     alternatives = dict.fromkeys(error.hint for error in unsupported if not error.hint.startswith("It "))
     engines = ", ".join(dict.fromkeys(error.engine for error in unsupported))
-    sentence = f"None of these engines can do {unsupported[0].verb}: {engines}."
+    sentence = f"None of these engines supports {unsupported[0].verb}: {engines}."
     return " ".join((sentence, *alternatives))
 
 

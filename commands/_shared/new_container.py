@@ -204,7 +204,7 @@ async def _pod(context: Context, engine: EngineRef) -> Ref | None:
         option = "--publish" if args["publish"] else "--network"
         raise errors.BadUsage(
             f"--pod and {option} cannot be combined: a pod has one network for all its containers.",
-            hint=f"Give {option} when you create the pod: pod create {option} …",
+            hint=f"Give {option} when you create the pod: pod create NAME {option} VALUE",
         )
     found = await context.find.find(Query(names=(name,), engine=str(engine), kind=Kind.POD))
     if len(found) != 1:

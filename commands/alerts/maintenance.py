@@ -136,8 +136,9 @@ def _begin(text: str, zone: str, now: datetime) -> float:
     at = typed.at if typed.at.tzinfo else typed.at.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     if not now - timedelta(minutes=1) <= at <= now + MAX_AHEAD:
         why = "is in the past" if at < now else "is more than a year ahead"
+        where = "" if typed.at.tzinfo else f" ({zone})"
         raise errors.BadUsage(
-            f"A maintenance window cannot begin at {command_line.abbreviate(text)} ({zone}), which {why}.",
+            f"A maintenance window cannot begin at {command_line.abbreviate(text)}{where}, which {why}.",
             hint="Choose a time within the next year. To begin at once, leave out --at.",
         )
     return at.timestamp()

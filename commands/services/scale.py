@@ -32,7 +32,7 @@ async def plan(context: Context) -> Sequence[Action[Any]]:
             if wanted.setdefault(ref, number) != number:
                 raise errors.BadUsage(
                     f"The command gives {ref.name} two numbers of replicas, {wanted[ref]} and {number}.",
-                    hint="Write each service once. A pattern such as web* also counts as the services that it matches.",
+                    hint="Write each service once. A pattern such as web* may match a service that you also name.",
                 )
     if len(wanted) > MAX_SERVICES:
         raise _too_many(len(wanted))

@@ -293,7 +293,7 @@ class EmbeddedStore:
         if self._foreign():
             owner = self._state.stat().st_uid
             return errors.StoreDown(
-                f"The state directory {self._state} belongs to user {owner}, and Quarterdeck is user {os.geteuid()}.",
+                f"The state directory {self._state} belongs to user {owner}; Quarterdeck runs as user {os.geteuid()}.",
                 hint=f"Start Quarterdeck as user {owner}, or set `state` in quarterdeck.yaml to another directory.",
             )
         return errors.StoreDown(

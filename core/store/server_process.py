@@ -41,7 +41,7 @@ def start_server(
         )
     with contextlib.suppress(FileNotFoundError):
         log_file.replace(log_file.with_name(f"{log_file.name}.1"))
-    refused = ""
+    refused = errors.Unreachable()
     with os.fdopen(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab") as out:
         for binary in binaries:
             command = [str(binary), *_options(socket, folder, max_bytes)]
@@ -50,10 +50,11 @@ def start_server(
                     command, name=str(binary), env=processes.minimal_environment(), log=out, pass_fds=(data_lock,)
                 )
             except errors.Unreachable as error:  # built for another libc, or a file system without exec: try the next
-                refused = error.full_message()
+                refused = error
     raise errors.StoreDown(
-        f"The server program of the embedded store cannot be run on this machine. {refused}",
-        hint="Or install valkey or redis from your system's packages, or set `store.url` to your own Redis or Valkey.",
+        f"The server program of the embedded store cannot be run on this machine. {refused.full_message()}",
+        hint=f"{'Or install' if refused.hint else 'Install'} valkey or redis from your system's packages, or set"
+        " `store.url` to your own Redis or Valkey.",
     )
 
 

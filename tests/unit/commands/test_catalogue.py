@@ -84,7 +84,7 @@ def test_a_noun_without_its_verb_lists_the_verbs(words):
     for line in ("service", "service frobnicate", "help service frobnicate"):
         with pytest.raises(
             errors.UnknownCommand,
-            match=r"only read: .*service ls, .*\. List all commands that begin with service: help service",
+            match=r"only read: .*service ls, .*\. List all service commands with: help service",
         ):
             parser.parse(line, words)
 
