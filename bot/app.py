@@ -285,10 +285,7 @@ async def build(
         await store.heartbeat(replica, LEASE_SECONDS)
         await policies.share_containers()
     except errors.StoreError as error:
-        log.error(
-            "The store could not be used at the start. Changes are refused until it can be used.",
-            reason=error.full_message(),
-        )
+        log.error("The store failed at the start. Changes are refused until it works.", reason=error.full_message())
     supervisor.on_close("replica", lambda: _remove_replica(app))
     return app
 

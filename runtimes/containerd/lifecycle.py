@@ -33,6 +33,7 @@ STOP_TIMEOUT_LABEL = "nerdctl/stop-timeout"  # in seconds
 # containerd's restart monitor starts a container that has the first label, unless the second one is "true".
 RESTART_LABEL, STOPPED_LABEL = "containerd.io/restart.status", "containerd.io/restart.explicitly-stopped"
 SIGKILL = 9
+NO_SIGNAL = ", so no signal can be sent to it. Check its state with: ps -a"
 _Status = containerd_task_types_pb2.Status
 
 
@@ -170,11 +171,11 @@ class ContainerChange:
         await self._read_container()
         task = await self._read_task()
         if task is None or task.status == _Status.STOPPED:
-            raise self._no_process()
+            raise self._not_running(NO_SIGNAL)
         try:
             await self._change(self._client.kill(self._namespace, self._id, number, self._steps.seconds_left))
         except errors.NotFound as error:
-            raise self._no_process() from error
+            raise self._not_running(NO_SIGNAL) from error
         if number != SIGKILL:
             return self._steps.done()
         # A container that still runs cannot be removed.
@@ -212,11 +213,9 @@ class ContainerChange:
         task = await self._read_task()
         if task is not None and task.status != _Status.STOPPED:
             if task.status != _Status.CREATED and not force:
-                state = "paused" if _is_paused(task) else "running"
-                raise errors.Rejected(
-                    FAILED_PRECONDITION,
-                    f"{self._target.name} is {state}: stop it first, or give: rm -f {self._target.name}",
-                )
+                state, name = "paused" if _is_paused(task) else "running", self._target.name
+                why = f"{name} is {state}: stop it first, or give: rm -f {name}"
+                raise errors.Rejected(FAILED_PRECONDITION, why)
             await self._set_stopped_label(container, stopped=True)
             await self._signal(SIGKILL)
             await self._resume_if_paused(task)
@@ -313,15 +312,8 @@ class ContainerChange:
         if (refused := foreign_containers.owner_refusal(self._target, change)) is not None:
             raise refused
 
-    def _no_process(self) -> errors.Rejected:
-        return errors.Rejected(
-            FAILED_PRECONDITION,
-            f"{self._target.name} is not running, so no signal can be sent to it.",
-            hint="Check its state with: ps -a",
-        )
-
-    def _not_running(self) -> errors.Rejected:
-        return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running: start it first.")
+    def _not_running(self, cure: str = ": start it first.") -> errors.Rejected:
+        return errors.Rejected(FAILED_PRECONDITION, f"{self._target.name} is not running{cure}")
 
 
 def _is_paused(task: Process | None) -> bool:

@@ -36,6 +36,7 @@ POLL_SECONDS = 0.05  # for the end of a process without a pidfd
 KILL_SECONDS = 5.0  # how long a process may take to end after SIGKILL
 SIGTERM, SIGKILL = "15", "9"
 CONFLICT = 409  # codes of refusals, as in HTTP
+ADD_OWNER = "Add that engine to `engines` in quarterdeck.yaml, or use its own program on its host."
 FORBIDDEN = 403
 
 
@@ -68,9 +69,7 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         if container.state == "exited":
             raise errors.Rejected(
                 CONFLICT,
-                f"{action.target.name} has ended, and an OCI container runs only once: remove it, and run its bundle"
-                " again.",
-                hint=f"Remove it with: rm {action.target.name}",
+                f"{action.target.name} has ended, and an OCI container runs once: remove it, and run its bundle again.",
             )
         return await self._change(container, "start", deadline)
 
@@ -182,16 +181,11 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         container = await self._find(action.target, seconds)
         if container.owners:
             owner = container.owners[0]
-            raise errors.Rejected(
-                FORBIDDEN,
-                f"{action.target.name} belongs to an engine of kind {owner}, and only that engine can remove it.",
-                hint="Add that engine to `engines` in quarterdeck.yaml, or use its own program on its host.",
-            )
+            why = f"{action.target.name} belongs to an engine of kind {owner}, and only that engine can remove it."
+            raise errors.Rejected(FORBIDDEN, why, hint=ADD_OWNER)
         if container.up and not action.force:
-            raise errors.Rejected(
-                CONFLICT,
-                f"{action.target.name} is {container.state}: stop it first, or give: rm -f {action.target.name}",
-            )
+            name = action.target.name
+            raise errors.Rejected(CONFLICT, f"{name} is {container.state}: stop it first, or give: rm -f {name}")
         # Without --force, crun refuses to delete a container whose process has ended but was not reaped yet.
         return await self._change(container, "delete", deadline, flags=("--force",))
 
@@ -200,13 +194,10 @@ class LifecycleVerbs(IdentifyingAdapter, abc.ABC):
         deadline = time.monotonic() + seconds
         container = await self._find(action.target, seconds)
         if container.state != "running":
-            raise errors.Rejected(
-                CONFLICT,
-                f"{action.target.name} is {container.state}: a program can only run in a running container.",
-                hint=f"Give first: unpause {action.target.name}"
-                if container.state == "paused"
-                else "List the running containers with: ps",
-            )
+            name, paused = action.target.name, container.state == "paused"
+            why = f"{name} is {container.state}: a program can only run in a running container."
+            hint = f"Give first: unpause {name}" if paused else "List the running containers with: ps"
+            raise errors.Rejected(CONFLICT, why, hint=hint)
         about, allowed = f"The program in {action.target.name}", min(float(action.timeout), deadline - time.monotonic())
         if action.environment:
             # Not --env: crun then forgets the container's own variables, and every user could read the values.
