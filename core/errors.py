@@ -161,12 +161,16 @@ class Frozen(Refused):
 
 
 class Disallowed(Refused):
-    """The configuration of this engine does not allow that action."""
+    """The configuration of this engine does not allow that action.
 
-    def __init__(self, verb: str, engine: str) -> None:
+    `needed_for`: the verb that was given, if it needs `verb` as one of its steps.
+    """
+
+    def __init__(self, verb: str, engine: str, needed_for: str = "") -> None:
         self.verb, self.engine = verb, engine
+        needed = f", which {needed_for} needs" if needed_for not in ("", verb) else ""
         super().__init__(
-            f"The configuration of {engine} does not allow {verb}.",
+            f"The configuration of {engine} does not allow {verb}{needed}.",
             hint="Add the verb to the engine's `allow` list in quarterdeck.yaml.",
         )
 

@@ -41,21 +41,18 @@ def validate_arguments(action: actions.Action[Any]) -> None:
 def _exec(action: inside_containers.Exec) -> None:
     if not action.command or not action.command[0]:
         raise errors.BadUsage(
-            "The command names no program to run.",
-            hint="Write the program after the container's name, such as: exec web ls",
+            f"The command names no program to run in {action.target.name}.",
+            hint=f"Write the program after the container's name, such as: exec {action.target.name} ls",
         )
     texts = [*action.command, *(text for pair in action.environment for text in pair), action.workdir, action.user]
     if any("\0" in text for text in texts):
-        raise errors.BadUsage("An argument of a program cannot contain a null byte.", hint="Remove this character.")
+        raise errors.BadUsage("An argument contains a null byte.", hint="Remove this character.")
     if action.workdir and not action.workdir.startswith("/"):
         raise errors.BadUsage(
-            f"The directory “{command_line.abbreviate(action.workdir)}” is not absolute.", hint="Write --workdir /PATH."
+            f"The directory “{command_line.abbreviate(action.workdir)}” is not absolute.",
+            hint="Write a path that begins with /, such as --workdir /tmp.",
         )
-    wrong = next((name for name, _ in action.environment if not name or "=" in name), None)
-    if wrong is not None:
-        raise errors.BadUsage(
-            f"“{command_line.abbreviate(wrong)}” cannot be the name of a variable.", hint="Write --env NAME=VALUE."
-        )
+    service_validation.check_variable_names(action.environment)
 
 
 def _kill(action: actions.Kill) -> None:
@@ -77,19 +74,9 @@ def _create(action: CreateContainer) -> None:
     texts += [*access.devices, *access.capabilities, *access.security_options]
     if any("\0" in text for text in texts):
         raise errors.BadUsage("An argument contains a null byte.", hint="Remove this character.")
-    if wrong := [name for name, _ in action.environment if "=" in name or not name]:
-        raise errors.BadUsage(
-            f"“{command_line.abbreviate(wrong[0])}” cannot be the name of a variable.",
-            hint="Write -e NAME=VALUE, without “=” in the name.",
-        )
+    service_validation.check_variable_names(action.environment)
     for mount in access.mounts:
-        if not mount.target.startswith("/") or (mount.source and not _is_mountable(mount.source)):
-            raise errors.BadUsage(
-                f"The mount of “{command_line.abbreviate(mount.source)}” at"
-                f" “{command_line.abbreviate(mount.target)}” is not valid.",
-                hint="Write the name of a volume or a path that begins with /, and a path in the"
-                " container that begins with /.",
-            )
+        service_validation.check_mount(mount.source, mount.target)
     for port in action.ports:
         _port(port)
     _restart_policy(action.restart)
@@ -101,10 +88,16 @@ def _create(action: CreateContainer) -> None:
 
 def _update(action: UpdateContainer) -> None:
     _restart_policy(action.restart)
-    limits = (action.memory, action.cpus, action.pids)
-    negative = any(limit < 0 and limit != UNLIMITED for limit in limits)
-    if negative or action.cpus >= 10_000 or action.memory >= 1 << 60:
-        raise errors.BadUsage(f"The limit {action.description()} is too large.", hint="Write a smaller number.")
+    for what, limit, most in (
+        ("The limit of memory, in bytes,", action.memory, 1 << 60),
+        ("The limit of processors", action.cpus, 10_000),
+        ("The limit of processes", action.pids, 1 << 60),
+    ):
+        if limit != UNLIMITED and not 0 <= limit < most:
+            raise errors.BadUsage(
+                f"{what} cannot be {limit}.",
+                hint=f"Write a number that is less than {most}, or unlimited.",
+            )
 
 
 def _pod(action: CreatePod) -> None:
@@ -113,8 +106,9 @@ def _pod(action: CreatePod) -> None:
         raise errors.BadUsage("An argument of a pod cannot contain a null byte.", hint="Remove this character.")
     if action.network == "host" or ":" in action.network:
         raise errors.BadUsage(
-            "A pod that shares the network of the host or of a container cannot be created from chat.",
-            hint="Write the name of a network or none, or leave --network out.",
+            f"A pod cannot have the network “{command_line.abbreviate(action.network)}”: from chat, no pod can be"
+            " created that shares the network of the host or of a container.",
+            hint="Write --network NAME with the name of a network, write --network none, or leave --network out.",
         )
     for port in action.ports:
         _port(port)
@@ -131,42 +125,51 @@ def _restart_policy(text: str) -> None:
     if text and not (valid and (not colon or (times.isdecimal() and len(times) < 6))):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(text)}” is not a restart policy.",
-            hint="Write no, always, unless-stopped or on-failure:3.",
+            hint="Write no, always, unless-stopped or on-failure. For at most 3 restarts, write on-failure:3.",
         )
 
 
 def _network(action: CreateNetwork) -> None:
     _resource_name(action, "network")
-    try:
-        subnet = ipaddress.ip_network(action.subnet, strict=False) if action.subnet else None
-        inside = [ipaddress.ip_network(text, strict=False) for text in (action.ip_range, action.gateway) if text]
-    except ValueError as error:
-        raise errors.BadUsage(
-            f"The network's addresses are not valid: {error}.",
-            hint="Write a subnet such as 10.9.0.0/16, and addresses inside it.",
-        ) from error
-    if inside and subnet is None:
-        raise errors.BadUsage("--ip-range and --gateway need --subnet.", hint="Write the subnet too.")
-    outside = next((each for each in inside if subnet and not _contains(subnet, each)), None)
-    if outside is not None or (action.ip_range and inside[0].num_addresses < 4):
-        raise errors.BadUsage(
-            f"{outside or action.ip_range} is not a range of addresses in {action.subnet}.",
-            hint="Write a range inside the subnet, such as 10.9.1.0/24 in 10.9.0.0/16.",
-        )
+    subnet = _addresses("--subnet", action.subnet, "10.9.0.0/16")
+    for option, text, example, fewest in (
+        ("--ip-range", action.ip_range, "10.9.1.0/24", 4),
+        ("--gateway", action.gateway, "10.9.0.1", 1),
+    ):
+        inside = _addresses(option, text, example)
+        if inside is None:
+            continue
+        if subnet is None:
+            raise errors.BadUsage(f"{option} needs --subnet.", hint="Add the subnet, such as --subnet 10.9.0.0/16.")
+        if inside.version != subnet.version or not inside.subnet_of(subnet):
+            raise errors.BadUsage(
+                f"{option} is {text}, which is not in the subnet {subnet}.",
+                hint=f"Choose addresses of {subnet}, or change --subnet.",
+            )
+        if inside.num_addresses < fewest:
+            raise errors.BadUsage(
+                f"{option} {text} has fewer than {fewest} addresses.", hint=f"Choose a larger part of {subnet}."
+            )
     if action.driver not in NETWORK_DRIVERS:
         raise errors.BadUsage(
             f"A network cannot have the driver “{command_line.abbreviate(action.driver)}”.",
-            hint=f"Use one of: {', '.join(NETWORK_DRIVERS)}",
+            hint=f"Write one of these: {', '.join(NETWORK_DRIVERS)}.",
         )
     if action.scope not in ("", "local", "global", "swarm"):
         raise errors.BadUsage(
             f"A network cannot have the scope “{command_line.abbreviate(action.scope)}”.",
-            hint="Use one of: local, global, swarm",
+            hint="Write one of these: local, global, swarm.",
         )
 
 
-def _contains(subnet: Any, other: Any) -> bool:
-    return bool(subnet.version == other.version and other.subnet_of(subnet))
+def _addresses(option: str, text: str, example: str) -> Any:
+    try:
+        return ipaddress.ip_network(text, strict=False) if text else None
+    except ValueError as error:
+        raise errors.BadUsage(
+            f"{option} cannot be “{command_line.abbreviate(text)}”.",
+            hint=f"Write addresses such as {option} {example}.",
+        ) from error
 
 
 def _resource_name(
@@ -179,12 +182,9 @@ def _resource_name(
     if not _CONTAINER_NAME.fullmatch(action.name):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(action.name)}” cannot be the name of a {kind}.",
-            hint="Write letters, digits, dots, dashes and underscores.",
+            hint="Begin with a letter or a digit. Then write letters, digits, dots, dashes and underscores, in all at"
+            " most 128 characters.",
         )
-
-
-def _is_mountable(source: str) -> bool:
-    return source.startswith("/") or _CONTAINER_NAME.fullmatch(source) is not None
 
 
 def _port(text: str) -> None:
@@ -192,7 +192,8 @@ def _port(text: str) -> None:
     if found is None or _too_many(found["inside"]) or _too_many(found["outside"] or ""):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(text)}” is not a port that can be published.",
-            hint=f"Write 8080:80, 127.0.0.1:8080:80/udp or 80; a range has at most {MAX_PORTS} ports up to {MAX_PORT}.",
+            hint="Write [ADDRESS:][HOST_PORT:]PORT[/PROTOCOL], such as 8080:80 or 127.0.0.1:8080:80/udp. A port is at"
+            f" most {MAX_PORT}. A range of ports, such as 8000-8010:8000-8010, has at most {MAX_PORTS}.",
         )
 
 
@@ -209,21 +210,28 @@ def _push(action: images.PushImage) -> None:
     name, id_ = action.target.name.removeprefix("sha256:"), action.target.id.removeprefix("sha256:")
     if not name or id_.startswith(name):
         raise errors.BadUsage(
-            "An image without a name cannot be pushed.", hint="Give the image a name with `tag`, and push that name."
+            f"The image {id_[:12]} has no name, so it cannot be pushed.",
+            hint=f"Give it the name that it has in the registry: tag {id_[:12]} NAME. Then push that name.",
         )
     if image_reference.parse_image_reference(action.target.name).digest:
         raise errors.BadUsage(
-            f"{action.target.name} has no tag to push.", hint="Give the image a name with `tag`, and push that name."
+            f"{action.target.name} has no tag to push.",
+            hint=f"Give the image a tag: tag {action.target.name} REPOSITORY:TAG. Then push REPOSITORY:TAG.",
         )
 
 
 def _copy(action: inside_containers.CopyFile) -> None:
     path = action.path
     size = len(path.encode(errors="surrogateescape"))
-    if not path.startswith("/") or "\0" in path or ".." in path.split("/") or size > inside_containers.MAX_PATH:
+    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(path)}” must be an absolute path without “..”.",
-            hint="Write NAME:/PATH/TO/FILE.",
+            hint=f"Write a path that begins with /, such as {action.target.name}:/etc/hosts.",
+        )
+    if size > (most := inside_containers.MAX_PATH):
+        raise errors.BadUsage(
+            f"The path “{command_line.abbreviate(path)}” has {size} bytes, and at most {most} are allowed.",
+            hint="Copy the file to a shorter path in the container first.",
         )
 
 
@@ -239,7 +247,8 @@ def _commit(action: inside_containers.CommitContainer) -> None:
 def _tag(action: images.TagImage | inside_containers.CommitContainer) -> None:
     if image_reference.parse_image_reference(action.tag).digest:
         raise errors.BadUsage(
-            "A new name of an image cannot contain a digest (@sha256:…).", hint="Write REPOSITORY[:TAG]."
+            f"The new name “{command_line.abbreviate(action.tag)}” cannot contain a digest (@sha256:…).",
+            hint="Write REPOSITORY[:TAG].",
         )
 
 
@@ -247,7 +256,8 @@ def _search(action: registry_reads.SearchImages) -> None:
     if not _TERM.fullmatch(action.term):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(action.term)}” cannot be searched for.",
-            hint="Write a part of an image's name, such as nginx or registry.example:5000/web.",
+            hint="Write a part of an image's name, such as nginx or registry.example:5000/web: a letter or a digit"
+            " first, and no spaces.",
         )
 
 

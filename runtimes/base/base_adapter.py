@@ -99,7 +99,7 @@ class BaseAdapter:
             return refused
         for each in action.needs():
             if not self._allows(each.verb):
-                return errors.Disallowed(each.verb, str(self.ref))
+                return errors.Disallowed(each.verb, str(self.ref), action.verb)
         try:
             argument_validation.validate_arguments(action)
         except errors.UserError as error:
@@ -153,9 +153,9 @@ class BaseAdapter:
         seconds = min(action.timeout_seconds(), (call.deadline - datetime.now(UTC)).total_seconds())
         if seconds <= 0:
             raise errors.TimedOut(
-                f"The command reached its time limit before Quarterdeck asked {self.ref}.",
+                f"The command reached its time limit before Quarterdeck asked {self.ref}. Nothing was sent to it.",
                 sent=False,
-                hint="Give the command again.",
+                hint="Give the command again. If it has many targets, name fewer of them.",
             )
         _CALL.set(call)
         try:
@@ -170,7 +170,7 @@ class BaseAdapter:
             ) from error
 
     async def _describe_containers(self, ids: Sequence[str], deadline: float) -> dict[str, Container | None]:
-        raise errors.Unsupported("container.inspect", str(self.ref))
+        raise errors.Unsupported("container.inspect", str(self.ref), self.alternative("container.inspect"))
 
     def _stream_events(self, since_ns: int | None) -> AsyncIterator[Sequence[Event]]:
         raise errors.Unsupported("events", str(self.ref))

@@ -139,7 +139,8 @@ class ClientCall:
                 None,
                 errors.Unreachable(
                     f"The process of Quarterdeck could not start a thread for {threads.address}: {error}.",
-                    hint="Give the command again. If it fails again, restart Quarterdeck.",
+                    hint="Give the command again. If it fails again, raise Quarterdeck's limits of processes and of"
+                    " memory, or restart Quarterdeck.",
                 ),
             )
         return result

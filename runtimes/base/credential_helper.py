@@ -44,9 +44,9 @@ def program_name(helper: str, source: str) -> str:
     return f"docker-credential-{helper}"
 
 
-async def get(program: str, registry: str) -> tuple[str, str] | None:
-    """Returns the user name and the secret for a registry, or None if the helper has none. Raises EngineError if the
-    helper cannot be started, fails, hangs, or prints something else."""
+async def get(program: str, registry: str, source: str) -> tuple[str, str] | None:
+    """Returns the user name and the secret for a registry, or None if the helper has none. `source`: the file that
+    names the helper. Raises EngineError if the helper cannot be started, fails, hangs, or prints something else."""
     done = await processes.run(
         [program, "get"],
         timeout=SECONDS,
@@ -54,7 +54,7 @@ async def get(program: str, registry: str) -> tuple[str, str] | None:
         env=processes.minimal_environment(*_PASSED),
         stdin=registry.encode(),
         max_output=MAX_OUTPUT,
-        hint="Install the program, or remove it from the file that names it.",
+        hint=f"Install the program, or remove it from {source}.",
     )
     if done.code != 0:
         if _NOT_FOUND in f"{done.stdout}{done.stderr}".lower():
@@ -68,7 +68,7 @@ async def get(program: str, registry: str) -> tuple[str, str] | None:
         answer = json_decoder.decode_json(_Answer, done.stdout.encode())
     except errors.InvalidResponse:
         raise errors.EngineError(
-            f"The credential helper {program} did not print a login.",
+            f"The credential helper {program} printed something that is not a login.",
             hint=f"Try the credential helper on Quarterdeck's host, as Quarterdeck's user: echo {registry} | {program}"
             " get",
         ) from None

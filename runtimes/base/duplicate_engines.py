@@ -78,7 +78,7 @@ class DuplicateEngineCheck:
         for other, why in conflicts.items():
             log.error(
                 f"{_sentence(other, address, claim.ref, why)} Quarterdeck uses"
-                f" {address}, because its connection is more trusted.",
+                f" {address}, because {_why_preferred(claim.rank, self._entered[other].rank)}.",
                 action="enter",
                 hint=_hint(claim.ref.kind, why),
             )
@@ -166,9 +166,19 @@ def _sentence(address: str, other: str, ref: EngineRef, why: str) -> str:
     )
 
 
+def _why_preferred(greater: tuple[int, ...], lesser: tuple[int, ...]) -> str:
+    """Returns the first part in which two ranks differ, as the end of a sentence about the preferred address."""
+    reasons = (
+        "the engine at the other address has changed",
+        "its connection is more trusted",
+        "it was added first",
+    )
+    return next((why for why, one, other in zip(reasons, greater, lesser, strict=False) if one != other), reasons[-1])
+
+
 def _hint(kind: str, why: str) -> str:
     if why == "name":
-        return "Give one of them a `name` under `engines` in quarterdeck.yaml."
+        return "Give one of them another `name` under `engines` in quarterdeck.yaml."
     if kind != "docker":
         return "List only one of the two addresses under `engines` in quarterdeck.yaml."
     return (

@@ -192,13 +192,15 @@ class Jobs:
             raise errors.NotPermitted(
                 f"You may not stop the job {name}: somebody else started it.",
                 rule="own-job",
-                hint="Ask that person or an admin to stop the job."
-                " With the permission job.stop-any, give: job stop ID -f",
+                hint="Ask that person or an admin to stop the job. With the permission job.stop-any, give:"
+                f" job stop {name}@{self._engine()} --force",
             )
         if job.ended_at is not None:
             return Outcome(status=Status.NOOP, detail="had ended already")
         if not await job.cancel("was stopped"):
-            return Outcome(status=Status.UNKNOWN, detail=f"was stopped, but did not end within {STOP_SECONDS:.0f} s")
+            return Outcome(
+                status=Status.UNKNOWN, detail=f"was asked to stop, but did not end within {STOP_SECONDS:.0f} s"
+            )
         return Outcome(status=Status.DONE)
 
     async def aclose(self) -> None:
@@ -216,10 +218,11 @@ class Jobs:
                 " shows.",
             )
         if len(running) >= MAX_JOBS or (following and len(watching) >= MAX_READ_ONLY_JOBS):
-            count, doing = (len(watching), "followed") if len(running) < MAX_JOBS else (len(running), "running")
+            full = len(running) >= MAX_JOBS
+            kind = f"{len(running)} jobs" if full else f"{len(watching)} jobs that follow logs or events"
             raise errors.Refused(
-                f"No more jobs can run on {self._engine()}: {count} are already {doing}, which is the limit.",
-                hint="Wait until one of these jobs ends.",
+                f"The job was not started, because {kind} run on {self._engine()} already, which is the limit.",
+                hint="Wait until one of these jobs ends, or stop one: press Stop at its message.",
             )
 
     async def _run(self, job: Job, work: Callable[[Job], Awaitable[Outcome]]) -> None:
@@ -233,7 +236,13 @@ class Jobs:
             job.end(Outcome(status=Status.UNKNOWN if sent else Status.FAILED, detail=error.full_message()))
         except Exception:
             reference = secrets.token_hex(4)
-            log.exception("A job failed because of a bug.", action=job.verb, ref=reference)
+            log.exception(
+                "A job failed because of a bug.",
+                action=job.verb,
+                job=job.id,
+                engine=str(self._engine()),
+                ref=reference,
+            )
             status = Status.FAILED if job.read_only else Status.UNKNOWN
             job.end(Outcome(status=status, detail=f"Internal error, reference {reference}."))
         finally:
@@ -250,8 +259,8 @@ class Jobs:
         job = self._jobs.get(name)
         if job is None:
             raise errors.NotFound(
-                f"There is no job {name} on {self._engine()}: it ended, or Quarterdeck was restarted.",
-                hint="If you still need the job, give the command that started it.",
+                f"There is no job {name} on {self._engine()}: it ended, Quarterdeck was restarted, or the id is wrong.",
+                hint="If you still need the job, give the command that started it again.",
             )
         return job
 

@@ -26,6 +26,7 @@ def machine_name(environ: Mapping[str, str] = os.environ) -> str:
     if _NAME.fullmatch(given) is None:
         raise errors.BadUsage(
             f"{VARIABLE} is “{given[:300]}”, which is not the name of a machine.",
-            hint="Write letters, digits, dots and hyphens, such as node7 or node7.example.com.",
+            hint="Write letters, digits, dots and hyphens, such as node7 or node7.example.com. The first and the last"
+            " must be a letter or a digit.",
         )
     return given

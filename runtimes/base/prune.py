@@ -44,7 +44,9 @@ class PruneVerbs(JobAdapter, abc.ABC):
     async def _remove_cache(self, action: prune.Prune, seconds: float) -> int:
         """Removes the build cache that was not used since `action.cache_used_before`. Returns the bytes that became
         free."""
-        raise errors.Unsupported(prune.PruneBuildCache.verb, str(self.ref))
+        raise errors.Unsupported(
+            prune.PruneBuildCache.verb, str(self.ref), self.alternative(prune.PruneBuildCache.verb)
+        )
 
     @does(prune.FindUnused)
     async def find_unused(self, action: prune.FindUnused, seconds: float) -> prune.UnusedResources:

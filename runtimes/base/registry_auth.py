@@ -98,23 +98,34 @@ class RegistryLogins:
         registry, path = wanted.registry or HUB, wanted.repository.removeprefix(f"{wanted.registry}/")
         user = untrusted_files.user_name(os.geteuid())
         tool = "podman" if self._kind == "podman" else "docker"
-        cure = f"Log in on Quarterdeck's host as its user, {user}: {tool} login {registry}"
+        cure = f"Log in on Quarterdeck's host, as the user {user}: {tool} login {registry}"
         try:
             reason = await self._thread.run(self._why_not_sent, FILES_SECONDS) if to_engine else ""
             if reason:
-                by_hand = "podman login" if tool == "podman" else "pull or push by hand on the engine's host"
-                return Lookup(login=None, hint=f"Quarterdeck sends this engine no login, because {reason}: {by_hand}.")
+                by_hand = (
+                    f"On the engine's host, as the engine's user, run: podman login {registry}"
+                    if tool == "podman"
+                    else "Pull or push the image on the engine's host, with the docker command."
+                )
+                return Lookup(login=None, hint=f"Quarterdeck sends this engine no login, because {reason}. {by_hand}")
             files = await self._thread.run(self._read_files, FILES_SECONDS)
         except TimeoutError:
-            return Lookup(login=None, hint=f"The files with logins could not be read within {FILES_SECONDS:.0f} s.")
+            return Lookup(
+                login=None,
+                hint=f"Quarterdeck looked for no login, because it could not read its files with logins within"
+                f" {FILES_SECONDS:.0f} s. Check the disk of Quarterdeck's host.",
+            )
         login, problems = await self._first_login(files, registry, path)
         if login is not None:
             known_secrets.remember_recent(login.secret)
-            hint = f"The registry refused the login of {login.username or 'the token'} from {login.source}. {cure}"
+            whose = "identity token" if login.identity_token else f"login of {login.username}"
+            hint = f"The registry refused the {whose} from {login.source}. {cure}"
             return Lookup(login=login, hint=hint)
         for problem in problems:
-            log.warning("A stored login for a registry could not be used.", registry=registry, reason=problem)
-        return Lookup(login=None, hint=" ".join([*problems[:2], cure]))
+            log.warning(
+                "A stored login for a registry could not be used.", registry=registry, address=self._url, reason=problem
+            )
+        return Lookup(login=None, hint=" ".join([*(f"{each.rstrip('.')}." for each in problems[:2]), cure]))
 
     async def _first_login(
         self, files: Sequence[LoginFile], registry: str, path: str
@@ -169,7 +180,7 @@ async def _login_of_helper(file: LoginFile, registry: str) -> Login | None:
         return None
     program = credential_helper.program_name(str(helper), str(file.path))
     for name in (auth.INDEX_URL, HUB) if registry == HUB else (registry,):
-        if (found := await credential_helper.get(program, name)) is not None:
+        if (found := await credential_helper.get(program, name, str(file.path))) is not None:
             username, secret = found
             if username == credential_helper.TOKEN_USER:
                 return Login(registry=registry, source=program, identity_token=secret)
@@ -195,7 +206,9 @@ def login_in_file(file: LoginFile, registry: str, path: str, problems: list[str]
         try:
             entry = _decoded(key, file.logins[key])
         except Exception as error:  # docker.auth raises whatever base64 and UTF-8 raise; the entry is not repeated
-            problems.append(f"The entry {key} of {file.path} cannot be decoded ({type(error).__name__}).")
+            problems.append(
+                f"The entry {key} of {file.path} cannot be decoded ({type(error).__name__}), so it is not used."
+            )
             continue
         if entry is not None:
             username, password, token = entry

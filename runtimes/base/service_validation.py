@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from core import errors
 from core.model.service_actions import CreateService, UpdateService
@@ -42,12 +42,14 @@ def check_create(action: CreateService) -> None:
     if action.name and not _SERVICE_NAME.fullmatch(action.name):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(action.name)}” cannot be the name of a service.",
-            hint="Write at most 63 letters, digits, dashes, dots and underscores.",
+            hint="Write at most 63 letters, digits, dashes, dots and underscores. The first and the last must be a"
+            " letter or a digit.",
         )
     _one_of("--mode", action.mode, MODES)
     if action.replicas is not None and not action.mode.startswith("replicated"):
         raise errors.BadUsage(
-            f"A {action.mode} service has no number of replicas.", hint="Leave out --replicas, or --mode."
+            f"A service with --mode {action.mode} has no number of replicas.",
+            hint=f"Leave out --replicas, or write --mode {action.mode.replace('global', 'replicated')}.",
         )
     _check(action.settings)
 
@@ -62,27 +64,21 @@ def check_update(action: UpdateService) -> None:
 def _check(settings: ServiceSettings) -> None:
     if any("\0" in text for text in _texts(settings)):
         raise errors.BadUsage("An argument of a service cannot contain a null byte.", hint="Remove this character.")
-    if any("=" in name or not name for name, _ in settings.environment):
-        raise errors.BadUsage("The name of a variable cannot be empty or contain “=”.", hint="Write NAME=VALUE.")
+    check_variable_names(settings.environment)
     if len(settings.ports) > MAX_PORTS:
         raise errors.BadUsage(
             f"{len(settings.ports)} ports were given, and one command can publish at most {MAX_PORTS}.",
-            hint="Give fewer ports.",
+            hint="Give fewer ports. Publish the others with: service update NAME --publish-add PORT",
         )
     for port in settings.ports:
         if not 0 < port.target <= MAX_PORT or not 0 <= port.published <= MAX_PORT or port.protocol not in PROTOCOLS:
             raise errors.BadUsage(
                 f"“{port.published}:{port.target}/{port.protocol}” is not a port that can be published.",
-                hint=f"Write 8080:80 or 8080:80/udp, with ports up to {MAX_PORT}.",
+                hint="Write [HOST_PORT:]PORT[/PROTOCOL], such as 8080:80/udp. A port is at most"
+                f" {MAX_PORT}; the protocol is {', '.join(PROTOCOLS[:-1])} or {PROTOCOLS[-1]}.",
             )
     for mount in settings.mounts:
-        source = mount.source
-        if not mount.target.startswith("/") or (source and not source.startswith("/") and not _is_volume(source)):
-            raise errors.BadUsage(
-                f"The mount of “{command_line.abbreviate(source)}” at “{command_line.abbreviate(mount.target)}” is not"
-                " valid.",
-                hint="Write type=volume,source=NAME,target=/PATH.",
-            )
+        check_mount(mount.source, mount.target)
     _check_tasks(settings)
     _one_of("--endpoint-mode", settings.endpoint_mode, ENDPOINT_MODES)
     _one_of("--restart-condition", settings.restarts.condition, RESTART_CONDITIONS)
@@ -103,25 +99,27 @@ def _check_tasks(settings: ServiceSettings) -> None:
     for name, _ in settings.sysctls:
         if not _SYSCTL.fullmatch(name):
             raise errors.BadUsage(
-                f"A service cannot set “{command_line.abbreviate(name)}”, because this kernel setting applies to the"
-                " whole host.",
-                hint="Write a setting of the container itself, such as net.core.somaxconn or kernel.shmmax.",
+                f"A service cannot set the kernel setting “{command_line.abbreviate(name)}”: each container has its"
+                " own value only of some settings.",
+                hint="Write a setting that begins with net. or fs.mqueue., or one of kernel.msgmax, kernel.msgmnb,"
+                " kernel.msgmni, kernel.sem, kernel.shmall, kernel.shmmax, kernel.shmmni, kernel.shm_rmid_forced.",
             )
     for text in settings.ulimits:
         if not _ULIMIT.fullmatch(text):
             raise errors.BadUsage(
-                f"--ulimit cannot be “{command_line.abbreviate(text)}”.", hint="Write NAME=SOFT or NAME=SOFT:HARD."
+                f"--ulimit cannot be “{command_line.abbreviate(text)}”.",
+                hint="Write NAME=SOFT or NAME=SOFT:HARD with two numbers, such as nofile=1024:2048.",
             )
     for text in settings.preferences:
         if not _PREFERENCE.fullmatch(text):
             raise errors.BadUsage(
                 f"--placement-pref cannot be “{command_line.abbreviate(text)}”.",
-                hint="Write the label of the nodes, such as spread=node.labels.zone.",
+                hint="Write spread=node.labels.LABEL or spread=engine.labels.LABEL, such as spread=node.labels.zone.",
             )
     if settings.log_driver.name and not _LOG_DRIVER.fullmatch(settings.log_driver.name):
         raise errors.BadUsage(
             f"“{command_line.abbreviate(settings.log_driver.name)}” cannot be a log driver.",
-            hint="Write the name of one, such as json-file or local.",
+            hint="Write the name of a log driver that the nodes have, such as json-file or local.",
         )
 
 
@@ -131,7 +129,7 @@ def _check_address(text: str) -> None:
     except ValueError as error:
         raise errors.BadUsage(
             f"The name server “{command_line.abbreviate(text)}” is not an IP address.",
-            hint="Write one such as 10.0.0.53.",
+            hint="Write an address of IPv4 or IPv6, such as --dns 10.0.0.53.",
         ) from error
 
 
@@ -154,5 +152,30 @@ def _texts(settings: ServiceSettings) -> Iterator[str]:
     yield from (*settings.name_servers.searches, *settings.name_servers.options)
 
 
-def _is_volume(source: str) -> bool:
-    return _VOLUME_NAME.fullmatch(source) is not None
+def check_variable_names(environment: Iterable[tuple[str, str]]) -> None:
+    """Raises BadUsage for a variable whose name is empty or contains “=”. Its value is not shown: it may be secret."""
+    for name, _ in environment:
+        if not name:
+            raise errors.BadUsage("An environment variable has no name.", hint="Write it as NAME=VALUE.")
+        if "=" in name:
+            raise errors.BadUsage(
+                f"“{command_line.abbreviate(name)}” cannot be the name of a variable.",
+                hint="Write it as NAME=VALUE, without “=” in the name.",
+            )
+
+
+def check_mount(source: str, target: str) -> None:
+    """Raises BadUsage for a mount whose source is neither a volume nor a path, or whose target is not a path."""
+    source, target, whole = command_line.abbreviate(source), command_line.abbreviate(target), source
+    if not target.startswith("/"):
+        raise errors.BadUsage(
+            f"The mount of “{source}” at “{target}” is not valid: in the container, it needs an absolute path.",
+            hint=f"Write a path in the container that begins with /, such as /{target.lstrip('/') or 'data'}.",
+        )
+    if whole and not whole.startswith("/") and not _VOLUME_NAME.fullmatch(whole):
+        raise errors.BadUsage(
+            f"The mount of “{source}” at “{target}” is not valid: “{source}” is neither a volume's name nor an absolute"
+            " path.",
+            hint="Write the name of a volume (letters, digits, dots, dashes and underscores), or a path of the host"
+            " that begins with /.",
+        )

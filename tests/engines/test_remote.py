@@ -328,7 +328,7 @@ async def test_two_engines_of_one_host_and_name_are_told_apart_or_refused(docker
     first, second = map(both.open, [near, secured.door()])
     try:
         await first.run(actions.ListContainers(engine=first.ref), call())
-        with pytest.raises(errors.DuplicateEngine, match="Give one of them a `name`"):
+        with pytest.raises(errors.DuplicateEngine, match="Give one of them another `name`"):
             await second.run(actions.ListContainers(engine=second.ref), call())
     finally:
         await first.aclose()

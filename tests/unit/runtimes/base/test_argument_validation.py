@@ -13,6 +13,7 @@ from core.model import networks_and_volumes as parts
 from core.model.create_container import CreateContainer
 from core.model.host_access import HostAccess, MountPoint
 from core.model.refs import EngineRef, Kind, Ref
+from core.model.rename_and_update import UpdateContainer
 from core.model.replies import Status
 from core.model.results import Outcome
 from core.model.service_actions import CreateService, UpdateService
@@ -46,9 +47,9 @@ def network(**fields: Any) -> parts.CreateNetwork:
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (on(inside_containers.Exec, command=()), "The command names no program to run."),
-        (on(inside_containers.Exec, command=("",)), "The command names no program to run."),
-        (on(inside_containers.Exec, command=("ls", "a\0b")), "An argument of a program cannot contain a null byte."),
+        (on(inside_containers.Exec, command=()), "The command names no program to run in web."),
+        (on(inside_containers.Exec, command=("",)), "The command names no program to run in web."),
+        (on(inside_containers.Exec, command=("ls", "a\0b")), "An argument contains a null byte."),
         (on(inside_containers.Exec, command=("ls",), timeout=-1), "A timeout in seconds cannot be -1."),
         (on(inside_containers.Exec, command=("ls",), workdir="tmp"), "The directory “tmp” is not absolute."),
         (
@@ -63,7 +64,7 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (on(inside_containers.CopyFile, path="/a/../b"), "“/a/../b” must be an absolute path without “..”."),
         (
             on(inside_containers.CommitContainer, tag=f"a@{DIGEST}"),
-            "A new name of an image cannot contain a digest (@sha256:…).",
+            f"The new name “a@sha256:{'a' * 50}…” cannot contain a digest (@sha256:…).",
         ),
         (on(inside_containers.CommitContainer, tag="A b"), "“A b” is not the name of an image."),
         (
@@ -79,31 +80,41 @@ def network(**fields: Any) -> parts.CreateNetwork:
         (on(swarm.ReadServiceLogs, tail=-1), "The number of lines cannot be -1."),
         (on(actions.Scale, replicas=-1), "The number of replicas cannot be -1."),
         (images.PullImage(engine=ENGINE, image="A b"), "“A b” is not the name of an image."),
-        (on(images.PushImage, image("")), "An image without a name cannot be pushed."),
-        (on(images.PushImage, image("a" * 12)), "An image without a name cannot be pushed."),
-        (on(images.PushImage, image(DIGEST)), "An image without a name cannot be pushed."),
+        (on(images.PushImage, image("")), "The image aaaaaaaaaaaa has no name, so it cannot be pushed."),
+        (on(images.PushImage, image("a" * 12)), "The image aaaaaaaaaaaa has no name, so it cannot be pushed."),
+        (on(images.PushImage, image(DIGEST)), "The image aaaaaaaaaaaa has no name, so it cannot be pushed."),
         (on(images.PushImage, image(f"app@{DIGEST}", "b")), f"app@{DIGEST} has no tag to push."),
         (
             on(images.TagImage, image("app:1"), tag=f"app@{DIGEST}"),
-            "A new name of an image cannot contain a digest (@sha256:…).",
+            f"The new name “app@sha256:{'a' * 48}…” cannot contain a digest (@sha256:…).",
         ),
         (on(images.TagImage, image("app:1"), tag="App"), "“App” is not the name of an image."),
         (CreateService(engine=ENGINE, name="s", image=""), "“” is not the name of an image."),
-        (container(MountPoint(target="x", source="data")), "The mount of “data” at “x” is not valid."),
-        (container(MountPoint(target="/x", source="../etc")), "The mount of “../etc” at “/x” is not valid."),
+        (
+            container(MountPoint(target="x", source="data")),
+            "The mount of “data” at “x” is not valid: in the container, it needs an absolute path.",
+        ),
+        (
+            container(MountPoint(target="/x", source="../etc")),
+            "The mount of “../etc” at “/x” is not valid: “../etc” is neither a volume's name nor an absolute path.",
+        ),
         (network(name="a b"), "“a b” cannot be the name of a network."),
         (network(name="host"), "“host” is reserved and cannot be the name of a network."),
-        (
-            network(subnet="10.9"),
-            "The network's addresses are not valid: '10.9' does not appear to be an IPv4 or IPv6 network.",
-        ),
-        (network(gateway="10.9.0.1"), "--ip-range and --gateway need --subnet."),
+        (network(subnet="10.9"), "--subnet cannot be “10.9”."),
+        (network(subnet="10.9.0.0/16", gateway="10.9.0.300"), "--gateway cannot be “10.9.0.300”."),
+        (network(gateway="10.9.0.1"), "--gateway needs --subnet."),
         (
             network(subnet="10.9.0.0/16", ip_range="10.8.0.0/24"),
-            "10.8.0.0/24 is not a range of addresses in 10.9.0.0/16.",
+            "--ip-range is 10.8.0.0/24, which is not in the subnet 10.9.0.0/16.",
         ),
-        (network(subnet="10.9.0.0/16", gateway="fe80::1"), "fe80::1/128 is not a range of addresses in 10.9.0.0/16."),
+        (
+            network(subnet="10.9.0.0/16", gateway="fe80::1"),
+            "--gateway is fe80::1, which is not in the subnet 10.9.0.0/16.",
+        ),
+        (network(subnet="10.9.0.0/16", ip_range="10.9.0.0/31"), "--ip-range 10.9.0.0/31 has fewer than 4 addresses."),
         (network(driver="magic"), "A network cannot have the driver “magic”."),
+        (on(UpdateContainer, memory=1 << 60), f"The limit of memory, in bytes, cannot be {1 << 60}."),
+        (on(UpdateContainer, cpus=10_000.0), "The limit of processors cannot be 10000.0."),
         (parts.CreateVolume(engine=ENGINE, name="../x"), "“../x” cannot be the name of a volume."),
         (on(UpdateService, settings=ServiceSettings(image="a:b:c")), "“a:b:c” is not the name of an image."),
     ],

@@ -257,14 +257,14 @@ async def test_who_follows_leaves_room_for_others_and_ended_jobs_take_none():
     for number in range(MAX_READ_ONLY_JOBS - MAX_READ_ONLY_PER_PERSON):
         await engine.follow(f"guest {number}")
     with pytest.raises(
-        errors.Refused, match=f"No more jobs can run on scripted/h: {MAX_READ_ONLY_JOBS} are already followed"
+        errors.Refused, match=f"because {MAX_READ_ONLY_JOBS} jobs that follow logs or events run on scripted/h already"
     ):
         await engine.follow("bob")
     await engine.do(StopJob(engine=ENGINE, job=job, who="ann"))
     await engine.follow("bob")
     for _ in range(MAX_JOBS - MAX_READ_ONLY_JOBS):
         await engine.change()
-    with pytest.raises(errors.Refused, match=f"No more jobs can run on scripted/h: {MAX_JOBS} are already running"):
+    with pytest.raises(errors.Refused, match=f"because {MAX_JOBS} jobs run on scripted/h already"):
         await engine.change()
     await engine.aclose()
 

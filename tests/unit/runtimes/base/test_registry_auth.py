@@ -216,7 +216,7 @@ async def test_a_helper_comes_before_the_entries_and_its_failure_costs_only_its_
     assert SECRET not in found.hint
     host.helper("cabin", f"cat > /dev/null; echo {SECRET}", monkeypatch)
     found = await host.logins().find("t.example/a")
-    assert "did not print a login" in found.hint and SECRET not in found.hint
+    assert "printed something that is not a login" in found.hint and SECRET not in found.hint
     host.docker(credHelpers={"r.example": "none-of-that-name"})
     assert "was not found" in (await host.logins().find("r.example/a")).hint
     host.docker(credHelpers={"r.example": "../../bin/sh"})
@@ -240,7 +240,7 @@ async def test_a_helper_that_hangs_or_floods_is_ended(host: Host, monkeypatch: p
     assert found.login is None and "did not end within" in found.hint
     monkeypatch.setattr(credential_helper, "SECONDS", 30.0)
     host.helper("cabin", "head -c 3000000 /dev/zero; echo", monkeypatch)
-    assert "did not print a login" in (await host.logins().find("r.example/a")).hint
+    assert "printed something that is not a login" in (await host.logins().find("r.example/a")).hint
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ async def test_the_engine_of_another_user_gets_no_login(host: Host) -> None:
         assert (await logins.find("r.example/a")).login is not None
         os.chown(path, 12_345, 12_345)
         found = await logins.find("r.example/a")
-        assert found.login is None and "its socket belongs to uid 12345: podman login" in found.hint
+        assert found.login is None and "its socket belongs to uid 12345. On the engine's host" in found.hint
         os.chown(path, 0, 0)
         os.chown(host.root, 12_345, 12_345)
         found = await logins.find("r.example/a")
