@@ -54,9 +54,9 @@ class EngineClient(HttpEngineClient, abc.ABC):
         newest = decode.api_version(response.headers.get("api-version", "1.41"))
         if newest < OLDEST_API:
             raise errors.InvalidResponse(
-                f"{self.url} supports Docker API up to {_dotted(newest)}, but Quarterdeck needs at least"
+                f"{self.address} supports Docker API up to {_dotted(newest)}, but Quarterdeck needs at least"
                 f" {_dotted(OLDEST_API)}.",
-                hint="Upgrade the engine.",
+                hint="Upgrade Docker on that machine.",
             )
         if newest > NEWEST_API:
             await self._check_oldest_version(seconds)
@@ -85,7 +85,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
                 return _too_new(self.address, f"{oldest} or newer")
             limit = f"{oldest} or newer" if oldest else f"{newest} or older"
             return errors.InvalidResponse(
-                f"{self.address} does not support Docker API {self.api} now. It supports {limit}.",
+                f"{self.address} does not support Docker API {self.api}, which it supported before. It supports"
+                f" {limit}.",
                 hint="Give the command again. Quarterdeck then asks the engine for its version.",
             )
         return super()._refusal(status, body, name, kind)
@@ -107,7 +108,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
 def _too_new(address: str, needed: str) -> errors.InvalidResponse:
     return errors.InvalidResponse(
         f"{address} needs Docker API {needed}, but this Quarterdeck supports at most {_dotted(NEWEST_API)}.",
-        hint="Upgrade Quarterdeck, or lower the engine's minimum with DOCKER_MIN_API_VERSION in its environment.",
+        hint="Upgrade Quarterdeck. Or lower the engine's minimum: set"
+        f" DOCKER_MIN_API_VERSION={_dotted(NEWEST_API)} in dockerd's environment, and restart it.",
     )
 
 

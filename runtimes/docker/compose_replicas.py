@@ -129,8 +129,9 @@ class ComposeReplicas:
         found = await self._describe(ids, deadline)
         if missing := [container_id[:12] for container_id in ids if container_id not in found]:
             raise errors.InvalidResponse(
-                f"The engine's answer about {', '.join(missing)} could not be decoded.",
-                hint="Check that Quarterdeck supports this version of the engine.",
+                f"The engine's answer about the containers {', '.join(missing)} could not be decoded.",
+                hint="Quarterdeck's log names what could not be decoded. Check that Quarterdeck supports this version"
+                " of the engine.",
             )
         return found
 
@@ -180,18 +181,17 @@ class _ReplicaTemplate:
                 path = f"/networks/{urllib.parse.quote(network, safe='')}/connect"
                 await self._request("POST", path, seconds, body={"Container": created.id, "EndpointConfig": endpoint})
             except errors.QuarterdeckError as error:
-                await self._remove_unused(created, error)
+                await self._remove_unused(created, network, error)
                 raise
         return created
 
-    async def _remove_unused(self, created: Ref, cause: errors.QuarterdeckError) -> None:
+    async def _remove_unused(self, created: Ref, network: str, cause: errors.QuarterdeckError) -> None:
         """Removes a container that has never run: without all its networks, it must not count as a replica."""
         try:
             await self._request("DELETE", f"/containers/{created.id}?force=1&v=1", CLEANUP_SECONDS)
         except errors.QuarterdeckError:
             raise errors.EngineError(
-                f"{created.name} was created, but it is not connected to its networks ({cause.message}), and it"
-                " could not be"
-                " removed.",
+                f"{created.name} was created, but not connected to its network {network} ({cause.message.rstrip('.')}),"
+                " and could not be removed again.",
                 hint=f"Remove the container: rm {created.name}",
             ) from cause

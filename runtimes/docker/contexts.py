@@ -76,8 +76,8 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     folder = config_folder(environ)
     if folder is None:
         raise errors.BadUsage(
-            "Quarterdeck cannot find docker contexts, because it has no home directory.",
-            hint="Set HOME or DOCKER_CONFIG.",
+            f"Quarterdeck cannot find the docker context “{name}”, because it has no home directory.",
+            hint="Set HOME, or set DOCKER_CONFIG to the folder in which docker stores its settings.",
         )
     from docker import context as docker_context  # noqa: PLC0415 (it loads the whole package)
 
@@ -101,13 +101,14 @@ def load(name: str, environ: Mapping[str, str]) -> Context:
     except json_decoder.UNDECODABLE as error:
         raise errors.BadUsage(
             f"The docker context “{name}” cannot be decoded: {file} does not have the format that docker writes.",
-            hint=f"Create the context again: `docker context rm {name}`, then `docker context create`.",
+            hint=f"Create the context again: `docker context rm {name}`, then `docker context create {name} --docker"
+            " host=ADDRESS`.",
         ) from error
     # An empty address would become that of the local engine.
     if not meta.endpoints.get("docker", {}).get("Host"):
         raise errors.BadUsage(
             f"The docker context “{name}” has no address of an engine.",
-            hint=f"Set the address: docker context update {name} --docker host=unix:///var/run/docker.sock",
+            hint=f"Set the address, such as: docker context update {name} --docker host=unix:///var/run/docker.sock",
         )
     found = docker_context.Context(name, endpoints=meta.endpoints, tls=True)
     host = str(found.Host)
@@ -141,7 +142,9 @@ def _unknown(name: str, folder: Path) -> errors.NotFound:
     known = names(folder)
     return errors.NotFound(
         f"There is no docker context “{name}” in {folder}.",
-        hint=f"Use one of these: {', '.join(known)}." if known else "Create a context with: docker context create",
+        hint=f"Use one of these: {', '.join(known)}."
+        if known
+        else f"Create the context with: docker context create {name} --docker host=ADDRESS",
     )
 
 
@@ -151,7 +154,7 @@ def _certificates(folder: Path) -> Tls | None:
         there = {part: str(file) for part, file in files.items() if file.exists()}
     except PermissionError as error:
         raise errors.BadUsage(
-            f"The certificates in {folder} cannot be read: permission denied.",
+            f"The certificates of a docker context, in {folder}, cannot be read: permission denied.",
             hint="Run Quarterdeck as the user that owns these files.",
         ) from error
     return Tls(**there) if there else None

@@ -252,7 +252,7 @@ def api_version(text: str) -> tuple[int, int]:
     found = _API_VERSION.fullmatch(text)
     if found is None:
         raise errors.InvalidResponse(
-            f"The engine sent an invalid API version: “{text[:20]}”.",
+            f"The engine sent “{text[:20]}” as the version of its API, which is not a version.",
             hint="Check that Quarterdeck supports this version of the engine.",
         )
     return int(found[1]), int(found[2] or 0)

@@ -25,7 +25,8 @@ def complete_address(text: str, *, source: str, tls: bool) -> str:
         )
     if scheme == "fd":
         raise errors.BadUsage(
-            f"{source} is {text}, which only dockerd itself can use.", hint="Write unix:///var/run/docker.sock."
+            f"{source} is {text}, which only dockerd itself can use.",
+            hint="Write the address of dockerd's socket, such as unix:///var/run/docker.sock.",
         )
     if scheme == "unix" and not rest:
         return f"unix://{USUAL_SOCKET}"

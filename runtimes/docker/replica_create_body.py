@@ -72,17 +72,17 @@ def check_can_replicate(name: str, inspection: Mapping[str, Any]) -> None:
         raise errors.UserError(
             f"{called} cannot be scaled: its Compose file sets the container name {name}, which only one container can"
             " have.",
-            hint="Remove container_name from the Compose file, then run: docker compose up",
+            hint="Remove container_name from the Compose file, then run: docker compose up -d",
         )
     for inside, bindings in (inspection["HostConfig"].get("PortBindings") or {}).items():
         for binding in bindings or ():
             port = binding.get("HostPort") or ""
             if port not in ("", "0") and "-" not in port:
                 raise errors.UserError(
-                    f"{called} cannot be scaled: it publishes port {port} of the host, which"
-                    f" only one container can use, for {inside}.",
-                    hint="Publish a range (8000-8010:80) or no port in the Compose file, or put a proxy in front"
-                    " of the service.",
+                    f"{called} cannot be scaled: {name} publishes {inside} on port {port} of the host, which only one"
+                    " container can use.",
+                    hint="In the Compose file, publish a range of ports (8000-8010:80) or no port, then run: docker"
+                    " compose up -d. Without a port, a proxy can pass requests on to the replicas.",
                 )
 
 

@@ -54,7 +54,7 @@ class ComposeServiceVerbs(SwarmAccess, ContainerVerbs, abc.ABC):
         # Scaling starts only if the owner of the host allows each of its steps.
         for step in (actions.Start, actions.Stop, actions.Remove):
             if not self._allows(step.verb):
-                raise errors.Disallowed(step.verb, str(self.ref))
+                raise errors.Disallowed(step.verb, str(self.ref), action.verb)
         removable = action.removable()
         return self.jobs.start(
             action.verb,

@@ -25,7 +25,7 @@ from core.name_matching import selection
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.identifying_adapter import DEFAULTS, IdentifyingAdapter
 from runtimes.transport import connect, dialer, http_client
-from runtimes.transport.endpoint import Endpoint
+from runtimes.transport.endpoint import CHECK_CHANGE, LOST_HINT, Endpoint
 
 MAX_REFUSAL = 65_536  # bytes of an error's body
 MAX_DOCUMENT = 8 << 20  # bytes of an answer about one resource, or of past events
@@ -123,14 +123,14 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
             raise self._refusal(stream.status, b"", name, kind)
         if stream.overflowed:
             raise errors.InvalidResponse(
-                f"{self.ref} sent data faster than Quarterdeck could read it. Some of the data was lost.",
-                hint="Name fewer targets, or give a smaller --tail or --limit.",
+                f"{self.ref} sent events faster than Quarterdeck could read them. Some of the events were lost.",
+                hint="Quarterdeck opens the event stream again. If this repeats, give Quarterdeck more CPU.",
             )
         if stream.cut:
             raise errors.Unreachable(
                 f"{self.ref} closed the connection in the middle of its answer.",
                 sent=True,
-                hint="Check whether the engine is still running.",
+                hint=LOST_HINT,
             )
 
     async def _change(
@@ -173,9 +173,10 @@ class HttpEngineClient(IdentifyingAdapter, abc.ABC):
         """The error for a status that a proxy sent because it does not reach the engine: an engine's own error is
         JSON."""
         lost = errors.Unreachable(
-            f"A proxy in front of {self.address} answered with status {status}: it does not reach the engine.",
+            f"A proxy in front of {self.address} answered with status {status}, because the proxy does not reach the"
+            " engine.",
             sent=status != 503,
-            hint="Before you repeat a change, check with `ps` what was done. Then check that the engine runs.",
+            hint=f"Check that the engine runs. {CHECK_CHANGE}",
         )
         return connect.lost_by_relay(self._http.endpoint, lost)
 

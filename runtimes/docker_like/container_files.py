@@ -29,6 +29,7 @@ from core.model.inside_containers import CommitContainer, CopiedFile, CopyFile, 
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import Outcome
+from core.text import command_line
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
 from runtimes.docker_like.client import MIN_SECONDS, quoted_id
@@ -141,11 +142,13 @@ class ContainerFileVerbs(PackageCalls, abc.ABC):
         try:
             answer = await self._request("HEAD", where, max(MIN_SECONDS, ends - time.monotonic()))
         except errors.NotFound as error:
-            look = f"List its folder with: exec {target.name} ls {posixpath.dirname(path)}"
+            look = f"List its folder with: exec {target.name} ls {command_line.quote([posixpath.dirname(path)])}"
             raise errors.NotFound(f"{target.name} has no file {path}.", hint=look) from error
         except errors.Rejected as error:
             raise errors.Rejected(
-                error.code, f"{self.ref} could not read {path} in {target.name}: {error.message}"
+                error.code,
+                f"{self.ref} could not read {path} in {target.name}: {error.message}",
+                hint=f"Look at the file with: exec {target.name} ls -l {command_line.quote([path])}",
             ) from error
         stat = json_decoder.decode_json(_Stat, _decoded(answer.headers.get(STAT_HEADER, "")))
         tar_reader.check_kind(path, next((kind for bit, kind in _KINDS.items() if stat.mode & bit), ""), stat.link)

@@ -65,7 +65,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
     async def create_container(self, action: CreateContainer, seconds: float) -> JobStarted:
         for verb, wanted in ((PullImage.verb, action.pull != "never"), (Start.verb, action.start)):
             if wanted and not self._allows(verb):
-                raise errors.Disallowed(verb, str(self.ref))
+                raise errors.Disallowed(verb, str(self.ref), action.verb)
         await self._identify(seconds)
         call = base_adapter.current_call()
         label = call.id if call is not None else ""
@@ -107,7 +107,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             raise error.with_sent(False) from error
         if json_decoder.decode_json(_Network, response.body).driver == "host":
             raise errors.BadUsage(
-                f"“{name}” is another name of the host's network, and is not accepted.",
+                f"The network “{name}” is the host's network under another name, which is not accepted.",
                 hint="Write: --network host",
             )
 
@@ -120,10 +120,10 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             rows = await json_decoder.decode_all_rows(_Listed, users.body, left_out)
             if left_out.own:
                 raise unknown_users(name)
-            if any(_is_own(row.labels or {}) for row in rows):
+            if (own := next((row for row in rows if _is_own(row.labels or {})), None)) is not None:
+                what = "is protected" if containers.protected(own.labels or {}) else "is a part of Quarterdeck"
                 raise errors.NotPermitted(
-                    f"You may not mount the volume {name}: it belongs to a part of Quarterdeck or to a protected"
-                    " container.",
+                    f"You may not mount the volume {name}: a container that uses it {what}.",
                     rule="self-protection",
                     hint="Use another volume.",
                 )
@@ -137,7 +137,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             raise errors.NotPermitted(
                 f"You may not mount the volume {name}: it is the path {source} of the host.",
                 rule=host_access.VERB,
-                hint=f"With the permission {host_access.VERB}, mount the path itself: -v {source}:…",
+                hint=f"With the permission {host_access.VERB}, mount the path itself: -v {source}:/PATH",
             )
 
     async def _provide_image(self, action: CreateContainer, job: Job) -> None:
@@ -149,7 +149,8 @@ class CreateVerbs(ImageVerbs, abc.ABC):
             raise error.with_sent(False) from error
         if action.pull == "never" and not there:
             raise errors.NotFound(
-                f"{self.ref} has no image {action.image}.", hint="Pull the image first, or leave out --pull never."
+                f"{self.ref} has no image {action.image}, so no container was created.",
+                hint=f"Leave out --pull never, or pull the image first: pull {action.image}",
             )
         if action.pull == "always" or not there:
             try:
@@ -158,8 +159,10 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 # Only an image may be there now, and no container.
                 raise error.with_sent(False) from error
             if outcome.status not in (Status.DONE, Status.NOOP):
-                hint = f"Pull it first with: pull {action.image}"
-                raise errors.EngineError(f"{action.image} was not pulled: {outcome.detail}", hint=hint)
+                raise errors.EngineError(
+                    f"{action.image} was not pulled, so no container was created: {outcome.detail}",
+                    hint=f"Find the cause with: pull {action.image}",
+                )
 
     async def _create(self, action: CreateContainer, body: Mapping[str, Any], label: str) -> tuple[str, list[str]]:
         query = f"?{urllib.parse.urlencode({'name': action.name})}" if action.name else ""
@@ -175,8 +178,7 @@ class CreateVerbs(ImageVerbs, abc.ABC):
                 raise _unknown(error, label) from error
             return found, ["the engine's answer was lost, and the container was found by its label"]
         if not made.id:
-            lost = f"{self.ref} did not return the id of the new container."
-            raise _unknown(errors.InvalidResponse(lost, hint="Look for the container with: ps -a"), label)
+            raise _unknown(errors.InvalidResponse(f"{self.ref} did not return the id of the new container."), label)
         return made.id, [warning.strip()[:200] for warning in (made.warnings or ())[:3]]
 
     async def _find_created(self, label: str) -> str | None:
@@ -191,20 +193,22 @@ class CreateVerbs(ImageVerbs, abc.ABC):
         return next((row.id for row in rows if (row.labels or {}).get(REQUEST_LABEL) == label), None)
 
     async def _start_new(self, container: str, name: str, label: str) -> None:
+        called = name or container[:12]
         try:
             await self._request("POST", f"/containers/{urllib.parse.quote(container)}/start", CREATE_SECONDS)
         except NO_ANSWER as error:
-            text = f"{error.message} The container {name or container[:12]} was created."
+            text = f"{error.message} The container {called} was created. It is not known whether it was started."
             raise errors.EngineError(text, sent=True, hint=_look_for(label)) from error
         except errors.QuarterdeckError as error:
             path = f"/containers/{urllib.parse.quote(container)}?force=true&v=true"
             try:
                 await self._request("DELETE", path, REQUEST_SECONDS)
             except errors.QuarterdeckError:
-                rest = f"The container {name or container[:12]} was created and could not be removed again."
+                rest = f"The container {called} was created, and could not be removed again."
+                hint = f"Remove the container: rm {called}. {error.hint}".strip()
             else:
-                rest = "The container was removed again."
-            raise errors.EngineError(f"{error.message.rstrip('.')}. {rest}", hint=error.hint) from error
+                rest, hint = f"The container {called} was removed again.", error.hint
+            raise errors.EngineError(f"{error.message.rstrip('.')}. {rest}", hint=hint) from error
 
     # ── what differs ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,8 +236,8 @@ def _filter(key: str, value: str) -> str:
 def unknown_users(volume: str) -> errors.NotPermitted:
     """Returns the error for a volume if one of the containers that use it cannot be decoded."""
     return errors.NotPermitted(
-        f"The volume {volume} was not mounted. A container that uses it could not be decoded,"
-        " so Quarterdeck cannot check whether the volume is protected.",
+        f"The volume {volume} was not mounted. The engine's data about a container that uses it could not be decoded,"
+        " so Quarterdeck cannot check whether that container is protected.",
         rule="self-protection",
         hint="Use another volume. Quarterdeck's log names what could not be decoded.",
     )

@@ -57,7 +57,8 @@ class ExecVerbs(HttpEngineClient, abc.ABC):
             raise errors.TimedOut(
                 f"“{action.command[0]}” in {target.name} did not end within {allowed:.0f} s. It is still running.",
                 sent=True,
-                hint="End the program in the container, or give the command again with a longer --timeout.",
+                hint="End the program in the container. If it needs more time, give the command again with a longer"
+                " --timeout.",
             ) from None
         try:
             exit_code = await self._exit_code(session, target.name)
@@ -83,7 +84,7 @@ class ExecVerbs(HttpEngineClient, abc.ABC):
                 raise errors.Unreachable(
                     f"{self.ref} closed the output of the program in {name}, but did not report its exit code.",
                     sent=True,
-                    hint="Check in the container whether the program is still running.",
+                    hint=f"To see whether the program is still running, give: top {name}",
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, MAX_PAUSE_SECONDS)

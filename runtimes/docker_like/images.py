@@ -77,13 +77,12 @@ class ImageVerbs(HttpEngineClient, abc.ABC):
         query = urllib.parse.urlencode({"term": action.term, "limit": action.limit})
         found = await self.logins.find(action.term)
         headers = {"X-Registry-Auth": self._auth_header(found.login)} if found.login is not None else None
+        allowed = min(seconds, SEARCH_SECONDS)
         try:
-            response = await self._request(
-                "GET", f"/images/search?{query}", min(seconds, SEARCH_SECONDS), kind="registry", headers=headers
-            )
+            response = await self._request("GET", f"/images/search?{query}", allowed, kind="registry", headers=headers)
         except errors.TimedOut as error:
             raise errors.TimedOut(
-                f"The registry's catalogue did not answer within {SEARCH_SECONDS:.0f} s.",
+                f"{self.ref} did not answer the search for {action.term} within {allowed:.0f} s.",
                 sent=False,
                 hint=search_results.HINT,
             ) from error
@@ -140,7 +139,8 @@ def transfer_timed_out(name: str, seconds: float, progress: str = "") -> errors.
     return errors.TimedOut(
         f"The transfer of {name} did not end within {seconds:.0f} s{progress}.",
         sent=True,
-        hint="Give the command again: layers that were already transferred are not transferred again.",
+        hint="Give the command again, with a longer --timeout: layers that were already transferred are not transferred"
+        " again.",
     )
 
 

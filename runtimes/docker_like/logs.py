@@ -18,6 +18,7 @@ from core.model.containers import Container
 from core.model.refs import Ref
 from core.model.replies import Status
 from core.model.results import DIVIDER, LogLine, LogPage, Outcome
+from core.name_matching import selection
 from core.text import run_separator_lines
 from runtimes.base.base_adapter import does
 from runtimes.base.jobs import Job
@@ -62,7 +63,7 @@ class LogVerbs(HttpEngineClient, abc.ABC):
             raise errors.TimedOut(
                 f"Reading the logs of {action.target.name} took longer than {seconds:.0f} s.",
                 sent=True,
-                hint="Ask for fewer lines with --tail, or for a shorter time with --since.",
+                hint="Ask for fewer lines with --tail, or for a later --since.",
             ) from error
 
     @abc.abstractmethod
@@ -75,7 +76,11 @@ class LogVerbs(HttpEngineClient, abc.ABC):
         """Limits the action to lines until the last end of the container. Where its last run began, the engine does not
         know. Raises NotFound if no run has ended."""
         row = await self._inspected(action.target)
-        if row is None or not row.finished_at:
+        if row is None:
+            raise errors.NotFound(
+                f"{self.ref} has no container {action.target.name}.", hint=selection.list_hint(action.target.kind)
+            )
+        if not row.finished_at:
             raise errors.NotFound(
                 f"There is no previous run of {action.target.name}: its first run has not ended.",
                 hint=f"Show the log of this run with: logs {action.target.name}",

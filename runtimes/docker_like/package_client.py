@@ -20,6 +20,7 @@ from runtimes.base.client_threads import ClientThreads
 from runtimes.base.engine_options import EngineOptions
 from runtimes.base.identifying_adapter import DEFAULTS
 from runtimes.docker_like.client import MAX_REFUSAL, MIN_SECONDS, HttpEngineClient, quoted_id
+from runtimes.transport.endpoint import LOST_HINT
 from runtimes.transport.thread_sockets import ThreadSockets
 
 R = TypeVar("R")
@@ -98,7 +99,8 @@ class PackageCalls(HttpEngineClient, abc.ABC):
             if not change or call.sent:
                 raise
             raise errors.EngineError(
-                "The request was cancelled before it was sent to the engine.", hint="Give the command again."
+                f"The request about {target.name} was cancelled before it was sent to {self.ref}.",
+                hint="Give the command again.",
             ) from None
 
     async def _check_exists(self, target: Ref, seconds: float) -> None:
@@ -122,5 +124,5 @@ class PackageCalls(HttpEngineClient, abc.ABC):
         return errors.Unreachable(
             f"The connection to {self.ref} failed in the middle of an answer: {reason}.",
             sent=True,
-            hint="Before you repeat a change, check with `ps` whether it was done. Check also that the engine runs.",
+            hint=LOST_HINT,
         )

@@ -43,6 +43,7 @@ class SocketAdapter(requests.adapters.HTTPAdapter):
 
     def __init__(self, sockets: ThreadSockets) -> None:
         super().__init__(max_retries=0)
+        self._address = sockets.address
         self._pool = _ConnectionPool(sockets)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
@@ -55,7 +56,7 @@ class SocketAdapter(requests.adapters.HTTPAdapter):
         if (coding := resp.headers.get("content-encoding", "identity")) != "identity":
             resp.close()
             raise errors.InvalidResponse(
-                f"The engine's answer has the Content-Encoding “{coding[:20]}”, which is not supported.",
+                f"The answer of {self._address} has the Content-Encoding “{coding[:20]}”, which is not supported.",
                 hint="Check that no proxy between Quarterdeck and the engine changes the answers.",
             )
         return super().build_response(req, resp)

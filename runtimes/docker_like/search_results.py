@@ -14,7 +14,7 @@ from runtimes.formats import json_decoder, json_field_types, pull_push_errors
 from runtimes.formats.skipped_data import SkippedDataCounter
 
 MAX_NAME, MAX_DESCRIPTION = 200, 120  # characters
-HINT = "Check that the engine's host reaches the registry. pull NAME pulls an image by its exact name."
+HINT = "Check that the engine's host reaches the registry. If you know the exact name of the image, give: pull NAME"
 
 
 class _Row(msgspec.Struct):

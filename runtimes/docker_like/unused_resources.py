@@ -63,10 +63,11 @@ class UnusedVerbs(HttpEngineClient, PruneVerbs, abc.ABC):
     def _check_complete(self, left_out: skipped_data.Tally, *, whole: bool = False) -> None:
         if left_out.own[skipped_data.FIELD] or (whole and left_out.own[skipped_data.ROW]):
             raise errors.InvalidResponse(
-                f"Nothing was removed: {self.ref} sent a list that could not be decoded"
-                " completely, so Quarterdeck cannot tell what is unused.",
+                f"{self.ref} sent a list that could not be decoded completely, so Quarterdeck cannot tell which"
+                " resources are unused.",
                 sent=False,
-                hint="Remove single resources by their names. Quarterdeck's log names what could not be decoded.",
+                hint="Remove single resources by their names, such as with rm or rmi. Quarterdeck's log names what"
+                " could not be decoded.",
             )
 
 

@@ -18,7 +18,7 @@ import struct
 from pathlib import Path
 
 from core import errors
-from runtimes.transport.endpoint import Endpoint
+from runtimes.transport.endpoint import CHECK_ADDRESS, Endpoint
 
 BACKLOG_PAUSE = 0.01  # seconds between attempts while the socket's backlog is full
 RELAY_SOCKET = "/run/engine/docker.sock"  # in docker-compose.yml and deploy/swarm/stack.yml
@@ -82,17 +82,18 @@ def unreachable(endpoint: Endpoint, error: OSError) -> errors.Unreachable:
         return _unix_error(endpoint.path, error)
     if isinstance(error, socket.gaierror):
         return errors.Unreachable(
-            f"The host name {endpoint.host} cannot be resolved.", hint="Check the engine's address in quarterdeck.yaml."
+            f"The host name {endpoint.host} cannot be resolved.",
+            hint=f"{CHECK_ADDRESS}, and the DNS of Quarterdeck's host.",
         )
     # If several addresses were tried, Python raises one error with all their texts and no number.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return errors.Unreachable(
             f"Nothing listens at {endpoint}.",
-            hint="Check that the engine runs and listens at this address (dockerd -H).",
+            hint=f"Check that the engine runs and listens at this address (dockerd -H). {CHECK_ADDRESS}.",
         )
     return errors.Unreachable(
         f"{endpoint} cannot be reached: {error.strerror or error}.",
-        hint="Check the engine's address in quarterdeck.yaml, and the network.",
+        hint=f"{CHECK_ADDRESS}, and the network.",
     )
 
 
@@ -102,7 +103,9 @@ def lost_by_relay(endpoint: Endpoint, lost: errors.Unreachable) -> errors.Unreac
     if endpoint.scheme != "unix" or endpoint.path != RELAY_SOCKET:
         return lost
     return errors.Unreachable(
-        lost.message, sent=lost.sent, hint=f"{lost.hint} If the engine runs, its relay may have failed. {RELAY_HINT}"
+        lost.message,
+        sent=lost.sent,
+        hint=f"{lost.hint.rstrip('.')}. If the engine runs, its relay may have failed. {RELAY_HINT}",
     )
 
 
@@ -111,9 +114,9 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
         return errors.Unreachable(f"No relay listens on {path}.", hint=RELAY_HINT)
     if _is_directory(path) and in_container():  # made by Docker for a mount of a path that does not exist
         return errors.Unreachable(
-            f"{path} is a directory. The host has no socket at the path that was mounted here.",
-            hint="Start the engine on the host. If its socket has another path, mount the path of its socket. Then"
-            " start this container again.",
+            f"{path} is a directory, not a socket. The host had no socket at the path that was mounted here.",
+            hint="Start the engine on the host. If its socket has another path, mount that path. Then create this"
+            " container again.",
         )
     start = next((command for part, command in _START_COMMANDS.items() if part in path), "systemctl start docker")
     if path.startswith("/run/user/"):
@@ -122,7 +125,7 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
         mount = f" If it runs on the host of this container, mount its socket: docker run -v {path}:{path}."
         return errors.Unreachable(
             f"There is no engine socket at {path}.",
-            hint=f"Start the engine ({start}). If it listens elsewhere, write its url in quarterdeck.yaml."
+            hint=f"Start the engine ({start}). If it listens at another path, write its `url` in quarterdeck.yaml."
             f"{mount if in_container() else ''}",
         )
     if isinstance(error, PermissionError):
@@ -131,7 +134,8 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
         with contextlib.suppress(OSError):
             if not stat.S_ISSOCK(Path(path).stat().st_mode):
                 return errors.Unreachable(
-                    f"{path} is not a socket.", hint="Write the path of the engine's socket in quarterdeck.yaml."
+                    f"{path} is not a socket.",
+                    hint=f"{CHECK_ADDRESS}: it must be the path of the engine's socket.",
                 )
         return errors.Unreachable(
             f"The socket {path} exists, but no engine listens on it.", hint=f"Start the engine ({start})."
@@ -142,7 +146,8 @@ def _unix_error(path: str, error: OSError) -> errors.Unreachable:
             hint="Make a link with a shorter path (ln -s), and write that path in quarterdeck.yaml.",
         )
     return errors.Unreachable(
-        f"The engine socket {path} cannot be reached: {error.strerror or error}.", hint="Check that the engine runs."
+        f"The engine socket {path} cannot be reached: {error.strerror or error}.",
+        hint=f"Check that the engine runs. {CHECK_ADDRESS}.",
     )
 
 

@@ -1,4 +1,5 @@
-"""Parses the address of an engine's API, and defines the paths of the key files for TLS and ssh."""
+"""Parses the address of an engine's API, and defines the paths of the key files for TLS and ssh, and the hints that
+several errors of connections share."""
 
 from __future__ import annotations
 
@@ -8,6 +9,13 @@ from urllib.parse import urlsplit
 from core import errors
 from core.lazy_dataclass import dataclass
 
+CHECK_CHANGE = (
+    "Before you repeat a change, list its target again (such as with ps -a, images or network ls) to see whether the"
+    " change was done."
+)
+CHECK_ADDRESS = "Check the engine's address (`url` in quarterdeck.yaml, DOCKER_HOST or CONTAINER_HOST)"
+LOST_HINT = f"{CHECK_CHANGE} To see whether the engine answers, give: engines"
+SCHEMES = frozenset({"unix", "file", "tcp", "http", "https", "ssh"})
 # Parts of it become arguments of ssh: none may begin with a dash or hold a character that separates the parts of -L.
 _SSH = re.compile(
     r"(?:(?P<user>[A-Za-z0-9_][\w.@+-]*)@)?(?P<host>[A-Za-z0-9][\w.-]*|\[[0-9A-Fa-f:.]+(?:%\w+)?\])"
@@ -34,18 +42,17 @@ class Endpoint:
     def parse(cls, url: str) -> Endpoint:
         """Parses `unix:///path`, `file:///path`, `tcp://host:port`, `http://host:port` or
         `ssh://[user@]host[:port][/path]`. Raises BadUsage."""
-        # An address may hold a password, which no message may show.
-        shown = "That engine address" if "@" in url else f"The engine address “{url}”"
+        shown = _shown(url)
         if not url.isprintable():
             raise errors.BadUsage(
-                "An engine address contains an invisible control character.",
-                hint="Type this address again by hand in the configuration, instead of pasting it.",
+                f"{shown} contains an invisible character, which is written with a backslash here.",
+                hint="Type this address again by hand, instead of pasting it.",
             )
         scheme, _, rest = url.partition("://")
         if scheme in {"unix", "file"}:
             if not rest.startswith("/") or rest == "/":
                 raise errors.BadUsage(
-                    f"{shown} has no absolute path.", hint="Write unix:///var/run/docker.sock, with three slashes."
+                    f"{shown} has no absolute path.", hint=f"Write {scheme}:///PATH, with three slashes."
                 )
             return cls(scheme=scheme, path=rest)
         if scheme in {"tcp", "http"}:
@@ -58,8 +65,8 @@ class Endpoint:
                 hint="For TLS write tcp://HOST:2376, and add `tls:` to this engine.",
             )
         raise errors.BadUsage(
-            f"The engine address {shown} is not valid.",
-            hint="Write unix:///var/run/docker.sock, tcp://HOST:2376 or ssh://USER@HOST.",
+            f"{shown} is not valid.",
+            hint="Write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST, such as unix:///var/run/docker.sock.",
         )
 
     @classmethod
@@ -70,16 +77,20 @@ class Endpoint:
         except ValueError:
             host, port, parts = None, None, urlsplit("")
         if not host or not port or " " in url:
-            raise errors.BadUsage(f"{shown} needs a host and a port.", hint="Write tcp://HOST:2375.")
+            raise errors.BadUsage(
+                f"{shown} has no valid host or no valid port.",
+                hint="Write the host and its port, such as tcp://HOST:2375, or tcp://HOST:2376 with TLS.",
+            )
         if "@" in parts.netloc or parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise errors.BadUsage(f"{shown} contains more than a host and a port.", hint=f"Write tcp://{host}:{port}.")
+            written = cls(scheme="tcp", host=host, port=port)
+            raise errors.BadUsage(f"{shown} contains more than a host and a port.", hint=f"Write {written}.")
         return cls(scheme="tcp", host=host, port=port)
 
     @classmethod
     def _parse_ssh(cls, rest: str, shown: str) -> Endpoint:
         if ":" in rest.partition("/")[0].rpartition("@")[0]:
             raise errors.BadUsage(
-                "That engine address contains a password, which the ssh client does not accept.",
+                f"{_shown(f'ssh://{rest}')} contains a password, which the ssh client does not accept.",
                 hint="Use a key: add it to ~/.ssh/authorized_keys on that host, and write ssh://USER@HOST.",
             )
         found = _SSH.fullmatch(rest)
@@ -105,6 +116,19 @@ class Endpoint:
             user, port = f"{self.user}@" if self.user else "", f":{self.port}" if self.port else ""
             return f"ssh://{user}{host}{port}{self.path}"
         return f"tcp://{host}:{self.port}"
+
+
+def _shown(url: str) -> str:
+    """Returns an address as the beginning of a sentence. It may hold a password before its last @, which no message may
+    show."""
+    before, at, after = url.rpartition("@")
+    scheme = before.partition("://")[0]
+    text = f"{f'{scheme}://' if scheme in SCHEMES else ''}…@{after}" if at else url
+    return f"The engine address “{''.join(map(_visible, text[:200]))}”"
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

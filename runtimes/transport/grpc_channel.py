@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from core import errors
 from runtimes.transport import bounded_protobuf_decoder, connect
 from runtimes.transport.bounded_protobuf_decoder import M, ProtobufMessage
-from runtimes.transport.endpoint import Endpoint
+from runtimes.transport.endpoint import LOST_HINT, Endpoint
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -86,7 +86,7 @@ class GrpcChannel:
             self._raise_error(error, method, seconds, sent=sent or self._connected())
         except _other_errors() as error:
             raise errors.Unreachable(
-                f"Quarterdeck closed its connection to {self.engine}, because it is stopping or reconnecting.",
+                f"Quarterdeck closed its connection to {self.engine}, to stop or to connect again.",
                 sent=sent,
                 hint="Try again in a moment.",
             ) from error
@@ -127,7 +127,7 @@ class GrpcChannel:
             self._raise_error(error, method, seconds or 0.0, sent=True)
         except _other_errors() as error:
             raise errors.Unreachable(
-                f"Quarterdeck closed its connection to {self.engine}, because it is stopping or reconnecting.",
+                f"Quarterdeck closed its connection to {self.engine}, to stop or to connect again.",
                 sent=True,
                 hint="Try again in a moment.",
             ) from error
@@ -202,9 +202,11 @@ def error_of_status(
 ) -> errors.QuarterdeckError:
     """Returns the Quarterdeck error for a gRPC status."""
     codes = library().StatusCode
+    said = f": {text.rstrip('.')}" if text else ""
     if code is codes.NOT_FOUND:
         return errors.NotFound(
-            text or f"{engine} found no such resource.", hint="List the resources and give the command again."
+            text or f"{engine} found no such resource.",
+            hint="List the resources again, such as with ps -a, images or pods, and give the command again.",
         )
     if code is codes.UNIMPLEMENTED:
         return errors.Unsupported(
@@ -217,22 +219,22 @@ def error_of_status(
             return errors.Unreachable(
                 f"The connection to {engine} was lost after the request was sent.",
                 sent=True,
-                hint="Before you repeat a change, check with `ps -a` whether it was done.",
+                hint=LOST_HINT,
             )
         return errors.Unreachable(
-            f"{engine} answered that one of its services is not available: {text}.",
+            f"{engine} answered that one of its services is not available{said}.",
             sent=True,
             hint="Look at the engine's log, then try again.",
         )
     if code is codes.CANCELLED:
         return errors.Unreachable(
-            f"{engine} cancelled the call: {text}.",
+            f"{engine} cancelled the call{said}.",
             sent=True,
             hint="Check whether the engine is stopping, then try again.",
         )
     if code is codes.DEADLINE_EXCEEDED or (code is codes.UNKNOWN and _DEADLINE in text):
         return errors.TimedOut(
-            f"{engine} did not finish in time: {text}.",
+            f"{engine} did not finish in time{said}.",
             sent=True,
             hint="Check the load of the engine's host: CPU, memory and disks.",
         )

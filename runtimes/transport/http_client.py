@@ -88,16 +88,16 @@ class HttpClient:
                 if method in REPEATABLE and self._idle:
                     connection = self._idle.pop()
                     try:
-                        return http_connection.checked(await connection.exchange(payload, method, max_body))
+                        answer = await connection.exchange(payload, method, max_body)
+                        return http_connection.checked(self.endpoint, answer)
                     except errors.Unreachable:
                         if connection.received or self._closed:
                             raise
                 connection = await self._open_pooled()
                 if method not in REPEATABLE and self._dialer.needs_ping:
                     await self._ping(connection)
-                return http_connection.checked(
-                    await self._diagnosed(connection, connection.exchange(payload, method, max_body))
-                )
+                answer = await self._diagnosed(connection, connection.exchange(payload, method, max_body))
+                return http_connection.checked(self.endpoint, answer)
         except errors.InvalidResponse as error:
             raise error.with_sent(method not in REPEATABLE) from error
         except TimeoutError:
@@ -199,7 +199,7 @@ class HttpClient:
         if not connection.reusable():
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection before the request was sent.",
-                hint="Give the command again. If it fails again, check that the engine runs.",
+                hint="Give the command again. If it fails again, check that the engine runs: engines",
             )
 
     async def _diagnosed(self, connection: HttpConnection, work: Awaitable[T]) -> T:
@@ -305,10 +305,10 @@ class Stream:
                     parts.append(part)
                     size += len(part)
                     if size > limit:
-                        raise http_connection.too_long(limit)
+                        raise http_connection.too_long(self._connection.endpoint, limit)
         except TimeoutError:
             raise errors.TimedOut(
-                f"The engine's answer was not complete within {deadline:g} s.",
+                f"The answer of {self._connection.endpoint} was not complete within {deadline:g} s.",
                 sent=True,
                 hint="Check the load of the engine's host: CPU, memory and disks.",
             ) from None

@@ -14,7 +14,7 @@ from typing import cast
 
 from core import errors
 from core.lazy_dataclass import dataclass
-from runtimes.transport.endpoint import Endpoint
+from runtimes.transport.endpoint import LOST_HINT, Endpoint
 from runtimes.transport.http_parser import ResponseParser
 from runtimes.transport.read_batching import ReadBatching
 
@@ -59,8 +59,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection in the middle of its answer.",
                 sent=True,
-                hint="Before you repeat a change, check with `ps` whether it was done. Check also that the engine"
-                " runs.",
+                hint=LOST_HINT,
             )
         return Response(status=self.parser.status, headers=self.parser.headers, body=self.take())
 
@@ -71,7 +70,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing():
             raise errors.Unreachable(
                 f"{self.endpoint} closed the connection before the request was sent.",
-                hint="Give the command again. If it fails again, check that the engine runs.",
+                hint="Give the command again. If it fails again, check that the engine runs: engines",
             )
         self.parser = ResponseParser(bodiless=method == "HEAD")
         self._limit, self._on_full = limit, on_full
@@ -147,7 +146,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         except errors.InvalidResponse as error:
             if parser.intact:
                 self._parts.append(parser.intact)
-            self._fail(error)
+            from_where = f"{error.message} It came from {self.endpoint}."
+            self._fail(errors.InvalidResponse(from_where, sent=error.sent, hint=error.hint))
             return
         if body:
             self._parts.append(body)
@@ -181,8 +181,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._failure = errors.Unreachable(
                 f"{self.endpoint} closed the connection without an answer.",
                 sent=self.sent,
-                hint="Before you repeat a change, check with `ps` whether it was done. Check also that the engine"
-                " runs.",
+                hint=LOST_HINT,
             )
         elif cause is not None or not self.parser.finish():
             self.cut = True
@@ -197,7 +196,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _overflow(self) -> None:
         if self._on_full is OnFull.FAIL:
             self._parts.clear()
-            self._fail(too_long(self._limit))
+            self._fail(too_long(self.endpoint, self._limit))
         elif self._on_full is OnFull.DROP:
             self._parts.clear()
             self.overflowed = self.ended = True
@@ -253,19 +252,20 @@ class Wait(enum.Enum):
     END = enum.auto()
 
 
-def too_long(limit: int) -> errors.InvalidResponse:
+def too_long(endpoint: Endpoint, limit: int) -> errors.InvalidResponse:
     return errors.InvalidResponse(
-        f"The engine's answer is longer than {limit} bytes.",
-        hint="Name fewer targets, or give a smaller --tail or --limit.",
+        f"The answer of {endpoint} is longer than {limit:,} bytes, which is the limit.",
+        hint="If the command has --tail, --limit or several targets, reduce them. If not, use the engine's own command"
+        " on its host.",
     )
 
 
-def checked(response: Response) -> Response:
+def checked(endpoint: Endpoint, response: Response) -> Response:
     """Returns the response. Raises InvalidResponse if its body would need far more memory once it is decoded."""
     body = response.body
     if len(body) > UNCHECKED and (values := body.count(b",")) > MAX_VALUES:
         raise errors.InvalidResponse(
-            f"The engine's answer has more than {MAX_VALUES:,} values: about {values:,}.",
+            f"The answer of {endpoint} has about {values:,} values, and Quarterdeck decodes at most {MAX_VALUES:,}.",
             hint="Check with the engine's own command how many resources it has, and remove those that are not used.",
         )
     return response

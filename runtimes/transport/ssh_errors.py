@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from core import errors
-from runtimes.transport.endpoint import Endpoint, Ssh
+from runtimes.transport.endpoint import CHECK_ADDRESS, Endpoint, Ssh
 
 _CHANNEL = re.compile(r"channel \d+: open failed: (?P<reason>.*)")
 _NETWORK = re.compile(r"connect to host \S+ port (?P<port>\d+): (?P<reason>.+)")
@@ -25,8 +25,9 @@ def make_connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) 
         return errors.Unreachable(
             f"The host key of {host} has changed, or another machine answers in its place.",
             hint="Nothing was sent. If the host was installed again: 1. Show the new fingerprint on the host:"
-            f" ssh-keygen -lf {_HOST_KEY}. 2. Compare it with the one that ssh shows. 3. Remove the old key:"
-            f" ssh-keygen -R '{_known_host(endpoint)}'{f' -f {files.known_hosts}' if files.known_hosts else ''}",
+            f" ssh-keygen -lf {_HOST_KEY}. 2. As the user that runs Quarterdeck, compare it with the one that this"
+            f" shows: {command}. 3. As the same user, remove the old key: ssh-keygen -R '{_known_host(endpoint)}'"
+            f"{f' -f {files.known_hosts}' if files.known_hosts else ''}",
         )
     if "Host key verification failed" in text:
         return errors.Unreachable(
@@ -41,8 +42,8 @@ def make_connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) 
         user = endpoint.user or "the user that ssh chose"
         return errors.Unreachable(
             f"{host} refused the login as {user}.",
-            hint=f"Add Quarterdeck's public key to ~/.ssh/authorized_keys on {host}. A key with a passphrase needs a"
-            " running ssh-agent, because ssh cannot ask for it.",
+            hint=f"Add Quarterdeck's public key to the file ~/.ssh/authorized_keys of that user on {host}. A key with a"
+            " passphrase needs a running ssh-agent, because ssh cannot ask for it.",
         )
     if "Too many authentication failures" in text:
         return errors.Unreachable(
@@ -51,7 +52,8 @@ def make_connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) 
         )
     if "Could not resolve hostname" in text:
         return errors.Unreachable(
-            f"The host name {host} cannot be resolved.", hint="Check the engine's address in quarterdeck.yaml."
+            f"The host name {host} cannot be resolved.",
+            hint=f"{CHECK_ADDRESS}, and the DNS of Quarterdeck's host.",
         )
     if found_network := _NETWORK.search(text):
         return errors.Unreachable(
@@ -61,7 +63,8 @@ def make_connection_error(endpoint: Endpoint, files: Ssh, lines: Sequence[str]) 
     if "banner exchange" in text or "kex_exchange_identification" in text:
         return errors.Unreachable(
             f"The server at {host} is not an ssh server, or it closed the connection.",
-            hint="Check the port in the engine's address. A busy sshd refuses some connections (MaxStartups).",
+            hint="Check the port in the engine's address. If it is right, try again: a busy sshd refuses some"
+            " connections (MaxStartups).",
         )
     if any(part in text for part in LOST):
         return errors.Unreachable(

@@ -23,7 +23,7 @@ class ThreadSockets:
     the engine was sent anything. `failure`: why the connections were closed, if that is not the engine's doing."""
 
     def __init__(self, dialer: Dialer, address: str, *, max_bytes: int) -> None:
-        self._dialer, self._address, self._left = dialer, address, max_bytes
+        self._dialer, self.address, self._left = dialer, address, max_bytes
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._halves: list[_Half] = []
@@ -59,7 +59,7 @@ class ThreadSockets:
             self._left -= len(data)
             if self._left < 0:
                 self.failure = errors.InvalidResponse(
-                    f"The answer of {self._address} is longer than {self._max_bytes} bytes.",
+                    f"The answer of {self.address} is longer than {self._max_bytes:,} bytes, which is the limit.",
                     hint="Use the engine's own command on its host.",
                 )
                 self.close()
@@ -70,17 +70,17 @@ class ThreadSockets:
             half.other.transport.write(data)
 
     async def _connect_named(self) -> socket.socket:
-        task = tasks.start_awaited(f"connect_thread {self._address}", self._connect())
+        task = tasks.start_awaited(f"connect_thread {self.address}", self._connect())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         try:
             return await task
         except asyncio.CancelledError:
-            raise _closed(self._address) from None
+            raise _closed(self.address) from None
 
     async def _connect(self) -> socket.socket:
         if self._closed or len(self._halves) >= 2 * MAX_CONNECTIONS:
-            raise _closed(self._address)
+            raise _closed(self.address)
         engine, thread = _Half(self, is_engine=True), _Half(self, is_engine=False)
         engine.other, thread.other = thread, engine
         await self._dialer.connect(engine)
@@ -137,5 +137,5 @@ class _Half(asyncio.Protocol):
 def _closed(address: str) -> errors.Unreachable:
     return errors.Unreachable(
         f"Quarterdeck has closed its connection to {address}.",
-        hint="Give the command again. If it fails again, check that the engine runs.",
+        hint="Give the command again. If it fails again, check that the engine runs: engines",
     )

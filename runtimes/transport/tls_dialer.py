@@ -106,19 +106,19 @@ class TlsDialer:
             return self._client_rejected(reason)
         if "UNKNOWN_CA" in reason or "CERTIFICATE_UNKNOWN" in reason:
             return errors.Unreachable(
-                f"{self._endpoint} does not trust the CA that signed the client certificate {self._files.cert}.",
+                f"{self._endpoint} does not trust the CA that signed {self._client_certificate()}.",
                 hint="Issue a certificate that is signed by the CA of the engine (dockerd --tlscacert).",
             )
         if "CERTIFICATE_EXPIRED" in reason:
             return errors.Unreachable(
-                f"{self._endpoint} refused the client certificate {self._files.cert}: it has expired.",
+                f"{self._endpoint} refused {self._client_certificate()}: it has expired.",
                 hint="Renew the certificate. Quarterdeck uses it from the next connection on.",
             )
         if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}:
             return errors.Unreachable(
                 f"{self._endpoint} does not use TLS.",
                 hint="Start the engine with --tlsverify (usually on port 2376). If the engine must not"
-                " use TLS, remove `tls` from quarterdeck.yaml.",
+                " use TLS, remove `tls` from this engine in quarterdeck.yaml, or DOCKER_TLS_VERIFY.",
             )
         if "UNSUPPORTED_PROTOCOL" in reason or "PROTOCOL_VERSION" in reason:
             return errors.Unreachable(
@@ -154,12 +154,16 @@ class TlsDialer:
             )
         if code == NOT_YET_VALID:
             return errors.Unreachable(
-                f"The certificate of {self._endpoint} is not valid yet.", hint="Compare the clocks of the two hosts."
+                f"The certificate of {self._endpoint} is not valid yet.",
+                hint="Compare the clocks of the two hosts. If they are right, issue a certificate that is valid today.",
             )
         return errors.Unreachable(
             f"The certificate of {self._endpoint} was rejected: {error.verify_message}.",
-            hint="Issue a new certificate without this fault.",
+            hint="Issue a new certificate for the engine, without this fault.",
         )
+
+    def _client_certificate(self) -> str:
+        return f"the client certificate {self._files.cert}" if self._files.cert else "the client certificate"
 
     def _client_rejected(self, reason: str) -> errors.Unreachable:
         if self._files.cert:

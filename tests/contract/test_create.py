@@ -78,7 +78,7 @@ async def test_a_created_container_does_not_run(ground, name):
 @over(CreateContainer)
 async def test_one_that_cannot_be_started_is_gone_again(ground, name):
     outcome = await made(ground, name=name, command=("/nothing/of/that/name",), network="none")
-    assert outcome.status == Status.FAILED and "The container was removed again." in outcome.detail, outcome
+    assert outcome.status == Status.FAILED and "was removed again." in outcome.detail, outcome
     assert name not in await ground.rows()
 
 

@@ -61,7 +61,8 @@ async def test_a_daemon_that_was_downgraded_meanwhile_is_asked_for_its_version_a
     daemon.headers["Api-Version"] = "1.41"
     daemon.refuse("/containers/json", 400, "client version 1.45 is too new. Maximum supported API version is 1.41")
     with pytest.raises(
-        errors.InvalidResponse, match=r"does not support Docker API 1.45 now. It supports 1.41 or older"
+        errors.InvalidResponse,
+        match=r"does not support Docker API 1.45, which it supported before. It supports 1.41 or",
     ):
         await daemon.do(LIST)
     daemon.answers["/containers/json"] = (200, b"[]")

@@ -79,7 +79,8 @@ async def test_what_could_not_be_connected_is_taken_back(daemon):
     assert daemon.asked[-1][:2] == ("DELETE", "/containers/new" + "0" * 61 + "?force=1&v=1")
     daemon.fail["/containers/new"] = errors.Rejected(500, "busy")
     with pytest.raises(
-        errors.EngineError, match="not connected to its networks .no address left., and it could not be removed"
+        errors.EngineError,
+        match="not connected to its network shop_other .no address left., and could not be removed again",
     ):
         await (await like(daemon)).create(2, 5.0)
 

@@ -76,7 +76,7 @@ def test_a_context_brings_its_address_and_certificates(home: Home) -> None:
 
 
 def test_a_context_that_is_not_there_names_those_that_are(home: Home) -> None:
-    assert "Create a context with: docker context create" in sentence("prod", home.environ)
+    assert "Create the context with: docker context create prod --docker host=ADDRESS" in sentence("prod", home.environ)
     home.context("prod", "tcp://host7:2376")
     home.context("far", "ssh://host8")
     assert "Use one of these: far, prod." in sentence("pord", home.environ)

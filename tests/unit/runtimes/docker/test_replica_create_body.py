@@ -87,7 +87,7 @@ def test_what_only_one_can_have_is_refused_with_its_cure(web):
     web["HostConfig"]["PortBindings"] = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
     with pytest.raises(
         errors.UserError,
-        match="it publishes port 8080 of the host, which only one container can use, for 80/tcp",
+        match="shop-web-1 publishes 80/tcp on port 8080 of the host, which only one container can use",
     ) as caught:
         replica_create_body.check_can_replicate("shop-web-1", web)
     assert "8000-8010:80" in caught.value.hint

@@ -56,7 +56,7 @@ async def test_a_list_that_cannot_be_decoded_as_a_whole_shows_nothing_unused(
     lists: PreparedDaemon, target: str, answer: Any
 ) -> None:
     say(lists, target, answer)
-    with pytest.raises(errors.InvalidResponse, match="cannot tell what is unused") as caught:
+    with pytest.raises(errors.InvalidResponse, match="cannot tell which resources are unused") as caught:
         await unused(lists)
     assert caught.value.sent is False
 

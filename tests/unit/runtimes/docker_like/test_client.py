@@ -126,7 +126,7 @@ async def test_a_proxy_that_does_not_reach_the_engine_is_an_engine_that_cannot_b
             await made._request("POST", "/containers/a/stop", SECONDS, name="web")
         await made.aclose()
     assert caught.value.sent is (status != 503)  # nobody knows what an engine behind the other two has done
-    assert "check that the engine runs" in caught.value.hint
+    assert "Check that the engine runs" in caught.value.hint
 
 
 async def test_a_change_that_changed_nothing_says_so(made: Engine, tmp_path: Path) -> None:

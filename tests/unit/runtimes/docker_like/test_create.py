@@ -151,10 +151,10 @@ async def test_a_container_that_cannot_be_started_is_removed_again(daemon: Daemo
     daemon.say(f"POST /containers/{NEW}/start", {"message": "port is already allocated"}, 500)
     outcome = await daemon.run()
     assert outcome.status == Status.FAILED
-    assert outcome.detail == "port is already allocated. The container was removed again."
+    assert outcome.detail == "port is already allocated. The container web was removed again."
     assert daemon.told(f"DELETE /containers/{NEW}")
     daemon.say(f"DELETE /containers/{NEW}", {"message": "busy"}, 500)
-    assert "could not be removed again" in (await daemon.run()).detail
+    assert "could not be removed again. Remove the container: rm web" in (await daemon.run()).detail
 
 
 async def test_a_start_without_an_answer_is_unknown_and_nothing_is_removed(daemon: Daemon) -> None:
@@ -194,13 +194,17 @@ async def test_a_volume_that_is_a_directory_of_the_host_is_refused(daemon: Daemo
 
 
 @pytest.mark.parametrize(
-    "labels", [{"quarterdeck.protected": "true"}, {"org.opencontainers.image.title": "quarterdeck"}]
+    ("labels", "why"),
+    [
+        ({"quarterdeck.protected": "true"}, "a container that uses it is protected"),
+        ({"org.opencontainers.image.title": "quarterdeck"}, "a container that uses it is a part of Quarterdeck"),
+    ],
 )
-async def test_a_volume_of_quarterdeck_is_refused(daemon: Daemon, labels: dict[str, str]) -> None:
+async def test_a_volume_of_quarterdeck_is_refused(daemon: Daemon, labels: dict[str, str], why: str) -> None:
     daemon.say("GET /volumes/state", {"Options": None})
     daemon.say("GET /containers/json", [{"Id": "0" * 64, "Labels": labels}])
     outcome = await daemon.run(access=mount("state"))
-    assert outcome.status == Status.FAILED and "belongs to a part of Quarterdeck" in outcome.detail
+    assert outcome.status == Status.FAILED and why in outcome.detail
     assert not daemon.told("POST /containers/create")
 
 
@@ -210,7 +214,7 @@ async def test_a_volume_whose_users_are_not_known_is_refused(daemon: Daemon) -> 
     outcome = await daemon.run(access=mount("state"))
     assert (
         outcome.status == Status.FAILED
-        and "The volume state was not mounted. A container that uses it could not be decoded" in outcome.detail
+        and "was not mounted. The engine's data about a container that uses it could not be decoded" in outcome.detail
     )
     assert not daemon.told("POST /containers/create")
 

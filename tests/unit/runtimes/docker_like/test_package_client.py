@@ -150,7 +150,7 @@ async def test_a_bare_commit_names_no_image(daemon):
         (answer(201, b"[]"), Status.UNKNOWN, "did not report the id"),
         (answer(201, b"no JSON"), Status.UNKNOWN, ""),
         (as_json(201, {"Id": "../../x"}), Status.UNKNOWN, ""),
-        (answer(201, b"x" * (2 << 20)), Status.UNKNOWN, "is longer than 1048576 bytes"),
+        (answer(201, b"x" * (2 << 20)), Status.UNKNOWN, "is longer than 1,048,576 bytes"),
         (answer(201, gzip.compress(b"{}"), Content_Encoding="gzip"), Status.UNKNOWN, "Content-Encoding “gzip”"),
         (answer(302, Location="http://169.254.169.254/latest"), Status.UNKNOWN, ""),
         (b"no HTTP at all\r\n\r\n", Status.UNKNOWN, "failed in the middle of an answer"),

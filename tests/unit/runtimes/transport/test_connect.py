@@ -58,8 +58,8 @@ async def test_a_container_without_the_socket_is_told_to_mount_it(
     assert f"docker run -v {path}:{path}" in (await ask(path)).hint
     path.mkdir()  # as the engine does for a mounted path that does not exist
     told = await ask(path)
-    assert "is a directory. The host has no socket" in told.message
-    assert "mount the path of its socket" in told.hint
+    assert "is a directory, not a socket. The host had no socket" in told.message
+    assert "mount that path" in told.hint
     endpoint = Endpoint.parse(f"unix://{path}")  # an ordinary user may not even try
     assert connect.unreachable(endpoint, PermissionError(13, "Permission denied")).message == told.message
 
@@ -135,7 +135,7 @@ async def test_a_relay_without_its_engine_says_that_it_is_the_relay(
             await client.request("GET", "/info", deadline=PATIENCE)
         await client.aclose()
     assert (
-        "Check also that the engine runs. If the engine runs, its relay may have failed. Restart the relay."
+        "whether the engine answers, give: engines. If the engine runs, its relay may have failed. Restart the relay."
         in caught.value.hint
     )
 

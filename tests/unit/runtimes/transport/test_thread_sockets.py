@@ -115,7 +115,7 @@ async def test_what_is_more_than_allowed_closes_the_connection(tmp_path):
             got = b""
         assert len(got) <= 100_000
         assert isinstance(opened.failure, errors.InvalidResponse)
-        assert "longer than 100000 bytes" in opened.failure.message
+        assert "longer than 100,000 bytes" in opened.failure.message
 
 
 async def test_a_refused_connection_has_sent_nothing(tmp_path):
