@@ -77,13 +77,13 @@ class EngineClient(HttpEngineClient, abc.ABC):
         if not api:
             raise errors.InvalidResponse(
                 f"The engine at {self.address} is not Podman.",
-                hint="Correct the `kind` of this engine in quarterdeck.yaml.",
+                hint="Correct its `kind` or its `url` in quarterdeck.yaml. For Docker, write kind: docker.",
             )
         major = api.partition(".")[0]
         if not _is_number(major) or int(major) < OLDEST_MAJOR:
             raise errors.InvalidResponse(
                 f"{self.address} is Podman {api[:20]}; the oldest supported version is {OLDEST_MAJOR}.0.",
-                hint="Upgrade Podman on that machine.",
+                hint=f"Upgrade Podman on that machine to {OLDEST_MAJOR}.0 or later.",
             )
         if response.status >= 400:
             raise self._refusal(response.status, response.body, "", "info")
@@ -117,7 +117,8 @@ class EngineClient(HttpEngineClient, abc.ABC):
             raise errors.InvalidResponse(
                 f"{endpoint} is served by the user {owner}, but claims to be the engine of user {claimed}: it is not"
                 " trusted.",
-                hint=f"Ask the user {owner} which program listens there.",
+                hint=f"Ask the user {owner} which program listens there. If it forwards an engine that you trust, let"
+                " root or Quarterdeck's user start that program.",
             )
 
     async def _containers(self, seconds: float) -> tuple[Container, ...]:
@@ -142,10 +143,10 @@ class EngineClient(HttpEngineClient, abc.ABC):
                 return f"{pwd.getpwuid(uid).pw_name} ({uid})"
         return str(uid)
 
-    async def _check_pause(self, verb: str, seconds: float) -> None:
+    async def _check_pause(self, verb: str, seconds: float, alternative: str = NO_PAUSE) -> None:
         """Raises Unsupported if this engine cannot pause."""
         if not (await self._engine_info(seconds)).has_cgroups:
-            raise errors.Unsupported(verb, str(self.ref), NO_PAUSE)
+            raise errors.Unsupported(verb, str(self.ref), alternative)
 
     def _path(self, target: str) -> str:
         return f"/v{API}/libpod{target}"

@@ -11,6 +11,10 @@ from runtimes.docker_like.package_client import PackageClient
 from runtimes.podman.client import API, EngineClient
 from runtimes.transport.thread_sockets import ThreadSockets
 
+NO_PAUSE_FOR_COMMIT = (
+    "A rootless Podman on cgroup v1 cannot pause: leave out --pause, or boot the machine with cgroup v2."
+)
+
 
 class ContainerFileVerbs(EngineClient, shared.ContainerFileVerbs, abc.ABC):
     """Serves the verbs of a container's files for Podman."""
@@ -21,4 +25,4 @@ class ContainerFileVerbs(EngineClient, shared.ContainerFileVerbs, abc.ABC):
         return PodmanPyClient(sockets, API)
 
     async def _check_can_pause(self, verb: str, seconds: float) -> None:
-        await self._check_pause(verb, seconds)
+        await self._check_pause(f"{verb} with --pause", seconds, NO_PAUSE_FOR_COMMIT)

@@ -44,7 +44,8 @@ def create_body(action: CreateContainer, labels: Mapping[str, str]) -> dict[str,
     if action.links:
         raise errors.BadUsage(
             "Podman does not support --link.",
-            hint="Put both containers into one network with --network NAME. There, they reach each other by name.",
+            hint="Leave it out, and put both containers into one network with --network NAME. There, they reach each"
+            " other by name.",
         )
     try:
         return _body(docker, action, labels)
@@ -56,11 +57,15 @@ def pod_body(action: CreatePod) -> dict[str, Any]:
     """Returns the body of `POST /libpod/pods/create`. Raises BadUsage."""
     import docker.utils.ports  # noqa: PLC0415 (it costs 100 ms and 10 MB)
 
+    try:
+        ports = list(_ports(docker.utils.ports.build_port_bindings(list(action.ports))))
+    except ValueError as error:
+        raise errors.BadUsage(f"{str(error).rstrip('.')}.", hint="See the examples in: help pod create") from error
     body = {
         "name": action.name,
         "labels": dict(action.labels),
         "no_infra": not action.infra,
-        "portmappings": list(_ports(docker.utils.ports.build_port_bindings(list(action.ports)))),
+        "portmappings": ports,
         # Podman's own command line shares these, too. Without an infra container nothing is shared.
         "shared_namespaces": ["ipc", "net", "uts"] if action.infra else [],
         **_network(action.network),
@@ -171,7 +176,10 @@ def _ports(bindings: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
         for binding in outside:
             ip, public = binding if isinstance(binding, tuple) else ("", binding)
             if public is not None and "-" in str(public):
-                raise ValueError(f"Podman publishes one port on one port, not on the range {public}")
+                raise errors.BadUsage(
+                    f"Podman cannot publish the port {inside} on a range of ports of the host ({public}).",
+                    hint=f"Write one port of the host, such as {str(public).partition('-')[0]}:{port}.",
+                )
             found: dict[str, Any] = {"container_port": int(port), "protocol": protocol or "tcp"}
             found |= {"host_ip": ip} if ip else {}
             found |= {"host_port": int(public)} if public else {}
@@ -189,7 +197,10 @@ def _security(options: Sequence[str]) -> dict[str, Any]:
         elif key in ("seccomp", "apparmor"):
             found["seccomp_profile_path" if key == "seccomp" else "apparmor_profile"] = value
         else:
-            raise ValueError(f"Podman has no security option {key}")
+            raise errors.BadUsage(
+                f"The security option “{key}” is not supported for Podman.",
+                hint="Write no-new-privileges, label=…, seccomp=PATH or apparmor=PROFILE.",
+            )
     return found
 
 

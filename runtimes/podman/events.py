@@ -163,7 +163,10 @@ class EventVerbs(client.EngineClient, abc.ABC):
             reported = self._decoder.for_past_events().events(response.body, replay_before=0, since=last.at_ns)
         except errors.EngineError as error:
             log.warning(
-                "The event file could not be compared with the API.", engine=str(self.ref), reason=error.full_message()
+                "The event file could not be compared with the API, so it was not used.",
+                engine=str(self.ref),
+                file=str(self.event_file_path()),
+                reason=error.full_message(),
             )
             return False
         return any((one.at_ns, one.action) == (last.at_ns, last.action) for one in reported)
@@ -176,7 +179,12 @@ class EventVerbs(client.EngineClient, abc.ABC):
         try:
             await lines.open()
             if lines.skipped:
-                log.warning("Old events of the event file were not read.", engine=str(self.ref), bytes=lines.skipped)
+                log.warning(
+                    "The oldest events of the event file were not read, because the file is too large.",
+                    engine=str(self.ref),
+                    file=str(path),
+                    bytes=lines.skipped,
+                )
             yield ()
             while not heartbeat.done():
                 while read := await lines.read():

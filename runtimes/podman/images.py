@@ -198,7 +198,7 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
         return errors.EngineError(
             f"The image {target.name} lost its other names ({shown}), and then its removal failed: {error.message}",
             sent=True,
-            hint=error.hint or f"Give the image its name again with: image tag {target.name} NAME",
+            hint=f"To give the image a name again: tag {target.name} NAME. {error.hint}".strip(),
         )
 
     async def _check_unused(self, image_id: str, name: str, seconds: float, *, forced: bool) -> None:
@@ -216,8 +216,8 @@ class ImageVerbs(client.EngineClient, shared.ImageVerbs, abc.ABC):
                 f"{name} was not removed: {self.ref} sent a list of containers that could not"
                 " be decoded completely, so one of them may use the image.",
                 sent=False,
-                hint="Read in Quarterdeck's log what could not be decoded. Remove the image with"
-                " podman on its own host.",
+                hint="Remove the image on the engine's host, with podman. Quarterdeck's log names what could not be"
+                " decoded.",
             )
         for row in rows:
             state = decode.STATES.get(row.state.lower(), "dead")

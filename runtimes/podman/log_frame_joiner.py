@@ -32,7 +32,7 @@ class LogFrameJoiner:
             stream, length = buffer[at], int.from_bytes(buffer[at + 4 : at + 8], "big")
             if length > MAX_FRAME:
                 raise errors.InvalidResponse(
-                    "The engine sent a log that does not consist of frames.",
+                    "Podman sent a log that Quarterdeck cannot decode, because it does not consist of frames.",
                     hint="Check that Quarterdeck supports this version of the engine.",
                 )
             end = at + 8 + length

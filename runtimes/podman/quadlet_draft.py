@@ -51,12 +51,12 @@ def draft_quadlet_text(
     if container.is_infra:
         raise errors.UserError(
             f"{container.name} is the infra container of a pod, which Podman starts with the pod.",
-            hint="Choose another container of the pod.",
+            hint="Name another container of the pod.",
         )
     if container.rootfs or not container.image_name:
         raise errors.UserError(
             f"{container.name} runs from a directory, not from an image.",
-            hint="Use a container that was created from an image.",
+            hint="Name a container that was created from an image.",
         )
     section = quadlet_quoting.ContainerSection(version)
     section.add("ContainerName", container.name, "--name")
@@ -128,13 +128,15 @@ def environment_of(container: InspectedContainer, image: InspectedImage) -> Sequ
             raise errors.UserError(
                 f"{container.name} has the environment variable {name[:80]!r}, whose name an environment file cannot"
                 " contain.",
-                hint="Create the container again without this variable.",
+                hint="Create the container again without this variable. Or install a unit of the other style: unit"
+                f" install {container.name} --style generate",
             )
         if any(character in value for character in "\n\r\0") or len(value.encode()) > MAX_VALUE:
+            why = "has line breaks" if len(value.encode()) <= MAX_VALUE else f"has more than {MAX_VALUE:,} bytes"
             raise errors.UserError(
-                f"The value of {name} in {container.name} has line breaks or is too long for an environment file.",
-                hint=f"Store the value with `podman secret create NAME FILE`, and create the container again with "
-                f"--secret NAME,type=env,target={name} instead of --env.",
+                f"The value of {name} in {container.name} {why}, which an environment file cannot contain.",
+                hint="On the engine's host, store the value with `podman secret create NAME FILE`, and create the"
+                f" container again with --secret NAME,type=env,target={name} instead of --env.",
             )
         found.append((name, value))
     return sorted(found)

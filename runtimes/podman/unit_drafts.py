@@ -80,13 +80,13 @@ def draft_generated(
     for name, text in sorted(generated.items()):
         if not systemctl.is_service_name(f"{name}.service"):
             raise errors.InvalidResponse(
-                f"Podman returned an invalid unit name: “{name[:80]}”.",
+                f"Podman returned an invalid name of a unit for {container.name}: “{name[:80]}”.",
                 hint="Check that Quarterdeck supports this version of the engine.",
             )
         files.append(DraftFile(directory=directory, name=f"{name}.service", text=f"# {header}\n{text}"))
     if len(files) != 1:
         raise errors.InvalidResponse(
-            f"Podman wrote {len(files)} units for one container, but exactly one was expected.",
+            f"Podman wrote {len(files)} units for {container.name}, but exactly one was expected.",
             hint="Check that Quarterdeck supports this version of the engine.",
         )
     notes = [adopt_reason] if adopt_reason else []
@@ -122,10 +122,14 @@ def check_style(style: str, version: tuple[int, ...]) -> None:
     if style == "quadlet" and version < quadlet_quoting.FIRST_VERSION:
         shown = ".".join(map(str, version))
         raise errors.UserError(
-            f"Podman {shown} has no Quadlet: Quadlet needs 4.4 or later.", hint="Use --style generate."
+            f"Podman {shown} has no Quadlet: Quadlet needs 4.4 or later.",
+            hint="Use `unit install` or `units --draft` with --style generate, or upgrade Podman.",
         )
     if style == "quadlet" and generator() is None:
-        raise errors.UserError("Quadlet's generator is not installed on this machine.", hint="Use --style generate.")
+        raise errors.UserError(
+            f"Quadlet's generator ({GENERATORS[0]}) is not installed on this machine.",
+            hint="Install all of Podman's packages, or use `unit install` or `units --draft` with --style generate.",
+        )
 
 
 async def verify(draft: UnitDraft, systemd: Systemd, seconds: float) -> tuple[list[str], list[str]]:

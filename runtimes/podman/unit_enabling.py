@@ -73,7 +73,8 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
             )
         if service.enabled == "generated":
             raise errors.UserError(
-                f"{service.name} is enabled by its Quadlet file{f' {service.file}' if service.file else ''}.",
+                f"{service.name} was not disabled, because its Quadlet file{f' {service.file}' if service.file else ''}"
+                " enables it.",
                 hint="Remove the section [Install] of that file on the host, then give `daemon-reload`."
                 f" To stop the unit: unit stop {service.name}",
             )
@@ -126,9 +127,9 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         await systemd.enable_linger(seconds)
         if not await systemd.lingers(seconds):
             raise errors.EngineError(
-                f"Lingering was not enabled for {user}.",
+                f"systemd reported no error, but lingering is not enabled for {user}.",
                 sent=True,
-                hint=f"Run as root: loginctl enable-linger {user}",
+                hint=f"On the engine's host, run as root: loginctl enable-linger {user}",
             )
         return Outcome(status=Status.DONE, detail=f"lingering is enabled for {user}")
 
@@ -146,8 +147,8 @@ class UnitEnableVerbs(UnitVerbs, abc.ABC):
         await systemd.disable_linger(seconds)
         if await systemd.lingers(seconds):
             raise errors.EngineError(
-                f"Lingering was not disabled for {user}.",
+                f"systemd reported no error, but lingering is still enabled for {user}.",
                 sent=True,
-                hint=f"Run as root: loginctl disable-linger {user}",
+                hint=f"On the engine's host, run as root: loginctl disable-linger {user}",
             )
         return Outcome(status=Status.DONE, detail=f"lingering is disabled for {user}: its units end at the last logout")

@@ -94,11 +94,11 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         draft = await self._draft(container, action.style, systemd, _left(ends))
         _, faults = await unit_drafts.verify(draft, systemd, min(VERIFY_SECONDS, _left(ends)))
         if problems := [*draft.losses, *faults]:
-            raise errors.Refused(
-                f"No unit was installed for {container.name}. {' '.join(problems[:3])}",
-                hint=f"See the draft: units --draft {container.name}",
-            )
-        await self._check_name(draft, systemd, _left(ends))
+            hint = f"See the draft: units --draft {container.name} --style {draft.style}"
+            if draft.losses:
+                hint = f"To keep the data, give: unit install {container.name} --style generate"
+            raise errors.Refused(f"No unit was installed for {container.name}. {' '.join(problems[:3])}", hint=hint)
+        await self._check_name(draft, container.name, systemd, _left(ends))
         written = False
         for file in draft.files:
             # In order: the environment file has to exist before the unit that reads it.
@@ -132,8 +132,9 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         info = await self._engine_info(seconds)
         if not self.local or info.host.hostname != socket.gethostname():
             raise errors.Unreachable(
-                f"{self.ref} is on another machine, whose systemd cannot be reached from here.",
-                hint="To use its units, run Quarterdeck on that machine.",
+                f"The systemd of {self.ref} cannot be reached: it is on another machine, or Quarterdeck is in a"
+                " container.",
+                hint="To use its units, run Quarterdeck on that machine, and not in a container.",
             )
         uid = info.uid if info.rootless else 0
         if uid is None:
@@ -149,10 +150,8 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
         answer = await self._request("GET", f"/containers/{quoted_id(target)}/json", seconds, name=target.name)
         found = json_decoder.decode_json(inspect_models.InspectedContainer, answer.body)
         if not _NAME.fullmatch(found.name):
-            raise errors.UserError(
-                f"“{target.name}” cannot be the name of a unit.",
-                hint="Rename the container: rename OLD NEW",
-            )
+            hint = f"Rename the container: rename {target.name} NEW"
+            raise errors.UserError(f"“{target.name}” cannot be the name of a unit.", hint=hint)
         return found
 
     async def _draft(
@@ -192,13 +191,13 @@ class UnitVerbs(unit_members.UnitMembers, abc.ABC):
             return None
         return service if service.container == container.name else None
 
-    async def _check_name(self, draft: UnitDraft, systemd: systemctl.Systemd, seconds: float) -> None:
+    async def _check_name(self, draft: UnitDraft, container: str, systemd: systemctl.Systemd, seconds: float) -> None:
         """Raises Refused if another service has the same name, because the new unit would hide that service."""
         service = await self._show(draft.unit, systemd, seconds)
         if service is not None and service.load != "not-found" and service.file != str(draft.files[-1].path):
             raise errors.Refused(
                 f"A unit {draft.unit} exists already{f' in {service.file}' if service.file else ''}.",
-                hint="Remove this unit's file on the host, or give the container another name: rename OLD NEW",
+                hint=f"Remove this unit's file on the host, or give the container another name: rename {container} NEW",
             )
 
     async def _load_and_start(

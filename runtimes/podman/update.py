@@ -33,15 +33,17 @@ class UpdateVerbs(client.EngineClient, abc.ABC):
         began = time.monotonic()
         info = await self._engine_info(seconds)
         version = parse_version(self.version)
-        self._check_version("limits", version, FIRST_LIMITS, "Create the container again with the limits you want.")
         limits = _limits(action)
+        if limits:
+            self._check_version("limits", version, FIRST_LIMITS, "Create the container again with the limits you want.")
         if limits and not info.has_cgroups:  # Podman 5 would store them, and the container could not start any more
             raise errors.UserError(
                 f"{self.ref} cannot limit its containers, because it is a rootless Podman on cgroup v1.", hint=NO_LIMITS
             )
         query = ""
         if action.restart:
-            cure = "Create it again with --restart, or let systemd restart it: unit install NAME."
+            name = action.target.name
+            cure = f"Create it again with --restart, or let systemd restart it: unit install {name}"
             self._check_version("a restart policy", version, FIRST_RESTART, cure)
             policy, _, tries = action.restart.partition(":")
             query = "?" + urllib.parse.urlencode(

@@ -10,8 +10,9 @@ from core import errors
 from core.model.create_container import CreateContainer, Link
 from core.model.host_access import HostAccess, MountPoint, Namespace
 from core.model.networks_and_volumes import CreateNetwork
+from core.model.pods import CreatePod
 from core.model.refs import EngineRef, Kind, Ref
-from runtimes.podman.create_body import command_line, create_body, network_body
+from runtimes.podman.create_body import command_line, create_body, network_body, pod_body
 
 ENGINE = EngineRef(host="host7", kind="podman")
 DB = Ref(engine=ENGINE, kind=Kind.CONTAINER, id="d" * 64, name="db")
@@ -96,8 +97,8 @@ def test_what_reaches_the_host() -> None:
     ("fields", "message"),
     [
         ({"links": (Link(target=DB, alias="db"),)}, "Podman does not support --link."),
-        ({"ports": ("8000-8010:80",)}, "Podman publishes one port on one port"),
-        ({"access": HostAccess(security_options=("magic=1",))}, "Podman has no security option magic"),
+        ({"ports": ("8000-8010:80",)}, "Podman cannot publish the port 80 on a range"),
+        ({"access": HostAccess(security_options=("magic=1",))}, "The security option “magic” is not supported"),
         ({"memory": "5 apples"}, "apples"),
     ],
 )
@@ -134,3 +135,10 @@ def test_a_network() -> None:
     for fields in ({"attachable": True}, {"scope": "swarm"}):
         with pytest.raises(errors.BadUsage, match="only local networks"):
             network_body(CreateNetwork(engine=ENGINE, name="back", **fields))  # type: ignore[arg-type]
+
+
+def test_a_pod_that_podman_cannot_publish_is_refused_with_a_sentence() -> None:
+    with pytest.raises(errors.BadUsage, match="on a range of ports of the host"):
+        pod_body(CreatePod(engine=ENGINE, name="shop", ports=("8000-8010:80",)))
+    with pytest.raises(errors.BadUsage):
+        pod_body(CreatePod(engine=ENGINE, name="shop", ports=("8000-8010:80-81",)))

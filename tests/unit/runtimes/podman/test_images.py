@@ -63,7 +63,7 @@ async def test_a_registry_that_wants_a_login_says_so(daemon: PreparedDaemon) -> 
     daemon.answers["/images/pull"] = (401, json.dumps({"message": reason}).encode())
     outcome = await pulled(daemon)
     assert outcome.status == Status.FAILED
-    assert outcome.detail.startswith("unauthorized. Log in on Quarterdeck's host as its user")
+    assert outcome.detail.startswith("unauthorized. Log in on Quarterdeck's host, as the user")
 
 
 ID, OTHER = "a" * 64, "b" * 64

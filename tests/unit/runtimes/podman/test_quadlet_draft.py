@@ -198,7 +198,7 @@ def test_no_health_check_where_its_image_has_one():
     [
         ({"Env": ["A=b\nB=c"]}, "line breaks"),
         ({"Env": ["A=b\r"]}, "line breaks"),
-        ({"Env": ["A=" + "x" * 70_000]}, "too long"),
+        ({"Env": ["A=" + "x" * 70_000]}, "more than 60,000 bytes"),
         ({"Env": ["#A=b"]}, "name an environment file cannot contain"),
         ({"Env": ["A B=c"]}, "name an environment file cannot contain"),
         ({"Env": ["=c"]}, "name an environment file cannot contain"),

@@ -159,7 +159,7 @@ async def test_units_are_listed_with_what_they_run(engine, programs):
 
 async def test_only_this_machines_units_are_told_of(engine):
     engine.host = "another"
-    with pytest.raises(errors.Unreachable, match="is on another machine") as caught:
+    with pytest.raises(errors.Unreachable, match="cannot be reached: it is on another machine") as caught:
         await engine.do(units.ListUnits(engine=engine.ref))
     assert caught.value.hint
 
@@ -211,7 +211,7 @@ async def test_a_podman_without_quadlet_says_so(engine, version):
 
 async def test_a_machine_without_its_generator_says_so(engine, monkeypatch):
     monkeypatch.setattr(unit_drafts, "generator", lambda: None)
-    with pytest.raises(errors.UserError, match="generator is not installed on this machine"):
+    with pytest.raises(errors.UserError, match="is not installed on this machine"):
         await engine.do(engine.on(units.DraftUnit))
 
 
@@ -594,7 +594,11 @@ async def test_a_unit_is_disabled_and_with_now_stopped(engine, programs, enabled
 @pytest.mark.parametrize(
     ("enabled", "message", "hint"),
     [
-        ("generated", "is enabled by its Quadlet file", r"Remove the section \[Install\].* unit stop web\.service"),
+        (
+            "generated",
+            "was not disabled, because its Quadlet file",
+            r"Remove the section \[Install\].* unit stop web\.service",
+        ),
         ("linked", "would also remove the link to its unit file", "unit stop"),
     ],
 )
@@ -722,11 +726,11 @@ async def test_lingering_of_another_user_is_left_alone(engine, programs, rootles
 
 async def test_lingering_that_loginctl_refuses_or_does_not_set_is_no_success(engine, programs, rootless):
     programs.say(f"show.{rootless}", "Linger=no\n")
-    with pytest.raises(errors.EngineError, match="was not enabled for nobody") as caught:
+    with pytest.raises(errors.EngineError, match="lingering is not enabled for nobody") as caught:
         await engine.do(units.EnableLinger(engine=engine.ref))
     assert caught.value.sent
     programs.say(f"show.{rootless}", "Linger=yes\n")
-    with pytest.raises(errors.EngineError, match="was not disabled for nobody"):
+    with pytest.raises(errors.EngineError, match="lingering is still enabled for nobody"):
         await engine.do(units.DisableLinger(engine=engine.ref))
     programs.say("fail.loginctl", "Could not enable linger: Access denied\n")
     for kind in (units.EnableLinger, units.DisableLinger):
