@@ -104,7 +104,7 @@ class _ProjectRestart:
         if stranger is not None:
             raise errors.UserError(
                 f"{stranger.ref.name} does not belong to a project of Docker Compose. Nothing was done.",
-                hint="Restart the tasks of a Swarm service with: service update --force NAME",
+                hint=f"Restart the tasks of a Swarm service with: service update --force {stranger.service or 'NAME'}",
             )
         removed = next((row for row in self._rows.values() if row.auto_remove), None)
         if removed is not None and removed.ref.engine.kind != "docker":
@@ -128,7 +128,8 @@ class _ProjectRestart:
                     how = f"ended with code {failed.exit_code}" if failed.state == "exited" else f"is {failed.state}"
                     raise errors.UserError(
                         f"{service} depends on {needed}, which {how}. Nothing was restarted.",
-                        hint=f"Read the log of that container: logs {failed.ref.name}",
+                        hint=f"Read the log of that container: logs {failed.ref.name}. Then run it again: start"
+                        f" {failed.ref.name}",
                     )
 
     async def _restart_all(self, rows: Sequence[Container]) -> None:
@@ -142,7 +143,7 @@ class _ProjectRestart:
                 row = queue.pop(0)
                 try:
                     if self._restarted:
-                        self._check_time(f"{row.ref.name} is not restarted yet")
+                        self._check_time(row.ref, "restarted")
                     await self._restart(row)
                 except errors.QuarterdeckError as error:
                     failed.append(error)
@@ -172,7 +173,7 @@ class _ProjectRestart:
                 return
             what = "healthy" if condition == HEALTHY else "done"
             self._job.progress(f"waiting until {waiting[0].name} is {what}")
-            self._check_time(f"{waiting[0].name} is not {what} yet")
+            self._check_time(waiting[0], what)
             await asyncio.sleep(POLL_SECONDS)
 
     def _satisfies(self, ref: Ref, row: Container | None, condition: str) -> bool:
@@ -210,7 +211,7 @@ class _ProjectRestart:
             if not waiting:
                 return
             self._job.progress(f"{len(refs) - len(waiting)} of {len(refs)} run")
-            self._check_time(f"{waiting[0].name} is not up yet")
+            self._check_time(waiting[0], "up")
             await asyncio.sleep(POLL_SECONDS)
 
     def _check_running(self, ref: Ref, row: Container | None) -> None:
@@ -221,16 +222,19 @@ class _ProjectRestart:
             )
         look = f"Read the log of the container: logs {ref.name}"
         if row.state in ("exited", "dead"):
-            raise errors.EngineError(f"{ref.name} ended with code {row.exit_code or 0}.", hint=look)
+            code = "" if row.exit_code is None else f" with code {row.exit_code}"
+            raise errors.EngineError(f"{ref.name} ended{code}.", hint=look)
         if (row.restarts or 0) > self._restarts.get(ref.id, 0):
             raise errors.EngineError(f"{ref.name} ended, and its restart policy started it again.", hint=look)
         if row.health == "unhealthy":
             raise errors.EngineError(f"{ref.name} failed its health check.", hint=look)
 
-    def _check_time(self, what: str) -> None:
+    def _check_time(self, ref: Ref, state: str) -> None:
         if self._left() <= 0:
-            text = f"{what}, and the time limit of {self._action.timeout} s is over."
-            raise errors.EngineError(text, hint="Give a longer --timeout.")
+            raise errors.EngineError(
+                f"{ref.name} is not {state} yet, and the time limit of {self._action.timeout} s is over.",
+                hint=f"Read the log of the container: logs {ref.name}. If it needs more time, give a longer --timeout.",
+            )
 
     def _of(self, service: str) -> list[Container]:
         return [row for row in self._rows.values() if _service(row) == service]

@@ -162,7 +162,8 @@ class _Scaling:
         if template is None:
             raise errors.NotFound(
                 f"{self._service.name} cannot be scaled: it has no container to copy.",
-                hint="Create the first container of the service from its Compose file: docker compose up",
+                hint="Create the first container of the service from its Compose file: docker compose up -d"
+                f" {self._name}",
             )
         if not self._wanted:
             return self._outcome(Status.NOOP, "has 0 already")
@@ -247,7 +248,8 @@ class _Scaling:
                 raise errors.EngineError(
                     f"Only {up} of {self._wanted} replicas run after {self._timeout:.0f} s; {ref.name} is "
                     f"{_state(row)}{others}.",
-                    hint=f"Read the log of the container: logs {ref.name}",
+                    hint=f"Read the log of the container: logs {ref.name}. If it needs more time, give a longer"
+                    " --timeout.",
                 )
             await asyncio.sleep(POLL_SECONDS)
 
@@ -288,9 +290,8 @@ def _check_running(ref: Ref, row: Container | None) -> None:
             hint="List the remaining containers with `ps`, then give the command again.",
         )
     if row.state in ("exited", "dead"):
-        raise errors.EngineError(
-            f"{ref.name} ended with code {row.exit_code or 0}.", hint=f"Read the log of the container: logs {ref.name}"
-        )
+        code = "" if row.exit_code is None else f" with code {row.exit_code}"
+        raise errors.EngineError(f"{ref.name} ended{code}.", hint=f"Read the log of the container: logs {ref.name}")
     if row.restarts:
         raise errors.EngineError(
             f"{ref.name} ended soon after its start, and its restart policy started it again.",
