@@ -52,7 +52,7 @@ def parse(name: str, listed: Sequence[str]) -> RemoteName:
     if registry == _LOCAL:
         raise errors.BadUsage(
             f"{name} has no registry: it was built on its engine, or loaded from a file.",
-            hint="Show what the engine knows about the image with: image inspect NAME",
+            hint=f"Show what the engine knows about the image with: image inspect {name}",
         )
     if image_names.normalise_image_name(f"{registry}/x").partition("/")[0] == image_names.HUB:
         registry, host = image_names.HUB, HUB_API
@@ -72,7 +72,8 @@ def check_allowed(name: RemoteName, listed: Sequence[str], *, has_login: bool) -
     if not has_login and not _is_listed(name.registry, [one.removeprefix(PLAIN) for one in listed]):
         raise errors.Refused(
             f"Quarterdeck does not ask {name.registry}, because it is not one of the `registries` in quarterdeck.yaml.",
-            hint="Add the registry to `registries`, or log in to it on Quarterdeck's host.",
+            hint="Add the registry to `registries`. Or log in to it on Quarterdeck's host, as Quarterdeck's user:"
+            f" docker login {name.registry}",
         )
 
 
@@ -86,11 +87,12 @@ def check_realm(name: RemoteName, realm: str) -> None:
     labels = own.split(".")
     domain = ".".join(labels[1:]) if len(labels) > 2 and not _is_address(own) else own
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(own) and is_loopback(host))
-    if not secure or "@" in parts.netloc or not (host in (own, domain) or host.endswith(f".{domain}")):
+    is_own = "@" not in parts.netloc and (host in (own, domain) or host.endswith(f".{domain}"))
+    if not secure or not is_own:
         shown = f"{parts.scheme}://{host}"[:100]
+        why = "does not use TLS" if is_own else "does not belong to the registry"
         raise errors.EngineError(
-            f"{name.registry} asks Quarterdeck to get a token from {shown}, which does not belong to the registry."
-            " No password was sent.",
+            f"{name.registry} asks Quarterdeck to get a token from {shown}, which {why}. No password was sent.",
             hint="Check on the registry's server which host names it sends to clients.",
         )
 
@@ -103,9 +105,10 @@ def check_redirect(name: RemoteName, url: str) -> None:
     if host == name.hostname.lower() and (parts.scheme == "https" or name.may_be_plain):
         return
     if parts.scheme != "https" or "@" in parts.netloc or host == "localhost" or not _may_be_public(host):
+        why = "does not use TLS" if parts.scheme != "https" else "is not a public address"
         raise errors.EngineError(
-            f"{name.registry} redirects Quarterdeck to {parts.scheme}://{host}, and"
-            " Quarterdeck does not follow this redirect."[:300],
+            f"{name.registry} redirects Quarterdeck to {parts.scheme}://{host}"[:250]
+            + f", which {why}. Quarterdeck does not follow this redirect.",
             hint="Check on the registry's server which host names it sends to clients.",
         )
 

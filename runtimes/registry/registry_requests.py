@@ -115,7 +115,7 @@ class RegistryRequests:
                 sent.pop("Authorization", None)
         raise errors.EngineError(
             f"{self._name.registry} redirected one request more than {MAX_REDIRECTS} times.",
-            hint="Check the configuration of the registry.",
+            hint="Check on the registry's server where it redirects its clients to.",
         )
 
     async def _exchange(
@@ -158,11 +158,12 @@ class RegistryRequests:
         except aiohttp.ClientConnectorCertificateError as error:
             raise errors.Unreachable(
                 f"The certificate of {host} was rejected: {_reason(error.certificate_error)}.",
-                hint="Add the CA of this certificate to the trusted CAs of Quarterdeck's host.",
+                hint="If the certificate is good, add its CA to the trusted CAs of Quarterdeck's host. If not, give the"
+                " registry a new certificate.",
             ) from error
         except aiohttp.ClientConnectorSSLError as error:
             raise _NoTls(
-                f"The TLS connection to {host} failed: {_reason(error)}.", hint="Check whether the registry uses TLS."
+                f"The TLS connection to {host} failed: {_reason(error)}.", hint="Check whether this server uses TLS."
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise errors.Unreachable(

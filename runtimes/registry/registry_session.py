@@ -130,8 +130,10 @@ class RegistrySession:
             given = {key.lower(): quoted or plain for key, quoted, plain in _PARAMETER.findall(rest[:8192])}
             self._authorization = f"Bearer {await self._token(given.get('realm', ''), given.get('service', ''))}"
         else:
+            shown = sanitize.single_line(scheme, 20)
             raise errors.EngineError(
-                f"{self._name.registry} asks for a login in a way that Quarterdeck does not support.",
+                f"{self._name.registry} asks for a login in a way that Quarterdeck does not support"
+                f"{f' (“{shown}”)' if shown else ''}.",
                 hint=f"On a host that is logged in to the registry, run: skopeo inspect docker://{self._name}",
             )
 
@@ -181,10 +183,12 @@ class RegistrySession:
                     hint="Check the spelling of the image. A registry reports a private image as missing, too.",
                 )
             case 429:
+                seconds = _pause(answer.headers.get("retry-after", ""))
+                login = "" if self._found.login is not None else f" A login may raise the limit. {self._found.hint}"
                 return TooManyRequests(
                     f"{self._name.registry} limits requests{said}.",
-                    seconds=_pause(answer.headers.get("retry-after", "")),
-                    hint="Wait, or log in to the registry on Quarterdeck's host.",
+                    seconds=seconds,
+                    hint=f"Wait for {seconds:.0f} s.{login}",
                 )
             case status:
                 return errors.EngineError(

@@ -93,7 +93,7 @@ def choose_platform(parts: Sequence[Part], wanted: str, name: str) -> tuple[Part
     if not found:
         raise errors.NotFound(
             f"{name} has no image for {wanted}.",
-            hint=f"Choose a platform that it has: {', '.join(shown)}." if shown else "",
+            hint=f"Choose a platform that it has: {', '.join(shown)}." if shown else "Leave out --platform.",
         )
     return found[0], shown
 
