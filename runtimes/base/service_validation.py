@@ -48,7 +48,7 @@ def check_create(action: CreateService) -> None:
     _one_of("--mode", action.mode, MODES)
     if action.replicas is not None and not action.mode.startswith("replicated"):
         raise errors.BadUsage(
-            f"A service with --mode {action.mode} has no number of replicas.",
+            f"A {action.mode} service has no number of replicas.",
             hint=f"Leave out --replicas, or write --mode {action.mode.replace('global', 'replicated')}.",
         )
     _check(action.settings)
