@@ -426,7 +426,7 @@ async def test_a_program_that_is_missing_is_a_sentence_with_its_cure(ground, mon
         assert list(await other.rows()) == ["it"]
         told = await other.do(actions.DescribeEngine(engine=other.runtime.ref))
         assert (told.fault, told.version) == ("", "")
-        assert "The program /nowhere/runc is not installed" in told.notes[0]
+        assert "The program /nowhere/runc of this engine's url does not exist" in told.notes[0]
         with pytest.raises(errors.Unreachable, match="Install the package runc") as caught:
             await other.do(actions.Stop(engine=other.runtime.ref, target=target))
         assert not caught.value.sent
