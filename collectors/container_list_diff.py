@@ -7,7 +7,7 @@ of the list. Changes between the two lists may be lost: a container that crashed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from core.model.containers import LIVE_STATES, Container
 from core.model.events import Event, EventKind, Origin
@@ -37,17 +37,19 @@ def compute_missed_events(
     at_ns: int,
     skip: Collection[str] = (),
     partly_known: Mapping[str, Collection[EventKind]] | None = None,
+    last_known: Callable[[str], Container | None] | None = None,
 ) -> list[Event]:
     """Computes the events that lead from `before` to `after`, a list made at `at_ns`, without the containers in `skip`.
 
     A container that is not in `before` has events only for changes after `since_ns`; the rest is the baseline. Those in
     `partly_known` are known from events alone, of these kinds: what came before these events is found as for a new
-    container, and what came after them as for a known one.
+    container, and what came after them as for a known one. `last_known` returns a container as an inspection
+    showed it last. It may be newer than the events in `before`, and is all that is known of a container that has gone.
     """
     found: list[Event] = []
     for container_id, known in before.items():
         if container_id not in after and container_id not in skip:
-            found += _gone(known, at_ns)
+            found += _gone(known, (last_known and last_known(container_id)) or known, at_ns)
     for container_id, row in after.items():
         if container_id not in skip:
             old, reported = before.get(container_id), (partly_known or {}).get(container_id)
@@ -61,10 +63,12 @@ def compute_missed_events(
     return found
 
 
-def _gone(known: Container, at_ns: int) -> Iterator[Event]:
-    if known.state in LIVE_STATES:
-        yield _event(EventKind.DIED, known, at_ns)
-    yield _event(EventKind.REMOVED, known, at_ns)
+def _gone(reported: Container, last: Container, at_ns: int) -> Iterator[Event]:
+    if last is not reported:
+        yield from _changed(reported, last, at_ns)
+    if last.state in LIVE_STATES:
+        yield _event(EventKind.DIED, last, at_ns)
+    yield _event(EventKind.REMOVED, last, at_ns)
 
 
 def _new(row: Container, since_ns: int, at_ns: int) -> Iterator[Event]:

@@ -174,6 +174,7 @@ class Relister:
                 at_ns=self._now_ns(),
                 skip=self._mirror.changed_after(at),
                 partly_known=self._mirror.partly_known,
+                last_known=self._mirror.last_known_row,
             )
 
         if not baseline and missed_events():

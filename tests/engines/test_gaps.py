@@ -47,6 +47,8 @@ async def prepared(eye, daemon):
     called = getattr(daemon, "called", lambda name: name)
     rows = [called(name) for name in ("stays", "goes", "crashes")]
     await eye.until(lambda: all((row := eye.row(name)) and row.state == "running" for name in rows))
+    # A row may come from an inspection. What is not reported yet would be one of the missed events.
+    await eye.until(lambda: all(EventKind.STARTED in eye.kinds(name) for name in rows))
     await eye.until(lambda: eye.mirror.live and not eye.mirror.dirty)
 
 

@@ -7,6 +7,7 @@ from bot import plain_text
 from core.model.replies import Ending
 from runtimes import engine_registry
 from tests.helpers.deck import Deck
+from tests.helpers.watched_engine import WatchedEngine
 
 pytestmark = pytest.mark.engine
 
@@ -38,9 +39,11 @@ class Talk:
 
 @pytest.fixture
 async def deck(valkey, dockerd):
-    engine = engine_registry.open_engine(engine_registry.EngineAddress(kind="docker", url=dockerd.url))
-    async with Deck(valkey.url, [engine], seconds=60.0) as made:
-        yield made
+    """Of a bot that watches the engine. Without events, only a look in the moment before the restart shows the exit
+    code of a run."""
+    async with WatchedEngine(engine_registry.EngineAddress(kind="docker", url=dockerd.url)) as eye:
+        async with Deck(valkey.url, [eye.mirror], seconds=60.0) as made:
+            yield made
 
 
 async def verified(deck, line):

@@ -91,6 +91,25 @@ def test_what_must_have_happened(before: Container | None, after: Container | No
     assert kinds(before, after) == told
 
 
+@pytest.mark.parametrize(
+    ("reported", "last", "told"),
+    [
+        (but(WEB, state="created", started_at=None, finished_at=None), WEB, [K.STARTED, K.DIED, K.REMOVED]),
+        (but(WEB, state="created", started_at=None, finished_at=None), EXITED, [K.STARTED, K.DIED, K.REMOVED]),
+        (WEB, EXITED, [K.DIED, K.REMOVED]),
+        (WEB, WEB, [K.DIED, K.REMOVED]),
+        (WEB, None, [K.DIED, K.REMOVED]),
+    ],
+)
+def test_what_an_inspection_showed_before_its_event_is_not_lost_with_the_container(
+    reported: Container, last: Container | None, told: list[EventKind]
+) -> None:
+    found = diff(reported, None, last_known={WEB.ref.id: last}.get)
+    assert [event.kind for event in found] == told
+    codes = [event.attrs.get("exit_code") for event in found if event.kind is K.DIED]
+    assert codes == ["2" if last is EXITED else None]
+
+
 def test_a_new_container_has_events_only_after_the_cursor() -> None:
     assert kinds(None, EXITED, since_ns=NOW_NS - 4_100_000_000_000) == [K.STARTED, K.DIED]
     assert kinds(None, EXITED, since_ns=NOW_NS - 100_000_000_000) == [K.DIED]
