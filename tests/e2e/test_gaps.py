@@ -30,11 +30,17 @@ def test_what_happened_while_the_process_was_killed_is_found_once_on_every_engin
     def value(name, daemon, **labels):
         return series(port, f"quarterdeck_{name}", engine=daemon.kind, **labels)
 
+    def started(daemon):
+        action = {"containerd": "task_start", "cri": "started"}.get(daemon.kind, "start")
+        return value("events_total", daemon, type="container", action=action) or 0
+
     first = bot.start("run", port=port)
     wait_for("every engine", lambda: all(value("mirror_live", daemon) for daemon in daemons))
     with ThreadPoolExecutor(len(daemons)) as pool:
         list(pool.map(missed_events.prepare, daemons))
         wait_for("every container", lambda: all(value("mirror_containers", daemon) == 3 for daemon in daemons))
+        # An inspection may show a start before its event, and only what events have reported is saved.
+        wait_for("every start", lambda: all(started(daemon) >= 3 for daemon in daemons))
         seen = time.monotonic()
         wait_for(
             "what is known to be saved",
