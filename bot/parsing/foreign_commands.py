@@ -89,8 +89,10 @@ class ForeignProgram:
     transports: tuple[str, ...] = ()
 
 
-_ADDRESS = "Quarterdeck chooses engines by name: write --engine NAME or --host NAME after the command. List"
-" the engines with: engines."
+_ADDRESS = (
+    "Quarterdeck chooses engines by name: write --engine NAME or --host NAME after the command. List the engines with:"
+    " engines"
+)
 _DOCKER_GLOBALS = {
     **dict.fromkeys(("-H", "--host", "-c", "--context", "--connection", "--url", "--remote", "-r"), _ADDRESS),
     "--config": "Leave the option out: Quarterdeck has its own configuration.",

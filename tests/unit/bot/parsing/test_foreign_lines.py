@@ -167,7 +167,7 @@ def test_a_line_of_another_program_is_ours(typed, line):
             "docker -H tcp://x:2375 ps",
             "Quarterdeck does not support the option -H of docker. Quarterdeck chooses engines by name",
         ),
-        ("docker --context prod ps", "write --engine NAME or --host NAME"),
+        ("docker --context prod ps", "NAME or --host NAME after the command. List the engines with: engines"),
         ("crictl -r unix:///run/crio.sock ps", "Quarterdeck does not support the option -r of crictl."),
         (
             "docker compose -p shop ps",
