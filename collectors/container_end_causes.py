@@ -9,8 +9,10 @@ these causes that the evidence shows is returned:
 3. OUT_OF_MEMORY: the kernel killed a process of the container just before the end, and the exit code is not 0.
 4. FINISHED: the exit code is 0.
 5. CRASHED: the exit code is a failure, or a signal that a faulty program causes itself, such as SIGSEGV.
-6. KILLED: any other signal, on an engine that reports every request to end a container (Docker). After a SIGKILL right
-   after the start, the text names both possible reasons.
+6. KILLED: any other signal, on an engine that reports every request to end a container (Docker). For SIGKILL, the text
+   also names the memory, because an engine may miss an out-of-memory kill: with cgroup v1, containerd listens for it
+   only after it has started the process, and ignores it once the cgroup is removed (seen with Docker 20.10, on a
+   loaded machine).
 7. UNKNOWN: any other signal on the other engines, or no exit code.
 
 A signal that was sent with `kill` counts as a request only if it ended the container: a SIGHUP often means “reload”.
@@ -39,9 +41,6 @@ STOP_WINDOW_NS = 2 * SECOND
 GRACE_WINDOW_NS = 3600 * SECOND
 # A signal such as SIGTERM ends a container at the latest after this, if it ends it at all.
 SIGNAL_WINDOW_NS = 30 * SECOND
-# With cgroup v1, containerd asks for out-of-memory notices after it has started the container's process. So a container
-# that is out of memory at once ends without a notice (seen with Docker 20.10 on a loaded machine, 1 of 60).
-UNWATCHED_START_NS = SECOND
 SIGNAL_BASE = 128  # a shell's exit code for a process that a signal ended is 128 plus the signal's number
 # Signals that a client sends to end a container. Others are often handled, so they must agree with the exit code.
 ENDING_SIGNALS = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM})
@@ -90,11 +89,7 @@ def explain(end: EndEvidence) -> Cause:
         return _requested(end, code)
     if code != 0 and _is_out_of_memory(end, code):
         return Cause(kind=CauseKind.OUT_OF_MEMORY, text=f"out of memory{_after(code)}")
-    reporting = end.died.subject.engine.kind in REPORTING_ENGINES
-    if reporting and code == SIGNAL_BASE + signal.SIGKILL and _ended_at_start(end):
-        text = f"killed by SIGKILL right after its start{_after(code)}: out of memory, or from outside the engine"
-        return Cause(kind=CauseKind.KILLED, text=text)
-    return _from_code(code, reporting=reporting)
+    return _from_code(code, reporting=end.died.subject.engine.kind in REPORTING_ENGINES)
 
 
 def exit_code(end: EndEvidence) -> int | None:
@@ -206,14 +201,6 @@ def _is_out_of_memory(end: EndEvidence, code: int | None) -> bool:
     return flagged and code in (SIGNAL_BASE + signal.SIGKILL, None)
 
 
-def _ended_at_start(end: EndEvidence) -> bool:
-    """Whether the container ended so soon that its engine may not yet have watched for an out-of-memory kill."""
-    for event in end.run:
-        if event.kind is EventKind.STARTED and 0 <= end.died.at_ns - event.at_ns < UNWATCHED_START_NS:
-            return True
-    return False
-
-
 def _from_code(code: int | None, *, reporting: bool) -> Cause:
     if code is None:
         return Cause(kind=CauseKind.UNKNOWN, text="ended, and the engine reports no exit code")
@@ -227,6 +214,9 @@ def _from_code(code: int | None, *, reporting: bool) -> Cause:
             kind=CauseKind.UNKNOWN,
             text=f"ended by SIG{SIGNALS[number]}{_after(code)}; the engine does not report who sent it",
         )
+    if number == signal.SIGKILL:
+        text = f"killed by SIGKILL from outside the engine, or out of memory{_after(code)}"
+        return Cause(kind=CauseKind.KILLED, text=text)
     if number in SIGNALS:
         return Cause(
             kind=CauseKind.KILLED, text=f"killed from outside the engine by SIG{SIGNALS[number]}{_after(code)}"

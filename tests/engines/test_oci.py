@@ -427,7 +427,7 @@ async def test_a_program_that_is_missing_is_a_sentence_with_its_cure(ground, mon
         told = await other.do(actions.DescribeEngine(engine=other.runtime.ref))
         assert (told.fault, told.version) == ("", "")
         assert "The program /nowhere/runc of this engine's url does not exist" in told.notes[0]
-        with pytest.raises(errors.Unreachable, match="Install the package runc") as caught:
+        with pytest.raises(errors.Unreachable, match="Without it, Quarterdeck searches for runc itself") as caught:
             await other.do(actions.Stop(engine=other.runtime.ref, target=target))
         assert not caught.value.sent
     assert ground.daemon.status("it") == "running"

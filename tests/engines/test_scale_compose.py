@@ -180,7 +180,7 @@ async def test_to_nothing_asks_and_from_nothing_comes_back_as_it_was(deck, shop)
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("ports: ['127.0.0.1:18080:80']", "publishes port 18080 of the host"),
+        ("ports: ['127.0.0.1:18080:80']", "publishes 80/tcp on port 18080 of the host"),
         ("container_name: only", "its Compose file sets the container name only"),
     ],
 )

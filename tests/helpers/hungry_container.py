@@ -1,4 +1,4 @@
-"""A container that uses more memory than its limit, once its engine watches for that."""
+"""A container that uses more memory than its limit, while its engine watches for that."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from tests.helpers.waiting import wait_for
 def run(daemon: Any, name: str, begin: str = "true", **more: Any) -> str:
     """Starts one that runs `begin`, and then lets it eat; returns what `daemon.run` returns.
 
-    With cgroup v1, containerd and Docker ask for out-of-memory notices after they have started the process. A process
-    that is out of memory before that ends without a notice.
+    With cgroup v1, containerd and Docker listen for an out-of-memory kill only after they have started the process, and
+    ignore it once the cgroup is removed. So the process waits before it eats, and its parent ends a little later.
     """
     go = f"/go-{uuid.uuid4().hex}"
-    script = f"{begin}; while [ ! -e {go} ]; do sleep 0.05; done; x=0123456789; while :; do x=$x$x; done"
+    eat = "x=0123456789; while :; do x=$x$x; done"
+    script = f"{begin}; while [ ! -e {go} ]; do sleep 0.05; done; ({eat}); sleep 1; exit 137"
     made: str = daemon.run(name, script, **more)
     wait_for(f"the process of {name}", lambda: _made_in_its_root(go))
     return made

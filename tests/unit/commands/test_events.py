@@ -189,13 +189,14 @@ async def test_an_answer_says_what_is_missing(world):
 
 
 async def test_80_columns_show_the_whole_cause(world):
-    text = "killed from outside the engine by SIGKILL (exit code 137)"
+    text = "killed by SIGKILL from outside the engine, or out of memory (exit code 137)"
     died = event(60, EventKind.DIED, "die", WEB2.ref, exit_code="137", cause="killed", cause_text=text)
     reply = await say(world, "events", died)
     assert plain_text.render(reply, 60, clock=lambda at: f"{at:%H:%M:%S %Z}").split("\n") == [
         "TIME          WHAT  NAME   DETAIL",
-        "02:59:00 UTC  died  web-2  killed from outside the engine by",
-        "                           SIGKILL (exit code 137)",
+        "02:59:00 UTC  died  web-2  killed by SIGKILL from outside",
+        "                           the engine, or out of memory",
+        "                           (exit code 137)",
     ]
     assert max(map(len, plain_text.render(reply, width=80).split("\n"))) <= 80
 

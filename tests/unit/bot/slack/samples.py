@@ -199,7 +199,7 @@ def events() -> Reply:
         *loop,
         event(900, EventKind.OOM, "oom", "cache"),
         died(900, "cache", "137", "out_of_memory", "out of memory"),
-        died(300, "shop-db", "137", "killed", "killed from outside the engine by SIGKILL"),
+        died(300, "shop-db", "137", "killed", "killed by SIGKILL from outside the engine, or out of memory"),
         event(60, EventKind.HEALTH, "health_status", "shop-web", health="unhealthy"),
     )
     action = ListEvents(engine=HOST7, since_ns=1, lifecycle=True)
