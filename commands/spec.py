@@ -120,7 +120,7 @@ class Command:
     `optional`: further verbs, whose actions are left out where they are refused, need a question or are late; the
     results of `render` then have an error for them. `examples`: whole lines; a test runs each of them. The reply of a
     command that only reads goes to the requester alone, so every such command also takes SHARE, unless it works only
-    at a console (`console_only`).
+    at a console (`console_only`). The help of ENGINE names an engine that fits the verbs.
     """
 
     name: str
@@ -142,8 +142,10 @@ class Command:
     console_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.risk is Risk.READ and not self.console_only and SHARE not in self.args:
-            object.__setattr__(self, "args", (*self.args, SHARE))
+        share = () if self.risk is not Risk.READ or self.console_only or SHARE in self.args else (SHARE,)
+        kinds = {_KIND_OF_VERB.get(verb.partition(".")[0], "") for verb in self.verbs}
+        engine = ENGINE_OF_KIND.get(kinds.pop(), ENGINE) if len(kinds) == 1 else ENGINE
+        object.__setattr__(self, "args", (*(engine if arg == ENGINE else arg for arg in self.args), *share))
 
 
 _CONTAINER_NAMES = "container, start of its name or id, project, service (shop/web), or a glob like 'web-*'"
@@ -165,9 +167,35 @@ LABEL = Arg(
     help="only resources with this label, such as app=shop (globs allowed)",
 )
 HOST = Arg(name="--host", help="only on engines of this host, such as prod-1 or 'prod-*'")
-ENGINE = Arg(
-    name="--engine", help="only on this engine or kind of engine, such as docker/prod-1 or docker (globs allowed)"
-)
+
+
+def one_engine_option(example: str) -> Arg:
+    """Returns the option `--engine` of a command that creates something on one engine."""
+    return Arg(
+        name="--engine", help=f"use this engine, such as {example}; needed if several engines can run this command"
+    )
+
+
+def _engine_option(example: str) -> Arg:
+    kind = example.partition("/")[0]
+    return Arg(
+        name="--engine", help=f"only on this engine or kind of engine, such as {example} or {kind} (globs allowed)"
+    )
+
+
+ENGINE = _engine_option("docker/prod-1")
+# Of a command that only one kind of engine supports, or mainly that kind.
+ENGINE_OF_KIND = {
+    "podman": _engine_option("podman/1001"),
+    "swarm": _engine_option("swarm/prod-1"),
+    "containerd": _engine_option("containerd/prod-1"),
+}
+# By the first word of a verb.
+_KIND_OF_VERB = {
+    **dict.fromkeys(("pod", "unit"), "podman"),
+    **dict.fromkeys(("config", "node", "secret", "service", "stack", "task"), "swarm"),
+    "namespace": "containerd",
+}
 SELECTION = (LABEL, HOST, ENGINE)
 # Of a command that does not act on several engines unless they are chosen.
 CHOSEN_ENGINE = replace(
@@ -175,9 +203,7 @@ CHOSEN_ENGINE = replace(
 )
 # Of a command that creates something on one engine.
 ONE_HOST = Arg(name="--host", help="use the engine of this host, such as prod-1 (globs allowed)")
-ONE_ENGINE = Arg(
-    name="--engine", help="use this engine, such as docker/prod-1; needed if several engines can run this command"
-)
+ONE_ENGINE = one_engine_option("docker/prod-1")
 
 
 def timeout_option(default: int, maximum: int, text: str, *, short: str = "") -> Arg:

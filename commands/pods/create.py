@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import changes, new_resources
-from commands.spec import ONE_ENGINE, ONE_HOST, Arg, Command, Context
+from commands.spec import ONE_HOST, Arg, Command, Context, one_engine_option
 from core import errors
 from core.model.actions import Action, Risk
 from core.model.pods import CreatePod
@@ -60,6 +60,6 @@ command = Command(
             " cannot publish ports",
         ),
         ONE_HOST,
-        ONE_ENGINE,
+        one_engine_option("podman/1001"),
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands._shared import container_logs
 from commands.pods.inspect import TARGET
-from commands.spec import SELECTION, Arg, ArgType, Command, Context, query
+from commands.spec import ENGINE_OF_KIND, HOST, LABEL, Arg, ArgType, Command, Context, query
 from core import errors
 from core.model.actions import Action, ReadLogs
 from core.model.refs import Kind
@@ -41,6 +41,8 @@ command = Command(
     args=(
         Arg(name="target", type=ArgType.TARGET, many=True, required=True, help=TARGET),
         *container_logs.OPTIONS,
-        *SELECTION,
+        LABEL,
+        HOST,
+        ENGINE_OF_KIND["podman"],
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import engine_details, formatting
-from commands.spec import ENGINE, HOST, Command, Context, Result
+from commands.spec import ENGINE_OF_KIND, HOST, Command, Context, Result
 from core import errors
 from core.model.actions import Action, DescribeEngine, ListServices
 from core.model.engines import Engine
@@ -71,5 +71,5 @@ command = Command(
     plan=plan,
     render=render,
     verbs=(DescribeEngine.verb, ListNodes.verb, ListServices.verb),
-    args=(HOST, ENGINE),
+    args=(HOST, ENGINE_OF_KIND["swarm"]),
 )

@@ -19,6 +19,9 @@ from core.model import actions, bot_actions
 from core.model.invocation import Identity, Place
 from core.model.policy import Decision, Grant, Verdict
 from core.model.policy_selectors import Selector
+from runtimes.containerd.engine import Containerd
+from runtimes.docker.engine import Docker
+from runtimes.podman.engine import Podman
 from tests.helpers.paths import GOLDEN as GOLDEN_DIR
 
 GOLDEN = GOLDEN_DIR / "help"
@@ -148,6 +151,15 @@ async def test_help_reads_as_agreed(world, words, topic):
     if not topic:
         assert len(text.splitlines()) <= 120
         assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_engine_that_help_names_has_the_command(command):
+    have = {"docker": Docker, "podman": Podman, "containerd": Containerd}
+    for arg in command.args:
+        example = re.search(r"such as (docker|podman|containerd)/", arg.help) if arg.name == "--engine" else None
+        if example and command.name not in ("grant", "maintenance"):  # they are about any command
+            assert have[example[1]]("unix:///nowhere").verbs & set(command.verbs)
 
 
 def test_every_help_page_belongs_to_a_command():
