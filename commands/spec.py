@@ -148,10 +148,10 @@ class Command:
         object.__setattr__(self, "args", (*(engine if arg == ENGINE else arg for arg in self.args), *share))
 
 
-_CONTAINER_NAMES = "container, start of its name or id, project, service (shop/web), or a glob like 'web-*'"
+CONTAINER_NAMES = "container, start of its name or id, project, service (shop/web), or a glob like 'web-*'"
 # Without a name, a command that only lists takes all containers; any other needs an option that selects some.
-OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{_CONTAINER_NAMES}; without TARGET: all")
-TARGETS = replace(OPTIONAL_TARGETS, help=f"{_CONTAINER_NAMES}; can be left out with --label, --host or --engine")
+OPTIONAL_TARGETS = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{CONTAINER_NAMES}; without TARGET: all")
+TARGETS = replace(OPTIONAL_TARGETS, help=f"{CONTAINER_NAMES}; can be left out with --label, --host or --engine")
 ONE_CONTAINER = Arg(
     name="target",
     type=ArgType.TARGET,

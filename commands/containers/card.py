@@ -14,7 +14,7 @@ from typing import Any
 
 from commands._shared import container_logs, container_status, event_text, formatting, next_steps
 from commands.containers import ps
-from commands.spec import OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
+from commands.spec import CONTAINER_NAMES, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListContainers, ReadLogs
 from core.model.containers import Container, Containers
@@ -182,8 +182,7 @@ command = Command(
             name="target",
             type=ArgType.TARGET,
             required=True,
-            help=f"{OPTIONAL_TARGETS.help.partition('; without')[0]}; several containers are shown as a list; the word"
-            " `card` can be left out",
+            help=f"{CONTAINER_NAMES}; several containers are shown as a list; the word `card` can be left out",
         ),
     ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from commands._shared import inspection
-from commands.spec import SELECTION, TARGETS, Arg, Command, Context
+from commands.spec import CONTAINER_NAMES, SELECTION, TARGETS, Arg, Command, Context
 from core import errors
 from core.model.actions import Action, InspectContainer, TargetAction
 from core.model.images import InspectImage
@@ -77,7 +77,8 @@ command = Command(
     args=(
         dataclasses.replace(
             TARGETS,
-            help=TARGETS.help.replace("; can", "; or name of an image, network, volume, pod, service or node; can"),
+            help=f"{CONTAINER_NAMES}; or name of an image, network, volume, pod, service or node; can be left out with"
+            " --label, --host or --engine",
         ),
         inspection.format_argument(inspection.CONTAINER_FIELDS),
         inspection.RAW,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from commands._shared import formatting, list_commands
-from commands.spec import OPTIONAL_TARGETS, SELECTION, Arg, ArgType, Command, Context, Result, query
+from commands.spec import CONTAINER_NAMES, SELECTION, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model.actions import Action, ListContainers
 from core.model.containers import Container, Containers, Port
@@ -93,7 +93,7 @@ command = Command(
             name="target",
             type=ArgType.TARGET,
             required=True,
-            help=OPTIONAL_TARGETS.help.partition("; without")[0],
+            help=CONTAINER_NAMES,
         ),
         Arg(name="port", help="only this port inside the containers, such as 80 or 53/udp"),
         *SELECTION,

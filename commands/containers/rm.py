@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from commands._shared import changes, targets
-from commands.spec import SELECTION, TARGETS, Arg, ArgType, Command, Context, query
+from commands.spec import CONTAINER_NAMES, SELECTION, TARGETS, Arg, ArgType, Command, Context, query
 from core import errors
 from core.model.actions import Action, Remove, Risk
 from core.model.refs import Ref
@@ -60,7 +60,7 @@ command = Command(
     verbs=(Remove.verb,),
     aliases=("remove",),
     args=(
-        replace(TARGETS, help=TARGETS.help.replace(" or --engine", ", --engine or -a")),
+        replace(TARGETS, help=f"{CONTAINER_NAMES}; can be left out with --label, --host, --engine or -a"),
         *SELECTION,
         Arg(
             name="--all",

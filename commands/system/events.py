@@ -10,7 +10,7 @@ from typing import Any
 
 from commands._shared import event_coverage_text, event_selection, event_text, formatting
 from commands._shared.event_coverage_text import UnknownTimes
-from commands.spec import ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
+from commands.spec import CONTAINER_NAMES, ENGINE, HOST, OPTIONAL_TARGETS, Arg, ArgType, Command, Context, Result, query
 from core import errors
 from core.model import events
 from core.model.actions import Action
@@ -231,7 +231,7 @@ command = Command(
     args=(
         replace(
             OPTIONAL_TARGETS,
-            help=OPTIONAL_TARGETS.help.replace("; without", "; or name of another resource, such as an image; without"),
+            help=f"{CONTAINER_NAMES}; or name of another resource, such as an image; without TARGET: all",
         ),
         Arg(
             name="--since",
