@@ -143,7 +143,9 @@ class Command:
 
     def __post_init__(self) -> None:
         share = () if self.risk is not Risk.READ or self.console_only or SHARE in self.args else (SHARE,)
-        kinds = {_KIND_OF_VERB.get(verb.partition(".")[0], "") for verb in self.verbs}
+        kinds = {
+            "" if verb in _OF_SEVERAL_KINDS else _KIND_OF_VERB.get(verb.partition(".")[0], "") for verb in self.verbs
+        }
         engine = ENGINE_OF_KIND.get(kinds.pop(), ENGINE) if len(kinds) == 1 else ENGINE
         object.__setattr__(self, "args", (*(engine if arg == ENGINE else arg for arg in self.args), *share))
 
@@ -190,7 +192,8 @@ ENGINE_OF_KIND = {
     "swarm": _engine_option("swarm/prod-1"),
     "containerd": _engine_option("containerd/prod-1"),
 }
-# By the first word of a verb.
+# By the first word of a verb, but for verbs that the services of Compose projects on Docker have too.
+_OF_SEVERAL_KINDS = frozenset({"service.list", "service.scale"})
 _KIND_OF_VERB = {
     **dict.fromkeys(("pod", "unit"), "podman"),
     **dict.fromkeys(("config", "node", "secret", "service", "stack", "task"), "swarm"),

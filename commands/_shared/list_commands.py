@@ -103,12 +103,12 @@ def select(
     return list(selected.values()), [found.error for found in matches if not found and found.error is not None]
 
 
-def arguments(target_help: str, *, quiet: Arg = QUIET, labelled: str = "") -> Sequence[Arg]:
-    """Returns the arguments of a list command. `target_help`: the help of its names. `labelled`: what has the labels,
-    if a row has none of its own."""
+def arguments(target_help: str, *, quiet: Arg = QUIET, labelled: str = "", engine: Arg = ENGINE) -> Sequence[Arg]:
+    """Returns the arguments of a list command. `target_help`: the help of its names. `labelled`: the part of a row that
+    has the labels, such as a service; empty if the row itself has them."""
     which = Arg(name="target", type=ArgType.TARGET, many=True, help=f"{target_help}; without TARGET: all")
     of_part = f"only those of which {labelled} has this label, such as app=shop (globs allowed)"
-    return (which, quiet, FORMAT, replace(LABEL, help=of_part) if labelled else LABEL, HOST, ENGINE)
+    return (which, quiet, FORMAT, replace(LABEL, help=of_part) if labelled else LABEL, HOST, engine)
 
 
 def _render(spec: ListDefinition, context: Context, results: Sequence[Result]) -> Reply:

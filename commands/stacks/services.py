@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from commands._shared import formatting, list_commands, tasks
-from commands.spec import Command, Context, query
+from commands.spec import ENGINE_OF_KIND, Command, Context, query
 from core.model.actions import Action, ListServices
 from core.model.refs import Kind
 from core.model.services import Service
@@ -49,5 +49,5 @@ command = Command(
         )
     ),
     verbs=(ListServices.verb,),
-    args=list_commands.arguments("stack, or a glob like 'shop*'"),
+    args=list_commands.arguments("stack, or a glob like 'shop*'", engine=ENGINE_OF_KIND["swarm"]),
 )
