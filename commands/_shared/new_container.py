@@ -43,8 +43,8 @@ ARGS = (
     Arg(
         name="--network",
         hidden_names=("--net",),
-        help="network of the container; none: no network; host or container:CONTAINER needs the permission host.reach,"
-        " and container:CONTAINER also container.exec",
+        help="network of the container; none: no network; host: needs the permission host.reach; container:CONTAINER:"
+        " needs the permissions host.reach and container.exec",
     ),
     Arg(
         name="--pod",

@@ -120,7 +120,7 @@ COMMON = (
     ),
     _option(
         "restart-condition",
-        "none: do not replace a task that ended; on-failure: replace it if it failed; any: always replace it",
+        "which ended tasks the Swarm replaces; none: no task; on-failure: each task that failed; any: every task",
         "CONDITION",
         choices=RESTART_CONDITIONS,
     ),

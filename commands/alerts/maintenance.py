@@ -91,7 +91,7 @@ def _new(context: Context, args: Mapping[str, Any]) -> AddMaintenance:
 def _hours(args: Mapping[str, Any], zone: str) -> DailyHours:
     minutes = daily_hours.minutes_of(args["at"] or "")
     if minutes is None or minutes >= daily_hours.MINUTES_PER_DAY:
-        typed = f", and --at “{command_line.abbreviate(args['at'])}” is none" if args["at"] else " in --at"
+        typed = f", but --at is “{command_line.abbreviate(args['at'])}”" if args["at"] else " in --at"
         raise errors.BadUsage(
             f"A maintenance window with --every needs a time of day{typed}.",
             hint="Write for example: --every sat --at 22:00",

@@ -56,8 +56,8 @@ command = Command(
             choices=("true", "false"),
             default="true",
             placeholder="true|false",
-            help="true: create an infra container, which holds the pod's network; false: create none; the pod then"
-            " cannot publish ports",
+            help="true: create an infra container, which holds the pod's network; false: create no infra container, so"
+            " the pod cannot publish ports",
         ),
         ONE_HOST,
         one_engine_option("podman/1001"),

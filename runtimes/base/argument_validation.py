@@ -108,7 +108,7 @@ def _pod(action: CreatePod) -> None:
         raise errors.BadUsage(
             f"A pod cannot have the network “{command_line.abbreviate(action.network)}”: from chat, no pod can be"
             " created that shares the network of the host or of a container.",
-            hint="Write --network NAME with the name of a network, write --network none, or leave --network out.",
+            hint="Write the name of a network or none after --network, or leave --network out.",
         )
     for port in action.ports:
         _port(port)

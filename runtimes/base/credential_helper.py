@@ -45,8 +45,10 @@ def program_name(helper: str, source: str) -> str:
 
 
 async def get(program: str, registry: str, source: str) -> tuple[str, str] | None:
-    """Returns the user name and the secret for a registry, or None if the helper has none. `source`: the file that
-    names the helper. Raises EngineError if the helper cannot be started, fails, hangs, or prints something else."""
+    """Asks a credential helper for the login of a registry. Returns the user name and the secret, or None if the helper
+    does not know the registry. `source`: the file that names the helper. Raises EngineError if the helper cannot be
+    started, fails, hangs, or prints something else.
+    """
     done = await processes.run(
         [program, "get"],
         timeout=SECONDS,

@@ -161,7 +161,7 @@ def _window(value: bytes) -> Maintenance:
         ("maintenance add web --for 10s", "window of 10s is not possible"),
         ("maintenance add web --zone Mars/Base", "not a known time zone"),
         ("maintenance add web --every sat", "needs a time of day in --at"),
-        ("maintenance add web --every sat --at 25:00", "and --at “25:00” is none"),
+        ("maintenance add web --every sat --at 25:00", "but --at is “25:00”"),
         ("maintenance add web --every someday --at 10:00", "“someday” in --every is not a day of the week"),
         ("maintenance add web --every day --at 10:00 --for 25h", "would last 1d1h, but it would open again after 1d"),
         ("maintenance add web --every sat,sun --at 10:00 --for 25h", "would open again after 1d"),
