@@ -71,15 +71,20 @@ def test_two_looks_tell_what_happened_between_them():
     assert kinds(events.compare(view(status()), view(status(state=3), at=2))) == [EventKind.DIED]
 
 
+def listed(method, one):
+    """The engine's lists, which have this container and its pod."""
+    if method == "ListPodSandbox":
+        return cri.ListPodSandboxResponse(items=[cri.PodSandbox(id=pod().id, metadata=pod().metadata)])
+    row = cri.Container(id=one.id, pod_sandbox_id=pod().id, metadata=one.metadata, state=one.state)
+    return cri.ListContainersResponse(containers=[row])
+
+
 async def test_a_status_that_cannot_be_read_for_a_moment_makes_no_second_start():
     now, readable = status(), True
 
     async def request(method, request, response, seconds):
-        if method == "ListContainers":
-            listed = cri.Container(id=now.id, pod_sandbox_id=pod().id, metadata=now.metadata, state=now.state)
-            return cri.ListContainersResponse(containers=[listed])
-        if method == "ListPodSandbox":
-            return cri.ListPodSandboxResponse(items=[cri.PodSandbox(id=pod().id, metadata=pod().metadata)])
+        if method.startswith("List"):
+            return listed(method, now)
         if not readable:
             raise errors.Rejected(2, "the container is being changed")
         return cri.ContainerStatusResponse(status=now)
@@ -101,11 +106,8 @@ async def test_an_end_that_is_called_out_of_memory_a_moment_later_is_told_as_suc
     now.finished_at = time.time_ns() - ended_ago * NS
 
     async def request(method, request, response, seconds):
-        if method == "ListContainers":
-            listed = cri.Container(id=now.id, pod_sandbox_id=pod().id, metadata=now.metadata, state=now.state)
-            return cri.ListContainersResponse(containers=[listed])
-        if method == "ListPodSandbox":
-            return cri.ListPodSandboxResponse(items=[cri.PodSandbox(id=pod().id, metadata=pod().metadata)])
+        if method.startswith("List"):
+            return listed(method, now)
         return cri.ContainerStatusResponse(status=now)
 
     reader = SnapshotReader(request)
