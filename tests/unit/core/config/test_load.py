@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import load as config_load
-from core.config import locations, raw_settings
+from core.config import locations, raw_settings, validation_errors
+from core.config.schema import Config
 from core.errors import ConfigError
 from core.model import policy, policy_selectors
 from core.model.alerts import Severity
@@ -432,3 +434,22 @@ def test_any_tree_loads_or_is_refused_with_places(tree: Any) -> None:
     except ConfigError as error:
         assert error.problems
         assert all(problem.source == "any.yaml" and problem.what for problem in error.problems)
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
+def test_every_pattern_of_a_setting_is_explained_in_words() -> None:
+    """Each pattern has a sentence of its own, or LETTERS is right for it."""
+
+    def patterns(value: object) -> Iterator[str]:
+        if isinstance(value, dict):
+            if isinstance(value.get("pattern"), str):
+                yield value["pattern"]
+            for each in value.values():
+                yield from patterns(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from patterns(each)
+
+    found = set(patterns(Config.model_json_schema()))
+    assert set(validation_errors.PATTERNS) <= found
+    assert all(each.startswith(("^[A-Za-z0-9]", "^([A-Za-z0-9]")) for each in found - set(validation_errors.PATTERNS))
